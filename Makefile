@@ -1,0 +1,104 @@
+# Every target sets up .venv by itself, with the versions that constraints.txt pins.
+#
+#   make demo      the notebook's run, then the flights: gradstep beside an exact solver
+#   make test      the tests, without the slow ones
+#   make help      all targets
+#
+# PYTHON=python3.13 chooses the interpreter (3.11 or newer); another one rebuilds .venv.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamp carries the interpreter's version, so that another interpreter means another stamp.
+VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null)
+READY := $(VENV)/.ready-$(VERSION)
+BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
+# Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
+PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-all lint format types imports bench clean
+
+help:
+	@echo 'make demo       the notebook to the digit, then 336,776 flights beside an exact solver'
+	@echo 'make test       the tests, without the slow ones'
+	@echo 'make test-slow  the slow tests alone'
+	@echo 'make test-all   both'
+	@echo 'make lint       ruff: rules and format'
+	@echo 'make format     ruff: apply the format and the safe fixes'
+	@echo 'make types      mypy'
+	@echo 'make imports    import-linter: which module may import which'
+	@echo 'make bench      the benchmarks against other libraries (installs PyTorch and JAX)'
+	@echo 'make setup      .venv alone'
+	@echo 'make clean      remove .venv and everything that tools left behind'
+	@echo 'PYTHON=python3.13 chooses the interpreter; WORKERS=4 the processes that test'
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@if [ -z "$(VERSION)" ]; then \
+	    echo "error: '$(PYTHON)' does not run. Name a Python 3.11 or newer: make PYTHON=python3.13" >&2; \
+	    exit 1; \
+	fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: gradstep needs Python 3.11 or newer; '$(PYTHON)' is $(VERSION)." \
+	         "Name another: make PYTHON=python3.13" >&2; \
+	    exit 1; \
+	}
+	@if [ "$$($(BIN)/python -c 'import platform; print(platform.python_version())' 2>/dev/null)" \
+	        != "$(VERSION)" ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    echo "Creating $(VENV) with Python $(VERSION)"; \
+	    rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) || { \
+	        echo "error: '$(PYTHON) -m venv' failed. Debian and Ubuntu keep it in a package of its" \
+	             "own, python3-venv." >&2; \
+	        exit 1; \
+	    }; \
+	fi
+	@echo 'Installing gradstep and what it needs (about a minute)'
+	@$(call PIN,constraints.txt) $(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/gradstep demo
+	$(BIN)/python examples/flights.py
+
+# Kernels are compiled on first use and kept on disk: the first run takes longer than the next.
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS)
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) || test $$? -eq 5
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+$(BENCH_READY): $(READY) benchmarks/constraints.txt
+	@echo 'Installing the libraries to compare with'
+	@$(call PIN,"constraints.txt benchmarks/constraints.txt") \
+	    $(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(BENCH_READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

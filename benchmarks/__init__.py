@@ -1,0 +1,1 @@
+"""Measurements of gradstep against its peers, on the machine at hand."""

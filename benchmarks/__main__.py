@@ -1,0 +1,9 @@
+"""Run all benchmarks at full size: ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+from benchmarks import epoch_time, startup
+
+if __name__ == "__main__":
+    epoch_time.main()
+    startup.main()

@@ -1,0 +1,259 @@
+"""Time how long gradstep takes until it does something, in fresh interpreters.
+
+Run from the root of the repository, with gradstep installed in the interpreter::
+
+    python -m benchmarks.startup
+    python -m benchmarks.startup --repeats 9 --markdown
+
+Every figure is the median over whole processes, from start to exit, and each process
+runs once unmeasured first. The compiled kernels go to temporary folders, never to the
+user's own cache.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmarks.grids import Grid, print_grids
+from benchmarks.machine import describe_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CACHE_VARIABLE = "GRADSTEP_CACHE_DIR"
+
+NUMPY = "import numpy"
+SKLEARN = "import numpy, sklearn.base, sklearn.utils.validation"
+NUMBA = "import numpy, numba"
+# What a fit needs of other packages; all else that it imports counts as the fit.
+IMPORTS = "import numpy, scipy.sparse, sklearn.base, sklearn.utils.validation, numba"
+FIT = """
+import numpy as np
+from gradstep import MiniBatchRegressor
+rng = np.random.default_rng(0)
+X = rng.random((1000, 3))
+y = X.sum(axis=1)
+MiniBatchRegressor(learning_rate=0.05, batch_size=64, max_iter=5, tol=None).fit(X, y)
+"""
+
+
+@dataclass
+class Command:
+    """A process to run again and again.
+
+    Attributes
+    ----------
+    arguments : sequence of str
+        Its command line.
+    empty_cache : bool
+        Whether each run gets a new, empty folder for compiled kernels.
+    seconds : list of float
+        How long each measured run took.
+    """
+
+    arguments: Sequence[str]
+    empty_cache: bool = False
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table.
+
+    Attributes
+    ----------
+    what : str
+        What is measured.
+    commands : sequence of Command
+        One, or two: then the second one's time is taken from the first one's.
+    most : float or None
+        Seconds asked for, or None if the line is for information.
+    """
+
+    what: str
+    commands: Sequence[Command]
+    most: float | None
+
+    def row(self) -> list[str]:
+        """Write the line."""
+        # Runs took turns, so those of one round belong together.
+        rounds = [
+            first - sum(others)
+            for first, *others in zip(*[c.seconds for c in self.commands], strict=True)
+        ]
+        seconds = median(rounds)
+        spread = f"{min(rounds):.3f}–{max(rounds):.3f}"
+        if self.most is None:
+            return [self.what, "", f"{seconds:.3f} s", spread, ""]
+        verdict = "met" if seconds < self.most else "MISSED"
+        return [self.what, f"< {self.most:g} s", f"{seconds:.3f} s", spread, verdict]
+
+
+def python(code: str, *, empty_cache: bool = False) -> Command:
+    """Make a process that runs a piece of Python.
+
+    Parameters
+    ----------
+    code : str
+        The piece.
+    empty_cache : bool
+        Whether it never finds compiled kernels.
+
+    Returns
+    -------
+    Command
+        With no times yet.
+    """
+    return Command([sys.executable, "-c", code], empty_cache)
+
+
+def gradstep(*arguments: str) -> list[str]:
+    """Find the command line of an installed gradstep, or run its package.
+
+    Parameters
+    ----------
+    *arguments : str
+        The verb and its options.
+
+    Returns
+    -------
+    list of str
+        A command that is run by this interpreter.
+    """
+    script = shutil.which("gradstep", path=str(Path(sys.executable).parent))
+    return [script, *arguments] if script else [sys.executable, "-m", "gradstep", *arguments]
+
+
+def figures() -> list[Figure]:
+    """List what is measured, and what is asked for."""
+    bare, numpy, imports = python("pass"), python(NUMPY), python(IMPORTS)
+    warm, cold = python(FIT), python(FIT, empty_cache=True)
+    return [
+        Figure("import gradstep, beyond import numpy", [python("import gradstep"), numpy], 0.15),
+        Figure("gradstep --help", [Command(gradstep("--help"))], 0.5),
+        Figure("first fit, kernels on disk, beyond the imports", [warm, imports], 0.5),
+        Figure("first fit ever, no kernels on disk, in all", [cold], 7.0),
+        Figure("first fit, kernels on disk, in all", [warm], None),
+        Figure("gradstep demo, kernels on disk, in all", [Command(gradstep("demo"))], None),
+        Figure("  Python itself", [bare], None),
+        Figure("  import numpy", [numpy, bare], None),
+        Figure("  import scikit-learn's base, beyond numpy", [python(SKLEARN), numpy], None),
+        Figure("  import numba, beyond numpy", [python(NUMBA), numpy], None),
+        Figure("  all imports of a fit", [imports, bare], None),
+    ]
+
+
+def measure(figures: Sequence[Figure], repeats: int) -> None:
+    """Run all processes in turn, once unmeasured and then so many times.
+
+    Parameters
+    ----------
+    figures : sequence of Figure
+        Their commands get the times.
+    repeats : int
+        Measured rounds.
+    """
+    commands = list({id(c): c for figure in figures for c in figure.commands}.values())
+    with tempfile.TemporaryDirectory() as kept:
+        for turn in range(-1, repeats):
+            for command in commands:
+                with tempfile.TemporaryDirectory() as empty:
+                    cache = empty if command.empty_cache else kept
+                    start = perf_counter()
+                    _run(command.arguments, environment(cache))
+                    if turn >= 0:
+                        command.seconds.append(perf_counter() - start)
+
+
+def environment(cache: str) -> Mapping[str, str]:
+    """Make the environment of a process: its kernel cache, and bytecode as usual.
+
+    Parameters
+    ----------
+    cache : str
+        Folder for compiled kernels.
+
+    Returns
+    -------
+    mapping of str to str
+        This process's environment with the two changes.
+    """
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {CACHE_VARIABLE: cache}
+
+
+def _run(arguments: Sequence[str], variables: Mapping[str, str]) -> str:
+    """Run a process and return what it wrote to standard error."""
+    done = subprocess.run(
+        arguments,
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        command = " ".join(arguments)
+        message = f"{command}\nended with code {done.returncode}:\n{done.stderr}"
+        raise SystemExit(message)
+    return done.stderr
+
+
+def demo_imports(package: str) -> list[str]:
+    """List the modules of a package that ``gradstep demo`` imports.
+
+    Parameters
+    ----------
+    package : str
+        The package's name.
+
+    Returns
+    -------
+    list of str
+        Empty if it stays away from the package.
+    """
+    command, *arguments = gradstep("demo")
+    interpreter = [sys.executable, "-X", "importtime"]
+    if command != sys.executable:
+        arguments = [command, *arguments]
+    with tempfile.TemporaryDirectory() as cache:
+        trace = _run([*interpreter, *arguments], environment(cache))
+    modules = [line.rpartition("|")[2].strip() for line in trace.splitlines()]
+    return [name for name in modules if name.partition(".")[0] == package]
+
+
+def main(
+    *,
+    repeats: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
+    markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
+) -> None:
+    """Time imports, the command line and first fits in fresh interpreters."""
+    lines = figures()
+    measure(lines, repeats)
+    header = ["figure", "asked for", "measured", "least to most", "result"]
+    grid = Grid("From nothing to a result: median seconds", header)
+    grid.rows = [figure.row() for figure in lines]
+    found = demo_imports("sklearn")
+    result = "MISSED" if found else "met"
+    grid.rows.append(
+        ["scikit-learn modules in gradstep demo", "0", str(len(found)), "", result],
+    )
+    grid.notes = [f"whole processes, {repeats} rounds in turn, after one unmeasured round"]
+    machine = describe_machine()
+    facts = Grid("Measured on", list(machine), [list(machine.values())])
+    print_grids([facts, grid], markdown=markdown)
+
+
+if __name__ == "__main__":
+    typer.run(main)

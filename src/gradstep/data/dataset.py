@@ -1,0 +1,85 @@
+"""Rows with their targets and weights: what a run reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.engine.rows import Rows
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows in memory, with targets and weights.
+
+    Parameters
+    ----------
+    rows : Rows
+        A row layout.
+    y : ndarray of shape (n_rows, n_targets), float64
+        Targets; class indices in one column for a loss of several classes.
+    sample_weight : ndarray of shape (n_rows,), float64, optional
+        Weights; without them every row weighs 1.
+    index : ndarray of uint32, optional
+        The rows that count, if not all: a part of the data without a copy of it.
+    """
+
+    rows: Rows
+    y: NDArray[np.float64]
+    sample_weight: NDArray[np.float64] | None = None
+    index: NDArray[np.uint32] | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of rows that count."""
+        return self.rows.n_rows if self.index is None else int(self.index.size)
+
+    @cached_property
+    def weight_sum(self) -> float:
+        """Sum of the weights."""
+        weight = self.weights()
+        return float(self.n) if weight is None else float(weight.sum())
+
+    @property
+    def mean_weight(self) -> float:
+        """Mean of the weights."""
+        return 1.0 if self.sample_weight is None else self.weight_sum / self.n
+
+    def weights(self) -> NDArray[np.float64] | None:
+        """Return the weights of the rows that count, None if they are all 1."""
+        if self.sample_weight is None or self.index is None:
+            return self.sample_weight
+        return self.sample_weight[self.index]
+
+    def targets(self) -> NDArray[np.float64]:
+        """Return the targets of the rows that count."""
+        return self.y if self.index is None else self.y[self.index]
+
+    def select(self, index: NDArray[np.uint32]) -> Dataset:
+        """Return the part with these of the rows, without copying them."""
+        chosen = index if self.index is None else self.index[index]
+        return replace(self, index=np.asarray(chosen, np.uint32))
+
+    def rows_between(self, lo: int, hi: int) -> NDArray[np.uint32]:
+        """Return the row numbers at positions lo to hi, in storage order."""
+        if self.index is None:
+            return np.arange(lo, hi, dtype=np.uint32)
+        return self.index[lo:hi]
+
+    def rows_at(self, order: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Return the row numbers at these positions."""
+        return order if self.index is None else self.index[order]
+
+    def permuted(self, order: NDArray[np.uint32]) -> Dataset:
+        """Return a copy in which the rows lie in this order of positions."""
+        at = self.rows_at(order)
+        weight = None if self.sample_weight is None else self.sample_weight[at]
+        return Dataset(self.rows.take(at), self.y[at], weight)

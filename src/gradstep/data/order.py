@@ -1,0 +1,113 @@
+"""The order of rows: from (seed, epoch) to row positions, made one epoch ahead.
+
+The order is a pure function, never a generator with a state to be saved, so a run can go
+on at any epoch.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Order = Callable[[int], NDArray[np.uint32]]
+
+__all__ = ["ReadAhead", "order_of"]
+
+# A block is what is read in one go, a window what is permuted together: 16 KB of memory
+# and eight of them stay in the second-level cache.
+_BLOCK_BYTES = 1 << 14
+_WINDOW_BLOCKS = 8
+_WORTH_A_THREAD = 1 << 16  # rows; below, handing over costs more than it saves
+
+
+def order_of(shuffle: Any, n: int, seed: int, row_bytes: int) -> tuple[Order, bool]:
+    """Return the function epoch → order, and whether it may run in another thread.
+
+    Parameters
+    ----------
+    shuffle : {"exact", "blocks", "none"} or callable
+        ``callable(epoch, n)`` returns the order itself; epochs are counted from 0.
+    n : int
+        Number of rows.
+    seed : int
+        What the order is a function of, besides the epoch.
+    row_bytes : int
+        Memory of a row, for the size of blocks.
+    """
+    if callable(shuffle):
+        return lambda epoch: checked_order(shuffle(epoch, n), n), False
+    if shuffle == "none":
+        order = np.arange(n, dtype=np.uint32)
+        return lambda _epoch: order, False
+
+    from gradstep.data.shuffling import block_shuffle, exact_shuffle  # imports Numba
+
+    if shuffle == "exact":
+        return lambda epoch: exact_shuffle(n, seed, epoch), n >= _WORTH_A_THREAD
+    block_rows = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    return (
+        lambda epoch: block_shuffle(
+            n, seed, epoch, block_rows=block_rows, window_blocks=_WINDOW_BLOCKS
+        ),
+        n >= _WORTH_A_THREAD,
+    )
+
+
+def checked_order(order: Any, n: int) -> NDArray[np.uint32]:
+    """Return a user's order as row numbers, once it is known to be a permutation."""
+    array = np.asarray(order)
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        msg = (
+            f"shuffle(epoch, n) must return {n} integers, a permutation of range({n}); "
+            f"it returned an array of shape {array.shape} and dtype {array.dtype}."
+        )
+        raise InvalidData(msg)
+    if n and (array.min() < 0 or array.max() >= n or np.bincount(array, minlength=n).max() > 1):
+        msg = (
+            f"shuffle(epoch, n) must return a permutation of range({n}): each row once. It "
+            f"returned numbers from {array.min()} to {array.max()}, some of them repeated or "
+            "outside."
+        )
+        raise InvalidData(msg)
+    return array.astype(np.uint32)
+
+
+class ReadAhead:
+    """Orders by epoch, each made by a second thread while the one before is trained on.
+
+    The thread changes no order: it only asks for it early.
+    """
+
+    def __init__(self, order: Order, *, in_thread: bool) -> None:
+        self._order = order
+        self._pool = ThreadPoolExecutor(1, "gradstep-order") if in_thread else None
+        self._coming: tuple[int, Future[NDArray[np.uint32]]] | None = None
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def order(self, epoch: int, *, more: bool = True) -> NDArray[np.uint32]:
+        """Return the order of an epoch; start on the next one's if there will be `more`."""
+        if self._pool is None:
+            return self._order(epoch)
+        if self._coming is not None and self._coming[0] == epoch:
+            order = self._coming[1].result()
+        else:
+            order = self._order(epoch)
+        self._coming = (
+            (epoch + 1, self._pool.submit(self._order, epoch + 1)) if more else None
+        )
+        return order

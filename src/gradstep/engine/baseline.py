@@ -1,0 +1,144 @@
+"""The best constant prediction, and the test for divergence that stands on it.
+
+Weights of a billion are finite, too: a run has diverged when its objective is not finite, or
+when over an epoch it was more than ten times that of the best constant prediction, counted
+from the least value that the targets allow, and not coming down. "Not coming down" spares
+runs that start far from the optimum (large targets, a small rate) and are on their way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.data.dataset import Dataset
+from gradstep.engine.evaluation import mean_loss
+from gradstep.objective.losses import floor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Baseline", "best_constant"]
+
+_FAR_WORSE = 10.0
+_ROUNDING = 1e-9  # of the objective at the start: what is below is noise, not divergence
+_SAMPLE_ROWS = 1 << 14
+
+
+def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> float:
+    """Return the mean loss when every row has these scores."""
+    return mean_loss(loss, data, np.ascontiguousarray(scores), scores.size)
+
+
+def _search(loss: Any, data: Dataset) -> float:
+    """Find the best constant score of one output by Brent's method, on a sample."""
+    step = -(-data.n // _SAMPLE_ROWS)
+    sample = data.select(np.arange(0, data.n, step, dtype=np.uint32))
+    if not sample.weight_sum > 0.0:
+        sample = data
+
+    def objective(score: float) -> float:
+        return _constant_loss(loss, sample, np.array([score]))
+
+    from scipy.optimize import minimize_scalar  # slow to import, rarely needed
+
+    return float(minimize_scalar(objective).x)
+
+
+def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
+    """Return the scores (k,) of the best constant prediction.
+
+    Exact where the loss has a closed form (`best_constant`, `best_scores`); else found on a
+    sample of the rows.
+    """
+    y, weight = data.targets(), data.weights()
+    if hasattr(loss, "best_scores"):
+        return np.asarray(loss.best_scores(y[:, 0], weight, k), dtype=np.float64)
+    if hasattr(loss, "best_constant"):
+        return np.array([loss.best_constant(y[:, c], weight) for c in range(k)])
+    if hasattr(loss, "row_slopes"):
+        return np.zeros(k)  # a user's own loss of several classes
+    columns = (replace(data, y=data.y[:, [c]]) for c in range(k))
+    return np.array([_search(loss, column) for column in columns])
+
+
+@dataclass
+class Baseline:
+    """What a run's objective is compared with, computed when first needed.
+
+    Attributes
+    ----------
+    loss, data, n_outputs
+        The problem.
+    start : ndarray
+        The parameters that the run started from.
+    incremental : bool
+        Whether the rows are one part of a stream (`partial_fit`): a part may be as short as
+        one row, whose best constant says nothing, so the scale is that of all rows seen.
+    """
+
+    loss: Any
+    data: Dataset
+    n_outputs: int
+    start: NDArray[np.float64]
+    incremental: bool = False
+    constant: Dataset = field(init=False)
+
+    def __post_init__(self) -> None:
+        data = self.data
+        self.constant = Dataset(
+            data.rows.without_features(), data.y, data.sample_weight, data.index
+        )
+
+    @cached_property
+    def floor(self) -> float:
+        """The least mean loss that the targets allow."""
+        if not hasattr(self.loss, "floor"):
+            return 0.0
+        least = floor(self.loss, self.data.targets()).sum(axis=1)
+        return float(np.average(least, weights=self.data.weights()))
+
+    @cached_property
+    def at_zero(self) -> float:
+        """Mean loss at score zero, above the floor."""
+        zero = np.zeros(self.n_outputs)
+        return _constant_loss(self.loss, self.constant, zero) - self.floor
+
+    @cached_property
+    def at_best(self) -> float:
+        """Mean loss of the best constant prediction, above the floor."""
+        scores = best_constant(self.loss, self.constant, self.n_outputs)
+        return _constant_loss(self.loss, self.constant, scores) - self.floor
+
+    @cached_property
+    def at_start(self) -> float:
+        """Mean loss at the parameters the run started from, above the floor."""
+        return mean_loss(self.loss, self.data, self.start, self.n_outputs) - self.floor
+
+    def far_worse(self, running: float, previous: float, scale_seen: float) -> bool:
+        """Tell whether an epoch's running loss means divergence.
+
+        Parameters
+        ----------
+        running : float
+            Mean loss over the epoch.
+        previous : float
+            That of the epoch before; infinite in a run's first.
+        scale_seen : float
+            Mean loss at score zero, above the floor, of all rows seen by an incremental run.
+        """
+        excess = running - self.floor
+        if self.incremental:
+            scale = max(self.at_zero, scale_seen)
+            return scale > 0.0 and excess > _FAR_WORSE * scale
+        if excess <= _FAR_WORSE * self.at_best or running < previous < math.inf:
+            return False
+        if self.at_best <= 0.0 and self.at_zero <= 0.0:
+            return False  # no scale to compare with: perceptron, or targets all zero
+        if excess <= _ROUNDING * max(self.at_zero, self.at_start):
+            return False
+        return previous < math.inf or excess >= self.at_start

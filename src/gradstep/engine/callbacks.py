@@ -1,0 +1,346 @@
+"""Callbacks: what happens beside training, once an epoch.
+
+A callback is any object with one or more of
+
+- ``on_start(start)``: before the first epoch, given a `Start`;
+- ``on_epoch_end(event)``: after each epoch, given an `EpochEnd`; a true value ends the run;
+- ``on_end(end)``: after the last, given an `End`; also when the run fails, with the error.
+
+A callback that keeps something starts afresh in `on_start`, so that it can serve many fits.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
+
+from gradstep.errors import InvalidComponent, InvalidParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gradstep.data.dataset import Dataset
+    from gradstep.engine.state import EpochRecord, Outcome, Problem, TrainState
+
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "End",
+    "EpochEnd",
+    "History",
+    "ProgressBar",
+    "Start",
+]
+
+_HOOKS = ("on_start", "on_epoch_end", "on_end")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is known before the first epoch: the problem, the data, and where it starts."""
+
+    problem: Problem
+    data: Dataset
+    state: TrainState
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """What is known after an epoch.
+
+    Attributes
+    ----------
+    record : EpochRecord
+        Loss, validation, learning rate and speed.
+    problem : Problem
+        What is fixed.
+    data : Dataset
+        The training rows.
+    state : TrainState
+        What has evolved; to be read, not changed.
+    """
+
+    record: EpochRecord
+    problem: Problem
+    data: Dataset
+    state: TrainState
+
+    @property
+    def params(self) -> NDArray[np.float64]:
+        """The model's parameters now: weights of each output, then intercepts."""
+        return self.state.current()
+
+    @cached_property
+    def full_loss(self) -> float:
+        """Mean loss of all rows at these parameters, without penalty: one pass over the data."""
+        from gradstep.engine.evaluation import mean_loss
+
+        return mean_loss(self.problem.loss, self.data, self.params, self.problem.n_outputs)
+
+    @property
+    def full_objective(self) -> float:
+        """`full_loss` plus the penalty."""
+        return self.full_loss + self.problem.penalty_of(self.params)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended.
+
+    Attributes
+    ----------
+    outcome : Outcome or None
+        How, or None if it failed.
+    error : BaseException or None
+        Why it failed.
+    epochs : int
+        Epochs done.
+    seconds : float
+        Duration of the run.
+    """
+
+    outcome: Outcome | None
+    error: BaseException | None
+    epochs: int
+    seconds: float
+
+
+@runtime_checkable
+class Callback(Protocol):
+    """A callback with every hook; one hook is enough."""
+
+    def on_start(self, start: Start) -> None:
+        """Be told that a run starts."""
+
+    def on_epoch_end(self, event: EpochEnd) -> bool | None:
+        """Be told that an epoch has ended; return True to end the run."""
+
+    def on_end(self, end: End) -> None:
+        """Be told that the run has ended."""
+
+
+class Callbacks:
+    """Several callbacks as one."""
+
+    def __init__(self, callbacks: Sequence[Any]) -> None:
+        for callback in callbacks:
+            if isinstance(callback, type) or not any(hasattr(callback, hook) for hook in _HOOKS):
+                msg = (
+                    f"callbacks must be objects with one or more of the methods "
+                    f"{', '.join(_HOOKS)}; {callback!r} has none"
+                    + (" (it is a class: make an instance)." if isinstance(callback, type) else ".")
+                )
+                raise InvalidComponent(msg)
+        self._callbacks = callbacks
+
+    def _call(self, hook: str, event: Any) -> list[Any]:
+        return [getattr(c, hook)(event) for c in self._callbacks if hasattr(c, hook)]
+
+    def on_start(self, start: Start) -> None:
+        """Tell all."""
+        self._call("on_start", start)
+
+    def on_epoch_end(self, event: EpochEnd) -> bool:
+        """Tell all; True if one of them asks to end the run."""
+        return any([bool(answer) for answer in self._call("on_epoch_end", event)])
+
+    def on_end(self, end: End) -> None:
+        """Tell all."""
+        self._call("on_end", end)
+
+
+class History:
+    """Keeps the record of each epoch, and on request the objective after it.
+
+    Parameters
+    ----------
+    full_objective : bool, default=False
+        Whether to compute, at the price of one more pass over the data each epoch, the
+        objective of all rows at the parameters that the epoch ended with.
+
+    Attributes
+    ----------
+    records : list of EpochRecord
+        One for each epoch.
+    objectives : list of float
+        The objective after each epoch, if asked for.
+
+    Examples
+    --------
+    >>> from gradstep import MiniBatchRegressor
+    >>> history = History(full_objective=True)
+    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+    >>> _ = MiniBatchRegressor(max_iter=3, tol=None, callbacks=[history]).fit(X, y)
+    >>> len(history.records), len(history.objectives)
+    (3, 3)
+    """
+
+    def __init__(self, *, full_objective: bool = False) -> None:
+        self.full_objective = full_objective
+        self.records: list[EpochRecord] = []
+        self.objectives: list[float] = []
+
+    def on_start(self, start: Start) -> None:
+        """Forget an earlier run."""
+        self.records, self.objectives = [], []
+
+    def on_epoch_end(self, event: EpochEnd) -> None:
+        """Keep the record."""
+        self.records.append(event.record)
+        if self.full_objective:
+            self.objectives.append(event.full_objective)
+
+
+class EarlyStopping:
+    """Ends a run when a number of the record has stopped improving.
+
+    It looks at any number, while the estimators' ``tol``, ``n_iter_no_change`` and
+    ``early_stopping`` look at the running loss or the validation score.
+
+    Parameters
+    ----------
+    monitor : {"loss", "validation", "full_objective"}, default="loss"
+        What to watch. The loss and the objective are to fall, the validation score to rise.
+    min_delta : float, default=0.0
+        Least change that counts as improvement.
+    patience : int, default=5
+        Epochs in a row without improvement after which the run ends.
+    target : float, optional
+        A value that ends the run as soon as it is reached.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "loss",
+        *,
+        min_delta: float = 0.0,
+        patience: int = 5,
+        target: float | None = None,
+    ) -> None:
+        if monitor not in {"loss", "validation", "full_objective"}:
+            msg = (
+                f"monitor={monitor!r} of EarlyStopping must be 'loss', 'validation' or "
+                "'full_objective'."
+            )
+            raise InvalidParameter(msg)
+        if patience < 1 or not min_delta >= 0.0:
+            msg = (
+                f"EarlyStopping needs patience >= 1 and min_delta >= 0, not "
+                f"patience={patience!r}, min_delta={min_delta!r}."
+            )
+            raise InvalidParameter(msg)
+        self.monitor = monitor
+        self.min_delta = min_delta
+        self.patience = patience
+        self.target = target
+        self._best = math.inf
+        self._waited = 0
+
+    def on_start(self, start: Start) -> None:
+        """Start afresh."""
+        self._best, self._waited = math.inf, 0
+
+    def on_epoch_end(self, event: EpochEnd) -> bool:
+        """Return whether to stop."""
+        if self.monitor == "full_objective":
+            number: float | None = event.full_objective
+        else:
+            number = getattr(event.record, self.monitor)
+        if number is None:
+            msg = (
+                "EarlyStopping(monitor='validation') needs validation rows: "
+                "pass X_val and y_val to fit, or set early_stopping=True."
+            )
+            raise InvalidParameter(msg)
+        sign = -1.0 if self.monitor == "validation" else 1.0
+        cost = sign * number
+        if self.target is not None and cost <= sign * self.target:
+            return True
+        self._waited = 0 if cost < self._best - self.min_delta else self._waited + 1
+        self._best = min(self._best, cost)
+        return self._waited >= self.patience
+
+
+class ProgressBar:
+    """Shows the progress of a run: a bar on a terminal, plain lines elsewhere.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where to; stderr by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream
+        self._bar: Any = None
+        self._task: Any = None
+        self._max_epochs = 0
+        self._last_line = -math.inf
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave an open bar and a stream out of pickles and copies."""
+        return {**vars(self), "stream": None, "_bar": None, "_task": None}
+
+    def on_start(self, start: Start) -> None:
+        """Open the bar."""
+        self._max_epochs = start.problem.max_epochs
+        self._last_line = -math.inf
+        stream = self.stream or sys.stderr
+        if not stream.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(file=stream),
+            expand=True,
+        )
+        self._task = self._bar.add_task("", total=self._max_epochs, completed=start.state.epoch)
+        self._bar.start()
+
+    def on_epoch_end(self, event: EpochEnd) -> None:
+        """Move the bar, or print a line: each epoch, but no more than one a second."""
+        record = event.record
+        text = f"loss {record.loss:.6g}"
+        if record.validation is not None:
+            text += f"  validation {record.validation:.4f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=record.epoch, description=text)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= 1.0 or record.epoch == self._max_epochs:
+            self._last_line = now
+            self._print(
+                f"epoch {record.epoch}/{self._max_epochs}  {text}  "
+                f"{_count(record.rows_per_second)} rows/s"
+            )
+
+    def on_end(self, end: End) -> None:
+        """Close the bar and say how the run ended."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
+        if end.outcome is not None:
+            self._print(f"{end.epochs} epochs in {end.seconds:.2f} s: {end.outcome.sentence}")
+
+    def _print(self, line: str) -> None:
+        print(line, file=self.stream or sys.stderr, flush=True)
+
+
+def _count(number: float) -> str:
+    """Return a number with a unit that a person reads at a glance."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number:.0f}"

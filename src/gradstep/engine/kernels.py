@@ -1,0 +1,249 @@
+"""The compiled inner loop: batches of rows in, updated parameters out.
+
+One source serves every row layout, loss, penalty and optimizer; Numba compiles a form of it
+for each combination that is used. How it is arranged, and why:
+
+a. It is called for a *run* of many batches, with the learning rates of their steps in an
+   array: a call with this many arguments costs microseconds, a small batch less.
+b. A batch is walked in tiles of rows that fit the first-level cache: scores of the tile,
+   slopes of the tile, gradient of the tile. The data of a row is read from memory once.
+c. Slopes of a tile are computed in one flat loop over contiguous numbers, which vectorises;
+   the gathering of targets and weights is kept out of it.
+d. The running loss is the sum of the values at the scores that the gradient needs anyway.
+e. Everything that evolves is written in place into arrays that the caller owns, so a run can
+   end and go on at any batch: where a run is cut changes no bit.
+f. `params` is flat: k rows of p weights, then k intercepts. Without an intercept the step
+   leaves those k numbers alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
+from gradstep.engine.rows import AHEAD, add_gradient, prefetch, tile_scores
+from gradstep.jit import JIT_OPTIONS, compiled
+from gradstep.objective.losses import row_slopes, slope, value
+from gradstep.objective.penalties import NoPenalty
+from gradstep.optim.optimizers import At, lookahead, step
+from numba.extending import overload
+
+__all__ = ["run_batches", "score_rows", "sum_of_losses"]
+
+
+def tile_losses(
+    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
+) -> float:
+    """Turn a tile's scores into slopes, each times its row's weight; return the loss sum."""
+    raise NotImplementedError  # one of the two below, by the kind of loss
+
+
+def _tile_losses_apart(
+    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
+) -> float:
+    """For losses of one score: y is (n, k). Overwrites z by the values."""
+    m = hi - lo
+    last = order.size - 1
+    for i in range(m):
+        prefetch(y, order[min(lo + i + AHEAD, last)] * k)
+        for c in range(k):
+            slopes[i * k + c] = y[order[lo + i], c]
+    for i in range(m * k):
+        target = slopes[i]
+        score = z[i]
+        z[i] = value(loss, target, score)
+        slopes[i] = slope(loss, target, score)
+    total = 0.0
+    if sample_weight is None:
+        for i in range(m * k):
+            total += z[i]
+    else:
+        for i in range(m):
+            weight = sample_weight[order[lo + i]]
+            for c in range(k):
+                total += weight * z[i * k + c]
+                slopes[i * k + c] *= weight
+    return total
+
+
+def _tile_losses_joint(
+    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
+) -> float:
+    """For losses of all scores of a row: y is (n, 1), the index of the class."""
+    total = 0.0
+    for i in range(hi - lo):
+        row = order[lo + i]
+        at = i * k
+        row_loss = row_slopes(loss, y[row, 0], z, at, k, slopes)
+        if sample_weight is None:
+            total += row_loss
+        else:
+            weight = sample_weight[row]
+            total += weight * row_loss
+            for c in range(k):
+                slopes[at + c] *= weight
+    return total
+
+
+def is_joint(loss_class: type) -> bool:
+    """Tell whether a loss looks at all scores of a row at once."""
+    return hasattr(loss_class, "row_slopes")
+
+
+@overload(tile_losses, strict=False, jit_options=JIT_OPTIONS)
+def _choose_tile_losses(loss: Any, *_: Any) -> Any:
+    return _tile_losses_joint if is_joint(loss.instance_class) else _tile_losses_apart
+
+
+@compiled
+def run_batches(
+    rows: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Any,
+    penalty: Any,
+    optimizer: Any,
+    order: Any,
+    lo: int,
+    hi: int,
+    batch_size: int,
+    divide_by_own: bool,
+    mean_weight: float,
+    rates: Any,
+    k: int,
+    fit_intercept: bool,
+    average_from: int,
+    tile: int,
+    params: Any,
+    slots: Any,
+    average: Any,
+    counters: Any,
+    work: Any,
+    sums: Any,
+) -> None:
+    """Train on rows ``order[lo:hi]``, batch after batch.
+
+    Parameters
+    ----------
+    rows, y, sample_weight
+        The data: a row layout; targets (n, k), or (n, 1) for a joint loss; weights (n,) or None.
+    loss, penalty, optimizer
+        The components.
+    order : ndarray of unsigned integers
+        Row numbers; what lies beyond `hi` is only prefetched.
+    batch_size : int
+        Rows of a batch; the last one has what is left.
+    divide_by_own : bool
+        Whether a short batch is divided by its own size, or by `batch_size`.
+    mean_weight : float
+        Mean weight of the rows; gradients are divided by it.
+    rates : ndarray
+        The learning rate of each batch's step.
+    k : int
+        Number of outputs.
+    average_from : int
+        Rows to have seen before iterates are averaged; 0 for never.
+    tile : int
+        Rows of a tile.
+    params, slots, average : ndarray
+        Parameters (size,), the optimizer's slots (n, size), average (size,) or (0,): in place.
+    counters : ndarray of shape (4,)
+        Steps taken, rows seen, iterates averaged, sum of shares: in place.
+    work : ndarray of shape (2·size + 2·tile·k,)
+        Scratch.
+    sums : ndarray of shape (2,)
+        Sum of weighted losses before each step and of row weights: added to.
+    """
+    size = params.size
+    n_weights = size - k
+    gradient = work[:size]
+    ahead = work[size : 2 * size]
+    z = work[2 * size : 2 * size + tile * k]
+    slopes = work[2 * size + tile * k :]
+    batch = 0
+    start = lo
+    while start < hi:
+        stop = min(start + batch_size, hi)
+        m = stop - start
+        divisor = m if divide_by_own else batch_size
+        point = lookahead(optimizer, params, slots, ahead)
+
+        gradient[:] = 0.0
+        total = 0.0
+        at = start
+        while at < stop:
+            end = min(at + tile, stop)
+            tile_scores(rows, order, at, end, point, k, z)
+            total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            add_gradient(rows, order, at, end, slopes, k, gradient)
+            at = end
+        scale = 1.0 / (divisor * mean_weight)
+        for j in range(size):
+            gradient[j] *= scale
+
+        share = m / divisor
+        counters[0] += 1.0
+        counters[1] += m
+        counters[3] += share
+        here = At(rates[batch], share, int(counters[0]), counters[3])
+        step(optimizer, penalty, params, gradient, slots, 0, n_weights, here)
+        if fit_intercept:
+            step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, here)
+        if 0 < average_from <= counters[1]:
+            counters[2] += 1.0
+            for j in range(size):
+                average[j] += (params[j] - average[j]) / counters[2]
+
+        sums[0] += total
+        if sample_weight is None:
+            sums[1] += m
+        else:
+            for i in range(start, stop):
+                sums[1] += sample_weight[order[i]]
+        batch += 1
+        start = stop
+
+
+@compiled
+def sum_of_losses(
+    rows: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Any,
+    order: Any,
+    lo: int,
+    hi: int,
+    k: int,
+    tile: int,
+    params: Any,
+    work: Any,
+) -> float:
+    """Return the sum of weighted losses of rows ``order[lo:hi]`` at fixed parameters.
+
+    `work` has 2·tile·k numbers. The result depends on `lo`, `hi` and `tile` in its last bits.
+    """
+    z = work[: tile * k]
+    slopes = work[tile * k :]
+    total = 0.0
+    at = lo
+    while at < hi:
+        end = min(at + tile, hi)
+        tile_scores(rows, order, at, end, params, k, z)
+        total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+        at = end
+    return total
+
+
+@compiled
+def score_rows(rows: Any, order: Any, k: int, params: Any, z: Any) -> None:
+    """Write the scores of rows ``order`` to z (flat, k outputs a row).
+
+    Row by row: a row's score has the same bits whatever rows come with it.
+    """
+    row = np.empty(k)
+    for i in range(order.size):
+        tile_scores(rows, order, i, i + 1, params, k, row)
+        for c in range(k):
+            z[i * k + c] = row[c]

@@ -1,0 +1,225 @@
+"""The records of a run: what is fixed (Problem), what evolves (TrainState), what is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.dataset import Dataset
+    from gradstep.objective.losses import JointLoss, Loss
+    from gradstep.objective.penalties import Penalty
+    from gradstep.optim.optimizers import Optimizer
+    from gradstep.optim.schedules import Schedule
+
+__all__ = ["EpochRecord", "Outcome", "Problem", "TrainState", "Validation"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fixed for a run.
+
+    Attributes
+    ----------
+    loss, penalty, optimizer, schedule
+        The components.
+    n_features, n_outputs : int
+        The shape of the weights.
+    fit_intercept : bool
+        Whether each output has an intercept.
+    batch_size : int
+        Rows of a batch; above the number of rows it means all of them.
+    last_batch : {"scale", "mean", "drop"}
+        What a short last batch is divided by: `batch_size`, its own size, or it is left out.
+    shuffle : {"exact", "blocks", "none"} or callable
+        The order of rows (`gradstep.data.order.order_of`).
+    seed : int
+        What the order is a function of.
+    average_from : int
+        Rows to have seen before iterates are averaged; 0 for never.
+    max_epochs : int
+        Epochs after which a run ends.
+    tol : float or None
+        Least improvement that counts; None to run all epochs.
+    patience : int
+        Epochs in a row without improvement after which a run ends.
+    """
+
+    loss: Loss | JointLoss
+    penalty: Penalty
+    optimizer: Optimizer
+    schedule: Schedule
+    n_features: int
+    n_outputs: int = 1
+    fit_intercept: bool = True
+    batch_size: int = 64
+    last_batch: str = "scale"
+    shuffle: str | Callable[[int, int], Any] = "exact"
+    seed: int = 0
+    average_from: int = 0
+    max_epochs: int = 1000
+    tol: float | None = 1e-3
+    patience: int = 5
+
+    @property
+    def size(self) -> int:
+        """Number of parameters: weights, then an intercept for each output."""
+        return self.n_outputs * (self.n_features + 1)
+
+    def start(
+        self,
+        coef: NDArray[np.float64] | None = None,
+        intercept: NDArray[np.float64] | None = None,
+    ) -> TrainState:
+        """Return the state before the first step: zeros, or the given weights."""
+        params = np.zeros(self.size)
+        n_weights = self.n_outputs * self.n_features
+        if coef is not None:
+            params[:n_weights] = np.reshape(coef, -1)
+        if intercept is not None:
+            params[n_weights:] = np.reshape(intercept, -1)
+        return TrainState(
+            params=params,
+            slots=np.zeros((self.optimizer.n_slots(), self.size)),
+            average=np.zeros(self.size if self.average_from else 0),
+        )
+
+    def split(self, params: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights (n_outputs, n_features) and intercepts (n_outputs,), as views."""
+        n_weights = self.n_outputs * self.n_features
+        return params[:n_weights].reshape(self.n_outputs, self.n_features), params[n_weights:]
+
+    def penalty_of(self, params: NDArray[np.float64]) -> float:
+        """Return the penalty of the weights."""
+        return float(np.sum(self.penalty.value(self.split(params)[0])))
+
+
+@dataclass
+class TrainState:
+    """All that evolves: arrays and numbers, of size O(features times outputs).
+
+    Attributes
+    ----------
+    params : ndarray of shape (size,)
+        Weights of each output, then intercepts.
+    slots : ndarray of shape (n_slots, size)
+        What the optimizer keeps.
+    average : ndarray of shape (size,) or (0,)
+        Mean of the iterates.
+    counters : ndarray of shape (4,)
+        Steps taken, rows seen, iterates averaged, sum of the steps' shares of the penalty.
+    sums : ndarray of shape (2,)
+        The current epoch's sum of weighted losses and of weights.
+    epoch, batch : int
+        Epochs done; batches done of the current one.
+    rate_factor : float
+        What an adaptive schedule has come down to.
+    previous, best : float
+        The last and the best monitored value (larger is better).
+    stalled : int
+        Epochs in a row without improvement.
+    best_score : float
+        The best validation score; -inf without any.
+    best_params : ndarray or None
+        The parameters at the best validation score.
+    scale_seen : ndarray of shape (2,)
+        Weighted sum of the losses at score zero over all rows seen, and of their weights.
+    """
+
+    params: NDArray[np.float64]
+    slots: NDArray[np.float64]
+    average: NDArray[np.float64]
+    counters: NDArray[np.float64] = field(default_factory=lambda: np.zeros(4))
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    epoch: int = 0
+    batch: int = 0
+    rate_factor: float = 1.0
+    previous: float = np.inf
+    best: float = -np.inf
+    stalled: int = 0
+    best_score: float = -np.inf
+    best_params: NDArray[np.float64] | None = None
+    scale_seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+
+    @property
+    def steps(self) -> int:
+        """Number of steps taken."""
+        return int(self.counters[0])
+
+    def current(self) -> NDArray[np.float64]:
+        """Return the parameters of the model: the average once there is one."""
+        return self.average if self.counters[2] > 0 else self.params
+
+    def copy(self) -> TrainState:
+        """Return a state that shares no array with this one."""
+        arrays = {
+            name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
+        return replace(self, **arrays)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Held-out rows and how predictions on them are judged.
+
+    Attributes
+    ----------
+    data : Dataset
+        The rows.
+    score : callable
+        From scores (n, n_outputs) to a number, larger is better.
+    stops : bool
+        Whether the run ends when the score stops improving (else when the objective does).
+    """
+
+    data: Dataset
+    score: Callable[[NDArray[np.float64]], float]
+    stops: bool = True
+
+
+class EpochRecord(NamedTuple):
+    """What is known at the end of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the epoch, from 1.
+    loss : float
+        The running objective: mean loss of each row before the step that it took part in,
+        plus the penalty at the end of the epoch.
+    validation : float or None
+        The validation score, if there are validation rows.
+    learning_rate : float
+        The rate of the epoch's last step.
+    rows_per_second, seconds : float
+        Speed, and time since the start of the epoch; validation not included.
+    """
+
+    epoch: int
+    loss: float
+    validation: float | None
+    learning_rate: float
+    rows_per_second: float
+    seconds: float
+
+
+class Outcome(Enum):
+    """How a run ended; the value is a sentence that says so."""
+
+    CONVERGED = "The training objective improved by less than tol in n_iter_no_change epochs."
+    VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
+    MAX_EPOCHS = "All max_iter epochs were run."
+    CALLBACK = "A callback asked to stop."
+    PAUSED = "The number of batches asked for was run."
+
+    @property
+    def sentence(self) -> str:
+        """The sentence."""
+        return self.value

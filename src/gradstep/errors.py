@@ -1,0 +1,74 @@
+"""The exceptions of gradstep, one tree.
+
+::
+
+    GradstepError
+    ├── InvalidParameter   (also ValueError)       a parameter is wrong, or contradicts another
+    │   └── InvalidComponent (also TypeError)      a loss, penalty, ... lacks what is asked of it
+    ├── InvalidData        (also ValueError)       rows, targets or weights cannot be used
+    └── Diverged           (also ArithmeticError,  training left the numbers, or became far
+                            ValueError)            worse than the best constant prediction
+
+Each message says what is wrong, where, why, and what to do about it. The built-in
+bases are those that scikit-learn's users catch.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Diverged",
+    "GradstepError",
+    "InvalidComponent",
+    "InvalidData",
+    "InvalidParameter",
+]
+
+
+class GradstepError(Exception):
+    """Base of every error that gradstep raises on purpose."""
+
+
+class InvalidParameter(GradstepError, ValueError):
+    """A parameter has a value that is not allowed, or contradicts another one."""
+
+
+class InvalidComponent(InvalidParameter, TypeError):
+    """A loss, penalty, optimizer or schedule lacks a method that is needed."""
+
+
+class InvalidData(GradstepError, ValueError):
+    """Rows, targets or weights that cannot be trained on or predicted from."""
+
+
+class Diverged(GradstepError, ArithmeticError, ValueError):
+    """Training diverged: not finite, or far worse than the best constant prediction.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 1, in which it was seen.
+    """
+
+    def __init__(self, message: str, *, epoch: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep `epoch` when the error crosses a process, as in a grid search."""
+        return _rebuild_diverged, (str(self), self.epoch)
+
+
+def _rebuild_diverged(message: str, epoch: int) -> Diverged:
+    return Diverged(message, epoch=epoch)
+
+
+def nearest(name: object, allowed: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` if an allowed name is close, else nothing."""
+    close = get_close_matches(str(name), list(allowed), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

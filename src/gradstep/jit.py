@@ -1,0 +1,163 @@
+"""Compilation: the one decorator that makes a function fast, and its cache on disk.
+
+Numba's own disk cache does not notice when a function that a kernel calls changes in
+another file, and two processes that fill it at once can mix up their files. This cache
+avoids both: every compiled form is one file, named by everything that it depends on (the
+package's compiled sources, the function, the types, the processor, the versions), written
+under a temporary name and renamed. What was compiled for a user's own component is never
+kept, since its source is not ours to watch.
+
+Importing this module imports Numba (0.3 to 0.5 s): import it where training starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from gradstep.cache_folder import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["FAST_MATH", "JIT_OPTIONS", "compiled"]
+
+# Sums may be taken in another order and products fused, which is what lets the compiler
+# use vector instructions; infinities and NaN keep their meaning (divergence shows in them).
+FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
+JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "nogil": True}
+
+_COMPILED_SOURCES = (
+    "jit.py",
+    "objective/*.py",
+    "optim/*.py",
+    "data/shuffling.py",
+    "engine/rows.py",
+    "engine/compiled.py",
+    "engine/kernels.py",
+)
+_FORGET_AFTER_DAYS = 30
+
+
+@cache
+def _kernel_folder() -> Path | None:
+    """Return the folder of kernels compiled from these very sources, None if unwritable."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for pattern in _COMPILED_SOURCES:
+        for source in sorted(package.glob(pattern)):
+            digest.update(source.read_bytes())
+    for version in (numba.__version__, np.__version__, sys.version):
+        digest.update(version.encode())
+    folder = cache_folder() / "kernels" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+    except OSError:
+        return None
+    _forget_old(folder)
+    return folder
+
+
+def _forget_old(current: Path) -> None:
+    """Delete kernels of other versions that nobody has used for a month."""
+    limit = time.time() - _FORGET_AFTER_DAYS * 86400
+    for folder in current.parent.iterdir():
+        if folder != current and folder.stat().st_mtime < limit:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _component_classes(kind: Any) -> Iterator[type]:
+    """Yield the NamedTuple classes in a Numba type, nested ones too."""
+    if isinstance(kind, types.BaseNamedTuple):
+        yield kind.instance_class
+    for part in getattr(kind, "types", ()):
+        yield from _component_classes(part)
+
+
+class KernelCache(_Cache):
+    """Compiled forms of one function on disk, a file each."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._enabled = True
+
+    @property
+    def cache_path(self) -> str:
+        """Return the folder, or an empty string if nothing can be kept."""
+        return str(_kernel_folder() or "")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled form for a signature, None if it is not there."""
+        target_context.refresh()
+        path = self._path(sig, target_context.codegen())
+        if path is None:
+            return None
+        try:
+            reduced = pickle.loads(path.read_bytes())
+            return CompileResult._rebuild(target_context, *reduced)
+        except FileNotFoundError:
+            return None
+        except Exception:  # a damaged file: whatever it raises, compile again
+            path.unlink(missing_ok=True)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled form, if it may be kept."""
+        path = self._path(sig, data.codegen)
+        if path is None or not CompileResultCacheImpl.check_cachable(None, data):
+            return
+        with contextlib.suppress(OSError):  # a full or vanished disk: go on without
+            handle, name = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(dumps(data._reduce()))
+            os.replace(name, path)
+
+    def enable(self) -> None:
+        """Use the cache."""
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Do not use the cache."""
+        self._enabled = False
+
+    def flush(self) -> None:
+        """Forget nothing: files are named by what they hold."""
+
+    def _path(self, sig: Any, codegen: Any) -> Path | None:
+        folder = _kernel_folder() if self._enabled else None
+        arguments = sig.args if hasattr(sig, "args") else sig
+        own = (c.__module__.partition(".")[0] for a in arguments for c in _component_classes(a))
+        if folder is None or any(package != "gradstep" for package in own):
+            return None
+        name = self._function.__qualname__
+        key = repr((self._function.__module__, name, sig, codegen.magic_tuple()))
+        return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.bin"
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function when it is first called with each combination of types.
+
+    The compiled function releases the GIL. With ``NUMBA_DISABLE_JIT=1`` the function is
+    returned as it is.
+    """
+    dispatcher = numba.njit(**JIT_OPTIONS)(function)
+    if dispatcher is not function:
+        dispatcher._cache = KernelCache(function)
+    return dispatcher

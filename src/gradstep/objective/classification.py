@@ -1,0 +1,258 @@
+"""Losses of a class: of two classes (y is -1 or +1), and of several at once.
+
+Scale and ties are those of scikit-learn's `SGDClassifier`: hinge acts where y z <= 1,
+perceptron where y z <= 0. `Softmax` is the log loss of more than two classes, trained
+together; `OneVsRest` makes any loss of two classes one of several.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gradstep.objective.elementary import exp, sigmoid, softplus
+from gradstep.objective.losses import slope, value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.objective.losses import Loss
+
+__all__ = [
+    "Hinge",
+    "LogLoss",
+    "ModifiedHuber",
+    "OneVsRest",
+    "Perceptron",
+    "Softmax",
+    "SquaredHinge",
+]
+
+
+def _share_of_positive(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+    return float(np.average(y > 0.0, weights=weight))
+
+
+class LogLoss(NamedTuple):
+    """log(1 + exp(-y z)), the loss of logistic regression.
+
+    Examples
+    --------
+    >>> round(LogLoss().value(1.0, 0.0), 6), LogLoss().slope(1.0, 0.0)
+    (0.693147, -0.5)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        return softplus(-y * z)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return -y / (1 + exp(y z))."""
+        return -y * sigmoid(-y * z)
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant prediction."""
+        share = min(max(_share_of_positive(y, weight), 1e-12), 1.0 - 1e-12)
+        return math.log(share / (1.0 - share))
+
+    def curvature(self) -> float:
+        """Return ¼."""
+        return 0.25
+
+    def probability(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of the positive class."""
+        e = np.exp(-np.abs(z))
+        positive: NDArray[np.float64] = np.where(z >= 0.0, 1.0, e) / (1.0 + e)
+        return positive
+
+
+class Hinge(NamedTuple):
+    """max(0, 1 - y z), the loss of linear support vector machines.
+
+    Examples
+    --------
+    >>> Hinge().value(1.0, -1.0), Hinge().slope(1.0, 1.0)
+    (2.0, -1.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        return max(0.0, 1.0 - y * z)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return -y where y z <= 1, 0 elsewhere."""
+        return -y if y * z <= 1.0 else 0.0
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant prediction."""
+        return 1.0 if _share_of_positive(y, weight) >= 0.5 else -1.0
+
+
+class SquaredHinge(NamedTuple):
+    """max(0, 1 - y z)².
+
+    Examples
+    --------
+    >>> SquaredHinge().value(1.0, -1.0), SquaredHinge().slope(1.0, -1.0)
+    (4.0, -4.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        short = max(0.0, 1.0 - y * z)
+        return short * short
+
+    def slope(self, y: float, z: float) -> float:
+        """Return -2 y max(0, 1 - y z)."""
+        return -2.0 * y * max(0.0, 1.0 - y * z)
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant prediction."""
+        return 2.0 * _share_of_positive(y, weight) - 1.0
+
+    def curvature(self) -> float:
+        """Return 2."""
+        return 2.0
+
+
+class ModifiedHuber(NamedTuple):
+    """max(0, 1 - y z)² where y z >= -1, -4 y z below (Zhang 2004).
+
+    Examples
+    --------
+    >>> ModifiedHuber().value(1.0, -2.0), ModifiedHuber().slope(1.0, -2.0)
+    (8.0, -4.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        short = max(0.0, 1.0 - y * z)
+        return short * short if y * z >= -1.0 else -4.0 * y * z
+
+    def slope(self, y: float, z: float) -> float:
+        """Return d loss / d z."""
+        return -2.0 * y * min(2.0, max(0.0, 1.0 - y * z))
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant prediction."""
+        return 2.0 * _share_of_positive(y, weight) - 1.0
+
+    def curvature(self) -> float:
+        """Return 2."""
+        return 2.0
+
+    def probability(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of the positive class: (z + 1) / 2, cut to [0, 1]."""
+        positive: NDArray[np.float64] = (np.clip(z, -1.0, 1.0) + 1.0) / 2.0
+        return positive
+
+
+class Perceptron(NamedTuple):
+    """max(0, -y z), which moves only on mistakes.
+
+    Examples
+    --------
+    >>> Perceptron().value(1.0, -2.0), Perceptron().slope(1.0, 0.0)
+    (2.0, -1.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        return max(0.0, -y * z)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return -y where y z <= 0, 0 elsewhere."""
+        return -y if y * z <= 0.0 else 0.0
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant prediction."""
+        return 0.0
+
+
+class Softmax(NamedTuple):
+    """log Σ_c exp(z_c) - z_y: multinomial logistic regression, y a class index.
+
+    Examples
+    --------
+    >>> z, slopes = np.zeros(3), np.empty(3)
+    >>> round(float(Softmax().row_slopes(1, z, 0, 3, slopes)), 6)
+    1.098612
+    >>> slopes.round(3)
+    array([ 0.333, -0.667,  0.333])
+    """
+
+    def row_slopes(self, y: float, z: Any, at: int, k: int, slopes: Any) -> float:
+        """Write softmax(z) minus the indicator of y to slopes; return the value."""
+        largest = z[at]
+        for c in range(1, k):
+            largest = max(largest, z[at + c])
+        total = 0.0
+        for c in range(k):
+            slopes[at + c] = exp(z[at + c] - largest)
+            total += slopes[at + c]
+        for c in range(k):
+            slopes[at + c] /= total
+        target = at + int(y)
+        slopes[target] -= 1.0
+        return largest + np.log(total) - z[target]
+
+    def best_scores(
+        self, y: NDArray[np.float64], weight: NDArray[np.float64] | None, k: int
+    ) -> NDArray[np.float64]:
+        """Return the logarithms of the classes' shares."""
+        share = np.bincount(y.astype(np.intp), weights=weight, minlength=k)
+        scores: NDArray[np.float64] = np.log(np.maximum(share / share.sum(), 1e-12))
+        return scores
+
+    def curvature(self) -> float:
+        """Return ½."""
+        return 0.5
+
+    def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each class, rows summing to 1."""
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        each: NDArray[np.float64] = e / e.sum(axis=1, keepdims=True)
+        return each
+
+
+class OneVsRest(NamedTuple):
+    """Σ_c loss(±1, z_c): each class against all others, y a class index.
+
+    Parameters
+    ----------
+    loss : Loss
+        A loss of two classes.
+
+    Examples
+    --------
+    >>> z, slopes = np.zeros(3), np.empty(3)
+    >>> float(OneVsRest(Hinge()).row_slopes(1, z, 0, 3, slopes)), slopes.tolist()
+    (3.0, [1.0, -1.0, 1.0])
+    """
+
+    loss: Loss
+
+    def row_slopes(self, y: float, z: Any, at: int, k: int, slopes: Any) -> float:
+        """Write each class's slope; return the sum of the values."""
+        total = 0.0
+        for c in range(k):
+            sign = 1.0 if c == int(y) else -1.0
+            total += value(self.loss, sign, z[at + c])
+            slopes[at + c] = slope(self.loss, sign, z[at + c])
+        return total
+
+    def best_scores(
+        self, y: NDArray[np.float64], weight: NDArray[np.float64] | None, k: int
+    ) -> NDArray[np.float64]:
+        """Return each class's best constant score against all others."""
+        method = getattr(self.loss, "best_constant", None)
+        if method is None:
+            return np.zeros(k)
+        return np.array([method(np.where(y == c, 1.0, -1.0), weight) for c in range(k)])
+
+    def curvature(self) -> float | None:
+        """Return the bound of the loss of two classes."""
+        method = getattr(self.loss, "curvature", None)
+        return None if method is None else float(method())

@@ -1,0 +1,316 @@
+"""Losses of a real target: one class each, all formulas in the docstrings.
+
+Scale and ties are scikit-learn's (`SGDRegressor`, `PoissonRegressor`, `GammaRegressor`,
+`TweedieRegressor`, `QuantileRegressor`). Poisson, gamma and Tweedie model the logarithm
+of the mean: the score z predicts exp(z), and the loss is half the unit deviance without
+the terms that depend on y alone (`floor` gives those).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradstep.errors import InvalidParameter
+from gradstep.objective.elementary import exp
+from gradstep.objective.losses import TargetRange
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "EpsilonInsensitive",
+    "Gamma",
+    "Huber",
+    "Pinball",
+    "Poisson",
+    "SquaredEpsilonInsensitive",
+    "SquaredError",
+    "Tweedie",
+]
+
+
+def _check_not_negative(owner: str, name: str, number: float) -> None:
+    if not (number >= 0.0 and math.isfinite(number)):
+        msg = f"{name}={number!r} of {owner} must be a finite number >= 0."
+        raise InvalidParameter(msg)
+
+
+class SquaredError(NamedTuple):
+    """½ (z - y)², the loss of least squares; its slope is z - y.
+
+    Examples
+    --------
+    >>> SquaredError().value(1.0, 3.0), SquaredError().slope(1.0, 3.0)
+    (2.0, 2.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return ½ (z - y)²."""
+        return 0.5 * (z - y) * (z - y)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return z - y."""
+        return z - y
+
+    def curvature(self) -> float:
+        """Return 1."""
+        return 1.0
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant: the weighted mean."""
+        return float(np.average(y, weights=weight))
+
+
+class Huber(NamedTuple):
+    """½ r² for \\|r\\| = \\|y - z\\| up to epsilon, epsilon·(\\|r\\| - ½ epsilon) beyond.
+
+    Examples
+    --------
+    >>> Huber(epsilon=1.0).value(0.0, 3.0), Huber(epsilon=1.0).slope(0.0, -3.0)
+    (2.5, -1.0)
+    """
+
+    epsilon: float = 0.1
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        r = abs(z - y)
+        near = min(r, self.epsilon)
+        return near * (r - 0.5 * near)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return z - y, cut to ± epsilon."""
+        return max(-self.epsilon, min(z - y, self.epsilon))
+
+    def curvature(self) -> float:
+        """Return 1."""
+        return 1.0
+
+    def check(self) -> None:
+        """Refuse an epsilon below zero."""
+        _check_not_negative("Huber", "epsilon", self.epsilon)
+
+
+class EpsilonInsensitive(NamedTuple):
+    """max(0, \\|y - z\\| - epsilon), the loss of linear support vector regression.
+
+    Examples
+    --------
+    >>> EpsilonInsensitive(epsilon=0.5).value(0.0, 2.0)
+    1.5
+    """
+
+    epsilon: float = 0.1
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        return max(0.0, abs(z - y) - self.epsilon)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return the sign of z - y beyond epsilon, 0 up to it."""
+        r = z - y
+        return (1.0 if r > self.epsilon else 0.0) - (1.0 if -r > self.epsilon else 0.0)
+
+    def check(self) -> None:
+        """Refuse an epsilon below zero."""
+        _check_not_negative("EpsilonInsensitive", "epsilon", self.epsilon)
+
+
+class SquaredEpsilonInsensitive(NamedTuple):
+    """max(0, \\|y - z\\| - epsilon)², without the half, as in `SGDRegressor`.
+
+    Examples
+    --------
+    >>> SquaredEpsilonInsensitive(epsilon=0.5).value(0.0, 2.0)
+    2.25
+    """
+
+    epsilon: float = 0.1
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        excess = max(0.0, abs(z - y) - self.epsilon)
+        return excess * excess
+
+    def slope(self, y: float, z: float) -> float:
+        """Return twice the signed excess over epsilon."""
+        r = z - y
+        return 2.0 * (max(0.0, r - self.epsilon) - max(0.0, -r - self.epsilon))
+
+    def curvature(self) -> float:
+        """Return 2."""
+        return 2.0
+
+    def check(self) -> None:
+        """Refuse an epsilon below zero."""
+        _check_not_negative("SquaredEpsilonInsensitive", "epsilon", self.epsilon)
+
+
+class Pinball(NamedTuple):
+    """q·(y - z) below the target, (1 - q)·(z - y) above: z estimates the q-quantile.
+
+    Examples
+    --------
+    >>> Pinball(quantile=0.9).value(2.0, 1.0), Pinball(quantile=0.9).slope(2.0, 1.0)
+    (0.9, -0.9)
+    """
+
+    quantile: float = 0.5
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        r = y - z
+        return max(self.quantile * r, (self.quantile - 1.0) * r)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return -q where z <= y, 1 - q above."""
+        return (0.0 if y >= z else 1.0) - self.quantile
+
+    def check(self) -> None:
+        """Refuse a quantile outside (0, 1)."""
+        if not 0.0 < self.quantile < 1.0:
+            msg = f"quantile={self.quantile!r} of Pinball must lie strictly between 0 and 1."
+            raise InvalidParameter(msg)
+
+
+def _log_of_mean(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+    return math.log(float(np.average(y, weights=weight)))
+
+
+def _exp(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        mean: NDArray[np.float64] = np.exp(z)
+    return mean
+
+
+class Poisson(NamedTuple):
+    """exp(z) - y z for counts y >= 0: half the Poisson deviance, up to terms of y.
+
+    Examples
+    --------
+    >>> Poisson().value(2.0, 0.0), Poisson().slope(2.0, 0.0)
+    (1.0, -1.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return exp(z) - y z."""
+        return exp(z) - y * z
+
+    def slope(self, y: float, z: float) -> float:
+        """Return exp(z) - y."""
+        return exp(z) - y
+
+    def target_range(self) -> TargetRange:
+        """Return y >= 0."""
+        return TargetRange(0.0)
+
+    def floor(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return y - y log y, the value at exp(z) = y."""
+        return y - y * np.log(np.where(y > 0.0, y, 1.0))
+
+    def inverse_link(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return exp(z)."""
+        return _exp(z)
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the logarithm of the weighted mean."""
+        return _log_of_mean(y, weight)
+
+
+class Gamma(NamedTuple):
+    """z + y exp(-z) for y > 0: half the gamma deviance, up to terms of y.
+
+    Examples
+    --------
+    >>> Gamma().value(2.0, 0.0), Gamma().slope(2.0, 0.0)
+    (2.0, -1.0)
+    """
+
+    def value(self, y: float, z: float) -> float:
+        """Return z + y exp(-z)."""
+        return z + y * exp(-z)
+
+    def slope(self, y: float, z: float) -> float:
+        """Return 1 - y exp(-z)."""
+        return 1.0 - y * exp(-z)
+
+    def target_range(self) -> TargetRange:
+        """Return y > 0."""
+        return TargetRange(0.0, closed=False)
+
+    def floor(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return log y + 1, the value at exp(z) = y."""
+        return np.log(y) + 1.0
+
+    def inverse_link(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return exp(z)."""
+        return _exp(z)
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the logarithm of the weighted mean."""
+        return _log_of_mean(y, weight)
+
+
+class Tweedie(NamedTuple):
+    """Half the Tweedie deviance with variance ~ mean^power, power >= 1, up to terms of y.
+
+    exp((2 - power) z) / (2 - power) - y exp((1 - power) z) / (1 - power). Power 1 is
+    `Poisson`, power 2 is `Gamma`, between them lie sums of gamma-distributed amounts (y may
+    be 0). It is convex in z for powers from 1 to 2. Powers below 1 are refused: 0 is
+    `SquaredError` without the logarithm, and between 0 and 1 no such distribution exists.
+
+    Examples
+    --------
+    >>> Tweedie(power=1.5).value(1.0, 0.0), Tweedie(power=1.5).slope(1.0, 0.0)
+    (4.0, 0.0)
+    """
+
+    power: float = 1.5
+
+    def value(self, y: float, z: float) -> float:
+        """Return the loss of a row."""
+        if self.power == 1.0:
+            return exp(z) - y * z
+        if self.power == 2.0:
+            return z + y * exp(-z)
+        a = 2.0 - self.power
+        b = 1.0 - self.power
+        return exp(a * z) / a - y * exp(b * z) / b
+
+    def slope(self, y: float, z: float) -> float:
+        """Return exp((2 - power) z) - y exp((1 - power) z)."""
+        return exp((2.0 - self.power) * z) - y * exp((1.0 - self.power) * z)
+
+    def target_range(self) -> TargetRange:
+        """Return y >= 0 for powers below 2, y > 0 from there on."""
+        return TargetRange(0.0, closed=self.power < 2.0)
+
+    def floor(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the value at exp(z) = y."""
+        if self.power == 1.0:
+            return Poisson().floor(y)
+        if self.power == 2.0:
+            return Gamma().floor(y)
+        a, b = 2.0 - self.power, 1.0 - self.power
+        least: NDArray[np.float64] = y**a * (1.0 / a - 1.0 / b)
+        return least
+
+    def inverse_link(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return exp(z)."""
+        return _exp(z)
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the logarithm of the weighted mean."""
+        return _log_of_mean(y, weight)
+
+    def check(self) -> None:
+        """Refuse powers below 1."""
+        if not (self.power >= 1.0 and math.isfinite(self.power)):
+            msg = (
+                f"power={self.power!r} of Tweedie must be a finite number >= 1 "
+                "(1 is Poisson, 2 is gamma; for power 0 use loss='squared_error')."
+            )
+            raise InvalidParameter(msg)
