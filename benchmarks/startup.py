@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 CACHE_VARIABLE = "GRADSTEP_CACHE_DIR"
 
 NUMPY = "import numpy"
-SKLEARN = "import numpy, sklearn.base, sklearn.utils.validation"
 NUMBA = "import numpy, numba"
-# What a fit needs of other packages; all else that it imports counts as the fit.
-IMPORTS = "import numpy, scipy.sparse, sklearn.base, sklearn.utils.validation, numba"
+# Prints the modules of scikit-learn that gradstep's estimators import.
+PROBE = """
+import sys
+from gradstep import MiniBatchRegressor
+names = [name for name in sys.modules if name.partition(".")[0] == "sklearn"]
+print(", ".join(name for name in names if "._" not in name))
+"""
 FIT = """
 import numpy as np
 from gradstep import MiniBatchRegressor
@@ -137,7 +141,11 @@ def gradstep(*arguments: str) -> list[str]:
 
 def figures() -> list[Figure]:
     """List what is measured, and what is asked for."""
-    bare, numpy, imports = python("pass"), python(NUMPY), python(IMPORTS)
+    needed = _run(python(PROBE).arguments, os.environ).stdout.strip()
+    bare, numpy, numba = python("pass"), python(NUMPY), python(NUMBA)
+    sklearn = python(f"import numpy, {needed}")
+    # Whatever else a fit imports counts as the fit.
+    imports = python(f"import numpy, {needed}, numba")
     warm, cold = python(FIT), python(FIT, empty_cache=True)
     return [
         Figure("import gradstep, beyond import numpy", [python("import gradstep"), numpy], 0.15),
@@ -148,9 +156,9 @@ def figures() -> list[Figure]:
         Figure("gradstep demo, kernels on disk, in all", [Command(gradstep("demo"))], None),
         Figure("  Python itself", [bare], None),
         Figure("  import numpy", [numpy, bare], None),
-        Figure("  import scikit-learn's base, beyond numpy", [python(SKLEARN), numpy], None),
-        Figure("  import numba, beyond numpy", [python(NUMBA), numpy], None),
-        Figure("  all imports of a fit", [imports, bare], None),
+        Figure("  import what it needs of scikit-learn, beyond numpy", [sklearn, numpy], None),
+        Figure("  import numba, beyond numpy", [numba, numpy], None),
+        Figure("  the three together", [imports, bare], None),
     ]
 
 
@@ -193,13 +201,14 @@ def environment(cache: str) -> Mapping[str, str]:
     return kept | {CACHE_VARIABLE: cache}
 
 
-def _run(arguments: Sequence[str], variables: Mapping[str, str]) -> str:
-    """Run a process and return what it wrote to standard error."""
+def _run(
+    arguments: Sequence[str], variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a process; end with its message if it fails."""
     done = subprocess.run(
         arguments,
         env=variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
@@ -207,7 +216,7 @@ def _run(arguments: Sequence[str], variables: Mapping[str, str]) -> str:
         command = " ".join(arguments)
         message = f"{command}\nended with code {done.returncode}:\n{done.stderr}"
         raise SystemExit(message)
-    return done.stderr
+    return done
 
 
 def demo_imports(package: str) -> list[str]:
@@ -228,7 +237,7 @@ def demo_imports(package: str) -> list[str]:
     if command != sys.executable:
         arguments = [command, *arguments]
     with tempfile.TemporaryDirectory() as cache:
-        trace = _run([*interpreter, *arguments], environment(cache))
+        trace = _run([*interpreter, *arguments], environment(cache)).stderr
     modules = [line.rpartition("|")[2].strip() for line in trace.splitlines()]
     return [name for name in modules if name.partition(".")[0] == package]
 

@@ -1,4 +1,6 @@
-"""NumPy: the loop that everybody writes first, with a shuffled copy each epoch.
+"""NumPy: the loop that everybody writes first, over a shuffled copy each epoch.
+
+Dense rows are copied into the same memory each epoch: fresh memory can cost more.
 
 What is tried out for each problem, off the clock: one thread for the products, or all.
 """
@@ -32,6 +34,9 @@ class NumpyLoop(Adapter):
         self.one_epoch = self._sparse_epoch if problem.is_sparse else self._dense_epoch
         pools = threadpool_info()
         most = max((p["num_threads"] for p in pools if p["user_api"] == "blas"), default=1)
+        if not problem.is_sparse:
+            self.X_room = np.empty_like(problem.data.X)
+            self.y_room = np.empty_like(problem.data.y)
         few = slice(0, trial_rows(problem))
         X, y = problem.data.X[few], problem.data.y[few]
         self._start()
@@ -43,13 +48,19 @@ class NumpyLoop(Adapter):
     def epochs(self, count: int) -> None:
         """Run the loop: shuffle, slice, forward, gradient, update."""
         self._start()
-        X, y = self.problem.data.X, self.problem.data.y
         for _ in range(count):
             indices = np.arange(self.problem.rows)
             self.rng.shuffle(indices)
-            X = X[indices]
-            y = y[indices]
-            self._walk(self.threads, X, y)
+            self._walk(self.threads, *self._shuffled(indices))
+
+    def _shuffled(self, indices: NDArray[np.int64]) -> tuple[Rows, NDArray[np.float64]]:
+        X, y = self.problem.data.X, self.problem.data.y
+        if self.problem.is_sparse:
+            return X[indices], y[indices]
+        # Into memory that is kept; only with "clip" does NumPy write there directly.
+        np.take(X, indices, axis=0, out=self.X_room, mode="clip")
+        np.take(y, indices, out=self.y_room, mode="clip")
+        return self.X_room, self.y_room
 
     def _start(self) -> None:
         self.rng = np.random.RandomState(0)

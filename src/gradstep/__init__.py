@@ -1,1 +1,100 @@
+"""gradstep: mini-batch gradient descent for linear models, on a table of any size.
+
+Public names are loaded when they are first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradstep.engine.callbacks import Callback as Callback
+    from gradstep.engine.callbacks import EarlyStopping as EarlyStopping
+    from gradstep.engine.callbacks import History as History
+    from gradstep.engine.callbacks import ProgressBar as ProgressBar
+    from gradstep.engine.state import EpochRecord as EpochRecord
+    from gradstep.engine.state import Outcome as Outcome
+    from gradstep.errors import Diverged as Diverged
+    from gradstep.errors import GradstepError as GradstepError
+    from gradstep.errors import InvalidComponent as InvalidComponent
+    from gradstep.errors import InvalidData as InvalidData
+    from gradstep.errors import InvalidParameter as InvalidParameter
+    from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
+    from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "gradstep.engine.callbacks": ("Callback", "EarlyStopping", "History", "ProgressBar"),
+    "gradstep.engine.state": ("EpochRecord", "Outcome"),
+    "gradstep.errors": (
+        "Diverged",
+        "GradstepError",
+        "InvalidComponent",
+        "InvalidData",
+        "InvalidParameter",
+    ),
+    "gradstep.estimators": ("MiniBatchClassifier", "MiniBatchRegressor"),
+    "gradstep.objective.classification": (
+        "Hinge",
+        "LogLoss",
+        "ModifiedHuber",
+        "OneVsRest",
+        "Perceptron",
+        "Softmax",
+        "SquaredHinge",
+    ),
+    "gradstep.objective.penalties": ("ElasticNet", "L1", "L2", "NoPenalty"),
+    "gradstep.objective.regression": (
+        "EpsilonInsensitive",
+        "Gamma",
+        "Huber",
+        "Pinball",
+        "Poisson",
+        "SquaredEpsilonInsensitive",
+        "SquaredError",
+        "Tweedie",
+    ),
+    "gradstep.optim.optimizers": (
+        "FTRL",
+        "SGD",
+        "AdaGrad",
+        "Adam",
+        "At",
+        "Momentum",
+        "Nesterov",
+        "RMSprop",
+    ),
+    "gradstep.optim.schedules": (
+        "Adaptive",
+        "Constant",
+        "Cosine",
+        "Exponential",
+        "InvScaling",
+        "OneCycle",
+        "Optimal",
+        "StepDecay",
+        "UserSchedule",
+        "WarmUp",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  (names in a table, tested)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from where it lives, when it is first asked for."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        msg = f"module 'gradstep' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

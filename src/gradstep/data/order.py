@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     Order = Callable[[int], NDArray[np.uint32]]
 
-__all__ = ["ReadAhead", "order_of"]
+__all__ = ["ReadAhead", "order_of", "order_once"]
 
 # A block is what is read in one go, a window what is permuted together: 16 KB of memory
 # and eight of them stay in the second-level cache.
 _BLOCK_BYTES = 1 << 14
 _WINDOW_BLOCKS = 8
+_BEFORE_ANY_EPOCH = (1 << 32) - 1
 _WORTH_A_THREAD = 1 << 16  # rows; below, handing over costs more than it saves
 
 
@@ -60,6 +61,13 @@ def order_of(shuffle: Any, n: int, seed: int, row_bytes: int) -> tuple[Order, bo
         ),
         n >= _WORTH_A_THREAD,
     )
+
+
+def order_once(n: int, seed: int) -> NDArray[np.uint32]:
+    """Return the order in which blocks lie in memory, so that neighbours are there by chance."""
+    from gradstep.data.shuffling import exact_shuffle  # imports Numba
+
+    return exact_shuffle(n, seed, _BEFORE_ANY_EPOCH)
 
 
 def checked_order(order: Any, n: int) -> NDArray[np.uint32]:

@@ -129,8 +129,9 @@ class TrainState:
         The best validation score; -inf without any.
     best_params : ndarray or None
         The parameters at the best validation score.
-    scale_seen : ndarray of shape (2,)
-        Weighted sum of the losses at score zero over all rows seen, and of their weights.
+    seen : ndarray of shape (3,)
+        Of all rows of an incremental run: weighted sum of the losses at score zero, sum of
+        weights, number of rows.
     """
 
     params: NDArray[np.float64]
@@ -146,7 +147,7 @@ class TrainState:
     stalled: int = 0
     best_score: float = -np.inf
     best_params: NDArray[np.float64] | None = None
-    scale_seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
     @property
     def steps(self) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.data.order import ReadAhead, order_of
+from gradstep.data.order import ReadAhead, order_of, order_once
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
 from gradstep.engine.evaluation import scores
@@ -42,6 +42,7 @@ def train(
     *,
     validation: Validation | None = None,
     callbacks: Sequence[Any] = (),
+    until_epoch: int | None = None,
     max_batches: int | None = None,
     incremental: bool = False,
 ) -> tuple[TrainState, Outcome]:
@@ -59,6 +60,8 @@ def train(
         Held-out rows, judged after each epoch.
     callbacks : sequence of Callback
         Told of start, epochs and end.
+    until_epoch : int, optional
+        Epochs to have done when the run ends; `Problem.max_epochs` by default.
     max_batches : int, optional
         Batches after which to pause, even in the middle of an epoch.
     incremental : bool
@@ -77,7 +80,11 @@ def train(
         If the objective left the numbers, or is far worse than the best constant's.
     """
     state = state.copy()
-    plan = _Plan.of(problem, data)
+    last_epoch = problem.max_epochs if until_epoch is None else until_epoch
+    if incremental:
+        state.seen += (0.0, data.weight_sum, data.n)
+    mean_weight = state.seen[1] / state.seen[2] if incremental else data.mean_weight
+    plan = _Plan.of(problem, data, mean_weight)
     told = Callbacks(callbacks)
     baseline = Baseline(problem.loss, data, problem.n_outputs, state.current().copy(), incremental)
     began = time.perf_counter()
@@ -87,10 +94,10 @@ def train(
     try:
         with ReadAhead(plan.order, in_thread=plan.order_in_thread) as orders:
             while outcome is None:
-                if state.epoch >= problem.max_epochs:
+                if state.epoch >= last_epoch:
                     outcome = Outcome.MAX_EPOCHS
                     break
-                order = orders.order(state.epoch, more=state.epoch + 1 < problem.max_epochs)
+                order = orders.order(state.epoch, more=state.epoch + 1 < last_epoch)
                 epoch_began, rate = time.perf_counter(), 0.0
                 for batches in plan.runs(state.batch, max_batches):
                     rates = plan.rates(state, batches)
@@ -127,6 +134,7 @@ class _Plan:
     data: Dataset
     order: Any
     order_in_thread: bool
+    mean_weight: float
     batch_size: int
     n_batches: int
     rows_of_epoch: int
@@ -135,21 +143,20 @@ class _Plan:
     work: NDArray[np.float64]
 
     @classmethod
-    def of(cls, problem: Problem, data: Dataset) -> _Plan:
+    def of(cls, problem: Problem, data: Dataset, mean_weight: float) -> _Plan:
         n = data.n
         size = min(problem.batch_size, n)
         dropped = n % size if problem.last_batch == "drop" else 0
         order, in_thread = order_of(problem.shuffle, n, problem.seed, data.rows.row_bytes())
         if problem.shuffle == "blocks":
-            # blocks of neighbours are only as good as chance where neighbours are chance
-            order_once, _ = order_of("exact", n, problem.seed, 0)
-            data = data.permuted(order_once(-1 & 0xFFFFFFFF))
+            data = data.permuted(order_once(n, problem.seed))
         tile = data.rows.tile_rows()
         return cls(
             problem=problem,
             data=data,
             order=order,
             order_in_thread=in_thread,
+            mean_weight=mean_weight,
             batch_size=size,
             n_batches=-(-(n - dropped) // size),
             rows_of_epoch=n - dropped,
@@ -205,7 +212,7 @@ class _Plan:
             hi - lo,
             self.batch_size,
             problem.last_batch == "mean",
-            self.data.mean_weight,
+            self.mean_weight,
             rates,
             problem.n_outputs,
             problem.fit_intercept,
@@ -233,8 +240,8 @@ def _end_of_epoch(problem: Problem, state: TrainState, baseline: Baseline) -> fl
     finite = math.isfinite(loss) and bool(np.isfinite(state.params).all())
     seen = 0.0
     if baseline.incremental:
-        state.scale_seen += (baseline.at_zero * baseline.data.weight_sum, baseline.data.weight_sum)
-        seen = float(state.scale_seen[0] / state.scale_seen[1])
+        state.seen[0] += baseline.at_zero * baseline.data.weight_sum
+        seen = float(state.seen[0] / state.seen[1]) if state.seen[1] > 0.0 else 0.0
     if not finite or baseline.far_worse(running, state.previous, seen):
         raise Diverged(_why_diverged(problem, state, loss, finite), epoch=state.epoch)
     state.previous = running
@@ -308,7 +315,7 @@ def polish(problem: Problem, data: Dataset, state: TrainState, rate: float) -> N
     full = replace(
         problem, optimizer=SGD(), batch_size=data.n, average_from=0, shuffle="none"
     )
-    plan = _Plan.of(full, data)
+    plan = _Plan.of(full, data, data.mean_weight)
     limit = objective(start)
     for halvings in range(30):
         trial = full.start(*full.split(start))

@@ -35,6 +35,11 @@ def prox(penalty: Penalty, x: float, step: float) -> float:
     return penalty.prox(x, step)
 
 
+def sets_zeros(penalty: Penalty) -> bool:
+    """Tell whether the proximal map sets small weights to exactly zero, as l1 does."""
+    return bool(penalty.prox(1e-300, 1.0) == 0.0)
+
+
 def _check_alpha(owner: str, alpha: float) -> None:
     if not (alpha >= 0.0 and math.isfinite(alpha)):
         msg = f"alpha={alpha!r} of {owner} must be a finite number >= 0."

@@ -1,0 +1,5 @@
+"""``python -m gradstep`` is ``gradstep``."""
+
+from gradstep.cli.main import main
+
+main()

@@ -1,0 +1,158 @@
+"""Checks of rows, targets, weights and numbers; each failure is one message that says where."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.objective.losses import target_range
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["check_choice", "check_finite", "check_number", "check_targets", "check_weights"]
+
+
+def check_number(
+    owner: str,
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+    whole: bool = False,
+) -> None:
+    """Refuse what is not a number (a whole one, if asked for) in a range.
+
+    Raises
+    ------
+    InvalidParameter
+        With the parameter, its owner, what is allowed, and what came.
+    """
+    kind = Integral if whole else Real
+    right_kind = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
+    if right_kind and not math.isnan(value):
+        above = value > low if open_low else value >= low
+        below = value < high if open_high else value <= high
+        if above and below and (math.isfinite(value) or not whole):
+            return
+    what = "a whole number" if whole else "a number"
+    bounds = []
+    if low > -math.inf:
+        bounds.append(f"{'>' if open_low else '>='} {low:g}")
+    if high < math.inf:
+        bounds.append(f"{'<' if open_high else '<='} {high:g}")
+    span = f" {' and '.join(bounds)}" if bounds else ""
+    msg = f"{name}={value!r} of {owner} must be {what}{span}."
+    raise InvalidParameter(msg)
+
+
+def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) -> None:
+    """Refuse what is not one of the values allowed."""
+    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in allowed):
+        names = ", ".join(repr(choice) for choice in allowed)
+        msg = f"{name}={value!r} of {owner} must be one of {names}."
+        raise InvalidParameter(msg)
+
+
+def _all_finite(values: NDArray[Any]) -> bool:
+    """Tell whether all are finite, usually from their sum alone."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return True
+    return bool(np.isfinite(values).all())
+
+
+def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> None:
+    """Refuse NaN and infinity, naming the first one's row and column, and how many there are.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of floats
+        The values.
+    name : str
+        What to call them.
+    columns : sequence of str, optional
+        The columns' names.
+    """
+    values = X.data if sp.issparse(X) else X
+    if values.dtype.kind != "f" or _all_finite(values):
+        return
+    bad = np.flatnonzero(~np.isfinite(values.reshape(-1)))
+    first = values.reshape(-1)[bad[0]]
+    place = ""
+    if sp.issparse(X):
+        row = int(np.searchsorted(X.indptr, bad[0], side="right")) - 1
+        column: int | None = int(X.indices[bad[0]])
+    else:
+        row, column = divmod(int(bad[0]), X.shape[1]) if X.ndim == 2 else (int(bad[0]), None)
+    place = f"row {row}"
+    if column is not None:
+        label = f" ({columns[column]!r})" if columns is not None else ""
+        place += f", column {column}{label}"
+    what = "NaN" if np.isnan(first) else "infinity (inf)"
+    rest = f"; {bad.size} values in all are NaN or infinite" if bad.size > 1 else ""
+    fix = (
+        "Impute missing values first (sklearn.impute.SimpleImputer), or drop those rows."
+        if np.isnan(first)
+        else "Clip or drop them; a value too large for float32 needs float64."
+    )
+    msg = f"{name} contains {what} at {place}{rest}. {fix}"
+    raise InvalidData(msg)
+
+
+def check_targets(loss: Any, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> None:
+    """Refuse targets outside the loss's range, and ones that leave nothing to learn.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    y : ndarray of shape (n, k)
+        Targets.
+    weight : ndarray of shape (n,), optional
+        Weights; rows without weight may have any target.
+    """
+    allowed = target_range(loss)
+    wrong = ~allowed.holds(y)
+    if weight is not None:
+        wrong &= weight[:, None] > 0.0
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        where = f"row {row}" if y.shape[1] == 1 else f"row {row}, column {column}"
+        name = type(loss).__name__
+        msg = (
+            f"loss {name} is defined for {allowed!r}, but y is {y[row, column]:g} at {where} "
+            f"({int(wrong.sum())} such values). Remove those rows, or use another loss."
+        )
+        raise InvalidData(msg)
+    if allowed.low == 0.0 and allowed.closed and not (y > 0.0).any():
+        msg = (
+            f"loss {type(loss).__name__} models the logarithm of the mean, but every y is 0: "
+            "there is no finite model of such targets."
+        )
+        raise InvalidData(msg)
+
+
+def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> None:
+    """Refuse weights that are not finite, negative, or all zero."""
+    check_finite(weight, name)
+    if (weight < 0.0).any():
+        row = int(np.argmax(weight < 0.0))
+        msg = (
+            f"{name} is {weight[row]:g} at row {row} ({int((weight < 0.0).sum())} negative "
+            "weights). A weight says how often a row counts: use 0 to leave it out."
+        )
+        raise InvalidData(msg)
+    if not weight.any():
+        msg = f"{name} is 0 in every row: there is nothing to train on."
+        raise InvalidData(msg)

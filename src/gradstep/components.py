@@ -1,0 +1,220 @@
+"""From names to components: ``"huber"`` to ``Huber(epsilon=0.1)``, and what to say if not.
+
+Wherever a name is taken, an object is taken, too: a built-in component with its own
+hyper-parameters, or a user's own, which needs no more than the methods of its kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradstep.errors import InvalidComponent, InvalidParameter, nearest
+from gradstep.objective import classification, penalties, regression
+from gradstep.optim import optimizers, schedules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "CLASSIFICATION_LOSSES",
+    "LEARNING_RATES",
+    "OPTIMIZERS",
+    "PENALTIES",
+    "REGRESSION_LOSSES",
+    "loss_of",
+    "optimizer_of",
+    "penalty_of",
+    "schedule_of",
+]
+
+# Each name with what makes the component out of an estimator's parameters.
+REGRESSION_LOSSES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "squared_error": lambda _: regression.SquaredError(),
+    "huber": lambda p: regression.Huber(p["epsilon"]),
+    "epsilon_insensitive": lambda p: regression.EpsilonInsensitive(p["epsilon"]),
+    "squared_epsilon_insensitive": lambda p: regression.SquaredEpsilonInsensitive(p["epsilon"]),
+    "pinball": lambda p: regression.Pinball(p["quantile"]),
+    "poisson": lambda _: regression.Poisson(),
+    "gamma": lambda _: regression.Gamma(),
+    "tweedie": lambda p: regression.Tweedie(p["power"]),
+}
+CLASSIFICATION_LOSSES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "log_loss": lambda _: classification.LogLoss(),
+    "hinge": lambda _: classification.Hinge(),
+    "squared_hinge": lambda _: classification.SquaredHinge(),
+    "modified_huber": lambda _: classification.ModifiedHuber(),
+    "perceptron": lambda _: classification.Perceptron(),
+    # as in SGDClassifier, on classes -1 and +1
+    **{
+        name: REGRESSION_LOSSES[name]
+        for name in (
+            "squared_error",
+            "huber",
+            "epsilon_insensitive",
+            "squared_epsilon_insensitive",
+        )
+    },
+}
+PENALTIES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "l2": lambda p: penalties.L2(p["alpha"]),
+    "l1": lambda p: penalties.L1(p["alpha"]),
+    "elasticnet": lambda p: penalties.ElasticNet(p["alpha"], p["l1_ratio"]),
+}
+OPTIMIZERS: Mapping[str, Callable[[], Any]] = {
+    "sgd": optimizers.SGD,
+    "momentum": optimizers.Momentum,
+    "nesterov": optimizers.Nesterov,
+    "adagrad": optimizers.AdaGrad,
+    "rmsprop": optimizers.RMSprop,
+    "adam": optimizers.Adam,
+    "ftrl": optimizers.FTRL,
+}
+LEARNING_RATES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "constant": lambda p: schedules.Constant(p["eta0"]),
+    "invscaling": lambda p: schedules.InvScaling(p["eta0"], p["power_t"]),
+    "optimal": lambda p: schedules.Optimal.for_slope(p["alpha"], p["slope"]),
+    "adaptive": lambda p: schedules.Adaptive(p["eta0"]),
+    "step": lambda p: schedules.StepDecay(p["eta0"]),
+    "exponential": lambda p: schedules.Exponential(p["eta0"]),
+    "cosine": lambda p: schedules.Cosine(p["eta0"]),
+    "one_cycle": lambda p: schedules.OneCycle(p["eta0"]),
+}
+
+
+def _refuse(parameter: str, value: Any, allowed: Mapping[str, Any], or_else: str) -> InvalidParameter:
+    names = ", ".join(repr(name) for name in allowed)
+    return InvalidParameter(
+        f"{parameter}={value!r} is not known.{nearest(value, allowed)} It must be one of {names}, "
+        f"or {or_else}."
+    )
+
+
+def _checked(parameter: str, component: Any, *methods: str) -> Any:
+    """Return a component once it has the methods that its kind needs and sound numbers."""
+    missing = [name for name in methods if not callable(getattr(component, name, None))]
+    if missing or isinstance(component, type) or not isinstance(component, tuple):
+        why = (
+            "it is a class, not an instance: call it"
+            if isinstance(component, type)
+            else f"it lacks {', '.join(f'{name}()' for name in missing)}"
+            if missing
+            else "it is not a NamedTuple, which is what kernels are compiled for"
+        )
+        msg = f"{parameter}={component!r} cannot be used: {why}."
+        raise InvalidComponent(msg)
+    component = _floats(component)
+    if hasattr(component, "check"):
+        component.check()
+    return component
+
+
+def _floats(component: Any) -> Any:
+    """Return a built-in component with whole numbers made floats: one type to compile for."""
+    if not type(component).__module__.startswith("gradstep."):
+        return component
+    return type(component)(
+        *(
+            float(field)
+            if isinstance(field, int) and not isinstance(field, bool)
+            else _floats(field)
+            if isinstance(field, tuple)
+            else field
+            for field in component
+        )
+    )
+
+
+def loss_of(
+    value: Any, parameters: Mapping[str, Any], losses: Mapping[str, Callable[..., Any]]
+) -> Any:
+    """Return the loss for a name or an object.
+
+    Parameters
+    ----------
+    value : str or Loss
+        What the user gave.
+    parameters : mapping
+        `epsilon`, `quantile`, `power`, for the losses that have them.
+    losses : mapping
+        The names that are allowed: those of regression or of classification.
+
+    Examples
+    --------
+    >>> loss_of("huber", {"epsilon": 1}, REGRESSION_LOSSES)
+    Huber(epsilon=1.0)
+    """
+    if isinstance(value, str):
+        if value not in losses:
+            raise _refuse("loss", value, losses, "an object with value() and slope()")
+        return _checked("loss", losses[value](parameters))
+    if hasattr(value, "row_slopes"):
+        return _checked("loss", value, "row_slopes")
+    return _checked("loss", value, "value", "slope")
+
+
+def penalty_of(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return the penalty for a name, None or an object; `alpha` and `l1_ratio` by name only.
+
+    Examples
+    --------
+    >>> penalty_of("l2", {"alpha": 0.01}), penalty_of(None, {})
+    (L2(alpha=0.01), NoPenalty())
+    """
+    if value is None:
+        return penalties.NoPenalty()
+    if isinstance(value, str):
+        if value not in PENALTIES:
+            raise _refuse("penalty", value, PENALTIES, "None, or an object with value() and prox()")
+        return _checked("penalty", PENALTIES[value](parameters))
+    return _checked("penalty", value, "value", "prox")
+
+
+def optimizer_of(value: Any) -> Any:
+    """Return the optimizer for a name or an object.
+
+    Examples
+    --------
+    >>> optimizer_of("momentum")
+    Momentum(momentum=0.9)
+    """
+    if isinstance(value, str):
+        if value not in OPTIMIZERS:
+            raise _refuse("optimizer", value, OPTIMIZERS, "an object with n_slots() and step()")
+        return _checked("optimizer", OPTIMIZERS[value]())
+    return _checked("optimizer", value, "n_slots", "step")
+
+
+def schedule_of(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return the schedule for a name, a number, a function or an object.
+
+    Parameters
+    ----------
+    value : str, float, callable or Schedule
+        What the user gave: a float is a constant rate, a function takes (epoch, step).
+    parameters : mapping
+        `eta0`, `power_t`, `alpha`, and `slope` of the loss: for names only.
+
+    Examples
+    --------
+    >>> schedule_of(0.1, {}), schedule_of("cosine", {"eta0": 0.2})
+    (Constant(eta0=0.1), Cosine(eta0=0.2, final=0.0))
+    """
+    if isinstance(value, str):
+        if value in {"pa1", "pa2"}:
+            msg = (
+                f"learning_rate={value!r} is the passive-aggressive rule, whose step depends on "
+                "a single row; gradstep takes batches. Use loss='hinge' with another rate."
+            )
+            raise InvalidParameter(msg)
+        if value not in LEARNING_RATES:
+            or_else = "a number, a function (epoch, step), or an object with rates()"
+            raise _refuse("learning_rate", value, LEARNING_RATES, or_else)
+        return _checked("learning_rate", LEARNING_RATES[value](parameters), "rates")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not (value > 0.0 and value < float("inf")):
+            msg = f"learning_rate={value!r} must be a finite number > 0."
+            raise InvalidParameter(msg)
+        return schedules.Constant(float(value))
+    if callable(value) and not hasattr(value, "rates"):
+        return schedules.UserSchedule(value)
+    return _checked("learning_rate", value, "rates")
