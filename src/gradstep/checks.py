@@ -154,5 +154,5 @@ def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> N
         )
         raise InvalidData(msg)
     if not weight.any():
-        msg = f"{name} is 0 in every row: there is nothing to train on."
+        msg = f"{name} is zero in every row: there is nothing to train on."
         raise InvalidData(msg)

@@ -34,7 +34,7 @@ from gradstep.components import (
     penalty_of,
     schedule_of,
 )
-from gradstep.data.dataset import Dataset
+from gradstep.data.dataset import Dataset, mean_square_norm
 from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.rows import CsrRows, DenseRows
 from gradstep.engine.state import Outcome, Problem, TrainState, Validation
@@ -42,6 +42,7 @@ from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import inverse_link, slope
 from gradstep.objective.penalties import sets_zeros
+from gradstep.optim.automatic import Rate, stable_rate
 
 try:  # scikit-learn from 1.9 on
     from sklearn.callback import CallbackSupportMixin, callback_management_context
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MiniBatchClassifier", "MiniBatchRegressor"]
 
+_NO_Y = object()
 _log = logging.getLogger("gradstep")
 
 
@@ -76,7 +78,8 @@ def _check_parameters(est: Any) -> None:
     if est.tol is not None:
         check_number(owner, "tol", est.tol, low=0.0)
     check_number(owner, "epsilon", est.epsilon, low=0.0)
-    check_number(owner, "eta0", est.eta0, low=0.0, open_low=True)
+    if est.eta0 is not None:
+        check_number(owner, "eta0", est.eta0, low=0.0, open_low=True)
     check_number(owner, "power_t", est.power_t)
     check_number(
         owner, "validation_fraction", est.validation_fraction,
@@ -97,29 +100,52 @@ def _check_parameters(est: Any) -> None:
             raise InvalidParameter(msg)
 
 
-def _problem(est: Any, loss: Any, n_features: int, n_outputs: int) -> Problem:
-    """Put the fixed part of a fit together."""
+def _rate(est: Any, loss: Any, optimizer: Any, data: Dataset) -> Rate:
+    """Return the rate that was given, or one that is stable on this data."""
+    if est.eta0 is not None:
+        return Rate(float(est.eta0), 1.0)
+    mean = float(np.average(data.y.mean(axis=1), weights=data.sample_weight))
+    return stable_rate(optimizer, loss, mean_square_norm(data), mean)
+
+
+def _schedule(est: Any, loss: Any, eta0: float) -> Any:
+    """Return the schedule of learning rates."""
     two_class = loss.loss if isinstance(loss, OneVsRest) else loss
-    schedule = schedule_of(
+    return schedule_of(
         est.learning_rate,
         {
-            "eta0": est.eta0,
+            "eta0": eta0,
             "power_t": est.power_t,
             "alpha": est.alpha,
             "slope": lambda y, z: slope(two_class, y, z) if hasattr(two_class, "slope") else 1.0,
         },
     )
+
+
+def _uses_eta0(est: Any) -> bool:
+    """Tell whether the learning rate is a schedule by name that starts from eta0."""
+    return isinstance(est.learning_rate, str) and est.learning_rate != "optimal"
+
+
+def _problem(
+    est: Any, loss: Any, data: Dataset, n_outputs: int, rate: Rate | None = None
+) -> Problem:
+    """Put the fixed part of a fit together."""
+    optimizer = optimizer_of(est.optimizer)
+    rate = rate or _rate(est, loss, optimizer, data)
+    est._rate, est.eta0_ = rate, rate.eta0
     shuffle = {True: "exact", False: "none"}.get(est.shuffle, est.shuffle) if isinstance(
         est.shuffle, (bool, np.bool_)
     ) else est.shuffle  # fmt: skip
     return Problem(
         loss=loss,
         penalty=penalty_of(est.penalty, {"alpha": est.alpha, "l1_ratio": est.l1_ratio}),
-        optimizer=optimizer_of(est.optimizer),
-        schedule=schedule,
-        n_features=n_features,
+        optimizer=optimizer,
+        schedule=_schedule(est, loss, est.eta0_),
+        n_features=data.rows.n_features,
         n_outputs=n_outputs,
         fit_intercept=bool(est.fit_intercept),
+        intercept_factor=rate.intercept_factor if _uses_eta0(est) else 1.0,
         batch_size=int(est.batch_size),
         last_batch=est.last_batch,
         shuffle=shuffle,
@@ -144,7 +170,7 @@ def _draw_seed(random_state: Any) -> int:
 # --- data ---------------------------------------------------------------------------------
 
 
-def _check_X(est: Any, X: Any, *, reset: bool, y: Any = None, **y_options: Any) -> Any:
+def _check_X(est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, **y_options: Any) -> Any:
     """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite."""
     options: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -154,13 +180,13 @@ def _check_X(est: Any, X: Any, *, reset: bool, y: Any = None, **y_options: Any) 
         "accept_large_sparse": True,
         "reset": reset,
     }
-    if y is None:
+    if y is _NO_Y:
         checked = validate_data(est, X, **options)
     else:
         checked, y = validate_data(est, X, y, **options, **y_options)
     check_finite(checked, "Input X", getattr(est, "feature_names_in_", None))
     _tell_of_copy(est, X, checked)
-    return checked if y is None else (checked, y)
+    return checked if y is _NO_Y else (checked, y)
 
 
 def _tell_of_copy(est: Any, X: Any, checked: Any) -> None:
@@ -435,10 +461,9 @@ def _validation_data(
 
 def _fit(
     est: Any,
-    X: Any,
-    y: NDArray[np.float64],
-    weight: NDArray[np.float64] | None,
-    problem: Problem,
+    loss: Any,
+    n_outputs: int,
+    data: Dataset,
     *,
     init: tuple[Any, Any],
     own: Dataset | None,
@@ -446,12 +471,23 @@ def _fit(
     told: tuple[Any, Any, Any],
 ) -> None:
     """Fit: the part after labels and targets are numbers."""
+    est.seed_ = _draw_seed(est.random_state)
+    problem = _problem(est, loss, data, n_outputs)
     state = _start(est, problem, *init)
-    data, validation = _held_out(est, problem, Dataset(_rows(X), y, weight), own, score)
+    data, validation = _held_out(est, problem, data, own, score)
     bridge = _Bridge(est, *told) if getattr(est, "_skl_callbacks", None) else None
     est._state = _run(est, problem, data, state, validation, bridge=bridge)
     if bridge is not None:
         bridge.close()
+
+
+def _partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
+    """Run one epoch over a part of a stream; its first part decides a rate that is not given."""
+    earlier = getattr(est, "_state", None) is not None and est.eta0 is None and est._rate
+    problem = _problem(est, loss, data, n_outputs, earlier or None)
+    if problem.shuffle == "blocks":  # a copy of the part would serve one epoch only
+        problem = replace(problem, shuffle="exact")
+    est._state = _run(est, problem, data, _resume(est, problem), None, incremental=True)
 
 
 class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -497,9 +533,12 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     learning_rate : str, float, callable or Schedule, default='constant'
         'constant', 'invscaling', 'optimal', 'adaptive', 'step', 'exponential', 'cosine',
         'one_cycle'; a float is a constant rate; a callable takes (epoch, step), both from 0.
-    eta0 : float > 0, default=0.01
+    eta0 : float > 0 or None, default=None
         First (for 'one_cycle' the largest) rate of a schedule given by name; unused by
-        'optimal' and by rates given as a float, a callable or an object.
+        'optimal' and by rates given as a float, a callable or an object. None takes
+        0.4 / (κ · mean ‖x‖²), κ the loss's curvature, and 0.1 / κ for the intercept, which is
+        stable unless rows differ wildly in length; and 0.01 for optimizers that divide by the
+        size of past gradients ('adagrad', 'rmsprop', 'adam', 'ftrl').
     power_t : float, default=0.25
         Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
     early_stopping : bool, default=False
@@ -551,6 +590,8 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         How the run ended; ``outcome_.sentence`` says it in words.
     seed_ : int
         The seed that was used.
+    eta0_ : float
+        The `eta0` that was used.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -594,7 +635,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         epsilon: float = 0.1,
         random_state: Any = 0,
         learning_rate: Any = "constant",
-        eta0: float = 0.01,
+        eta0: float | None = None,
         power_t: float = 0.25,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -724,13 +765,11 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                     msg = f"y has {targets.shape[1]} targets, but y_val has {own.y.shape[1]}."
                     raise InvalidData(msg)
                 check_targets(loss, own.y, own.sample_weight)
-            self.seed_ = _draw_seed(self.random_state)
             _fit(
                 self,
-                X,
-                targets,
-                weight,
-                _problem(self, loss, X.shape[1], targets.shape[1]),
+                loss,
+                targets.shape[1],
+                Dataset(_rows(X), targets, weight),
                 init=(coef_init, intercept_init),
                 own=own,
                 score=self._score,
@@ -766,9 +805,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         elif targets.shape[1] != np.size(self.intercept_):
             msg = f"y has {targets.shape[1]} targets; earlier calls had {np.size(self.intercept_)}."
             raise InvalidData(msg)
-        problem = _problem(self, loss, X.shape[1], targets.shape[1])
-        data = Dataset(_rows(X), targets, weight)
-        self._state = _run(self, problem, data, _resume(self, problem), None, incremental=True)
+        _partial_fit(self, loss, targets.shape[1], Dataset(_rows(X), targets, weight))
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -862,9 +899,12 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     learning_rate : str, float, callable or Schedule, default='constant'
         'constant', 'invscaling', 'optimal', 'adaptive', 'step', 'exponential', 'cosine',
         'one_cycle'; a float is a constant rate; a callable takes (epoch, step), both from 0.
-    eta0 : float > 0, default=0.01
+    eta0 : float > 0 or None, default=None
         First (for 'one_cycle' the largest) rate of a schedule given by name; unused by
-        'optimal' and by rates given as a float, a callable or an object.
+        'optimal' and by rates given as a float, a callable or an object. None takes
+        0.4 / (κ · mean ‖x‖²), κ the loss's curvature, and 0.1 / κ for the intercept, which is
+        stable unless rows differ wildly in length; and 0.01 for optimizers that divide by the
+        size of past gradients ('adagrad', 'rmsprop', 'adam', 'ftrl').
     power_t : float, default=0.5
         Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
     early_stopping : bool, default=False
@@ -901,7 +941,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Intercepts.
     classes_ : ndarray of shape (n_classes,)
         The classes.
-    n_iter_, t_, loss_curve_, validation_scores_, history_, converged_, outcome_, seed_
+    n_iter_, t_, loss_curve_, validation_scores_, history_, converged_, outcome_, seed_, eta0_
         As in `MiniBatchRegressor`.
     n_features_in_, feature_names_in_
         As in scikit-learn.
@@ -940,7 +980,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n_jobs: int | None = None,
         random_state: Any = 0,
         learning_rate: Any = "constant",
-        eta0: float = 0.01,
+        eta0: float | None = None,
         power_t: float = 0.5,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -1117,13 +1157,11 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 sample_weight_val,
                 lambda y: self._targets(self._codes(y, "y_val"), k),
             )
-            self.seed_ = _draw_seed(self.random_state)
             _fit(
                 self,
-                X,
-                self._targets(codes, k),
-                weight,
-                _problem(self, loss, X.shape[1], k),
+                loss,
+                k,
+                Dataset(_rows(X), self._targets(codes, k), weight),
                 init=(coef_init, intercept_init),
                 own=own,
                 score=self._score,
@@ -1174,9 +1212,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         codes = self._codes(y, "y")
         weight = self._weights(codes, sample_weight, incremental=True)
         loss, k = self._loss_of_classes()
-        problem = _problem(self, loss, X.shape[1], k)
-        data = Dataset(_rows(X), self._targets(codes, k), weight)
-        self._state = _run(self, problem, data, _resume(self, problem), None, incremental=True)
+        _partial_fit(self, loss, k, Dataset(_rows(X), self._targets(codes, k), weight))
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -1210,7 +1246,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_rows,)
             Classes.
         """
-        labels: NDArray[Any] = self.classes_[self._winners(_decision(self, X))]
+        winners = self._winners(_decision(self, X))
+        labels: NDArray[Any] = self.classes_[winners]
         return labels
 
     @available_if(_has_probabilities)

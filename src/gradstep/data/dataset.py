@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from gradstep.engine.rows import Rows
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "mean_square_norm"]
+
+_ENOUGH_NUMBERS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,14 @@ class Dataset:
         at = self.rows_at(order)
         weight = None if self.sample_weight is None else self.sample_weight[at]
         return Dataset(self.rows.take(at), self.y[at], weight)
+
+
+def mean_square_norm(data: Dataset) -> float:
+    """Return the weighted mean of ‖x‖² over the rows; of evenly spaced ones, if very many."""
+    every = max(1, data.n * max(1, data.rows.row_bytes() // 8) // _ENOUGH_NUMBERS)
+    at = data.rows_at(np.arange(0, data.n, every, dtype=np.uint32))
+    norms = data.rows.take(at).square_norms()
+    weight = None if data.sample_weight is None else data.sample_weight[at]
+    if weight is not None and not weight.any():
+        weight = None  # the few rows that weigh anything were all passed over
+    return float(np.average(norms, weights=weight))

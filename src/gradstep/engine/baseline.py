@@ -1,14 +1,13 @@
 """The best constant prediction, and the test for divergence that stands on it.
 
 Weights of a billion are finite, too: a run has diverged when its objective is not finite, or
-when over an epoch it was more than ten times that of the best constant prediction, counted
-from the least value that the targets allow, and not coming down. "Not coming down" spares
-runs that start far from the optimum (large targets, a small rate) and are on their way.
+when over an epoch it was more than ten times that of the best constant prediction, and ten
+times that of the start, counted from the least value that the targets allow. The start spares
+runs that begin far from the optimum (large targets, a small rate) and are on their way.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -119,15 +118,13 @@ class Baseline:
         """Mean loss at the parameters the run started from, above the floor."""
         return mean_loss(self.loss, self.data, self.start, self.n_outputs) - self.floor
 
-    def far_worse(self, running: float, previous: float, scale_seen: float) -> bool:
+    def far_worse(self, running: float, scale_seen: float) -> bool:
         """Tell whether an epoch's running loss means divergence.
 
         Parameters
         ----------
         running : float
             Mean loss over the epoch.
-        previous : float
-            That of the epoch before; infinite in a run's first.
         scale_seen : float
             Mean loss at score zero, above the floor, of all rows seen by an incremental run.
         """
@@ -135,10 +132,8 @@ class Baseline:
         if self.incremental:
             scale = max(self.at_zero, scale_seen)
             return scale > 0.0 and excess > _FAR_WORSE * scale
-        if excess <= _FAR_WORSE * self.at_best or running < previous < math.inf:
+        if excess <= max(_FAR_WORSE * self.at_best, _ROUNDING * self.at_zero):
             return False
         if self.at_best <= 0.0 and self.at_zero <= 0.0:
-            return False  # no scale to compare with: perceptron, or targets all zero
-        if excess <= _ROUNDING * max(self.at_zero, self.at_start):
-            return False
-        return previous < math.inf or excess >= self.at_start
+            return False  # nothing to compare with: perceptron, or targets all zero
+        return excess > _FAR_WORSE * self.at_start

@@ -114,6 +114,7 @@ def run_batches(
     rates: Any,
     k: int,
     fit_intercept: bool,
+    intercept_factor: float,
     average_from: int,
     tile: int,
     params: Any,
@@ -133,6 +134,8 @@ def run_batches(
         The components.
     order : ndarray of unsigned integers
         Row numbers; what lies beyond `hi` is only prefetched.
+    intercept_factor : float
+        What the learning rate of intercepts is multiplied by.
     batch_size : int
         Rows of a batch; the last one has what is left.
     divide_by_own : bool
@@ -190,7 +193,8 @@ def run_batches(
         here = At(rates[batch], share, int(counters[0]), counters[3])
         step(optimizer, penalty, params, gradient, slots, 0, n_weights, here)
         if fit_intercept:
-            step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, here)
+            there = At(rates[batch] * intercept_factor, share, int(counters[0]), counters[3])
+            step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, there)
         if 0 < average_from <= counters[1]:
             counters[2] += 1.0
             for j in range(size):

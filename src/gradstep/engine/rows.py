@@ -47,6 +47,9 @@ class Rows(Protocol):
     def take(self, order: Any) -> Rows:
         """Return a copy with the rows in another order."""
 
+    def square_norms(self) -> Any:
+        """Return ‖x‖² of each row."""
+
     def without_features(self) -> Rows:
         """Return as many rows without any feature: their scores are the intercept."""
 
@@ -108,6 +111,10 @@ class DenseRows(NamedTuple):
     def take(self, order: Any) -> DenseRows:
         """Return a copy with the rows in another order."""
         return DenseRows(self.values[order])
+
+    def square_norms(self) -> Any:
+        """Return ‖x‖² of each row."""
+        return np.einsum("ij,ij->i", self.values, self.values, dtype=np.float64)
 
     def without_features(self) -> DenseRows:
         """Return as many rows without any feature: their scores are the intercept."""
@@ -230,6 +237,12 @@ class CsrRows(NamedTuple):
         positions = np.repeat(self.starts[:-1][order] - starts[:-1], np.diff(starts))
         positions += np.arange(positions.size)
         return CsrRows(self.values[positions], self.columns[positions], starts, self.width)
+
+    def square_norms(self) -> Any:
+        """Return ‖x‖² of each row."""
+        row = np.repeat(np.arange(self.n_rows), np.diff(self.starts))
+        values = self.values.astype(np.float64)
+        return np.bincount(row, weights=values * values, minlength=self.n_rows)
 
     def without_features(self) -> CsrRows:
         """Return as many rows without any feature: their scores are the intercept."""

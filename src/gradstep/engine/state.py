@@ -42,6 +42,8 @@ class Problem:
         The order of rows (`gradstep.data.order.order_of`).
     seed : int
         What the order is a function of.
+    intercept_factor : float
+        What the learning rate of intercepts is multiplied by.
     average_from : int
         Rows to have seen before iterates are averaged; 0 for never.
     max_epochs : int
@@ -63,6 +65,7 @@ class Problem:
     last_batch: str = "scale"
     shuffle: str | Callable[[int, int], Any] = "exact"
     seed: int = 0
+    intercept_factor: float = 1.0
     average_from: int = 0
     max_epochs: int = 1000
     tol: float | None = 1e-3
@@ -121,8 +124,8 @@ class TrainState:
         Epochs done; batches done of the current one.
     rate_factor : float
         What an adaptive schedule has come down to.
-    previous, best : float
-        The last and the best monitored value (larger is better).
+    best : float
+        The best monitored value so far (larger is better).
     stalled : int
         Epochs in a row without improvement.
     best_score : float
@@ -142,7 +145,6 @@ class TrainState:
     epoch: int = 0
     batch: int = 0
     rate_factor: float = 1.0
-    previous: float = np.inf
     best: float = -np.inf
     stalled: int = 0
     best_score: float = -np.inf

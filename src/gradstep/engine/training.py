@@ -216,6 +216,7 @@ class _Plan:
             rates,
             problem.n_outputs,
             problem.fit_intercept,
+            problem.intercept_factor,
             problem.average_from,
             self.tile,
             state.params,
@@ -242,9 +243,8 @@ def _end_of_epoch(problem: Problem, state: TrainState, baseline: Baseline) -> fl
     if baseline.incremental:
         state.seen[0] += baseline.at_zero * baseline.data.weight_sum
         seen = float(state.seen[0] / state.seen[1]) if state.seen[1] > 0.0 else 0.0
-    if not finite or baseline.far_worse(running, state.previous, seen):
+    if not finite or baseline.far_worse(running, seen):
         raise Diverged(_why_diverged(problem, state, loss, finite), epoch=state.epoch)
-    state.previous = running
     return loss
 
 

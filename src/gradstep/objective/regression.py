@@ -203,6 +203,10 @@ class Poisson(NamedTuple):
         """Return exp(z) - y."""
         return exp(z) - y
 
+    def curvature_at(self, mean: float) -> float:
+        """Return the curvature where the prediction is the mean: the mean."""
+        return mean
+
     def target_range(self) -> TargetRange:
         """Return y >= 0."""
         return TargetRange(0.0)
@@ -236,6 +240,10 @@ class Gamma(NamedTuple):
     def slope(self, y: float, z: float) -> float:
         """Return 1 - y exp(-z)."""
         return 1.0 - y * exp(-z)
+
+    def curvature_at(self, mean: float) -> float:
+        """Return the curvature where the prediction is the mean: 1."""
+        return 1.0
 
     def target_range(self) -> TargetRange:
         """Return y > 0."""
@@ -283,6 +291,10 @@ class Tweedie(NamedTuple):
     def slope(self, y: float, z: float) -> float:
         """Return exp((2 - power) z) - y exp((1 - power) z)."""
         return exp((2.0 - self.power) * z) - y * exp((1.0 - self.power) * z)
+
+    def curvature_at(self, mean: float) -> float:
+        """Return the curvature where the prediction is the mean: mean^(2 - power)."""
+        return float(mean ** (2.0 - self.power))
 
     def target_range(self) -> TargetRange:
         """Return y >= 0 for powers below 2, y > 0 from there on."""

@@ -224,6 +224,11 @@ class AdaGrad(NamedTuple):
 
     epsilon: float = 1e-10
 
+    @property
+    def scale_free(self) -> bool:
+        """Whether steps do not grow with the gradients."""
+        return True
+
     def n_slots(self) -> int:
         """Return 1: the sum of squares."""
         return 1
@@ -260,6 +265,11 @@ class RMSprop(NamedTuple):
 
     decay: float = 0.99
     epsilon: float = 1e-8
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether steps do not grow with the gradients."""
+        return True
 
     def n_slots(self) -> int:
         """Return 1: the mean of squares."""
@@ -307,6 +317,11 @@ class Adam(NamedTuple):
     beta2: float = 0.999
     epsilon: float = 1e-8
     amsgrad: bool = False
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether steps do not grow with the gradients."""
+        return True
 
     def n_slots(self) -> int:
         """Return 2 (mean, mean of squares), or 3 with amsgrad (its largest)."""
@@ -356,6 +371,11 @@ class FTRL(NamedTuple):
     """
 
     beta: float = 1.0
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether steps do not grow with the gradients."""
+        return True
 
     def n_slots(self) -> int:
         """Return 3: z, n and d."""
