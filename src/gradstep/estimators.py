@@ -345,7 +345,8 @@ def _run(
     incremental: bool = False,
 ) -> TrainState:
     """Train, and set the fitted attributes that do not depend on the kind of estimator."""
-    from gradstep.engine.training import polish, train  # imports Numba
+    from gradstep.engine.polish import polish  # these import Numba
+    from gradstep.engine.training import train
 
     history = History()
     callbacks = [history, *(est.callbacks or ())]

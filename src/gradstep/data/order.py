@@ -100,10 +100,8 @@ class ReadAhead:
         self._pool = ThreadPoolExecutor(1, "gradstep-order") if in_thread else None
         self._coming: tuple[int, Future[NDArray[np.uint32]]] | None = None
 
-    def __enter__(self) -> ReadAhead:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the thread."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

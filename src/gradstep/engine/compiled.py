@@ -44,9 +44,11 @@ for _function in (
     losses.slope,
     losses.row_slopes,
     penalties.prox,
+    penalties.shrink,
     optimizers.step,
     rows.tile_scores,
     rows.add_gradient,
+    rows.copy_rows,
 ):
     _method_of_component(_function)
 
@@ -89,6 +91,11 @@ def _prefetch_line(typing_context: Any, array: Any, index: Any) -> Any:
 @overload(rows.prefetch, strict=False, jit_options=_FAST)
 def _prefetch(array: Any, index: Any) -> Any:
     return lambda array, index: _prefetch_line(array, index)
+
+
+@overload(rows.as_index, strict=False, jit_options=_FAST)
+def _as_index(number: Any) -> Any:
+    return lambda number: np.uint64(number)
 
 
 # --- elementary functions ---------------------------------------------------------------

@@ -23,14 +23,18 @@ from typing import Any
 import numpy as np
 
 from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
-from gradstep.engine.rows import AHEAD, add_gradient, prefetch, tile_scores
+from gradstep.engine.rows import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
 from gradstep.jit import JIT_OPTIONS, compiled
 from gradstep.objective.losses import row_slopes, slope, value
-from gradstep.objective.penalties import NoPenalty
+from gradstep.objective.penalties import NoPenalty, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 from numba.extending import overload
 
-__all__ = ["run_batches", "score_rows", "sum_of_losses"]
+__all__ = ["gather", "run_batches", "run_batches_in_place", "score_rows", "sum_of_losses"]
+
+
+# Below it the scale of run_batches_in_place is multiplied in: far from where floats end.
+_LEAST_SCALE = 1e-60
 
 
 def tile_losses(
@@ -152,8 +156,9 @@ def run_batches(
         Rows of a tile.
     params, slots, average : ndarray
         Parameters (size,), the optimizer's slots (n, size), average (size,) or (0,): in place.
-    counters : ndarray of shape (4,)
-        Steps taken, rows seen, iterates averaged, sum of shares: in place.
+    counters : ndarray of shape (5,)
+        Steps taken, rows seen, iterates averaged, sum of shares, scale of the parameters (1
+        here): in place.
     work : ndarray of shape (2·size + 2·tile·k,)
         Scratch.
     sums : ndarray of shape (2,)
@@ -208,6 +213,106 @@ def run_batches(
                 sums[1] += sample_weight[order[i]]
         batch += 1
         start = stop
+
+
+@compiled
+def run_batches_in_place(
+    rows: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Any,
+    penalty: Any,
+    order: Any,
+    lo: int,
+    hi: int,
+    batch_size: int,
+    divide_by_own: bool,
+    mean_weight: float,
+    rates: Any,
+    k: int,
+    fit_intercept: bool,
+    intercept_factor: float,
+    params: Any,
+    counters: Any,
+    work: Any,
+    sums: Any,
+) -> None:
+    """Train as `run_batches` does, for plain SGD with no penalty or l2 on sparse rows.
+
+    A step costs what the batch touches, not all features: the weights are
+    ``counters[4]·params``, so that the l2 penalty is one multiplication, and slope times row
+    goes straight into `params`, once all scores of the batch are known. Arguments are those of
+    `run_batches`; `work` has 2·batch_size·k numbers.
+    """
+    size = params.size
+    room = work.size // 2
+    z = work[:room]
+    slopes = work[room:]
+    batch = 0
+    start = lo
+    while start < hi:
+        stop = min(start + batch_size, hi)
+        m = stop - start
+        divisor = m if divide_by_own else batch_size
+        share = m / divisor
+        scale = counters[4]
+
+        tile_scores(rows, order, start, stop, params, k, z)
+        for i in range(m * k):
+            z[i] *= scale
+        total = tile_losses(loss, y, sample_weight, order, start, stop, k, z, slopes)
+
+        # w <- shrink·(w - rate·g) is, for w = scale·params, params <- params - rate / scale·g;
+        # the intercept is not shrunk, but shares the scale
+        rate = rates[batch]
+        smaller = shrink(penalty, rate * share)
+        length = rate / (divisor * mean_weight * scale)
+        for c in range(k):
+            sum_of_slopes = 0.0
+            for i in range(m):
+                sum_of_slopes += slopes[i * k + c]
+            b = params[size - k + c]
+            if fit_intercept:
+                b -= intercept_factor * length * sum_of_slopes
+            z[c] = b / smaller
+        for i in range(m * k):
+            slopes[i] *= -length
+        add_gradient(rows, order, start, stop, slopes, k, params)
+        for c in range(k):
+            params[size - k + c] = z[c]
+        counters[4] = scale * smaller
+
+        counters[0] += 1.0
+        counters[1] += m
+        counters[3] += share
+        sums[0] += total
+        if sample_weight is None:
+            sums[1] += m
+        else:
+            for i in range(start, stop):
+                sums[1] += sample_weight[order[i]]
+        if counters[4] < _LEAST_SCALE:
+            for j in range(size):
+                params[j] *= counters[4]
+            counters[4] = 1.0
+        batch += 1
+        start = stop
+
+
+@compiled
+def gather(
+    rows: Any, y: Any, sample_weight: Any, order: Any, to_rows: Any, to_y: Any, to_weight: Any
+) -> None:
+    """Copy the rows ``order``, one after another, with their targets and weights."""
+    copy_rows(rows, order, 0, order.size, to_rows)
+    last = order.size - 1
+    for i in range(order.size):
+        prefetch(y, order[min(i + AHEAD, last)] * y.shape[1])
+        for c in range(y.shape[1]):
+            to_y[i, c] = y[order[i], c]
+    if sample_weight is not None:
+        for i in range(order.size):
+            to_weight[i] = sample_weight[order[i]]
 
 
 @compiled

@@ -17,7 +17,16 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-__all__ = ["AHEAD", "CsrRows", "DenseRows", "Rows", "add_gradient", "prefetch", "tile_scores"]
+__all__ = [
+    "AHEAD",
+    "CsrRows",
+    "DenseRows",
+    "Rows",
+    "add_gradient",
+    "copy_rows",
+    "prefetch",
+    "tile_scores",
+]
 
 # Rows ahead of use that are asked for: far enough to hide the memory's latency behind
 # the arithmetic of the rows before, near enough that they are still in cache when used.
@@ -61,6 +70,12 @@ class Rows(Protocol):
     ) -> None:
         """Add slope times row to the gradient."""
 
+    def room_for(self, order: Any, buffer: Any) -> Rows:
+        """Return `buffer` if these rows fit into it, else a new one."""
+
+    def copy_rows(self, order: Any, lo: int, hi: int, buffer: Any) -> None:
+        """Copy the rows ``order[lo:hi]``, one after another, to the buffer."""
+
 
 def tile_scores(rows: Rows, order: Any, lo: int, hi: int, params: Any, k: int, z: Any) -> None:
     """Write the scores of rows ``order[lo:hi]`` to z (kernels call this)."""
@@ -74,8 +89,18 @@ def add_gradient(
     rows.add_gradient(order, lo, hi, slopes, k, gradient)
 
 
+def copy_rows(rows: Rows, order: Any, lo: int, hi: int, buffer: Any) -> None:
+    """Copy the rows ``order[lo:hi]`` to the buffer (kernels call this)."""
+    rows.copy_rows(order, lo, hi, buffer)
+
+
 def prefetch(array: Any, index: int) -> None:
     """Ask the memory for the line that holds ``array.flat[index]``; uncompiled, nothing."""
+
+
+def as_index(number: Any) -> Any:
+    """Return a number as an index that is known not to be negative, which saves a check."""
+    return number
 
 
 class DenseRows(NamedTuple):
@@ -190,6 +215,27 @@ class DenseRows(NamedTuple):
                 gradient[k * p + c] += g
             i += 1
 
+    def room_for(self, order: Any, buffer: DenseRows | None) -> DenseRows:
+        """Return `buffer` if these rows fit into it, else a new one."""
+        if buffer is not None and buffer.n_rows >= order.size:
+            return buffer
+        return DenseRows(np.empty((order.size, self.n_features), self.values.dtype))
+
+    def copy_rows(self, order: Any, lo: int, hi: int, buffer: Any) -> None:
+        """Copy the rows ``order[lo:hi]``, one after another, to the buffer."""
+        x, copy = self.values, buffer.values
+        p = x.shape[1]
+        lines = min(p * x.itemsize // _LINE + 1, _MOST_LINES)
+        stride = _LINE // x.itemsize
+        last = order.size - 1
+        for i in range(lo, hi):
+            start = order[min(i + AHEAD, last)] * p
+            for line in range(lines):
+                prefetch(x, start + line * stride)
+            r = order[i]
+            for j in range(p):
+                copy[i - lo, j] = x[r, j]
+
 
 class CsrRows(NamedTuple):
     """Rows of a sparse matrix in compressed sparse row form.
@@ -266,8 +312,8 @@ class CsrRows(NamedTuple):
             for c in range(k):
                 s = 0.0
                 w = c * p
-                for at in range(first, end):
-                    s += params[w + columns[at]] * values[at]
+                for at in range(as_index(first), as_index(end)):
+                    s += params[as_index(w + columns[at])] * values[at]
                 z[(i - lo) * k + c] = s + params[k * p + c]
 
     def add_gradient(
@@ -282,6 +328,41 @@ class CsrRows(NamedTuple):
             for c in range(k):
                 g = slopes[(i - lo) * k + c]
                 w = c * p
-                for at in range(first, end):
-                    gradient[w + columns[at]] += g * values[at]
+                for at in range(as_index(first), as_index(end)):
+                    gradient[as_index(w + columns[at])] += g * values[at]
                 gradient[k * p + c] += g
+
+    def room_for(self, order: Any, buffer: CsrRows | None) -> CsrRows:
+        """Return `buffer` if these rows fit into it, else a new one."""
+        needed = int((self.starts[order + np.uint32(1)] - self.starts[order]).sum())
+        if buffer is not None and buffer.n_rows >= order.size and buffer.values.size >= needed:
+            return buffer
+        room = needed + needed // 4  # rows differ in length: spare the next run a new buffer
+        return CsrRows(
+            np.empty(room, self.values.dtype),
+            np.empty(room, self.columns.dtype),
+            np.zeros(order.size + 1, np.int64),
+            self.width,
+        )
+
+    def copy_rows(self, order: Any, lo: int, hi: int, buffer: Any) -> None:
+        """Copy the rows ``order[lo:hi]``, one after another, to the buffer."""
+        values, columns, starts = self.values, self.columns, self.starts
+        to_values, to_columns, to_starts = buffer.values, buffer.columns, buffer.starts
+        last = order.size - 1
+        to = 0
+        for i in range(lo, hi):
+            coming = order[min(i + AHEAD, last)]
+            first, end = starts[coming], starts[coming + 1]
+            for at in range(first, end, _LINE // values.itemsize):
+                prefetch(values, at)
+            for at in range(first, end, _LINE // columns.itemsize):
+                prefetch(columns, at)
+            prefetch(starts, order[min(i + 2 * AHEAD, last)])
+            r = order[i]
+            first, end = starts[r], starts[r + 1]
+            for at in range(end - first):
+                to_values[to + at] = values[first + at]
+                to_columns[to + at] = columns[first + at]
+            to += end - first
+            to_starts[i - lo + 1] = to

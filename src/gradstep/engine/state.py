@@ -116,8 +116,9 @@ class TrainState:
         What the optimizer keeps.
     average : ndarray of shape (size,) or (0,)
         Mean of the iterates.
-    counters : ndarray of shape (4,)
-        Steps taken, rows seen, iterates averaged, sum of the steps' shares of the penalty.
+    counters : ndarray of shape (5,)
+        Steps taken, rows seen, iterates averaged, sum of the steps' shares of the penalty, and
+        what `params` are to be multiplied by (not 1 only in the middle of an epoch).
     sums : ndarray of shape (2,)
         The current epoch's sum of weighted losses and of weights.
     epoch, batch : int
@@ -140,7 +141,9 @@ class TrainState:
     params: NDArray[np.float64]
     slots: NDArray[np.float64]
     average: NDArray[np.float64]
-    counters: NDArray[np.float64] = field(default_factory=lambda: np.zeros(4))
+    counters: NDArray[np.float64] = field(
+        default_factory=lambda: np.array([0.0, 0.0, 0.0, 0.0, 1.0])
+    )
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     epoch: int = 0
     batch: int = 0
@@ -158,7 +161,16 @@ class TrainState:
 
     def current(self) -> NDArray[np.float64]:
         """Return the parameters of the model: the average once there is one."""
-        return self.average if self.counters[2] > 0 else self.params
+        if self.counters[2] > 0:
+            return self.average
+        scale = self.counters[4]
+        return self.params if scale == 1.0 else self.params * scale
+
+    def multiply_scale_in(self) -> None:
+        """Make `params` the parameters themselves."""
+        if self.counters[4] != 1.0:
+            self.params *= self.counters[4]
+            self.counters[4] = 1.0
 
     def copy(self) -> TrainState:
         """Return a state that shares no array with this one."""

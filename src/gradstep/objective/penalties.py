@@ -6,6 +6,9 @@ A penalty is a NamedTuple with two methods, of one weight w:
 - ``prox(x, step)``: argmin over w of ``½ (w - x)² + step·value(w)``. `step` is the step of
   that coordinate, so an optimizer with a step per coordinate penalises in its own metric.
 
+A penalty whose map only multiplies may say so by ``shrink(step)``: prox(x, step) is then
+shrink(step)·x, and a step on sparse rows need not touch every weight.
+
 Kernels never penalise intercepts.
 """
 
@@ -33,6 +36,12 @@ class Penalty(Protocol):
 def prox(penalty: Penalty, x: float, step: float) -> float:
     """Apply the penalty's proximal map to one coordinate (kernels call this)."""
     return penalty.prox(x, step)
+
+
+def shrink(penalty: Any, step: float) -> float:
+    """Return what the penalty multiplies weights by (kernels call this)."""
+    factor: float = penalty.shrink(step)
+    return factor
 
 
 def sets_zeros(penalty: Penalty) -> bool:
@@ -63,6 +72,10 @@ class NoPenalty(NamedTuple):
         """Return x."""
         return x
 
+    def shrink(self, step: float) -> float:
+        """Return 1."""
+        return 1.0
+
 
 class L2(NamedTuple):
     """alpha·½ w², the penalty of ridge regression.
@@ -82,6 +95,10 @@ class L2(NamedTuple):
     def prox(self, x: float, step: float) -> float:
         """Return x / (1 + step·alpha)."""
         return x / (1.0 + step * self.alpha)
+
+    def shrink(self, step: float) -> float:
+        """Return 1 / (1 + step·alpha)."""
+        return 1.0 / (1.0 + step * self.alpha)
 
     def check(self) -> None:
         """Refuse an alpha below zero."""
