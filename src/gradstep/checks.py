@@ -58,7 +58,9 @@ def check_number(
 
 def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) -> None:
     """Refuse what is not one of the values allowed."""
-    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in allowed):
+    if not any(
+        value is choice or (type(value) is type(choice) and value == choice) for choice in allowed
+    ):
         names = ", ".join(repr(choice) for choice in allowed)
         msg = f"{name}={value!r} of {owner} must be one of {names}."
         raise InvalidParameter(msg)

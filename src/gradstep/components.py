@@ -6,7 +6,7 @@ hyper-parameters, or a user's own, which needs no more than the methods of its k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradstep.errors import InvalidComponent, InvalidParameter, nearest
 from gradstep.objective import classification, penalties, regression
@@ -81,12 +81,21 @@ LEARNING_RATES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 
 
-def _refuse(parameter: str, value: Any, allowed: Mapping[str, Any], or_else: str) -> InvalidParameter:
+_OR_ELSE = {
+    "loss": "an object with value() and slope()",
+    "penalty": "None, or an object with value() and prox()",
+    "optimizer": "an object with n_slots() and step()",
+    "learning_rate": "a number, a function (epoch, step), or an object with rates()",
+}
+
+
+def _refuse(parameter: str, value: Any, allowed: Mapping[str, Any]) -> NoReturn:
     names = ", ".join(repr(name) for name in allowed)
-    return InvalidParameter(
+    msg = (
         f"{parameter}={value!r} is not known.{nearest(value, allowed)} It must be one of {names}, "
-        f"or {or_else}."
+        f"or {_OR_ELSE[parameter]}."
     )
+    raise InvalidParameter(msg)
 
 
 def _checked(parameter: str, component: Any, *methods: str) -> Any:
@@ -145,7 +154,7 @@ def loss_of(
     """
     if isinstance(value, str):
         if value not in losses:
-            raise _refuse("loss", value, losses, "an object with value() and slope()")
+            _refuse("loss", value, losses)
         return _checked("loss", losses[value](parameters))
     if hasattr(value, "row_slopes"):
         return _checked("loss", value, "row_slopes")
@@ -164,7 +173,7 @@ def penalty_of(value: Any, parameters: Mapping[str, Any]) -> Any:
         return penalties.NoPenalty()
     if isinstance(value, str):
         if value not in PENALTIES:
-            raise _refuse("penalty", value, PENALTIES, "None, or an object with value() and prox()")
+            _refuse("penalty", value, PENALTIES)
         return _checked("penalty", PENALTIES[value](parameters))
     return _checked("penalty", value, "value", "prox")
 
@@ -179,7 +188,7 @@ def optimizer_of(value: Any) -> Any:
     """
     if isinstance(value, str):
         if value not in OPTIMIZERS:
-            raise _refuse("optimizer", value, OPTIMIZERS, "an object with n_slots() and step()")
+            _refuse("optimizer", value, OPTIMIZERS)
         return _checked("optimizer", OPTIMIZERS[value]())
     return _checked("optimizer", value, "n_slots", "step")
 
@@ -207,8 +216,7 @@ def schedule_of(value: Any, parameters: Mapping[str, Any]) -> Any:
             )
             raise InvalidParameter(msg)
         if value not in LEARNING_RATES:
-            or_else = "a number, a function (epoch, step), or an object with rates()"
-            raise _refuse("learning_rate", value, LEARNING_RATES, or_else)
+            _refuse("learning_rate", value, LEARNING_RATES)
         return _checked("learning_rate", LEARNING_RATES[value](parameters), "rates")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if not (value > 0.0 and value < float("inf")):

@@ -114,7 +114,7 @@ class KernelCache(_Cache):
             return CompileResult._rebuild(target_context, *reduced)
         except FileNotFoundError:
             return None
-        except Exception:  # a damaged file: whatever it raises, compile again
+        except Exception:  # noqa: BLE001  (a damaged file: whatever it raises, compile again)
             path.unlink(missing_ok=True)
             return None
 
@@ -127,7 +127,7 @@ class KernelCache(_Cache):
             handle, name = tempfile.mkstemp(dir=path.parent)
             with os.fdopen(handle, "wb") as file:
                 file.write(dumps(data._reduce()))
-            os.replace(name, path)
+            Path(name).replace(path)
 
     def enable(self) -> None:
         """Use the cache."""

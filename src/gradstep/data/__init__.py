@@ -1,0 +1,1 @@
+"""What is read: rows with targets and weights, and their order."""

@@ -113,7 +113,5 @@ class ReadAhead:
             order = self._coming[1].result()
         else:
             order = self._order(epoch)
-        self._coming = (
-            (epoch + 1, self._pool.submit(self._order, epoch + 1)) if more else None
-        )
+        self._coming = (epoch + 1, self._pool.submit(self._order, epoch + 1)) if more else None
         return order

@@ -103,7 +103,9 @@ def exact_shuffle(n: int, seed: int, epoch: int) -> NDArray[np.uint32]:
     while n >> bits > _BUCKET_ROWS and 1 << bits < _MOST_BUCKETS:
         bits += 1
     ends = np.zeros(1 << bits, np.int64)
-    _bucket_shuffle(order, ends, np.uint64(64 - bits), key_of(seed, epoch, 0), key_of(seed, epoch, 1))
+    _bucket_shuffle(
+        order, ends, np.uint64(64 - bits), key_of(seed, epoch, 0), key_of(seed, epoch, 1)
+    )
     return order
 
 
@@ -112,7 +114,7 @@ def _fill_window(order: Any, lo: int, blocks: Any, first: int, last: int, rows: 
     """Write the rows of ``blocks[first:last]`` from order[lo] on; return where they end."""
     at = lo
     for b in range(first, last):
-        begin = np.int64(blocks[b]) * rows
+        begin: Any = np.int64(blocks[b]) * rows
         for row in range(begin, min(begin + rows, n)):
             order[at] = row
             at += 1

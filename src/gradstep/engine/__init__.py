@@ -1,0 +1,1 @@
+"""The loop: row layouts, compiled kernels, state, training, callbacks."""

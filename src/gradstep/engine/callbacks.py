@@ -149,7 +149,7 @@ class Callbacks:
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """Tell all; True if one of them asks to end the run."""
-        return any([bool(answer) for answer in self._call("on_epoch_end", event)])
+        return any(self._call("on_epoch_end", event))
 
     def on_end(self, end: End) -> None:
         """Tell all."""
@@ -187,7 +187,7 @@ class History:
         self.records: list[EpochRecord] = []
         self.objectives: list[float] = []
 
-    def on_start(self, start: Start) -> None:
+    def on_start(self, _start: Start) -> None:
         """Forget an earlier run."""
         self.records, self.objectives = [], []
 
@@ -243,7 +243,7 @@ class EarlyStopping:
         self._best = math.inf
         self._waited = 0
 
-    def on_start(self, start: Start) -> None:
+    def on_start(self, _start: Start) -> None:
         """Start afresh."""
         self._best, self._waited = math.inf, 0
 

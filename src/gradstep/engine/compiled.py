@@ -90,12 +90,18 @@ def _prefetch_line(typing_context: Any, array: Any, index: Any) -> Any:
 
 @overload(rows.prefetch, strict=False, jit_options=_FAST)
 def _prefetch(array: Any, index: Any) -> Any:
-    return lambda array, index: _prefetch_line(array, index)
+    def prefetch(array: Any, index: Any) -> None:
+        _prefetch_line(array, index)
+
+    return prefetch
 
 
 @overload(rows.as_index, strict=False, jit_options=_FAST)
 def _as_index(number: Any) -> Any:
-    return lambda number: np.uint64(number)
+    def as_index(number: Any) -> Any:
+        return np.uint64(number)
+
+    return as_index
 
 
 # --- elementary functions ---------------------------------------------------------------
@@ -150,7 +156,7 @@ def _exp(x: Any) -> Any:
         e *= _float_from_bits((half + 1023) << 52)
         e *= _float_from_bits((whole - half + 1023) << 52)
         e = math.inf if x > _EXP_LARGEST else e
-        return x if x != x else e  # NaN stays NaN
+        return x if np.isnan(x) else e
 
     return exp
 
@@ -178,5 +184,5 @@ def _log1p_unit(u: Any) -> Any:
     return log1p_unit
 
 
-for _function in (elementary.softplus, elementary.sigmoid):
-    register_jitable(**_FAST)(_function)
+register_jitable(**_FAST)(elementary.softplus)
+register_jitable(**_FAST)(elementary.sigmoid)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.extending import overload
 
 from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
 from gradstep.engine.rows import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
@@ -28,7 +29,6 @@ from gradstep.jit import JIT_OPTIONS, compiled
 from gradstep.objective.losses import row_slopes, slope, value
 from gradstep.objective.penalties import NoPenalty, shrink
 from gradstep.optim.optimizers import At, lookahead, step
-from numba.extending import overload
 
 __all__ = ["gather", "run_batches", "run_batches_in_place", "score_rows", "sum_of_losses"]
 

@@ -175,9 +175,11 @@ class TrainState:
     def copy(self) -> TrainState:
         """Return a state that shares no array with this one."""
         arrays = {
-            name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)
+            name: value.copy()
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
         }
-        return replace(self, **arrays)
+        return replace(self, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-
 def train(
     problem: Problem,
     data: Dataset,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from gradstep.optim.schedules import Horizon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -143,7 +144,7 @@ class Walk:
         many = rows.n_rows * rows.row_bytes() >= _GATHER_BYTES
         return scattered and many and rows.row_bytes() <= _GATHER_ROW_BYTES
 
-    def __enter__(self) -> Walk:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -184,7 +185,7 @@ class Walk:
             for batches in parts:
                 yield self._gathered(order, batches)
             return
-        coming = None
+        coming: Future[Run] | None = None
         for batches in parts:
             ready, coming = coming, self._pool.submit(self._gathered, order, batches)
             if ready is not None:
@@ -197,7 +198,12 @@ class Walk:
         data = self._data
         at = readonly(data.rows_at(order[lo : hi + 64]))  # with what is asked for ahead of use
         return Run(
-            batches, readonly(data.rows), readonly(data.y), readonly(data.sample_weight), at, hi - lo
+            batches,
+            readonly(data.rows),
+            readonly(data.y),
+            readonly(data.sample_weight),
+            at,
+            hi - lo,
         )
 
     def _gathered(self, order: NDArray[np.uint32], batches: range) -> Run:

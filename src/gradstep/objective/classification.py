@@ -196,7 +196,8 @@ class Softmax(NamedTuple):
             slopes[at + c] /= total
         target = at + int(y)
         slopes[target] -= 1.0
-        return largest + np.log(total) - z[target]
+        loss: float = largest + np.log(total) - z[target]
+        return loss
 
     def best_scores(
         self, y: NDArray[np.float64], weight: NDArray[np.float64] | None, k: int

@@ -3,7 +3,8 @@
 A schedule is a NamedTuple with ``rates(steps, epochs, horizon)``: given the numbers of
 updates done before each step (from 0), and the time in epochs at which each begins (0.25
 after a quarter of the first), it returns the rates. `Horizon` says how many epochs are
-planned and how many steps one has. Schedules are plain NumPy, called once for a run of batches, never per step.
+planned and how many steps one has. Schedules are plain NumPy, called once for a run of
+batches, never per step.
 
 `Adaptive` also has ``after_stall(factor)``: the factor on all later rates once training has
 stopped improving, or None to let it end.
@@ -136,7 +137,9 @@ class Optimal(NamedTuple):
     def for_slope(cls, alpha: float, slope: Callable[[float, float], float]) -> Optimal:
         """Return the schedule for a loss, given its slope(y, z)."""
         if not alpha > 0.0:
-            msg = f"learning_rate='optimal' needs alpha > 0, not alpha={alpha!r}: it is 1/(alpha·t)."
+            msg = (
+                f"learning_rate='optimal' needs alpha > 0, not alpha={alpha!r}: it is 1/(alpha·t)."
+            )
             raise InvalidParameter(msg)
         typical_weight = math.sqrt(1.0 / math.sqrt(alpha))
         first = typical_weight / max(1.0, slope(1.0, -typical_weight))
@@ -184,7 +187,9 @@ class StepDecay(NamedTuple):
 
     Examples
     --------
-    >>> StepDecay(0.1, every=2, factor=0.5).rates(np.arange(3), np.array([0.0, 2.5, 4.0]), Horizon(9, 1))
+    >>> StepDecay(0.1, every=2, factor=0.5).rates(
+    ...     np.arange(3), np.array([0.0, 2.5, 4.0]), Horizon(9, 1)
+    ... )
     array([0.1  , 0.05 , 0.025])
     """
 
@@ -316,7 +321,7 @@ class WarmUp(NamedTuple):
     array([0.05, 0.1 , 0.1 , 0.1 ])
     """
 
-    then: Schedule
+    then: Any
     epochs: float = 1.0
 
     def rates(self, steps: Any, epochs: Any, horizon: Horizon) -> NDArray[np.float64]:
@@ -324,12 +329,13 @@ class WarmUp(NamedTuple):
         steps, epochs = np.asarray(steps), np.asarray(epochs, dtype=np.float64)
         rise = np.minimum(1.0, (epochs + 1.0 / horizon.steps_per_epoch) / self.epochs)
         rise_steps = round(self.epochs * horizon.steps_per_epoch)
-        base = self.then.rates(
+        base: NDArray[np.float64] = self.then.rates(
             np.maximum(0, steps - rise_steps),
             np.maximum(0.0, epochs - self.epochs),
             horizon._replace(epochs=max(horizon.epochs - self.epochs, 1e-12)),
         )
-        return base * rise
+        risen: NDArray[np.float64] = base * rise
+        return risen
 
     def check(self) -> None:
         """Refuse a rise that is not longer than zero, and a wrong schedule after it."""

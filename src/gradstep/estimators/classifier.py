@@ -1,0 +1,518 @@
+"""`MiniBatchClassifier`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+
+from gradstep.checks import check_weights
+from gradstep.components import CLASSIFICATION_LOSSES, loss_of
+from gradstep.data.dataset import Dataset
+from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.estimators import fitting
+from gradstep.estimators.inputs import (
+    check_features,
+    check_parameters,
+    draw_seed,
+    rows_of,
+    validation_data,
+    weights_of,
+)
+from gradstep.estimators.sklearn_callbacks import (
+    CallbackSupportMixin,
+    callback_management_context,
+)
+from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from gradstep.engine.state import Problem
+
+__all__ = ["MiniBatchClassifier"]
+
+
+def _has_probabilities(est: Any) -> bool:
+    """Tell whether the loss gives probabilities; the reason if not is the error's text."""
+    loss = est._loss()
+    if hasattr(loss, "probability") or hasattr(loss, "probabilities"):
+        return True
+    msg = (
+        f"predict_proba needs a loss that gives probabilities; loss={est.loss!r} does not. "
+        "Use loss='log_loss' or 'modified_huber'."
+    )
+    raise AttributeError(msg)
+
+
+class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Logistic regression, softmax and linear support vector machines by mini-batches.
+
+    Minimises ``(1 / Σ s_i) Σ s_i loss(y_i, x_i·w + b) + alpha R(w)`` with s the sample
+    weights times the class weights. Every keyword of `sklearn.linear_model.SGDClassifier` is
+    taken and means the same; steps are taken on batches of `batch_size` rows. More than two
+    classes are trained together: 'log_loss' as softmax, the others one class against the rest.
+
+    Parameters
+    ----------
+    loss : str or Loss, default='log_loss'
+        'log_loss', 'hinge', 'squared_hinge', 'modified_huber', 'perceptron', or (on classes
+        -1 and +1) 'squared_error', 'huber', 'epsilon_insensitive',
+        'squared_epsilon_insensitive'; or an object with ``value(y, z)`` and ``slope(y, z)`` for
+        y = ±1, or with ``row_slopes`` for all classes at once.
+    penalty : {'l2', 'l1', 'elasticnet'}, None or Penalty, default='l2'
+        What is added to the mean loss.
+    alpha : float >= 0, default=1e-4
+        Strength of a penalty given by name; unused by a Penalty object, which has its own.
+        ``learning_rate='optimal'`` needs it too.
+    l1_ratio : float in [0, 1], default=0.15
+        Share of l1 in 'elasticnet'; unused by the others.
+    fit_intercept : bool, default=True
+        Whether to fit intercepts. They are never penalised.
+    max_iter : int >= 1, default=1000
+        Most epochs. `partial_fit` runs one; there it is what schedules over the whole run
+        ('cosine', 'one_cycle') take as its length.
+    tol : float >= 0 or None, default=1e-3
+        Least improvement, of the epoch's running objective or of the validation score, that
+        counts. None runs `max_iter` epochs.
+    shuffle : bool, {'exact', 'blocks'} or callable, default=True
+        The order of rows in each epoch; see `MiniBatchRegressor`.
+    verbose : int, default=0
+        1 shows the progress: a bar on a terminal, lines elsewhere.
+    epsilon : float >= 0, default=0.1
+        Of the regression losses that have one; else unused.
+    n_jobs : int or None, default=None
+        Unused: all classes are trained together. Taken because `SGDClassifier` has it.
+    random_state : int, RandomState or None, default=0
+        Seed of the order of rows and of the validation split. The same int gives the same
+        model to the bit; None and a RandomState are drawn from once, into `seed_`.
+    learning_rate : str, float, callable or Schedule, default='constant'
+        'constant', 'invscaling', 'optimal', 'adaptive', 'step', 'exponential', 'cosine',
+        'one_cycle'; a float is a constant rate; a callable takes (epoch, step), both from 0.
+    eta0 : float > 0 or None, default=None
+        First (for 'one_cycle' the largest) rate of a schedule given by name; unused by
+        'optimal' and by rates given as a float, a callable or an object. None takes
+        0.4 / (κ · mean ‖x‖²), κ the loss's curvature, and 0.1 / κ for the intercept, which is
+        stable unless rows differ wildly in length; and 0.01 for optimizers that divide by the
+        size of past gradients ('adagrad', 'rmsprop', 'adam', 'ftrl').
+    power_t : float, default=0.5
+        Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
+    early_stopping : bool, default=False
+        Whether to end when the validation score (accuracy) stops improving.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of rows held out, the classes in proportion, if `early_stopping` without X_val;
+        else unused.
+    n_iter_no_change : int >= 1, default=5
+        Epochs in a row without improvement after which to end; unused without `tol`.
+    class_weight : dict, 'balanced' or None, default=None
+        Weight of each class's rows; 'balanced' gives all classes the same say.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the fit before.
+    average : bool or int, default=False
+        Whether the model is the mean of the iterates; an int is how many rows must have been
+        seen before the mean starts.
+    batch_size : int >= 1, default=64
+        Rows of a batch; above the number of rows it means all of them.
+    optimizer : str or Optimizer, default='sgd'
+        'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl', or an object.
+    last_batch : {'scale', 'mean', 'drop'}, default='scale'
+        The short batch at the end of an epoch is divided by `batch_size` (each row has the
+        same say), or by its own size, or is left out.
+    penalty_scale : {'unit'}, default='unit'
+        The penalty is that of the weights as they are.
+    callbacks : list of Callback or None, default=None
+        Told of the start, of each epoch, and of the end.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features), or (n_classes, n_features) for more than two
+        Weights.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    n_iter_, t_, loss_curve_, validation_scores_, history_, converged_, outcome_, seed_, eta0_
+        As in `MiniBatchRegressor`.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Raises
+    ------
+    Diverged
+        If training diverges; nothing is left fitted.
+
+    See Also
+    --------
+    MiniBatchRegressor : The same for numbers.
+
+    Examples
+    --------
+    >>> from gradstep import MiniBatchClassifier
+    >>> X = [[-2.0], [-1.0], [1.0], [2.0]]
+    >>> model = MiniBatchClassifier(learning_rate=1.0).fit(X, ["no", "no", "yes", "yes"])
+    >>> model.predict([[-3.0], [3.0]])
+    array(['no', 'yes'], dtype='<U3')
+    """
+
+    def __init__(
+        self,
+        loss: Any = "log_loss",
+        *,
+        penalty: Any = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        shuffle: Any = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        n_jobs: int | None = None,
+        random_state: Any = 0,
+        learning_rate: Any = "constant",
+        eta0: float | None = None,
+        power_t: float = 0.5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        average: bool | int = False,
+        batch_size: int = 64,
+        optimizer: Any = "sgd",
+        last_batch: str = "scale",
+        penalty_scale: str = "unit",
+        callbacks: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.average = average
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.last_batch = last_batch
+        self.penalty_scale = penalty_scale
+        self.callbacks = callbacks
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that sparse X is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _loss(self) -> Any:
+        return loss_of(self.loss, {"epsilon": self.epsilon}, CLASSIFICATION_LOSSES)
+
+    def _loss_of_classes(self) -> tuple[Any, int]:
+        """Return the loss for this many classes, and the number of outputs."""
+        loss, k = self._loss(), len(self.classes_)
+        if hasattr(loss, "row_slopes"):
+            return loss, k
+        if k == 2:
+            return loss, 1
+        return (Softmax() if isinstance(loss, LogLoss) else OneVsRest(loss)), k
+
+    def _codes(self, y: Any, name: str) -> NDArray[np.intp]:
+        """Return the index of each label in `classes_`."""
+        y = np.asarray(y)
+        codes: NDArray[np.intp] = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        unknown = self.classes_[codes] != y
+        if unknown.any():
+            row = int(np.argmax(unknown))
+            msg = (
+                f"{name} has the class {y[row]!r} at row {row}, which is not among the classes "
+                f"{self.classes_.tolist()!r} ({int(unknown.sum())} such rows)."
+            )
+            raise InvalidData(msg)
+        return codes
+
+    def _targets(self, codes: NDArray[np.intp], k: int) -> NDArray[np.float64]:
+        """Return ±1 for one output, the index of the class for several; shape (n, 1)."""
+        y = np.where(codes == 1, 1.0, -1.0) if k == 1 else codes.astype(np.float64)
+        return y[:, None]
+
+    def _weights(
+        self, codes: NDArray[np.intp], sample_weight: Any, *, incremental: bool
+    ) -> NDArray[np.float64] | None:
+        """Return sample weight times class weight, None if all are 1."""
+        weight = weights_of(sample_weight, codes.shape[0])
+        if self.class_weight is None:
+            return weight
+        if incremental and self.class_weight == "balanced":
+            msg = (
+                "class_weight='balanced' needs all rows at once, which partial_fit has not. "
+                "Compute it with sklearn.utils.compute_class_weight and pass it as a dict."
+            )
+            raise InvalidParameter(msg)
+        if not isinstance(self.class_weight, dict) and self.class_weight != "balanced":
+            msg = f"class_weight={self.class_weight!r} must be a dict, 'balanced' or None."
+            raise InvalidParameter(msg)
+        each = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+        ) if not incremental else np.array(
+            [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
+        )  # fmt: skip
+        weight = each[codes] * (1.0 if weight is None else weight)
+        check_weights(weight, "sample_weight times class_weight")
+        return weight
+
+    def _score(self, _problem: Problem, held_out: Dataset) -> Any:
+        """Return the function from scores of the held-out rows to the accuracy."""
+        y, weight = held_out.targets()[:, 0], held_out.weights()
+        if len(self.classes_) == 2 and set(np.unique(y)) <= {-1.0, 1.0}:
+            y = (y > 0.0).astype(np.float64)
+        return lambda z: float(
+            accuracy_score(y, self._winners(z).astype(np.float64), sample_weight=weight)
+        )
+
+    def _winners(self, z: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the index of the class with the largest score."""
+        winners: NDArray[np.intp] = (
+            z.argmax(axis=1) if z.shape[1] > 1 else np.where(z > 0, 1, 0)[:, 0]
+        )
+        return winners
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> MiniBatchClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features. float64 and float32 in C order are used as they are; anything else is
+            converted once. Sparse matrices are trained on as CSR.
+        y : array of shape (n_rows,)
+            Classes.
+        coef_init, intercept_init : array, optional
+            Weights and intercepts to start from, shaped as the fitted ones.
+        sample_weight : array of shape (n_rows,), optional
+            How often each row counts.
+        X_val, y_val, sample_weight_val : as X, y, sample_weight, optional
+            Rows to validate on after each epoch, instead of a fraction of X.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidData, InvalidParameter, Diverged
+            What is wrong, where, and what to do.
+        """
+        with callback_management_context(self):
+            check_parameters(self)
+            self._loss()
+            X, y = check_features(self, X, reset=True, y=y)
+            check_classification_targets(y)
+            self.classes_, codes = np.unique(y, return_inverse=True)
+            if len(self.classes_) < 2:
+                msg = (
+                    f"y has one class, {self.classes_.tolist()!r}: a classifier needs at least two "
+                    "classes."
+                )
+                raise InvalidData(msg)
+            weight = self._weights(codes, sample_weight, incremental=False)
+            if weight is not None and np.unique(codes[weight > 0.0]).size < 2:
+                msg = (
+                    "All rows of weight above 0 are of one class; at least two classes are needed."
+                )
+                raise InvalidData(msg)
+            loss, k = self._loss_of_classes()
+            own = validation_data(
+                self,
+                X_val,
+                y_val,
+                sample_weight_val,
+                lambda y: self._targets(self._codes(y, "y_val"), k),
+            )
+            fitting.fit(
+                self,
+                loss,
+                k,
+                Dataset(rows_of(X), self._targets(codes, k), weight),
+                init=(coef_init, intercept_init),
+                own=own,
+                score=self._score,
+                told=(X, y, sample_weight),
+            )
+        return self
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> MiniBatchClassifier:
+        """Run one epoch over these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array of shape (n_classes,)
+            All classes that will come; needed in the first call.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_parameters(self)
+        first = not hasattr(self, "coef_")
+        if first and classes is None:
+            msg = "classes must be given in the first call of partial_fit: all that will come."
+            raise InvalidParameter(msg)
+        X, y = check_features(self, X, reset=first, y=y)
+        check_classification_targets(y)
+        if first:
+            self.classes_ = np.unique(np.asarray(classes))
+            self.seed_ = draw_seed(self.random_state)
+            if len(self.classes_) < 2:
+                msg = f"classes={classes!r} has one class: a classifier needs at least two classes."
+                raise InvalidData(msg)
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            msg = (
+                f"classes={np.unique(np.asarray(classes)).tolist()!r} differs from that of the "
+                f"first call, {self.classes_.tolist()!r}."
+            )
+            raise InvalidParameter(msg)
+        codes = self._codes(y, "y")
+        weight = self._weights(codes, sample_weight, incremental=True)
+        loss, k = self._loss_of_classes()
+        fitting.partial_fit(self, loss, k, Dataset(rows_of(X), self._targets(codes, k), weight))
+        return self
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the scores of each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,) for two classes, else (n_rows, n_classes)
+            Scores; above zero for `classes_[1]`, or largest for the predicted class.
+        """
+        z = fitting.decision(self, X)
+        if z.shape[1] == 2 and len(self.classes_) == 2:
+            return z[:, 1] - z[:, 0]
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Classes.
+        """
+        winners = self._winners(fitting.decision(self, X))
+        labels: NDArray[Any] = self.classes_[winners]
+        return labels
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the probability of each class, for losses that give one.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+            Probabilities in the order of `classes_`, each row summing to 1.
+        """
+        z = fitting.decision(self, X)
+        loss, k = self._loss_of_classes()
+        if hasattr(loss, "probabilities"):
+            each: NDArray[np.float64] = loss.probabilities(z)
+            return each
+        if k == 1:
+            positive = loss.probability(z[:, 0])
+            return np.column_stack([1.0 - positive, positive])
+        each = loss.loss.probability(z)
+        total = each.sum(axis=1, keepdims=True)
+        nobody = total[:, 0] == 0.0  # no class claims the row: each is as likely
+        each[nobody], total[nobody] = 1.0, float(k)
+        shares: NDArray[np.float64] = each / total
+        return shares
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the logarithm of each class's probability.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+            Logarithms of `predict_proba`.
+        """
+        with np.errstate(divide="ignore"):
+            logs: NDArray[np.float64] = np.log(self.predict_proba(X))
+        return logs
+
+    def sparsify(self) -> MiniBatchClassifier:
+        """Make `coef_` a sparse matrix.
+
+        Returns
+        -------
+        self
+        """
+        fitting.sparsify(self)
+        return self
+
+    def densify(self) -> MiniBatchClassifier:
+        """Make `coef_` an array again.
+
+        Returns
+        -------
+        self
+        """
+        fitting.densify(self)
+        return self

@@ -1,0 +1,156 @@
+"""What comes in: parameters, features, weights, and the user's own validation rows."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+from gradstep.checks import check_choice, check_finite, check_number, check_weights
+from gradstep.data.dataset import Dataset
+from gradstep.engine.rows import CsrRows, DenseRows
+from gradstep.errors import InvalidData, InvalidParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "check_features",
+    "check_parameters",
+    "draw_seed",
+    "rows_of",
+    "validation_data",
+    "weights_of",
+]
+
+_NO_Y = object()
+_log = logging.getLogger("gradstep")
+
+
+def check_parameters(est: Any) -> None:
+    """Refuse wrong numbers and choices; components check their own."""
+    owner = type(est).__name__
+    check_number(owner, "alpha", est.alpha, low=0.0, high=float("inf"), open_high=True)
+    check_number(owner, "l1_ratio", est.l1_ratio, low=0.0, high=1.0)
+    check_number(owner, "max_iter", est.max_iter, low=1, whole=True)
+    if est.tol is not None:
+        check_number(owner, "tol", est.tol, low=0.0)
+    check_number(owner, "epsilon", est.epsilon, low=0.0)
+    if est.eta0 is not None:
+        check_number(owner, "eta0", est.eta0, low=0.0, open_low=True)
+    check_number(owner, "power_t", est.power_t)
+    check_number(
+        owner, "validation_fraction", est.validation_fraction,
+        low=0.0, high=1.0, open_low=True, open_high=True,
+    )  # fmt: skip
+    check_number(owner, "n_iter_no_change", est.n_iter_no_change, low=1, whole=True)
+    check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
+    check_number(owner, "verbose", int(est.verbose), low=0, whole=True)
+    if not isinstance(est.average, (bool, np.bool_)):
+        check_number(owner, "average", est.average, low=0, whole=True)
+    check_choice(owner, "last_batch", est.last_batch, ("scale", "mean", "drop"))
+    check_choice(owner, "penalty_scale", est.penalty_scale, ("unit",))
+    if not callable(est.shuffle):
+        check_choice(owner, "shuffle", est.shuffle, (True, False, "exact", "blocks"))
+    for name in ("fit_intercept", "early_stopping", "warm_start"):
+        if not isinstance(getattr(est, name), (bool, np.bool_, int)):
+            msg = f"{name}={getattr(est, name)!r} of {owner} must be True or False."
+            raise InvalidParameter(msg)
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return the seed: an int as it is, anything else drawn from once."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        if random_state < 0:
+            msg = f"random_state={random_state!r} must be >= 0."
+            raise InvalidParameter(msg)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def check_features(est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, **y_options: Any) -> Any:
+    """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite."""
+    options: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": [np.float64, np.float32],
+        "order": "C",
+        "ensure_all_finite": False,
+        "accept_large_sparse": True,
+        "reset": reset,
+    }
+    if y is _NO_Y:
+        checked = validate_data(est, X, **options)
+    else:
+        checked, y = validate_data(est, X, y, **options, **y_options)
+    check_finite(checked, "Input X", getattr(est, "feature_names_in_", None))
+    _tell_of_copy(est, X, checked)
+    return checked if y is _NO_Y else (checked, y)
+
+
+def _tell_of_copy(est: Any, X: Any, checked: Any) -> None:
+    """Say how much memory a converted copy of the data takes."""
+    if sp.issparse(checked) or (isinstance(X, np.ndarray) and np.shares_memory(X, checked)):
+        return
+    line = f"X was copied to {checked.dtype} in C order: {checked.nbytes / 1e6:.1f} MB."
+    _log.info(line)
+    if est.verbose:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def rows_of(X: Any) -> DenseRows | CsrRows:
+    """Return the row layout of a checked matrix."""
+    if not sp.issparse(X):
+        return DenseRows(np.ascontiguousarray(X))
+    return CsrRows(
+        np.ascontiguousarray(X.data),
+        X.indices.astype(np.int32, copy=False),
+        X.indptr.astype(np.int64, copy=False),
+        int(X.shape[1]),
+    )
+
+
+def weights_of(
+    sample_weight: Any, n: int, name: str = "sample_weight"
+) -> NDArray[np.float64] | None:
+    """Return weights as float64 of shape (n,), None if there are none; a number is for all."""
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"{name} must be {n} numbers, one for each row of X: {error}"
+        raise InvalidData(msg) from error
+    if weight.ndim == 0:
+        weight = np.full(n, float(weight))
+    if weight.shape != (n,):
+        msg = f"{name} has shape {weight.shape}, but X has {n} rows: it must have shape ({n},)."
+        raise InvalidData(msg)
+    check_weights(weight, name)
+    return weight
+
+
+def validation_data(
+    est: Any, X_val: Any, y_val: Any, weight_val: Any, encode: Callable[[Any], NDArray[np.float64]]
+) -> Dataset | None:
+    """Return the user's own validation rows as a dataset, None if there are none."""
+    if X_val is None and y_val is None:
+        if weight_val is not None:
+            msg = "sample_weight_val was given without X_val and y_val."
+            raise InvalidParameter(msg)
+        return None
+    if X_val is None or y_val is None:
+        msg = "X_val and y_val go together: one was given without the other."
+        raise InvalidParameter(msg)
+    X = check_features(est, X_val, reset=False)
+    y = encode(y_val)
+    if y.shape[0] != X.shape[0]:
+        msg = f"X_val has {X.shape[0]} rows, but y_val has {y.shape[0]}."
+        raise InvalidData(msg)
+    return Dataset(rows_of(X), y, weights_of(weight_val, X.shape[0], "sample_weight_val"))

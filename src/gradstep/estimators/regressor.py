@@ -1,0 +1,393 @@
+"""`MiniBatchRegressor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array
+
+from gradstep.checks import check_finite, check_targets
+from gradstep.components import REGRESSION_LOSSES, loss_of
+from gradstep.data.dataset import Dataset
+from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.estimators import fitting
+from gradstep.estimators.inputs import (
+    check_features,
+    check_parameters,
+    draw_seed,
+    rows_of,
+    validation_data,
+    weights_of,
+)
+from gradstep.estimators.sklearn_callbacks import (
+    CallbackSupportMixin,
+    callback_management_context,
+)
+from gradstep.objective.losses import inverse_link
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from gradstep.engine.state import Problem
+
+__all__ = ["MiniBatchRegressor"]
+
+
+class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
+    """Linear, robust, quantile and log-linear regression by mini-batch gradient descent.
+
+    Minimises ``(1 / Σ s_i) Σ s_i loss(y_i, x_i·w + b) + alpha R(w)`` with s the sample
+    weights. Every keyword of `sklearn.linear_model.SGDRegressor` is taken and means the same;
+    steps are taken on batches of `batch_size` rows.
+
+    Parameters
+    ----------
+    loss : str or Loss, default='squared_error'
+        'squared_error', 'huber', 'epsilon_insensitive', 'squared_epsilon_insensitive',
+        'pinball', 'poisson', 'gamma', 'tweedie', or an object with ``value(y, z)`` and
+        ``slope(y, z)``. The last three model the logarithm of the mean.
+    penalty : {'l2', 'l1', 'elasticnet'}, None or Penalty, default='l2'
+        What is added to the mean loss.
+    alpha : float >= 0, default=1e-4
+        Strength of a penalty given by name; unused by a Penalty object, which has its own.
+        ``learning_rate='optimal'`` needs it too.
+    l1_ratio : float in [0, 1], default=0.15
+        Share of l1 in 'elasticnet'; unused by the others.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
+    max_iter : int >= 1, default=1000
+        Most epochs. `partial_fit` runs one; there it is what schedules over the whole run
+        ('cosine', 'one_cycle') take as its length.
+    tol : float >= 0 or None, default=1e-3
+        Least improvement, of the epoch's running objective or of the validation score, that
+        counts. None runs `max_iter` epochs.
+    shuffle : bool, {'exact', 'blocks'} or callable, default=True
+        The order of rows in each epoch. True is 'exact': every order equally likely. 'blocks'
+        makes one permuted copy of the data, then each epoch shuffles blocks of it and the
+        rows within a few blocks: faster, for twice the memory. False keeps the order. A
+        callable ``(epoch, n)`` returns the order; epochs are counted from 0.
+    verbose : int, default=0
+        1 shows the progress: a bar on a terminal, lines elsewhere.
+    epsilon : float >= 0, default=0.1
+        Of 'huber', 'epsilon_insensitive' and 'squared_epsilon_insensitive'; else unused.
+    random_state : int, RandomState or None, default=0
+        Seed of the order of rows and of the validation split. The same int gives the same
+        model to the bit; None and a RandomState are drawn from once, into `seed_`.
+    learning_rate : str, float, callable or Schedule, default='constant'
+        'constant', 'invscaling', 'optimal', 'adaptive', 'step', 'exponential', 'cosine',
+        'one_cycle'; a float is a constant rate; a callable takes (epoch, step), both from 0.
+    eta0 : float > 0 or None, default=None
+        First (for 'one_cycle' the largest) rate of a schedule given by name; unused by
+        'optimal' and by rates given as a float, a callable or an object. None takes
+        0.4 / (κ · mean ‖x‖²), κ the loss's curvature, and 0.1 / κ for the intercept, which is
+        stable unless rows differ wildly in length; and 0.01 for optimizers that divide by the
+        size of past gradients ('adagrad', 'rmsprop', 'adam', 'ftrl').
+    power_t : float, default=0.25
+        Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
+    early_stopping : bool, default=False
+        Whether to end when the validation score (`score`) stops improving.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of rows held out if `early_stopping` without X_val; else unused.
+    n_iter_no_change : int >= 1, default=5
+        Epochs in a row without improvement after which to end; unused without `tol`.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the fit before.
+    average : bool or int, default=False
+        Whether the model is the mean of the iterates; an int is how many rows must have been
+        seen before the mean starts.
+    quantile : float in (0, 1), default=0.5
+        Of 'pinball'; else unused.
+    power : float >= 1, default=1.5
+        Of 'tweedie'; else unused.
+    batch_size : int >= 1, default=64
+        Rows of a batch; above the number of rows it means all of them.
+    optimizer : str or Optimizer, default='sgd'
+        'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl', or an object.
+    last_batch : {'scale', 'mean', 'drop'}, default='scale'
+        The short batch at the end of an epoch is divided by `batch_size` (each row has the
+        same say), or by its own size, or is left out.
+    penalty_scale : {'unit'}, default='unit'
+        The penalty is that of the weights as they are.
+    callbacks : list of Callback or None, default=None
+        Told of the start, of each epoch, and of the end.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,), or (n_outputs, n_features) for a y of two dimensions
+        Weights.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts.
+    n_iter_ : int
+        Epochs run.
+    t_ : int
+        Steps taken (batches; `SGDRegressor` counts rows).
+    loss_curve_ : list of float
+        Running objective of each epoch.
+    validation_scores_ : list of float or None
+        Validation score after each epoch; None without validation rows.
+    history_ : list of EpochRecord
+        Loss, validation, learning rate, speed and time of each epoch.
+    converged_ : bool
+        Whether the run ended because improvement had ended.
+    outcome_ : Outcome
+        How the run ended; ``outcome_.sentence`` says it in words.
+    seed_ : int
+        The seed that was used.
+    eta0_ : float
+        The `eta0` that was used.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Raises
+    ------
+    Diverged
+        If training diverges; nothing is left fitted.
+
+    See Also
+    --------
+    MiniBatchClassifier : The same for classes.
+
+    Notes
+    -----
+    With validation rows (`early_stopping`, or X_val and y_val in `fit`) the weights of the best
+    epoch are kept, not those of the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradstep import MiniBatchRegressor
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> y = X @ [1.0, -2.0] + 3.0
+    >>> model = MiniBatchRegressor(learning_rate=0.1, penalty=None).fit(X, y)
+    >>> model.coef_.round(2), model.intercept_.round(2)
+    (array([ 1., -2.]), array([3.]))
+    """
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        *,
+        penalty: Any = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        shuffle: Any = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        random_state: Any = 0,
+        learning_rate: Any = "constant",
+        eta0: float | None = None,
+        power_t: float = 0.25,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        average: bool | int = False,
+        quantile: float = 0.5,
+        power: float = 1.5,
+        batch_size: int = 64,
+        optimizer: Any = "sgd",
+        last_batch: str = "scale",
+        penalty_scale: str = "unit",
+        callbacks: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+        self.quantile = quantile
+        self.power = power
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.last_batch = last_batch
+        self.penalty_scale = penalty_scale
+        self.callbacks = callbacks
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that sparse X and several targets are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _loss(self) -> Any:
+        names = {"epsilon": self.epsilon, "quantile": self.quantile, "power": self.power}
+        loss = loss_of(self.loss, names, REGRESSION_LOSSES)
+        if hasattr(loss, "row_slopes"):
+            msg = f"loss={self.loss!r} is one of several classes: use MiniBatchClassifier."
+            raise InvalidParameter(msg)
+        return loss
+
+    def _targets(self, y: Any, name: str) -> NDArray[np.float64]:
+        """Return targets as (n, k) float64."""
+        y = check_array(
+            y, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name=name
+        )
+        if y.ndim > 2:
+            msg = f"{name} has {y.ndim} dimensions; it must have one, or two for several targets."
+            raise InvalidData(msg)
+        check_finite(y, name)
+        columns: NDArray[np.float64] = np.ascontiguousarray(y.reshape(y.shape[0], -1))
+        return columns
+
+    def _score(self, problem: Problem, held_out: Dataset) -> Any:
+        """Return the function from scores of the held-out rows to R²."""
+        y, weight = held_out.targets(), held_out.weights()
+        if held_out.n < 2:
+            msg = (
+                "R² needs at least two validation rows: pass more, or a larger validation_fraction."
+            )
+            raise InvalidData(msg)
+        return lambda z: float(r2_score(y, inverse_link(problem.loss, z), sample_weight=weight))
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> MiniBatchRegressor:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features. float64 and float32 in C order are used as they are; anything else is
+            converted once. Sparse matrices are trained on as CSR.
+        y : array of shape (n_rows,) or (n_rows, n_outputs)
+            Targets.
+        coef_init, intercept_init : array, optional
+            Weights and intercepts to start from, shaped as the fitted ones.
+        sample_weight : array of shape (n_rows,), optional
+            How often each row counts.
+        X_val, y_val, sample_weight_val : as X, y, sample_weight, optional
+            Rows to validate on after each epoch, instead of a fraction of X.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidData, InvalidParameter, Diverged
+            What is wrong, where, and what to do.
+        """
+        with callback_management_context(self):
+            check_parameters(self)
+            loss = self._loss()
+            X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
+            targets = self._targets(y, "Input y")
+            weight = weights_of(sample_weight, targets.shape[0])
+            check_targets(loss, targets, weight)
+            self._y_is_2d = np.ndim(y) == 2
+            own = validation_data(
+                self, X_val, y_val, sample_weight_val, lambda y: self._targets(y, "Input y_val")
+            )
+            if own is not None:
+                if own.y.shape[1] != targets.shape[1]:
+                    msg = f"y has {targets.shape[1]} targets, but y_val has {own.y.shape[1]}."
+                    raise InvalidData(msg)
+                check_targets(loss, own.y, own.sample_weight)
+            fitting.fit(
+                self,
+                loss,
+                targets.shape[1],
+                Dataset(rows_of(X), targets, weight),
+                init=(coef_init, intercept_init),
+                own=own,
+                score=self._score,
+                told=(X, y, sample_weight),
+            )
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> MiniBatchRegressor:
+        """Run one epoch over these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_parameters(self)
+        loss = self._loss()
+        first = not hasattr(self, "coef_")
+        X, y = check_features(self, X, reset=first, y=y, multi_output=True, y_numeric=True)
+        targets = self._targets(y, "Input y")
+        weight = weights_of(sample_weight, targets.shape[0])
+        check_targets(loss, targets, weight)
+        if first:
+            self.seed_ = draw_seed(self.random_state)
+            self._y_is_2d = np.ndim(y) == 2
+        elif targets.shape[1] != np.size(self.intercept_):
+            msg = f"y has {targets.shape[1]} targets; earlier calls had {np.size(self.intercept_)}."
+            raise InvalidData(msg)
+        fitting.partial_fit(self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight))
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict the mean (the quantile, under 'pinball') for each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or (n_rows, n_outputs) as y was in `fit`
+            Predictions.
+        """
+        z = inverse_link(self._loss(), fitting.decision(self, X))
+        return z if self._y_is_2d else z[:, 0]
+
+    def sparsify(self) -> MiniBatchRegressor:
+        """Make `coef_` a sparse matrix of shape (n_outputs, n_features).
+
+        Returns
+        -------
+        self
+        """
+        fitting.sparsify(self)
+        return self
+
+    def densify(self) -> MiniBatchRegressor:
+        """Make `coef_` an array again.
+
+        Returns
+        -------
+        self
+        """
+        fitting.densify(self)
+        return self

@@ -1,0 +1,63 @@
+"""scikit-learn's own callbacks (from 1.9 on), called once an epoch."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+try:
+    from sklearn.callback import CallbackSupportMixin, callback_management_context
+except ImportError:  # scikit-learn before 1.9 has none
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in where scikit-learn has no callbacks."""
+
+    def callback_management_context(estimator: Any) -> Any:
+        """Do nothing: there are no callbacks to tear down."""
+        return nullcontext(estimator)
+
+
+if TYPE_CHECKING:
+    from gradstep.engine.callbacks import EpochEnd
+
+__all__ = ["Bridge", "CallbackSupportMixin", "callback_management_context"]
+
+
+class Bridge:
+    """Calls scikit-learn's callbacks (from 1.9 on) once an epoch."""
+
+    def __init__(self, est: Any, X: Any, y: Any, weight: Any, attributes: Any) -> None:
+        self._est, self._X, self._y = est, X, y
+        self._attributes = attributes
+        self._metadata = None if weight is None else {"sample_weight": weight}
+        self._context = est._init_callback_context(max_subtasks=int(est.max_iter))
+        self._context.call_on_fit_task_begin(estimator=est, X=X, y=y, metadata=self._metadata)
+        self._epoch: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._epoch = self._context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(
+            estimator=self._est, X=self._X, y=self._y, metadata=self._metadata
+        )
+
+    def on_epoch_end(self, event: EpochEnd) -> bool:
+        """End the epoch's task; True if a callback asks to stop."""
+        stop = self._epoch.call_on_fit_task_end(
+            estimator=self._est,
+            X=self._X,
+            y=self._y,
+            metadata=self._metadata,
+            reconstruction_attributes=lambda: self._attributes(
+                self._est, event.problem, event.params
+            ),
+        )
+        if not stop and event.record.epoch < event.problem.max_epochs:
+            self._begin()
+        return bool(stop)
+
+    def close(self) -> None:
+        """End the fit's task."""
+        self._context.call_on_fit_task_end(
+            estimator=self._est, X=self._X, y=self._y, metadata=self._metadata
+        )
