@@ -350,7 +350,7 @@ class CsrRows(NamedTuple):
         values, columns, starts = self.values, self.columns, self.starts
         to_values, to_columns, to_starts = buffer.values, buffer.columns, buffer.starts
         last = order.size - 1
-        to = 0
+        to = as_index(0)
         for i in range(lo, hi):
             coming = order[min(i + AHEAD, last)]
             first, end = starts[coming], starts[coming + 1]
@@ -360,9 +360,11 @@ class CsrRows(NamedTuple):
                 prefetch(columns, at)
             prefetch(starts, order[min(i + 2 * AHEAD, last)])
             r = order[i]
-            first, end = starts[r], starts[r + 1]
-            for at in range(end - first):
+            first = as_index(starts[r])
+            length = as_index(starts[r + 1]) - first
+            for at in range(length):
                 to_values[to + at] = values[first + at]
+            for at in range(length):
                 to_columns[to + at] = columns[first + at]
-            to += end - first
+            to += length
             to_starts[i - lo + 1] = to

@@ -10,6 +10,7 @@ bit, and whether they are used depends on what pays alone.
 from __future__ import annotations
 
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Walk"]
 
 _RUN_BYTES = 1 << 22  # of rows in one call of the kernel: a millisecond of work, and in cache
+_AHEAD = 1  # runs gathered ahead of the kernel
 _GATHER_BYTES = 1 << 25  # data below it stays in cache anyway
 _GATHER_ROW_BYTES = 1 << 11  # rows above it are read fast enough where they are
 
@@ -125,8 +127,8 @@ class Walk:
         self._orders = ReadAhead(order, in_thread=in_thread)
         self._gather = self._gathering_pays()
         many_cores = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
-        self._pool = ThreadPoolExecutor(1, "gradstep-rows") if self._gather and many_cores else None
-        self._buffers = cycle((_Buffer(), _Buffer()))
+        self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows") if self._gather and many_cores else None
+        self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1)])
         self._in_place = (
             isinstance(data.rows, CsrRows)
             and type(problem.optimizer) is SGD
@@ -183,15 +185,15 @@ class Walk:
             return
         if self._pool is None:
             for batches in parts:
-                yield self._gathered(order, batches)
+                yield self._gathered(order, batches, next(self._buffers))
             return
-        coming: Future[Run] | None = None
+        coming: deque[Future[Run]] = deque()
         for batches in parts:
-            ready, coming = coming, self._pool.submit(self._gathered, order, batches)
-            if ready is not None:
-                yield ready.result()
-        if coming is not None:
-            yield coming.result()
+            coming.append(self._pool.submit(self._gathered, order, batches, next(self._buffers)))
+            if len(coming) > _AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
     def _where_they_are(self, order: NDArray[np.uint32], batches: range) -> Run:
         lo, hi = self._span(batches)
@@ -206,9 +208,9 @@ class Walk:
             hi - lo,
         )
 
-    def _gathered(self, order: NDArray[np.uint32], batches: range) -> Run:
+    def _gathered(self, order: NDArray[np.uint32], batches: range, buffer: _Buffer) -> Run:
         lo, hi = self._span(batches)
-        return next(self._buffers).fill(self._data, self._data.rows_at(order[lo:hi]), batches)
+        return buffer.fill(self._data, self._data.rows_at(order[lo:hi]), batches)
 
     def _span(self, batches: range) -> tuple[int, int]:
         return batches.start * self.batch_size, min(batches.stop * self.batch_size, self.n_rows)
