@@ -89,6 +89,11 @@ def _bucket_shuffle(order: Any, ends: Any, shift: Any, bucket_key: Any, permute_
         start = ends[b]
 
 
+def _overflow_is_meant() -> Any:
+    """Keep NumPy from warning, uncompiled, of products that are meant to overflow."""
+    return np.errstate(over="ignore")
+
+
 def exact_shuffle(n: int, seed: int, epoch: int) -> NDArray[np.uint32]:
     """Return a permutation of n rows, each equally likely, for (seed, epoch).
 
@@ -103,9 +108,10 @@ def exact_shuffle(n: int, seed: int, epoch: int) -> NDArray[np.uint32]:
     while n >> bits > _BUCKET_ROWS and 1 << bits < _MOST_BUCKETS:
         bits += 1
     ends = np.zeros(1 << bits, np.int64)
-    _bucket_shuffle(
-        order, ends, np.uint64(64 - bits), key_of(seed, epoch, 0), key_of(seed, epoch, 1)
-    )
+    with _overflow_is_meant():
+        _bucket_shuffle(
+            order, ends, np.uint64(64 - bits), key_of(seed, epoch, 0), key_of(seed, epoch, 1)
+        )
     return order
 
 
@@ -155,5 +161,6 @@ def block_shuffle(
     """
     order = np.empty(n, np.uint32)
     blocks = exact_shuffle(-(-n // block_rows), seed, epoch)
-    _window_shuffle(order, blocks, block_rows, window_blocks, key_of(seed, epoch, 2))
+    with _overflow_is_meant():
+        _window_shuffle(order, blocks, block_rows, window_blocks, key_of(seed, epoch, 2))
     return order

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.kernels import score_rows, sum_of_losses
+from gradstep.engine.kernels import launch, score_rows, sum_of_losses
 from gradstep.engine.readonly import readonly
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def mean_loss(loss: Any, data: Dataset, params: NDArray[np.float64], k: int) -> 
     total = 0.0
     for lo in range(0, data.n, _CHUNK_ROWS):
         order = readonly(data.rows_between(lo, min(lo + _CHUNK_ROWS, data.n)))
-        total += sum_of_losses(rows, y, weight, loss, order, 0, order.size, k, tile, params, work)
+        total += launch(
+            sum_of_losses, (loss,), rows, y, weight, order, 0, order.size, k, tile, params, work
+        )
     return total / data.weight_sum
 
 

@@ -18,19 +18,70 @@ f. `params` is flat: k rows of p weights, then k intercepts. Without an intercep
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numba.core.errors import NumbaError
 from numba.extending import overload
 
 from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
 from gradstep.engine.rows import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
+from gradstep.errors import InvalidComponent
 from gradstep.jit import JIT_OPTIONS, compiled
 from gradstep.objective.losses import row_slopes, slope, value
 from gradstep.objective.penalties import NoPenalty, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 
-__all__ = ["gather", "run_batches", "run_batches_in_place", "score_rows", "sum_of_losses"]
+__all__ = ["gather", "launch", "run_batches", "run_batches_in_place", "score_rows", "sum_of_losses"]
+
+
+def _classes(component: Any) -> tuple[type, ...]:
+    """Return the class of a component, and those of the components in it."""
+    inner = (_classes(field) for field in component if isinstance(field, tuple))
+    return (type(component), *chain.from_iterable(inner))
+
+
+@cache
+def _kernel_of_their_own(kernel: Any, _classes: tuple[type, ...]) -> Any:
+    return compiled(kernel.py_func)
+
+
+def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
+    """Call a kernel with components and arguments, in that order after the data.
+
+    Numba tells NamedTuples apart by the names of their classes when it looks for code that it
+    has compiled, so classes of a user's own, which may have any name, get kernels of their own.
+
+    Parameters
+    ----------
+    kernel : compiled function
+        One of this module, whose first three arguments are the data.
+    components : tuple
+        Loss, and penalty and optimizer where the kernel takes them.
+    *arguments
+        Rows, targets, weights; then what comes after the components.
+
+    Raises
+    ------
+    InvalidComponent
+        If a component cannot be compiled.
+    """
+    classes = tuple(chain.from_iterable(_classes(component) for component in components))
+    built_in = all(c.__module__.startswith("gradstep.") for c in classes)
+    if not built_in and hasattr(kernel, "py_func"):
+        kernel = _kernel_of_their_own(kernel, classes)
+    try:
+        return kernel(*arguments[:3], *components, *arguments[3:])
+    except NumbaError as error:
+        names = ", ".join(c.__name__ for c in classes if not c.__module__.startswith("gradstep."))
+        msg = (
+            f"The compiled methods of {names or classes} cannot be compiled. They may use "
+            "arithmetic, math, NumPy, gradstep.objective.elementary, and functions decorated with "
+            f"numba.njit or numba.extending.register_jitable. Numba says: {error}"
+        )
+        raise InvalidComponent(msg) from error
 
 
 # Below it the scale of run_batches_in_place is multiplied in: far from where floats end.
@@ -41,7 +92,9 @@ def tile_losses(
     loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
 ) -> float:
     """Turn a tile's scores into slopes, each times its row's weight; return the loss sum."""
-    raise NotImplementedError  # one of the two below, by the kind of loss
+    kind = _tile_losses_joint if is_joint(type(loss)) else _tile_losses_apart
+    total: float = kind(loss, y, sample_weight, order, lo, hi, k, z, slopes)
+    return total
 
 
 def _tile_losses_apart(

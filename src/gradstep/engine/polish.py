@@ -15,23 +15,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.dataset import Dataset
-    from gradstep.engine.state import Problem, TrainState
+    from gradstep.engine.state import Problem
 
 __all__ = ["polish"]
 
 _MOST_HALVINGS = 30
 
 
-def polish(problem: Problem, data: Dataset, state: TrainState, rate: float) -> NDArray[np.float64]:
-    """Return the averaged parameters after one proximal step on all rows.
+def polish(
+    problem: Problem, data: Dataset, start: NDArray[np.float64], rate: float
+) -> NDArray[np.float64]:
+    """Return averaged parameters after one proximal step on all rows.
 
     An average of iterates has no exact zeros even where every iterate has: one full step with
     an l1 penalty sets them. The step is halved until the objective does not grow.
 
     Parameters
     ----------
-    problem, data, state
+    problem, data
         Of the run.
+    start : ndarray of shape (size,)
+        The averaged parameters.
     rate : float
         The length of the step at first.
 
@@ -44,7 +48,6 @@ def polish(problem: Problem, data: Dataset, state: TrainState, rate: float) -> N
     def objective(params: NDArray[np.float64]) -> float:
         return mean_loss(problem.loss, data, params, problem.n_outputs) + problem.penalty_of(params)
 
-    start = state.current()
     full = replace(problem, optimizer=SGD(), batch_size=data.n, average_from=0, shuffle="none")
     limit = objective(start)
     with Walk(full, data, data.mean_weight) as walk:

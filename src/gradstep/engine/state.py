@@ -89,6 +89,7 @@ class Problem:
         if intercept is not None:
             params[n_weights:] = np.reshape(intercept, -1)
         return TrainState(
+            start=params.copy(),
             params=params,
             slots=np.zeros((self.optimizer.n_slots(), self.size)),
             average=np.zeros(self.size if self.average_from else 0),
@@ -101,7 +102,12 @@ class Problem:
 
     def penalty_of(self, params: NDArray[np.float64]) -> float:
         """Return the penalty of the weights."""
-        return float(np.sum(self.penalty.value(self.split(params)[0])))
+        coef = self.split(params)[0]
+        try:
+            each = self.penalty.value(coef)
+        except (TypeError, ValueError):  # a user's own, written for one weight
+            each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
+        return float(np.sum(each))
 
 
 @dataclass
@@ -110,6 +116,8 @@ class TrainState:
 
     Attributes
     ----------
+    start : ndarray of shape (size,)
+        The parameters before the first step.
     params : ndarray of shape (size,)
         Weights of each output, then intercepts.
     slots : ndarray of shape (n_slots, size)
@@ -138,6 +146,7 @@ class TrainState:
         weights, number of rows.
     """
 
+    start: NDArray[np.float64]
     params: NDArray[np.float64]
     slots: NDArray[np.float64]
     average: NDArray[np.float64]
@@ -234,7 +243,7 @@ class Outcome(Enum):
     VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
     MAX_EPOCHS = "All max_iter epochs were run."
     CALLBACK = "A callback asked to stop."
-    PAUSED = "The number of batches asked for was run."
+    PAUSED = "The number of batches or epochs asked for was run."
 
     @property
     def sentence(self) -> str:

@@ -77,7 +77,7 @@ def train(
         state.seen += (0.0, data.weight_sum, data.n)
     mean_weight = state.seen[1] / state.seen[2] if incremental else data.mean_weight
     told = Callbacks(callbacks)
-    baseline = Baseline(problem.loss, data, problem.n_outputs, state.current().copy(), incremental)
+    baseline = Baseline(problem.loss, data, problem.n_outputs, state.start, incremental)
     began = time.perf_counter()
     outcome: Outcome | None = None
     error: BaseException | None = None
@@ -86,7 +86,7 @@ def train(
         with Walk(problem, data, mean_weight) as walk:
             while outcome is None:
                 if state.epoch >= last_epoch:
-                    outcome = Outcome.MAX_EPOCHS
+                    outcome = Outcome.MAX_EPOCHS if until_epoch is None else Outcome.PAUSED
                     break
                 epoch_began, rate = time.perf_counter(), 0.0
                 more = state.epoch + 1 < last_epoch

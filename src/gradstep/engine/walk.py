@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from gradstep.data.order import ReadAhead, order_of, order_once
-from gradstep.engine.kernels import gather, run_batches, run_batches_in_place
+from gradstep.engine.kernels import gather, launch, run_batches, run_batches_in_place
 from gradstep.engine.readonly import readonly
 from gradstep.engine.rows import CsrRows
 from gradstep.errors import InvalidComponent
@@ -127,7 +127,9 @@ class Walk:
         self._orders = ReadAhead(order, in_thread=in_thread)
         self._gather = self._gathering_pays()
         many_cores = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
-        self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows") if self._gather and many_cores else None
+        self._pool = (
+            ThreadPoolExecutor(_AHEAD, "gradstep-rows") if self._gather and many_cores else None
+        )
         self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1)])
         self._in_place = (
             isinstance(data.rows, CsrRows)
@@ -238,18 +240,20 @@ class Walk:
         problem = self._problem
         divide_by_own = problem.last_batch == "mean"
         if self._in_place:
-            run_batches_in_place(
-                run.rows, run.y, run.sample_weight, problem.loss, problem.penalty,
+            launch(
+                run_batches_in_place, (problem.loss, problem.penalty),
+                run.rows, run.y, run.sample_weight,
                 run.order, 0, run.n, self.batch_size, divide_by_own, self._mean_weight, rates,
                 problem.n_outputs, problem.fit_intercept, problem.intercept_factor,
                 state.params, state.counters, self._work, state.sums,
             )  # fmt: skip
         else:
-            run_batches(
-                run.rows, run.y, run.sample_weight, problem.loss, problem.penalty,
-                problem.optimizer, run.order, 0, run.n, self.batch_size, divide_by_own,
-                self._mean_weight, rates, problem.n_outputs, problem.fit_intercept,
-                problem.intercept_factor, problem.average_from, self._tile, state.params,
-                state.slots, state.average, state.counters, self._work, state.sums,
+            launch(
+                run_batches, (problem.loss, problem.penalty, problem.optimizer),
+                run.rows, run.y, run.sample_weight,
+                run.order, 0, run.n, self.batch_size, divide_by_own, self._mean_weight, rates,
+                problem.n_outputs, problem.fit_intercept, problem.intercept_factor,
+                problem.average_from, self._tile, state.params, state.slots, state.average,
+                state.counters, self._work, state.sums,
             )  # fmt: skip
         state.batch = run.batches.stop

@@ -26,7 +26,7 @@ from gradstep.estimators.inputs import (
 )
 from gradstep.estimators.sklearn_callbacks import (
     CallbackSupportMixin,
-    callback_management_context,
+    with_callbacks,
 )
 from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 
@@ -41,7 +41,8 @@ __all__ = ["MiniBatchClassifier"]
 def _has_probabilities(est: Any) -> bool:
     """Tell whether the loss gives probabilities; the reason if not is the error's text."""
     loss = est._loss()
-    if hasattr(loss, "probability") or hasattr(loss, "probabilities"):
+    two_class = loss.loss if isinstance(loss, OneVsRest) else loss
+    if hasattr(two_class, "probability") or hasattr(two_class, "probabilities"):
         return True
     msg = (
         f"predict_proba needs a loss that gives probabilities; loss={est.loss!r} does not. "
@@ -70,8 +71,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     alpha : float >= 0, default=1e-4
         Strength of a penalty given by name; unused by a Penalty object, which has its own.
         ``learning_rate='optimal'`` needs it too.
-    l1_ratio : float in [0, 1], default=0.15
-        Share of l1 in 'elasticnet'; unused by the others.
+    l1_ratio : float in [0, 1] or None, default=0.15
+        Share of l1 in 'elasticnet'; unused by the others, where it may be None.
     fit_intercept : bool, default=True
         Whether to fit intercepts. They are never penalised.
     max_iter : int >= 1, default=1000
@@ -165,7 +166,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         *,
         penalty: Any = "l2",
         alpha: float = 1e-4,
-        l1_ratio: float = 0.15,
+        l1_ratio: float | None = 0.15,
         fit_intercept: bool = True,
         max_iter: int = 1000,
         tol: float | None = 1e-3,
@@ -294,6 +295,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
         return winners
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -331,42 +333,39 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         InvalidData, InvalidParameter, Diverged
             What is wrong, where, and what to do.
         """
-        with callback_management_context(self):
-            check_parameters(self)
-            self._loss()
-            X, y = check_features(self, X, reset=True, y=y)
-            check_classification_targets(y)
-            self.classes_, codes = np.unique(y, return_inverse=True)
-            if len(self.classes_) < 2:
-                msg = (
-                    f"y has one class, {self.classes_.tolist()!r}: a classifier needs at least two "
-                    "classes."
-                )
-                raise InvalidData(msg)
-            weight = self._weights(codes, sample_weight, incremental=False)
-            if weight is not None and np.unique(codes[weight > 0.0]).size < 2:
-                msg = (
-                    "All rows of weight above 0 are of one class; at least two classes are needed."
-                )
-                raise InvalidData(msg)
-            loss, k = self._loss_of_classes()
-            own = validation_data(
-                self,
-                X_val,
-                y_val,
-                sample_weight_val,
-                lambda y: self._targets(self._codes(y, "y_val"), k),
+        check_parameters(self)
+        self._loss()
+        X, y = check_features(self, X, reset=True, y=y)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            msg = (
+                f"y has one class, {self.classes_.tolist()!r}: a classifier needs at least two "
+                "classes."
             )
-            fitting.fit(
-                self,
-                loss,
-                k,
-                Dataset(rows_of(X), self._targets(codes, k), weight),
-                init=(coef_init, intercept_init),
-                own=own,
-                score=self._score,
-                told=(X, y, sample_weight),
-            )
+            raise InvalidData(msg)
+        weight = self._weights(codes, sample_weight, incremental=False)
+        if weight is not None and np.unique(codes[weight > 0.0]).size < 2:
+            msg = "All rows of weight above 0 are of one class; at least two classes are needed."
+            raise InvalidData(msg)
+        loss, k = self._loss_of_classes()
+        own = validation_data(
+            self,
+            X_val,
+            y_val,
+            sample_weight_val,
+            lambda y: self._targets(self._codes(y, "y_val"), k),
+        )
+        fitting.fit(
+            self,
+            loss,
+            k,
+            Dataset(rows_of(X), self._targets(codes, k), weight),
+            init=(coef_init, intercept_init),
+            own=own,
+            score=self._score,
+            told=(X, y, sample_weight),
+        )
         return self
 
     def partial_fit(

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["decision", "densify", "fit", "partial_fit", "sparsify"]
 
 
-def _rate(est: Any, loss: Any, optimizer: Any, data: Dataset) -> Rate:
-    """Return the rate that was given, or one that is stable on this data."""
+def _rate(est: Any, loss: Any, optimizer: Any, data: Dataset) -> Rate | None:
+    """Return the rate that was given or one that is stable on this data; None if unused."""
+    if not _uses_eta0(est):
+        return None
     if est.eta0 is not None:
         return Rate(float(est.eta0), 1.0)
     mean = float(np.average(data.y.mean(axis=1), weights=data.sample_weight))
@@ -51,7 +53,7 @@ def _uses_eta0(est: Any) -> bool:
     return isinstance(est.learning_rate, str) and est.learning_rate != "optimal"
 
 
-def _schedule(est: Any, loss: Any, eta0: float) -> Any:
+def _schedule(est: Any, loss: Any, eta0: float | None) -> Any:
     """Return the schedule of learning rates."""
     two_class = loss.loss if isinstance(loss, OneVsRest) else loss
     return schedule_of(
@@ -71,7 +73,7 @@ def _problem(
     """Put the fixed part of a fit together."""
     optimizer = optimizer_of(est.optimizer)
     rate = rate or _rate(est, loss, optimizer, data)
-    est._rate, est.eta0_ = rate, rate.eta0
+    est._rate, est.eta0_ = rate, rate.eta0 if rate else None
     shuffle: Any = est.shuffle
     if isinstance(shuffle, (bool, np.bool_)):
         shuffle = "exact" if shuffle else "none"
@@ -83,7 +85,7 @@ def _problem(
         n_features=data.rows.n_features,
         n_outputs=n_outputs,
         fit_intercept=bool(est.fit_intercept),
-        intercept_factor=rate.intercept_factor if _uses_eta0(est) else 1.0,
+        intercept_factor=rate.intercept_factor if rate else 1.0,
         batch_size=int(est.batch_size),
         last_batch=est.last_batch,
         shuffle=shuffle,
@@ -194,8 +196,8 @@ def _run(
     params = state.current()
     if validation is not None and state.best_params is not None:
         params = state.best_params
-    elif not incremental and state.counters[2] > 0 and sets_zeros(problem.penalty):
-        params = polish(problem, data, state, history.records[-1].learning_rate)
+    if not incremental and state.counters[2] > 0 and sets_zeros(problem.penalty):
+        params = polish(problem, data, params, history.records[-1].learning_rate)
     for name, value in _weights_as_attributes(est, problem, params).items():
         setattr(est, name, value)
     est.t_ = state.steps
@@ -267,6 +269,12 @@ def fit(
 
 def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     """Run one epoch over a part of a stream; its first part decides a rate that is not given."""
+    if est.early_stopping:
+        msg = (
+            "early_stopping=True has no meaning in partial_fit, which runs one epoch. Set it to "
+            "False, and judge the model between calls."
+        )
+        raise InvalidParameter(msg)
     earlier = getattr(est, "_state", None) is not None and est.eta0 is None and est._rate
     problem = _problem(est, loss, data, n_outputs, earlier or None)
     if problem.shuffle == "blocks":  # a copy of the part would serve one epoch only

@@ -38,7 +38,8 @@ def check_parameters(est: Any) -> None:
     """Refuse wrong numbers and choices; components check their own."""
     owner = type(est).__name__
     check_number(owner, "alpha", est.alpha, low=0.0, high=float("inf"), open_high=True)
-    check_number(owner, "l1_ratio", est.l1_ratio, low=0.0, high=1.0)
+    if est.l1_ratio is not None or est.penalty == "elasticnet":
+        check_number(owner, "l1_ratio", est.l1_ratio, low=0.0, high=1.0)
     check_number(owner, "max_iter", est.max_iter, low=1, whole=True)
     if est.tol is not None:
         check_number(owner, "tol", est.tol, low=0.0)

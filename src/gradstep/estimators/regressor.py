@@ -24,7 +24,7 @@ from gradstep.estimators.inputs import (
 )
 from gradstep.estimators.sklearn_callbacks import (
     CallbackSupportMixin,
-    callback_management_context,
+    with_callbacks,
 )
 from gradstep.objective.losses import inverse_link
 
@@ -54,8 +54,8 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     alpha : float >= 0, default=1e-4
         Strength of a penalty given by name; unused by a Penalty object, which has its own.
         ``learning_rate='optimal'`` needs it too.
-    l1_ratio : float in [0, 1], default=0.15
-        Share of l1 in 'elasticnet'; unused by the others.
+    l1_ratio : float in [0, 1] or None, default=0.15
+        Share of l1 in 'elasticnet'; unused by the others, where it may be None.
     fit_intercept : bool, default=True
         Whether to fit an intercept. It is never penalised.
     max_iter : int >= 1, default=1000
@@ -136,8 +136,8 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         How the run ended; ``outcome_.sentence`` says it in words.
     seed_ : int
         The seed that was used.
-    eta0_ : float
-        The `eta0` that was used.
+    eta0_ : float or None
+        The `eta0` that was used; None if the learning rate does not start from it.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -172,7 +172,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         *,
         penalty: Any = "l2",
         alpha: float = 1e-4,
-        l1_ratio: float = 0.15,
+        l1_ratio: float | None = 0.15,
         fit_intercept: bool = True,
         max_iter: int = 1000,
         tol: float | None = 1e-3,
@@ -260,6 +260,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             raise InvalidData(msg)
         return lambda z: float(r2_score(y, inverse_link(problem.loss, z), sample_weight=weight))
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -297,32 +298,31 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         InvalidData, InvalidParameter, Diverged
             What is wrong, where, and what to do.
         """
-        with callback_management_context(self):
-            check_parameters(self)
-            loss = self._loss()
-            X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
-            targets = self._targets(y, "Input y")
-            weight = weights_of(sample_weight, targets.shape[0])
-            check_targets(loss, targets, weight)
-            self._y_is_2d = np.ndim(y) == 2
-            own = validation_data(
-                self, X_val, y_val, sample_weight_val, lambda y: self._targets(y, "Input y_val")
-            )
-            if own is not None:
-                if own.y.shape[1] != targets.shape[1]:
-                    msg = f"y has {targets.shape[1]} targets, but y_val has {own.y.shape[1]}."
-                    raise InvalidData(msg)
-                check_targets(loss, own.y, own.sample_weight)
-            fitting.fit(
-                self,
-                loss,
-                targets.shape[1],
-                Dataset(rows_of(X), targets, weight),
-                init=(coef_init, intercept_init),
-                own=own,
-                score=self._score,
-                told=(X, y, sample_weight),
-            )
+        check_parameters(self)
+        loss = self._loss()
+        X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
+        targets = self._targets(y, "Input y")
+        weight = weights_of(sample_weight, targets.shape[0])
+        check_targets(loss, targets, weight)
+        self._y_is_2d = np.ndim(y) == 2
+        own = validation_data(
+            self, X_val, y_val, sample_weight_val, lambda y: self._targets(y, "Input y_val")
+        )
+        if own is not None:
+            if own.y.shape[1] != targets.shape[1]:
+                msg = f"y has {targets.shape[1]} targets, but y_val has {own.y.shape[1]}."
+                raise InvalidData(msg)
+            check_targets(loss, own.y, own.sample_weight)
+        fitting.fit(
+            self,
+            loss,
+            targets.shape[1],
+            Dataset(rows_of(X), targets, weight),
+            init=(coef_init, intercept_init),
+            own=own,
+            score=self._score,
+            told=(X, y, sample_weight),
+        )
         return self
 
     def partial_fit(

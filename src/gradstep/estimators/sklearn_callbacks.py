@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 try:
-    from sklearn.callback import CallbackSupportMixin, callback_management_context
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn before 1.9 has none
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in where scikit-learn has no callbacks."""
 
-    def callback_management_context(estimator: Any) -> Any:
-        """Do nothing: there are no callbacks to tear down."""
-        return nullcontext(estimator)
+    def with_callbacks(method: Any) -> Any:
+        """Return the method: there are no callbacks to tear down."""
+        return method
 
 
 if TYPE_CHECKING:
     from gradstep.engine.callbacks import EpochEnd
 
-__all__ = ["Bridge", "CallbackSupportMixin", "callback_management_context"]
+__all__ = ["Bridge", "CallbackSupportMixin", "with_callbacks"]
 
 
 class Bridge:

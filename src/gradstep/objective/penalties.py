@@ -106,7 +106,7 @@ class L2(NamedTuple):
 
 
 class L1(NamedTuple):
-    r"""alpha·\\|w\\|, the penalty of the lasso: sets weights to exactly zero.
+    """alpha·|w|, the penalty of the lasso: sets weights to exactly zero.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class L1(NamedTuple):
     alpha: float = 1e-4
 
     def value(self, w: Any) -> Any:
-        r"""Return alpha·\\|w\\|."""
+        """Return alpha·|w|."""
         return self.alpha * abs(w)
 
     def prox(self, x: float, step: float) -> float:
@@ -131,7 +131,7 @@ class L1(NamedTuple):
 
 
 class ElasticNet(NamedTuple):
-    r"""alpha·(l1_ratio·\\|w\\| + (1 - l1_ratio)·½ w²).
+    """alpha·(l1_ratio·|w| + (1 - l1_ratio)·½ w²).
 
     Examples
     --------

@@ -65,7 +65,7 @@ class SquaredError(NamedTuple):
 
 
 class Huber(NamedTuple):
-    r"""½ r² for \\|r\\| = \\|y - z\\| up to epsilon, epsilon·(\\|r\\| - ½ epsilon) beyond.
+    """½ r² for |r| = |y - z| up to epsilon, epsilon·(|r| - ½ epsilon) beyond.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class Huber(NamedTuple):
 
 
 class EpsilonInsensitive(NamedTuple):
-    r"""max(0, \\|y - z\\| - epsilon), the loss of linear support vector regression.
+    """max(0, |y - z| - epsilon), the loss of linear support vector regression.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class EpsilonInsensitive(NamedTuple):
 
 
 class SquaredEpsilonInsensitive(NamedTuple):
-    r"""max(0, \\|y - z\\| - epsilon)², without the half, as in `SGDRegressor`.
+    """max(0, |y - z| - epsilon)², without the half, as in `SGDRegressor`.
 
     Examples
     --------

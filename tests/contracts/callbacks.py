@@ -1,0 +1,48 @@
+"""The table of callbacks: for each class instances, each fresh."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gradstep.engine.callbacks import EarlyStopping, History, ProgressBar
+
+__all__ = ["CALLBACKS", "CallbackCase"]
+
+
+@dataclass(frozen=True)
+class CallbackCase:
+    """How a callback is tested: `make` gives instances, `seen` what one has kept or shown."""
+
+    make: tuple[Callable[[], Any], ...]
+    seen: Callable[[Any], Any]
+
+
+def _lines_without_times(bar: ProgressBar) -> list[str]:
+    lines = bar.stream.getvalue().splitlines()
+    bar.stream.truncate(bar.stream.seek(0))
+    return [" ".join(w for w in line.split() if not w[0].isdigit()) for line in lines]
+
+
+CALLBACKS: dict[type, CallbackCase] = {
+    History: CallbackCase(
+        make=(History, lambda: History(full_objective=True)),
+        seen=lambda history: [
+            [(record.epoch, record.loss) for record in history.records],
+            history.objectives,
+        ],
+    ),
+    EarlyStopping: CallbackCase(
+        make=(
+            lambda: EarlyStopping(patience=2, min_delta=0.1),
+            lambda: EarlyStopping("full_objective", target=2.0),
+        ),
+        seen=lambda stopping: None,  # the number of epochs tells
+    ),
+    ProgressBar: CallbackCase(
+        make=(lambda: ProgressBar(io.StringIO()),),
+        seen=_lines_without_times,
+    ),
+}

@@ -1,0 +1,39 @@
+"""The table of row layouts: for each class how it is made from a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from gradstep.engine.rows import CsrRows, DenseRows
+
+__all__ = ["ROWS", "RowsCase"]
+
+
+@dataclass(frozen=True)
+class RowsCase:
+    """How a layout is tested: `make(X)` from a dense float64 matrix, `matrix(rows)` back."""
+
+    make: Callable[[np.ndarray], Any]
+    matrix: Callable[[Any], np.ndarray]
+
+
+def _csr(X: np.ndarray) -> CsrRows:
+    sparse = sp.csr_matrix(X)
+    indices, starts = sparse.indices.astype(np.int32), sparse.indptr.astype(np.int64)
+    return CsrRows(sparse.data, indices, starts, X.shape[1])
+
+
+def _dense(rows: CsrRows) -> np.ndarray:
+    parts = (rows.values, rows.columns, rows.starts)
+    return sp.csr_matrix(parts, shape=(rows.n_rows, rows.n_features)).toarray()
+
+
+ROWS: dict[type, RowsCase] = {
+    DenseRows: RowsCase(make=DenseRows, matrix=lambda rows: rows.values),
+    CsrRows: RowsCase(make=_csr, matrix=_dense),
+}

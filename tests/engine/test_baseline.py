@@ -1,0 +1,117 @@
+"""The best constant prediction of each loss, against a search with SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize, minimize_scalar
+
+from gradstep.data.dataset import Dataset
+from gradstep.engine.baseline import Baseline, best_constant
+from gradstep.engine.evaluation import mean_loss
+from gradstep.engine.rows import DenseRows
+from gradstep.objective import classification, regression
+from gradstep.objective.losses import value
+
+RNG = np.random.default_rng(11)
+N = 150
+REAL = RNG.normal(3.0, 2.0, N) + RNG.exponential(3.0, N)
+COUNTS = RNG.poisson(2.0, N).astype(float)
+AMOUNTS = RNG.gamma(2.0, 3.0, N)
+SIGNS = np.where(RNG.random(N) < 0.3, 1.0, -1.0)
+WEIGHT = RNG.integers(0, 4, N).astype(float)
+
+LOSSES = [
+    (regression.SquaredError(), REAL),
+    (regression.Huber(0.5), REAL),
+    (regression.EpsilonInsensitive(0.5), REAL),
+    (regression.SquaredEpsilonInsensitive(0.5), REAL),
+    (regression.Pinball(0.8), REAL),
+    (regression.Poisson(), COUNTS),
+    (regression.Gamma(), AMOUNTS),
+    (regression.Tweedie(1.5), COUNTS),
+    (classification.LogLoss(), SIGNS),
+    (classification.Hinge(), SIGNS),
+    (classification.SquaredHinge(), SIGNS),
+    (classification.ModifiedHuber(), SIGNS),
+    (classification.Perceptron(), SIGNS),
+]
+
+
+def rows(n=N):
+    return DenseRows(np.empty((n, 0)))
+
+
+def loss_of_constant(loss, y, score, weight=None):
+    return float(np.average([value(loss, t, score) for t in y], weights=weight))
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+@pytest.mark.parametrize("loss,y", LOSSES, ids=lambda case: type(case).__name__)
+def test_of_one_output(loss, y, weight):
+    def objective(score):
+        return loss_of_constant(loss, y, score, weight)
+
+    (score,) = best_constant(loss, Dataset(rows(), y[:, None], weight), 1)
+    found = minimize_scalar(
+        objective, bounds=(-20.0, 20.0), method="bounded", options={"xatol": 1e-9}
+    )
+    least = min(found.fun, objective(0.0), objective(1.0), objective(-1.0))
+    assert objective(score) == pytest.approx(least, rel=1e-6, abs=1e-12)
+
+
+def test_of_several_outputs():
+    y = np.column_stack([REAL, 10.0 * REAL])
+    found = best_constant(regression.SquaredError(), Dataset(rows(), y, WEIGHT), 2)
+    np.testing.assert_allclose(found, np.average(y, axis=0, weights=WEIGHT), rtol=1e-12)
+    searched = best_constant(regression.Huber(1e9), Dataset(rows(), y), 2)
+    np.testing.assert_allclose(searched, y.mean(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+def test_of_several_classes(weight):
+    y = RNG.integers(0, 3, N).astype(float)
+    data = Dataset(rows(), y[:, None], weight)
+    for loss in (classification.Softmax(), classification.OneVsRest(classification.LogLoss())):
+        slopes = np.empty(3)
+
+        def objective(z, loss=loss, slopes=slopes):
+            each = [loss.row_slopes(t, np.asarray(z), 0, 3, slopes) for t in y]
+            return float(np.average(each, weights=weight))
+
+        found = best_constant(loss, data, 3)
+        assert objective(found) == pytest.approx(minimize(objective, np.zeros(3)).fun, rel=1e-8)
+
+
+def test_of_part_of_the_rows():
+    part = Dataset(rows(), REAL[:, None]).select(np.arange(7, dtype=np.uint32))
+    (score,) = best_constant(regression.SquaredError(), part, 1)
+    assert score == pytest.approx(REAL[:7].mean(), rel=1e-12)
+    (searched,) = best_constant(regression.Huber(1e9), part, 1)
+    assert searched == pytest.approx(REAL[:7].mean(), rel=1e-6)
+
+
+def test_of_targets_that_any_constant_fits():
+    """A search over a flat objective ends, too."""
+    data = Dataset(rows(), REAL[:, None])
+    loss = regression.EpsilonInsensitive(1e3)
+    score = best_constant(loss, data, 1)
+    assert mean_loss(loss, data, score, 1) == 0.0
+
+
+@pytest.mark.parametrize(
+    "loss,y",
+    [case for case in LOSSES if hasattr(case[0], "floor")],
+    ids=lambda case: type(case).__name__,
+)
+def test_the_floor_is_the_loss_of_the_targets_themselves(loss, y):
+    """So that the scale of divergence does not depend on terms of y alone."""
+    positive = y[y > 0.0]
+    data = Dataset(rows(positive.size), positive[:, None])
+    baseline = Baseline(loss, data, 1, np.zeros(1))
+    perfect = np.mean([value(loss, t, np.log(t)) for t in positive])
+    assert baseline.floor == pytest.approx(perfect, rel=1e-12)
+    assert baseline.at_best == pytest.approx(
+        loss_of_constant(loss, positive, np.log(positive.mean())) - perfect, rel=1e-9
+    )
+    assert 0.0 < baseline.at_best < baseline.at_zero

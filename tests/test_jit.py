@@ -1,0 +1,271 @@
+"""The cache of compiled kernels: never stale, never broken, never in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import gradstep
+from gradstep import jit
+from gradstep.objective.regression import Huber
+
+PACKAGE = Path(gradstep.__file__).parent
+
+PROGRAM = """
+import numpy as np
+from gradstep.data.dataset import Dataset
+from gradstep.engine.evaluation import mean_loss
+from gradstep.engine.kernels import sum_of_losses
+from gradstep.engine.rows import DenseRows
+from gradstep.objective.regression import SquaredError as Loss
+{more}
+data = Dataset(DenseRows(np.ones((4, 1))), np.full((4, 1), 3.0))
+print(mean_loss(Loss(), data, np.zeros(2), 1), sum(sum_of_losses.stats.cache_hits.values()))
+"""
+
+
+def python(program, cache, path=None, **environment):
+    """Start a Python with its own cache folder, and a package of ours on its path."""
+    changes = {"GRADSTEP_CACHE_DIR": str(cache), **environment}
+    if path is not None:
+        changes["PYTHONPATH"] = str(path)
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def answer(process):
+    """Return what the process printed: the mean loss, and how many kernels came from disk."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    loss, hits = out.split()
+    return float(loss), int(hits)
+
+
+def run(cache, more="", path=None):
+    return answer(python(PROGRAM.format(more=more), cache, path))
+
+
+def kernels(cache):
+    """Return the files of the cache and when each was written."""
+    return {
+        path.relative_to(cache): path.stat().st_mtime_ns
+        for path in cache.rglob("*")
+        if path.is_file()
+    }
+
+
+class TestAcrossProcesses:
+    def test_two_fill_the_cache_at_once_and_the_third_compiles_nothing(self, tmp_path):
+        both = [python(PROGRAM.format(more=""), tmp_path) for _ in range(2)]
+        assert [answer(process)[0] for process in both] == [4.5, 4.5]
+        written = kernels(tmp_path)
+        assert [path.suffix for path in written] == [".bin"]  # nothing temporary is left
+        assert run(tmp_path) == (4.5, 1)
+        assert kernels(tmp_path) == written
+
+    def test_a_changed_source_is_compiled_again(self, tmp_path):
+        """A loss in one file, the kernel that calls it in another."""
+        shutil.copytree(PACKAGE, tmp_path / "path/gradstep")
+        cache, source = tmp_path / "cache", tmp_path / "path/gradstep/objective/regression.py"
+        text, formula = source.read_text(), "return {} * (z - y) * (z - y)"
+        assert formula.format(0.5) in text
+        assert run(cache, path=tmp_path / "path") == (4.5, 0)
+        source.write_text(text.replace(formula.format(0.5), formula.format(2.5)))
+        assert run(cache, path=tmp_path / "path") == (22.5, 0)
+        assert len(kernels(cache)) == 2
+
+    def test_users_own_components_are_not_kept(self, tmp_path):
+        own = """
+from typing import NamedTuple
+class Loss(NamedTuple):
+    def value(self, y, z):
+        return abs(z - y)
+    def slope(self, y, z):
+        return 0.0
+"""
+        assert run(tmp_path, own) == (3.0, 0)
+        assert kernels(tmp_path) == {}
+
+
+# --- within this process: each `compiled` is a new dispatcher, as in a new process ------------
+
+
+class Own(NamedTuple):
+    factor: float = 3.0
+
+
+def scaled(component, x):
+    return component[0] * x
+
+
+def scaled_by_inner(components, x):
+    return components[0][0] * x
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit, "_kernel_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def call(component, x=2.0, function=scaled):
+    """Return the result of a new dispatcher, and whether its code came from disk."""
+    dispatcher = jit.compiled(function)
+    result = dispatcher(component, x)
+    return result, bool(sum(dispatcher.stats.cache_hits.values()))
+
+
+class TestFiles:
+    def test_one_for_each_combination_of_types(self, folder):
+        for component in (Huber(1.0), Huber(1.0), Huber(2.0), (1.0,)):
+            call(component)
+        call(Huber(1.0), np.ones(3))
+        assert len(kernels(folder)) == 3
+        assert call(Huber(4.0)) == (8.0, True)
+
+    def test_components_of_others_are_not_kept(self, folder):
+        assert call(Own()) == (6.0, False)
+        assert call((Own(),), function=scaled_by_inner) == (6.0, False)
+        assert kernels(folder) == {}
+        assert call((Huber(3.0),), function=scaled_by_inner) == (6.0, False)
+        assert len(kernels(folder)) == 1
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda _: b"",
+            lambda data: data[: len(data) // 2],
+            lambda data: data[:-1],
+            lambda data: b"\0" * len(data),
+            lambda _: b"no pickle at all",
+            lambda data: data.replace(b"scaled", b"sca1ed"),
+            lambda data: data[: len(data) // 2] + b"\xff" * 64 + data[len(data) // 2 + 64 :],
+        ],
+        ids=["empty", "half", "cut", "zeros", "foreign", "changed", "overwritten"],
+    )
+    def test_a_damaged_one_is_made_again(self, folder, damage):
+        call(Huber(1.0))
+        (path,) = folder.iterdir()
+        whole = path.read_bytes()
+        path.write_bytes(damage(whole))
+        assert path.read_bytes() != whole
+        assert call(Huber(5.0)) == (10.0, False)
+        assert abs(len(path.read_bytes()) - len(whole)) < 100
+        assert call(Huber(5.0)) == (10.0, True)
+
+    def test_a_folder_that_vanishes(self, folder):
+        call(Huber(1.0))
+        shutil.rmtree(folder)
+        assert call(Huber(1.0)) == (2.0, False)
+
+    def test_a_disk_that_is_full(self, folder, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(jit.os, "replace", full)
+        assert call(Huber(1.0)) == (2.0, False)
+        assert kernels(folder) == {}  # what could not be finished is taken away
+
+    def test_without_a_folder(self, monkeypatch):
+        monkeypatch.setattr(jit, "_kernel_folder", lambda: None)
+        assert call(Huber(3.0)) == (6.0, False)
+
+
+class TestFolder:
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path))
+        jit._kernel_folder.cache_clear()
+        yield
+        jit._kernel_folder.cache_clear()
+
+    def folder_of_age(self, tmp_path, name, days):
+        folder = tmp_path / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.bin").write_bytes(b"")
+        then = time.time() - 86400 * days
+        os.utime(folder, (then, then))
+        return folder
+
+    def test_old_ones_are_forgotten(self, tmp_path):
+        old = self.folder_of_age(tmp_path, "old", days=40)
+        recent = self.folder_of_age(tmp_path, "recent", days=10)
+        current = jit._kernel_folder()
+        assert current.parent == tmp_path / "kernels"
+        assert (old.exists(), recent.exists()) == (False, True)
+
+    def test_the_current_one_is_not_forgotten(self):
+        current = jit._kernel_folder()
+        (current / "kernel.bin").write_bytes(b"")
+        long_ago = time.time() - 86400 * 400
+        os.utime(current, (long_ago, long_ago))
+        jit._kernel_folder.cache_clear()
+        assert jit._kernel_folder() == current
+        assert (current / "kernel.bin").exists()
+        assert current.stat().st_mtime > time.time() - 86400  # used today
+
+    def test_one_that_cannot_be_written_to(self, tmp_path, monkeypatch):
+        """Since its parent is a file: that stops the superuser, too."""
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "file/cache"))
+        assert jit._kernel_folder() is None
+
+    def test_one_that_another_process_forgets_at_the_same_time(self, tmp_path):
+        """It is listed, but no longer there: like a link that leads nowhere."""
+        (tmp_path / "kernels").mkdir()
+        (tmp_path / "kernels/gone").symlink_to(tmp_path / "nowhere")
+        assert jit._kernel_folder() is not None
+
+
+# --- the same code, uncompiled ----------------------------------------------------------------
+
+FITS = """
+import numpy as np, scipy.sparse as sp
+from gradstep import MiniBatchClassifier, MiniBatchRegressor
+
+rng = np.random.default_rng(0)
+X = np.where(rng.random((60, 5)) < 0.6, rng.normal(size=(60, 5)), 0.0)
+y = X[:, 0] - X[:, 1] + rng.normal(size=60)
+classes = (X[:, :3] + rng.normal(size=(60, 3))).argmax(axis=1)
+weight = rng.integers(0, 3, 60)
+fixed = dict(max_iter=3, tol=None, learning_rate=0.1, alpha=0.01, batch_size=8)
+models = [
+    MiniBatchRegressor(**fixed).fit(X, y, sample_weight=weight),
+    MiniBatchRegressor(**fixed, shuffle="blocks").fit(sp.csr_matrix(X), y),
+    MiniBatchRegressor(**fixed, optimizer="nesterov", penalty="l1").fit(sp.csr_matrix(X), y),
+    MiniBatchClassifier(**fixed).fit(X, classes),
+    MiniBatchClassifier(**fixed).fit(X, classes == 1),
+]
+for model in models:
+    print(*np.append(model.coef_.ravel(), model.intercept_).tolist(), *model.loss_curve_)
+"""
+
+
+@pytest.mark.slow
+def test_uncompiled_is_compiled():
+    def numbers(**environment):
+        done = subprocess.run(
+            [sys.executable, "-c", FITS], env={**os.environ, **environment},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        return [[float(word) for word in line.split()] for line in done.stdout.splitlines()]
+
+    compiled, uncompiled = numbers(), numbers(NUMBA_DISABLE_JIT="1")
+    assert len(compiled) == 5
+    for ours, theirs in zip(uncompiled, compiled, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
