@@ -115,3 +115,42 @@ def test_the_floor_is_the_loss_of_the_targets_themselves(loss, y):
         loss_of_constant(loss, positive, np.log(positive.mean())) - perfect, rel=1e-9
     )
     assert 0.0 < baseline.at_best < baseline.at_zero
+
+
+class TestFarWorse:
+    """Ten times the best constant's loss and the start's, counted from the least possible."""
+
+    @pytest.mark.parametrize(
+        "loss,y",
+        [(regression.SquaredError(), REAL), (regression.Poisson(), 1e3 * AMOUNTS)],
+        ids=["squared error", "poisson"],
+    )
+    def test_than_the_best_constant(self, loss, y):
+        data = Dataset(rows(), y[:, None])
+        baseline = Baseline(loss, data, 1, best_constant(loss, data, 1))
+        best = np.mean([value(loss, t, baseline.start[0]) for t in y])
+        assert baseline.at_start == baseline.at_best == pytest.approx(best - baseline.floor)
+        assert not baseline.far_worse(baseline.floor + 9.9 * baseline.at_best, 0.0)
+        assert baseline.far_worse(baseline.floor + 10.1 * baseline.at_best, 0.0)
+
+    def test_than_the_start(self):
+        baseline = Baseline(
+            regression.SquaredError(), Dataset(rows(), REAL[:, None]), 1, np.array([100.0])
+        )
+        assert baseline.at_start > 100.0 * baseline.at_best
+        assert not baseline.far_worse(9.9 * baseline.at_start, 0.0)
+        assert baseline.far_worse(10.1 * baseline.at_start, 0.0)
+
+    def test_rounding_is_not(self):
+        """Targets that are all the same, and a start that fits them."""
+        data = Dataset(rows(), np.full((N, 1), 5.0))
+        baseline = Baseline(regression.SquaredError(), data, 1, np.array([5.0]))
+        assert baseline.at_best == baseline.at_start == 0.0
+        assert not baseline.far_worse(1e-20, 0.0)
+        assert baseline.far_worse(1e-3, 0.0)
+
+    def test_in_a_stream_than_all_rows_seen(self):
+        part = Dataset(rows(1), np.array([[1e-3]]))
+        baseline = Baseline(regression.SquaredError(), part, 1, np.zeros(1), incremental=True)
+        assert baseline.far_worse(1.0, 0.01)
+        assert not baseline.far_worse(1.0, 1.0)

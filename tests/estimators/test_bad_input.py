@@ -615,14 +615,11 @@ NUMBERS = [
     ),
     *(
         parameter("quantile", value, repr(value), "between 0 and 1", loss="pinball")
-        for value in (0.0, 1.0, -0.5, NAN)
+        for value in (0.0, 1.0, -0.5)
     ),
-    *(
-        parameter("power", value, repr(value), ">= 1", loss="tweedie")
-        for value in (0.5, 0.0, -1.0, NAN, INF)
-    ),
-    *(parameter("quantile", value, repr(value), "number", loss="pinball") for value in ("a", None)),
-    *(parameter("power", value, repr(value), "number", loss="tweedie") for value in ("a", None)),
+    *(parameter("power", value, repr(value), ">= 1", loss="tweedie") for value in (0.5, 0.0, -1.0)),
+    *(parameter("quantile", x, repr(x), "must", loss="pinball") for x in (NAN, "a", None)),
+    *(parameter("power", x, repr(x), "must", loss="tweedie") for x in (NAN, INF, "a", None)),
     *(parameter("random_state", value, re.escape(repr(value))) for value in (-1, "a", 1.5)),
 ]
 
@@ -709,12 +706,12 @@ def shuffle(order, method="fit"):
 
 
 FUNCTIONS = [
-    Case("NaN as a rate", rate(NAN), InvalidComponent, ["finite learning rate", ">= 0", "nan"]),
-    Case("a negative rate", rate(-1.0), InvalidComponent, ["learning rate", ">= 0", "-1"]),
-    Case("an infinite rate", rate(INF), InvalidComponent, ["finite learning rate", "inf"]),
-    Case("no rate", rate(None), InvalidComponent, ["learning rate", "None|nan"]),
-    Case("text as a rate", rate("fast"), InvalidComponent, ["learning rate", "'fast'"]),
-    Case("two rates", rate(np.ones(2)), InvalidComponent, ["learning rate"]),
+    Case("NaN as a rate", rate(NAN), InvalidComponent, ["learning.rate", "finite", ">= 0", "nan"]),
+    Case("a negative rate", rate(-1.0), InvalidComponent, ["learning.rate", ">= 0", "-1"]),
+    Case("an infinite rate", rate(INF), InvalidComponent, ["learning.rate", "finite", "inf"]),
+    Case("no rate", rate(None), InvalidComponent, ["learning.rate", "None|nan"]),
+    Case("text as a rate", rate("fast"), InvalidComponent, ["learning.rate", "'fast'"]),
+    Case("two rates", rate(np.ones(2)), InvalidComponent, ["learning.rate"]),
     Case(
         "an order that repeats rows",
         shuffle(lambda n: np.zeros(n, int)),

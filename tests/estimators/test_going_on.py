@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 
-STILL = {"learning_rate": 1e-14, "penalty": None, "max_iter": 1, "tol": None}
+STILL = {"learning_rate": 1e-14, "alpha": 0.0, "max_iter": 1, "tol": None}
 FULL = {"learning_rate": 0.1, "batch_size": 60, "alpha": 0.01, "tol": None}
 
 
@@ -145,7 +145,7 @@ class TestPartialFit:
         assert model.partial_fit(X / 8.0, y).eta0_ == first
 
     def test_goes_on_from_weights_that_the_user_sets(self, numbers):
-        model = MiniBatchRegressor(learning_rate=0.1, batch_size=60, penalty=None)
+        model = MiniBatchRegressor(learning_rate=0.1, batch_size=60, alpha=0.0)
         for _ in range(3):
             model.partial_fit(*numbers)
         model.coef_, model.intercept_ = np.array([1.0, 2.0, 3.0]), np.array([4.0])
@@ -177,7 +177,7 @@ class TestPartialFit:
     def test_goes_on_from_the_best_weights_of_a_fit(self):
         X = np.linspace(-1.0, 1.0, 20)[:, None]
         model = MiniBatchRegressor(
-            penalty=None, learning_rate=0.2, batch_size=20, max_iter=60, tol=None
+            alpha=0.0, learning_rate=0.2, batch_size=20, max_iter=60, tol=None
         ).fit(X, 2.0 * X[:, 0], X_val=X, y_val=X[:, 0])
         best = model.coef_.copy()
         model.set_params(learning_rate=1e-14).partial_fit(X, 2.0 * X[:, 0])

@@ -47,7 +47,7 @@ class TestLossCurve:
     def test_weighs_the_rows(self, numbers):
         X, y = numbers
         weight = np.arange(60.0)
-        model = MiniBatchRegressor(penalty=None, batch_size=60, max_iter=1, tol=None)
+        model = MiniBatchRegressor(alpha=0.0, batch_size=60, max_iter=1, tol=None)
         model.fit(X, y, sample_weight=weight)
         expected = np.average(0.5 * y**2, weights=weight)
         assert model.loss_curve_ == pytest.approx([expected], rel=1e-13)
@@ -215,7 +215,7 @@ class TestEta0:
         "cls, loss, curvature",
         [
             (MiniBatchRegressor, "squared_error", 1.0),
-            (MiniBatchRegressor, "squared_epsilon_insensitive", 2.0),
+            (MiniBatchRegressor, "huber", 1.0),
             (MiniBatchClassifier, "log_loss", 0.25),
             (MiniBatchClassifier, "hinge", 1.0),
         ],

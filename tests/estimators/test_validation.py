@@ -73,7 +73,7 @@ def passing_by():
     return {"X": X, "y": 2.0 * X[:, 0], "X_val": X, "y_val": X[:, 0]}
 
 
-SLOW = {"penalty": None, "learning_rate": 0.2, "batch_size": 20, "fit_intercept": False}
+SLOW = {"alpha": 0.0, "learning_rate": 0.2, "batch_size": 20, "fit_intercept": False}
 
 
 class TestOwnRows:
