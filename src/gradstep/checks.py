@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["check_choice", "check_finite", "check_number", "check_targets", "check_weights"]
+__all__ = [
+    "check_choice",
+    "check_finite",
+    "check_labels",
+    "check_number",
+    "check_targets",
+    "check_weights",
+]
 
 
 def check_number(
@@ -58,8 +65,9 @@ def check_number(
 
 def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) -> None:
     """Refuse what is not one of the values allowed."""
+    plain = value.item() if isinstance(value, np.generic) else value
     if not any(
-        value is choice or (type(value) is type(choice) and value == choice) for choice in allowed
+        plain is choice or (type(plain) is type(choice) and plain == choice) for choice in allowed
     ):
         names = ", ".join(repr(choice) for choice in allowed)
         msg = f"{name}={value!r} of {owner} must be one of {names}."
@@ -112,7 +120,9 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
     raise InvalidData(msg)
 
 
-def check_targets(loss: Any, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> None:
+def check_targets(
+    loss: Any, y: NDArray[np.float64], weight: NDArray[np.float64] | None, label: str = "y"
+) -> None:
     """Refuse targets outside the loss's range, and ones that leave nothing to learn.
 
     Parameters
@@ -123,6 +133,8 @@ def check_targets(loss: Any, y: NDArray[np.float64], weight: NDArray[np.float64]
         Targets.
     weight : ndarray of shape (n,), optional
         Weights; rows without weight may have any target.
+    label : str
+        What to call the targets.
     """
     allowed = target_range(loss)
     wrong = ~allowed.holds(y)
@@ -133,14 +145,38 @@ def check_targets(loss: Any, y: NDArray[np.float64], weight: NDArray[np.float64]
         where = f"row {row}" if y.shape[1] == 1 else f"row {row}, column {column}"
         name = type(loss).__name__
         msg = (
-            f"loss {name} is defined for {allowed!r}, but y is {y[row, column]:g} at {where} "
+            f"loss {name} is defined for {allowed!r}, but {label} is {y[row, column]:g} at {where} "
             f"({int(wrong.sum())} such values). Remove those rows, or use another loss."
         )
         raise InvalidData(msg)
-    if allowed.low == 0.0 and allowed.closed and not (y > 0.0).any():
+    counted = y if weight is None else y[weight > 0.0]
+    if allowed.low == 0.0 and allowed.closed and not (counted > 0.0).any(axis=0).all():
         msg = (
-            f"loss {type(loss).__name__} models the logarithm of the mean, but every y is 0: "
-            "there is no finite model of such targets."
+            f"loss {type(loss).__name__} models the logarithm of the mean, but every {label} is 0 "
+            "in the rows that have weight: there is no finite model of such targets."
+        )
+        raise InvalidData(msg)
+
+
+def check_labels(y: NDArray[Any], name: str) -> None:
+    """Refuse missing labels, naming the first one's row.
+
+    Parameters
+    ----------
+    y : ndarray
+        Labels of any type.
+    name : str
+        What to call them.
+    """
+    if y.dtype.kind == "f":
+        check_finite(y, name)
+    if y.dtype.kind != "O":
+        return
+    missing = np.array([label is None or label != label for label in y.reshape(-1)])  # noqa: PLR0124
+    if missing.any():
+        msg = (
+            f"{name} contains None or NaN at row {int(np.argmax(missing))}: a missing label, "
+            f"{int(missing.sum())} in all. Drop those rows, or give them a label of their own."
         )
         raise InvalidData(msg)
 

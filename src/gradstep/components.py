@@ -6,6 +6,7 @@ hyper-parameters, or a user's own, which needs no more than the methods of its k
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradstep.errors import InvalidComponent, InvalidParameter, nearest
@@ -117,20 +118,29 @@ def _checked(parameter: str, component: Any, *methods: str) -> Any:
     return component
 
 
+def _annotation(cls: type, name: str) -> str:
+    """Return the annotation of a field as it is written."""
+    annotation = cls.__annotations__[name]
+    return str(getattr(annotation, "__forward_arg__", annotation))
+
+
 def _floats(component: Any) -> Any:
-    """Return a built-in component with whole numbers made floats: one type to compile for."""
-    if not type(component).__module__.startswith("gradstep."):
+    """Return a built-in component with its numbers made floats: one type to compile for."""
+    cls = type(component)
+    if not cls.__module__.startswith("gradstep."):
         return component
-    return type(component)(
-        *(
-            float(field)
-            if isinstance(field, int) and not isinstance(field, bool)
-            else _floats(field)
-            if isinstance(field, tuple)
-            else field
-            for field in component
-        )
-    )
+    fields = []
+    for name, field in component._asdict().items():
+        if isinstance(field, tuple):
+            fields.append(_floats(field))
+        elif _annotation(cls, name) != "float":
+            fields.append(field)
+        elif not isinstance(field, bool) and isinstance(field, Real):
+            fields.append(float(field))
+        else:
+            msg = f"{name}={field!r} of {cls.__name__} must be a number."
+            raise InvalidParameter(msg)
+    return cls(*fields)
 
 
 def loss_of(
@@ -218,8 +228,8 @@ def schedule_of(value: Any, parameters: Mapping[str, Any]) -> Any:
         if value not in LEARNING_RATES:
             _refuse("learning_rate", value, LEARNING_RATES)
         return _checked("learning_rate", LEARNING_RATES[value](parameters), "rates")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not (value > 0.0 and value < float("inf")):
+    if not isinstance(value, bool) and isinstance(value, Real):
+        if not 0.0 < float(value) < float("inf"):
             msg = f"learning_rate={value!r} must be a finite number > 0."
             raise InvalidParameter(msg)
         return schedules.Constant(float(value))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import EarlyStopping, History, ProgressBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["CALLBACKS", "CallbackCase"]
 
@@ -39,7 +41,7 @@ CALLBACKS: dict[type, CallbackCase] = {
             lambda: EarlyStopping(patience=2, min_delta=0.1),
             lambda: EarlyStopping("full_objective", target=2.0),
         ),
-        seen=lambda stopping: None,  # the number of epochs tells
+        seen=lambda _: None,  # the number of epochs tells
     ),
     ProgressBar: CallbackCase(
         make=(lambda: ProgressBar(io.StringIO()),),

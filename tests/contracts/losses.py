@@ -7,10 +7,9 @@ through all of `tests/objective/test_losses.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn._loss import (
@@ -26,6 +25,9 @@ from sklearn._loss import (
 from sklearn.linear_model import _sgd_fast as sgd
 
 from gradstep.objective import classification, regression
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["JOINT_LOSSES", "LOSSES", "JointCase", "LossCase", "exactly"]
 
@@ -46,7 +48,7 @@ class LossCase:
     formula: Callable[[Any, Decimal, Decimal], Decimal]
     targets: tuple[float, ...]
     peer: Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]]
-    kinks: Callable[[Any, float], tuple[float, ...]] = lambda loss, y: ()
+    kinks: Callable[[Any, float], tuple[float, ...]] = lambda *_: ()
     wrong_targets: tuple[float, ...] = ()
     bounded_curvature: bool = True
     name: str = ""
@@ -61,7 +63,7 @@ class JointCase:
     losses: tuple[Any, ...]
     formula: Callable[[Any, int, list[Decimal]], Decimal]
     peer: Callable[[Any, int], tuple[Callable[..., Any], Callable[..., Any]]]
-    kinks: Callable[[Any], tuple[float, ...]] = lambda loss: ()
+    kinks: Callable[[Any], tuple[float, ...]] = lambda _: ()
     name: str = ""
     unnamed: str = ""
     refused: dict[str, Any] = field(default_factory=dict)

@@ -11,10 +11,9 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradstep
 from gradstep import components
@@ -26,6 +25,9 @@ from tests.contracts.optimizers import OPTIMIZERS
 from tests.contracts.penalties import PENALTIES
 from tests.contracts.rows import ROWS
 from tests.contracts.schedules import SCHEDULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 __all__ = ["DUTIES", "NOUNS", "Noun", "classes_of", "modules"]
 
@@ -168,7 +170,7 @@ def _name(noun: Noun, cls: type) -> bool:
     case = noun.cases.get(cls)
     if case is None or bool(case.name) == bool(case.unnamed):
         return False
-    numbers = {"alpha": 0.1, "slope": lambda y, z: -1.0}
+    numbers = {"alpha": 0.1, "slope": lambda *_: -1.0}
     numbers |= dict.fromkeys(("epsilon", "quantile", "l1_ratio", "eta0", "power_t"), 0.5)
     makes = {type(make({**numbers, "power": 1.5})) for make in noun.names.values()}
     if case.unnamed:

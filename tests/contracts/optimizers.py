@@ -7,9 +7,8 @@ a step).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +22,9 @@ from gradstep.optim.optimizers import (
     RMSprop,
 )
 from gradstep.optim.schedules import Constant, Exponential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["OPTIMIZERS", "OptimizerCase", "Steps"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["PENALTIES", "PenaltyCase"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from gradstep.engine.rows import CsrRows, DenseRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["ROWS", "RowsCase"]
 

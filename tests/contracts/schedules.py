@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradstep.optim.schedules import (
     Adaptive,
     Constant,
     Cosine,
     Exponential,
-    Horizon,
     InvScaling,
     OneCycle,
     Optimal,
@@ -21,15 +19,27 @@ from gradstep.optim.schedules import (
     WarmUp,
 )
 
-__all__ = ["SCHEDULES", "ScheduleCase"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SCHEDULES", "ScheduleCase", "Time"]
+
+
+class Time(NamedTuple):
+    """Where a step is in a run: steps and epochs count from 0, epochs with fractions."""
+
+    step: int
+    epoch: float
+    planned: float
+    steps_per_epoch: int
 
 
 @dataclass(frozen=True)
 class ScheduleCase:
-    """How a schedule is tested: `formula(schedule, step, epoch, horizon)`, both from 0."""
+    """How a schedule is tested: `formula(schedule, time)`."""
 
     schedules: tuple[Any, ...]
-    formula: Callable[[Any, int, float, Horizon], float]
+    formula: Callable[[Any, Time], float]
     name: str = ""
     unnamed: str = ""
     refused: dict[str, Any] = field(default_factory=dict)
@@ -39,21 +49,21 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1.0 + math.cos(math.pi * min(progress, 1.0))) / 2.0
 
 
-def _one_cycle(s: OneCycle, step: int, epoch: float, horizon: Horizon) -> float:
-    progress = epoch / horizon.epochs
+def _one_cycle(s: OneCycle, t: Time) -> float:
+    progress = t.epoch / t.planned
     if progress < s.rise:
         return _half_cosine(s.eta0 / s.start_divisor, s.eta0, progress / s.rise)
     return _half_cosine(s.eta0, s.eta0 / s.end_divisor, (progress - s.rise) / (1.0 - s.rise))
 
 
-def _warm_up(s: WarmUp, step: int, epoch: float, horizon: Horizon) -> float:
+def _warm_up(s: WarmUp, t: Time) -> float:
     """Step i of m in the rise has (i + 1) / m of the first rate of what follows."""
-    m = round(s.epochs * horizon.steps_per_epoch)
-    rest = Horizon(horizon.epochs - s.epochs, horizon.steps_per_epoch)
-    formula = SCHEDULES[type(s.then)].formula
-    if step < m:
-        return formula(s.then, 0, 0.0, rest) * (step + 1) / m
-    return formula(s.then, step - m, epoch - s.epochs, rest)
+    m = round(s.epochs * t.steps_per_epoch)
+    rise = min(1.0, (t.step + 1) / m)
+    later = Time(
+        max(0, t.step - m), max(0.0, t.epoch - s.epochs), t.planned - s.epochs, t.steps_per_epoch
+    )
+    return rise * SCHEDULES[type(s.then)].formula(s.then, later)
 
 
 def halving(epoch: int, step: int) -> float:
@@ -63,43 +73,43 @@ def halving(epoch: int, step: int) -> float:
 SCHEDULES: dict[type, ScheduleCase] = {
     Constant: ScheduleCase(
         schedules=(Constant(0.2),),
-        formula=lambda s, step, epoch, horizon: s.eta0,
+        formula=lambda s, _: s.eta0,
         name="constant",
         refused={"eta0": 0.0},
     ),
     InvScaling: ScheduleCase(
         schedules=(InvScaling(0.2, 0.25), InvScaling(0.5, 1.0)),
-        formula=lambda s, step, epoch, horizon: s.eta0 / (step + 1) ** s.power_t,
+        formula=lambda s, t: s.eta0 / (t.step + 1) ** s.power_t,
         name="invscaling",
         refused={"eta0": -0.1, "power_t": None},
     ),
     Optimal: ScheduleCase(
-        schedules=(Optimal(1e-3, 50.0), Optimal.for_slope(1e-4, lambda y, z: -1.0)),
-        formula=lambda s, step, epoch, horizon: 1.0 / (s.alpha * (s.t0 + step)),
+        schedules=(Optimal(1e-3, 50.0), Optimal.for_slope(1e-4, lambda *_: -1.0)),
+        formula=lambda s, t: 1.0 / (s.alpha * (s.t0 + t.step)),
         name="optimal",
         refused={"alpha": 0.0, "t0": 0.0},
     ),
     Adaptive: ScheduleCase(
         schedules=(Adaptive(0.2),),
-        formula=lambda s, step, epoch, horizon: s.eta0,
+        formula=lambda s, _: s.eta0,
         name="adaptive",
         refused={"eta0": float("nan"), "divisor": 1.0, "smallest": 0.0},
     ),
     StepDecay: ScheduleCase(
         schedules=(StepDecay(0.2, every=2.0, factor=0.5), StepDecay(0.2, every=0.5, factor=0.9)),
-        formula=lambda s, step, epoch, horizon: s.eta0 * s.factor ** (epoch // s.every),
+        formula=lambda s, t: s.eta0 * s.factor ** (t.epoch // s.every),
         name="step",
         refused={"eta0": 0.0, "every": 0.0, "factor": 0.0},
     ),
     Exponential: ScheduleCase(
         schedules=(Exponential(0.2, factor=0.7),),
-        formula=lambda s, step, epoch, horizon: s.eta0 * s.factor ** int(epoch),
+        formula=lambda s, t: s.eta0 * s.factor ** int(t.epoch),
         name="exponential",
         refused={"eta0": 0.0, "factor": float("inf")},
     ),
     Cosine: ScheduleCase(
         schedules=(Cosine(0.2), Cosine(0.2, final=0.05)),
-        formula=lambda s, step, epoch, h: _half_cosine(s.eta0, s.final, epoch / h.epochs),
+        formula=lambda s, t: _half_cosine(s.eta0, s.final, t.epoch / t.planned),
         name="cosine",
         refused={"eta0": 0.0, "final": 1.0},
     ),
@@ -117,7 +127,7 @@ SCHEDULES: dict[type, ScheduleCase] = {
     ),
     UserSchedule: ScheduleCase(
         schedules=(UserSchedule(halving),),
-        formula=lambda s, step, epoch, horizon: s.function(int(epoch), step),
+        formula=lambda s, t: s.function(int(t.epoch), t.step),
         unnamed="what a function given as learning_rate becomes",
         refused={"function": None},
     ),

@@ -57,14 +57,19 @@ def intruder(noun, monkeypatch):
     """Put a class of a noun, with nothing else to its credit, into a module of the package."""
     module, methods = HOMES[noun.name]
     if noun.name == "callback":
-        cls = type("Intruder", (), {})
+
+        class Intruder:
+            pass
     else:
-        cls = NamedTuple("Intruder", [("strength", float)])
+
+        class Intruder(NamedTuple):
+            strength: float
+
     for method in methods:
-        setattr(cls, method, lambda self, *args: 0.0)
-    cls.__module__ = module.__name__
-    monkeypatch.setattr(module, "Intruder", cls, raising=False)
-    return cls
+        setattr(Intruder, method, lambda *_: 0.0)
+    Intruder.__module__ = module.__name__
+    monkeypatch.setattr(module, "Intruder", Intruder, raising=False)
+    return Intruder
 
 
 @every_noun
@@ -83,9 +88,11 @@ def test_protocols_and_what_users_never_see_are_no_components():
 
 
 def test_a_docstring_that_named_tuple_made_up_is_none():
-    made_up = NamedTuple("Made", [("up", float)])
-    assert made_up.__doc__
-    assert not _docstring(made_up)
+    class Made(NamedTuple):
+        up: float
+
+    assert Made.__doc__ == "Made(up,)"
+    assert not _docstring(Made)
     assert _docstring(regression.Huber)
 
 
@@ -97,9 +104,10 @@ def test_only_names_in_code_count_as_documentation():
 
 
 def test_a_hyper_parameter_that_the_docstring_leaves_out_is_missed():
-    half = type(
-        "Half",
-        (NamedTuple("Half", [("said", float), ("unsaid", float)]),),
-        {"__doc__": "A half of what is said."},
-    )
-    assert DUTIES["docstring"](NOUNS["loss"], [half]) == ["Half"]
+    class Half(NamedTuple):
+        """A half of what is said."""
+
+        said: float
+        unsaid: float
+
+    assert DUTIES["docstring"](NOUNS["loss"], [Half]) == ["Half"]

@@ -24,8 +24,8 @@ every_callback = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def X():
+@pytest.fixture(name="X")
+def matrix():
     """A matrix with zeros, an empty row and an empty column."""
     rng = np.random.default_rng(0)
     X = np.where(rng.random((13, 5)) < 0.6, rng.normal(size=(13, 5)), 0.0)
@@ -60,7 +60,7 @@ def test_a_layout_without_features_has_as_many_rows(case, X):
     assert z.tolist() == [7.0, 7.0, 7.0]
 
 
-@pytest.mark.parametrize("k", (1, 3))
+@pytest.mark.parametrize("k", [1, 3])
 @every_layout
 def test_scores_and_gradient_are_products_with_the_matrix(case, X, k):
     """Of a part of an order, so that the tiles' offsets count."""

@@ -32,7 +32,7 @@ class NotNegative(NamedTuple):
     def value(self, w):
         return np.where(np.asarray(w) < 0.0, np.inf, 0.0)
 
-    def prox(self, x, step):
+    def prox(self, x, step):  # noqa: ARG002  (penalties share a signature)
         return max(x, 0.0)
 
 
@@ -78,7 +78,7 @@ class Harmonic(NamedTuple):
 
     first: float
 
-    def rates(self, steps, epochs, horizon):
+    def rates(self, steps, epochs, horizon):  # noqa: ARG002  (so do schedules)
         return self.first / (1.0 + np.floor(np.asarray(epochs)))
 
 
@@ -89,8 +89,8 @@ class StopAtThree:
         return event.record.epoch == 3
 
 
-@pytest.fixture
-def X():
+@pytest.fixture(name="X")
+def matrix():
     return np.random.default_rng(0).normal(size=(80, 4))
 
 
@@ -98,7 +98,9 @@ def scipy_minimum(loss, X, y, bounds=None):
     """Return weights and intercept of the least mean of loss(y, z)."""
 
     def objective(params):
-        return np.mean([loss.value(*at) for at in zip(y, X @ params[:-1] + params[-1])])
+        return np.mean(
+            [loss.value(*at) for at in zip(y, X @ params[:-1] + params[-1], strict=True)]
+        )
 
     start = np.full(X.shape[1] + 1, 0.1)
     return minimize(objective, start, bounds=bounds, method="L-BFGS-B", tol=1e-14).x

@@ -79,7 +79,7 @@ def test_a_few_units_in_the_last_place(name, evaluate):
         for number, result in zip(at.tolist(), actual.tolist(), strict=True):
             exact = EXACT[name](Decimal(number))
             # 4e-16 of the result; below the normal range, twice the spacing of the floats there
-            allowed = Decimal(4e-16) * exact + 2 * Decimal(SMALLEST)
+            allowed = Decimal("4e-16") * exact + 2 * Decimal(SMALLEST)
             assert abs(Decimal(result) - exact) <= allowed, (number, result, float(exact))
 
 

@@ -75,7 +75,7 @@ def assert_agrees(actual, exact, absolute=0.0):
     else:
         assert math.isfinite(actual)
         error = abs(Decimal(float(actual)) - exact)
-        assert error <= Decimal(1e-12) * abs(exact) + Decimal(absolute + 1e-307), (actual, exact)
+        assert error <= Decimal("1e-12") * abs(exact) + Decimal(absolute + 1e-307), (actual, exact)
 
 
 def noise(case, y, z):
@@ -122,8 +122,8 @@ def test_extreme_scores_are_infinite_only_where_the_loss_is(case, loss, z):
         assert_agrees(slope(loss, y, z), exact, noise(case, y, z))
 
 
-@pytest.mark.parametrize("z", (-1e3, -400.0, -2.0, 0.0, 3.0, 700.0))
-@pytest.mark.parametrize("power", (1.0, 1.1, 1.5, 1.9))
+@pytest.mark.parametrize("z", [-1e3, -400.0, -2.0, 0.0, 3.0, 700.0])
+@pytest.mark.parametrize("power", [1.0, 1.1, 1.5, 1.9])
 def test_zero_is_a_target_of_tweedie_below_power_two(power, z):
     formula = LOSSES[Tweedie].formula
     assert_agrees(Tweedie(power).value(0.0, z), exactly(formula, Tweedie(power), 0.0, z))
@@ -141,8 +141,12 @@ def test_scale_and_ties_are_those_of_scikit_learn(case, loss):
     y, z = (a.ravel() for a in np.meshgrid(np.array(case.targets), np.arange(-4.0, 4.1, 0.25)))
     their_value, their_slope = case.peer(loss)
     close = {"rtol": 1e-13, "atol": 1e-13}
-    np.testing.assert_allclose([value(loss, *at) for at in zip(y, z)], their_value(y, z), **close)
-    np.testing.assert_allclose([slope(loss, *at) for at in zip(y, z)], their_slope(y, z), **close)
+    np.testing.assert_allclose(
+        [value(loss, *at) for at in zip(y, z, strict=True)], their_value(y, z), **close
+    )
+    np.testing.assert_allclose(
+        [slope(loss, *at) for at in zip(y, z, strict=True)], their_slope(y, z), **close
+    )
 
 
 @numba.njit(**JIT_OPTIONS)
@@ -159,9 +163,9 @@ def test_compiled_equals_uncompiled(case):
         y, z = (a.ravel() for a in np.meshgrid(case.targets, [*moderate, *EXTREMES, math.nan]))
         values, slopes = np.empty(y.size), np.empty(y.size)
         values_and_slopes(loss, y, z, values, slopes)
-        expected = [value(loss, *at) for at in zip(y.tolist(), z.tolist())]
+        expected = [value(loss, *at) for at in zip(y.tolist(), z.tolist(), strict=True)]
         np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-12)
-        expected = [slope(loss, *at) for at in zip(y.tolist(), z.tolist())]
+        expected = [slope(loss, *at) for at in zip(y.tolist(), z.tolist(), strict=True)]
         np.testing.assert_allclose(slopes, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -186,7 +190,7 @@ def test_curvature_is_bounded_where_the_loss_says_so(case, loss):
 
 
 @pytest.mark.parametrize("case, loss", of("curvature_at"))
-@pytest.mark.parametrize("mean", (0.2, 1.0, 30.0))
+@pytest.mark.parametrize("mean", [0.2, 1.0, 30.0])
 def test_curvature_at_the_mean(case, loss, mean):
     z, h = math.log(mean), 1e-5
     difference = (loss.slope(mean, z + h) - loss.slope(mean, z - h)) / (2.0 * h)
@@ -227,7 +231,7 @@ def test_best_constant_minimises_the_mean_loss(case, loss):
 @pytest.mark.parametrize(
     "loss", [Softmax(), OneVsRest(LogLoss()), OneVsRest(SquaredHinge())], ids=repr
 )
-@pytest.mark.parametrize("weighted", (False, True))
+@pytest.mark.parametrize("weighted", [False, True])
 def test_best_scores_minimise_the_mean_loss(loss, weighted):
     y = np.array([0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
     weight = np.array([1.0, 2.0, 0.0, 1.0, 3.0, 1.0, 1.0]) if weighted else None
@@ -333,8 +337,8 @@ def test_joint_value_and_slopes_are_those_of_the_formula(case, loss, z, y):
     assert_joint_agrees(case, loss, float(y), z)
 
 
-@pytest.mark.parametrize("y", (0, 1, 2))
-@pytest.mark.parametrize("z", ([1e3, -1e3, 0.0], [-1e3, -1e3, -1e3], [1e3, 1e3, 999.0]), ids=str)
+@pytest.mark.parametrize("y", [0, 1, 2])
+@pytest.mark.parametrize("z", [[1e3, -1e3, 0.0], [-1e3, -1e3, -1e3], [1e3, 1e3, 999.0]], ids=str)
 @every_joint_loss
 def test_joint_losses_are_sound_at_extreme_scores(case, loss, z, y):
     assert_joint_agrees(case, loss, float(y), z)

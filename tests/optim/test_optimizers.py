@@ -25,11 +25,16 @@ CASES = [
 ]
 every_optimizer = pytest.mark.parametrize("case, optimizer", CASES)
 
-# Each with its strengths of |w| and of ½ w².
-PENALTIES = {NoPenalty(): (0.0, 0.0), L2(0.05): (0.0, 0.05), L1(0.1): (0.1, 0.0)}
-PENALTIES |= {ElasticNet(0.2, 0.75): (0.15, 0.05)}
+# Each with its strengths of |w| and of ½ w². Of the elastic net there is one kernel for each
+# optimizer; its ends are L1 and L2 to the bit (tests/objective/test_penalties.py).
+PENALTIES = {
+    "none": (NoPenalty(), 0.0, 0.0),
+    "l2": (ElasticNet(0.05, 0.0), 0.0, 0.05),
+    "l1": (ElasticNet(0.1, 1.0), 0.1, 0.0),
+    "elasticnet": (ElasticNet(0.2, 0.75), 0.15, 0.05),
+}
 every_penalty = pytest.mark.parametrize(
-    "penalty, l1, l2", [pytest.param(p, *parts, id=repr(p)) for p, parts in PENALTIES.items()]
+    "penalty, l1, l2", [pytest.param(*parts, id=name) for name, parts in PENALTIES.items()]
 )
 
 BATCH = 16
@@ -147,9 +152,14 @@ def test_full_batches_converge_to_the_minimiser(case, optimizer, penalty, l1, l2
     assert (state.params == 0.0).sum() == (2 if l1 else 0)
 
 
+@pytest.mark.parametrize("penalty, l1, l2", [(L2(0.05), 0.0, 0.05), (L1(0.1), 0.1, 0.0)])
+def test_plain_l1_and_l2_converge_to_the_minimiser(penalty, l1, l2):
+    test_full_batches_converge_to_the_minimiser(OPTIMIZERS[SGD], SGD(), penalty, l1, l2)
+
+
 def test_ftrl_sets_exact_zeros_with_small_batches():
     X, y = data(60, 5)
-    for penalty, zeros in ((L1(0.1), 2), (ElasticNet(0.2, 0.75), 2), (NoPenalty(), 0)):
+    for penalty, zeros in ((ElasticNet(0.1, 1.0), 2), (NoPenalty(), 0)):
         state = trained(
             X, y, 60, penalty=penalty, optimizer=FTRL(), schedule=Constant(0.3), batch_size=4
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ from gradstep.optim.schedules import (
     Schedule,
     WarmUp,
 )
-from tests.contracts.schedules import SCHEDULES
+from tests.contracts.schedules import SCHEDULES, Time
 
 STEPS_PER_EPOCH = 4
 HORIZON = Horizon(10, STEPS_PER_EPOCH)
@@ -40,7 +42,8 @@ def rates(schedule, at=slice(None)):
 
 @every_schedule
 def test_rates_are_those_of_the_formula(case, schedule):
-    expected = [case.formula(schedule, *at, HORIZON) for at in zip(STEPS.tolist(), EPOCHS.tolist())]
+    times = [Time(step, step / STEPS_PER_EPOCH, 10.0, STEPS_PER_EPOCH) for step in STEPS.tolist()]
+    expected = [case.formula(schedule, time) for time in times]
     np.testing.assert_allclose(rates(schedule), expected, rtol=1e-13)
 
 
@@ -50,7 +53,7 @@ def test_rates_are_those_of_the_formula(case, schedule):
 def test_pieces_are_those_of_the_whole(case, schedule, cuts):
     bounds = [0, *cuts, len(STEPS)]
     pieces = [
-        rates(schedule, slice(*ends)) for ends in zip(bounds, bounds[1:]) if ends[0] < ends[1]
+        rates(schedule, slice(*ends)) for ends in itertools.pairwise(bounds) if ends[0] < ends[1]
     ]
     np.testing.assert_array_equal(np.concatenate(pieces), rates(schedule))
 
@@ -63,7 +66,7 @@ def test_every_rate_is_a_float_that_training_can_use(case, schedule):
     assert isinstance(schedule, Schedule)
 
 
-@pytest.mark.parametrize("epochs", (0.25, 0.5, 1.0, 3.0))
+@pytest.mark.parametrize("epochs", [0.25, 0.5, 1.0, 3.0])
 @every_schedule
 def test_a_warm_up_rises_evenly_and_then_leaves_the_schedule_alone(case, schedule, epochs):
     m = int(epochs * STEPS_PER_EPOCH)
@@ -132,7 +135,7 @@ def test_adaptive_alone_reacts_to_stalls():
 # --- optimal ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ("hinge", "log_loss"))
+@pytest.mark.parametrize("loss", ["hinge", "log_loss"])
 def test_optimal_is_that_of_sgd_classifier(loss):
     """Row by row, in order, without a penalty: the weights differ if one rate does."""
     rng = np.random.default_rng(0)
@@ -153,7 +156,7 @@ def test_optimal_is_that_of_sgd_classifier(loss):
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("steepness, first", ((-1.0, 10.0), (0.5, 10.0), (4.0, 2.5)))
+@pytest.mark.parametrize("steepness, first", [(-1.0, 10.0), (0.5, 10.0), (4.0, 2.5)])
 def test_first_step_of_optimal(steepness, first):
     """Bottou: the weight to be expected, alpha^-1/4 = 10, over the slope there if that is > 1."""
     seen = []

@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
 from gradstep.errors import InvalidComponent, InvalidParameter
@@ -139,21 +140,25 @@ class Callbacks:
                 )
                 raise InvalidComponent(msg)
         self._callbacks = callbacks
-
-    def _call(self, hook: str, event: Any) -> list[Any]:
-        return [getattr(c, hook)(event) for c in self._callbacks if hasattr(c, hook)]
+        self._started: list[Any] = []
 
     def on_start(self, start: Start) -> None:
         """Tell all."""
-        self._call("on_start", start)
+        for callback in self._callbacks:
+            if hasattr(callback, "on_start"):
+                callback.on_start(start)
+            self._started.append(callback)
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """Tell all; True if one of them asks to end the run."""
-        return any(self._call("on_epoch_end", event))
+        told = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
+        return any(told)
 
     def on_end(self, end: End) -> None:
-        """Tell all."""
-        self._call("on_end", end)
+        """Tell all that were told of the start."""
+        for callback in self._started:
+            if hasattr(callback, "on_end"):
+                callback.on_end(end)
 
 
 class History:
@@ -230,12 +235,15 @@ class EarlyStopping:
                 "'full_objective'."
             )
             raise InvalidParameter(msg)
-        if patience < 1 or not min_delta >= 0.0:
-            msg = (
-                f"EarlyStopping needs patience >= 1 and min_delta >= 0, not "
-                f"patience={patience!r}, min_delta={min_delta!r}."
-            )
-            raise InvalidParameter(msg)
+        checks: list[tuple[str, Any, type, float]] = [
+            ("patience", patience, Integral, 1.0),
+            ("min_delta", min_delta, Real, 0.0),
+            ("target", 0.0 if target is None else target, Real, -math.inf),
+        ]
+        for name, number, kind, least in checks:
+            if not isinstance(number, kind) or not number >= least:  # type: ignore[operator]
+                msg = f"EarlyStopping needs {name} >= {least:g}, not {name}={number!r}."
+                raise InvalidParameter(msg)
         self.monitor = monitor
         self.min_delta = min_delta
         self.patience = patience

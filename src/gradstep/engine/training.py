@@ -81,8 +81,8 @@ def train(
     began = time.perf_counter()
     outcome: Outcome | None = None
     error: BaseException | None = None
-    told.on_start(Start(problem, data, state))
     try:
+        told.on_start(Start(problem, data, state))
         with Walk(problem, data, mean_weight) as walk:
             while outcome is None:
                 if state.epoch >= last_epoch:

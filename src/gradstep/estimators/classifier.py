@@ -11,7 +11,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from gradstep.checks import check_weights
+from gradstep.checks import check_labels, check_number, check_weights
 from gradstep.components import CLASSIFICATION_LOSSES, loss_of
 from gradstep.data.dataset import Dataset
 from gradstep.errors import InvalidData, InvalidParameter
@@ -223,6 +223,10 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there are weights: a fit that failed leaves none."""
+        return hasattr(self, "coef_")
+
     def _loss(self) -> Any:
         return loss_of(self.loss, {"epsilon": self.epsilon}, CLASSIFICATION_LOSSES)
 
@@ -238,12 +242,20 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _codes(self, y: Any, name: str) -> NDArray[np.intp]:
         """Return the index of each label in `classes_`."""
         y = np.asarray(y)
-        codes: NDArray[np.intp] = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        unknown = self.classes_[codes] != y
+        check_labels(y, name)
+        if y.dtype.kind != self.classes_.dtype.kind and "U" in (
+            y.dtype.kind + self.classes_.dtype.kind
+        ):
+            codes: NDArray[np.intp] = np.zeros(y.shape, np.intp)
+            unknown = np.ones(y.shape, bool)
+        else:
+            codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+            unknown = self.classes_[codes] != y
         if unknown.any():
             row = int(np.argmax(unknown))
+            label = y[row].item() if isinstance(y[row], np.generic) else y[row]
             msg = (
-                f"{name} has the class {y[row]!r} at row {row}, which is not among the classes "
+                f"{name} has the class {label!r} at row {row}, which is not among the classes "
                 f"{self.classes_.tolist()!r} ({int(unknown.sum())} such rows)."
             )
             raise InvalidData(msg)
@@ -270,6 +282,9 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if not isinstance(self.class_weight, dict) and self.class_weight != "balanced":
             msg = f"class_weight={self.class_weight!r} must be a dict, 'balanced' or None."
             raise InvalidParameter(msg)
+        if isinstance(self.class_weight, dict):
+            for label, number in self.class_weight.items():
+                check_number(type(self).__name__, f"class_weight[{label!r}]", number, low=0.0)
         each = compute_class_weight(
             self.class_weight, classes=self.classes_, y=self.classes_[codes]
         ) if not incremental else np.array(
@@ -333,6 +348,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         InvalidData, InvalidParameter, Diverged
             What is wrong, where, and what to do.
         """
+        fitting.forget(self)
         check_parameters(self)
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)

@@ -5,6 +5,7 @@ The functions take the estimator, read its parameters and set its fitted attribu
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from gradstep.data.dataset import Dataset
     from gradstep.engine.state import TrainState
 
-__all__ = ["decision", "densify", "fit", "partial_fit", "sparsify"]
+__all__ = ["decision", "densify", "fit", "forget", "partial_fit", "sparsify"]
 
 
 def _rate(est: Any, loss: Any, optimizer: Any, data: Dataset) -> Rate | None:
@@ -130,29 +131,40 @@ def _held_out(
 
 def _start(est: Any, problem: Problem, coef_init: Any, intercept_init: Any) -> TrainState:
     """Return the first state: zeros, the given weights, or a warm start's."""
-    if est.warm_start and hasattr(est, "coef_"):
-        coef_init = est.coef_ if coef_init is None else coef_init
-        intercept_init = est.intercept_ if intercept_init is None else intercept_init
     k, p = problem.n_outputs, problem.n_features
-    given: dict[str, NDArray[np.float64] | None] = {"coef_init": None, "intercept_init": None}
-    for name, value, size, shape in (
-        ("coef_init", coef_init, k * p, f"({k}, {p})" if k > 1 else f"({p},)"),
-        ("intercept_init", intercept_init, k, f"({k},)"),
-    ):
-        if value is None:
-            continue
-        array = np.asarray(value.toarray() if sp.issparse(value) else value, dtype=np.float64)
-        if array.size != size:
-            msg = (
-                f"{name} has shape {array.shape}; {type(est).__name__} needs {shape} for this data."
-            )
-            raise InvalidData(msg)
-        check_finite(array.reshape(1, -1), name)
-        given[name] = array
-    state = problem.start(given["coef_init"], given["intercept_init"])
+    warm = est.warm_start and hasattr(est, "coef_")
+    shapes: dict[str, list[tuple[int, ...]]] = {
+        "coef_": [(k, p)] if k > 1 else [(p,), (1, p)],
+        "intercept_": [(k,)] if k > 1 else [(1,), ()],
+    }
+    given: list[NDArray[np.float64] | None] = []
+    for earlier, init in (("coef_", coef_init), ("intercept_", intercept_init)):
+        if init is None and warm:
+            name = f"{earlier} of the fit before (warm_start=True)"
+            given.append(_initial(est, name, getattr(est, earlier), shapes[earlier]))
+        else:
+            name = f"{earlier}init"
+            given.append(None if init is None else _initial(est, name, init, shapes[earlier]))
+    state = problem.start(*given)
     if not problem.fit_intercept:
         problem.split(state.params)[1][:] = 0.0
     return state
+
+
+def _initial(est: Any, name: str, value: Any, shapes: list[tuple[int, ...]]) -> NDArray[np.float64]:
+    """Return weights to start from as an array of one of the shapes."""
+    try:
+        array = np.asarray(value.toarray() if sp.issparse(value) else value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"{name} must be numbers: {error}."
+        raise InvalidData(msg) from error
+    if array.shape not in shapes:
+        msg = (
+            f"{name} has shape {array.shape}; {type(est).__name__} needs {shapes[0]} for this data."
+        )
+        raise InvalidData(msg)
+    check_finite(array.reshape(1, -1), name)
+    return array
 
 
 def _weights_as_attributes(
@@ -219,9 +231,20 @@ def _run(
                 f"stopped improving by tol={problem.tol}. Raise max_iter, or the learning rate, "
                 "or set tol=None to always run max_iter epochs.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=_callers_level(),
             )
     return state
+
+
+def _callers_level() -> int:
+    """Return the stack level of the line that called fit, for a warning from our caller."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(("gradstep.", "sklearn.callback")):
+            break
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _resume(est: Any, problem: Problem) -> TrainState:
@@ -241,6 +264,13 @@ def _resume(est: Any, problem: Problem) -> TrainState:
             counters[2] = 0.0
             state = replace(state, params=shown.astype(np.float64), counters=counters)
     return state
+
+
+def forget(est: Any) -> None:
+    """Drop the weights of an earlier fit, unless the next is to start from them."""
+    if not est.warm_start:
+        for name in ("coef_", "intercept_", "_state"):
+            vars(est).pop(name, None)
 
 
 def fit(

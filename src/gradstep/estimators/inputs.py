@@ -11,7 +11,13 @@ import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from gradstep.checks import check_choice, check_finite, check_number, check_weights
+from gradstep.checks import (
+    check_choice,
+    check_finite,
+    check_labels,
+    check_number,
+    check_weights,
+)
 from gradstep.data.dataset import Dataset
 from gradstep.engine.rows import CsrRows, DenseRows
 from gradstep.errors import InvalidData, InvalidParameter
@@ -53,7 +59,11 @@ def check_parameters(est: Any) -> None:
     )  # fmt: skip
     check_number(owner, "n_iter_no_change", est.n_iter_no_change, low=1, whole=True)
     check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
-    check_number(owner, "verbose", int(est.verbose), low=0, whole=True)
+    if not isinstance(est.verbose, bool):
+        check_number(owner, "verbose", est.verbose, low=0, whole=True)
+    if est.callbacks is not None and not isinstance(est.callbacks, (list, tuple)):
+        msg = f"callbacks={est.callbacks!r} of {owner} must be a list of callbacks, or None."
+        raise InvalidParameter(msg)
     if not isinstance(est.average, (bool, np.bool_)):
         check_number(owner, "average", est.average, low=0, whole=True)
     check_choice(owner, "last_batch", est.last_batch, ("scale", "mean", "drop"))
@@ -69,14 +79,17 @@ def check_parameters(est: Any) -> None:
 def draw_seed(random_state: Any) -> int:
     """Return the seed: an int as it is, anything else drawn from once."""
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
-        if random_state < 0:
-            msg = f"random_state={random_state!r} must be >= 0."
-            raise InvalidParameter(msg)
-        return int(random_state)
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        if random_state >= 0:
+            return int(random_state)
+    elif random_state is None or isinstance(random_state, np.random.RandomState):
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    msg = f"random_state={random_state!r} must be a whole number >= 0, a RandomState or None."
+    raise InvalidParameter(msg)
 
 
-def check_features(est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, **y_options: Any) -> Any:
+def check_features(
+    est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, name: str = "Input X", **y_options: Any
+) -> Any:
     """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite."""
     options: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -89,17 +102,33 @@ def check_features(est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, **y_options
     if y is _NO_Y:
         checked = validate_data(est, X, **options)
     else:
+        if y is not None and not sp.issparse(y):
+            check_labels(np.asarray(y), "Input y")
         checked, y = validate_data(est, X, y, **options, **y_options)
-    check_finite(checked, "Input X", getattr(est, "feature_names_in_", None))
+    check_finite(checked, name, getattr(est, "feature_names_in_", None))
     _tell_of_copy(est, X, checked)
     return checked if y is _NO_Y else (checked, y)
 
 
+def _shares_memory(X: Any, checked: Any) -> bool:
+    if sp.issparse(X):
+        return sp.issparse(checked) and np.shares_memory(X.data, checked.data)
+    kinds = set(getattr(X, "dtypes", ()))  # of a frame; if they differ, there was a copy
+    if isinstance(X, np.ndarray) or kinds == {checked.dtype}:
+        return np.shares_memory(np.asarray(X), checked)
+    return False
+
+
 def _tell_of_copy(est: Any, X: Any, checked: Any) -> None:
     """Say how much memory a converted copy of the data takes."""
-    if sp.issparse(checked) or (isinstance(X, np.ndarray) and np.shares_memory(X, checked)):
+    if _shares_memory(X, checked):
         return
-    line = f"X was copied to {checked.dtype} in C order: {checked.nbytes / 1e6:.1f} MB."
+    if sp.issparse(checked):
+        size = checked.data.nbytes + checked.indices.nbytes + checked.indptr.nbytes
+        layout = "compressed sparse rows"
+    else:
+        size, layout = checked.nbytes, "C order"
+    line = f"X was copied to {checked.dtype} in {layout}: {size / 1e6:.1f} MB."
     _log.info(line)
     if est.verbose:
         print(line, file=sys.stderr)  # noqa: T201
@@ -126,7 +155,7 @@ def weights_of(
     try:
         weight = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        msg = f"{name} must be {n} numbers, one for each row of X: {error}"
+        msg = f"{name} must be {n} numbers, one for each row of X: {error}."
         raise InvalidData(msg) from error
     if weight.ndim == 0:
         weight = np.full(n, float(weight))
@@ -149,7 +178,7 @@ def validation_data(
     if X_val is None or y_val is None:
         msg = "X_val and y_val go together: one was given without the other."
         raise InvalidParameter(msg)
-    X = check_features(est, X_val, reset=False)
+    X = check_features(est, X_val, reset=False, name="X_val")
     y = encode(y_val)
     if y.shape[0] != X.shape[0]:
         msg = f"X_val has {X.shape[0]} rows, but y_val has {y.shape[0]}."

@@ -230,6 +230,10 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there are weights: a fit that failed leaves none."""
+        return hasattr(self, "coef_")
+
     def _loss(self) -> Any:
         names = {"epsilon": self.epsilon, "quantile": self.quantile, "power": self.power}
         loss = loss_of(self.loss, names, REGRESSION_LOSSES)
@@ -298,6 +302,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         InvalidData, InvalidParameter, Diverged
             What is wrong, where, and what to do.
         """
+        fitting.forget(self)
         check_parameters(self)
         loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
@@ -312,7 +317,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             if own.y.shape[1] != targets.shape[1]:
                 msg = f"y has {targets.shape[1]} targets, but y_val has {own.y.shape[1]}."
                 raise InvalidData(msg)
-            check_targets(loss, own.y, own.sample_weight)
+            check_targets(loss, own.y, own.sample_weight, "y_val")
         fitting.fit(
             self,
             loss,

@@ -42,21 +42,29 @@ class Bridge:
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """End the epoch's task; True if a callback asks to stop."""
-        stop = self._epoch.call_on_fit_task_end(
-            estimator=self._est,
-            X=self._X,
-            y=self._y,
-            metadata=self._metadata,
-            reconstruction_attributes=lambda: self._attributes(
-                self._est, event.problem, event.params
-            ),
+        stop = self._end(
+            self._epoch, lambda: self._attributes(self._est, event.problem, event.params)
         )
+        self._epoch = None
         if not stop and event.record.epoch < event.problem.max_epochs:
             self._begin()
-        return bool(stop)
+        return stop
 
     def close(self) -> None:
-        """End the fit's task."""
-        self._context.call_on_fit_task_end(
-            estimator=self._est, X=self._X, y=self._y, metadata=self._metadata
+        """End the fit's task, and an epoch's that was begun before the run was known to end."""
+        est = self._est
+        fitted = {"coef_": est.coef_, "intercept_": est.intercept_}
+        if self._epoch is not None:
+            self._end(self._epoch, None)
+        self._end(self._context, fitted)
+
+    def _end(self, context: Any, attributes: Any) -> bool:
+        return bool(
+            context.call_on_fit_task_end(
+                estimator=self._est,
+                X=self._X,
+                y=self._y,
+                metadata=self._metadata,
+                reconstruction_attributes=attributes,
+            )
         )

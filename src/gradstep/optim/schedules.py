@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from gradstep.errors import InvalidParameter
+from gradstep.errors import InvalidComponent, InvalidParameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -340,6 +340,9 @@ class WarmUp(NamedTuple):
     def check(self) -> None:
         """Refuse a rise that is not longer than zero, and a wrong schedule after it."""
         _check("WarmUp", epochs=self.epochs)
+        if not hasattr(self.then, "rates"):
+            msg = f"then={self.then!r} of WarmUp must be a schedule, such as Constant(0.1)."
+            raise InvalidParameter(msg)
         method = getattr(self.then, "check", None)
         if method is not None:
             method()
@@ -365,6 +368,18 @@ class UserSchedule(NamedTuple):
     def rates(self, steps: Any, epochs: Any, horizon: Horizon) -> NDArray[np.float64]:
         """Return the learning rate of each step."""
         return np.array(
-            [self.function(int(e), int(s)) for s, e in zip(steps, epochs, strict=True)],
+            [self._rate(int(e), int(s)) for e, s in zip(epochs, steps, strict=True)],
             dtype=np.float64,
         )
+
+    def _rate(self, epoch: int, step: int) -> float:
+        """Return the rate of one step; NaN is refused later, with the others."""
+        rate = self.function(epoch, step)
+        try:
+            return float(rate)
+        except (TypeError, ValueError) as error:
+            msg = (
+                f"The learning rate function must return a number >= 0; for epoch {epoch}, step "
+                f"{step} it returned {rate!r}."
+            )
+            raise InvalidComponent(msg) from error
