@@ -22,6 +22,43 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidParameter as InvalidParameter
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+    from gradstep.objective.classification import Hinge as Hinge
+    from gradstep.objective.classification import LogLoss as LogLoss
+    from gradstep.objective.classification import ModifiedHuber as ModifiedHuber
+    from gradstep.objective.classification import OneVsRest as OneVsRest
+    from gradstep.objective.classification import Perceptron as Perceptron
+    from gradstep.objective.classification import Softmax as Softmax
+    from gradstep.objective.classification import SquaredHinge as SquaredHinge
+    from gradstep.objective.penalties import L1 as L1
+    from gradstep.objective.penalties import L2 as L2
+    from gradstep.objective.penalties import ElasticNet as ElasticNet
+    from gradstep.objective.penalties import NoPenalty as NoPenalty
+    from gradstep.objective.regression import EpsilonInsensitive as EpsilonInsensitive
+    from gradstep.objective.regression import Gamma as Gamma
+    from gradstep.objective.regression import Huber as Huber
+    from gradstep.objective.regression import Pinball as Pinball
+    from gradstep.objective.regression import Poisson as Poisson
+    from gradstep.objective.regression import SquaredEpsilonInsensitive as SquaredEpsilonInsensitive
+    from gradstep.objective.regression import SquaredError as SquaredError
+    from gradstep.objective.regression import Tweedie as Tweedie
+    from gradstep.optim.optimizers import FTRL as FTRL
+    from gradstep.optim.optimizers import SGD as SGD
+    from gradstep.optim.optimizers import AdaGrad as AdaGrad
+    from gradstep.optim.optimizers import Adam as Adam
+    from gradstep.optim.optimizers import At as At
+    from gradstep.optim.optimizers import Momentum as Momentum
+    from gradstep.optim.optimizers import Nesterov as Nesterov
+    from gradstep.optim.optimizers import RMSprop as RMSprop
+    from gradstep.optim.schedules import Adaptive as Adaptive
+    from gradstep.optim.schedules import Constant as Constant
+    from gradstep.optim.schedules import Cosine as Cosine
+    from gradstep.optim.schedules import Exponential as Exponential
+    from gradstep.optim.schedules import InvScaling as InvScaling
+    from gradstep.optim.schedules import OneCycle as OneCycle
+    from gradstep.optim.schedules import Optimal as Optimal
+    from gradstep.optim.schedules import StepDecay as StepDecay
+    from gradstep.optim.schedules import UserSchedule as UserSchedule
+    from gradstep.optim.schedules import WarmUp as WarmUp
 
 __version__ = "0.1.0"
 

@@ -99,19 +99,35 @@ def _refuse(parameter: str, value: Any, allowed: Mapping[str, Any]) -> NoReturn:
     raise InvalidParameter(msg)
 
 
-def _checked(parameter: str, component: Any, *methods: str) -> Any:
-    """Return a component once it has the methods that its kind needs and sound numbers."""
+def _why_not(component: Any, methods: tuple[str, ...]) -> str:
+    """Return why an object is no component with these methods; nothing if it is one."""
+    if isinstance(component, type):
+        return "it is a class, not an instance: call it"
     missing = [name for name in methods if not callable(getattr(component, name, None))]
-    if missing or isinstance(component, type) or not isinstance(component, tuple):
-        why = (
-            "it is a class, not an instance: call it"
-            if isinstance(component, type)
-            else f"it lacks {', '.join(f'{name}()' for name in missing)}"
-            if missing
-            else "it is not a NamedTuple, which is what kernels are compiled for"
-        )
+    if missing:
+        return f"it lacks {', '.join(f'{name}()' for name in missing)}"
+    if not isinstance(component, tuple):
+        return "it is not a NamedTuple, which is what kernels are compiled for"
+    return ""
+
+
+def _checked(parameter: str, component: Any, *methods: str, inner: str = "") -> Any:
+    """Return a component once it has the methods that its kind needs and sound numbers.
+
+    `inner` names the field of a component around another one of its kind.
+    """
+    why = _why_not(component, methods)
+    if why:
         msg = f"{parameter}={component!r} cannot be used: {why}."
         raise InvalidComponent(msg)
+    if inner:
+        part = getattr(component, inner)
+        kind = ("value", "slope") if parameter == "loss" else methods
+        why = _why_not(part, kind)
+        if why:
+            msg = f"{parameter}={component!r} cannot be used: of its {inner}={part!r}, {why}."
+            raise InvalidComponent(msg)
+        component = component._replace(**{inner: _checked(parameter, part, *kind)})
     component = _floats(component)
     if hasattr(component, "check"):
         component.check()
@@ -167,7 +183,8 @@ def loss_of(
             _refuse("loss", value, losses)
         return _checked("loss", losses[value](parameters))
     if hasattr(value, "row_slopes"):
-        return _checked("loss", value, "row_slopes")
+        inner = "loss" if isinstance(value, classification.OneVsRest) else ""
+        return _checked("loss", value, "row_slopes", inner=inner)
     return _checked("loss", value, "value", "slope")
 
 
@@ -235,4 +252,5 @@ def schedule_of(value: Any, parameters: Mapping[str, Any]) -> Any:
         return schedules.Constant(float(value))
     if callable(value) and not hasattr(value, "rates"):
         return schedules.UserSchedule(value)
-    return _checked("learning_rate", value, "rates")
+    inner = "then" if isinstance(value, schedules.WarmUp) else ""
+    return _checked("learning_rate", value, "rates", inner=inner)

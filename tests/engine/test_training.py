@@ -326,9 +326,9 @@ class TestEnds:
 
     def test_until_epoch(self):
         state, outcome, _ = fit(problem(DATA), DATA, until_epoch=2)
-        assert (outcome, state.epoch) == (Outcome.MAX_EPOCHS, 2)
+        assert (outcome, state.epoch) == (Outcome.PAUSED, 2)
         again, outcome, told = fit(problem(DATA), DATA, state, until_epoch=2)
-        assert (outcome, told) == (Outcome.MAX_EPOCHS, [])
+        assert (outcome, told) == (Outcome.PAUSED, [])
         assert same_bits(again, state)
 
     def test_paused(self):

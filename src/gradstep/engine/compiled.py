@@ -184,5 +184,6 @@ def _log1p_unit(u: Any) -> Any:
     return log1p_unit
 
 
+register_jitable(**_FAST)(elementary.positive_part)
 register_jitable(**_FAST)(elementary.softplus)
 register_jitable(**_FAST)(elementary.sigmoid)

@@ -278,7 +278,7 @@ class CsrRows(NamedTuple):
 
     def take(self, order: Any) -> CsrRows:
         """Return a copy with the rows in another order."""
-        starts = np.zeros_like(self.starts)
+        starts = np.zeros(len(order) + 1, np.int64)
         np.cumsum(np.diff(self.starts)[order], out=starts[1:])
         positions = np.repeat(self.starts[:-1][order] - starts[:-1], np.diff(starts))
         positions += np.arange(positions.size)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.objective.elementary import exp, sigmoid, softplus
+from gradstep.objective.elementary import exp, positive_part, sigmoid, softplus
 from gradstep.objective.losses import slope, value
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Hinge(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        return max(0.0, 1.0 - y * z)
+        return positive_part(1.0 - y * z)
 
     def slope(self, y: float, z: float) -> float:
         """Return -y where y z <= 1, 0 elsewhere."""
@@ -101,12 +101,12 @@ class SquaredHinge(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        short = max(0.0, 1.0 - y * z)
+        short = positive_part(1.0 - y * z)
         return short * short
 
     def slope(self, y: float, z: float) -> float:
         """Return -2 y max(0, 1 - y z)."""
-        return -2.0 * y * max(0.0, 1.0 - y * z)
+        return -2.0 * y * positive_part(1.0 - y * z)
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant prediction."""
@@ -128,12 +128,12 @@ class ModifiedHuber(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        short = max(0.0, 1.0 - y * z)
+        short = positive_part(1.0 - y * z)
         return short * short if y * z >= -1.0 else -4.0 * y * z
 
     def slope(self, y: float, z: float) -> float:
         """Return d loss / d z."""
-        return -2.0 * y * min(2.0, max(0.0, 1.0 - y * z))
+        return -2.0 * y * min(2.0, positive_part(1.0 - y * z))
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant prediction."""
@@ -160,7 +160,7 @@ class Perceptron(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        return max(0.0, -y * z)
+        return positive_part(-y * z)
 
     def slope(self, y: float, z: float) -> float:
         """Return -y where y z <= 0, 0 elsewhere."""

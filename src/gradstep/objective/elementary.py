@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["exp", "log1p_unit", "sigmoid", "softplus"]
+__all__ = ["exp", "log1p_unit", "positive_part", "sigmoid", "softplus"]
 
 
 def exp(x: float) -> float:
@@ -30,6 +30,17 @@ def exp(x: float) -> float:
 def log1p_unit(u: float) -> float:
     """Return log(1 + u) for u between 0 and 1 (outside, the compiled form is inexact)."""
     return math.log1p(u)
+
+
+def positive_part(x: float) -> float:
+    """Return x where it is above 0, else 0; NaN stays NaN, which `max` would hide.
+
+    Examples
+    --------
+    >>> positive_part(2.0), positive_part(-2.0), positive_part(math.nan)
+    (2.0, 0.0, nan)
+    """
+    return 0.0 if x < 0.0 else x  # noqa: FURB136  (max hides NaN)
 
 
 def softplus(x: float) -> float:

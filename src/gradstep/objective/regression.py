@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradstep.errors import InvalidParameter
-from gradstep.objective.elementary import exp
+from gradstep.objective.elementary import exp, positive_part
 from gradstep.objective.losses import TargetRange
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class EpsilonInsensitive(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        return max(0.0, abs(z - y) - self.epsilon)
+        return positive_part(abs(z - y) - self.epsilon)
 
     def slope(self, y: float, z: float) -> float:
         """Return the sign of z - y beyond epsilon, 0 up to it."""
@@ -132,13 +132,13 @@ class SquaredEpsilonInsensitive(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        excess = max(0.0, abs(z - y) - self.epsilon)
+        excess = positive_part(abs(z - y) - self.epsilon)
         return excess * excess
 
     def slope(self, y: float, z: float) -> float:
         """Return twice the signed excess over epsilon."""
         r = z - y
-        return 2.0 * (max(0.0, r - self.epsilon) - max(0.0, -r - self.epsilon))
+        return 2.0 * (positive_part(r - self.epsilon) - positive_part(-r - self.epsilon))
 
     def curvature(self) -> float:
         """Return 2."""
@@ -286,11 +286,21 @@ class Tweedie(NamedTuple):
             return z + y * exp(-z)
         a = 2.0 - self.power
         b = 1.0 - self.power
-        return exp(a * z) / a - y * exp(b * z) / b
+        if y == 0.0:
+            return exp(a * z) / a
+        # the larger power is taken out, so that no infinity is subtracted from another
+        if z < 0.0:
+            return exp(b * z) * (exp(z) / a - y / b)
+        return exp(a * z) * (1.0 / a - y * exp(-z) / b)
 
     def slope(self, y: float, z: float) -> float:
         """Return exp((2 - power) z) - y exp((1 - power) z)."""
-        return exp((2.0 - self.power) * z) - y * exp((1.0 - self.power) * z)
+        a = 2.0 - self.power
+        if y == 0.0:
+            return exp(a * z)
+        if z < 0.0:
+            return exp((a - 1.0) * z) * (exp(z) - y)
+        return exp(a * z) * (1.0 - y * exp(-z))
 
     def curvature_at(self, mean: float) -> float:
         """Return the curvature where the prediction is the mean: mean^(2 - power)."""

@@ -338,14 +338,8 @@ class WarmUp(NamedTuple):
         return risen
 
     def check(self) -> None:
-        """Refuse a rise that is not longer than zero, and a wrong schedule after it."""
+        """Refuse a rise that is not longer than zero."""
         _check("WarmUp", epochs=self.epochs)
-        if not hasattr(self.then, "rates"):
-            msg = f"then={self.then!r} of WarmUp must be a schedule, such as Constant(0.1)."
-            raise InvalidParameter(msg)
-        method = getattr(self.then, "check", None)
-        if method is not None:
-            method()
 
     def after_stall(self, factor: float) -> float | None:
         """Do as the schedule that follows does."""
