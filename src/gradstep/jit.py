@@ -53,6 +53,7 @@ _COMPILED_SOURCES = (
     "engine/kernels.py",
 )
 _FORGET_AFTER_DAYS = 30
+_DIGEST_BYTES = 32  # of SHA-256, in front of each file
 
 
 @cache
@@ -79,8 +80,9 @@ def _forget_old(current: Path) -> None:
     """Delete kernels of other versions that nobody has used for a month."""
     limit = time.time() - _FORGET_AFTER_DAYS * 86400
     for folder in current.parent.iterdir():
-        if folder != current and folder.stat().st_mtime < limit:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process may be forgetting it, too
+            if folder != current and folder.stat().st_mtime < limit:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _component_classes(kind: Any) -> Iterator[type]:
@@ -110,24 +112,28 @@ class KernelCache(_Cache):
         if path is None:
             return None
         try:
-            reduced = pickle.loads(path.read_bytes())
-            return CompileResult._rebuild(target_context, *reduced)
-        except FileNotFoundError:
+            data = path.read_bytes()
+        except OSError:
             return None
-        except Exception:  # noqa: BLE001  (a damaged file: whatever it raises, compile again)
-            path.unlink(missing_ok=True)
-            return None
+        digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if hashlib.sha256(payload).digest() != digest:
+            return None  # damaged: compiled again, and written over
+        return CompileResult._rebuild(target_context, *pickle.loads(payload))
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled form, if it may be kept."""
         path = self._path(sig, data.codegen)
         if path is None or not CompileResultCacheImpl.check_cachable(None, data):
             return
+        payload = dumps(data._reduce())
         with contextlib.suppress(OSError):  # a full or vanished disk: go on without
             handle, name = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(dumps(data._reduce()))
-            Path(name).replace(path)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(payload).digest() + payload)
+                Path(name).replace(path)
+            except OSError:
+                Path(name).unlink(missing_ok=True)
 
     def enable(self) -> None:
         """Use the cache."""

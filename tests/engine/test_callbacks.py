@@ -90,7 +90,9 @@ class TestProtocol:
         assert isinstance(Log(), Callback)
         assert not isinstance(only, Callback)
 
-    @pytest.mark.parametrize("wrong", [object(), History, "History"], ids=repr)
+    @pytest.mark.parametrize(
+        "wrong", [object(), History, "History"], ids=["object", "class", "str"]
+    )
     def test_what_is_none_is_refused(self, wrong):
         with pytest.raises(InvalidComponent, match="on_start, on_epoch_end, on_end"):
             fit(problem(DATA), DATA, callbacks=[wrong])

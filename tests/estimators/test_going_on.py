@@ -105,6 +105,7 @@ class TestPartialFit:
             part.partial_fit(*numbers)
         whole = MiniBatchRegressor(max_iter=4, tol=None, **settings).fit(*numbers)
         np.testing.assert_allclose(part.coef_, whole.coef_, rtol=1e-13)
+        assert part.n_iter_ == 1  # of the last call, as in scikit-learn
 
     def test_goes_on_counting_steps(self, numbers):
         rate = Steps()

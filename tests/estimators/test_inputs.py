@@ -105,6 +105,13 @@ def test_targets_and_weights_of_any_kind_give_the_same_model(numbers, convert):
     np.testing.assert_array_equal(model.coef_, expected.coef_)
 
 
+def test_a_number_as_weight_is_for_all_rows(numbers):
+    X, y = numbers
+    expected = MiniBatchRegressor(**BRIEF).fit(X, y, sample_weight=np.full(60, 2.0))
+    model = MiniBatchRegressor(**BRIEF).fit(X, y, sample_weight=2.0)
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_targets_may_be_a_frame(two_numbers, frame):
     X, y = two_numbers

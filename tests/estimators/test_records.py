@@ -227,6 +227,13 @@ class TestEta0:
         square = np.average((X**2).sum(axis=1), weights=weight)
         assert model.eta0_ == pytest.approx(0.4 / (curvature * square), rel=1e-12)
 
+    def test_of_a_loss_without_bound_is_taken_at_the_mean_target(self, numbers):
+        X, y = numbers.X, np.arange(60.0)
+        model = MiniBatchRegressor("poisson", max_iter=1, tol=None).fit(X, y)
+        curvature = y.mean()  # of exp(z) - y z where exp(z) is the mean
+        square = (X**2).sum(axis=1).mean()
+        assert model.eta0_ == pytest.approx(0.4 / (curvature * square), rel=1e-12)
+
     @pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
     def test_of_optimizers_without_scale_is_a_number(self, numbers, optimizer):
         model = MiniBatchRegressor(optimizer=optimizer, max_iter=1, tol=None)

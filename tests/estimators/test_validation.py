@@ -88,6 +88,13 @@ class TestOwnRows:
             assert score == pytest.approx(again, rel=1e-12)
         assert [record.validation for record in model.history_] == model.validation_scores_
 
+    def test_are_scored_on_the_scale_of_y(self, numbers):
+        counts = np.arange(60.0)
+        model = MiniBatchRegressor("poisson", max_iter=1, tol=None)
+        model.fit(numbers.X, counts, X_val=numbers.X, y_val=counts)
+        again = model.score(numbers.X, counts)
+        assert model.validation_scores_ == pytest.approx([again], rel=1e-12)
+
     def test_of_classes_are_scored_by_accuracy(self, three_classes):
         X, y = three_classes
         names = np.array(["x", "y", "z"])

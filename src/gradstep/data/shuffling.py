@@ -38,7 +38,9 @@ _LOW32 = np.uint64(0xFFFFFFFF)
 
 def key_of(seed: int, *path: int) -> np.uint64:
     """Return 64 random bits for a seed and a path of integers, such as the epoch."""
-    return np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0]
+    # the seed always as two words: SeedSequence would run a longer one into what follows
+    words = [seed & 0xFFFFFFFF, seed >> 32, *path]
+    return np.random.SeedSequence(words).generate_state(1, np.uint64)[0]
 
 
 @compiled

@@ -103,11 +103,12 @@ class Problem:
     def penalty_of(self, params: NDArray[np.float64]) -> float:
         """Return the penalty of the weights."""
         coef = self.split(params)[0]
-        try:
-            each = self.penalty.value(coef)
-        except (TypeError, ValueError):  # a user's own, written for one weight
-            each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
-        return float(np.sum(each))
+        with np.errstate(over="ignore", invalid="ignore"):  # weights of a run that has diverged
+            try:
+                each = self.penalty.value(coef)
+            except (TypeError, ValueError):  # a user's own, written for one weight
+                each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
+            return float(np.sum(each))
 
 
 @dataclass

@@ -73,7 +73,7 @@ def train(
     """
     state = state.copy()
     last_epoch = problem.max_epochs if until_epoch is None else until_epoch
-    if incremental:
+    if incremental and state.batch == 0:
         state.seen += (0.0, data.weight_sum, data.n)
     mean_weight = state.seen[1] / state.seen[2] if incremental else data.mean_weight
     told = Callbacks(callbacks)
@@ -88,12 +88,13 @@ def train(
                 if state.epoch >= last_epoch:
                     outcome = Outcome.MAX_EPOCHS if until_epoch is None else Outcome.PAUSED
                     break
-                epoch_began, rate = time.perf_counter(), 0.0
+                epoch_began, rate, rows = time.perf_counter(), 0.0, 0
                 more = state.epoch + 1 < last_epoch
                 for run in walk.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
                     rates = walk.rates(state, run.batches)
                     walk.train_on(run, state, rates)
                     rate = float(rates[-1])
+                    rows += run.n
                     if max_batches is not None:
                         max_batches -= len(run.batches)
                 if state.batch < walk.n_batches:
@@ -102,8 +103,9 @@ def train(
                 seconds = time.perf_counter() - epoch_began
                 loss = _end_of_epoch(problem, state, baseline)
                 score = _validate(problem, state, validation)
-                speed = walk.n_rows / max(seconds, 1e-9)
-                record = EpochRecord(state.epoch, loss, score, rate, speed, seconds)
+                record = EpochRecord(
+                    state.epoch, loss, score, rate, rows / max(seconds, 1e-9), seconds
+                )
                 if told.on_epoch_end(EpochEnd(record, problem, data, state)):
                     outcome = Outcome.CALLBACK
                 elif _stalled(problem, state, loss, score, validation):

@@ -163,7 +163,7 @@ def weights_of(
         msg = f"{name} has shape {weight.shape}, but X has {n} rows: it must have shape ({n},)."
         raise InvalidData(msg)
     check_weights(weight, name)
-    return weight
+    return np.ascontiguousarray(weight)
 
 
 def validation_data(
