@@ -50,6 +50,10 @@ class Adapter(ABC):
     is_fit: bool = False
     choice: str = ""
 
+    def epoch_seconds(self) -> list[float]:
+        """Return the seconds of each epoch of the last fit, for those that record them."""
+        raise NotImplementedError
+
     def available(self) -> str | None:
         """Say why the library cannot be used here, or None."""
         try:

@@ -66,6 +66,10 @@ class GradstepFit(Adapter):
         data = self.problem.data
         self.estimator.set_params(max_iter=count).fit(data.X, data.y)
 
+    def epoch_seconds(self) -> list[float]:
+        """Return the seconds of each epoch of the last fit, from waiting for its order on."""
+        return [record.seconds for record in self.estimator.history_]
+
     def solution(self) -> tuple[NDArray[np.float64], float]:
         """Read the fitted attributes."""
         return self.estimator.coef_.ravel(), float(self.estimator.intercept_[0])

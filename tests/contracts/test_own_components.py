@@ -32,7 +32,7 @@ class NotNegative(NamedTuple):
     def value(self, w):
         return np.where(np.asarray(w) < 0.0, np.inf, 0.0)
 
-    def prox(self, x, step):  # noqa: ARG002  (penalties share a signature)
+    def prox(self, x, step):
         return max(x, 0.0)
 
 
@@ -78,7 +78,7 @@ class Harmonic(NamedTuple):
 
     first: float
 
-    def rates(self, steps, epochs, horizon):  # noqa: ARG002  (so do schedules)
+    def rates(self, steps, epochs, horizon):
         return self.first / (1.0 + np.floor(np.asarray(epochs)))
 
 
