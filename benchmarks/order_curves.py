@@ -1,4 +1,4 @@
-"""Loss curves of the exact shuffle and of block order: does the cheaper order cost accuracy?
+"""Loss curves of the exact shuffle and of block order, side by side.
 
 ``python -m benchmarks.order_curves`` prints, epoch by epoch, the excess of the objective over
 the optimum in both orders, as the mean over seeds with its standard deviation: on rows in
