@@ -55,6 +55,8 @@ SPARSE = {
     "csr, int": lambda X: sp.csr_array(X.astype(int)),
     "csc": sp.csc_array,
     "coo": sp.coo_array,
+    "lil": sp.lil_array,
+    "dok": sp.dok_array,
     "csr, long indices": with_long_indices,
 }
 

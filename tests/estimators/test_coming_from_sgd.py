@@ -1,0 +1,46 @@
+"""The settings of SGDRegressor and SGDClassifier, taken over as they are, serve as well."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.preprocessing import StandardScaler
+
+from gradstep import MiniBatchClassifier, MiniBatchRegressor
+
+# Its defaults: the first steps of "optimal" are far too long, and then shrink with 1/t.
+CLASSIFIER = {"learning_rate": "optimal", "alpha": 1e-4}
+REGRESSOR = {"learning_rate": "invscaling", "eta0": 0.01, "power_t": 0.25}
+
+
+def standardised(load):
+    X, y = load(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize(
+    "load, loss",
+    [
+        (load_breast_cancer, "hinge"),
+        (load_breast_cancer, "log_loss"),
+        (load_breast_cancer, "modified_huber"),
+        (load_iris, "hinge"),
+        (load_iris, "modified_huber"),
+    ],
+)
+def test_of_classes(load, loss, batch_size):
+    X, y = standardised(load)
+    theirs = SGDClassifier(loss, random_state=0, **CLASSIFIER).fit(X, y)
+    ours = MiniBatchClassifier(loss, batch_size=batch_size, **CLASSIFIER).fit(X, y)
+    assert ours.score(X, y) > theirs.score(X, y) - 0.1
+
+
+def test_of_numbers():
+    X, y = standardised(load_diabetes)
+    theirs = SGDRegressor(random_state=0, **REGRESSOR).fit(X, y)
+    ours = MiniBatchRegressor(batch_size=1, **REGRESSOR).fit(X, y)
+    assert ours.score(X, y) == pytest.approx(theirs.score(X, y), abs=0.02)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=0.02)
