@@ -157,7 +157,8 @@ def fitted(loss="squared_error", X=X_SPARSE, y=None, weight=None, **parameters):
     make = MiniBatchClassifier if classes else MiniBatchRegressor
     if y is None:
         y = CLASS if classes else Y1
-    common = {"max_iter": 5, "tol": None, "learning_rate": 0.05, "batch_size": 16, "alpha": 0.01}
+    # 1 is no multiple of 0.047 / 16, so that no intercept alone comes to lie on hinge's corner
+    common = {"max_iter": 5, "tol": None, "learning_rate": 0.047, "batch_size": 16, "alpha": 0.01}
     return make(loss, **common | parameters).fit(X, y, sample_weight=weight)
 
 

@@ -413,8 +413,8 @@ WEIGHTS = [
     Case(
         "a negative class weight",
         lambda: classifier(class_weight={0: -1.0, 1: 1.0}).fit(X, LABELS),
-        InvalidData,
-        ["class_weight", "-1 at row 0"],
+        InvalidParameter,
+        ["class_weight", "-1", ">= 0"],
     ),
 ]
 

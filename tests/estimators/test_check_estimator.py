@@ -23,7 +23,7 @@ NEED_THE_OPTIMUM = {
 
 VARIANTS = [
     MiniBatchRegressor(optimizer="adam", average=True, shuffle="blocks"),
-    MiniBatchRegressor("huber", penalty="l1", learning_rate="adaptive"),
+    MiniBatchRegressor("huber", penalty="l1", learning_rate="adaptive", batch_size=8),
     MiniBatchClassifier("hinge", penalty="elasticnet", learning_rate="invscaling"),
     MiniBatchClassifier("modified_huber", optimizer="momentum", last_batch="mean"),
 ]

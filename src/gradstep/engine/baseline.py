@@ -2,8 +2,9 @@
 
 Weights of a billion are finite, too: a run has diverged when its objective is not finite, or
 when over an epoch it was more than ten times that of the best constant prediction, and ten
-times that of the start, counted from the least value that the targets allow. The start spares
-runs that begin far from the optimum (large targets, a small rate) and are on their way.
+times that of the start, counted from the least value that the targets allow, and still is so
+at the epoch's end. The start spares runs that begin far from the optimum (large targets, a small
+rate) and are on their way; the end spares first steps that overshoot and are made good.
 """
 
 from __future__ import annotations
@@ -118,13 +119,30 @@ class Baseline:
         """Mean loss at the parameters the run started from, above the floor."""
         return mean_loss(self.loss, self.data, self.start, self.n_outputs) - self.floor
 
-    def far_worse(self, running: float, scale_seen: float) -> bool:
-        """Tell whether an epoch's running loss means divergence.
+    def diverged(self, running: float, params: NDArray[np.float64], scale_seen: float) -> bool:
+        """Tell whether a loss was far too large over an epoch, and is at its end.
 
         Parameters
         ----------
         running : float
             Mean loss over the epoch.
+        params : ndarray of shape (size,)
+            Where it ended.
+        scale_seen : float
+            As in `far_worse`.
+        """
+        if not self.far_worse(running, scale_seen):
+            return False
+        at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
+        return not np.isfinite(at_end) or self.far_worse(at_end, scale_seen)
+
+    def far_worse(self, running: float, scale_seen: float) -> bool:
+        """Tell whether a mean loss is that of a run that has diverged.
+
+        Parameters
+        ----------
+        running : float
+            The mean loss.
         scale_seen : float
             Mean loss at score zero, above the floor, of all rows seen by an incremental run.
         """

@@ -112,7 +112,7 @@ def check_features(
 
 def _shares_memory(X: Any, checked: Any) -> bool:
     if sp.issparse(X):
-        return sp.issparse(checked) and np.shares_memory(X.data, checked.data)
+        return X.format == checked.format and np.shares_memory(X.data, checked.data)
     kinds = set(getattr(X, "dtypes", ()))  # of a frame; if they differ, there was a copy
     if isinstance(X, np.ndarray) or kinds == {checked.dtype}:
         return np.shares_memory(np.asarray(X), checked)
