@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from gradstep.engine.baseline import Baseline
 from gradstep.engine.state import Outcome
 from gradstep.objective.classification import Perceptron
 from gradstep.objective.penalties import L2, NoPenalty
-from gradstep.optim.schedules import Constant
+from gradstep.optim.schedules import Constant, UserSchedule
 from tests.engine.cases import classes, csr, dense, fit, problem, regression
 
 DATA = regression(n=200)
@@ -23,7 +21,7 @@ BEST = 0.5 * np.var(Y)  # mean loss of the best constant
 
 
 def of(data=DATA, rate=0.05, **changes):
-    return problem(data, penalty=NoPenalty(), schedule=Constant(rate), **changes)
+    return problem(data, **{"penalty": NoPenalty(), "schedule": Constant(rate)} | changes)
 
 
 def full_batch_losses(rate, epochs, params):
@@ -95,9 +93,9 @@ class TestIsSeen:
         """After the last loss of the epoch, which is still finite; without another warning."""
         data = Dataset(dense(np.full((N, 1), 1e200)), Y[:, None] * 1e150)
         assert np.isfinite(np.mean(data.y**2))
-        long = of(data, rate=0.01, batch_size=N, shuffle="none")
+        long = of(data, rate=0.01, batch_size=N, shuffle="none", penalty=penalty)
         with pytest.raises(Diverged, match="no longer finite") as info:
-            fit(replace(long, penalty=penalty), data)
+            fit(long, data)
         assert info.value.epoch == 1
 
     def test_in_sparse_rows_too(self):
@@ -137,6 +135,15 @@ class TestIsNot:
         assert told[0][1] > 1e6 * BEST
         assert told[-1][1] < BEST
         assert state.epoch == 400
+
+    def test_a_first_step_too_long_that_is_made_good(self):
+        """By the end of the epoch: its mean loss alone would mean divergence."""
+        long_first = UserSchedule(lambda _, step: 0.2 if step else 10.0)
+        state, _, told = fit(of(schedule=long_first), DATA)
+        at_zero = 0.5 * np.mean(Y**2)
+        assert told[0][1] > 10.0 * max(BEST, at_zero)
+        assert told[-1][1] < 0.1 * BEST
+        assert state.epoch == 3
 
     @pytest.mark.parametrize("y", [0.0, 5.0, 1e9], ids=str)
     def test_constant_targets(self, y):
