@@ -248,6 +248,7 @@ models = [
     MiniBatchRegressor(**fixed, optimizer="nesterov", penalty="l1").fit(sp.csr_matrix(X), y),
     MiniBatchClassifier(**fixed).fit(X, classes),
     MiniBatchClassifier(**fixed).fit(X, classes == 1),
+    MiniBatchRegressor(**fixed | {"batch_size": 256}).fit(np.tile(X, (9, 1)), np.tile(y, 9)),
 ]
 for model in models:
     print(*np.append(model.coef_.ravel(), model.intercept_).tolist(), *model.loss_curve_)
@@ -266,6 +267,6 @@ def test_uncompiled_is_compiled():
         return [[float(word) for word in line.split()] for line in done.stdout.splitlines()]
 
     compiled, uncompiled = numbers(), numbers(NUMBA_DISABLE_JIT="1")
-    assert len(compiled) == 5
+    assert len(compiled) == 6
     for ours, theirs in zip(uncompiled, compiled, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)

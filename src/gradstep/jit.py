@@ -48,6 +48,7 @@ _COMPILED_SOURCES = (
     "objective/*.py",
     "optim/*.py",
     "data/shuffling.py",
+    "engine/board.py",
     "engine/rows.py",
     "engine/compiled.py",
     "engine/kernels.py",

@@ -53,15 +53,14 @@ class TestCuts:
 class TestGathering:
     """Rows copied ahead by a second thread train as rows in place do."""
 
-    @pytest.fixture(params=[1, 2], ids=["alone", "ahead"])
-    def gathers(self, request, monkeypatch):
-        """Gather whatever the size, in short runs, on this many cores."""
-        cores = set(range(request.param))
-        monkeypatch.setattr(walk.os, "sched_getaffinity", lambda _: cores, raising=False)
+    @pytest.fixture
+    def gathers(self, monkeypatch):
+        """Gather whatever the size, in short runs."""
 
         def switch_on():
+            monkeypatch.setattr(walk, "threads", lambda: 2)
             monkeypatch.setattr(walk, "_GATHER_BYTES", 0)
-            monkeypatch.setattr(walk, "_RUN_BYTES", 2 * 8 * ROW)
+            monkeypatch.setattr(walk, "_GATHERED_BYTES", 2 * 8 * ROW)
 
         return switch_on
 
@@ -109,6 +108,26 @@ class TestGathering:
         assert len({run.rows.values.ctypes.data for run in runs}) == 1
         assert all(run.rows.values.shape == (53, 3) for run in runs)
 
+    def test_rows_that_are_read_twice(self, gathers, monkeypatch):
+        """A step in place on a batch beyond the cache: in whatever order, copies are cheaper."""
+        for shuffle, copied in (("blocks", True), ("exact", True)):
+            monkeypatch.setattr(walk, "_GATHER_ROW_BYTES", 0)
+            monkeypatch.setattr(walk, "_CACHED_BYTES", 8 * SPARSE.rows.row_bytes() - 1)
+            gathers()
+            with Walk(problem(SPARSE, shuffle=shuffle), SPARSE, 1.0) as walked:
+                assert (len({id(run.rows.values) for run in walked.epoch(0, 0)}) > 1) == copied
+            monkeypatch.setattr(walk, "_CACHED_BYTES", 8 * SPARSE.rows.row_bytes())
+            with Walk(problem(SPARSE, shuffle=shuffle), SPARSE, 1.0) as walked:
+                assert {run.rows.n_rows for run in walked.epoch(0, 0)} == {53}
+
+    def test_one_thread_does_not(self, gathers, monkeypatch):
+        gathers()
+        monkeypatch.setattr(walk, "threads", lambda: 1)
+        with Walk(problem(DENSE), DENSE, 1.0) as walked:
+            assert all(
+                np.shares_memory(run.rows.values, DENSE.rows.values) for run in walked.epoch(0, 0)
+            )
+
     def test_threads_end(self, gathers):
         def refuse(epoch, n):
             if epoch:
@@ -126,10 +145,10 @@ class TestGathering:
     def test_big_data(self):
         """As it comes, without a patch: what gathers and reads ahead by itself."""
         big = Dataset(dense(matrix(600_000, 7, seed=1)), np.ones((600_000, 1)))
-        of = problem(big, batch_size=1024, max_epochs=2)
+        of = problem(big, batch_size=64, max_epochs=2)
         ahead, _, told = fit(of, big)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(walk, "_GATHER_BYTES", 1 << 60)
+            patch.setattr(walk, "threads", lambda: 1)
             patch.setattr(walk, "_RUN_BYTES", 1 << 30)
             plain, _, told_plain = fit(of, big)
         assert same_bits(ahead, plain)

@@ -5,14 +5,15 @@ for each combination that is used. How it is arranged, and why:
 
 a. It is called for a *run* of many batches, with the learning rates of their steps in an
    array: a call with this many arguments costs microseconds, a small batch less.
-b. A batch is walked in tiles of rows that fit the first-level cache: scores of the tile,
-   slopes of the tile, gradient of the tile. The data of a row is read from memory once.
-c. Slopes of a tile are computed in one flat loop over contiguous numbers, which vectorises;
+b. A large batch is cut into pieces that threads share (`gradstep.engine.board`).
+c. A piece, or a small batch, is walked in tiles of rows that fit the first-level cache: scores
+   of the tile, slopes of the tile, gradient of the tile. A row is read from memory once.
+d. Slopes of a tile are computed in one flat loop over contiguous numbers, which vectorises;
    the gathering of targets and weights is kept out of it.
-d. The running loss is the sum of the values at the scores that the gradient needs anyway.
-e. Everything that evolves is written in place into arrays that the caller owns, so a run can
+e. The running loss is the sum of the values at the scores that the gradient needs anyway.
+f. Everything that evolves is written in place into arrays that the caller owns, so a run can
    end and go on at any batch: where a run is cut changes no bit.
-f. `params` is flat: k rows of p weights, then k intercepts. Without an intercept the step
+g. `params` is flat: k rows of p weights, then k intercepts. Without an intercept the step
    leaves those k numbers alone.
 """
 
@@ -27,6 +28,7 @@ from numba.core.errors import NumbaError
 from numba.extending import overload
 
 from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
+from gradstep.engine.board import claim, close, finish, publish, wait, wait_for_pieces
 from gradstep.engine.rows import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
 from gradstep.errors import InvalidComponent
 from gradstep.jit import JIT_OPTIONS, compiled
@@ -34,7 +36,16 @@ from gradstep.objective.losses import row_slopes, slope, value
 from gradstep.objective.penalties import NoPenalty, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 
-__all__ = ["gather", "launch", "run_batches", "run_batches_in_place", "score_rows", "sum_of_losses"]
+__all__ = [
+    "gather",
+    "help_with_batches",
+    "launch",
+    "piece_room",
+    "run_batches",
+    "run_batches_in_place",
+    "score_rows",
+    "sum_of_losses",
+]
 
 
 def _classes(component: Any) -> tuple[type, ...]:
@@ -154,6 +165,54 @@ def _choose_tile_losses(loss: Any, *_: Any) -> Any:
     return _tile_losses_joint if is_joint(loss.instance_class) else _tile_losses_apart
 
 
+def piece_room(size: int, tile: int, k: int) -> int:
+    """Return the numbers of scratch for a piece: gradient, scores, slopes, and the loss last."""
+    return (size + 2 * tile * k) // 8 * 8 + 8  # whole lines of the cache
+
+
+@compiled
+def _work_on_pieces(
+    rows: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Any,
+    order: Any,
+    lo: int,
+    hi: int,
+    batch_size: int,
+    k: int,
+    tile: int,
+    point: Any,
+    board: Any,
+    work: Any,
+) -> None:
+    """Compute the gradients of a batch's pieces as long as there are any to claim."""
+    size = point.size
+    pieces, room = work.shape
+    while True:
+        claimed = claim(board)
+        if claimed < 0:
+            return
+        start = lo + claimed // pieces * batch_size
+        m = min(batch_size, hi - start)
+        piece = claimed % pieces
+        at = start + m * piece // pieces
+        stop = start + m * (piece + 1) // pieces
+        gradient = work[piece, :size]
+        z = work[piece, size : size + tile * k]
+        slopes = work[piece, size + tile * k : size + 2 * tile * k]
+        gradient[:] = 0.0
+        total = 0.0
+        while at < stop:
+            end = min(at + tile, stop)
+            tile_scores(rows, order, at, end, point, k, z)
+            total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            add_gradient(rows, order, at, end, slopes, k, gradient)
+            at = end
+        work[piece, room - 1] = total
+        finish(board)
+
+
 @compiled
 def run_batches(
     rows: Any,
@@ -178,6 +237,8 @@ def run_batches(
     slots: Any,
     average: Any,
     counters: Any,
+    board: Any,
+    ahead: Any,
     work: Any,
     sums: Any,
 ) -> None:
@@ -212,17 +273,21 @@ def run_batches(
     counters : ndarray of shape (5,)
         Steps taken, rows seen, iterates averaged, sum of shares, scale of the parameters (1
         here): in place.
-    work : ndarray of shape (2·size + 2·tile·k,)
-        Scratch.
+    board : ndarray or None
+        Where helpers find the pieces of a batch, closed at the end; None if batches are not cut.
+    ahead : ndarray of shape (size,)
+        Scratch for the point that an optimizer looks ahead to.
+    work : ndarray of shape (pieces, piece_room(size, tile, k))
+        Scratch, a line for each piece of a batch.
     sums : ndarray of shape (2,)
         Sum of weighted losses before each step and of row weights: added to.
     """
     size = params.size
     n_weights = size - k
-    gradient = work[:size]
-    ahead = work[size : 2 * size]
-    z = work[2 * size : 2 * size + tile * k]
-    slopes = work[2 * size + tile * k :]
+    pieces, room = work.shape
+    gradient = work[0, :size]
+    z = work[0, size : size + tile * k]
+    slopes = work[0, size + tile * k : size + 2 * tile * k]
     batch = 0
     start = lo
     while start < hi:
@@ -231,15 +296,28 @@ def run_batches(
         divisor = m if divide_by_own else batch_size
         point = lookahead(optimizer, params, slots, ahead)
 
-        gradient[:] = 0.0
-        total = 0.0
-        at = start
-        while at < stop:
-            end = min(at + tile, stop)
-            tile_scores(rows, order, at, end, point, k, z)
-            total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-            add_gradient(rows, order, at, end, slopes, k, gradient)
-            at = end
+        if board is None:
+            # as in _work_on_pieces, but a call of it would cost as much as a small batch
+            gradient[:] = 0.0
+            total = 0.0
+            at = start
+            while at < stop:
+                end = min(at + tile, stop)
+                tile_scores(rows, order, at, end, point, k, z)
+                total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+                add_gradient(rows, order, at, end, slopes, k, gradient)
+                at = end
+        else:
+            publish(board, pieces)
+            _work_on_pieces(
+                rows, y, sample_weight, loss, order, lo, hi, batch_size, k, tile, point, board, work
+            )
+            wait(board)
+            total = work[0, room - 1]
+            for piece in range(1, pieces):
+                total += work[piece, room - 1]
+                for j in range(size):
+                    gradient[j] += work[piece, j]
         scale = 1.0 / (divisor * mean_weight)
         for j in range(size):
             gradient[j] *= scale
@@ -266,6 +344,34 @@ def run_batches(
                 sums[1] += sample_weight[order[i]]
         batch += 1
         start = stop
+    if board is not None:
+        close(board)
+
+
+@compiled
+def help_with_batches(
+    rows: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Any,
+    order: Any,
+    lo: int,
+    hi: int,
+    batch_size: int,
+    k: int,
+    tile: int,
+    point: Any,
+    board: Any,
+    work: Any,
+) -> None:
+    """Take pieces off a thread in `run_batches` until its run is over.
+
+    `point` is where the optimizer takes gradients: `ahead` if it looks ahead, else `params`.
+    """
+    while wait_for_pieces(board):
+        _work_on_pieces(
+            rows, y, sample_weight, loss, order, lo, hi, batch_size, k, tile, point, board, work
+        )
 
 
 @compiled

@@ -1,28 +1,28 @@
 """How an epoch is walked: its order, cut into runs of batches, fetched, handed to the kernel.
 
-The kernel is called for a run of batches at a time. Where rows are short and there are many,
-reading them in random order is what costs: a second thread copies the rows of the next
-run, one after another, while the kernel works on the last. The kernel then does the same
-arithmetic on the same numbers in the same order, so neither the thread nor the copy changes a
-bit, and whether they are used depends on what pays alone.
+The kernel is called for a run of batches at a time, and further threads help it in one of two
+ways. Large batches are cut into pieces, which helpers take off the kernel. Where batches are
+small or rows sparse, and reading them in random order is what costs, a second thread copies
+the rows of the next run, one after another, while the kernel works on the last. Either way the
+same arithmetic is done on the same numbers in the same order: no thread changes a bit, and
+whether they are used depends on what pays alone.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from gradstep.data.order import ReadAhead, order_of, order_once
-from gradstep.engine.kernels import gather, launch, run_batches, run_batches_in_place
+from gradstep.engine.board import threads
+from gradstep.engine.kernels import gather
 from gradstep.engine.readonly import readonly
-from gradstep.engine.rows import CsrRows
+from gradstep.engine.steps import Run, Steps
 from gradstep.errors import InvalidComponent
-from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Horizon
 
 if TYPE_CHECKING:
@@ -38,33 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Walk"]
 
-_RUN_BYTES = 1 << 22  # of rows in one call of the kernel: a millisecond of work, and in cache
+_RUN_BYTES = 1 << 26  # of rows in one call of the kernel: milliseconds, so that calls cost nothing
+_GATHERED_BYTES = 1 << 22  # the same where rows are gathered: in cache
 _AHEAD = 1  # runs gathered ahead of the kernel
 _GATHER_BYTES = 1 << 25  # data below it stays in cache anyway
+_CACHED_BYTES = 1 << 20  # what a batch's second reading still finds in cache
 _GATHER_ROW_BYTES = 1 << 11  # rows above it are read fast enough where they are
-
-
-class Run(NamedTuple):
-    """A run of batches: their numbers in the epoch, and their rows.
-
-    Attributes
-    ----------
-    batches : range
-        Numbers of the batches.
-    rows, y, sample_weight
-        Where the rows are.
-    order : ndarray of uint32
-        Row numbers there, first the run's, then (for prefetching) what follows.
-    n : int
-        Rows of the run.
-    """
-
-    batches: range
-    rows: Any
-    y: Any
-    sample_weight: Any
-    order: NDArray[np.uint32]
-    n: int
 
 
 class _Buffer:
@@ -114,7 +93,6 @@ class Walk:
 
     def __init__(self, problem: Problem, data: Dataset, mean_weight: float) -> None:
         self._problem = problem
-        self._mean_weight = mean_weight
         n = data.n
         self.batch_size = min(problem.batch_size, n)
         dropped = n % self.batch_size if problem.last_batch == "drop" else 0
@@ -125,28 +103,20 @@ class Walk:
             data = data.permuted(order_once(n, problem.seed))
         self._data = data
         self._orders = ReadAhead(order, in_thread=in_thread)
-        self._gather = self._gathering_pays()
-        many_cores = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
-        self._pool = (
-            ThreadPoolExecutor(_AHEAD, "gradstep-rows") if self._gather and many_cores else None
-        )
+        self._steps = Steps(problem, data.rows, self.batch_size, mean_weight)
+        self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows") if self._gathering_pays() else None
         self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1)])
-        self._in_place = (
-            isinstance(data.rows, CsrRows)
-            and type(problem.optimizer) is SGD
-            and hasattr(problem.penalty, "shrink")
-            and not problem.average_from
-        )
-        self._tile = data.rows.tile_rows()
-        scratch = self.batch_size if self._in_place else self._tile
-        params = 0 if self._in_place else 2 * problem.size
-        self._work = np.empty(params + 2 * scratch * problem.n_outputs)
 
     def _gathering_pays(self) -> bool:
+        if threads() == 1 or self._steps.helpers:
+            return False
         rows = self._data.rows
+        if rows.n_rows * rows.row_bytes() < _GATHER_BYTES:
+            return False
+        if self._steps.read_twice and self.batch_size * rows.row_bytes() > _CACHED_BYTES:
+            return True
         scattered = self._problem.shuffle == "exact" or callable(self._problem.shuffle)
-        many = rows.n_rows * rows.row_bytes() >= _GATHER_BYTES
-        return scattered and many and rows.row_bytes() <= _GATHER_ROW_BYTES
+        return scattered and rows.row_bytes() <= _GATHER_ROW_BYTES
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +128,7 @@ class Walk:
         trace: TracebackType | None,
     ) -> None:
         self._orders.close()
+        self._steps.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -178,16 +149,13 @@ class Walk:
             Whether the next epoch will be walked, too.
         """
         order = self._orders.order(epoch, more=more)
-        length = max(1, _RUN_BYTES // max(1, self._data.rows.row_bytes() * self.batch_size))
+        room = _RUN_BYTES if self._pool is None else _GATHERED_BYTES
+        length = max(1, room // max(1, self._data.rows.row_bytes() * self.batch_size))
         end = self.n_batches if at_most is None else min(self.n_batches, done + at_most)
         parts = (range(at, min(at + length, end)) for at in range(done, end, length))
-        if not self._gather:
-            for batches in parts:
-                yield self._where_they_are(order, batches)
-            return
         if self._pool is None:
             for batches in parts:
-                yield self._gathered(order, batches, next(self._buffers))
+                yield self._where_they_are(order, batches)
             return
         coming: deque[Future[Run]] = deque()
         for batches in parts:
@@ -237,23 +205,4 @@ class Walk:
 
     def train_on(self, run: Run, state: TrainState, rates: NDArray[np.float64]) -> None:
         """Train on a run of batches; changes the state in place."""
-        problem = self._problem
-        divide_by_own = problem.last_batch == "mean"
-        if self._in_place:
-            launch(
-                run_batches_in_place, (problem.loss, problem.penalty),
-                run.rows, run.y, run.sample_weight,
-                run.order, 0, run.n, self.batch_size, divide_by_own, self._mean_weight, rates,
-                problem.n_outputs, problem.fit_intercept, problem.intercept_factor,
-                state.params, state.counters, self._work, state.sums,
-            )  # fmt: skip
-        else:
-            launch(
-                run_batches, (problem.loss, problem.penalty, problem.optimizer),
-                run.rows, run.y, run.sample_weight,
-                run.order, 0, run.n, self.batch_size, divide_by_own, self._mean_weight, rates,
-                problem.n_outputs, problem.fit_intercept, problem.intercept_factor,
-                problem.average_from, self._tile, state.params, state.slots, state.average,
-                state.counters, self._work, state.sums,
-            )  # fmt: skip
-        state.batch = run.batches.stop
+        self._steps.train_on(run, state, rates)
