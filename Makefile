@@ -1,6 +1,6 @@
 # Every target sets up .venv by itself, with the versions that constraints.txt pins.
 #
-#   make demo      the notebook's run, then the flights: gradstep beside an exact solver
+#   make demo      the notebook's run, then the flights: from a CSV file, and beside an exact solver
 #   make test      the tests, without the slow ones
 #   make help      all targets
 #
@@ -64,6 +64,11 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/gradstep demo
+	$(BIN)/python examples/unpack_flights.py build/flights.csv
+	cd build && ../$(BIN)/gradstep train flights.csv --target arr_delay --drop arr_time,tailnum
+	cd build && ../$(BIN)/gradstep predict flights-arr_delay.safetensors flights.csv \
+	    -o predictions.parquet --keep carrier,flight
+	cd build && ../$(BIN)/gradstep evaluate flights-arr_delay.safetensors flights.csv
 	$(BIN)/python examples/flights.py
 
 # Kernels are compiled on first use and kept on disk: the first run takes longer than the next.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import epoch_time, startup
+from benchmarks import epoch_time, startup, tables
 
 if __name__ == "__main__":
     epoch_time.main()
     startup.main()
+    tables.main()

@@ -11,11 +11,14 @@ import pytest
 import gradstep
 from gradstep import errors
 from gradstep.errors import (
+    CannotWrite,
     Diverged,
     GradstepError,
     InvalidComponent,
     InvalidData,
+    InvalidModel,
     InvalidParameter,
+    InvalidTable,
     nearest,
 )
 
@@ -24,6 +27,9 @@ TREE = {
     InvalidParameter: {GradstepError, ValueError},
     InvalidComponent: {InvalidParameter, TypeError},
     InvalidData: {GradstepError, ValueError},
+    InvalidTable: {InvalidData},
+    InvalidModel: {GradstepError, ValueError},
+    CannotWrite: {GradstepError, OSError},
     Diverged: {GradstepError, ArithmeticError, ValueError},
 }
 

@@ -9,19 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradstep.data.prepare import prepare as prepare
+    from gradstep.data.prepared import PreparedTable as PreparedTable
+    from gradstep.data.prepared import open_prepared as open_prepared
     from gradstep.engine.callbacks import Callback as Callback
     from gradstep.engine.callbacks import EarlyStopping as EarlyStopping
     from gradstep.engine.callbacks import History as History
     from gradstep.engine.callbacks import ProgressBar as ProgressBar
     from gradstep.engine.state import EpochRecord as EpochRecord
     from gradstep.engine.state import Outcome as Outcome
+    from gradstep.errors import CannotWrite as CannotWrite
     from gradstep.errors import Diverged as Diverged
     from gradstep.errors import GradstepError as GradstepError
     from gradstep.errors import InvalidComponent as InvalidComponent
     from gradstep.errors import InvalidData as InvalidData
+    from gradstep.errors import InvalidModel as InvalidModel
     from gradstep.errors import InvalidParameter as InvalidParameter
+    from gradstep.errors import InvalidTable as InvalidTable
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+    from gradstep.model import Model as Model
+    from gradstep.model_file import load as load
+    from gradstep.model_file import save as save
     from gradstep.objective.classification import Hinge as Hinge
     from gradstep.objective.classification import LogLoss as LogLoss
     from gradstep.objective.classification import ModifiedHuber as ModifiedHuber
@@ -59,20 +68,30 @@ if TYPE_CHECKING:
     from gradstep.optim.schedules import StepDecay as StepDecay
     from gradstep.optim.schedules import UserSchedule as UserSchedule
     from gradstep.optim.schedules import WarmUp as WarmUp
+    from gradstep.table_fit import TableFit as TableFit
+    from gradstep.table_fit import evaluate as evaluate
+    from gradstep.table_fit import fit_table as fit_table
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "gradstep.data.prepare": ("prepare",),
+    "gradstep.data.prepared": ("PreparedTable", "open_prepared"),
     "gradstep.engine.callbacks": ("Callback", "EarlyStopping", "History", "ProgressBar"),
     "gradstep.engine.state": ("EpochRecord", "Outcome"),
     "gradstep.errors": (
+        "CannotWrite",
         "Diverged",
         "GradstepError",
         "InvalidComponent",
         "InvalidData",
+        "InvalidModel",
         "InvalidParameter",
+        "InvalidTable",
     ),
     "gradstep.estimators": ("MiniBatchClassifier", "MiniBatchRegressor"),
+    "gradstep.model": ("Model",),
+    "gradstep.model_file": ("load", "save"),
     "gradstep.objective.classification": (
         "Hinge",
         "LogLoss",
@@ -115,6 +134,7 @@ _HOMES = {
         "UserSchedule",
         "WarmUp",
     ),
+    "gradstep.table_fit": ("TableFit", "evaluate", "fit_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,6 +6,9 @@
     ├── InvalidParameter   (also ValueError)       a parameter is wrong, or contradicts another
     │   └── InvalidComponent (also TypeError)      a loss, penalty, ... lacks what is asked of it
     ├── InvalidData        (also ValueError)       rows, targets or weights cannot be used
+    │   └── InvalidTable                           a table, a prepared one too, cannot be read
+    ├── InvalidModel       (also ValueError)       a model file cannot be read
+    ├── CannotWrite        (also OSError)          a result cannot be written
     └── Diverged           (also ArithmeticError,  training left the numbers, or became far
                             ValueError)            worse than the best constant prediction
 
@@ -22,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "CannotWrite",
     "Diverged",
     "GradstepError",
     "InvalidComponent",
     "InvalidData",
+    "InvalidModel",
     "InvalidParameter",
+    "InvalidTable",
 ]
 
 
@@ -44,6 +50,18 @@ class InvalidComponent(InvalidParameter, TypeError):
 
 class InvalidData(GradstepError, ValueError):
     """Rows, targets or weights that cannot be trained on or predicted from."""
+
+
+class InvalidTable(InvalidData):
+    """A table, or a prepared one, that cannot be read, or not as asked."""
+
+
+class InvalidModel(GradstepError, ValueError):
+    """A model file that cannot be read."""
+
+
+class CannotWrite(GradstepError, OSError):
+    """A result that cannot be written: no space, no permission, or it exists already."""
 
 
 class Diverged(GradstepError, ArithmeticError, ValueError):

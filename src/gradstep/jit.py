@@ -46,12 +46,17 @@ JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "n
 _COMPILED_SOURCES = (
     "jit.py",
     "objective/*.py",
-    "optim/*.py",
+    "optim/optimizers/*.py",
+    "data/columns.py",
+    "data/csv_check.py",
+    "data/prepare_sparse.py",
     "data/shuffling.py",
+    "data/svmlight.py",
     "engine/board.py",
-    "engine/rows.py",
+    "engine/rows/*.py",
     "engine/compiled.py",
     "engine/kernels.py",
+    "engine/lazy.py",
 )
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file

@@ -13,28 +13,6 @@ from gradstep.errors import Diverged, InvalidData
 
 
 @pytest.fixture
-def gradstep(monkeypatch, capsys):
-    """Return a function that runs the command line here: its status, stdout and stderr."""
-    monkeypatch.setenv("TERM", "xterm-256color")
-    for name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "TERMINAL_WIDTH"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments, columns=80):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "argv", ["gradstep", *arguments])
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code or 0
-        else:
-            status = 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def failing(monkeypatch):
     """Let training fail with a given error."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradstep
 from gradstep import components
+from gradstep.cli.progress import Progress
 from gradstep.engine.callbacks import Callbacks
 from gradstep.estimators.sklearn_callbacks import Bridge
 from tests.contracts.callbacks import CALLBACKS
@@ -33,7 +34,7 @@ __all__ = ["DUTIES", "NOUNS", "Noun", "classes_of", "modules"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Callbacks that users never see: several as one, and those of scikit-learn.
-NOT_COMPONENTS = {Bridge, Callbacks}
+NOT_COMPONENTS = {Bridge, Callbacks, Progress}
 CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_end")
 
 

@@ -121,7 +121,7 @@ class TestOutcome:
         assert outcome.sentence.endswith(".")
 
     def test_of_every_kind_has_a_sentence_of_its_own(self):
-        assert len({outcome.sentence for outcome in Outcome}) == len(list(Outcome)) == 5
+        assert len({outcome.sentence for outcome in Outcome}) == len(list(Outcome)) == 6
 
     def test_not_converged_is_a_warning(self, numbers):
         with pytest.warns(ConvergenceWarning, match=r"MiniBatchRegressor .*max_iter=2 .*tol=1e-09"):

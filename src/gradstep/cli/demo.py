@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
+from gradstep.cli import options as opt
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -62,15 +64,22 @@ class Notebook:
         return order
 
 
-class _PrintLoss:
-    """Prints the notebook's line after each epoch: the mean square, twice our loss."""
+class _TellLoss:
+    """Tells the notebook's loss after each epoch, the mean square: twice ours."""
+
+    def __init__(self, *, aloud: bool) -> None:
+        self.aloud = aloud
+        self.losses: list[float] = []
 
     def on_epoch_end(self, event: EpochEnd) -> None:
-        record, of = event.record, event.problem.max_epochs
-        typer.echo(f"Epoch {record.epoch}/{of} | Loss: {2.0 * event.full_loss:.4f}")
+        """Keep it, and print the notebook's line."""
+        self.losses.append(2.0 * event.full_loss)
+        if self.aloud:
+            of = event.problem.max_epochs
+            typer.echo(f"Epoch {event.record.epoch}/{of} | Loss: {self.losses[-1]:.4f}")
 
 
-def demo() -> None:
+def demo(*, json: opt.Json = False) -> None:
     """Run the notebook that gradstep grew out of, to the digit."""
     from gradstep.data.dataset import Dataset
     from gradstep.engine.rows import DenseRows
@@ -93,12 +102,18 @@ def demo() -> None:
         max_epochs=notebook.epochs,
         tol=None,
     )
+    told = _TellLoss(aloud=not json)
     state, _ = train(
         problem,
         Dataset(DenseRows(notebook.X), notebook.y[:, None]),
         problem.start(notebook.coef_init, notebook.intercept_init),
-        callbacks=[_PrintLoss()],
+        callbacks=[told],
     )
     (coef,), (intercept,) = problem.split(state.params)
+    if json:
+        from gradstep.cli.report import print_json
+
+        print_json({"losses": told.losses, "w": float(coef[0]), "b": float(intercept)})
+        return
     typer.echo("\nLearned parameters:")
     typer.echo(f"w = {coef[0]:.3f}, b = {intercept:.3f}")

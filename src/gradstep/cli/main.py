@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import gradstep
+from gradstep.cli.cache import cache
 from gradstep.cli.demo import demo
+from gradstep.cli.evaluate import evaluate
+from gradstep.cli.predict import predict
+from gradstep.cli.prepare import prepare
+from gradstep.cli.show import show
+from gradstep.cli.train import train
 from gradstep.errors import GradstepError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="gradstep",
@@ -44,7 +56,26 @@ def _options(
     ctx.obj = {"debug": debug, "version": version}
 
 
-app.command()(demo)
+def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
+    """Return a verb that says so when Ctrl-C ends it before it has a result."""
+
+    @functools.wraps(verb)
+    def run(*arguments: Any, **keywords: Any) -> None:
+        try:
+            verb(*arguments, **keywords)
+        except BaseException as error:
+            # Polars, in the middle of a call of Python, wraps it in a panic of its own.
+            panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(error)
+            if not panic and not isinstance(error, KeyboardInterrupt):
+                raise
+            typer.echo("Interrupted before there was a result.", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+
+    return run
+
+
+for _verb in (train, predict, evaluate, show, prepare, cache, demo):
+    app.command()(_ends_quietly(_verb))
 
 
 def main() -> None:

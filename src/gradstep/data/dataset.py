@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "mean_square_norm"]
 
 _ENOUGH_NUMBERS = 10_000_000
+_SAMPLE_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows in memory, with targets and weights.
+    """Rows with targets and weights, in memory or memory-mapped.
 
     Parameters
     ----------
@@ -32,12 +33,15 @@ class Dataset:
         Weights; without them every row weighs 1.
     index : ndarray of uint32, optional
         The rows that count, if not all: a part of the data without a copy of it.
+    shuffled : bool
+        Whether the rows lie in random order, as those of a prepared table do.
     """
 
     rows: Rows
     y: NDArray[np.float64]
     sample_weight: NDArray[np.float64] | None = None
     index: NDArray[np.uint32] | None = None
+    shuffled: bool = False
 
     @property
     def n(self) -> int:
@@ -80,6 +84,18 @@ class Dataset:
         """Return the row numbers at these positions."""
         return order if self.index is None else self.index[order]
 
+    def sample(self) -> Dataset:
+        """Return a bounded part that stands for all rows, without a copy.
+
+        All rows, unless they lie in random order and there are very many.
+        """
+        if not self.shuffled or self.index is not None or self.n <= _SAMPLE_ROWS:
+            return self
+        part = slice(_SAMPLE_ROWS)
+        weight = None if self.sample_weight is None else self.sample_weight[part]
+        sample = Dataset(self.rows.first(_SAMPLE_ROWS), self.y[part], weight, shuffled=True)
+        return sample if sample.weight_sum > 0.0 else self
+
     def permuted(self, order: NDArray[np.uint32]) -> Dataset:
         """Return a copy in which the rows lie in this order of positions."""
         at = self.rows_at(order)
@@ -89,6 +105,7 @@ class Dataset:
 
 def mean_square_norm(data: Dataset) -> float:
     """Return the weighted mean of ‖x‖² over the rows; of evenly spaced ones, if very many."""
+    data = data.sample()
     every = max(1, data.n * max(1, data.rows.row_bytes() // 8) // _ENOUGH_NUMBERS)
     at = data.rows_at(np.arange(0, data.n, every, dtype=np.uint32))
     norms = data.rows.take(at).square_norms()

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Order = Callable[[int], NDArray[np.uint32]]
+    # From an epoch to what gives its row numbers: order[lo:hi].
+    Order = Callable[[int], Any]
 
 __all__ = ["ReadAhead", "order_of", "order_once"]
 
@@ -26,11 +27,16 @@ __all__ = ["ReadAhead", "order_of", "order_once"]
 # and eight of them stay in the second-level cache.
 _BLOCK_BYTES = 1 << 14
 _WINDOW_BLOCKS = 8
+# What is read from disk in one go, and what is in memory at once: 4 MB.
+_DISK_BLOCK_BYTES = 1 << 18
+_DISK_WINDOW_BLOCKS = 16
 _BEFORE_ANY_EPOCH = (1 << 32) - 1
 _WORTH_A_THREAD = 1 << 16  # rows; below, handing over costs more than it saves
 
 
-def order_of(shuffle: Any, n: int, seed: int, row_bytes: int) -> tuple[Order, bool]:
+def order_of(
+    shuffle: Any, n: int, seed: int, row_bytes: int, *, shuffled: bool = False
+) -> tuple[Order, bool]:
     """Return the function epoch → order, and whether it may run in another thread.
 
     Parameters
@@ -43,15 +49,25 @@ def order_of(shuffle: Any, n: int, seed: int, row_bytes: int) -> tuple[Order, bo
         What the order is a function of, besides the epoch.
     row_bytes : int
         Memory of a row, for the size of blocks.
+    shuffled : bool
+        Whether the rows lie in random order already: then both "exact" and "blocks" visit
+        large blocks in random order, and rows within a window of them.
     """
     if callable(shuffle):
         return lambda epoch: checked_order(shuffle(epoch, n), n), False
     if shuffle == "none":
-        order = np.arange(n, dtype=np.uint32)
-        return lambda _epoch: order, False
+        return lambda _epoch: AsTheyLie(n), False
 
-    from gradstep.data.shuffling import block_shuffle, exact_shuffle  # imports Numba
+    from gradstep.data.shuffling import BlockOrder, block_shuffle, exact_shuffle  # imports Numba
 
+    if shuffled:
+        rows = max(1, _DISK_BLOCK_BYTES // max(1, row_bytes))
+        return (
+            lambda epoch: BlockOrder(
+                n, seed, epoch, block_rows=rows, window_blocks=_DISK_WINDOW_BLOCKS
+            ),
+            False,
+        )
     if shuffle == "exact":
         return lambda epoch: exact_shuffle(n, seed, epoch), n >= _WORTH_A_THREAD
     block_rows = max(1, _BLOCK_BYTES // max(1, row_bytes))
@@ -61,6 +77,17 @@ def order_of(shuffle: Any, n: int, seed: int, row_bytes: int) -> tuple[Order, bo
         ),
         n >= _WORTH_A_THREAD,
     )
+
+
+class AsTheyLie:
+    """The rows in the order in which they lie: ``order[lo:hi]``."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __getitem__(self, part: slice) -> NDArray[np.uint32]:
+        """Return the rows at positions ``lo:hi``."""
+        return np.arange(part.start, min(part.stop, self._n), dtype=np.uint32)
 
 
 def order_once(n: int, seed: int) -> NDArray[np.uint32]:
@@ -98,14 +125,14 @@ class ReadAhead:
     def __init__(self, order: Order, *, in_thread: bool) -> None:
         self._order = order
         self._pool = ThreadPoolExecutor(1, "gradstep-order") if in_thread else None
-        self._coming: tuple[int, Future[NDArray[np.uint32]]] | None = None
+        self._coming: tuple[int, Future[Any]] | None = None
 
     def close(self) -> None:
         """End the thread."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def order(self, epoch: int, *, more: bool = True) -> NDArray[np.uint32]:
+    def order(self, epoch: int, *, more: bool = True) -> Any:
         """Return the order of an epoch; start on the next one's if there will be `more`."""
         if self._pool is None:
             return self._order(epoch)

@@ -4,6 +4,11 @@
   bucket; buckets, small enough for the processor's cache, are permuted one by one
   (Fisher-Yates). That visits memory in streams where the textbook shuffle jumps through
   all of it: 10 to 15 ns a row against up to 111.
+- `BlockOrder`: the same idea for rows that were shuffled exactly once before and lie on disk:
+  large blocks, and windows that are made when they are asked for, so that no order of all rows
+  is ever held.
+- `Buckets`: that one exact shuffle, for more rows than fit into memory: where each row goes, in
+  the order in which rows come, and how each bucket is permuted once it is full.
 - `block_shuffle`: blocks of neighbouring rows in random order, then the rows permuted within
   a window of several blocks. Reads memory almost in order; fit for rows that have been
   shuffled exactly once before.
@@ -24,10 +29,12 @@ from gradstep.jit import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["block_shuffle", "exact_shuffle", "key_of"]
+__all__ = ["BlockOrder", "Buckets", "block_shuffle", "chosen", "exact_shuffle", "key_of"]
 
 _BUCKET_ROWS = 1 << 14  # 64 KB of row numbers
 _MOST_BUCKETS = 1 << 12  # streams written at once
+
+_ONCE = (1 << 32) - 2  # in place of an epoch: before all of them
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -166,3 +173,166 @@ def block_shuffle(
     with _overflow_is_meant():
         _window_shuffle(order, blocks, block_rows, window_blocks, key_of(seed, epoch, 2))
     return order
+
+
+class BlockOrder:
+    """An epoch's order of rows that lie in random order already: ``order[lo:hi]``, on request.
+
+    Blocks of neighbouring rows are visited in random order, and rows permuted within a window of
+    several: what is in a window is a function of (seed, epoch, window).
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    seed, epoch : int
+        What the order is a function of.
+    block_rows, window_blocks : int
+        Rows of a block (the last one has what is left), blocks of a window.
+
+    Examples
+    --------
+    >>> order = BlockOrder(7, 0, 0, block_rows=2, window_blocks=2)
+    >>> sorted([*order[0:3].tolist(), *order[3:7].tolist()])
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+
+    def __init__(
+        self, n: int, seed: int, epoch: int, *, block_rows: int, window_blocks: int
+    ) -> None:
+        self._n, self._seed, self._epoch = n, seed, epoch
+        self._rows, self._window = block_rows, window_blocks
+        self._blocks = exact_shuffle(-(-n // block_rows), seed, epoch)
+        sizes = np.minimum(n - self._blocks.astype(np.int64) * block_rows, block_rows)
+        firsts = np.arange(0, self._blocks.size, window_blocks)
+        self._ends = np.add.reduceat(sizes, firsts).cumsum()
+        self._last: tuple[int, NDArray[np.uint32]] | None = None
+
+    def __getitem__(self, part: slice) -> NDArray[np.uint32]:
+        """Return the rows at positions ``lo:hi``."""
+        lo, hi = part.start, min(part.stop, self._n)
+        found = []
+        window = int(np.searchsorted(self._ends, lo, side="right"))
+        while lo < hi:
+            begin = int(self._ends[window - 1]) if window else 0
+            end = min(hi, int(self._ends[window]))
+            found.append(self._rows_of(window)[lo - begin : end - begin])
+            lo, window = end, window + 1
+        return found[0] if len(found) == 1 else np.concatenate([np.empty(0, np.uint32), *found])
+
+    def _rows_of(self, window: int) -> NDArray[np.uint32]:
+        if self._last is not None and self._last[0] == window:
+            return self._last[1]
+        begin = int(self._ends[window - 1]) if window else 0
+        order = np.empty(int(self._ends[window]) - begin, np.uint32)
+        first = window * self._window
+        last = min(first + self._window, self._blocks.size)
+        with _overflow_is_meant():
+            _fill_window(order, 0, self._blocks, first, last, self._rows, self._n)
+            _permute(order, 0, order.size, key_of(self._seed, self._epoch, 3, window))
+        self._last = (window, order)
+        return order
+
+
+@compiled
+def _chosen(key: Any, first: int, threshold: Any, flags: Any) -> None:
+    for i in range(flags.size):
+        flags[i] = _random(key, first + i) < threshold
+
+
+def chosen(seed: int, first: int, count: int, share: float, *path: int) -> NDArray[np.bool_]:
+    """Return which rows from `first` on are in a random share of all, by their positions alone.
+
+    Examples
+    --------
+    >>> flags = chosen(0, 0, 1000, 0.1)
+    >>> bool((flags[200:300] == chosen(0, 200, 100, 0.1)).all())
+    True
+    """
+    flags = np.empty(count, np.bool_)
+    threshold = np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+    with _overflow_is_meant():
+        _chosen(key_of(seed, *path), first, threshold, flags)
+    return flags
+
+
+@compiled
+def _count_buckets(key: Any, n: int, shift: Any, ends: Any) -> None:
+    for i in range(n):
+        ends[_random(key, i) >> shift] += 1
+
+
+@compiled
+def _places(key: Any, first: int, shift: Any, cursors: Any, places: Any) -> None:
+    for i in range(places.size):
+        b = _random(key, first + i) >> shift
+        places[i] = cursors[b]
+        cursors[b] += 1
+
+
+class Buckets:
+    """An exact shuffle of rows that come one after another and are put where they belong.
+
+    Each row draws a bucket; `places` says where it goes, bucket after bucket in the order of
+    arrival; when all have come, each bucket is permuted (`permutation`). Every permutation of the
+    rows is equally likely, and a function of (seed, n) and the number of buckets alone.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    seed : int
+        What the order is a function of.
+    bucket_rows : int
+        Rows of a bucket, about.
+
+    Examples
+    --------
+    >>> buckets = Buckets(6, seed=0, bucket_rows=3)
+    >>> order = np.empty(6, np.int64)
+    >>> order[buckets.places(0, 6)] = np.arange(6)
+    >>> for lo, hi in buckets.spans():
+    ...     order[lo:hi] = order[lo:hi][buckets.permutation(lo, hi)]
+    >>> sorted(order.tolist())
+    [0, 1, 2, 3, 4, 5]
+    """
+
+    def __init__(self, n: int, seed: int, bucket_rows: int) -> None:
+        bits = 1
+        while n >> bits > bucket_rows:
+            bits += 1
+        self._shift = np.uint64(64 - bits)
+        self._key = key_of(seed, _ONCE, 0)
+        self._permute_key = key_of(seed, _ONCE, 1)
+        counts = np.zeros(1 << bits, np.int64)
+        with _overflow_is_meant():
+            _count_buckets(self._key, n, self._shift, counts)
+        self._ends = counts.cumsum()
+        self._cursors = self._ends - counts
+
+    def places(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return where the next rows go: to be called for all rows, in their order, once."""
+        places = np.empty(count, np.int64)
+        with _overflow_is_meant():
+            _places(self._key, first, self._shift, self._cursors, places)
+        return places
+
+    def final_places(self) -> NDArray[np.uint32]:
+        """Return where what `places` gives ends up, once every bucket has been permuted."""
+        final = np.empty(int(self._ends[-1]), np.uint32)
+        for lo, hi in self.spans():
+            final[lo:hi][self.permutation(lo, hi)] = np.arange(lo, hi, dtype=np.uint32)
+        return final
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return where each bucket begins and ends."""
+        ends = self._ends.tolist()
+        return list(zip([0, *ends[:-1]], ends, strict=True))
+
+    def permutation(self, lo: int, hi: int) -> NDArray[np.uint32]:
+        """Return the order in which the rows of a bucket lie in the end."""
+        order = np.arange(hi - lo, dtype=np.uint32)
+        counters = key_of(int(self._permute_key), lo & 0xFFFFFFFF, lo >> 32)
+        with _overflow_is_meant():
+            _permute(order, 0, order.size, counters)
+        return order

@@ -22,7 +22,7 @@ from gradstep.objective.losses import floor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Baseline", "best_constant"]
+__all__ = ["Baseline", "best_constant", "without_features"]
 
 _FAR_WORSE = 10.0
 _ROUNDING = 1e-9  # of the objective at the start: what is below is noise, not divergence
@@ -66,6 +66,11 @@ def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
     return np.array([_search(loss, column) for column in columns])
 
 
+def without_features(data: Dataset) -> Dataset:
+    """Return rows that have targets and weights alone: what a constant is judged on."""
+    return Dataset(data.rows.without_features(), data.y, data.sample_weight, data.index)
+
+
 @dataclass
 class Baseline:
     """What a run's objective is compared with, computed when first needed.
@@ -89,10 +94,8 @@ class Baseline:
     constant: Dataset = field(init=False)
 
     def __post_init__(self) -> None:
-        data = self.data
-        self.constant = Dataset(
-            data.rows.without_features(), data.y, data.sample_weight, data.index
-        )
+        data = self.data = self.data.sample()
+        self.constant = without_features(data)
 
     @cached_property
     def floor(self) -> float:

@@ -22,6 +22,7 @@ from gradstep.engine import rows
 from gradstep.jit import FAST_MATH
 from gradstep.objective import elementary, losses, penalties
 from gradstep.optim import optimizers
+from gradstep.optim.optimizers import descent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,10 +46,14 @@ for _function in (
     losses.row_slopes,
     penalties.prox,
     penalties.shrink,
+    penalties.strengths,
     optimizers.step,
+    optimizers.tick,
+    optimizers.idle,
     rows.tile_scores,
     rows.add_gradient,
     rows.copy_rows,
+    rows.list_touched,
 ):
     _method_of_component(_function)
 
@@ -187,3 +192,7 @@ def _log1p_unit(u: Any) -> Any:
 register_jitable(**_FAST)(elementary.positive_part)
 register_jitable(**_FAST)(elementary.softplus)
 register_jitable(**_FAST)(elementary.sigmoid)
+register_jitable(**_FAST)(penalties.prox_in_turn)
+register_jitable(**_FAST)(descent.compose)
+register_jitable(**_FAST)(descent.keeps_sign)
+register_jitable(**_FAST)(descent.longest)

@@ -142,6 +142,13 @@ class TrainState:
         The best validation score; -inf without any.
     best_params : ndarray or None
         The parameters at the best validation score.
+    since : ndarray of int32, shape (n_features + 1,) or (0,)
+    clock : ndarray of shape (steps, numbers) or (0, 0)
+        In the middle of an epoch with lazy steps (`gradstep.engine.lazy`): the step up to which
+        each feature has been brought, and what the optimizer noted of the steps since.
+    behind : ndarray of shape (1 + n_slots, size) or (0, 0)
+        At a pause of such an epoch, `params` and `slots` as they were before all features were
+        brought up to date: what to go on from.
     seen : ndarray of shape (3,)
         Of all rows of an incremental run: weighted sum of the losses at score zero, sum of
         weights, number of rows.
@@ -162,6 +169,9 @@ class TrainState:
     stalled: int = 0
     best_score: float = -np.inf
     best_params: NDArray[np.float64] | None = None
+    since: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    clock: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    behind: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
     @property
@@ -200,14 +210,14 @@ class Validation:
     ----------
     data : Dataset
         The rows.
-    score : callable
-        From scores (n, n_outputs) to a number, larger is better.
+    score : callable, optional
+        From scores (n, n_outputs) to a number, larger is better; by default minus the mean loss.
     stops : bool
         Whether the run ends when the score stops improving (else when the objective does).
     """
 
     data: Dataset
-    score: Callable[[NDArray[np.float64]], float]
+    score: Callable[[NDArray[np.float64]], float] | None = None
     stops: bool = True
 
 
@@ -244,6 +254,7 @@ class Outcome(Enum):
     VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
     MAX_EPOCHS = "All max_iter epochs were run."
     CALLBACK = "A callback asked to stop."
+    INTERRUPTED = "The run was interrupted; the model is the best so far."
     PAUSED = "The number of batches or epochs asked for was run."
 
     @property

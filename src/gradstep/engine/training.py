@@ -14,8 +14,9 @@ import numpy as np
 
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
-from gradstep.engine.evaluation import scores
+from gradstep.engine.evaluation import mean_loss, scores
 from gradstep.engine.state import EpochRecord, Outcome, Problem, TrainState, Validation
+from gradstep.engine.steps import show_params
 from gradstep.engine.walk import Walk
 from gradstep.errors import Diverged
 
@@ -98,6 +99,7 @@ def train(
                     if max_batches is not None:
                         max_batches -= len(run.batches)
                 if state.batch < walk.n_batches:
+                    show_params(problem, state)
                     outcome = Outcome.PAUSED
                     break
                 seconds = time.perf_counter() - epoch_began
@@ -124,6 +126,7 @@ def _end_of_epoch(problem: Problem, state: TrainState, baseline: Baseline) -> fl
     state.epoch += 1
     state.batch = 0
     state.multiply_scale_in()
+    show_params(problem, state)
     total, weight = state.sums
     state.sums[:] = 0.0
     running = float(total / weight) if weight > 0.0 else 0.0
@@ -158,9 +161,11 @@ def _validate(problem: Problem, state: TrainState, validation: Validation | None
     """Judge the held-out rows; keep the parameters if they are the best so far."""
     if validation is None:
         return None
-    held_out = validation.data
-    z = scores(held_out.rows, state.current(), problem.n_outputs, held_out.index)
-    score = validation.score(z)
+    held_out, k = validation.data, problem.n_outputs
+    if validation.score is None:
+        score = -mean_loss(problem.loss, held_out, state.current(), k)
+    else:
+        score = validation.score(scores(held_out.rows, state.current(), k, held_out.index))
     if score > state.best_score:
         state.best_score = score
         state.best_params = state.current().copy()

@@ -98,8 +98,10 @@ class Walk:
         dropped = n % self.batch_size if problem.last_batch == "drop" else 0
         self.n_rows = n - dropped
         self.n_batches = -(-self.n_rows // self.batch_size)
-        order, in_thread = order_of(problem.shuffle, n, problem.seed, data.rows.row_bytes())
-        if problem.shuffle == "blocks":
+        order, in_thread = order_of(
+            problem.shuffle, n, problem.seed, data.rows.row_bytes(), shuffled=data.shuffled
+        )
+        if problem.shuffle == "blocks" and not data.shuffled:
             data = data.permuted(order_once(n, problem.seed))
         self._data = data
         self._orders = ReadAhead(order, in_thread=in_thread)
@@ -115,6 +117,8 @@ class Walk:
             return False
         if self._steps.read_twice and self.batch_size * rows.row_bytes() > _CACHED_BYTES:
             return True
+        if self._data.shuffled and self._problem.shuffle != "none":
+            return True  # and read ahead from the disk
         scattered = self._problem.shuffle == "exact" or callable(self._problem.shuffle)
         return scattered and rows.row_bytes() <= _GATHER_ROW_BYTES
 

@@ -28,11 +28,18 @@ from gradstep.estimators.sklearn_callbacks import (
     CallbackSupportMixin,
     with_callbacks,
 )
-from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
+from gradstep.estimators.tables import fit_prepared, is_prepared
+from gradstep.objective.classification import (
+    LogLoss,
+    OneVsRest,
+    Softmax,
+    class_probabilities,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from gradstep.data.prepared import PreparedTable
     from gradstep.engine.state import Problem
 
 __all__ = ["MiniBatchClassifier"]
@@ -313,8 +320,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @with_callbacks
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | PreparedTable,
+        y: ArrayLike | None = None,
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
@@ -328,7 +335,9 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ----------
         X : array, sparse matrix or data frame of shape (n_rows, n_features)
             Features. float64 and float32 in C order are used as they are; anything else is
-            converted once. Sparse matrices are trained on as CSR.
+            converted once. Sparse matrices are trained on as CSR. Or what `gradstep.prepare`
+            returned, alone: then `predict` takes tables (paths, frames, queries), by the names
+            of their columns.
         y : array of shape (n_rows,)
             Classes.
         coef_init, intercept_init : array, optional
@@ -350,6 +359,13 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         fitting.forget(self)
         check_parameters(self)
+        if is_prepared(X):
+            fit_prepared(
+                self, X, lambda: self._loss_of_classes()[0], self._score, y=y, coef_init=coef_init,
+                intercept_init=intercept_init, sample_weight=sample_weight, X_val=X_val,
+                y_val=y_val, sample_weight_val=sample_weight_val,
+            )  # fmt: skip
+            return self
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)
         check_classification_targets(y)
@@ -480,19 +496,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Probabilities in the order of `classes_`, each row summing to 1.
         """
         z = fitting.decision(self, X)
-        loss, k = self._loss_of_classes()
-        if hasattr(loss, "probabilities"):
-            each: NDArray[np.float64] = loss.probabilities(z)
-            return each
-        if k == 1:
-            positive = loss.probability(z[:, 0])
-            return np.column_stack([1.0 - positive, positive])
-        each = loss.loss.probability(z)
-        total = each.sum(axis=1, keepdims=True)
-        nobody = total[:, 0] == 0.0  # no class claims the row: each is as likely
-        each[nobody], total[nobody] = 1.0, float(k)
-        shares: NDArray[np.float64] = each / total
-        return shares
+        return class_probabilities(self._loss_of_classes()[0], z)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:

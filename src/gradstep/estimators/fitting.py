@@ -268,6 +268,8 @@ def _resume(est: Any, problem: Problem) -> TrainState:
 
 def forget(est: Any) -> None:
     """Drop the weights of an earlier fit, unless the next is to start from them."""
+    for name in ("_model", "feature_names_"):
+        vars(est).pop(name, None)
     if not est.warm_start:
         for name in ("coef_", "intercept_", "_state"):
             vars(est).pop(name, None)
@@ -317,6 +319,10 @@ def decision(est: Any, X: Any) -> NDArray[np.float64]:
     from gradstep.engine.evaluation import scores  # imports Numba
 
     check_is_fitted(est)
+    if hasattr(est, "_model"):
+        from gradstep.estimators.tables import table_scores  # imports Polars
+
+        return table_scores(est, X)
     X = check_features(est, X, reset=False)
     coef = est.coef_.toarray() if sp.issparse(est.coef_) else np.asarray(est.coef_)
     coef = np.atleast_2d(coef)

@@ -26,11 +26,13 @@ from gradstep.estimators.sklearn_callbacks import (
     CallbackSupportMixin,
     with_callbacks,
 )
+from gradstep.estimators.tables import fit_prepared, is_prepared
 from gradstep.objective.losses import inverse_link
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from gradstep.data.prepared import PreparedTable
     from gradstep.engine.state import Problem
 
 __all__ = ["MiniBatchRegressor"]
@@ -267,8 +269,8 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     @with_callbacks
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | PreparedTable,
+        y: ArrayLike | None = None,
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
@@ -282,7 +284,9 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         ----------
         X : array, sparse matrix or data frame of shape (n_rows, n_features)
             Features. float64 and float32 in C order are used as they are; anything else is
-            converted once. Sparse matrices are trained on as CSR.
+            converted once. Sparse matrices are trained on as CSR. Or what `gradstep.prepare`
+            returned, alone: then `predict` takes tables (paths, frames, queries), by the names
+            of their columns.
         y : array of shape (n_rows,) or (n_rows, n_outputs)
             Targets.
         coef_init, intercept_init : array, optional
@@ -304,6 +308,13 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         fitting.forget(self)
         check_parameters(self)
+        if is_prepared(X):
+            fit_prepared(
+                self, X, self._loss, self._score, y=y, coef_init=coef_init,
+                intercept_init=intercept_init, sample_weight=sample_weight, X_val=X_val,
+                y_val=y_val, sample_weight_val=sample_weight_val,
+            )  # fmt: skip
+            return self
         loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
         targets = self._targets(y, "Input y")
@@ -366,8 +377,8 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, sparse matrix or data frame of shape (n_rows, n_features)
-            Features.
+        X : array, sparse matrix or data frame of shape (n_rows, n_features), or table
+            Features; after `fit` on a prepared table, a table with its columns.
 
         Returns
         -------

@@ -28,6 +28,7 @@ __all__ = [
     "Perceptron",
     "Softmax",
     "SquaredHinge",
+    "class_probabilities",
 ]
 
 
@@ -257,3 +258,28 @@ class OneVsRest(NamedTuple):
         """Return the bound of the loss of two classes."""
         method = getattr(self.loss, "curvature", None)
         return None if method is None else float(method())
+
+
+def class_probabilities(loss: Any, z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability of each class from scores of shape (n, k).
+
+    Parameters
+    ----------
+    loss : Loss or JointLoss
+        One with ``probability`` (one score: of two classes the second's) or ``probabilities``;
+        one class against the rest shares the rest's probabilities out.
+    z : ndarray of shape (n, k)
+        Scores; k is 1 for two classes.
+    """
+    if hasattr(loss, "probabilities"):
+        each: NDArray[np.float64] = loss.probabilities(z)
+        return each
+    if z.shape[1] == 1:
+        positive = loss.probability(z[:, 0])
+        return np.column_stack([1.0 - positive, positive])
+    each = loss.loss.probability(z)
+    total = each.sum(axis=1, keepdims=True)
+    nobody = total[:, 0] == 0.0  # no class claims the row: each is as likely
+    each[nobody], total[nobody] = 1.0, float(z.shape[1])
+    shares: NDArray[np.float64] = each / total
+    return shares

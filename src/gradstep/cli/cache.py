@@ -1,0 +1,93 @@
+"""``gradstep cache``: what is kept to save time, listed and cleared."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cache_folder import cache_folder
+from gradstep.cli import options as opt
+from gradstep.errors import CannotWrite, InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["cache"]
+
+_OTHERS = {"kernels": "compiled kernels", "scratch": "tables of runs that go on, or were killed"}
+
+
+def cache(
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every prepared table with its checksums.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--cache", help="The folder that `train --cache` was given.")
+    ] = None,
+    json: opt.Json = False,
+) -> None:
+    """List prepared tables and compiled kernels, or delete them."""
+    from gradstep.cli.report import count, print_json
+
+    home = cache_folder()
+    tables = folder if folder is not None else home / "tables"
+    entries = list(_entries(tables, verify=verify))
+    # What else lies there: compiled kernels, and what runs that were killed have left.
+    others = {} if folder is not None else {n: _size(home / n) for n in ("kernels", "scratch")}
+    if clear:
+        for path in [*(entry["folder"] for entry in entries), *(home / n for n in others)]:
+            shutil.rmtree(path, ignore_errors=True)
+    left = [entry["folder"] for entry in entries if Path(entry["folder"]).exists()]
+    if clear and left:
+        msg = f"{left[0]} cannot be deleted."
+        raise CannotWrite(msg)
+    if json:
+        print_json({
+            "folder": str(tables), "tables": entries, "kernel_bytes": others.get("kernels", 0),
+            "scratch_bytes": others.get("scratch", 0), "cleared": clear,
+        })  # fmt: skip
+        return
+    for entry in entries:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["written"]))
+        typer.echo(f"{_mb(entry['bytes'])}  {when}  {entry['source']} → {entry['target']}")
+        if "damage" in entry:
+            typer.echo(f"  damaged: {entry['damage']}")
+    for name, size in others.items():
+        if size:
+            typer.echo(f"{_mb(size)}  {_OTHERS[name]}")
+    total = sum(entry["bytes"] for entry in entries) + sum(others.values())
+    number = count(len(entries), "prepared table", "prepared tables")
+    where = folder if folder is not None else home
+    typer.echo(f"{'Deleted' if clear else 'In all'} {_mb(total).strip()} in {where}: {number}.")
+
+
+def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:
+    from gradstep.data.prepared import open_prepared, read_meta
+
+    for path in sorted(tables.iterdir()) if tables.is_dir() else ():
+        if not (path / "meta.json").is_file() and not path.name.endswith(".part"):
+            continue  # not ours: never deleted
+        entry = {"folder": str(path), "bytes": _size(path), "written": path.stat().st_mtime,
+                 "source": "?", "target": "?"}  # fmt: skip
+        try:
+            meta = read_meta(path)
+            entry |= {"source": meta["source"], "target": meta["target"]["column"]}
+            if verify:
+                open_prepared(path, verify=True)
+        except InvalidTable as error:
+            entry["damage"] = str(error)
+        yield entry
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:10,.1f} MB"

@@ -1,0 +1,212 @@
+"""Options that several verbs share, and how their text is read."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.errors import CannotWrite, InvalidParameter, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AsKind",
+    "Cache",
+    "Drop",
+    "Json",
+    "MaxLevels",
+    "Memory",
+    "Missing",
+    "MissingTarget",
+    "NoCache",
+    "Offset",
+    "Only",
+    "Seed",
+    "TableArgument",
+    "Target",
+    "Task",
+    "TimeColumn",
+    "Validation",
+    "Weight",
+    "given",
+    "preparation",
+    "refuse_unknown",
+    "refuse_unwritable",
+    "split",
+]
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TABLE",
+        help="A path, glob, folder or URL: CSV, TSV, Parquet, Arrow, NDJSON, svmlight.",
+        show_default=False,
+    ),
+]
+Target = Annotated[str | None, typer.Option("--target", "-t", help="The column to predict.")]
+Task = Annotated[
+    str,
+    typer.Option(help="classification or regression; by default what the target looks like."),
+]
+Weight = Annotated[str | None, typer.Option(help="Column of row weights.")]
+Offset = Annotated[
+    str | None, typer.Option(help="Column that is added to the score: a log exposure.")
+]
+TimeColumn = Annotated[
+    str | None, typer.Option(help="Hold out the latest rows by this column, not random ones.")
+]
+Validation = Annotated[
+    str, typer.Option(help="Share of the rows to hold out, or a file to validate on; 0 for none.")
+]
+Drop = Annotated[
+    list[str] | None, typer.Option(help="Columns to leave out (comma between, or repeated).")
+]
+Only = Annotated[
+    list[str] | None, typer.Option(help="The only columns to use (comma between, or repeated).")
+]
+AsKind = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--as",
+        metavar="COLUMN=KIND",
+        help="Treat as number, category, date, hash or hash:BITS (comma between, or repeated).",
+    ),
+]
+MaxLevels = Annotated[
+    int, typer.Option(help="Levels of a category with a weight each; rarer ones share one.")
+]
+Missing = Annotated[str, typer.Option(help="Missing values: encode, or error.")]
+MissingTarget = Annotated[str, typer.Option(help="Rows without a target: drop, or error.")]
+Memory = Annotated[
+    str | None, typer.Option(help="Memory for prepared rows, as 2GB; more goes to disk.")
+]
+Seed = Annotated[int, typer.Option(help="What the order of rows depends on.")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for prepared tables; by default the user's cache.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no prepared table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def preparation(
+    *,
+    target: str | None,
+    task: str,
+    weight: str | None,
+    offset: str | None,
+    time_column: str | None,
+    validation: str,
+    drop: list[str] | None,
+    only: list[str] | None,
+    kinds: list[str] | None,
+    max_levels: int,
+    missing: str,
+    missing_target: str,
+    memory: str | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Return keyword arguments of `gradstep.prepare` for what was typed."""
+    if target is None:
+        msg = "it is needed: the column to predict."
+        raise typer.BadParameter(msg, param_hint="--target")
+    asked: dict[str, Any] = {
+        "task": task,
+        "weight": weight,
+        "offset": offset,
+        "time": time_column,
+        "drop": split(drop),
+        "only": split(only),
+        "kinds": _kinds(kinds),
+        "max_levels": max_levels,
+        "missing": missing,
+        "missing_target": missing_target,
+        "seed": seed,
+    }
+    if memory is not None:
+        asked["memory"] = read_bytes(memory)
+    try:
+        asked["validation"] = float(validation)
+    except ValueError:
+        if not re.search(r"[*?\[]|://", validation) and not Path(validation).exists():
+            msg = (
+                f"--validation {validation} is neither a share of the rows, such as 0.1, nor a "
+                "file that exists."
+            )
+            raise InvalidParameter(msg) from None
+        asked["validation_table"] = validation
+    if time_column is not None and asked.get("validation", "") in {0.0, ""}:
+        msg = (
+            f"--time-column chooses a share of the rows to hold out; --validation {validation} "
+            "holds out none of them. Leave one of the two away."
+        )
+        raise InvalidParameter(msg)
+    return asked
+
+
+def given(ctx: typer.Context, names: Iterable[str]) -> list[str]:
+    """Return those parameters that were typed, as options."""
+    typed = []
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(str(parameter.name))
+        if parameter.name in set(names) and source is not None and source.name == "COMMANDLINE":
+            typed.append(max(parameter.opts, key=len))
+    return typed
+
+
+def refuse_unknown(option: str, name: str | None, allowed: Iterable[str]) -> None:
+    """Refuse a name that is none of those allowed."""
+    allowed = list(allowed)
+    if name is not None and name not in allowed:
+        msg = f"{option} {name} is not known.{nearest(name, allowed)} It must be one of "
+        raise InvalidParameter(msg + f"{', '.join(allowed)}.")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result goes there."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}."
+        raise CannotWrite(msg) from error
+
+
+def split(values: list[str] | None) -> list[str]:
+    """Return what was given with commas between, or repeatedly, as one list."""
+    return [part for value in values or () for part in value.split(",") if part]
+
+
+def _kinds(values: list[str] | None) -> dict[str, str]:
+    found = {}
+    for value in split(values):
+        column, equals, kind = value.rpartition("=")
+        if not equals or not column:
+            msg = f"--as {value} must be COLUMN=KIND, such as --as zip=category."
+            raise InvalidParameter(msg)
+        found[column] = kind
+    return found
+
+
+def read_bytes(text: str) -> int:
+    """Return a size such as ``2GB`` as a number of bytes.
+
+    Examples
+    --------
+    >>> read_bytes("2GB"), read_bytes("300M"), read_bytes("1000")
+    (2147483648, 314572800, 1000)
+    """
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    if found is None:
+        msg = f"--memory {text} is no size. Write it as 2GB, or 500MB."
+        raise InvalidParameter(msg)
+    return int(float(found[1]) * _UNITS[found[2].upper()])

@@ -1,0 +1,191 @@
+"""``gradstep predict``: a model and a table in, predictions out; tables of any size."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cli import options as opt
+from gradstep.errors import CannotWrite, InvalidParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import polars as pl
+
+    from gradstep.model import Model
+
+__all__ = ["predict"]
+
+_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
+            ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
+    table: opt.TableArgument,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Parquet, CSV or NDJSON, by its name; else CSV here."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Columns to copy (comma between, or repeated).")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option(help="Whether to add a column for each class.")
+    ] = True,
+    json: opt.Json = False,
+) -> None:
+    """Predict each row of a table."""
+    from gradstep.cli import report
+    from gradstep.cli.progress import Progress
+    from gradstep.model_file import load
+
+    fitted = load(model)
+    copied = opt.split(keep)
+    _refuse_names(fitted, copied, probabilities=probabilities)
+    if out is not None:
+        _format(out)
+        opt.refuse_unwritable(out)
+    count = 0
+    with Progress(wanted=not json) as progress:
+
+        def counted() -> Iterator[pl.DataFrame]:
+            nonlocal count
+            for batch in fitted.predict_batches(table, keep=copied, probabilities=probabilities):
+                count += batch.height
+                progress("predicting", count)
+                yield batch
+            if count == 0:
+                yield _no_rows(fitted, table, copied, probabilities=probabilities)
+
+        if out is not None:
+            _write(counted, out)
+        elif json:
+            _print_rows(counted())
+        else:
+            for number, batch in enumerate(counted()):
+                sys.stdout.write(batch.write_csv(include_header=number == 0))
+    if json and out is not None:
+        report.print_json({"rows": count, "out": str(out), "unseen": dict(fitted.unseen)})
+    elif not json:
+        _tell(fitted, count, out)
+
+
+def _tell(fitted: Model, rows: int, out: Path | None) -> None:
+    from gradstep.cli import report
+
+    if out is not None:
+        typer.echo(f"{report.count(rows, 'prediction', 'predictions')} in {out}")
+    for note in report.unseen_notes(fitted):
+        typer.echo(f"note: {note}", err=True)
+
+
+def _outputs(fitted: Model, *, probabilities: bool) -> list[str]:
+    """Return what the columns of predictions are called."""
+    each = fitted.target.classes if probabilities and fitted.gives_probabilities else None
+    return ["prediction", *(f"probability_{label}" for label in each or ())]
+
+
+def _refuse_names(fitted: Model, keep: list[str], *, probabilities: bool) -> None:
+    taken = [name for name in keep if name in _outputs(fitted, probabilities=probabilities)]
+    if taken:
+        msg = (
+            f"--keep {taken[0]}: that is what a column of predictions is called. Rename the "
+            "table's column, or do not keep it."
+        )
+        raise InvalidParameter(msg)
+
+
+def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool) -> pl.DataFrame:
+    """Return the columns of predictions, for a table that has no rows."""
+    import polars as pl
+
+    from gradstep.data.tables import open_table
+
+    known = open_table(table).schema if keep else {}
+    schema: dict[str, Any] = {name: known[name] for name in keep}
+    schema |= dict.fromkeys(_outputs(fitted, probabilities=probabilities), pl.Float64)
+    if fitted.target.classes is not None:
+        schema["prediction"] = pl.Series(list(fitted.target.classes)).dtype
+    return pl.DataFrame(schema=schema)
+
+
+def _print_rows(batches: Iterator[pl.DataFrame]) -> None:
+    """Print rows as one JSON document, batch by batch: a list of objects."""
+    separator = "["
+    for batch in batches:
+        for line in batch.write_ndjson().splitlines():
+            sys.stdout.write(f"{separator}\n{line}")
+            separator = ","
+    sys.stdout.write("\n]\n" if separator == "," else "[]\n")
+
+
+def _format(out: Path) -> str:
+    kind = _FORMATS.get(out.suffix.lower())
+    if kind is None:
+        msg = f"{out} has no suffix that is known: use .parquet, .csv, .tsv or .ndjson."
+        raise InvalidParameter(msg)
+    return kind
+
+
+def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
+    """Write batches to a file, which has its name once it is complete."""
+    kind = _format(out)
+    # In a folder that goes with it: after Ctrl-C, Polars may still be about to make the file.
+    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part = folder / out.name
+    try:
+        folder.mkdir(parents=True)
+        if kind == "parquet":
+            _write_parquet(batches(), part)
+        else:
+            with part.open("wb") as file:
+                for number, batch in enumerate(batches()):
+                    if kind == "csv":
+                        separator = "\t" if out.suffix.lower() == ".tsv" else ","
+                        batch.write_csv(file, include_header=number == 0, separator=separator)
+                    else:
+                        batch.write_ndjson(file)
+        part.replace(out)
+    except OSError as error:
+        if isinstance(error, CannotWrite):
+            raise
+        msg = f"{out} cannot be written: {error.strerror or error}."
+        raise CannotWrite(msg) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_parquet(batches: Iterator[pl.DataFrame], path: Path) -> None:
+    """Write batches to a Parquet file, row group after row group."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    first = next(batches)
+    failed: list[BaseException] = []
+
+    def source(
+        with_columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        del predicate, n_rows, batch_size  # nothing is pushed into a sink's source
+        try:
+            yield first.select(with_columns) if with_columns else first
+            for batch in batches:
+                yield batch.select(with_columns) if with_columns else batch
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    try:
+        register_io_source(source, schema=first.schema).sink_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        if failed:
+            raise failed[0] from None
+        raise OSError(str(error)) from error

@@ -1,0 +1,70 @@
+"""``gradstep prepare``: a table in, a folder out from which training starts at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradstep.cli import options as opt
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    table: opt.TableArgument,
+    *,
+    target: opt.Target = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
+    task: opt.Task = "auto",
+    weight: opt.Weight = None,
+    offset: opt.Offset = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="The loss to train with, where it decides the task or how offsets act."),
+    ] = None,
+    power: Annotated[float, typer.Option(help="Of tweedie.")] = 1.5,
+    validation: opt.Validation = "0.1",
+    time_column: opt.TimeColumn = None,
+    drop: opt.Drop = None,
+    only: opt.Only = None,
+    kinds: opt.AsKind = None,
+    max_levels: opt.MaxLevels = 1000,
+    missing: opt.Missing = "encode",
+    missing_target: opt.MissingTarget = "drop",
+    seed: opt.Seed = 0,
+    json: opt.Json = False,
+) -> None:
+    """Encode and shuffle a table once, into a folder that `train` starts from at once."""
+    from gradstep.cli import report
+    from gradstep.cli.progress import Progress
+    from gradstep.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+    from gradstep.data.prepare import prepare as make
+    from gradstep.table_fit import preparing_for
+
+    opt.refuse_unknown("--loss", loss, {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES})
+    asked = opt.preparation(
+        target=target, task=task, weight=weight, offset=offset, time_column=time_column,
+        validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
+        missing=missing, missing_target=missing_target, memory=None, seed=seed,
+    )  # fmt: skip
+    asked |= preparing_for(loss, power, asked)
+    with Progress(wanted=not json) as progress:
+        prepared = make(table, str(target), out=out, progress=progress, **asked)
+    meta = prepared.meta
+    if json:
+        report.print_json({
+            "out": str(out),
+            "source": meta["source"],
+            "rows": meta["rows"],
+            "target": meta["target"],
+            "columns": prepared.encoding.to_json()["columns"],
+            "notes": meta["warnings"],
+        })  # fmt: skip
+        return
+    to = report.console()
+    report.tell_rows(to, meta["rows"])
+    report.tell_columns(to, prepared.encoding, meta["columns"])
+    report.print_notes(to, meta["warnings"])
+    report.prose(to, "Prepared", str(out))

@@ -1,0 +1,299 @@
+"""What the verbs print for people: short tables that fit a narrow terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gradstep.data.encoding import HashColumn, LeftOut, LevelColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gradstep.model import Model
+
+__all__ = [
+    "ENDED",
+    "class_name",
+    "coefficients",
+    "confusion_table",
+    "console",
+    "count",
+    "in_words",
+    "metrics_table",
+    "nonzero",
+    "print_json",
+    "print_notes",
+    "prose",
+    "tell_columns",
+    "tell_rows",
+    "unseen_notes",
+]
+
+_FEW = 10
+_WORDS = {
+    "rmse": "root mean square error",
+    "mae": "mean absolute error",
+    "r2": "R²",
+    "deviance": "deviance",
+    "pinball": "pinball loss",
+    "accuracy": "accuracy",
+    "log_loss": "log loss",
+    "auc": "area under ROC",
+}
+
+
+# How a run ended, in the words of the command line.
+ENDED = {
+    "CONVERGED": "The loss stopped improving.",
+    "VALIDATION": "The loss on the rows held out stopped improving.",
+    "MAX_EPOCHS": "All epochs were run.",
+    "INTERRUPTED": "Interrupted: the model is the best so far.",
+    "CALLBACK": "A callback asked to stop.",
+}
+
+
+def unseen_notes(model: Model) -> list[str]:
+    """Return what is to be said of values of the last table that training saw nothing like."""
+    numbers = {c.source: c for c in model.encoding.numbers}
+    notes = []
+    for column, n in sorted(model.unseen.items()):
+        if not n:
+            continue
+        values = count(n, "value", "values")
+        if column in numbers:
+            known = numbers[column]
+            mean = "the mean" + ("" if known.part else f" ({number(known.mean)})")
+            notes.append(f"{values} of {column} missing, as none was in training: {mean} is used.")
+        else:
+            notes.append(
+                f"{values} of {column} unknown or missing, as none was in training: no effect on "
+                "the prediction."
+            )
+    return notes
+
+
+def count(n: int, one: str, more: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "row", "rows"), count(2500, "row", "rows")
+    ('1 row', '2,500 rows')
+    """
+    return f"{n:,} {one if n == 1 else more}"
+
+
+def print_json(told: Mapping[str, Any]) -> None:
+    """Print one JSON document; numbers that are not finite, which JSON lacks, become null."""
+    print(json.dumps(_finite(told), indent=1, allow_nan=False))
+
+
+def _finite(told: Any) -> Any:
+    if isinstance(told, float):
+        return told if math.isfinite(told) else None
+    if isinstance(told, dict):
+        return {key: _finite(value) for key, value in told.items()}
+    if isinstance(told, (list, tuple)):
+        return [_finite(value) for value in told]
+    return told
+
+
+def console() -> Console:
+    """Return where results go: stdout."""
+    return Console(highlight=False, soft_wrap=False, emoji=False)
+
+
+def prose(to: Console, head: str, text: str) -> None:
+    """Print a line with a heading in front of it."""
+    to.print(f"[bold]{head}[/bold]  {escape(text)}")
+
+
+def tell_rows(to: Console, rows: Mapping[str, int]) -> None:
+    """Print what became of the rows."""
+    dropped = f", {rows['dropped']:,} without a target dropped" if rows["dropped"] else ""
+    prose(
+        to, "Rows",
+        f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "
+        f"{rows['validation']:,} held out",
+    )  # fmt: skip
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits or so."""
+    if not math.isfinite(value):
+        return "–"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def tell_columns(to: Console, encoding: Any, known: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what became of each column."""
+    by_source = _by_source(encoding)
+    used = len(encoding.sources)
+    features = count(encoding.n_features, "feature", "features")
+    prose(to, "Columns", f"{used:,} of {len(by_source):,} used, as {features}")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("column", "became", "detail"):
+        table.add_column(head, overflow="fold")
+    for source, parts in by_source.items():
+        became, detail = _told(parts, known.get(source, {}))
+        table.add_row(escape(source), became, escape(detail))
+    if by_source:
+        to.print(table)
+
+
+def _by_source(encoding: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for column in sorted(encoding.columns, key=lambda c: isinstance(c, LeftOut)):
+        found.setdefault(column.source, []).append(column)
+    return found
+
+
+def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
+    first = parts[0]
+    missing = known.get("missing", 0)
+    gaps = f", {missing:,} missing" if missing else ""
+    if isinstance(first, LeftOut):
+        return "left out", first.reason
+    if isinstance(first, HashColumn):
+        return "category", f"hashed to {1 << first.bits:,} weights{gaps}"
+    if isinstance(first, LevelColumn):
+        more = known.get("levels", 0) - len(first.levels)
+        shared = f" and {more:,} that share one" if more > 0 else " and one that the rest share"
+        levels = count(len(first.levels), "level", "levels")
+        return "category", f"{levels}{shared if first.other else ''}{gaps}"
+    if first.part:
+        return "date", ", ".join(["days", *(p.part for p in parts[1:])]) + gaps
+    return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")
+
+
+def metrics_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Table:
+    """Return metrics, beside those of the best constant prediction."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(count(found["rows"], "row", "rows"))
+    table.add_column("model", justify="right")
+    if baseline:
+        table.add_column("best constant", justify="right")
+    for key, words in _WORDS.items():
+        if key in found:
+            cells = [words, _precise(found[key])]
+            table.add_row(*cells, *([_precise(baseline.get(key, math.nan))] if baseline else []))
+    return table
+
+
+def _precise(value: float) -> str:
+    return "–" if not math.isfinite(value) else f"{value:.5g}"
+
+
+def confusion_table(confusion: Sequence[Sequence[float]], classes: Sequence[Any]) -> Table:
+    """Return how often each class was taken for each; of many classes the first ten."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("true \\ predicted")
+    more = len(classes) > _FEW
+    for label in classes[:_FEW]:
+        table.add_column(escape(class_name(label)), justify="right")
+    if more:
+        table.add_column("others", justify="right")
+        table.caption = f"{_FEW} of {len(classes):,} classes; --json has all."
+    for label, row in zip(classes[:_FEW], confusion, strict=False):
+        cells = [*row[:_FEW], *([sum(row[_FEW:])] if more else [])]
+        table.add_row(escape(class_name(label)), *(number(float(cell)) for cell in cells))
+    return table
+
+
+def class_name(label: Any) -> str:
+    """Return a class as the table writes it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def print_notes(to: Console, notes: Iterable[str]) -> None:
+    """Print what a person should know."""
+    for note in notes:
+        to.print(f"[yellow]note:[/yellow] {escape(note)}")
+
+
+def nonzero(model: Model) -> int:
+    """Return how many coefficients are not zero."""
+    return int(np.count_nonzero(model.params[: model.coef_.size]))
+
+
+def coefficients(model: Model, most: int | None = None) -> list[dict[str, Any]]:
+    """Return the coefficients in the columns' own units, those of important features first.
+
+    Importance is the effect of a number's standard deviation, and of a level being the one.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    most : int, optional
+        How many to return.
+    """
+    encoding, k = model.encoding, model.n_outputs
+    own = model.coef_
+    scaled = model.params[: own.size].reshape(own.shape)
+    labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
+    found: list[dict[str, Any]] = []
+    importance = np.abs(scaled).max(axis=0)
+    for j in np.argsort(-importance, kind="stable").tolist():
+        if importance[j] == 0.0 or (most is not None and len(found) >= most):
+            break
+        for c in np.flatnonzero(scaled[:, j]).tolist():
+            entry = {"feature": encoding.feature_name(j), "coefficient": float(own[c, j]),
+                     "importance": float(abs(scaled[c, j]))}  # fmt: skip
+            if k > 1:
+                entry["class"] = labels[c]
+                # what softmax's probabilities depend on: how classes differ
+                entry["centred"] = float(own[c, j] - own[:, j].mean())
+            if j < len(encoding.numbers):
+                entry["unit"] = "day" if encoding.numbers[j].part else "1"
+            found.append(entry)
+    return found[:most]
+
+
+def in_words(model: Model, entry: Mapping[str, Any]) -> str:
+    """Return what a coefficient says of the prediction, other features being the same."""
+    target, value = model.target, float(entry["coefficient"])
+    name = str(entry["feature"])
+    if "unit" in entry:
+        what = f"a day more of {name}" if entry["unit"] == "day" else f"1 more of {name}"
+    else:
+        what = name
+    loss = type(model.loss).__name__
+    if target.classes is not None:
+        label = class_name(entry.get("class", target.classes[-1]))
+        if loss == "LogLoss":
+            return f"{what}: the odds of {label} times {_factor(value)}"
+        if loss == "Softmax":
+            factor = _factor(float(entry["centred"]))
+            return f"{what}: {label} times {factor}, beside the average class"
+        return f"{what}: the score of {label} {value:+.4g}"
+    if hasattr(model.loss, "inverse_link"):
+        return f"{what}: {target.column} times {_factor(value)}"
+    of = f"the {model.loss.quantile:g} quantile of " if loss == "Pinball" else ""
+    verb, to = ("adds", "to") if value >= 0 else ("takes", "from")
+    return f"{what} {verb} {abs(value):.4g} {to} {of}{target.column}"
+
+
+def _factor(exponent: float) -> str:
+    """Return e to a power, with as many digits as tell it from 1.
+
+    Examples
+    --------
+    >>> _factor(0.0002345678), _factor(-2.0), _factor(9.0)
+    ('1.000235', '0.1353', '8103')
+    """
+    value = math.exp(min(max(exponent, -700.0), 700.0))
+    if 0.9 < value < 1.1 and exponent != 0.0:
+        places = max(3, 2 - math.floor(math.log10(abs(exponent))))
+        return f"{value:.{min(places, 15)}f}"
+    return f"{value:.4g}"

@@ -1,0 +1,93 @@
+"""``gradstep show``: a model's coefficients in words, and where it comes from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cli import options as opt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+__all__ = ["show"]
+
+
+def show(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
+    *,
+    top: Annotated[int, typer.Option(min=0, help="Coefficients to list; 0 for all.")] = 20,
+    columns: Annotated[bool, typer.Option("--columns", help="List the columns, too.")] = False,
+    json: opt.Json = False,
+) -> None:
+    """Say in words what a model has learned."""
+    from rich.markup import escape
+
+    from gradstep.cli import report
+    from gradstep.model_file import load
+
+    fitted = load(model)
+    chosen = report.coefficients(fitted, top or None)
+    if json:
+        report.print_json({
+            "target": fitted.target.column,
+            "classes": fitted.target.classes,
+            "loss": repr(fitted.loss),
+            "offset": fitted.offset,
+            "intercept": fitted.intercept_.tolist(),
+            "coefficients": chosen,
+            "columns": fitted.encoding.to_json()["columns"],
+            "provenance": fitted.provenance,
+        })  # fmt: skip
+        return
+    to = report.console()
+    report.prose(to, "Target", fitted.target.column)
+    if fitted.target.classes is not None:
+        report.prose(to, "Classes", ", ".join(map(report.class_name, fitted.target.classes)))
+    report.prose(to, "Loss", repr(fitted.loss))
+    if fitted.offset is not None:
+        report.prose(to, "Offset", fitted.offset)
+    if fitted.provenance:
+        _tell_origin(to, fitted.provenance)
+    if columns:
+        report.tell_columns(to, fitted.encoding, {})
+    report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
+    report.prose(
+        to, "Coefficients",
+        f"{len(chosen):,} of {report.nonzero(fitted):,} that are not zero, most important first",
+    )  # fmt: skip
+    for entry in chosen:
+        to.print(f"  {escape(report.in_words(fitted, entry))}")
+
+
+def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
+    """Print where a model comes from."""
+    from gradstep.cli import report
+
+    rows = report.count(known["rows"]["train"], "row", "rows")
+    report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
+    epochs = report.count(known["epochs"], "epoch", "epochs")
+    report.prose(
+        to, "Trained",
+        f"{epochs} of batches of {known['batch_size']:,}; {known['penalty']}, "
+        f"{known['optimizer']}, {_short(known['learning_rate'])}, seed {known['seed']}. "
+        f"{report.ENDED[known['outcome'].upper()]}",
+    )  # fmt: skip
+    if known["validation"]:
+        to.print(report.metrics_table(known["validation"], known["baseline"]))
+
+
+def _short(told: str) -> str:
+    """Return a text with its long numbers rounded.
+
+    Examples
+    --------
+    >>> _short("Constant(eta0=0.12345678)")
+    'Constant(eta0=0.1235)'
+    """
+    return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.4g}", told)

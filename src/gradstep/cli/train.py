@@ -1,0 +1,248 @@
+"""``gradstep train``: a table in, a model out, and what a person needs to know of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cli import options as opt
+from gradstep.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from gradstep.table_fit import TableFit
+
+__all__ = ["train"]
+
+_SHOWN = 10
+_INTERRUPTED = 130
+_PREPARING = (
+    "task", "weight", "offset", "validation", "time_column", "drop", "only", "kinds", "max_levels",
+    "missing", "missing_target", "seed", "memory", "cache", "no_cache",
+)  # fmt: skip
+_OF_LOSSES = {
+    "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
+    "quantile": {"pinball"},
+    "power": {"tweedie"},
+}
+
+
+def train(
+    ctx: typer.Context,
+    table: opt.TableArgument,
+    *,
+    target: opt.Target = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Where to write the model.")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="squared_error, huber, poisson, log_loss, …")
+    ] = None,
+    task: opt.Task = "auto",
+    penalty: Annotated[str, typer.Option(help="l2, l1, elasticnet or none.")] = "l2",
+    alpha: Annotated[
+        str, typer.Option(help="Strength of the penalty; auto chooses it on the rows held out.")
+    ] = "1e-4",
+    l1_ratio: Annotated[float, typer.Option(help="Share of l1 in elasticnet.")] = 0.15,
+    epsilon: Annotated[float, typer.Option(help="Of huber and epsilon_insensitive.")] = 0.1,
+    quantile: Annotated[float, typer.Option(help="Of pinball.")] = 0.5,
+    power: Annotated[float, typer.Option(help="Of tweedie.")] = 1.5,
+    optimizer: Annotated[
+        str, typer.Option(help="sgd, momentum, nesterov, adagrad, rmsprop, adam, ftrl.")
+    ] = "sgd",
+    learning_rate: Annotated[str, typer.Option(help="A schedule, or a number.")] = "adaptive",
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the table: exactly as many.")
+    ] = None,
+    max_epochs: Annotated[int, typer.Option(help="Passes over the table, at most.")] = 1000,
+    weight: opt.Weight = None,
+    offset: opt.Offset = None,
+    validation: opt.Validation = "0.1",
+    time_column: opt.TimeColumn = None,
+    drop: opt.Drop = None,
+    only: opt.Only = None,
+    kinds: opt.AsKind = None,
+    max_levels: opt.MaxLevels = 1000,
+    missing: opt.Missing = "encode",
+    missing_target: opt.MissingTarget = "drop",
+    seed: opt.Seed = 0,
+    memory: opt.Memory = "256MB",
+    cache: opt.Cache = None,
+    no_cache: opt.NoCache = False,
+    json: opt.Json = False,
+) -> None:
+    """Train a linear model on a table and write it to a file."""
+    from gradstep.cli.progress import Progress
+    from gradstep.model_file import save
+    from gradstep.table_fit import fit_table
+
+    _refuse_idle(ctx)
+    _check_names(loss, penalty, optimizer, learning_rate)
+    source: Any = table
+    asked: dict[str, Any] = {}
+    folder = Path(table)
+    if (folder / "meta.json").is_file():
+        from gradstep.data.prepared import open_prepared
+
+        idle = opt.given(ctx, _PREPARING)
+        if idle:
+            msg = f"{table} is prepared: {', '.join(idle)} would change nothing. Prepare it anew."
+            raise InvalidParameter(msg)
+        source = open_prepared(folder)
+        target = target or source.target.column
+    else:
+        asked = opt.preparation(
+            target=target, task=task, weight=weight, offset=offset, time_column=time_column,
+            validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
+            missing=missing, missing_target=missing_target, memory=memory, seed=seed,
+        )  # fmt: skip
+    if alpha == "auto" and asked.get("validation") == 0.0:
+        msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
+        raise InvalidParameter(msg)
+    path = model or _model_path(table, str(target))
+    opt.refuse_unwritable(path)
+    with Progress(wanted=not json) as progress:
+        if source is table:
+            asked |= {"progress": progress, "cache": cache or not no_cache}
+        if epochs is not None:
+            asked["tol"] = None  # that many, whatever the loss does
+        fit = fit_table(
+            source, target, loss=loss, penalty=None if penalty == "none" else penalty,
+            alpha=_alpha(alpha), l1_ratio=l1_ratio, epsilon=epsilon, quantile=quantile,
+            power=power, optimizer=optimizer, learning_rate=_rate(learning_rate),
+            batch_size=batch_size, epochs=max_epochs if epochs is None else epochs,
+            callbacks=[progress], **asked,
+        )  # fmt: skip
+    save(fit.model, path)
+    if json:
+        _print_json(fit, path)
+    else:
+        _report(fit, path)
+    if fit.outcome.name == "INTERRUPTED":
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _refuse_idle(ctx: typer.Context) -> None:
+    """Refuse options that contradict each other, or would change nothing."""
+    chosen = ctx.params
+    for one, other in (("epochs", "max_epochs"), ("cache", "no_cache")):
+        both = opt.given(ctx, (one, other))
+        if len(both) == 2:
+            msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
+            raise InvalidParameter(msg)
+    idle = [
+        (option, f"of --loss {' or '.join(sorted(losses))}")
+        for name, losses in _OF_LOSSES.items()
+        for option in opt.given(ctx, [name])
+        if chosen["loss"] not in losses
+    ]
+    if chosen["penalty"] != "elasticnet":
+        idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
+    if chosen["penalty"] == "none":
+        idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha"])]
+    for option, of in idle:
+        msg = f"{option} would change nothing: it is a number {of}."
+        raise InvalidParameter(msg)
+
+
+def _check_names(loss: str | None, penalty: str, optimizer: str, learning_rate: str) -> None:
+    """Refuse names that are not known, before the table is read."""
+    from gradstep import components as known
+
+    losses = {**known.REGRESSION_LOSSES, **known.CLASSIFICATION_LOSSES}
+    opt.refuse_unknown("--loss", loss, losses)
+    opt.refuse_unknown("--penalty", penalty, [*known.PENALTIES, "none"])
+    opt.refuse_unknown("--optimizer", optimizer, known.OPTIMIZERS)
+    if isinstance(_rate(learning_rate), str):
+        opt.refuse_unknown("--learning-rate", learning_rate, [*known.LEARNING_RATES, "a number"])
+
+
+def _model_path(table: str, target: str) -> Path:
+    """Return where a model goes unless it is said: named after the table and the target.
+
+    Examples
+    --------
+    >>> [str(_model_path(table, "fare")) for table in ("in/trips.csv.gz", "trips/*.parquet")]
+    ['trips-fare.safetensors', 'trips-fare.safetensors']
+    """
+    parts = [part for part in Path(table).parts if not re.search(r"[*?\[\]]", part)]
+    name = parts[-1] if parts and Path(table).name != ".." else ""
+    if name and not Path(table).is_dir():
+        name = re.sub(r"(\.\w+?)(\.(gz|zst))?$", "", name)
+    name = name or Path(table).resolve().name or "table"
+    return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
+
+
+def _alpha(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        msg = f"--alpha {text} must be a number, or auto."
+        raise InvalidParameter(msg) from None
+
+
+def _rate(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _print_json(fit: TableFit, path: Path) -> None:
+    from gradstep.cli import report
+
+    meta = fit.prepared.meta
+    report.print_json({
+        "model": str(path),
+        "source": meta["source"],
+        "rows": meta["rows"],
+        "target": meta["target"],
+        "loss": repr(fit.model.loss),
+        "columns": fit.prepared.encoding.to_json()["columns"],
+        "epochs": len(fit.history),
+        "history": [record._asdict() for record in fit.history],
+        "outcome": fit.outcome.name.lower(),
+        "seconds": fit.seconds,
+        "validation": fit.validation,
+        "baseline": fit.baseline,
+        "coefficients": report.coefficients(fit.model, 10 * _SHOWN),
+        "intercept": fit.model.intercept_.tolist(),
+        "notes": fit.notes,
+    })  # fmt: skip
+
+
+def _report(fit: TableFit, path: Path) -> None:
+    from rich.markup import escape
+
+    from gradstep.cli import report
+
+    to = report.console()
+    meta = fit.prepared.meta
+    report.tell_rows(to, meta["rows"])
+    report.tell_columns(to, fit.prepared.encoding, meta["columns"])
+    classes = fit.model.target.classes
+    what = f"{fit.model.target.column}, " + (
+        "a number" if classes is None else f"one of {len(classes):,} classes"
+    )
+    loss = fit.model.loss
+    inner = f" of {type(loss.loss).__name__}" if hasattr(loss, "loss") else ""
+    report.prose(to, "Target", f"{what}; loss {type(loss).__name__}{inner}")
+    epochs = report.count(len(fit.history), "epoch", "epochs")
+    report.prose(
+        to, "Training",
+        f"{epochs} in {fit.seconds['training']:.2f} s, after "
+        f"{fit.seconds['preparing']:.2f} s of preparing. {report.ENDED[fit.outcome.name]}",
+    )  # fmt: skip
+    report.print_notes(to, fit.notes)
+    if fit.validation:
+        to.print(report.metrics_table(fit.validation, fit.baseline))
+    largest = report.coefficients(fit.model, _SHOWN)
+    report.prose(to, "Coefficients", "the most important, in the columns' own units")
+    for entry in largest:
+        to.print(f"  {escape(report.in_words(fit.model, entry))}")
+    report.prose(to, "Model", str(path))

@@ -1,0 +1,29 @@
+"""Row layouts: the forms in which rows lie in memory, and what a kernel asks of them."""
+
+from gradstep.engine.rows.base import (
+    AHEAD,
+    Rows,
+    add_gradient,
+    as_index,
+    copy_rows,
+    list_touched,
+    prefetch,
+    tile_scores,
+)
+from gradstep.engine.rows.dense import DenseRows
+from gradstep.engine.rows.sparse import CsrRows
+from gradstep.engine.rows.table import TableRows
+
+__all__ = [
+    "AHEAD",
+    "CsrRows",
+    "DenseRows",
+    "Rows",
+    "TableRows",
+    "add_gradient",
+    "as_index",
+    "copy_rows",
+    "list_touched",
+    "prefetch",
+    "tile_scores",
+]

@@ -1,0 +1,220 @@
+"""`gradstep evaluate` and `gradstep show`: how good a model is, and what it says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    mean_absolute_error,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+import gradstep as gs
+
+FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
+
+
+@pytest.fixture
+def train(told, trips):
+    """Return a function that trains: the model's path."""
+    return lambda target, *more: told("train", trips, "-t", target, *FEW, *more)["model"]
+
+
+class TestEvaluate:
+    @pytest.mark.parametrize("weighed", [False, True])
+    def test_numbers(self, told, train, later, weighed):
+        model = train("fare")
+        found = told("evaluate", model, later, *(("--weight", "often") if weighed else ()))
+        table = pl.read_csv(later)
+        y, mean = table["fare"].to_numpy(), gs.load(model).predict(later)
+        s = table["often"].to_numpy() if weighed else None
+        assert found == {
+            "rows": 200,
+            "rmse": pytest.approx(root_mean_squared_error(y, mean, sample_weight=s)),
+            "mae": pytest.approx(mean_absolute_error(y, mean, sample_weight=s)),
+            "r2": pytest.approx(r2_score(y, mean, sample_weight=s)),
+            "unseen": {},
+        }
+
+    def test_counts_with_an_offset(self, told, train, later):
+        model = train("claims", "--loss", "poisson", "--offset", "log_exposure")
+        found = told("evaluate", model, later)
+        mean = gs.load(model).predict(later)
+        y = pl.read_csv(later)["claims"].to_numpy()
+        assert found["deviance"] == pytest.approx(mean_poisson_deviance(y, mean))
+        no_offset = pl.read_csv(later).with_columns(log_exposure=pl.lit(0.0))
+        exposure = np.exp(pl.read_csv(later)["log_exposure"].to_numpy())
+        np.testing.assert_allclose(mean, gs.load(model).predict(no_offset) * exposure)
+
+    def test_quantiles(self, told, train, later):
+        model = train("fare", "--loss", "pinball", "--quantile", "0.9")
+        y, mean = pl.read_csv(later)["fare"].to_numpy(), gs.load(model).predict(later)
+        found = told("evaluate", model, later)["pinball"]
+        assert found == pytest.approx(mean_pinball_loss(y, mean, alpha=0.9))
+
+    @pytest.mark.parametrize("target", ["paid", "ok", "flag"])
+    def test_two_classes(self, told, train, later, target):
+        model = train(target)
+        found, y = told("evaluate", model, later), pl.read_csv(later)[target].to_numpy()
+        p, predicted = gs.load(model).predict_proba(later), gs.load(model).predict(later)
+        assert found["accuracy"] == pytest.approx(accuracy_score(y, predicted))
+        assert found["log_loss"] == pytest.approx(log_loss(y, p))
+        assert found["auc"] == pytest.approx(roc_auc_score(y, p[:, 1]))
+        assert found["confusion"] == confusion_matrix(y, predicted).tolist()
+
+    def test_several_classes(self, told, gradstep, train, later):
+        model = train("zone")
+        found, y = told("evaluate", model, later), pl.read_csv(later)["zone"].to_list()
+        p, predicted = gs.load(model).predict_proba(later), gs.load(model).predict(later)
+        assert found["accuracy"] == pytest.approx(accuracy_score(y, predicted))
+        assert found["log_loss"] == pytest.approx(log_loss(y, p))
+        assert found["confusion"] == confusion_matrix(y, predicted).tolist()
+        status, out, err = gradstep("evaluate", model, later, columns=50)
+        assert (status, err) == (0, "")
+        assert "true \\ predicted" in out
+        assert f"{found['accuracy']:.5g}" in out
+        assert max(map(len, out.splitlines())) <= 50
+
+    def test_many_classes_are_cut_off_and_told(self, gradstep, told, trips):
+        table = pl.read_csv(trips).with_columns(
+            letter=pl.col("km").rank("ordinal").mod(15).map_elements(
+                lambda i: chr(97 + int(i)), return_dtype=pl.String
+            )
+        )  # fmt: skip
+        table.write_csv("letters.csv")
+        told("train", "letters.csv", "-t", "letter", *FEW)
+        _, out, _ = gradstep("evaluate", "m.safetensors", "letters.csv", columns=140)
+        assert "others" in out
+        assert "10 of 15 classes; --json has all." in out
+        rows = [line.split() for line in out.splitlines() if line.split()[:1] == ["a"]]
+        assert sum(int(cell) for cell in rows[0][1:]) == 60
+
+    @pytest.mark.parametrize("gap", [None, float("nan")])
+    def test_rows_without_the_target_are_left_out(self, told, gradstep, train, later, gap):
+        model = train("fare")
+        table = pl.read_csv(later).with_columns(
+            fare=pl.when(pl.col("km") > 5).then(pl.col("fare")).otherwise(gap)
+        )
+        table.write_parquet("gaps.parquet")
+        n = (table["km"] > 5).sum()
+        found = told("evaluate", model, "gaps.parquet")
+        assert (found["rows"], found["missing_target"]) == (n, 200 - n)
+        assert math.isfinite(found["rmse"])
+        note = f"note: {200 - n} rows without the target left out."
+        assert note in gradstep("evaluate", model, "gaps.parquet")[1]
+
+    @pytest.mark.parametrize(
+        "change, arguments, message",
+        [
+            ({"fare": pl.lit("much")}, (), "The target 'fare' has the value 'much', which is no"),
+            ({"fare": pl.lit(None, pl.Float64)}, (), "nothing to judge"),
+            ({"often": pl.lit(0)}, ("--weight", "often"), "'often' are all zero: no row counts"),
+            ({"often": pl.lit(-1)}, ("--weight", "often"), "'often' has the value -1"),
+            ({"often": pl.lit("x")}, ("--weight", "often"), "'often' has the value 'x'"),
+            ({}, ("--weight", "oftn"), "'oftn' is not a column"),
+            ({"km": pl.lit("far")}, (), "'km' has the value 'far'"),
+        ],
+    )
+    def test_errors_are_one_message(self, fails, train, later, change, arguments, message):
+        model = train("fare")
+        pl.read_csv(later).with_columns(**change).write_parquet("bad.parquet")
+        assert message in fails("evaluate", model, "bad.parquet", *arguments)
+
+    def test_an_unknown_class_or_no_target_is_an_error(self, fails, train, later):
+        model = train("zone")
+        table = pl.read_csv(later)
+        table.with_columns(zone=pl.lit("moon")).write_csv("moon.csv")
+        assert "has the class 'moon', which training did not see" in fails(
+            "evaluate", model, "moon.csv"
+        )
+        table.drop("zone").write_csv("none.csv")
+        assert "'zone' is not a column of none.csv" in fails("evaluate", model, "none.csv")
+
+
+class TestShow:
+    def test_coefficients_give_the_predictions(self, told, train, later):
+        model = train("fare")
+        found = told("show", model, "--top", "0")
+        own = {c["feature"]: c["coefficient"] for c in found["coefficients"]}
+        table = pl.read_csv(later)
+        mean = next(c["mean"] for c in found["columns"] if c["source"] == "hour")
+        z = (
+            found["intercept"][0]
+            + own["km"] * table["km"].to_numpy()
+            + own["hour"] * table["hour"].cast(pl.Float64).fill_null(mean).to_numpy()
+            + own["hour is missing"] * table["hour"].is_null().to_numpy()
+            + [own[f"colour={c}"] for c in table["colour"]]
+        )
+        np.testing.assert_allclose(gs.load(model).predict(later), z, rtol=1e-9)
+
+    def test_the_most_important_come_first(self, told, train, trips):
+        model = train("fare")
+        found = told("show", model, "--top", "3")["coefficients"]
+        importance = [c["importance"] for c in found]
+        assert len(found) == 3
+        assert importance == sorted(importance, reverse=True)
+        assert found[0]["feature"] == "km"
+        assert found[0]["unit"] == "1"
+        deviation = pl.read_csv(trips)["km"].std()
+        assert importance[0] == pytest.approx(found[0]["coefficient"] * deviation, rel=0.1)
+
+    def test_says_where_the_model_comes_from(self, told, gradstep, train, trips, later):
+        model = train("claims", "--loss", "poisson", "--offset", "log_exposure", "--seed", "5",
+                      "--validation", later, "--weight", "often")  # fmt: skip
+        known = told("show", model)["provenance"]
+        assert known["version"] == gs.__version__
+        assert known["source"] == str(trips)
+        assert known["fingerprint"][0]["path"] == str(trips)
+        assert known["validation_source"] == str(later)
+        assert known["asked"]["weight"] == "often"
+        assert known["asked"]["offset"] == "log_exposure"
+        assert (known["loss"], known["penalty"], known["optimizer"]) == (
+            "Poisson()", "L2(alpha=0.0001)", "SGD()",
+        )  # fmt: skip
+        assert known["learning_rate"].startswith("Adaptive(eta0=")
+        assert (known["epochs"], known["outcome"], known["seed"]) == (3, "max_epochs", 5)
+        assert known["rows"]["train"] == 900
+        assert known["validation"]["deviance"] < known["baseline"]["deviance"]
+        _, out, _ = gradstep("show", model)
+        flat = " ".join(out.split())
+        for words in ("Offset log_exposure", "trips.csv, 900 rows; gradstep", "3 epochs of batches",
+                      "seed 5. All epochs were run.", "best constant"):  # fmt: skip
+            assert words in flat
+
+    @pytest.mark.parametrize("columns", [50, 80])
+    def test_lists_the_columns_if_asked(self, gradstep, train, columns):
+        model = train("ok")
+        status, out, err = gradstep("show", model, "--columns", columns=columns)
+        assert (status, err) == (0, "")
+        assert max(map(len, out.splitlines())) <= columns
+        flat = " ".join(out.split())
+        assert "Classes false, true" in flat
+        assert "colour category 3 levels" in flat
+        assert "the odds of true times" in flat
+        assert "colour=red [:car:]" in out  # as it is: no style, no picture
+
+    def test_quantiles_are_named(self, gradstep, train):
+        model = train("fare", "--loss", "pinball", "--quantile", "0.9")
+        assert "to the 0.9 quantile of fare" in " ".join(gradstep("show", model)[1].split())
+
+    def test_factors_close_to_one_can_be_told_from_it(self, told, gradstep, trips):
+        pl.read_csv(trips).with_columns(pl.col("km") * 1000.0).write_csv("metres.csv")
+        model = told("train", "metres.csv", "-t", "paid", *FEW)["model"]
+        coefficient = gs.load(model).coef_[0, 0]
+        told_of = f"1 more of km: the odds of yes times {math.exp(coefficient):.6f}"
+        assert told_of in gradstep("show", model)[1]
+
+    def test_errors(self, fails, later):
+        assert "is no model of gradstep" in fails("show", later)
+        assert "none does not exist" in fails("show", "none")
+        assert "--top" in fails("show", later, "--top", "-1", status=2)

@@ -1,0 +1,191 @@
+"""`gradstep predict`: what it writes, where, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+import gradstep as gs
+
+FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
+READERS = {
+    "csv": pl.read_csv,
+    "tsv": lambda path: pl.read_csv(path, separator="\t"),
+    "parquet": pl.read_parquet,
+    "ndjson": pl.read_ndjson,
+}
+
+
+@pytest.fixture
+def fares(told, trips):
+    """A model of numbers."""
+    return told("train", trips, "-t", "fare", *FEW)["model"]
+
+
+@pytest.fixture
+def zones(told, trips):
+    """A model of three classes."""
+    return told("train", trips, "-t", "zone", *FEW)["model"]
+
+
+class TestFiles:
+    @pytest.mark.parametrize("kind", READERS)
+    def test_hold_what_the_model_predicts(self, gradstep, zones, later, kind):
+        out = f"new/zones.{kind}"
+        status, told, err = gradstep("predict", zones, later, "-o", out, "--keep", "id,zone")
+        assert (status, told, err) == (0, f"200 predictions in {out}\n", "")
+        found, table, model = READERS[kind](out), pl.read_csv(later), gs.load(zones)
+        each = ["probability_airport", "probability_centre", "probability_suburb"]
+        assert found.columns == ["id", "zone", "prediction", *each]
+        assert found["id"].to_list() == table["id"].to_list()
+        assert found["zone"].to_list() == table["zone"].to_list()
+        p = found.select(each).to_numpy()
+        np.testing.assert_array_equal(p, model.predict_proba(later))
+        np.testing.assert_allclose(p.sum(axis=1), 1.0)
+        names = np.array(["airport", "centre", "suburb"])
+        assert found["prediction"].to_list() == names[p.argmax(axis=1)].tolist()
+
+    def test_hold_no_probabilities_if_not_asked_for(self, gradstep, zones, later):
+        gradstep("predict", zones, later, "-o", "out.parquet", "--no-probabilities")
+        assert pl.read_parquet("out.parquet").columns == ["prediction"]
+
+    @pytest.mark.parametrize(
+        "target, first, names",
+        [("ok", bool, 3), ("flag", int, 3), ("paid", str, 3), ("fare", float, 1)],
+    )
+    def test_hold_classes_as_the_table_does(
+        self, told, gradstep, trips, later, target, first, names
+    ):
+        told("train", trips, "-t", target, *FEW)
+        gradstep("predict", "m.safetensors", later, "-o", "out.parquet")
+        found = pl.read_parquet("out.parquet")
+        assert type(found["prediction"][0]) is first
+        assert len(found.columns) == names
+
+    def test_are_replaced_at_once(self, gradstep, fares, later, tmp_path):
+        for _ in range(2):
+            assert gradstep("predict", fares, later, "-o", "out.csv")[0] == 0
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "out.csv"]
+
+    @pytest.mark.parametrize("kind", READERS)
+    def test_of_a_table_without_rows_have_their_columns(self, gradstep, zones, later, kind):
+        pl.read_csv(later).head(0).write_parquet("none.parquet")
+        arguments = ("none.parquet", "--keep", "km", "-o", f"out.{kind}")
+        assert gradstep("predict", zones, *arguments)[:2] == (0, f"0 predictions in out.{kind}\n")
+        if kind != "ndjson":
+            assert READERS[kind](f"out.{kind}").columns[:2] == ["km", "prediction"]
+
+
+class TestStdout:
+    def test_is_csv_alone(self, gradstep, fares, later):
+        status, out, err = gradstep("predict", fares, later, "--keep", "km")
+        assert (status, err) == (0, "")
+        found = pl.read_csv(out.encode())
+        assert found.columns == ["km", "prediction"]
+        np.testing.assert_array_equal(found["prediction"], gs.load(fares).predict(later))
+
+    def test_is_one_json_document_if_asked_for(self, gradstep, zones, later):
+        status, out, _ = gradstep("predict", zones, later, "--keep", "id", "--json")
+        rows = json.loads(out)
+        assert (status, len(rows)) == (0, 200)
+        assert [*rows[0]] == ["id", "prediction", "probability_airport", "probability_centre",
+                              "probability_suburb"]  # fmt: skip
+        pl.read_csv(later).head(0).write_parquet("none.parquet")
+        assert json.loads(gradstep("predict", zones, "none.parquet", "--json")[1]) == []
+
+    def test_tells_machines_of_a_file(self, told, fares, later):
+        found = told("predict", fares, later, "-o", "out.csv")
+        assert found == {"rows": 200, "out": "out.csv", "unseen": {}}
+
+    @pytest.mark.slow
+    def test_may_be_closed_early(self, fares, later):
+        pl.concat([pl.read_csv(later)] * 500).write_parquet("long.parquet")
+        command = f"{sys.executable} -m gradstep predict {fares} long.parquet | head -n 1"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("prediction\n", "")
+
+
+class TestInterrupts:
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_leave_no_file(self, fares, later, tmp_path, kind):
+        pl.concat([pl.read_csv(later)] * 2000).write_parquet("long.parquet")
+        script = (
+            "import os, signal; from gradstep.cli import main, progress\n"
+            "def interrupt(self, what, rows):\n"
+            "    if rows > 100_000:\n"
+            "        progress.Progress.__call__ = lambda *_: None\n"
+            "        os.kill(os.getpid(), signal.SIGINT)\n"
+            "progress.Progress.__call__ = interrupt; main.main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, "predict", fares, "long.parquet", "-o", f"out.{kind}"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 130
+        assert done.stdout == ""
+        assert done.stderr.endswith("Interrupted before there was a result.\n")
+        assert "Traceback" not in done.stderr
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["long.parquet", fares]
+
+
+class TestUnseen:
+    def test_values_are_told_and_counted(self, told, gradstep, trips, later):
+        pl.read_csv(trips).drop_nulls().write_csv("whole.csv")
+        told("train", "whole.csv", "-t", "fare", *FEW)
+        table = pl.read_csv(later).with_columns(
+            colour=pl.when(pl.col("km") > 5).then(pl.lit("pink")).otherwise("colour")
+        )
+        table.write_csv("new.csv")
+        pink, gaps = (table["colour"] == "pink").sum(), table["hour"].null_count()
+        mean = pl.read_csv("whole.csv")["hour"].mean()
+        _, _, err = gradstep("predict", "m.safetensors", "new.csv", "-o", "out.csv")
+        assert f"note: {pink} values of colour unknown or missing" in err
+        given = re.search(rf"note: {gaps} values of hour missing, .* the mean \(([\d.]+)\)", err)[1]
+        assert float(given) == pytest.approx(mean, rel=1e-3)
+        found = told("predict", "m.safetensors", "new.csv", "-o", "out.csv")["unseen"]
+        assert found == {"colour": pink, "hour": gaps}
+        filled = table.with_columns(pl.col("hour").cast(pl.Float64).fill_null(mean))
+        np.testing.assert_allclose(
+            pl.read_csv("out.csv")["prediction"], gs.load("m.safetensors").predict(filled)
+        )
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "arguments, message",
+        [
+            ("m.safetensors {later} -o out.xls", "out.xls has no suffix that is known"),
+            ("m.safetensors {later} -o /proc/none/x.csv", "/proc/none/x.csv cannot be written"),
+            ("m.safetensors {later} --keep nope", "'nope' is not a column of"),
+            ("m.safetensors none.csv", "none.csv does not exist"),
+            ("none.safetensors {later}", "none.safetensors does not exist"),
+            ("{later} {later}", "later.csv is no model of gradstep"),
+            ("m.safetensors nokm.csv", "nokm.csv lacks a column that the model reads: 'km'"),
+            ("m.safetensors text.csv", "'km' has the value 'far', and held numbers"),
+            ("m.safetensors taken.csv --keep prediction", "what a column of predictions is called"),
+        ],
+    )
+    def test_are_one_message(self, fails, fares, later, arguments, message):
+        table = pl.read_csv(later)
+        table.drop("km").write_csv("nokm.csv")
+        table.with_columns(km=pl.lit("far")).write_csv("text.csv")
+        table.with_columns(prediction=1).write_csv("taken.csv")
+        told = fails("predict", *(a.format(later=later) for a in arguments.split()))
+        assert message in told
+
+    def test_leave_no_file(self, fails, fares, later, tmp_path):
+        table = pl.read_csv(later)
+        bad = table.with_columns(km=pl.lit(float("inf")))
+        pl.concat([table] * 400 + [bad]).write_parquet("long.parquet")
+        for out in ("out.csv", "out.parquet", "out.ndjson"):
+            assert "infinite" in fails("predict", fares, "long.parquet", "-o", out)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["long.parquet", "m.safetensors"]
+
+    def test_of_usage_exit_with_2(self, fails, fares):
+        assert "TABLE" in fails("predict", fares, status=2)

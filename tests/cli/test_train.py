@@ -1,0 +1,423 @@
+"""`gradstep train`: what it learns, says and writes, and how it ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+import gradstep as gs
+
+FEW = ("--only", "km,hour,colour", "--no-cache")
+# Runs the command line with a progress bar from the first moment on, and Ctrl-C (if a number is
+# given) at the end of that epoch, or (if a word is) when that is what is being done.
+SCRIPT = """
+import os, signal, sys
+from gradstep.cli import main, progress
+progress._QUIET_SECONDS = 0.0
+moment = os.environ.get("INTERRUPT", "")
+epoch_end, call = progress.Progress.on_epoch_end, progress.Progress.__call__
+def on_epoch_end(self, event):
+    epoch_end(self, event)
+    if str(event.record.epoch) == moment:
+        os.kill(os.getpid(), signal.SIGINT)
+def __call__(self, what, rows):
+    call(self, what, rows)
+    if what == moment:
+        os.kill(os.getpid(), signal.SIGINT)
+progress.Progress.on_epoch_end, progress.Progress.__call__ = on_epoch_end, __call__
+main.main()
+"""
+
+
+def design(path):
+    """Return features by hand: km, hour with gaps at the mean, what is missing, colours."""
+    table = pl.read_csv(path)
+    hour = table["hour"].to_numpy()
+    colours = [(table["colour"] == c).to_numpy() for c in ("green", "red [:car:]", "yellow")]
+    return np.column_stack([
+        table["km"].to_numpy(), np.where(np.isnan(hour), np.nanmean(hour), hour), np.isnan(hour),
+        *colours,
+    ])  # fmt: skip
+
+
+def interrupted(folder, moment, *arguments):
+    """Run in a process of its own that gets Ctrl-C at a moment."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, "INTERRUPT": str(moment)},
+    )  # fmt: skip
+
+
+class TestRegression:
+    @pytest.fixture
+    def fit(self, told, trips, later):
+        return told("train", trips, "-t", "fare", *FEW, "--validation", later)
+
+    def test_predicts_as_least_squares_does(self, fit, trips, later):
+        x, y = design(trips), pl.read_csv(trips)["fare"].to_numpy()
+        exact, *_ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y, rcond=None)
+        expected = np.c_[design(later), np.ones(200)] @ exact
+        found = gs.load(fit["model"]).predict(later)
+        assert np.abs(found - expected).max() < 0.01 * y.std()
+
+    def test_coefficients_are_in_the_columns_own_units(self, fit, trips):
+        x, y = design(trips), pl.read_csv(trips)["fare"].to_numpy()
+        own = {c["feature"]: c["coefficient"] for c in fit["coefficients"]}
+        names = ["km", "hour", "hour is missing", "colour=green", "colour=red [:car:]",
+                 "colour=yellow"]  # fmt: skip
+        z = x @ [own[name] for name in names] + fit["intercept"][0]
+        np.testing.assert_allclose(gs.load(fit["model"]).predict(trips), z, rtol=1e-9)
+        assert own["km"] == pytest.approx(2.5, rel=0.01)
+        assert y.std() > 5.0
+
+    def test_metrics_are_those_of_the_rows_held_out(self, fit, trips, later):
+        y = pl.read_csv(later)["fare"].to_numpy()
+        found, constant = fit["validation"], fit["baseline"]
+        error = y - gs.load(fit["model"]).predict(later)
+        assert found["rows"] == constant["rows"] == 200
+        assert found["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
+        assert found["mae"] == pytest.approx(np.abs(error).mean())
+        assert found["r2"] == pytest.approx(1.0 - (error**2).mean() / y.var())
+        apart = y - pl.read_csv(trips)["fare"].mean()
+        assert constant["rmse"] == pytest.approx(math.sqrt((apart**2).mean()))
+        assert constant["mae"] == pytest.approx(np.abs(apart).mean())
+
+    def test_counts_rows_columns_epochs_and_seconds(self, fit):
+        assert fit["rows"] == {"read": 900, "dropped": 0, "train": 900, "validation": 200}
+        assert fit["target"]["column"] == "fare"
+        assert fit["target"]["classes"] is None
+        assert [e["epoch"] for e in fit["history"]] == [*range(1, fit["epochs"] + 1)]
+        assert fit["outcome"] == "validation"
+        assert 0.0 < sum(e["seconds"] for e in fit["history"]) <= fit["seconds"]["training"]
+        left_out = {c["source"] for c in fit["columns"] if c["kind"] == "LeftOut"}
+        assert left_out == {"id", "start", "paid", "ok", "flag", "zone", "claims", "log_exposure",
+                            "often"}  # fmt: skip
+
+    def test_keeps_the_weights_of_the_best_epoch(self, told, trips):
+        fit = told("train", trips, "-t", "fare", *FEW, "--epochs", "9", "--learning-rate", "0.3")
+        assert len(fit["history"]) == fit["epochs"] == 9
+        assert fit["outcome"] == "max_epochs"
+        losses = [-e["validation"] for e in fit["history"]]
+        assert losses[-1] > min(losses)
+        assert fit["validation"]["rmse"] ** 2 / 2.0 == pytest.approx(min(losses))
+
+
+class TestWords:
+    def test_tell_what_a_person_needs(self, gradstep, trips):
+        status, out, err = gradstep("train", trips, "-t", "fare", *FEW, "--epochs", "1")
+        assert (status, err) == (0, "")
+        flat = " ".join(out.split())
+        held_out = int(re.search(r"Rows 900 read, \d+ to train on, (\d+) held out", flat)[1])
+        for words in (
+            f"{900 - held_out} to train on",
+            "Columns 3 of 12 used, as 6 features",
+            "colour category 3 levels",
+            "start left out left out on request",
+            "Target fare, a number; loss SquaredError",
+            "Training 1 epoch in ",
+            "All epochs were run.",
+            f"{held_out} rows model best constant",
+            "root mean square error",
+            "colour=red [:car:] takes",
+            "Model trips-fare.safetensors",
+        ):
+            assert words in flat
+        coef = gs.load("trips-fare.safetensors").coef_[0, 0]
+        assert f"1 more of km adds {coef:.4g} to fare" in out
+
+    def test_of_two_classes_are_odds(self, gradstep, trips):
+        _, out, _ = gradstep("train", trips, "-t", "paid", *FEW, "-m", "m.safetensors")
+        odds = float(re.search(r"1 more of km: the odds of yes times ([\d.]+)", out)[1])
+        model = gs.load("m.safetensors")
+        row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
+        p = model.predict_proba(row)[:, 1]
+        assert odds == pytest.approx(p[1] / (1 - p[1]) / (p[0] / (1 - p[0])), abs=5e-4)
+
+    def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
+        _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, "-m", "m.safetensors")
+        factor = float(re.search(r"1 more of km: airport times ([\d.]+), beside", out)[1])
+        row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
+        p = gs.load("m.safetensors").predict_proba(row)
+        beside = p[:, 0] / np.exp(np.log(p).mean(axis=1))
+        assert factor == pytest.approx(beside[1] / beside[0], abs=5e-4)
+
+    def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
+        arguments = ("-t", "zone", *FEW, "--loss", "hinge", "--epochs", "2")
+        _, out, _ = gradstep("train", trips, *arguments)
+        assert "loss OneVsRest of Hinge" in out
+        assert re.search(r"1 more of km: the score of airport [+-]\d", out)
+        assert "odds" not in out
+
+    def test_of_counts_are_factors(self, gradstep, trips):
+        arguments = ("--loss", "poisson", "--offset", "log_exposure", *FEW, "-m", "m.safetensors")
+        _, out, _ = gradstep("train", trips, "-t", "claims", *arguments)
+        factor = float(re.search(r"1 more of km: claims times ([\d.]+)", out)[1])
+        row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"],
+                            "log_exposure": [0.5, 0.5]})  # fmt: skip
+        predicted = gs.load("m.safetensors").predict(row)
+        assert factor == pytest.approx(predicted[1] / predicted[0], abs=5e-4)
+        assert factor == pytest.approx(math.exp(0.1), rel=0.03)
+
+    @pytest.mark.parametrize("columns", [50, 80, 150])
+    def test_fit_the_width(self, gradstep, trips, columns):
+        arguments = ("-t", "fare", *FEW, "--epochs", "1")
+        _, out, _ = gradstep("train", trips, *arguments, columns=columns)
+        assert max(map(len, out.splitlines())) <= columns
+
+
+class TestTask:
+    @pytest.mark.parametrize(
+        "target, classes",
+        [
+            ("paid", ["no", "yes"]),
+            ("ok", [False, True]),
+            ("flag", [0, 1]),
+            ("zone", ["airport", "centre", "suburb"]),
+            ("fare", None),
+            ("claims", None),
+        ],
+    )
+    def test_is_found_from_the_target(self, told, trips, target, classes):
+        fit = told("train", trips, "-t", target, *FEW, "--epochs", "2")
+        assert fit["target"]["classes"] == classes
+        metric = "r2" if classes is None else "accuracy"
+        assert fit["validation"][metric] > fit["baseline"][metric]
+
+    def test_can_be_said(self, told, trips):
+        numbers = told("train", trips, "-t", "flag", *FEW, "--task", "regression", "--epochs", "1")
+        assert numbers["loss"] == "SquaredError()"
+        counts = told("train", trips, "-t", "flag", *FEW, "--loss", "poisson", "--epochs", "1")
+        assert counts["target"]["classes"] is None
+
+
+class TestOptions:
+    def test_alpha_auto_takes_the_best_of_a_path(self, told, trips):
+        fit = told("train", trips, "-t", "fare", *FEW, "--alpha", "auto", "--epochs", "5")
+        (note,) = fit["notes"]
+        losses = {float(a): float(loss) for a, loss in re.findall(r"([\d.e-]+) \(([\d.]+)\)", note)}
+        chosen = float(re.match(r"alpha=([\d.e-]+) was chosen", note)[1])
+        assert losses[chosen] == min(losses.values())
+        assert len(losses) >= 3
+        assert fit["epochs"] == 5
+        assert gs.load(fit["model"]).provenance["penalty"] == f"L2(alpha={chosen!r})"
+        # the run that follows starts from the best so far, and only ever improves on it
+        assert fit["validation"]["rmse"] ** 2 / 2.0 <= losses[chosen] * (1.0 + 1e-5)
+
+    def test_columns_are_treated_as_asked(self, told, trips):
+        arguments = ("--drop", "id,start,paid", "--drop", "ok,flag,zone,claims,log_exposure,often")
+        kinds = ("--as", "hour=category,colour=hash:4", "--max-levels", "10")
+        fit = told("train", trips, "-t", "fare", *arguments, *kinds, "--no-cache", "--epochs", "1")
+        columns = {c["source"]: c for c in fit["columns"]}
+        assert columns["hour"]["kind"] == "LevelColumn"
+        assert len(columns["hour"]["levels"]) == 10
+        assert columns["hour"]["other"]
+        assert columns["hour"]["missing"]
+        assert columns["colour"] == {"kind": "HashColumn", "source": "colour", "bits": 4}
+        assert columns["id"]["reason"] == "left out on request"
+
+    def test_weights_count_rows_as_often(self, told, trips, later):
+        table = pl.read_csv(trips)
+        table.filter(table["often"] > 0).write_csv("weighed.csv")
+        often = np.repeat(np.arange(900), table["often"].to_numpy())
+        table[often.tolist()].write_csv("repeated.csv")
+        one, other = (
+            told("train", name, "-t", "fare", *FEW, "--validation", later, "--penalty", "none",
+                 "-m", f"{name}.safetensors", *more)
+            for name, more in (("weighed.csv", ("--weight", "often")), ("repeated.csv", ()))
+        )  # fmt: skip
+        found, expected = (gs.load(fit["model"]).predict(later) for fit in (one, other))
+        assert np.abs(found - expected).max() < 0.02 * expected.std()
+
+    def test_the_latest_rows_are_held_out_by_time(self, told, trips):
+        arguments = ("--time-column", "start", "--validation", "0.25", "--epochs", "1")
+        fit = told("train", trips, "-t", "fare", *FEW, *arguments)
+        last = pl.read_csv(trips)[-225:]
+        error = last["fare"].to_numpy() - gs.load(fit["model"]).predict(last)
+        assert fit["rows"]["validation"] == 225
+        assert fit["validation"]["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
+
+    def test_no_validation(self, told, gradstep, trips):
+        fit = told("train", trips, "-t", "fare", *FEW, "--validation", "0", "--epochs", "2")
+        assert (fit["rows"]["validation"], fit["validation"], fit["baseline"]) == (0, {}, {})
+        assert [e["validation"] for e in fit["history"]] == [None, None]
+        status, out, _ = gradstep("show", fit["model"])
+        assert status == 0
+        assert "best constant" not in out
+
+    def test_undefined_metrics_are_no_nan(self, told, trips):
+        pl.read_csv(trips).head(60).with_columns(paid=pl.lit("yes")).write_csv("yes.csv")
+        arguments = ("--validation", "yes.csv", "--epochs", "1")
+        fit = told("train", trips, "-t", "paid", *FEW, *arguments)
+        assert fit["validation"]["auc"] is None
+        told("show", fit["model"])
+        assert told("evaluate", fit["model"], "yes.csv")["auc"] is None
+
+    @pytest.mark.parametrize(
+        "table, target, name",
+        [
+            ("a/*.csv", "fare", "a-fare"),
+            ("a", "km", "a-km"),
+            ("a/x.csv", "km / h", "x-km_h"),
+            ("x.csv.gz", "km", "x-km"),
+            ("v1.2", "km", "v1.2-km"),
+        ],
+    )
+    def test_the_model_is_named_after_table_and_target(
+        self, told, trips, tmp_path, table, target, name
+    ):
+        rows = pl.read_csv(trips).select("km", "hour", "fare").with_columns(pl.col("km").alias("z"))
+        rows = rows.rename({"z": "km / h"}).drop("fare" if target != "fare" else "hour")
+        for folder in ("a", "v1.2"):
+            (tmp_path / folder).mkdir()
+            rows.write_csv(tmp_path / folder / "x.csv")
+        subprocess.run(["gzip", "-k", "a/x.csv"], check=True, cwd=tmp_path)
+        (tmp_path / "a" / "x.csv.gz").rename(tmp_path / "x.csv.gz")
+        fit = told("train", table, "-t", target, "--no-cache", "--epochs", "1")
+        assert fit["model"] == f"{name}.safetensors"
+        assert (tmp_path / fit["model"]).is_file()
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "arguments, message",
+        [
+            ("-t fair", "The target 'fair' is not a column of .*trips.csv. Did you mean 'fare'?"),
+            ("-t fare --loss poison", "--loss poison is not known. Did you mean 'poisson'?"),
+            ("-t fare --penalty l3", "--penalty l3 .* one of l2, l1, elasticnet, none."),
+            ("-t fare --optimizer adma", "--optimizer adma is not known. Did you mean 'adam'?"),
+            ("-t fare --learning-rate consta", "Did you mean 'constant'?"),
+            ("-t fare --learning-rate=-1", "learning_rate=-1.0 must be a finite number > 0"),
+            ("-t fare --alpha much", "--alpha much must be a number, or auto"),
+            ("-t fare --alpha=-1", "alpha=-1.0 of L2 must be a finite number >= 0"),
+            ("-t fare --epochs 0", "epochs=0 must be at least 1"),
+            ("-t fare --batch-size 0", "batch_size=0 must be at least 1"),
+            ("-t fare --task guess", "task='guess' must be one of"),
+            ("-t fare --task regression --loss hinge", "loss='hinge' is none of regression"),
+            ("-t fare --as km", "--as km must be COLUMN=KIND"),
+            ("-t fare --as km=big", "km=big is no kind of column"),
+            ("-t fare --memory 1.2.3G", "--memory 1.2.3G is no size"),
+            ("-t fare --validation none.csv", "--validation none.csv is neither a share"),
+            ("-t fare --validation 1", "must be a share of the rows"),
+            ("-t claims --loss gamma", "'claims' goes down to 0; the loss Gamma needs y > 0"),
+            ("-t fare -m .", "cannot be written: it is a folder"),
+            ("-t fare -m /proc/none/m", "/proc/none/m cannot be written"),
+            ("-t fare --cache /proc/none", "cannot be written"),
+            ("-t fare --epochs 2 --max-epochs 3", "--epochs and --max-epochs contradict"),
+            ("-t fare --cache c --no-cache", "--cache and --no-cache contradict"),
+            ("-t fare --validation 0 --alpha auto", "--validation 0 holds none out"),
+            ("-t fare --penalty none --alpha auto", "--alpha would change nothing"),
+            ("-t fare --penalty none --alpha 1", "--alpha would change nothing"),
+            ("-t fare --l1-ratio 0.5", "--l1-ratio would change nothing"),
+            ("-t fare --quantile 0.9", "--quantile would .* of --loss pinball"),
+            ("-t fare --time-column start --validation 0", "Leave one of the two away"),
+            ("-t fare --learning-rate optimal --alpha auto", "alpha must be a number"),
+        ],
+    )
+    def test_are_one_message(self, fails, trips, arguments, message):
+        assert re.search(message, fails("train", trips, *arguments.split()))
+
+    def test_of_names_come_before_the_table_is_read(self, fails, tmp_path):
+        assert "--optimizer" in fails("train", "none.csv", "-t", "y", "--optimizer", "x")
+        assert "none.csv does not exist" in fails("train", "none.csv", "-t", "y")
+
+    @pytest.mark.parametrize(
+        "arguments, word",
+        [((), "--target"), (("-t", "fare", "--epochs", "few"), "--epochs"), (("-x",), "-x")],
+    )
+    def test_of_usage_exit_with_2(self, fails, trips, arguments, word):
+        assert word in fails("train", trips, *arguments, status=2)
+
+    def test_a_rate_that_diverges_is_told_with_what_to_do(self, fails, trips):
+        arguments = ("-t", "fare", *FEW, "--learning-rate", "optimal")
+        assert "Use another learning rate: 'adaptive'" in fails("train", trips, *arguments)
+
+    def test_leave_no_file(self, fails, trips, tmp_path):
+        fails("train", trips, "-t", "fair")
+        assert [*tmp_path.iterdir()] == []
+
+
+class TestTerminal:
+    """What is seen on one: progress on its stderr, nothing of it elsewhere."""
+
+    @staticmethod
+    def seen(columns, *arguments):
+        """Run with stderr on a terminal; return what came there, and stdout."""
+        ours, theirs = pty.openpty()
+        run = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=theirs,
+            env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
+        )  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        while run.poll() is None or select.select([ours], [], [], 0.0)[0]:
+            if select.select([ours], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(ours, 1 << 16)
+                except OSError:  # the other end is closed
+                    break
+        out = run.communicate()[0]
+        os.close(ours)
+        assert run.returncode == 0
+        lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\r", shown.decode()))
+        return [line for line in lines if line.strip()], out.decode()
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("columns", [60, 80])
+    def test_shows_progress_that_fits(self, trips, columns):
+        shown, out = self.seen(columns, "train", trips, "-t", "fare", *FEW, "--epochs", "4000")
+        text = "".join(shown)
+        assert "loss" in text
+        assert "held out" in text
+        assert "rows/s" in text
+        assert max(map(len, shown)) <= columns
+        assert "rows/s" not in out
+        assert "4,000 epochs" in out
+
+    @pytest.mark.slow
+    def test_shows_none_for_machines(self, trips):
+        shown, out = self.seen(80, "train", trips, "-t", "fare", *FEW, "--epochs", "5", "--json")
+        assert shown == []
+        assert json.loads(out)["epochs"] == 5
+
+
+class TestInterrupts:
+    def test_during_training_keep_the_best_model(self, trips, later, tmp_path):
+        arguments = ("train", trips, "-t", "fare", *FEW, "--epochs", "100000", "-m", "m")
+        done = interrupted(tmp_path, 7, *arguments)
+        assert (done.returncode, done.stderr) == (130, "")
+        flat = " ".join(done.stdout.split())
+        assert "7 epochs in" in flat
+        assert "Interrupted: the model is the best so far." in flat
+        assert gs.load(tmp_path / "m").provenance["outcome"] == "interrupted"
+        assert gs.evaluate(gs.load(tmp_path / "m"), later)["r2"] > 0.99
+
+    def test_are_told_to_machines_too(self, trips, tmp_path):
+        arguments = ("train", trips, "-t", "fare", *FEW, "--json", "--alpha", "auto")
+        done = interrupted(tmp_path, 2, *arguments)
+        assert (done.returncode, done.stderr) == (130, "")
+        told = json.loads(done.stdout)
+        assert told["outcome"] == "interrupted"
+        assert "while alpha was being chosen" in told["notes"][-1]
+        assert (tmp_path / told["model"]).is_file()
+
+    @pytest.mark.parametrize("moment", ["reading", "encoding"])
+    def test_before_training_write_nothing(self, trips, tmp_path, moment):
+        arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
+        done = interrupted(tmp_path, moment, *arguments)
+        assert done.returncode == 130
+        assert (done.stdout, done.stderr) == ("", "Interrupted before there was a result.\n")
+        left = itertools.chain(tmp_path.glob("*"), tmp_path.glob("cache/*"))
+        assert {path.name for path in left} <= {"cache"}

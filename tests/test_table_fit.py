@@ -1,0 +1,301 @@
+"""From a table to a model: good without any knob turned, the same bits each time."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import gradstep
+from gradstep import InvalidParameter, InvalidTable, Outcome, evaluate, fit_table, prepare
+
+N = 3000
+SCALES = np.array([1e-6, 1e-3, 1.0, 1e3, 1e6])
+COEF = np.array([1.0, -2.0, 0.5, 1.5, -1.0])
+
+
+def columns(n=N, seed=0, scales=SCALES):
+    """Return raw columns of all scales, far from zero, and the normal numbers behind them."""
+    x = np.random.default_rng(seed).normal(size=(n, scales.size))
+    raw = (x + np.array([3.0, -5.0, 100.0, 0.0, -2.0])) * scales
+    return {f"x{j}": raw[:, j] for j in range(scales.size)}, x
+
+
+def linear(n=N, seed=0, noise=0.1, scales=SCALES):
+    raw, x = columns(n, seed, scales)
+    y = x @ COEF + 4.0 + noise * np.random.default_rng(seed + 1).normal(size=n)
+    return pl.DataFrame({**raw, "y": y})
+
+
+def logistic(n=N, seed=0):
+    raw, x = columns(n, seed)
+    y = x @ COEF + np.random.default_rng(seed + 1).logistic(size=n) > 0.5
+    return pl.DataFrame({**raw, "y": np.where(y, "yes", "no")})
+
+
+def three(n=N, seed=0):
+    raw, x = columns(n, seed)
+    scores = np.column_stack([x @ COEF, -x @ COEF, np.zeros(n)])
+    y = (scores + np.random.default_rng(seed + 1).gumbel(size=(n, 3))).argmax(axis=1)
+    return pl.DataFrame({**raw, "y": np.array(["a", "b", "c"])[y]})
+
+
+def counts(n=N, seed=0):
+    raw, x = columns(n, seed)
+    y = np.random.default_rng(seed + 1).poisson(np.exp(0.3 * x @ COEF + 0.5))
+    return pl.DataFrame({**raw, "y": y.astype(float)})
+
+
+class TestWithoutAKnobTurned:
+    def test_linear(self):
+        fit = fit_table(linear(), "y")
+        assert fit.validation["rmse"] == pytest.approx(0.1, rel=0.1)
+        assert fit.baseline["rmse"] > 2.5
+        np.testing.assert_allclose(fit.model.coef_[0] * SCALES, COEF, atol=0.03)
+        assert fit.notes == []
+
+    def test_logistic(self):
+        fit = fit_table(logistic(), "y")
+        _, x = columns()
+        oracle = LogisticRegression(C=1e3).fit(x, logistic()["y"])
+        np.testing.assert_allclose(fit.model.coef_[0] * SCALES, oracle.coef_[0], atol=0.15)
+        assert fit.validation["log_loss"] < 0.6 * fit.baseline["log_loss"]
+        assert fit.validation["auc"] > 0.9
+        assert fit.baseline["auc"] == 0.5
+
+    def test_softmax(self):
+        fit = fit_table(three(), "y")
+        assert fit.model.coef_.shape == (3, 5)
+        difference = (fit.model.coef_[0] - fit.model.coef_[1]) * SCALES
+        np.testing.assert_allclose(difference, 2.0 * COEF, atol=0.5)
+        assert fit.validation["log_loss"] < 0.75 * fit.baseline["log_loss"]
+        assert fit.validation["accuracy"] > fit.baseline["accuracy"] + 0.2
+
+    def test_poisson(self):
+        fit = fit_table(counts(), "y", loss="poisson")
+        np.testing.assert_allclose(fit.model.coef_[0] * SCALES, 0.3 * COEF, atol=0.05)
+        assert fit.validation["deviance"] < 0.7 * fit.baseline["deviance"]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "loss", ["huber", "pinball", "epsilon_insensitive", "squared_epsilon_insensitive"]
+    )
+    def test_other_losses_of_numbers(self, loss):
+        fit = fit_table(linear(600), "y", loss=loss)
+        assert fit.validation["mae"] < 0.3 * fit.baseline["mae"]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "modified_huber", "perceptron"])
+    @pytest.mark.parametrize("table", [logistic, three])
+    def test_other_losses_of_classes(self, loss, table):
+        fit = fit_table(table(600), "y", loss=loss)
+        assert fit.validation["accuracy"] > fit.baseline["accuracy"] + 0.1
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("loss", ["gamma", "tweedie"])
+    def test_other_losses_of_rates(self, loss):
+        table = counts(600).with_columns(pl.col("y") + 0.5)
+        fit = fit_table(table, "y", loss=loss)
+        assert fit.validation["deviance"] < 0.8 * fit.baseline["deviance"]
+
+    @pytest.mark.parametrize(
+        "optimizer", ["sgd", "momentum", "nesterov", "adagrad", "adam", "ftrl"]
+    )
+    def test_every_optimizer(self, optimizer):
+        fit = fit_table(linear(1000), "y", optimizer=optimizer, epochs=200)
+        assert fit.validation["r2"] > 0.95
+
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("scale", [1e-6, 1e6])
+    def test_never_diverges(self, seed, scale):
+        """As a constant rate on raw columns does: heavy tails, one far row, few rows."""
+        rng = np.random.default_rng(seed)
+        x = rng.standard_t(1.5, size=(120, 6)) * scale
+        x[7] *= 1e4
+        table = pl.DataFrame({f"x{j}": x[:, j] for j in range(6)} | {"y": rng.normal(size=120)})
+        fit = fit_table(table, "y", validation=0.0)
+        assert np.isfinite(fit.model.params).all()
+        y = table["y"].to_numpy()
+        assert np.mean((fit.model.predict(table) - y) ** 2) < 1.05 * y.var()
+
+    def test_a_number_of_two_values_is_a_class(self):
+        table = linear(300).with_columns(y=(pl.col("y") > 4.0).cast(pl.Int64) * 5)
+        fit = fit_table(table, "y")
+        assert fit.model.classes_.tolist() == [0, 5]
+        assert set(fit.model.predict(table).tolist()) == {0, 5}
+        assert fit_table(table, "y", task="regression").model.classes_ is None
+        assert fit_table(table, "y", loss="huber").model.classes_ is None
+
+
+class TestOrder:
+    @pytest.mark.parametrize("disk", [False, True])
+    def test_a_table_sorted_by_its_label_learns_as_a_shuffled_one(self, disk, tmp_path):
+        table = logistic(6000)
+        losses = []
+        for k, rows in enumerate(
+            [table.sort("y"), table.sample(fraction=1.0, shuffle=True, seed=0)]
+        ):
+            prepared = prepare(rows, "y", validation=0.0, out=tmp_path / str(k) if disk else None)
+            model = fit_table(prepared, epochs=30).model
+            losses.append(evaluate(model, table)["log_loss"])
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+    @pytest.mark.parametrize("table", [linear, three], ids=["linear", "softmax"])
+    def test_the_same_input_gives_the_same_bits(self, table, tmp_path):
+        rows = table(500)
+        rows.write_parquet(tmp_path / "t.parquet")
+        one = fit_table(rows, "y", epochs=5)
+        for other in (
+            fit_table(rows, "y", epochs=5),
+            fit_table(tmp_path / "t.parquet", "y", epochs=5),
+            fit_table(prepare(rows, "y", out=tmp_path / "p"), epochs=5),
+        ):
+            assert other.model.params.tobytes() == one.model.params.tobytes()
+            assert other.validation == one.validation
+        assert fit_table(rows, "y", epochs=5, seed=1).model.params.tobytes() != (
+            one.model.params.tobytes()
+        )
+
+
+class TestAlphaAuto:
+    def noise(self):
+        """Many columns that say nothing: a strong penalty is best."""
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(160, 60))
+        y = x[:, 0] + 2.0 * rng.normal(size=160)
+        return pl.DataFrame({f"x{j}": x[:, j] for j in range(60)} | {"y": y})
+
+    @pytest.mark.parametrize("penalty", ["l1", "l2", "elasticnet"])
+    def test_is_no_worse_than_others(self, penalty):
+        chosen = fit_table(self.noise(), "y", penalty=penalty, alpha="auto", validation=0.3)
+        weak = fit_table(self.noise(), "y", penalty=penalty, alpha=1e-6, validation=0.3)
+        assert chosen.validation["rmse"] < weak.validation["rmse"]
+
+    def test_is_said(self):
+        fit = fit_table(self.noise(), "y", alpha="auto", validation=0.3)
+        (note,) = fit.notes
+        assert "was chosen on the validation rows" in note
+        alpha = float(note.partition("=")[2].split()[0])
+        assert 1e-7 <= alpha <= 0.1
+        assert f"alpha={alpha:g}" in fit.model.provenance["penalty"]
+
+    def test_takes_a_weak_one_where_that_is_best(self):
+        fit = fit_table(linear(1000, noise=0.01), "y", alpha="auto")
+        assert fit.validation["rmse"] < 0.03
+
+    @pytest.mark.parametrize("options", [{"validation": 0.0}, {"penalty": gradstep.L2(1.0)}])
+    def test_needs_something_to_choose_on(self, options):
+        with pytest.raises(InvalidParameter, match="alpha='auto' needs validation rows"):
+            fit_table(linear(100), "y", alpha="auto", **options)
+
+
+class Interrupts:
+    """Ctrl-C after an epoch."""
+
+    def __init__(self, after):
+        self.after, self.seen = after, []
+
+    def on_epoch_end(self, event):
+        self.seen.append(event.state.current().copy())
+        if len(self.seen) == self.after:
+            raise KeyboardInterrupt
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("validation", [0.0, 0.2])
+    def test_gives_the_best_so_far(self, validation):
+        fit = fit_table(
+            linear(500), "y", callbacks=[Interrupts(3)], validation=validation, tol=None, epochs=50
+        )
+        assert fit.outcome is Outcome.INTERRUPTED
+        assert len(fit.history) == 3
+        whole = fit_table(linear(500), "y", validation=validation, tol=None, epochs=3)
+        assert fit.model.params.tobytes() == whole.model.params.tobytes()
+        assert fit.validation == whole.validation
+        assert fit.model.provenance["outcome"] == "interrupted"
+
+    def test_before_there_is_any_model(self):
+        class AtOnce:
+            def on_start(self, event):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fit_table(linear(500), "y", callbacks=[AtOnce()])
+
+    def test_while_alpha_is_chosen(self):
+        fit = fit_table(linear(500), "y", alpha="auto", callbacks=[Interrupts(3)])
+        assert fit.outcome is Outcome.INTERRUPTED
+        assert fit.validation["rmse"] < fit.baseline["rmse"]
+
+
+class TestPrepared:
+    def test_options_that_come_too_late(self):
+        prepared = prepare(linear(100), "y")
+        with pytest.raises(InvalidParameter, match=r"prepared already: drop would change nothing"):
+            fit_table(prepared, drop="x1")
+        with pytest.raises(InvalidParameter, match="prepared for the target 'y', not 'x1'"):
+            fit_table(prepared, "x1")
+
+    def test_a_target_is_needed(self):
+        with pytest.raises(InvalidParameter, match="A target is needed"):
+            fit_table(linear(100))
+
+    @pytest.mark.parametrize("name", ["batch_size", "epochs", "patience"])
+    def test_numbers_from_one_on(self, name):
+        with pytest.raises(InvalidParameter, match=f"{name}=0 must be at least 1"):
+            fit_table(linear(100), "y", **{name: 0})
+
+    @pytest.mark.parametrize("loss", ["poisson", gradstep.Poisson()])
+    def test_offsets_go_with_the_loss(self, loss):
+        """Whether it is told by its name or as an object."""
+        table = counts(500).with_columns(o=pl.col("x2") / 200.0)
+        fit = fit_table(table, "y", loss=loss, offset="o", epochs=5)
+        assert fit.prepared.meta["asked"]["log_power"] == 1.0
+
+
+class TestEvaluate:
+    def test_is_as_the_validation_said(self):
+        table = linear(800)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], epochs=10)
+        assert evaluate(fit.model, table[600:]) == pytest.approx(fit.validation, rel=1e-12)
+
+    def test_of_classes(self):
+        table = three(800)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], epochs=10)
+        found = evaluate(fit.model, table[600:])
+        assert found.pop("confusion") == fit.validation.pop("confusion")
+        assert found == pytest.approx(fit.validation, rel=1e-12)
+
+    def test_with_an_offset(self):
+        table = counts(800).with_columns(o=pl.Series(np.random.default_rng(5).normal(size=800) / 2))
+        fit = fit_table(
+            table[:600], "y", loss="poisson", offset="o", validation_table=table[600:], epochs=10
+        )
+        assert evaluate(fit.model, table[600:]) == pytest.approx(fit.validation, rel=1e-9)
+
+    def test_a_weight_of_two_is_a_row_twice(self):
+        table = linear(300)
+        model = fit_table(table, "y", epochs=3).model
+        weight = np.random.default_rng(0).integers(0, 3, 300)
+        repeated = table[np.repeat(np.arange(300), weight)]
+        one = evaluate(model, table.with_columns(w=pl.Series(weight)), weight="w")
+        two = evaluate(model, repeated)
+        assert one.pop("rows") == 300
+        assert two.pop("rows") == weight.sum()
+        assert one == pytest.approx(two, rel=1e-12)
+
+    def test_rows_without_a_target_are_left_out_and_counted(self):
+        table = linear(100)
+        model = fit_table(table, "y", epochs=3).model
+        gone = table.with_columns(
+            pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise("y").alias("y")
+        )
+        found = evaluate(model, gone)
+        assert found.pop("missing_target") == 7
+        assert found == pytest.approx(evaluate(model, table[7:]), rel=1e-12)
+
+    def test_without_any_target(self):
+        model = fit_table(linear(100), "y", epochs=3).model
+        with pytest.raises(InvalidTable, match="no row with a value of the target 'y'"):
+            evaluate(model, linear(100).with_columns(y=pl.lit(None, pl.Float64)))
