@@ -87,6 +87,7 @@ def _rebuild_diverged(message: str, epoch: int) -> Diverged:
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` if an allowed name is close, else nothing."""
-    close = get_close_matches(str(name), list(allowed), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """Return `` Did you mean 'x'?`` if an allowed name is close, in whatever case; else nothing."""
+    names = {other.casefold(): other for other in allowed}
+    close = get_close_matches(str(name).casefold(), list(names), n=1)
+    return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import sys
+from itertools import chain
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -138,11 +140,9 @@ def _format(out: Path) -> str:
 def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
     """Write batches to a file, which has its name once it is complete."""
     kind = _format(out)
-    # In a folder that goes with it: after Ctrl-C, Polars may still be about to make the file.
-    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
-    part = folder / out.name
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        folder.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
         if kind == "parquet":
             _write_parquet(batches(), part)
         else:
@@ -160,32 +160,48 @@ def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
         msg = f"{out} cannot be written: {error.strerror or error}."
         raise CannotWrite(msg) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _write_parquet(batches: Iterator[pl.DataFrame], path: Path) -> None:
-    """Write batches to a Parquet file, row group after row group."""
+    """Write batches to a Parquet file, row group after row group.
+
+    In a thread of its own, so that after Ctrl-C Polars can be waited for: it would go on writing.
+    """
     import polars as pl
     from polars.io.plugins import register_io_source
 
     first = next(batches)
     failed: list[BaseException] = []
+    stopped = Event()
 
     def source(
         with_columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         del predicate, n_rows, batch_size  # nothing is pushed into a sink's source
         try:
-            yield first.select(with_columns) if with_columns else first
-            for batch in batches:
+            for batch in chain([first], batches):
+                if stopped.is_set():
+                    return
                 yield batch.select(with_columns) if with_columns else batch
-        except BaseException as error:
+        except Exception as error:
             failed.append(error)
             raise
 
+    def sink() -> None:
+        try:
+            register_io_source(source, schema=first.schema).sink_parquet(path)
+        except BaseException as error:  # noqa: BLE001  # of whatever kind: raised below
+            failed.append(error)
+
+    writer = Thread(target=sink, name="gradstep-write")
+    writer.start()
     try:
-        register_io_source(source, schema=first.schema).sink_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        if failed:
-            raise failed[0] from None
-        raise OSError(str(error)) from error
+        writer.join()
+    finally:
+        stopped.set()
+        writer.join()
+    if failed:
+        error = failed[0]
+        raise OSError(str(error)) if isinstance(error, pl.exceptions.PolarsError) else error

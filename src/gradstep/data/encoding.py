@@ -124,7 +124,8 @@ class Encoding:
     Attributes
     ----------
     columns : tuple
-        `NumberColumn`, `LevelColumn`, `HashColumn` or `LeftOut`, in the order of the table.
+        `NumberColumn`, `LevelColumn`, `HashColumn` or `LeftOut`: in the order of the table, but
+        for those that were left out unseen, which come first.
     single : bool
         Whether values are float32, as those of the source were.
     """
@@ -228,6 +229,11 @@ class Encoding:
         """Return the dataset whose parts are these arrays."""
         rows = self.rows(Encoded(arrays["values"], arrays["codes"]))
         return Dataset(rows, arrays["y"], arrays.get("weight"), shuffled=shuffled)
+
+    def check(self, arrays: Mapping[str, Any]) -> bool:
+        """Tell whether every code is one of a feature: kernels do not look."""
+        codes = arrays["codes"]
+        return not codes.size or (int(codes.min()) >= -1 and int(codes.max()) < self.n_features)
 
     def layout(self, n: int) -> dict[str, tuple[tuple[int, ...] | None, Any]]:
         """Return shape and type of the arrays of n rows."""

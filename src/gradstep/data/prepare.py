@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import tempfile
 import weakref
@@ -226,19 +227,21 @@ def prepare(
     if held_out is None and validation_table is not None:  # what is text in one is text in both
         texts = [c for c, dtype in opened.schema.items() if kind_of(dtype) == "category"]
         held_out = open_table(validation_table, as_text=[*as_text, *texts])
+    kept = None
     if cache and opened.fingerprint() and (held_out is None or held_out.fingerprint()):
-        base = cache_folder() / "tables" if cache is True else Path(cache)
-        out = base / _key(asked, [opened, *([held_out] if held_out else [])])
-        if out.exists():
-            try:
-                return open_prepared(out)
-            except InvalidTable:  # damaged: made again
-                shutil.rmtree(out, ignore_errors=True)
+        kept = _place_in_cache(cache, _key(asked, [opened, *([held_out] if held_out else [])]))
+    if kept is not None and kept.exists():
+        try:
+            return open_prepared(kept)
+        except InvalidTable:  # damaged: made again
+            shutil.rmtree(kept, ignore_errors=True)
     kind: Any = _Maker
     if not isinstance(opened, Table):
         from gradstep.data.prepare_sparse import SparseMaker as kind  # noqa: N813
     maker = kind(opened, held_out, asked, progress or (lambda *_: None))
     maker.look()
+    if kept is not None:
+        return _make_in_cache(maker, kept)
     folder = None if out is None else Path(out)
     if folder is None and maker.bytes > memory:
         scratch = cache_folder() / "scratch"
@@ -252,6 +255,26 @@ def prepare(
         weakref.finalize(prepared, shutil.rmtree, parent, ignore_errors=True)
         return prepared
     return _make(maker, folder)
+
+
+def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
+    """Return the folder for a key in the cache; None if nothing can be kept there."""
+    base = cache_folder() / "tables" if cache is True else Path(cache)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return base / key if os.access(base, os.W_OK) else None
+
+
+def _make_in_cache(maker: Any, folder: Path) -> PreparedTable:
+    """Make the prepared table in the cache, or use the one that another process has just made."""
+    try:
+        return _make(maker, folder)
+    except CannotWrite:
+        if folder.exists():
+            return open_prepared(folder)
+        raise
 
 
 def _sparse(table: Any, held_out: Any) -> tuple[Any, Any] | None:

@@ -341,4 +341,10 @@ def _arrays(
             )
             raise InvalidTable(msg)
         found[noun] = array
+    if found and not encoding.check(found):
+        msg = (
+            f"{folder} holds indices of features that there are not: the prepared table is "
+            "damaged. Delete the folder and prepare the table again."
+        )
+        raise InvalidTable(msg)
     return found

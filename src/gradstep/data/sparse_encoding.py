@@ -70,6 +70,14 @@ class SparseEncoding:
         rows = CsrRows(arrays["values"], arrays["columns"], arrays["starts"], self.width)
         return Dataset(rows, arrays["y"], shuffled=shuffled)
 
+    def check(self, arrays: Mapping[str, Any]) -> bool:
+        """Tell whether rows and their entries lie within the arrays: kernels do not look."""
+        columns, starts = arrays["columns"], arrays["starts"]
+        inside = not columns.size or (int(columns.min()) >= 0 and int(columns.max()) < self.width)
+        rising = bool((starts[1:] >= starts[:-1]).all())
+        ends = int(starts[0]) == 0 and int(starts[-1]) == columns.size == arrays["values"].size
+        return inside and rising and ends
+
     def layout(self, n: int) -> dict[str, tuple[tuple[int, ...] | None, Any]]:
         """Return shape (None: any length) and type of the arrays of n rows."""
         return {
