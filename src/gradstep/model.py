@@ -161,11 +161,13 @@ class Model:
         classes = 0 if self.target.classes is None else len(self.target.classes)
         return np.concatenate([np.empty((0, classes)), *found])
 
-    def chunks(self, table: Any, more: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
-        """Yield the rows of a table with the columns that the model reads, and `more`."""
+    def chunks(
+        self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = ()
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
         self.unseen.clear()
         extra = [*more, *([self.offset] if self.offset else [])]
-        yield from chunks_as(table, self.encoding, self.target, extra)
+        yield from chunks_as(table, self.encoding, self.target, extra, copied)
 
     def predict_batches(
         self, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True
@@ -177,7 +179,7 @@ class Model:
         table : table
             As for `predict`.
         keep : sequence of str
-            Columns to copy.
+            Columns to copy; of text files as they are written there, unless the model reads them.
         probabilities : bool
             Whether to add ``probability_<class>``, where the loss gives any.
 
@@ -191,7 +193,7 @@ class Model:
         if taken := [name for name in keep if name in named]:
             msg = f"The column {taken[0]!r} cannot be kept: a column of that name is predicted."
             raise InvalidParameter(msg)
-        for frame in self.chunks(table, keep):
+        for frame in self.chunks(table, copied=keep):
             z = self.scores(frame)
             columns = [frame[name] for name in dict.fromkeys(keep)]
             if classes is None:
@@ -202,7 +204,12 @@ class Model:
                 if probabilities and self.gives_probabilities:
                     each = self.probabilities(z)
                     columns += [
-                        pl.Series(f"probability_{label}", each[:, c])
+                        pl.Series(f"probability_{_written(label)}", each[:, c])
                         for c, label in enumerate(classes)
                     ]
             yield pl.DataFrame(columns)
+
+
+def _written(label: Any) -> str:
+    """Return a class as tables write it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)

@@ -83,7 +83,7 @@ class LevelColumn:
     missing: bool = False
     part: str = ""
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """What the features are called."""
         column = f"{self.source} {self.part}".strip()

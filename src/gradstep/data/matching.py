@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["check_columns", "chunks_as", "open_as", "readable"]
 
 
-def chunks_as(table: Any, encoding: Any, target: Target, more: Sequence[str] = ()) -> Iterator[Any]:
-    """Yield the rows of a table with the columns that an encoding reads, and `more`.
+def chunks_as(
+    table: Any,
+    encoding: Any,
+    target: Target,
+    more: Sequence[str] = (),
+    copied: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`.
 
-    Categories are read as the text that they are, whatever they look like there.
+    Categories are read as the text that they are, whatever they look like there; so are columns
+    that are only copied, of text files: 007 stays 007.
     """
     if isinstance(encoding, SparseEncoding):
         from gradstep.data.svmlight import SparseTable, is_svmlight
@@ -35,16 +42,18 @@ def chunks_as(table: Any, encoding: Any, target: Target, more: Sequence[str] = (
             raise InvalidTable(msg)
         yield from SparseTable(table).chunks(encoding.width)
         return
-    opened = open_as(table, encoding, target)
+    read = {*encoding.sources, *more}
+    opened = open_as(table, encoding, target, [name for name in copied if name not in read])
     check_columns(encoding, opened.schema, opened.name)
-    for column in more:
+    for column in (*more, *copied):
         opened.check_column(column, "The column")
-    yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more])))
+    yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
 
 
-def open_as(table: Any, encoding: Encoding, target: Target) -> Table:
+def open_as(table: Any, encoding: Encoding, target: Target, copied: Sequence[str] = ()) -> Table:
     """Open a table, its categories as the text that they are, whatever they look like there."""
-    as_text = [c.source for c in encoding.coded if not getattr(c, "part", "")]
+    as_text = list(copied)
+    as_text += [c.source for c in encoding.coded if not getattr(c, "part", "")]
     if target.classes is not None and isinstance(target.classes[0], str):
         as_text.append(target.column)
     return open_table(table, as_text=as_text)

@@ -141,6 +141,13 @@ class Preparation:
         if not 0.0 <= self.validation < 1.0:
             msg = f"validation={self.validation!r} must be a share of the rows, from 0 to below 1."
             raise InvalidParameter(msg)
+        roles = [role for role in (self.target, self.weight, self.offset) if role is not None]
+        if len(set(roles)) < len(roles):
+            msg = (
+                f"Target {self.target!r}, weight {self.weight!r} and offset {self.offset!r} must "
+                "be different columns."
+            )
+            raise InvalidParameter(msg)
         if self.max_levels < 1:
             msg = f"max_levels={self.max_levels!r} must be at least 1."
             raise InvalidParameter(msg)
@@ -217,16 +224,9 @@ def prepare(
             f"{LEAST_MEMORY:,} (128 MB)."
         )
         raise InvalidParameter(msg)
-    as_text = [c for c, kind in asked.kinds if kind.startswith(("category", "hash"))]
     if out is not None:
         refuse_existing(Path(out))
-    opened, held_out = _sparse(table, validation_table) or (
-        open_table(table, as_text=as_text),
-        None,
-    )
-    if held_out is None and validation_table is not None:  # what is text in one is text in both
-        texts = [c for c, dtype in opened.schema.items() if kind_of(dtype) == "category"]
-        held_out = open_table(validation_table, as_text=[*as_text, *texts])
+    opened, held_out = _open(table, validation_table, asked)
     kept = None
     if cache and opened.fingerprint() and (held_out is None or held_out.fingerprint()):
         kept = _place_in_cache(cache, _key(asked, [opened, *([held_out] if held_out else [])]))
@@ -242,24 +242,53 @@ def prepare(
     maker.look()
     if kept is not None:
         return _make_in_cache(maker, kept)
-    folder = None if out is None else Path(out)
-    if folder is None and maker.bytes > memory:
-        scratch = cache_folder() / "scratch"
-        try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            parent = tempfile.mkdtemp(dir=scratch)
-        except OSError as error:
-            msg = f"{scratch} cannot be written: {error.strerror}. Raise memory, or give a folder."
-            raise CannotWrite(msg) from error
+    if out is None and maker.bytes > memory:
+        return _make_for_now(maker)
+    return _make(maker, None if out is None else Path(out))
+
+
+def _open(table: Any, validation_table: Any, asked: Preparation) -> tuple[Any, Any]:
+    """Open the table, and the one to validate on, if there is one."""
+    from gradstep.data.svmlight import SparseTable, is_svmlight
+
+    if is_svmlight(table):
+        if validation_table is not None and not is_svmlight(validation_table):
+            msg = f"{validation_table} is not sparse text (.svm, .libsvm), as {table} is."
+            raise InvalidTable(msg)
+        held_out = None if validation_table is None else SparseTable(validation_table)
+        return SparseTable(table), held_out
+    as_text = [c for c, kind in asked.kinds if kind.startswith(("category", "hash"))]
+    opened = open_table(table, as_text=as_text)
+    if validation_table is None:
+        return opened, None
+    # what is text in one is text in both
+    texts = [c for c, dtype in opened.schema.items() if kind_of(dtype) == "category"]
+    return opened, open_table(validation_table, as_text=[*as_text, *texts])
+
+
+def _make_for_now(maker: Any) -> PreparedTable:
+    """Make a prepared table that is too large for memory in a folder that goes with it."""
+    scratch = cache_folder() / "scratch"
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        parent = tempfile.mkdtemp(dir=scratch)
+    except OSError as error:
+        msg = f"{scratch} cannot be written: {error.strerror}. Raise memory, or give a folder."
+        raise CannotWrite(msg) from error
+    try:
         prepared = _make(maker, Path(parent) / "table", lasting=False)
-        weakref.finalize(prepared, shutil.rmtree, parent, ignore_errors=True)
-        return prepared
-    return _make(maker, folder)
+    except BaseException:
+        shutil.rmtree(parent, ignore_errors=True)
+        raise
+    weakref.finalize(prepared, shutil.rmtree, parent, ignore_errors=True)
+    return prepared
 
 
 def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
-    """Return the folder for a key in the cache; None if nothing can be kept there."""
-    base = cache_folder() / "tables" if cache is True else Path(cache)
+    """Return the folder for a key in the cache; None if nothing can be kept in the user's."""
+    if not isinstance(cache, bool):
+        return Path(cache) / key
+    base = cache_folder() / "tables"
     try:
         base.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -275,18 +304,6 @@ def _make_in_cache(maker: Any, folder: Path) -> PreparedTable:
         if folder.exists():
             return open_prepared(folder)
         raise
-
-
-def _sparse(table: Any, held_out: Any) -> tuple[Any, Any] | None:
-    """Open files of sparse text; None if they are of another kind."""
-    from gradstep.data.svmlight import SparseTable, is_svmlight
-
-    if not is_svmlight(table):
-        return None
-    if held_out is not None and not is_svmlight(held_out):
-        msg = f"{held_out} is not sparse text (.svm, .libsvm), as {table} is."
-        raise InvalidTable(msg)
-    return SparseTable(table), None if held_out is None else SparseTable(held_out)
 
 
 def _make(maker: Any, folder: Path | None, *, lasting: bool = True) -> PreparedTable:
