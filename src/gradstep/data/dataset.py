@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "mean_square_norm"]
 
-_ENOUGH_NUMBERS = 10_000_000
+_ENOUGH_NUMBERS = 1_000_000
 _SAMPLE_ROWS = 1 << 20
 
 
