@@ -16,9 +16,9 @@ from sklearn.linear_model import PoissonRegressor
 
 import gradstep
 from gradstep import InvalidTable, prepare
+from gradstep.data import first_look, placing, tables
 from gradstep.data import prepare as making
-from gradstep.data import tables
-from gradstep.data.prepare import with_offset
+from gradstep.data.placing import with_offset
 from gradstep.data.shuffling import Buckets
 from tests.data.cases import bits, numbered
 
@@ -46,7 +46,7 @@ def looks_shuffled(rows):
 def in_tiny_pieces(monkeypatch):
     """Make chunks of 64 rows and buckets of a few hundred bytes."""
     monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
-    monkeypatch.setattr(making, "_BUCKET_BYTES", 500)
+    monkeypatch.setattr(placing, "_BUCKET_BYTES", 500)
 
 
 class TestRows:
@@ -188,14 +188,14 @@ class TestRoads:
     def test_threads(self, monkeypatch):
         monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
         many = prepare(numbered(1000), "y", **self.OPTIONS)
-        monkeypatch.setattr(making, "_THREADS", 1)
+        monkeypatch.setattr(placing, "_THREADS", 1)
         assert bits(prepare(numbered(1000), "y", **self.OPTIONS)) == bits(many)
 
     def test_read_twice(self, monkeypatch):
         """As tables are that are too large to be kept from the first pass."""
         monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
         kept = prepare(numbered(1000), "y", **self.OPTIONS)
-        monkeypatch.setattr(making, "_KEPT_BYTES", 0)
+        monkeypatch.setattr(first_look, "_KEPT_BYTES", 0)
         assert bits(prepare(numbered(1000), "y", **self.OPTIONS)) == bits(kept)
 
     def test_twice(self):

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradstep import InvalidTable, prepare
-from gradstep.data import prepare as making
-from gradstep.data import tables
+from gradstep.data import first_look, tables
 from gradstep.data.csv_check import first_bad_record
 from gradstep.data.prepared import Target
 from gradstep.data.tables import chunk_rows, open_table
@@ -307,7 +306,7 @@ class TestChange:
     @pytest.fixture(params=[0, 1 << 27], ids=["read-twice", "kept"], autouse=True)
     def _kept(self, request, monkeypatch):
         """Whether a table is small enough to be kept from the first pass."""
-        monkeypatch.setattr(making, "_KEPT_BYTES", request.param)
+        monkeypatch.setattr(first_look, "_KEPT_BYTES", request.param)
 
     @pytest.fixture(params=["t.csv", "t.parquet", "t.arrow"])
     def source(self, request, tmp_path, monkeypatch):
@@ -360,7 +359,7 @@ class TestChange:
     @pytest.mark.parametrize("out", [False, True])
     def test_of_what_a_query_gives(self, rows, out, tmp_path, monkeypatch):
         """Which is no file: its rows are counted. Nothing is put beyond the end."""
-        monkeypatch.setattr("gradstep.data.prepare._KEPT_BYTES", 0)  # read twice
+        monkeypatch.setattr("gradstep.data.first_look._KEPT_BYTES", 0)  # read twice
         state = {"frame": TABLE}
         query = pl.LazyFrame(TABLE).map_batches(lambda _: state["frame"], schema=TABLE.schema)
 

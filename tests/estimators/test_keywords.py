@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from inspect import Parameter, signature
+from inspect import Parameter, cleandoc, signature
 
 import pytest
 from sklearn.linear_model import SGDClassifier, SGDRegressor
@@ -91,9 +91,9 @@ def test_only_the_loss_is_taken_by_position(ours):
 
 def documented(cls, section):
     """Return the names that a section of a class's docstring describes."""
-    text = re.split(r"\n    ([A-Z][A-Za-z ]+)\n    -+\n", cls.__doc__)
+    text = re.split(r"\n([A-Z][A-Za-z ]+)\n-+\n", cleandoc(cls.__doc__))
     body = dict(zip(text[1::2], text[2::2], strict=True))[section]
-    heads = re.findall(r"^    (\w[\w, ]*?)(?: :.*)?$", body, flags=re.MULTILINE)
+    heads = re.findall(r"^(\w[\w, ]*?)(?: :.*)?$", body, flags=re.MULTILINE)
     return {name for head in heads for name in head.split(", ")}
 
 

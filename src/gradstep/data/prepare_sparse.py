@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.dataset import Dataset
-    from gradstep.data.prepare import Preparation, Progress
+    from gradstep.data.preparation import Preparation, Progress
 
 __all__ = ["SparseMaker"]
 
