@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidTable as InvalidTable
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+    from gradstep.judging import evaluate as evaluate
     from gradstep.model import Model as Model
     from gradstep.model_file import load as load
     from gradstep.model_file import save as save
@@ -69,7 +70,6 @@ if TYPE_CHECKING:
     from gradstep.optim.schedules import UserSchedule as UserSchedule
     from gradstep.optim.schedules import WarmUp as WarmUp
     from gradstep.table_fit import TableFit as TableFit
-    from gradstep.table_fit import evaluate as evaluate
     from gradstep.table_fit import fit_table as fit_table
 
 __version__ = "0.1.0"
@@ -90,6 +90,7 @@ _HOMES = {
         "InvalidTable",
     ),
     "gradstep.estimators": ("MiniBatchClassifier", "MiniBatchRegressor"),
+    "gradstep.judging": ("evaluate",),
     "gradstep.model": ("Model",),
     "gradstep.model_file": ("load", "save"),
     "gradstep.objective.classification": (
@@ -134,7 +135,7 @@ _HOMES = {
         "UserSchedule",
         "WarmUp",
     ),
-    "gradstep.table_fit": ("TableFit", "evaluate", "fit_table"),
+    "gradstep.table_fit": ("TableFit", "fit_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,0 +1,189 @@
+"""A run on a prepared table, and what may happen to it: a brake, a search for alpha, an end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.components import penalty_of, schedule_of
+from gradstep.data.dataset import mean_square_norm
+from gradstep.engine.callbacks import History
+from gradstep.engine.state import Outcome, Problem, TrainState, Validation
+from gradstep.errors import Diverged, InvalidParameter
+from gradstep.objective.classification import OneVsRest
+from gradstep.objective.losses import slope
+from gradstep.optim.automatic import stable_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.prepared import PreparedTable
+    from gradstep.engine.callbacks import EpochEnd
+    from gradstep.engine.state import EpochRecord
+
+__all__ = ["ALPHAS", "TableRun"]
+
+ALPHAS = tuple(10.0**-power for power in range(1, 8))
+_EPOCHS_AN_ALPHA = 20
+_BRAKES = 12
+
+
+class _Best:
+    """Keeps the best parameters of all runs so far: by validation, else the last epoch's."""
+
+    def __init__(self) -> None:
+        self.params: NDArray[np.float64] | None = None
+        self.score = -math.inf
+
+    def on_epoch_end(self, event: EpochEnd) -> None:
+        """Keep them."""
+        state = event.state
+        if state.best_params is None:
+            self.params = state.current().copy()
+        elif self.params is None or state.best_score > self.score:
+            self.params, self.score = state.best_params, state.best_score
+
+    def forget(self) -> None:
+        """Forget those of a run that diverged, unless validation rows have judged them."""
+        if self.score == -math.inf:
+            self.params = None
+
+
+class TableRun:
+    """A run, and what may happen to it: a brake, a search for alpha, an interruption."""
+
+    def __init__(self, prepared: PreparedTable, loss: Any, callbacks: Sequence[Any]) -> None:
+        self.prepared, self.loss = prepared, loss
+        self.problem: Problem
+        self.history, self.best = History(), _Best()
+        self.callbacks = [self.history, self.best, *callbacks]
+        self.records: list[EpochRecord] = []
+        self.notes: list[str] = []
+        self.outcome = Outcome.MAX_EPOCHS
+        self.state: TrainState | None = None
+        self.choosing = False
+        held_out = prepared.validation
+        self.validation = None if held_out is None else Validation(held_out)
+
+    def set_rate(
+        self, learning_rate: Any, eta0: float | None, tol: float | None, alpha: Any
+    ) -> None:
+        """Choose the learning rate, what counts as improvement, and where to start.
+
+        That is the best constant: levels, whose weights together could take the intercept's
+        place, then say how they differ from it.
+        """
+        from gradstep.engine.baseline import Baseline, best_constant  # imports Numba
+
+        data, loss = self.prepared.train, self.loss
+        sample = data.sample()
+        mean = float(np.average(sample.y[:, 0], weights=sample.sample_weight))
+        rate = stable_rate(self.problem.optimizer, loss, mean_square_norm(data), mean)
+        baseline = Baseline(loss, data, self.problem.n_outputs, np.zeros(self.problem.size))
+        constant = best_constant(loss, baseline.constant, self.problem.n_outputs)
+        self.start = self.problem.start(intercept=constant)
+        start = rate.eta0 if eta0 is None else float(eta0)
+        one = loss.loss if isinstance(loss, OneVsRest) else loss
+        parameters = {
+            "eta0": start, "power_t": 0.25, "alpha": alpha,
+            "slope": lambda y, z: slope(one, y, z) if hasattr(one, "slope") else 1.0,
+        }  # fmt: skip
+        self.problem = replace(
+            self.problem,
+            schedule=schedule_of(learning_rate, parameters),
+            intercept_factor=rate.intercept_factor if eta0 is None else 1.0,
+            tol=None if tol is None else tol * max(baseline.at_best, 1e-300),
+        )
+
+    def train(self, start: TrainState | None = None) -> None:
+        """Train to the end; if that diverges, again with a shorter step."""
+        from gradstep.engine.training import train  # imports Numba
+
+        state = self.start if start is None else start
+        for brake in range(_BRAKES):
+            try:
+                self.state, self.outcome = train(
+                    self.problem, self.prepared.train, state,
+                    validation=self.validation, callbacks=self.callbacks,
+                )  # fmt: skip
+            except Diverged as error:
+                self.best.forget()
+                schedule = self.problem.schedule
+                if brake == _BRAKES - 1 or not hasattr(schedule, "eta0"):
+                    msg = (
+                        f"Training diverged in epoch {error.epoch}: the steps of {schedule!r} are "
+                        "too long for this table. Use another learning rate: 'adaptive' comes "
+                        "down by itself, a number is constant."
+                    )
+                    raise Diverged(msg, epoch=error.epoch) from error
+                shorter = schedule._replace(eta0=schedule.eta0 / 4.0)  # type: ignore[attr-defined]
+                self.problem = replace(self.problem, schedule=shorter)
+                self.notes.append(
+                    f"The step was too long for this data: the learning rate was brought down to "
+                    f"{shorter.eta0:.3g}."
+                )
+            else:
+                break
+        self.records = list(self.history.records)
+
+    def choose_alpha(self, penalty: Any, l1_ratio: float) -> TrainState:
+        """Choose the strength of the penalty on the validation rows, from strong to weak.
+
+        Returns where the final run starts from.
+        """
+        if self.validation is None or not isinstance(penalty, str):
+            msg = (
+                "alpha='auto' needs validation rows to choose on and a penalty by name: hold some "
+                "rows out (--validation 0.1), or give alpha a number."
+            )
+            raise InvalidParameter(msg)
+        whole, self.choosing = self.problem, True
+        found: list[tuple[float, float, TrainState]] = []
+        start: TrainState | None = None
+        for alpha in ALPHAS:
+            chosen = penalty_of(penalty, {"alpha": alpha, "l1_ratio": l1_ratio})
+            self.problem = replace(
+                whole, penalty=chosen, max_epochs=min(_EPOCHS_AN_ALPHA, whole.max_epochs)
+            )
+            self.train(start)
+            whole = replace(whole, schedule=self.problem.schedule)
+            state = self.state
+            assert state is not None  # noqa: S101
+            found.append((state.best_score, alpha, state))
+            best = state.best_params if state.best_params is not None else state.params
+            start = self.problem.start(*self.problem.split(best))
+            if len(found) > 2 and max(f[0] for f in found[-2:]) < max(f[0] for f in found[:-2]):
+                break  # two in a row are worse: weaker ones will be, too
+        score, alpha, state = max(found, key=lambda f: f[0])
+        self.notes.append(
+            f"alpha={alpha:g} was chosen on the validation rows (loss {-score:.6g}), of "
+            + ", ".join(f"{f[1]:g} ({-f[0]:.6g})" for f in found)
+            + "."
+        )
+        chosen = penalty_of(penalty, {"alpha": alpha, "l1_ratio": l1_ratio})
+        self.problem, self.choosing = replace(whole, penalty=chosen), False
+        best = state.best_params if state.best_params is not None else state.params
+        start = self.problem.start(*self.problem.split(best))
+        return replace(start, best_params=best, best_score=score)
+
+    def interrupted(self) -> None:
+        """Say so, if there is a model to keep."""
+        self.records = list(self.history.records)
+        if self.best.params is None:
+            raise KeyboardInterrupt
+        self.outcome = Outcome.INTERRUPTED
+        if self.choosing:
+            self.notes.append("Interrupted while alpha was being chosen: it is the best so far.")
+
+    def params(self) -> NDArray[np.float64]:
+        """Return the parameters of the model."""
+        state = self.state
+        if self.outcome is Outcome.INTERRUPTED or state is None:
+            assert self.best.params is not None  # noqa: S101
+            return self.best.params
+        return state.best_params if state.best_params is not None else state.current()
