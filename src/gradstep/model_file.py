@@ -75,6 +75,14 @@ def save(model: Model, path: str | Path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
+    model = getattr(model, "_model", model)  # an estimator that was fitted on a prepared table
+    if not isinstance(model, Model):
+        msg = (
+            f"{type(model).__name__} cannot be saved here: save takes a Model, or an estimator "
+            "that was fitted on a prepared table. Pickle others, as scikit-learn's are."
+        )
+        raise InvalidParameter(msg)
+
     told = {
         "format": FORMAT,
         "version": gradstep.__version__,

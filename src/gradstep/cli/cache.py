@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["cache"]
+
+# The names that prepared tables have in a cache, and those that were not finished.
+_OURS = re.compile(r"[0-9a-f]{24}|\.[0-9a-f]{24}\..+\.part")
 
 _OTHERS = {"kernels": "compiled kernels", "scratch": "tables of runs that go on, or were killed"}
 
@@ -71,8 +75,8 @@ def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:
     from gradstep.data.prepared import open_prepared, read_meta
 
     for path in sorted(tables.iterdir()) if tables.is_dir() else ():
-        if not (path / "meta.json").is_file() and not path.name.endswith(".part"):
-            continue  # not ours: never deleted
+        if not (path.is_dir() and _OURS.fullmatch(path.name)):
+            continue  # never deleted
         entry = {"folder": str(path), "bytes": _size(path), "written": path.stat().st_mtime,
                  "source": "?", "target": "?"}  # fmt: skip
         try:

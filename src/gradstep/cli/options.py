@@ -66,7 +66,8 @@ Validation = Annotated[
     str, typer.Option(help="Share of the rows to hold out, or a file to validate on; 0 for none.")
 ]
 Drop = Annotated[
-    list[str] | None, typer.Option(help="Columns to leave out (comma between, or repeated).")
+    list[str] | None,
+    typer.Option(help=r"Columns to leave out (comma between, or repeated; \\, in a name)."),
 ]
 Only = Annotated[
     list[str] | None, typer.Option(help="The only columns to use (comma between, or repeated).")
@@ -181,9 +182,31 @@ def refuse_unwritable(path: Path) -> None:
         raise CannotWrite(msg) from error
 
 
+def refuse_sources(out: Path, *tables: str | None) -> None:
+    """Refuse to write over a table that is read."""
+    from gradstep.data.tables import files_of
+
+    if not out.exists():
+        return
+    for table in tables:
+        for path in files_of(table) if table is not None else ():
+            if path.exists() and path.samefile(out):
+                msg = f"{out} is a table that is read here: it would be overwritten. Name another."
+                raise InvalidParameter(msg)
+
+
 def split(values: list[str] | None) -> list[str]:
-    """Return what was given with commas between, or repeatedly, as one list."""
-    return [part for value in values or () for part in value.split(",") if part]
+    r"""Return what was given with commas between, or repeatedly, as one list.
+
+    A comma that belongs to a name is written ``\,``.
+
+    Examples
+    --------
+    >>> split(["a,b", r"km\, paid"])
+    ['a', 'b', 'km, paid']
+    """
+    parts = (part for value in values or () for part in re.split(r"(?<!\\),", value))
+    return [part.replace("\\,", ",") for part in parts if part]
 
 
 def _kinds(values: list[str] | None) -> dict[str, str]:

@@ -55,6 +55,7 @@ def predict(
     if out is not None:
         _format(out)
         opt.refuse_unwritable(out)
+        opt.refuse_sources(out, table, str(model))
     count = 0
     with Progress(wanted=not json) as progress:
 

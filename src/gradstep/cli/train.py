@@ -104,6 +104,7 @@ def train(
         raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
     opt.refuse_unwritable(path)
+    opt.refuse_sources(path, table, asked.get("validation_table"))
     with Progress(wanted=not json) as progress:
         if source is table:
             asked |= {"progress": progress, "cache": cache or not no_cache}

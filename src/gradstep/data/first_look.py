@@ -190,9 +190,10 @@ class FirstLook:
 
     def _frames(self, columns: Sequence[str], what: str) -> Iterator[pl.DataFrame]:
         """Yield the chunks of the table; of a small one, those that were read before."""
-        if what == "encoding" and self._kept_frames is not None:
-            while self._kept_frames:
-                yield self._kept_frames.popleft()
+        frames, self._kept_frames = self._kept_frames, None
+        if what == "encoding" and frames is not None:
+            while frames:
+                yield frames.popleft()
             self.table.check_unchanged()
             return
         kept: deque[pl.DataFrame] | None = deque()
@@ -228,8 +229,9 @@ class FirstLook:
 
     def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
         """Turn text that is to be a number into one."""
+        schema = frame.schema  # made anew by each call
         for column, survey in self.surveys.items():
-            if isinstance(survey, NumberSurvey) and kind_of(frame.schema[column]) == "category":
+            if isinstance(survey, NumberSurvey) and kind_of(schema[column]) == "category":
                 text = frame[column].cast(pl.String)
                 numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
                 bad = numbers.is_null() & text.is_not_null()

@@ -198,11 +198,11 @@ class TableMaker:
         weight = None if asked.weight is None else weights_of(frame, asked.weight, rows)
         parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
         if asked.offset is not None:
-            offset = frame[asked.offset].cast(pl.Float64).to_numpy()
+            offset = frame[asked.offset].cast(pl.Float64, strict=False).to_numpy()
             if not np.isfinite(offset).all():
                 at = int(rows[~np.isfinite(offset)][0]) + 1
                 msg = (
-                    f"The offset {asked.offset!r} is missing or infinite in row {at} (of the rows, "
+                    f"The offset {asked.offset!r} is no finite number in row {at} (of the rows, "
                     "from 1)."
                 )
                 raise InvalidTable(msg)

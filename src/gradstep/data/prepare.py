@@ -120,8 +120,9 @@ def prepare(
         from gradstep.data.prepare_sparse import SparseMaker as kind  # noqa: N813
     maker = kind(opened, held_out, asked, progress or (lambda *_: None))
     maker.look()
-    if kept is not None:
-        return _make_in_cache(maker, kept)
+    made = None if kept is None else _make_in_cache(maker, kept, needed=cache is not True)
+    if made is not None:
+        return made
     if out is None and maker.bytes > memory:
         return _make_for_now(maker)
     return _make(maker, None if out is None else Path(out))
@@ -176,14 +177,20 @@ def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
     return base / key if os.access(base, os.W_OK) else None
 
 
-def _make_in_cache(maker: Any, folder: Path) -> PreparedTable:
-    """Make the prepared table in the cache, or use the one that another process has just made."""
+def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable | None:
+    """Make the prepared table in the cache, or use the one that another process has just made.
+
+    None if that fails and is not `needed`: the user's cache is a help, and a full disk no reason
+    to end a run.
+    """
     try:
         return _make(maker, folder)
     except CannotWrite:
         if folder.exists():
             return open_prepared(folder)
-        raise
+        if needed:
+            raise
+        return None
 
 
 def _make(maker: Any, folder: Path | None, *, lasting: bool = True) -> PreparedTable:

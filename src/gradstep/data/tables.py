@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
+import polars.selectors as cs
 
 from gradstep.data.text_files import INFER_ROWS, PACKED, TEXT_FORMATS, TextFile, bad_json, scan_text
 from gradstep.errors import InvalidTable, nearest
@@ -22,7 +23,7 @@ from gradstep.errors import InvalidTable, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-__all__ = ["Table", "chunk_rows", "open_table"]
+__all__ = ["Table", "chunk_rows", "files_of", "literally", "open_table"]
 
 _CHUNK_NUMBERS = 1 << 22
 _MOST_CHUNK_ROWS = 1 << 16
@@ -107,7 +108,9 @@ class Table:
             if sum(file.size for file in self._files) <= _CHECKED_FIRST:
                 checked.result()  # before a wrong row is taken for what it is not
             try:
-                yield from self._lazy.select(chosen).collect_batches(chunk_size=size, lazy=True)
+                yield from self._lazy.select(literally(chosen)).collect_batches(
+                    chunk_size=size, lazy=True
+                )
             except (pl.exceptions.PolarsError, OSError) as error:
                 self.check_unchanged()
                 checked.result()
@@ -184,6 +187,11 @@ class Table:
 # --------------------------------------------------------------------------- opening
 
 
+def literally(columns: Sequence[str]) -> list[Any]:
+    """Return columns by their names, of which Polars would read some as patterns."""
+    return [cs.by_name(name) for name in columns]
+
+
 def open_table(source: Any, *, as_text: Collection[str] = ()) -> Table:
     """Open a table: a path, a glob, a folder, a URL, a frame or a query.
 
@@ -219,6 +227,13 @@ def _frame(lazy: pl.LazyFrame, name: str) -> Table:
         told = str(error).split("\n", maxsplit=1)[0]
         msg = f"{name} cannot be read: {told}"
         raise InvalidTable(msg) from error
+    for column in schema:
+        if column.startswith("^") and column.endswith("$"):
+            msg = (
+                f"Column {column!r} of {name} has a name that Polars reads as a pattern (^…$). "
+                "Rename it."
+            )
+            raise InvalidTable(msg)
     return Table(name, schema, lazy)
 
 
@@ -266,6 +281,11 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
                     str(name), [None if v is None else str(v) for v in values]
                 )
     return pl.DataFrame(columns)
+
+
+def files_of(source: str) -> list[Path]:
+    """Return the files that a path, a glob or a folder names; none for a URL."""
+    return [] if "://" in source else _expand(source)
 
 
 def _expand(source: str) -> list[Path]:

@@ -301,6 +301,9 @@ def fit(
 
 def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     """Run one epoch over a part of a stream; its first part decides a rate that is not given."""
+    if hasattr(est, "_model"):
+        msg = "partial_fit cannot go on after a fit on a prepared table. Fit anew, or on arrays."
+        raise InvalidParameter(msg)
     if est.early_stopping:
         msg = (
             "early_stopping=True has no meaning in partial_fit, which runs one epoch. Set it to "
