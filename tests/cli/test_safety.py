@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import polars as pl
@@ -41,6 +42,19 @@ class TestCache:
         assert gradstep("cache", "--cache", home, "--clear")[0] == 0
         left = sorted(path.name for path in home.iterdir())
         assert left == ["0123", "backup.part", "film.part", "website"]
+
+    def test_forgets_what_killed_runs_left_a_day_ago(self, told, trips, tmp_path, monkeypatch):
+        monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "cache"))
+        left = [tmp_path / "cache" / part for part in ("tables/.a.1.part", "scratch/tmp1")]
+        new = [path.with_name(path.name.replace("1", "2")) for path in left]
+        for path in (*left, *new):
+            path.mkdir(parents=True)
+            (path / "rows.npy").write_text("rows")
+        for path in left:
+            os.utime(path, (0, 0))
+        told("train", trips, *FEW)
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in new)
 
     def test_a_full_disk_does_not_end_a_run(self, told, trips, monkeypatch):
         def full(*_arguments, **_keywords):

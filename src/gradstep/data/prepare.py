@@ -8,11 +8,13 @@ same road to the same bits.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ from gradstep.data.tables import Table, open_table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gradstep.data.preparation import Preparation, Progress
 
@@ -35,6 +37,7 @@ __all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
 
 DEFAULT_MEMORY = 1 << 30  # bytes of arrays that are kept in memory rather than written
 LEAST_MEMORY = 1 << 27
+_DAY = 86_400.0  # seconds
 
 
 def prepare(
@@ -174,7 +177,22 @@ def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
         base.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return base / key if os.access(base, os.W_OK) else None
+    if not os.access(base, os.W_OK):
+        return None
+    _forget(base.glob(".*.part"))
+    _forget(base.with_name("scratch").glob("*"))
+    return base / key
+
+
+def _forget(leftovers: Iterable[Path]) -> None:
+    """Delete what runs that were killed have left behind, once it is a day old.
+
+    A run that still reads it keeps what it has mapped.
+    """
+    for path in leftovers:
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _DAY:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable | None:
