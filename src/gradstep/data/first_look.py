@@ -172,12 +172,8 @@ class FirstLook:
 
     def chunks(self, what: str) -> Iterator[tuple[pl.DataFrame, int]]:
         """Yield the chunks of a pass over the table, each with the number of its first row."""
-        columns = [*self.surveys, *dict.fromkeys(
-            c for c in (self.asked.target, self.asked.weight, self.asked.offset, self.asked.time)
-            if c is not None and c not in self.surveys
-        )]  # fmt: skip
         first = 0
-        for frame in self._frames(columns, what):
+        for frame in self._frames(self._columns_read(), what):
             if what == "encoding" and first + frame.height > self.rows_read:
                 self.refuse_change(f"more than {self.rows_read:,}")
             yield self._as_numbers(frame, first), first
@@ -223,9 +219,9 @@ class FirstLook:
             yield min(size, left)
             left -= size
 
-    def _columns_read(self) -> set[str]:
+    def _columns_read(self) -> list[str]:
         roles = (self.asked.target, self.asked.weight, self.asked.offset, self.asked.time)
-        return {*self.surveys, *(c for c in roles if c is not None)}
+        return list(dict.fromkeys([*self.surveys, *(c for c in roles if c is not None)]))
 
     def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
         """Turn text that is to be a number into one."""
@@ -381,7 +377,7 @@ class FirstLook:
         return {
             "source": self.table.name,
             "fingerprint": self.table.fingerprint(),
-            "asked": {k: v for k, v in vars(self.asked).items() if v not in (None, ())},
+            "asked": self.asked.told(),
             "target": target,
             "encoding": self.encoding.to_json(),
             "columns": {c: _told(s) for c, s in self.surveys.items()},

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from gradstep.data.first_look import FirstLook
 
-__all__ = ["HoldOut"]
+__all__ = ["HELD_OUT", "HoldOut"]
 
-_MOST_HELD_OUT = 1_000_000
-_HELD_OUT, _TIMES = 7, 8  # paths of keys, apart from those of orders
+_MOST_ROWS = 1_000_000
+HELD_OUT, _TIMES = 7, 8  # paths of keys, apart from those of orders
 _SAMPLE_OF_TIMES = 1_000_000
 
 
@@ -46,7 +46,7 @@ class HoldOut:
         self._look = look
         self.share = look.asked.validation if wanted else 0.0
         if look.asked.time is None:
-            self.share = min(self.share, _MOST_HELD_OUT / look.n_kept)
+            self.share = min(self.share, _MOST_ROWS / look.n_kept)
         elif self.share > 0.0:
             self._split_by_time()
 
@@ -56,7 +56,7 @@ class HoldOut:
             return np.zeros(frame.height, np.bool_)
         if self._look.asked.time is not None:
             return _times(frame[self._look.asked.time]) > self._latest
-        return chosen(self._look.asked.seed, first, frame.height, self.share, _HELD_OUT)
+        return chosen(self._look.asked.seed, first, frame.height, self.share, HELD_OUT)
 
     def _split_by_time(self) -> None:
         """Find the time after which rows are held out, on a bounded sample of the rows."""
@@ -102,7 +102,7 @@ class HoldOut:
             if self._look.asked.time is not None:
                 flags = next(sizes)
             else:
-                flags = chosen(self._look.asked.seed, first, size, self.share, _HELD_OUT)
+                flags = chosen(self._look.asked.seed, first, size, self.share, HELD_OUT)
             held_out += int((flags if kept is None else flags & kept).sum())
             first += size
         return look.n_kept - held_out, held_out

@@ -68,6 +68,10 @@ class Preparation:
     log_power: float | None = None
     seed: int = 0
 
+    def told(self) -> dict[str, Any]:
+        """Return what was given, for the record: without what is None or empty."""
+        return {k: v for k, v in vars(self).items() if v not in (None, ())}
+
     def check(self) -> None:
         """Refuse what is not allowed."""
         for column, kind in self.kinds:

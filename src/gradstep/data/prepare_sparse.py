@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gradstep
+from gradstep.data.holding_out import HELD_OUT
 from gradstep.data.prepared import PreparedTable, Target, new_array
 from gradstep.data.shuffling import Buckets, chosen
 from gradstep.data.sparse_encoding import SparseEncoding
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseMaker"]
 
-_HELD_OUT = 7
 _MOST_CLASSES = 1000
 _BUCKET_ROWS = 1 << 16
 _NO_MEANING = ("weight", "offset", "time", "drop", "only", "kinds")
@@ -112,7 +112,7 @@ class SparseMaker:
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the file again and put every row where it belongs."""
         share = 0.0 if self.held_out is not None else self.asked.validation
-        held_out = chosen(self.asked.seed, 0, self.n, share, _HELD_OUT)
+        held_out = chosen(self.asked.seed, 0, self.n, share, HELD_OUT)
         n_train = int((~held_out).sum())
         if n_train == 0:
             msg = f"Holding out {share:.0%} of {self.n} rows leaves none to train on."
@@ -138,7 +138,7 @@ class SparseMaker:
             "source": self.table.name,
             "fingerprint": self.table.fingerprint(),
             "sparse": True,
-            "asked": {k: v for k, v in vars(self.asked).items() if v not in (None, ())},
+            "asked": self.asked.told(),
             "rows": rows,
             "target": {"column": LABEL, "classes": self.target.classes, **self.known},
             "encoding": encoding.to_json(),

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from tokenize import TokenError
@@ -110,7 +110,6 @@ class PreparedTable:
     meta: dict[str, Any]
     folder: Path | None = None
     offset: NDArray[np.float64] | None = None
-    _owned: Any = field(default=None, repr=False)
 
     @property
     def n_rows(self) -> int:
