@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradstep.errors import InvalidComponent, InvalidParameter, nearest
 from gradstep.objective import classification, penalties, regression
-from gradstep.optim import optimizers, schedules
+from gradstep.optim import optimizers, schedules, solvers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ __all__ = [
     "OPTIMIZERS",
     "PENALTIES",
     "REGRESSION_LOSSES",
+    "SOLVERS",
     "loss_of",
     "optimizer_of",
     "penalty_of",
@@ -70,6 +71,8 @@ OPTIMIZERS: Mapping[str, Callable[[], Any]] = {
     "adam": optimizers.Adam,
     "ftrl": optimizers.FTRL,
 }
+# Optimizers that work in rounds, and take no learning rate.
+SOLVERS: Mapping[str, Callable[[], Any]] = {"svrg": solvers.SVRG, "exact": solvers.Exact}
 LEARNING_RATES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "constant": lambda p: schedules.Constant(p["eta0"]),
     "invscaling": lambda p: schedules.InvScaling(p["eta0"], p["power_t"]),
@@ -86,7 +89,7 @@ _OR_ELSE = {
     "loss": "an object with value() and slope()",
     "penalty": "None, or an object with value() and prox()",
     "optimizer": "an object with n_slots() and step()",
-    "learning_rate": "a number, a function (epoch, step), or an object with rates()",
+    "learning_rate": "'auto', a number, a function (epoch, step), or an object with rates()",
 }
 
 
@@ -214,10 +217,12 @@ def optimizer_of(value: Any) -> Any:
     Momentum(momentum=0.9)
     """
     if isinstance(value, str):
-        if value not in OPTIMIZERS:
-            _refuse("optimizer", value, OPTIMIZERS)
-        return _checked("optimizer", OPTIMIZERS[value]())
-    return _checked("optimizer", value, "n_slots", "step")
+        known = {**OPTIMIZERS, **SOLVERS}
+        if value not in known:
+            _refuse("optimizer", value, {"auto": None, **known})
+        value = known[value]()
+    methods = ("n_slots",) if solvers.works_in_rounds(value) else ("n_slots", "step")
+    return _checked("optimizer", value, *methods)
 
 
 def schedule_of(value: Any, parameters: Mapping[str, Any]) -> Any:

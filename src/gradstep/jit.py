@@ -56,7 +56,11 @@ _COMPILED_SOURCES = (
     "engine/rows/*.py",
     "engine/compiled.py",
     "engine/kernels.py",
+    "engine/inner.py",
     "engine/lazy.py",
+    "engine/linalg.py",
+    "engine/statistics.py",
+    "engine/sums.py",
 )
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file

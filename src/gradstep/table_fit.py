@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import gradstep
+from gradstep.checks import check_choice
 from gradstep.components import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -25,18 +26,20 @@ from gradstep.components import (
 )
 from gradstep.data.prepare import prepare
 from gradstep.data.prepared import PreparedTable
-from gradstep.engine.state import Outcome, Problem
+from gradstep.engine.state import Outcome
 from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.judging import LOG_POWER, judge
 from gradstep.model import Model
 from gradstep.objective.classification import OneVsRest, Softmax
 from gradstep.objective.losses import target_range
+from gradstep.optim.solvers import works_in_rounds
+from gradstep.planning import Settings, is_auto
 from gradstep.table_run import ALPHAS, TableRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gradstep.engine.state import EpochRecord
+    from gradstep.engine.state import EpochRecord, Problem
 
 __all__ = ["TableFit", "fit_table", "preparing_for"]
 
@@ -89,10 +92,11 @@ def fit_table(
     epsilon: float = 0.1,
     quantile: float = 0.5,
     power: float = 1.5,
-    optimizer: Any = "sgd",
-    learning_rate: Any = "adaptive",
+    penalty_scale: str = "deviation",
+    optimizer: Any = "auto",
+    learning_rate: Any = "auto",
     eta0: float | None = None,
-    batch_size: int | None = None,
+    batch_size: int | str = "auto",
     epochs: int | None = None,
     tol: float | None = _IMPROVEMENT,
     patience: int = _PATIENCE,
@@ -109,18 +113,17 @@ def fit_table(
         The column to predict; of a PreparedTable it is known.
     loss : str or Loss, optional
         By default 'log_loss' for classes, else 'squared_error'.
-    penalty, l1_ratio, epsilon, quantile, power, optimizer, learning_rate, eta0
-        As of `MiniBatchRegressor`; the penalty is on weights of scaled columns.
+    penalty, l1_ratio, penalty_scale, epsilon, quantile, power
+        As of `MiniBatchRegressor`.
+    optimizer, learning_rate, eta0, batch_size
+        As of `MiniBatchRegressor`.
     alpha : float or "auto", default=1e-4
         Strength of the penalty; "auto" chooses it on the validation rows, along a path of
         falling strength, each run going on from the one before.
-    batch_size : int, optional
-        By default a hundredth of the rows, from 8 to 64.
     epochs : int, default=1000
         Most epochs.
     tol : float, optional
-        Least improvement that counts, as a share of the loss of the best constant prediction;
-        None to run all epochs.
+        As of `MiniBatchRegressor`; None to run all epochs.
     patience : int, default=3
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
@@ -140,11 +143,22 @@ def fit_table(
     """
     began = time.perf_counter()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
-    first_alpha = ALPHAS[0] if alpha == "auto" else alpha
-    shrinking = penalty_of(penalty, {"alpha": first_alpha, "l1_ratio": l1_ratio})
-    stepping = optimizer_of(optimizer)
+    first_alpha: Any = ALPHAS[0] if alpha == "auto" else alpha
+    asked = Settings(
+        penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
+        optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, batch_size=batch_size,
+        tol=tol, n_iter_no_change=patience,
+        max_iter=_MOST_EPOCHS if epochs is None else epochs,
+    )  # fmt: skip
+    penalty_of(penalty, {"alpha": first_alpha, "l1_ratio": l1_ratio})
+    if not is_auto(optimizer):
+        optimizer_of(optimizer)
+    check_choice("fit_table", "penalty_scale", penalty_scale, ("deviation", "unit"))
     _check_before_reading(loss, numbers, learning_rate, alpha, options.get("task", "auto"))
-    for name, number in (("batch_size", batch_size), ("epochs", epochs), ("patience", patience)):
+    counts = {"epochs": epochs, "patience": patience}
+    if not is_auto(batch_size):
+        counts["batch_size"] = batch_size
+    for name, number in counts.items():
         if number is not None and number < 1:
             msg = f"{name}={number!r} must be at least 1."
             raise InvalidParameter(msg)
@@ -153,8 +167,7 @@ def fit_table(
     _check_range(component, prepared)
     prepared_at = time.perf_counter()
     run = TableRun(prepared, component, callbacks)
-    run.problem = _problem(prepared, component, stepping, batch_size, epochs, patience, shrinking)
-    run.set_rate(learning_rate, eta0, tol, alpha)
+    run.plan(replace(asked, seed=int(prepared.meta["asked"]["seed"])))
     try:
         start = run.choose_alpha(penalty, l1_ratio) if alpha == "auto" else None
         run.train(start)
@@ -197,6 +210,8 @@ def _check_before_reading(
     if learning_rate == "optimal" and alpha == "auto":
         msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
         raise InvalidParameter(msg)
+    if is_auto(learning_rate):
+        return
     schedule_of(
         learning_rate,
         {"eta0": 1.0, "power_t": 0.25, "alpha": alpha, "slope": lambda y, z: z - y},
@@ -293,25 +308,6 @@ def _check_range(loss: Any, prepared: PreparedTable) -> None:
         raise InvalidTable(msg)
 
 
-def _problem(
-    prepared: PreparedTable, loss: Any, optimizer: Any, batch_size: int | None,
-    epochs: int | None, patience: int, penalty: Any,
-) -> Problem:  # fmt: skip
-    n = prepared.train.n
-    return Problem(
-        loss=loss,
-        penalty=penalty,
-        optimizer=optimizer,
-        schedule=None,  # type: ignore[arg-type]  # set_rate follows
-        n_features=prepared.encoding.n_features,
-        n_outputs=prepared.target.n_outputs,
-        batch_size=batch_size or min(64, max(8, n // 100)),
-        seed=int(prepared.meta["asked"]["seed"]),
-        max_epochs=_MOST_EPOCHS if epochs is None else epochs,
-        patience=patience,
-    )
-
-
 def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
     """Return where a model comes from; a function of the table and what was asked, no clock."""
     meta = fit.prepared.meta
@@ -324,8 +320,8 @@ def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
         "loss": repr(problem.loss),
         "penalty": repr(problem.penalty),
         "optimizer": repr(problem.optimizer),
-        "learning_rate": repr(problem.schedule),
-        "batch_size": problem.batch_size,
+        "learning_rate": "auto" if works_in_rounds(problem.optimizer) else repr(problem.schedule),
+        "batch_size": problem.batch_size or "auto",
         "seed": problem.seed,
         "epochs": len(fit.history),
         "outcome": fit.outcome.name.lower(),

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.components import penalty_of, schedule_of
-from gradstep.data.dataset import mean_square_norm
+from gradstep.components import penalty_of
 from gradstep.engine.callbacks import History
 from gradstep.engine.state import Outcome, Problem, TrainState, Validation
 from gradstep.errors import Diverged, InvalidParameter
-from gradstep.objective.classification import OneVsRest
-from gradstep.objective.losses import slope
-from gradstep.optim.automatic import stable_rate
+from gradstep.optim.solvers import works_in_rounds
+from gradstep.planning import is_auto, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.prepared import PreparedTable
-    from gradstep.engine.callbacks import EpochEnd
+    from gradstep.engine.callbacks import End, EpochEnd
     from gradstep.engine.state import EpochRecord
+    from gradstep.planning import Settings
 
 __all__ = ["ALPHAS", "TableRun"]
 
 ALPHAS = tuple(10.0**-power for power in range(1, 8))
 _EPOCHS_AN_ALPHA = 20
-_BRAKES = 12
 
 
 class _Best:
@@ -48,9 +46,9 @@ class _Best:
         elif self.params is None or state.best_score > self.score:
             self.params, self.score = state.best_params, state.best_score
 
-    def forget(self) -> None:
+    def on_end(self, end: End) -> None:
         """Forget those of a run that diverged, unless validation rows have judged them."""
-        if self.score == -math.inf:
+        if isinstance(end.error, Diverged) and self.score == -math.inf:
             self.params = None
 
 
@@ -70,65 +68,45 @@ class TableRun:
         held_out = prepared.validation
         self.validation = None if held_out is None else Validation(held_out)
 
-    def set_rate(
-        self, learning_rate: Any, eta0: float | None, tol: float | None, alpha: Any
-    ) -> None:
-        """Choose the learning rate, what counts as improvement, and where to start.
+    def plan(self, asked: Settings) -> None:
+        """Choose how to run, what counts as improvement, and where to start.
 
         That is the best constant: levels, whose weights together could take the intercept's
         place, then say how they differ from it.
         """
         from gradstep.engine.baseline import Baseline, best_constant  # imports Numba
 
-        data, loss = self.prepared.train, self.loss
-        sample = data.sample()
-        mean = float(np.average(sample.y[:, 0], weights=sample.sample_weight))
-        rate = stable_rate(self.problem.optimizer, loss, mean_square_norm(data), mean)
-        baseline = Baseline(loss, data, self.problem.n_outputs, np.zeros(self.problem.size))
-        constant = best_constant(loss, baseline.constant, self.problem.n_outputs)
-        self.start = self.problem.start(intercept=constant)
-        start = rate.eta0 if eta0 is None else float(eta0)
-        one = loss.loss if isinstance(loss, OneVsRest) else loss
-        parameters = {
-            "eta0": start, "power_t": 0.25, "alpha": alpha,
-            "slope": lambda y, z: slope(one, y, z) if hasattr(one, "slope") else 1.0,
-        }  # fmt: skip
-        self.problem = replace(
-            self.problem,
-            schedule=schedule_of(learning_rate, parameters),
-            intercept_factor=rate.intercept_factor if eta0 is None else 1.0,
-            tol=None if tol is None else tol * max(baseline.at_best, 1e-300),
-        )
+        data, loss, k = self.prepared.train, self.loss, self.prepared.target.n_outputs
+        chosen = plan(asked, loss, data, k, stored_in=self.prepared.encoding.stored_in())
+        problem = chosen.problem
+        baseline = Baseline(loss, data, k, np.zeros(problem.size))
+        self.start = problem.start(intercept=best_constant(loss, baseline.constant, k))
+        self.brake = is_auto(asked.learning_rate) or asked.learning_rate == "adaptive"
+        if works_in_rounds(problem.optimizer):
+            if self.validation is not None:  # it keeps the best, and rounds end at the optimum
+                self.validation = replace(self.validation, stops=False)
+        elif problem.tol is not None:
+            problem = replace(problem, tol=problem.tol * max(baseline.at_best, 1e-300))
+        self.problem = problem
 
     def train(self, start: TrainState | None = None) -> None:
         """Train to the end; if that diverges, again with a shorter step."""
-        from gradstep.engine.training import train  # imports Numba
+        from gradstep.engine.running import run  # imports Numba
 
-        state = self.start if start is None else start
-        for brake in range(_BRAKES):
-            try:
-                self.state, self.outcome = train(
-                    self.problem, self.prepared.train, state,
-                    validation=self.validation, callbacks=self.callbacks,
-                )  # fmt: skip
-            except Diverged as error:
-                self.best.forget()
-                schedule = self.problem.schedule
-                if brake == _BRAKES - 1 or not hasattr(schedule, "eta0"):
-                    msg = (
-                        f"Training diverged in epoch {error.epoch}: the steps of {schedule!r} are "
-                        "too long for this table. Use another learning rate: 'adaptive' comes "
-                        "down by itself, a number is constant."
-                    )
-                    raise Diverged(msg, epoch=error.epoch) from error
-                shorter = schedule._replace(eta0=schedule.eta0 / 4.0)  # type: ignore[attr-defined]
-                self.problem = replace(self.problem, schedule=shorter)
-                self.notes.append(
-                    f"The step was too long for this data: the learning rate was brought down to "
-                    f"{shorter.eta0:.3g}."
-                )
-            else:
-                break
+        try:
+            ran = run(
+                self.problem, self.prepared.train, self.start if start is None else start,
+                validation=self.validation, callbacks=self.callbacks, brake=self.brake,
+            )  # fmt: skip
+        except Diverged as error:
+            msg = (
+                f"Training diverged in epoch {error.epoch}: the steps of {self.problem.schedule!r} "
+                "are too long for this table. Use another learning rate: 'auto' follows from the "
+                "data, a number is constant."
+            )
+            raise Diverged(msg, epoch=error.epoch) from error
+        self.problem, self.state, self.outcome = ran.problem, ran.state, ran.outcome
+        self.notes += ran.notes
         self.records = list(self.history.records)
 
     def choose_alpha(self, penalty: Any, l1_ratio: float) -> TrainState:
@@ -155,7 +133,7 @@ class TableRun:
             state = self.state
             assert state is not None  # noqa: S101
             found.append((state.best_score, alpha, state))
-            best = state.best_params if state.best_params is not None else state.params
+            best = state.best_params if state.best_params is not None else state.current()
             start = self.problem.start(*self.problem.split(best))
             if len(found) > 2 and max(f[0] for f in found[-2:]) < max(f[0] for f in found[:-2]):
                 break  # two in a row are worse: weaker ones will be, too
@@ -167,7 +145,7 @@ class TableRun:
         )
         chosen = penalty_of(penalty, {"alpha": alpha, "l1_ratio": l1_ratio})
         self.problem, self.choosing = replace(whole, penalty=chosen), False
-        best = state.best_params if state.best_params is not None else state.params
+        best = state.best_params if state.best_params is not None else state.current()
         start = self.problem.start(*self.problem.split(best))
         return replace(start, best_params=best, best_score=score)
 

@@ -19,7 +19,10 @@ import gradstep
 from gradstep import components
 from gradstep.cli.progress import Progress
 from gradstep.engine.callbacks import Callbacks
+from gradstep.engine.sums import Smoothed
 from gradstep.estimators.sklearn_callbacks import Bridge
+from gradstep.objective.penalties import Scaled
+from gradstep.table_run import _Best
 from tests.contracts.callbacks import CALLBACKS
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.optimizers import OPTIMIZERS
@@ -33,8 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["DUTIES", "NOUNS", "Noun", "classes_of", "modules"]
 
 DOCS = Path(__file__).parents[2] / "docs"
-# Callbacks that users never see: several as one, and those of scikit-learn.
-NOT_COMPONENTS = {Bridge, Callbacks, Progress}
+# What users never see: several callbacks as one, those of scikit-learn, those that watch a run on a
+# table; a loss and a penalty that are made of another one on the way.
+NOT_COMPONENTS = {Bridge, Callbacks, Progress, Scaled, Smoothed, _Best}
 CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_end")
 
 

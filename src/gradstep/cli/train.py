@@ -156,9 +156,11 @@ def _check_names(loss: str | None, penalty: str, optimizer: str, learning_rate: 
     losses = {**known.REGRESSION_LOSSES, **known.CLASSIFICATION_LOSSES}
     opt.refuse_unknown("--loss", loss, losses)
     opt.refuse_unknown("--penalty", penalty, [*known.PENALTIES, "none"])
-    opt.refuse_unknown("--optimizer", optimizer, known.OPTIMIZERS)
+    opt.refuse_unknown("--optimizer", optimizer, ["auto", *known.OPTIMIZERS, *known.SOLVERS])
     if isinstance(_rate(learning_rate), str):
-        opt.refuse_unknown("--learning-rate", learning_rate, [*known.LEARNING_RATES, "a number"])
+        opt.refuse_unknown(
+            "--learning-rate", learning_rate, ["auto", *known.LEARNING_RATES, "a number"]
+        )
 
 
 def _model_path(table: str, target: str) -> Path:

@@ -243,6 +243,12 @@ class Encoding:
             "y": ((n, 1), np.float64),
         }
 
+    def stored_in(self) -> NDArray[np.float64]:
+        """Return what each feature's numbers were divided by; 1 for levels and indicators."""
+        stored = np.ones(self.n_features)
+        stored[: len(self.numbers)] = [c.scale for c in self.numbers]
+        return stored
+
     def in_units(
         self, coef: NDArray[np.float64], intercept: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -87,6 +87,10 @@ class SparseEncoding:
             "y": ((n, 1), np.float64),
         }
 
+    def stored_in(self) -> NDArray[np.float64]:
+        """Return ones: numbers are stored as they are."""
+        return np.ones(self.n_features)
+
     def in_units(
         self, coef: NDArray[np.float64], intercept: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from gradstep.data.dataset import Dataset
 from gradstep.engine.evaluation import mean_loss
+from gradstep.engine.passes import Passes
 from gradstep.objective.losses import floor
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = ["Baseline", "best_constant", "without_features"]
 _FAR_WORSE = 10.0
 _ROUNDING = 1e-9  # of the objective at the start: what is below is noise, not divergence
 _SAMPLE_ROWS = 1 << 14
+_FARTHEST = 1e300
+_BISECTIONS = 64
 
 
 def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> float:
@@ -35,18 +38,35 @@ def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> flo
 
 
 def _search(loss: Any, data: Dataset) -> float:
-    """Find the best constant score of one output by Brent's method, on a sample."""
+    """Find the best constant score of one output, on a sample, by where the mean slope turns.
+
+    A convex loss falls to the left of it and rises to the right: the slope is bracketed by
+    doubling, then bisected.
+    """
     step = -(-data.n // _SAMPLE_ROWS)
     sample = data.select(np.arange(0, data.n, step, dtype=np.uint32))
     if not sample.weight_sum > 0.0:
         sample = data
+    with Passes(sample, 1) as passes:
 
-    def objective(score: float) -> float:
-        return _constant_loss(loss, sample, np.array([score]))
+        def slope(score: float) -> float:
+            found = float(passes.gradient(loss, np.array([score]))[1][0])
+            return found if np.isfinite(found) else np.sign(score)
 
-    from scipy.optimize import minimize_scalar  # slow to import, rarely needed
-
-    return float(minimize_scalar(objective).x)
+        at_zero = slope(0.0)
+        if at_zero == 0.0:
+            return 0.0
+        sign = -np.sign(at_zero)
+        near, far = 0.0, 1.0
+        while sign * slope(sign * far) < 0.0 and far < _FARTHEST:
+            near, far = far, 2.0 * far
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (near + far)
+            if sign * slope(sign * middle) < 0.0:
+                near = middle
+            else:
+                far = middle
+    return float(sign * far)
 
 
 def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
@@ -56,6 +76,7 @@ def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
     sample of the rows.
     """
     y, weight = data.targets(), data.weights()
+    data = without_features(data)
     if hasattr(loss, "best_scores"):
         return np.asarray(loss.best_scores(y[:, 0], weight, k), dtype=np.float64)
     if hasattr(loss, "best_constant"):

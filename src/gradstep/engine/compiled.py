@@ -54,6 +54,8 @@ for _function in (
     rows.add_gradient,
     rows.copy_rows,
     rows.list_touched,
+    rows.spread,
+    rows.add_squares,
 ):
     _method_of_component(_function)
 

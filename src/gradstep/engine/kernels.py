@@ -33,7 +33,7 @@ from gradstep.engine.rows import AHEAD, add_gradient, copy_rows, prefetch, tile_
 from gradstep.errors import InvalidComponent
 from gradstep.jit import JIT_OPTIONS, compiled
 from gradstep.objective.losses import row_slopes, slope, value
-from gradstep.objective.penalties import NoPenalty, shrink
+from gradstep.objective.penalties import NoPenalty, Scaled, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "help_with_batches",
     "launch",
     "piece_room",
+    "place",
     "run_batches",
     "run_batches_in_place",
     "score_rows",
@@ -171,6 +172,29 @@ def piece_room(size: int, tile: int, k: int) -> int:
 
 
 @compiled
+def place(params: Any, shift: Any, scale: Any, k: int, point: Any) -> None:
+    """Write parameters of centred and scaled features in the features' own units.
+
+    Parameters
+    ----------
+    params, point : ndarray of shape (size,)
+        What is read and written.
+    shift, scale : ndarray of shape (p,)
+        The lens: features are seen as ``(x - shift)·scale``.
+    k : int
+        Number of outputs.
+    """
+    p = shift.size
+    for c in range(k):
+        b = params[k * p + c]
+        for j in range(p):
+            w = params[c * p + j] * scale[j]
+            point[c * p + j] = w
+            b -= shift[j] * w
+        point[k * p + c] = b
+
+
+@compiled
 def _work_on_pieces(
     rows: Any,
     y: Any,
@@ -232,6 +256,10 @@ def run_batches(
     fit_intercept: bool,
     intercept_factor: float,
     average_from: int,
+    shift: Any,
+    scale: Any,
+    units: Any,
+    raw: Any,
     tile: int,
     params: Any,
     slots: Any,
@@ -266,6 +294,12 @@ def run_batches(
         Number of outputs.
     average_from : int
         Rows to have seen before iterates are averaged; 0 for never.
+    shift, scale : ndarray of shape (p,), or None
+        The lens that parameters are seen through (`place`).
+    units : ndarray of shape (p,) or None
+        What each weight is multiplied by to be penalised; None for ones.
+    raw : ndarray of shape (size,)
+        Scratch for the point in the features' own units; unused without a lens.
     tile : int
         Rows of a tile.
     params, slots, average : ndarray
@@ -295,6 +329,9 @@ def run_batches(
         m = stop - start
         divisor = m if divide_by_own else batch_size
         point = lookahead(optimizer, params, slots, ahead)
+        if shift is not None:
+            place(point, shift, scale, k, raw)
+            point = raw
 
         if board is None:
             # as in _work_on_pieces, but a call of it would cost as much as a small batch
@@ -318,16 +355,28 @@ def run_batches(
                 total += work[piece, room - 1]
                 for j in range(size):
                     gradient[j] += work[piece, j]
-        scale = 1.0 / (divisor * mean_weight)
+        length = 1.0 / (divisor * mean_weight)
         for j in range(size):
-            gradient[j] *= scale
+            gradient[j] *= length
+        if shift is not None:
+            p = shift.size
+            for c in range(k):
+                of_intercept = gradient[n_weights + c]
+                for j in range(p):
+                    at = c * p + j
+                    gradient[at] = (gradient[at] - shift[j] * of_intercept) * scale[j]
 
         share = m / divisor
         counters[0] += 1.0
         counters[1] += m
         counters[3] += share
         here = At(rates[batch], share, int(counters[0]), counters[3])
-        step(optimizer, penalty, params, gradient, slots, 0, n_weights, here)
+        if units is None:
+            step(optimizer, penalty, params, gradient, slots, 0, n_weights, here)
+        else:
+            for j in range(n_weights):
+                own = Scaled(penalty, units[j % units.size])
+                step(optimizer, own, params, gradient, slots, j, j + 1, here)
         if fit_intercept:
             there = At(rates[batch] * intercept_factor, share, int(counters[0]), counters[3])
             step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, there)
@@ -366,7 +415,8 @@ def help_with_batches(
 ) -> None:
     """Take pieces off a thread in `run_batches` until its run is over.
 
-    `point` is where the optimizer takes gradients: `ahead` if it looks ahead, else `params`.
+    `point` is where gradients are taken: `raw` with a lens, `ahead` if the optimizer looks ahead,
+    else `params`.
     """
     while wait_for_pieces(board):
         _work_on_pieces(

@@ -56,6 +56,6 @@ def polish(
             for run in walk.epoch(0, 0, more=False):
                 walk.train_on(run, trial, np.array([rate / 2.0**halvings]))
             trial.multiply_scale_in()
-            if objective(trial.params) <= limit:
-                return trial.params
+            if objective(trial.current()) <= limit:
+                return trial.current().copy()
     return start.copy()

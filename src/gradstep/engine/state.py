@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradstep.engine.lens import Lens
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,6 +54,10 @@ class Problem:
         Least improvement that counts; None to run all epochs.
     patience : int
         Epochs in a row without improvement after which a run ends.
+    center, scale : ndarray of shape (n_features,) or None
+        The lens: steps are those behind a StandardScaler with these means and deviations.
+    penalty_scales : ndarray of shape (n_features,) or None
+        What weights are multiplied by to be penalised; None for ones.
     """
 
     loss: Loss | JointLoss
@@ -70,6 +76,9 @@ class Problem:
     max_epochs: int = 1000
     tol: float | None = 1e-3
     patience: int = 5
+    center: NDArray[np.float64] | None = None
+    scale: NDArray[np.float64] | None = None
+    penalty_scales: NDArray[np.float64] | None = None
 
     @property
     def size(self) -> int:
@@ -82,18 +91,39 @@ class Problem:
         intercept: NDArray[np.float64] | None = None,
     ) -> TrainState:
         """Return the state before the first step: zeros, or the given weights."""
-        params = np.zeros(self.size)
+        raw = np.zeros(self.size)
         n_weights = self.n_outputs * self.n_features
         if coef is not None:
-            params[:n_weights] = np.reshape(coef, -1)
+            raw[:n_weights] = np.reshape(coef, -1)
         if intercept is not None:
-            params[n_weights:] = np.reshape(intercept, -1)
+            raw[n_weights:] = np.reshape(intercept, -1)
+        lens = self.lens
         return TrainState(
-            start=params.copy(),
-            params=params,
+            start=raw,
+            params=raw.copy() if lens is None else lens.standardised(raw),
             slots=np.zeros((self.optimizer.n_slots(), self.size)),
             average=np.zeros(self.size if self.average_from else 0),
+            shift=np.zeros(0) if lens is None else lens.shift,
+            scale=np.zeros(0) if lens is None else lens.scale,
         )
+
+    @property
+    def lens(self) -> Lens | None:
+        """The lens that steps are taken behind."""
+        if self.scale is None or self.center is None:
+            return None
+        return Lens.through(self.center, self.scale, self.n_outputs)
+
+    @property
+    def penalty_units(self) -> NDArray[np.float64] | None:
+        """What the weights that steps are taken on are multiplied by to be penalised."""
+        lens = self.lens
+        if lens is None:
+            return self.penalty_scales
+        if self.penalty_scales is None:
+            return lens.scale
+        units = self.penalty_scales * lens.scale
+        return None if np.array_equal(units, np.where(lens.scale > 0.0, 1.0, units)) else units
 
     def split(self, params: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_outputs, n_features) and intercepts (n_outputs,), as views."""
@@ -103,6 +133,8 @@ class Problem:
     def penalty_of(self, params: NDArray[np.float64]) -> float:
         """Return the penalty of the weights."""
         coef = self.split(params)[0]
+        if self.penalty_scales is not None:
+            coef = coef * self.penalty_scales
         with np.errstate(over="ignore", invalid="ignore"):  # weights of a run that has diverged
             try:
                 each = self.penalty.value(coef)
@@ -118,9 +150,9 @@ class TrainState:
     Attributes
     ----------
     start : ndarray of shape (size,)
-        The parameters before the first step.
+        The parameters before the first step, in the features' own units.
     params : ndarray of shape (size,)
-        Weights of each output, then intercepts.
+        Weights of each output, then intercepts; of features seen through the lens, if there is one.
     slots : ndarray of shape (n_slots, size)
         What the optimizer keeps.
     average : ndarray of shape (size,) or (0,)
@@ -149,6 +181,8 @@ class TrainState:
     behind : ndarray of shape (1 + n_slots, size) or (0, 0)
         At a pause of such an epoch, `params` and `slots` as they were before all features were
         brought up to date: what to go on from.
+    shift, scale : ndarray of shape (n_features,) or (0,)
+        The lens (`gradstep.engine.lens`), if there is one.
     seen : ndarray of shape (3,)
         Of all rows of an incremental run: weighted sum of the losses at score zero, sum of
         weights, number of rows.
@@ -172,6 +206,8 @@ class TrainState:
     since: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     clock: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     behind: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
     @property
@@ -179,12 +215,34 @@ class TrainState:
         """Number of steps taken."""
         return int(self.counters[0])
 
+    def _in_units(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.scale.size:
+            return params
+        return Lens(self.shift, self.scale, params.size // (self.scale.size + 1)).in_units(params)
+
     def current(self) -> NDArray[np.float64]:
-        """Return the parameters of the model: the average once there is one."""
+        """Return the model's parameters, in the features' own units: the average once there is one.
+
+        Weights of each output, then intercepts.
+        """
         if self.counters[2] > 0:
-            return self.average
+            return self._in_units(self.average)
         scale = self.counters[4]
-        return self.params if scale == 1.0 else self.params * scale
+        return self._in_units(self.params if scale == 1.0 else self.params * scale)
+
+    def seen_through(self, lens: Lens | None) -> TrainState:
+        """Return the same state behind another lens: of a stream whose statistics grow."""
+        k = self.params.size // (lens.scale.size + 1) if lens is not None else 0
+        shift, scale = (lens.shift, lens.scale) if lens is not None else (np.zeros(0),) * 2
+
+        def seen(params: NDArray[np.float64]) -> NDArray[np.float64]:
+            raw = self._in_units(params)
+            return raw if lens is None else Lens(shift, scale, k).standardised(raw)
+
+        average = seen(self.average) if self.average.size else self.average
+        return replace(
+            self, params=seen(self.params), average=average, shift=shift, scale=scale
+        )
 
     def multiply_scale_in(self) -> None:
         """Make `params` the parameters themselves."""
@@ -237,6 +295,16 @@ class EpochRecord(NamedTuple):
         The rate of the epoch's last step.
     rows_per_second, seconds : float
         Speed, and time since the start of the epoch; validation not included.
+    passes : float or None
+        Rows read since the run began, a row as often as it was read, over the number of rows;
+        None where an epoch is a pass.
+    optimality : float or None
+        Length of the (proximal) gradient step in the metric, relative to that at the start; None
+        where there is no metric.
+    excess : float or None
+        The objective above its least value, where that is known.
+    note : str
+        What happened that a person should know: a step taken back, a switch of the method.
     """
 
     epoch: int
@@ -245,11 +313,17 @@ class EpochRecord(NamedTuple):
     learning_rate: float
     rows_per_second: float
     seconds: float
+    passes: float | None = None
+    optimality: float | None = None
+    excess: float | None = None
+    note: str = ""
 
 
 class Outcome(Enum):
     """How a run ended; the value is a sentence that says so."""
 
+    OPTIMAL = "The optimum was reached: the gradient step became shorter than tol of the first."
+    ROUNDING = "The optimum was reached as closely as floating-point numbers allow."
     CONVERGED = "The training objective improved by less than tol in n_iter_no_change epochs."
     VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
     MAX_EPOCHS = "All max_iter epochs were run."

@@ -22,6 +22,7 @@ from gradstep.engine.kernels import (
     run_batches_in_place,
 )
 from gradstep.engine.lazy import PERIOD, bring_up_to_date, run_lazily
+from gradstep.engine.readonly import readonly
 from gradstep.engine.rows import CsrRows
 from gradstep.optim.optimizers import FTRL, SGD
 from gradstep.optim.schedules import Adaptive, Constant, Exponential, StepDecay
@@ -105,6 +106,8 @@ def way_of(problem: Problem, rows: Rows, batch_size: int) -> Way:
     """
     optimizer, penalty = problem.optimizer, problem.penalty
     if problem.average_from or not hasattr(rows, "list_touched"):
+        return Way.PLAIN
+    if problem.scale is not None or problem.penalty_scales is not None:
         return Way.PLAIN
     if type(optimizer) is SGD and hasattr(penalty, "shrink"):
         here = isinstance(rows, CsrRows) or many_features(rows, batch_size, _MANY_IN_PLACE)
@@ -199,6 +202,11 @@ class Steps:
         room = problem.n_features + 1 if self._way is Way.LAZY else 0
         self._touched = (np.empty(room, np.int32), np.empty(room, np.int32))
         self._ahead = np.empty(size if hasattr(problem.optimizer, "lookahead") else 0)
+        lens = problem.lens
+        self._lens = (None, None) if lens is None else (readonly(lens.shift), readonly(lens.scale))
+        self._raw = np.empty(0 if lens is None else size)
+        units = problem.penalty_units
+        self._units = None if units is None else readonly(units)
         self._board = new_board() if pieces > 1 else None
         self.helpers = min(pieces, threads()) - 1
         self._pool = ThreadPoolExecutor(self.helpers, "gradstep-help") if self.helpers else None
@@ -236,7 +244,7 @@ class Steps:
         try:
             launch(
                 run_batches, (problem.loss, problem.penalty, problem.optimizer), *data, *fixed,
-                problem.average_from, self._tile, state.params, state.slots, state.average,
+                problem.average_from, *self._lens, self._units, self._raw, self._tile, state.params, state.slots, state.average,
                 state.counters, self._board, self._ahead, self._work, state.sums,
             )  # fmt: skip
         finally:
@@ -263,9 +271,11 @@ class Steps:
 
     def _help(self, run: Run, state: TrainState) -> None:
         problem = self._problem
-        looks_ahead = hasattr(problem.optimizer, "lookahead")
+        point = self._ahead if hasattr(problem.optimizer, "lookahead") else state.params
+        if self._raw.size:
+            point = self._raw
         launch(
             help_with_batches, (problem.loss,), run.rows, run.y, run.sample_weight,
             run.order, 0, run.n, self._batch_size, problem.n_outputs, self._tile,
-            self._ahead if looks_ahead else state.params, self._board, self._work,
+            point, self._board, self._work,
         )  # fmt: skip

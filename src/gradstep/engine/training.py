@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.dataset import Dataset
 
-__all__ = ["train"]
+__all__ = ["judge", "stalled", "train"]
 
 
 def train(
@@ -104,13 +104,13 @@ def train(
                     break
                 seconds = time.perf_counter() - epoch_began
                 loss = _end_of_epoch(problem, state, baseline)
-                score = _validate(problem, state, validation)
+                score = judge(problem, state, validation)
                 record = EpochRecord(
                     state.epoch, loss, score, rate, rows / max(seconds, 1e-9), seconds
                 )
                 if told.on_epoch_end(EpochEnd(record, problem, data, state)):
                     outcome = Outcome.CALLBACK
-                elif _stalled(problem, state, loss, score, validation):
+                elif stalled(problem, state, loss, score, validation):
                     by_score = validation is not None and validation.stops
                     outcome = Outcome.VALIDATION if by_score else Outcome.CONVERGED
     except BaseException as exception:
@@ -157,7 +157,7 @@ def _why_diverged(problem: Problem, state: TrainState, loss: float, finite: bool
     )
 
 
-def _validate(problem: Problem, state: TrainState, validation: Validation | None) -> float | None:
+def judge(problem: Problem, state: TrainState, validation: Validation | None) -> float | None:
     """Judge the held-out rows; keep the parameters if they are the best so far."""
     if validation is None:
         return None
@@ -172,7 +172,7 @@ def _validate(problem: Problem, state: TrainState, validation: Validation | None
     return score
 
 
-def _stalled(
+def stalled(
     problem: Problem,
     state: TrainState,
     loss: float,

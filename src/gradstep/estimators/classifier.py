@@ -86,8 +86,11 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Most epochs. `partial_fit` runs one; there it is what schedules over the whole run
         ('cosine', 'one_cycle') take as its length.
     tol : float >= 0 or None, default=1e-3
-        Least improvement, of the epoch's running objective or of the validation score, that
-        counts. None runs `max_iter` epochs.
+        With 'svrg' (the default), how long the next step may be in the metric, relative to the
+        first one, for the run to end: the objective is then about tol² of its fall above its
+        least. With other optimizers, the least improvement of the epoch's running objective that
+        counts, as a share of the loss of the best constant prediction. With `early_stopping`, the
+        least improvement of the validation score. None runs `max_iter` epochs.
     shuffle : bool, {'exact', 'blocks'} or callable, default=True
         The order of rows in each epoch; see `MiniBatchRegressor`.
     verbose : int, default=0
@@ -99,12 +102,14 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     random_state : int, RandomState or None, default=0
         Seed of the order of rows and of the validation split. The same int gives the same
         model to the bit; None and a RandomState are drawn from once, into `seed_`.
-    learning_rate : str, float, callable or Schedule, default='constant'
-        'constant', 'invscaling', 'optimal', 'adaptive', 'step', 'exponential', 'cosine',
-        'one_cycle'; a float is a constant rate; a callable takes (epoch, step), both from 0.
+    learning_rate : str, float, callable or Schedule, default='auto'
+        'auto' follows from the data, on columns of any scale (docs/no_tuning.md); with any other
+        the plain algorithm runs: 'constant', 'invscaling', 'optimal', 'adaptive', 'step',
+        'exponential', 'cosine', 'one_cycle'; a float is a constant rate; a callable takes
+        (epoch, step), both from 0.
     eta0 : float > 0 or None, default=None
-        First (for 'one_cycle' the largest) rate of a schedule given by name; unused by
-        'optimal' and by rates given as a float, a callable or an object. None takes
+        First (for 'one_cycle' the largest) rate of a schedule given by name; refused with 'auto',
+        unused by 'optimal' and by rates given as a float, a callable or an object. None takes
         0.4 / (κ · mean ‖x‖²), κ the loss's curvature, and 0.1 / κ for the intercept, which is
         stable unless rows differ wildly in length; and 0.01 for optimizers that divide by the
         size of past gradients ('adagrad', 'rmsprop', 'adam', 'ftrl').
@@ -124,15 +129,24 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     average : bool or int, default=False
         Whether the model is the mean of the iterates; an int is how many rows must have been
         seen before the mean starts.
-    batch_size : int >= 1, default=64
-        Rows of a batch; above the number of rows it means all of them.
-    optimizer : str or Optimizer, default='sgd'
-        'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl', or an object.
+    batch_size : int >= 1 or 'auto', default='auto'
+        Rows of a batch; above the number of rows it means all of them. 'auto' follows from what a
+        step and a row cost; it is 64 with a learning rate that is given.
+    optimizer : str or Optimizer, default='auto'
+        'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
+        of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
+        the textbook algorithms; or an object. 'auto' is 'svrg' with ``learning_rate='auto'``,
+        and 'sgd' with any other, and in `partial_fit`.
+    precondition : bool or 'auto', default='auto'
+        Whether steps are those behind a StandardScaler, without a copy of the data: 'auto' means
+        with ``learning_rate='auto'``. 'svrg' and 'exact' always do more than that.
     last_batch : {'scale', 'mean', 'drop'}, default='scale'
         The short batch at the end of an epoch is divided by `batch_size` (each row has the
         same say), or by its own size, or is left out.
-    penalty_scale : {'unit'}, default='unit'
-        The penalty is that of the weights as they are.
+    penalty_scale : {'deviation', 'unit'}, default='deviation'
+        What the penalty is of: of weights times the standard deviations of their columns, as
+        behind a StandardScaler, so that `alpha` means the same whatever the units (sparse
+        columns count as 1); or of the weights as they are, as in scikit-learn.
     callbacks : list of Callback or None, default=None
         Told of the start, of each epoch, and of the end.
 
@@ -182,7 +196,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         epsilon: float = 0.1,
         n_jobs: int | None = None,
         random_state: Any = 0,
-        learning_rate: Any = "constant",
+        learning_rate: Any = "auto",
         eta0: float | None = None,
         power_t: float = 0.5,
         early_stopping: bool = False,
@@ -191,10 +205,11 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         class_weight: Any = None,
         warm_start: bool = False,
         average: bool | int = False,
-        batch_size: int = 64,
-        optimizer: Any = "sgd",
+        batch_size: int | str = "auto",
+        optimizer: Any = "auto",
+        precondition: bool | str = "auto",
         last_batch: str = "scale",
-        penalty_scale: str = "unit",
+        penalty_scale: str = "deviation",
         callbacks: Any = None,
     ) -> None:
         self.loss = loss
@@ -220,6 +235,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.average = average
         self.batch_size = batch_size
         self.optimizer = optimizer
+        self.precondition = precondition
         self.last_batch = last_batch
         self.penalty_scale = penalty_scale
         self.callbacks = callbacks

@@ -18,94 +18,33 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.checks import check_finite
-from gradstep.components import optimizer_of, penalty_of, schedule_of
-from gradstep.data.dataset import mean_square_norm
 from gradstep.engine.callbacks import History, ProgressBar
-from gradstep.engine.state import Outcome, Problem, Validation
+from gradstep.engine.state import Outcome, Validation
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
-from gradstep.objective.classification import OneVsRest
-from gradstep.objective.losses import slope
 from gradstep.objective.penalties import sets_zeros
-from gradstep.optim.automatic import Rate, stable_rate
+from gradstep.optim.solvers import works_in_rounds
+from gradstep.planning import Settings, is_auto, plan
+from gradstep.separable import is_unbounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.dataset import Dataset
-    from gradstep.engine.state import TrainState
+    from gradstep.engine.state import Problem, TrainState
+    from gradstep.optim.automatic import Rate
+    from gradstep.planning import Plan
 
 __all__ = ["decision", "densify", "fit", "forget", "partial_fit", "sparsify"]
 
-
-def _rate(est: Any, loss: Any, optimizer: Any, data: Dataset) -> Rate | None:
-    """Return the rate that was given or one that is stable on this data; None if unused."""
-    if not _uses_eta0(est):
-        return None
-    if est.eta0 is not None:
-        return Rate(float(est.eta0), 1.0)
-    mean = float(np.average(data.y.mean(axis=1), weights=data.sample_weight))
-    return stable_rate(optimizer, loss, mean_square_norm(data), mean)
+_TINY = 1e-300
 
 
-def _uses_eta0(est: Any) -> bool:
-    """Tell whether the learning rate is a schedule by name that starts from eta0."""
-    return isinstance(est.learning_rate, str) and est.learning_rate != "optimal"
-
-
-def _schedule(est: Any, loss: Any, eta0: float | None) -> Any:
-    """Return the schedule of learning rates."""
-    two_class = loss.loss if isinstance(loss, OneVsRest) else loss
-    return schedule_of(
-        est.learning_rate,
-        {
-            "eta0": eta0,
-            "power_t": est.power_t,
-            "alpha": est.alpha,
-            "slope": lambda y, z: slope(two_class, y, z) if hasattr(two_class, "slope") else 1.0,
-        },
-    )
-
-
-def _problem(
-    est: Any, loss: Any, data: Dataset, n_outputs: int, rate: Rate | None = None
-) -> Problem:
-    """Put the fixed part of a fit together."""
-    optimizer = optimizer_of(est.optimizer)
-    rate = rate or _rate(est, loss, optimizer, data)
-    est._rate, est.eta0_ = rate, rate.eta0 if rate else None
-    shuffle: Any = est.shuffle
-    if isinstance(shuffle, (bool, np.bool_)):
-        shuffle = "exact" if shuffle else "none"
-    return Problem(
-        loss=loss,
-        penalty=penalty_of(est.penalty, {"alpha": est.alpha, "l1_ratio": est.l1_ratio}),
-        optimizer=optimizer,
-        schedule=_schedule(est, loss, est.eta0_),
-        n_features=data.rows.n_features,
-        n_outputs=n_outputs,
-        fit_intercept=bool(est.fit_intercept),
-        intercept_factor=rate.intercept_factor if rate else 1.0,
-        batch_size=int(est.batch_size),
-        last_batch=est.last_batch,
-        shuffle=shuffle,
-        seed=est.seed_,
-        average_from=int(est.average),
-        max_epochs=int(est.max_iter),
-        tol=est.tol,
-        patience=int(est.n_iter_no_change),
-    )
-
-
-def _held_out(
-    est: Any, problem: Problem, data: Dataset, own: Dataset | None, score: Any
-) -> tuple[Dataset, Validation | None]:
+def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Dataset | None]:
     """Return the rows to train on, and the validation rows: the user's own or a fraction."""
-    if own is not None:
-        return data, Validation(own, score(problem, own), stops=bool(est.early_stopping))
-    if not est.early_stopping:
-        return data, None
+    if own is not None or not est.early_stopping:
+        return data, own
     stratify = isinstance(est, ClassifierMixin)
     splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
         test_size=est.validation_fraction, random_state=est.seed_ % (1 << 32)
@@ -126,11 +65,16 @@ def _held_out(
                 f"early_stopping=True left only rows of weight 0 for {name}: pass X_val and y_val."
             )
             raise InvalidData(msg)
-    return rest, Validation(validation, score(problem, validation))
+    return rest, validation
 
 
-def _start(est: Any, problem: Problem, coef_init: Any, intercept_init: Any) -> TrainState:
-    """Return the first state: zeros, the given weights, or a warm start's."""
+def _start(
+    est: Any, problem: Problem, data: Dataset, coef_init: Any, intercept_init: Any
+) -> TrainState:
+    """Return the first state: the given weights, a warm start's, or what needs no data.
+
+    That is zeros, as in the textbook; with the automatic rate, the best constant prediction.
+    """
     k, p = problem.n_outputs, problem.n_features
     warm = est.warm_start and hasattr(est, "coef_")
     shapes: dict[str, list[tuple[int, ...]]] = {
@@ -145,10 +89,13 @@ def _start(est: Any, problem: Problem, coef_init: Any, intercept_init: Any) -> T
         else:
             name = f"{earlier}init"
             given.append(None if init is None else _initial(est, name, init, shapes[earlier]))
-    state = problem.start(*given)
-    if not problem.fit_intercept:
-        problem.split(state.params)[1][:] = 0.0
-    return state
+    if is_auto(est.learning_rate) and problem.fit_intercept and all(g is None for g in given):
+        from gradstep.engine.baseline import best_constant  # imports Numba
+
+        given[1] = best_constant(problem.loss, data.sample(), k)
+    if not problem.fit_intercept and given[1] is not None:
+        given[1] = np.zeros(k)
+    return problem.start(*given)
 
 
 def _initial(est: Any, name: str, value: Any, shapes: list[tuple[int, ...]]) -> NDArray[np.float64]:
@@ -178,62 +125,86 @@ def _weights_as_attributes(
 
 def _run(
     est: Any,
-    problem: Problem,
+    chosen: Plan,
     data: Dataset,
     state: TrainState,
     validation: Validation | None,
     *,
     bridge: Any = None,
-    incremental: bool = False,
 ) -> TrainState:
-    """Train, and set the fitted attributes that do not depend on the kind of estimator."""
-    from gradstep.engine.polish import polish  # these import Numba
-    from gradstep.engine.training import train
+    """Train to the end, and set the fitted attributes."""
+    from gradstep.engine.baseline import Baseline  # these import Numba
+    from gradstep.engine.polish import polish
+    from gradstep.engine.running import run
 
+    problem = chosen.problem
     history = History()
     callbacks = [history, *(est.callbacks or ())]
-    if est.verbose and not incremental:
+    if est.verbose:
         callbacks.append(ProgressBar())
     if bridge is not None:
         callbacks.append(bridge)
-    state, outcome = train(
-        problem,
-        data,
-        state,
-        validation=validation,
-        callbacks=callbacks,
-        until_epoch=state.epoch + 1 if incremental else None,
-        incremental=incremental,
-    )
+    stops = validation is not None and validation.stops
+    if not works_in_rounds(problem.optimizer) and not stops and problem.tol is not None:
+        baseline = Baseline(problem.loss, data, problem.n_outputs, state.start)
+        problem = replace(problem, tol=problem.tol * max(baseline.at_best, _TINY))
+    ran = run(
+        problem, data, state, columns=chosen.columns, validation=validation, callbacks=callbacks,
+        brake=is_auto(est.learning_rate),
+    )  # fmt: skip
+    problem, state, outcome = ran.problem, ran.state, ran.outcome
     params = state.current()
     if validation is not None and state.best_params is not None:
         params = state.best_params
-    if not incremental and state.counters[2] > 0 and sets_zeros(problem.penalty):
+    if state.counters[2] > 0 and sets_zeros(problem.penalty):
         params = polish(problem, data, params, history.records[-1].learning_rate)
     for name, value in _weights_as_attributes(est, problem, params).items():
         setattr(est, name, value)
+    _set_rate(est, ran.problem, chosen.rate)
     est.t_ = state.steps
     est.outcome_ = outcome
-    est.converged_ = outcome in {Outcome.CONVERGED, Outcome.VALIDATION}
-    if incremental:
-        est.n_iter_ = 1
-    else:
-        est.n_iter_ = state.epoch
-        est.history_ = history.records
-        est.loss_curve_ = [record.loss for record in history.records]
-        est.validation_scores_ = (
-            None if validation is None else [record.validation for record in history.records]
-        )
-        if outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
-            warnings.warn(
-                f"{type(est).__name__} ran all max_iter={problem.max_epochs} epochs before the "
-                f"{'validation score' if validation and validation.stops else 'objective'} "
-                f"stopped improving by tol={problem.tol}. Raise max_iter, or the learning rate, "
-                "or set tol=None to always run max_iter epochs.",
-                ConvergenceWarning,
-                stacklevel=_callers_level(),
-            )
+    est.converged_ = outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
+    est.n_iter_ = state.epoch
+    est.history_ = history.records
+    est.loss_curve_ = [record.loss for record in history.records]
+    est.validation_scores_ = (
+        None if validation is None else [record.validation for record in history.records]
+    )
+    _warn(est, problem, data, params, outcome, stops=stops)
     return state
+
+
+def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
+    """Keep the learning rate that was used, and that `partial_fit` goes on with."""
+    eta0 = getattr(problem.schedule, "eta0", None) if rate is not None else None
+    est._rate = None if rate is None else rate._replace(eta0=eta0 or rate.eta0)
+    est.eta0_ = None if rate is None else est._rate.eta0
+
+
+def _warn(
+    est: Any, problem: Problem, data: Dataset, params: NDArray[np.float64], outcome: Outcome,
+    *, stops: bool,
+) -> None:  # fmt: skip
+    """Warn of classes that can be separated, and of a run that has not come to an end."""
+    name = type(est).__name__
+    if isinstance(est, ClassifierMixin) and is_unbounded(problem, data, params):
+        est.converged_ = False
+        warnings.warn(
+            f"The classes can be separated: without a penalty there is no optimum, and {name} "
+            "stopped where more of the same would change little. Its probabilities are 0 and 1, "
+            "nearly. Use penalty='l2' with alpha > 0.",
+            ConvergenceWarning,
+            stacklevel=_callers_level(),
+        )
+    elif outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
+        watched = "validation score" if stops else "objective"
+        warnings.warn(
+            f"{name} ran all max_iter={problem.max_epochs} epochs before the {watched} stopped "
+            f"improving by tol={est.tol}. Raise max_iter, or the learning rate, or set tol=None to "
+            "always run max_iter epochs.",
+            ConvergenceWarning,
+            stacklevel=_callers_level(),
+        )
 
 
 def _callers_level() -> int:
@@ -258,17 +229,20 @@ def _resume(est: Any, problem: Problem) -> TrainState:
         state = replace(state, average=np.zeros(problem.size if problem.average_from else 0))
     if hasattr(est, "coef_"):
         coef = est.coef_.toarray() if sp.issparse(est.coef_) else est.coef_
-        shown = np.concatenate([np.ravel(coef), np.ravel(est.intercept_)])
+        shown = np.concatenate([np.ravel(coef), np.ravel(est.intercept_)]).astype(np.float64)
         if not np.array_equal(shown, state.current()):  # the user has set other weights
             counters = state.counters.copy()
             counters[2] = 0.0
-            state = replace(state, params=shown.astype(np.float64), counters=counters)
-    return state
+            own = problem.start(*problem.split(shown))
+            return replace(
+                state, params=own.params, shift=own.shift, scale=own.scale, counters=counters
+            )
+    return state.seen_through(problem.lens)
 
 
 def forget(est: Any) -> None:
     """Drop the weights of an earlier fit, unless the next is to start from them."""
-    for name in ("_model", "feature_names_"):
+    for name in ("_model", "_columns", "feature_names_"):
         vars(est).pop(name, None)
     if not est.warm_start:
         for name in ("coef_", "intercept_", "_state"):
@@ -285,22 +259,30 @@ def fit(
     own: Dataset | None,
     score: Any,
     told: tuple[Any, Any, Any],
+    stored_in: NDArray[np.float64] | None = None,
 ) -> None:
     """Fit: the part after labels and targets are numbers."""
     est.seed_ = draw_seed(est.random_state)
-    problem = _problem(est, loss, data, n_outputs)
-    state = _start(est, problem, *init)
-    data, validation = _held_out(est, problem, data, own, score)
+    data, held_out = _held_out(est, data, own)
+    chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
+    problem = chosen.problem
+    state = _start(est, problem, data, *init)
+    validation = None
+    if held_out is not None:
+        stops = bool(est.early_stopping)
+        validation = Validation(held_out, score(problem, held_out), stops=stops)
     bridge = (
         Bridge(est, *told, _weights_as_attributes) if getattr(est, "_skl_callbacks", None) else None
     )
-    est._state = _run(est, problem, data, state, validation, bridge=bridge)
+    est._state = _run(est, chosen, data, state, validation, bridge=bridge)
     if bridge is not None:
         bridge.close()
 
 
 def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     """Run one epoch over a part of a stream; its first part decides a rate that is not given."""
+    from gradstep.engine.training import train  # imports Numba
+
     if hasattr(est, "_model"):
         msg = "partial_fit cannot go on after a fit on a prepared table. Fit anew, or on arrays."
         raise InvalidParameter(msg)
@@ -310,11 +292,31 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
             "False, and judge the model between calls."
         )
         raise InvalidParameter(msg)
-    earlier = getattr(est, "_state", None) is not None and est.eta0 is None and est._rate
-    problem = _problem(est, loss, data, n_outputs, earlier or None)
-    if problem.shuffle == "blocks":  # a copy of the part would serve one epoch only
-        problem = replace(problem, shuffle="exact")
-    est._state = _run(est, problem, data, _resume(est, problem), None, incremental=True)
+    goes_on = getattr(est, "_state", None) is not None
+    rate = est._rate if goes_on and est.eta0 is None and not is_auto(est.learning_rate) else None
+    earlier = getattr(est, "_columns", None) if goes_on else None
+    chosen = plan(
+        Settings.of(est),
+        loss,
+        data,
+        n_outputs,
+        incremental=True,
+        earlier=earlier,
+        rate=rate or None,
+    )
+    problem = chosen.problem
+    state = _resume(est, problem)
+    if not goes_on and is_auto(est.learning_rate) and not hasattr(est, "coef_"):
+        state = _start(est, problem, data, None, None)
+    callbacks = [History(), *(est.callbacks or ())]
+    state, est.outcome_ = train(
+        problem, data, state, callbacks=callbacks, until_epoch=state.epoch + 1, incremental=True
+    )
+    for name, value in _weights_as_attributes(est, problem, state.current()).items():
+        setattr(est, name, value)
+    _set_rate(est, problem, chosen.rate)
+    est._state, est._columns = state, chosen.columns
+    est.t_, est.n_iter_, est.converged_ = state.steps, 1, False
 
 
 def decision(est: Any, X: Any) -> NDArray[np.float64]:

@@ -58,7 +58,8 @@ def check_parameters(est: Any) -> None:
         low=0.0, high=1.0, open_low=True, open_high=True,
     )  # fmt: skip
     check_number(owner, "n_iter_no_change", est.n_iter_no_change, low=1, whole=True)
-    check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
+    if not _is_auto(est.batch_size):
+        check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
     if not isinstance(est.verbose, bool):
         check_number(owner, "verbose", est.verbose, low=0, whole=True)
     if est.callbacks is not None and not isinstance(est.callbacks, (list, tuple)):
@@ -67,13 +68,18 @@ def check_parameters(est: Any) -> None:
     if not isinstance(est.average, (bool, np.bool_)):
         check_number(owner, "average", est.average, low=0, whole=True)
     check_choice(owner, "last_batch", est.last_batch, ("scale", "mean", "drop"))
-    check_choice(owner, "penalty_scale", est.penalty_scale, ("unit",))
+    check_choice(owner, "penalty_scale", est.penalty_scale, ("deviation", "unit"))
+    check_choice(owner, "precondition", est.precondition, ("auto", True, False))
     if not callable(est.shuffle):
         check_choice(owner, "shuffle", est.shuffle, (True, False, "exact", "blocks"))
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         if not isinstance(getattr(est, name), (bool, np.bool_, int)):
             msg = f"{name}={getattr(est, name)!r} of {owner} must be True or False."
             raise InvalidParameter(msg)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def draw_seed(random_state: Any) -> int:

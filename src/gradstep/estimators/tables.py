@@ -73,7 +73,7 @@ def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: An
     start = constant if est.fit_intercept else None
     fitting.fit(
         est, loss, k, data, init=(None, start), own=prepared.validation, score=score,
-        told=(None, None, None),
+        told=(None, None, None), stored_in=prepared.encoding.stored_in(),
     )  # fmt: skip
     params = np.concatenate([np.ravel(est.coef_), np.ravel(est.intercept_)])
     offset = prepared.meta["asked"].get("offset")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.objective.elementary import exp, positive_part, sigmoid, softplus
-from gradstep.objective.losses import slope, value
+from gradstep.objective.losses import is_smooth, slope, value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +57,10 @@ class LogLoss(NamedTuple):
         """Return the score of the best constant prediction."""
         share = min(max(_share_of_positive(y, weight), 1e-12), 1.0 - 1e-12)
         return math.log(share / (1.0 - share))
+
+    def is_smooth(self) -> bool:
+        """Return True: there is a second derivative everywhere."""
+        return True
 
     def curvature(self) -> float:
         """Return ¼."""
@@ -208,6 +212,10 @@ class Softmax(NamedTuple):
         scores: NDArray[np.float64] = np.log(np.maximum(share / share.sum(), 1e-12))
         return scores
 
+    def is_smooth(self) -> bool:
+        """Return True: there is a second derivative everywhere."""
+        return True
+
     def curvature(self) -> float:
         """Return ½."""
         return 0.5
@@ -253,6 +261,10 @@ class OneVsRest(NamedTuple):
         if method is None:
             return np.zeros(k)
         return np.array([method(np.where(y == c, 1.0, -1.0), weight) for c in range(k)])
+
+    def is_smooth(self) -> bool:
+        """Tell whether the loss of two classes is smooth."""
+        return is_smooth(self.loss)
 
     def curvature(self) -> float | None:
         """Return the bound of the loss of two classes."""

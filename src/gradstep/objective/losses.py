@@ -13,7 +13,8 @@ a *joint* loss, which looks at all scores of a row at once, has instead
 Compiled methods may use arithmetic, `math`, NumPy, and `gradstep.objective.elementary`;
 the same code runs uncompiled. In addition a loss says, in plain Python, what it needs to
 know of its targets (`target_range`), how scores become predictions (`inverse_link`), a
-bound of its curvature (`curvature`, None if there is none), and the least value it can
+bound of its curvature (`curvature`, None if there is none), whether it has a second derivative
+everywhere (`is_smooth`), and the least value it can
 take for a given y (`floor`). What is optional has a default here (see `describe`).
 
 The scale of every loss is scikit-learn's: see `gradstep.objective.regression` and
@@ -106,6 +107,12 @@ def curvature(loss: object) -> float | None:
     """Return an upper bound of d2 loss / d z2, or None if the loss gives none."""
     method = getattr(loss, "curvature", None)
     return method() if method is not None else None
+
+
+def is_smooth(loss: object) -> bool:
+    """Tell whether the loss has a second derivative everywhere; False, if it does not say."""
+    method = getattr(loss, "is_smooth", None)
+    return bool(method()) if method is not None else False
 
 
 def floor(loss: object, y: NDArray[np.float64]) -> NDArray[np.float64]:

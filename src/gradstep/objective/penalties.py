@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from gradstep.errors import InvalidParameter
 from gradstep.objective.elementary import exp
 
-__all__ = ["L1", "L2", "ElasticNet", "NoPenalty", "Penalty", "prox"]
+__all__ = ["L1", "L2", "ElasticNet", "NoPenalty", "Penalty", "Scaled", "prox"]
 
 
 @runtime_checkable
@@ -223,3 +223,33 @@ class ElasticNet(NamedTuple):
         if not 0.0 <= self.l1_ratio <= 1.0:
             msg = f"l1_ratio={self.l1_ratio!r} of ElasticNet must lie between 0 and 1."
             raise InvalidParameter(msg)
+
+
+class Scaled(NamedTuple):
+    """A penalty of scale·w: what kernels make for each weight, if each has a scale of its own.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        What scale·w is penalised by.
+    scale : float
+        What the weight is multiplied by; 0 for no penalty.
+
+    Examples
+    --------
+    >>> Scaled(L2(alpha=1.0), 2.0).value(3.0), Scaled(L1(alpha=1.0), 2.0).prox(3.0, 0.5)
+    (18.0, 2.0)
+    """
+
+    penalty: Any
+    scale: float
+
+    def value(self, w: Any) -> Any:
+        """Return the penalty of scale·w."""
+        return self.penalty.value(self.scale * w)
+
+    def prox(self, x: float, step: float) -> float:
+        """Return argmin over w of ``½ (w - x)² + step·penalty(scale·w)``."""
+        if self.scale == 0.0:
+            return x
+        return prox(self.penalty, x * self.scale, step * self.scale * self.scale) / self.scale

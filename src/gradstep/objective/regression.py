@@ -55,6 +55,10 @@ class SquaredError(NamedTuple):
         """Return z - y."""
         return z - y
 
+    def is_smooth(self) -> bool:
+        """Return True: there is a second derivative everywhere."""
+        return True
+
     def curvature(self) -> float:
         """Return 1."""
         return 1.0
@@ -203,6 +207,10 @@ class Poisson(NamedTuple):
         """Return exp(z) - y."""
         return exp(z) - y
 
+    def is_smooth(self) -> bool:
+        """Return True: there is a second derivative everywhere."""
+        return True
+
     def curvature_at(self, mean: float) -> float:
         """Return the curvature where the prediction is the mean: the mean."""
         return mean
@@ -240,6 +248,10 @@ class Gamma(NamedTuple):
     def slope(self, y: float, z: float) -> float:
         """Return 1 - y exp(-z)."""
         return 1.0 - y * exp(-z)
+
+    def is_smooth(self) -> bool:
+        """Return True: there is a second derivative everywhere."""
+        return True
 
     def curvature_at(self, mean: float) -> float:
         """Return the curvature where the prediction is the mean: 1."""
@@ -301,6 +313,10 @@ class Tweedie(NamedTuple):
         if z < 0.0:
             return exp((a - 1.0) * z) * (exp(z) - y)
         return exp(a * z) * (1.0 - y * exp(-z))
+
+    def is_smooth(self) -> bool:
+        """Return True: there is a second derivative everywhere."""
+        return True
 
     def curvature_at(self, mean: float) -> float:
         """Return the curvature where the prediction is the mean: mean^(2 - power)."""

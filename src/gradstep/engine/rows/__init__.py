@@ -4,10 +4,12 @@ from gradstep.engine.rows.base import (
     AHEAD,
     Rows,
     add_gradient,
+    add_squares,
     as_index,
     copy_rows,
     list_touched,
     prefetch,
+    spread,
     tile_scores,
 )
 from gradstep.engine.rows.dense import DenseRows
@@ -21,9 +23,11 @@ __all__ = [
     "Rows",
     "TableRows",
     "add_gradient",
+    "add_squares",
     "as_index",
     "copy_rows",
     "list_touched",
     "prefetch",
+    "spread",
     "tile_scores",
 ]

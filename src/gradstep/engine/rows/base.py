@@ -5,7 +5,10 @@ in the processor's cache; for each tile it calls
 
 - ``tile_scores(order, lo, hi, params, k, z)``: scores of the rows ``order[lo:hi]`` to z, row
   after row, k outputs each; and asks the memory for the rows that come next;
-- ``add_gradient(order, lo, hi, slopes, k, gradient)``: adds slope times row, for each output.
+- ``add_gradient(order, lo, hi, slopes, k, gradient)``: adds slope times row, for each output;
+- ``spread(order, lo, hi, shift, scale, out)``: writes rows out, centred and scaled, a column of
+  `out` for each: what a matrix of curvatures is made of;
+- ``add_squares(order, lo, hi, weights, k, squares)``: adds weight times the squares of a row.
 
 A layout whose rows have few of the features each may also have ``n_touched(n)`` and
 ``list_touched(order, lo, hi, since, now, features, before)``, which tell how many features some
@@ -25,10 +28,12 @@ __all__ = [
     "MOST_LINES",
     "Rows",
     "add_gradient",
+    "add_squares",
     "as_index",
     "copy_rows",
     "list_touched",
     "prefetch",
+    "spread",
     "tile_scores",
 ]
 
@@ -77,6 +82,12 @@ class Rows(Protocol):
     ) -> None:
         """Add slope times row to the gradient."""
 
+    def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
+        """Write ``(x - shift)·scale`` of rows ``order[lo:hi]`` to the columns of `out`."""
+
+    def add_squares(self, order: Any, lo: int, hi: int, weights: Any, k: int, squares: Any) -> None:
+        """Add weight times the squares of rows ``order[lo:hi]``."""
+
     def room_for(self, order: Any, buffer: Any) -> Rows:
         """Return `buffer` if these rows fit into it, else a new one."""
 
@@ -94,6 +105,18 @@ def add_gradient(
 ) -> None:
     """Add slope times row for rows ``order[lo:hi]`` (kernels call this)."""
     rows.add_gradient(order, lo, hi, slopes, k, gradient)
+
+
+def spread(rows: Rows, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
+    """Write rows ``order[lo:hi]``, centred and scaled, to columns of `out` (kernels call this)."""
+    rows.spread(order, lo, hi, shift, scale, out)
+
+
+def add_squares(
+    rows: Rows, order: Any, lo: int, hi: int, weights: Any, k: int, squares: Any
+) -> None:
+    """Add weight times the squares of rows ``order[lo:hi]`` (kernels call this)."""
+    rows.add_squares(order, lo, hi, weights, k, squares)
 
 
 def copy_rows(rows: Rows, order: Any, lo: int, hi: int, buffer: Any) -> None:

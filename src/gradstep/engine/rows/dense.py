@@ -127,6 +127,27 @@ class DenseRows(NamedTuple):
                 gradient[k * p + c] += g
             i += 1
 
+    def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
+        """Write ``(x - shift)·scale`` of rows ``order[lo:hi]`` to the columns of `out`."""
+        x = self.values
+        p = x.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            for j in range(p):
+                out[j, i - lo] = (x[r, j] - shift[j]) * scale[j]
+
+    def add_squares(self, order: Any, lo: int, hi: int, weights: Any, k: int, squares: Any) -> None:
+        """Add weight times the squares of rows ``order[lo:hi]``."""
+        x = self.values
+        p = x.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            for c in range(k):
+                weight = weights[(i - lo) * k + c]
+                for j in range(p):
+                    squares[c * p + j] += weight * x[r, j] * x[r, j]
+                squares[k * p + c] += weight
+
     def room_for(self, order: Any, buffer: DenseRows | None) -> DenseRows:
         """Return `buffer` if these rows fit into it, else a new one."""
         if buffer is not None and buffer.n_rows >= order.size:

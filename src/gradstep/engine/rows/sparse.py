@@ -111,6 +111,30 @@ class CsrRows(NamedTuple):
                     gradient[as_index(w + columns[at])] += g * values[at]
                 gradient[k * p + c] += g
 
+    def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
+        """Write ``x·scale`` of rows ``order[lo:hi]`` to the columns of `out`; nothing is shifted."""
+        values, columns, starts = self.values, self.columns, self.starts
+        for j in range(self.width):
+            for i in range(lo, hi):
+                out[j, i - lo] = 0.0
+        for i in range(lo, hi):
+            r = order[i]
+            for at in range(as_index(starts[r]), as_index(starts[r + 1])):
+                j = as_index(columns[at])
+                out[j, i - lo] += values[at] * scale[j]
+
+    def add_squares(self, order: Any, lo: int, hi: int, weights: Any, k: int, squares: Any) -> None:
+        """Add weight times the squares of rows ``order[lo:hi]``."""
+        p = self.width
+        values, columns, starts = self.values, self.columns, self.starts
+        for i in range(lo, hi):
+            r = order[i]
+            for c in range(k):
+                weight = weights[(i - lo) * k + c]
+                for at in range(as_index(starts[r]), as_index(starts[r + 1])):
+                    squares[as_index(c * p + columns[at])] += weight * values[at] * values[at]
+                squares[k * p + c] += weight
+
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have, on average and counted for each row."""
         return int(n * self.values.size // max(1, self.n_rows))

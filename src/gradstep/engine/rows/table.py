@@ -163,6 +163,37 @@ class TableRows(NamedTuple):
                         gradient[as_index(w + code)] += g
                 gradient[k * p + c] += g
 
+    def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
+        """Write ``x·scale`` of rows ``order[lo:hi]`` to the columns of `out`; nothing is shifted."""
+        x, codes = self.values, self.codes
+        numbers, columns = x.shape[1], codes.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            for j in range(numbers):
+                out[j, i - lo] = x[r, j] * scale[j]
+            for j in range(numbers, self.width):
+                out[j, i - lo] = 0.0
+            for q in range(columns):
+                code = codes[r, q]
+                if code >= 0:
+                    out[as_index(code), i - lo] += scale[as_index(code)]
+
+    def add_squares(self, order: Any, lo: int, hi: int, weights: Any, k: int, squares: Any) -> None:
+        """Add weight times the squares of rows ``order[lo:hi]``."""
+        x, codes, p = self.values, self.codes, self.width
+        numbers, columns = x.shape[1], codes.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            for c in range(k):
+                weight = weights[(i - lo) * k + c]
+                for j in range(numbers):
+                    squares[c * p + j] += weight * x[r, j] * x[r, j]
+                for q in range(columns):
+                    code = codes[r, q]
+                    if code >= 0:
+                        squares[as_index(c * p + code)] += weight
+                squares[k * p + c] += weight
+
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have at most: all numbers, and their codes."""
         return int(self.values.shape[1] + n * self.codes.shape[1])

@@ -1,0 +1,209 @@
+"""The inner run of a round: mini-batch steps in a metric, corrected by an anchor. Compiled.
+
+A step of stochastic variance-reduced gradient (SVRG; Johnson and Zhang, 2013) on batch B is
+
+    w ← w - rate · M⁻¹ · (∇F_B(w) - ∇F_B(a) + ∇F(a))
+
+with an anchor a at which the gradient of all rows is known. Its noise vanishes as w and a come
+to the optimum, so the rate stays constant. The anchor's scores cost next to nothing: the rows
+are in cache. Without an anchor the steps are those of plain stochastic gradients.
+
+Parameters are those of centred and scaled features (w_j / scale_j and the score at the centre),
+which the metric belongs to; the point at which scores are taken is written out in the features'
+own units before each batch. Iterates are averaged over the second part of the run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradstep.engine.kernels import place, tile_losses
+from gradstep.engine.rows import add_gradient, tile_scores
+from gradstep.jit import compiled
+from gradstep.objective.penalties import prox
+
+__all__ = ["run_in_full_metric", "run_in_diagonal_metric"]
+
+
+@compiled
+def _batch_gradient(  # type: ignore[no-untyped-def]
+    rows, y, sample_weight, loss, order, lo, hi, k, tile, point, anchor, gradient, z, slopes, before
+):
+    """Write the sum of slopes times rows, less those at the anchor; return the sum of losses."""
+    gradient[:] = 0.0
+    total = 0.0
+    at = lo
+    while at < hi:
+        end = min(at + tile, hi)
+        if anchor is not None:
+            tile_scores(rows, order, at, end, anchor, k, z)
+            tile_losses(loss, y, sample_weight, order, at, end, k, z, before)
+        tile_scores(rows, order, at, end, point, k, z)
+        total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+        if anchor is not None:
+            for i in range((end - at) * k):
+                slopes[i] -= before[i]
+        add_gradient(rows, order, at, end, slopes, k, gradient)
+        at = end
+    return total
+
+
+@compiled
+def run_in_full_metric(  # type: ignore[no-untyped-def]
+    rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
+    inverse, ridge, rate, longest, anchor, anchor_gradient, average_from, params, average,
+):  # fmt: skip
+    """Take a step for each batch of rows ``order``.
+
+    Parameters
+    ----------
+    shift, scale : ndarray of shape (p,)
+        Centre of the features, and what they are multiplied by then.
+    inverse : ndarray of shape (blocks, p + 1, p + 1)
+        Inverse of the metric of each output, or one for all.
+    ridge : ndarray of shape (p + 1,)
+        Curvature of the l2 penalty.
+    longest : float
+        Longest step, in the metric.
+    anchor : ndarray of shape (size,) or None
+        The anchor, in the features' own units.
+    anchor_gradient : ndarray of shape (size,)
+        Gradient of the mean loss there.
+    average_from : int
+        Steps after which iterates are averaged.
+    params, average : ndarray of shape (size,)
+        For centred and scaled features: in place; written.
+
+    Returns
+    -------
+    float
+        Mean loss of each row before the step that it took part in.
+    """
+    p = shift.size
+    q = p + 1
+    size = params.size
+    blocks = inverse.shape[0]
+    point = np.empty(size)
+    gradient = np.empty(size)
+    z = np.empty(tile * k)
+    slopes = np.empty(tile * k)
+    before = np.empty(tile * k)
+    v = np.empty((k, q))
+    d = np.empty((k, q))
+    n = order.size
+    total = 0.0
+    averaged = 0.0
+    average[:] = 0.0
+    number = 0
+    start = 0
+    while start + batch_size <= n:
+        stop = start + batch_size
+        place(params, shift, scale, k, point)
+        total += _batch_gradient(
+            rows, y, sample_weight, loss, order, start, stop, k, tile, point, anchor, gradient,
+            z, slopes, before,
+        )  # fmt: skip
+        share = 1.0 / (batch_size * mean_weight)
+        length = 0.0
+        for c in range(k):
+            g_b = gradient[k * p + c] * share
+            if anchor is not None:
+                g_b += anchor_gradient[k * p + c]
+            for j in range(p):
+                g = gradient[c * p + j] * share
+                if anchor is not None:
+                    g += anchor_gradient[c * p + j]
+                v[c, j] = (g - shift[j] * g_b) * scale[j] + ridge[j] * params[c * p + j]
+            v[c, p] = g_b
+            matrix = inverse[c % blocks]
+            for i in range(q):
+                dot = 0.0
+                line = matrix[i]
+                for j in range(q):
+                    dot += line[j] * v[c, j]
+                d[c, i] = dot
+                length += dot * v[c, i]
+        step = rate
+        if step * np.sqrt(length) > longest:
+            step = longest / np.sqrt(length)
+        for c in range(k):
+            for j in range(p):
+                params[c * p + j] -= step * d[c, j]
+            params[k * p + c] -= step * d[c, p]
+        number += 1
+        if number > average_from:
+            averaged += 1.0
+            for j in range(size):
+                average[j] += (params[j] - average[j]) / averaged
+        start = stop
+    if averaged == 0.0:
+        average[:] = params
+    return total / max(start * mean_weight, 1e-300)
+
+
+@compiled
+def run_in_diagonal_metric(  # type: ignore[no-untyped-def]
+    rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
+    inverse, unit, rate, longest, anchor, anchor_gradient, average_from, params, average,
+):  # fmt: skip
+    """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
+
+    As `run_in_full_metric`, but
+    - inverse : ndarray of shape (size,), the inverse of the metric's diagonal, and
+    - unit : ndarray of shape (p,), what a parameter is multiplied by before it is penalised.
+    """
+    p = shift.size
+    size = params.size
+    point = np.empty(size)
+    gradient = np.empty(size)
+    v = np.empty(size)
+    z = np.empty(tile * k)
+    slopes = np.empty(tile * k)
+    before = np.empty(tile * k)
+    n = order.size
+    total = 0.0
+    averaged = 0.0
+    average[:] = 0.0
+    number = 0
+    start = 0
+    while start + batch_size <= n:
+        stop = start + batch_size
+        place(params, shift, scale, k, point)
+        total += _batch_gradient(
+            rows, y, sample_weight, loss, order, start, stop, k, tile, point, anchor, gradient,
+            z, slopes, before,
+        )  # fmt: skip
+        share = 1.0 / (batch_size * mean_weight)
+        length = 0.0
+        for c in range(k):
+            g_b = gradient[k * p + c] * share
+            if anchor is not None:
+                g_b += anchor_gradient[k * p + c]
+            for j in range(p):
+                g = gradient[c * p + j] * share
+                if anchor is not None:
+                    g += anchor_gradient[c * p + j]
+                v[c * p + j] = (g - shift[j] * g_b) * scale[j]
+                length += v[c * p + j] * v[c * p + j] * inverse[c * p + j]
+            v[k * p + c] = g_b
+            length += g_b * g_b * inverse[k * p + c]
+        step = rate
+        if step * np.sqrt(length) > longest:
+            step = longest / np.sqrt(length)
+        for j in range(size):
+            own = step * inverse[j]
+            x = params[j] - own * v[j]
+            if j < k * p and own > 0.0:
+                s = unit[j % p]
+                if s > 0.0:
+                    x = prox(penalty, x * s, own * s * s) / s
+            params[j] = x
+        number += 1
+        if number > average_from:
+            averaged += 1.0
+            for j in range(size):
+                average[j] += (params[j] - average[j]) / averaged
+        start = stop
+    if averaged == 0.0:
+        average[:] = params
+    return total / max(start * mean_weight, 1e-300)

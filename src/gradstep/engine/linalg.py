@@ -1,0 +1,214 @@
+"""Small dense linear algebra with fixed bits: Cholesky, solves, and quadratic problems with l1.
+
+BLAS and LAPACK may sum in another order with another number of threads, so what decides the bits
+of a model is done here, in loops whose order is fixed. Matrices are at most some thousand wide.
+
+All functions take a symmetric matrix that is scaled to a unit diagonal, so that "small" means the
+same for every problem; a column that depends on those before it gets no step (its solution is 0).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradstep.jit import compiled
+
+__all__ = ["factor", "inverse", "minimise_quadratic", "solve"]
+
+# A pivot below it says that a column is a combination of those before, to rounding.
+_DEPENDENT = 1e-12
+
+
+@compiled
+def factor(matrix, ridge):  # type: ignore[no-untyped-def]
+    """Replace a symmetric matrix by its lower Cholesky factor, row after row.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (q, q)
+        The lower triangle is read and written.
+    ridge : float
+        Added to the diagonal.
+
+    Returns
+    -------
+    int
+        How many columns depend on those before them; their row of the factor is that of the
+        identity, times infinity: a solution has zeros there.
+    """
+    q = matrix.shape[0]
+    dependent = 0
+    for i in range(q):
+        row = matrix[i]
+        for j in range(i):
+            other = matrix[j]
+            total = row[j]
+            dot = 0.0
+            for t in range(j):
+                dot += row[t] * other[t]
+            row[j] = (total - dot) / other[j]
+        dot = 0.0
+        for t in range(i):
+            dot += row[t] * row[t]
+        own = row[i] + ridge
+        pivot = own - dot
+        if own > 0.0 and pivot > _DEPENDENT * own:
+            row[i] = np.sqrt(pivot)
+        else:
+            row[:i] = 0.0
+            row[i] = np.inf
+            dependent += 1
+    return dependent
+
+
+@compiled
+def solve(lower, x):  # type: ignore[no-untyped-def]
+    """Solve L·Lᵀ·x = b in place, `x` being b at first."""
+    q = lower.shape[0]
+    for i in range(q):
+        row = lower[i]
+        dot = 0.0
+        for t in range(i):
+            dot += row[t] * x[t]
+        x[i] = (x[i] - dot) / row[i]
+    for i in range(q - 1, -1, -1):
+        row = lower[i]
+        x[i] /= row[i]
+        for t in range(i):
+            x[t] -= row[t] * x[i]
+
+
+@compiled
+def inverse(lower, out):  # type: ignore[no-untyped-def]
+    """Write the inverse of L·Lᵀ to `out`, both triangles."""
+    q = lower.shape[0]
+    # Row j of `right` is column j of the inverse of L, whose first j numbers are zero.
+    right = np.zeros((q, q))
+    for j in range(q):
+        column = right[j]
+        column[j] = 1.0 / lower[j, j]
+        for i in range(j + 1, q):
+            row = lower[i]
+            dot = 0.0
+            for t in range(j, i):
+                dot += row[t] * column[t]
+            column[i] = -dot / row[i]
+    for i in range(q):
+        for j in range(i + 1):
+            dot = 0.0
+            a = right[i]
+            b = right[j]
+            for t in range(i, q):
+                dot += a[t] * b[t]
+            out[i, j] = dot
+            out[j, i] = dot
+
+
+@compiled
+def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):  # type: ignore[no-untyped-def]
+    """Run coordinate descent; `product` is matrix·x, kept up to date; return the last change."""
+    q = x.size
+    change = np.inf
+    for sweep in range(sweeps):
+        change = 0.0
+        everything = sweep % 8 == 0
+        for j in range(q):
+            old = x[j]
+            if old == 0.0 and not everything and l1[j] > 0.0:
+                continue
+            own = matrix[j, j] + ridge[j]
+            if own <= 0.0:
+                continue
+            pull = matrix[j, j] * old - product[j] - g[j]
+            cut = l1[j]
+            new = (pull - max(-cut, min(pull, cut))) / own
+            if new != old:
+                step = new - old
+                x[j] = new
+                row = matrix[j]
+                for t in range(q):
+                    product[t] += step * row[t]
+                change = max(change, own * step * step)
+        if everything and change <= tolerance:
+            break
+    return change
+
+
+@compiled
+def _on_support(matrix, g, x, l1, ridge):  # type: ignore[no-untyped-def]
+    """Solve exactly for the coordinates that are not zero, if their signs stay; say whether."""
+    q = x.size
+    support = np.empty(q, np.int64)
+    m = 0
+    for j in range(q):
+        if (x[j] != 0.0 or l1[j] == 0.0) and matrix[j, j] + ridge[j] > 0.0:
+            support[m] = j
+            m += 1
+    small = np.empty((m, m))
+    solution = np.empty(m)
+    size = np.empty(m)
+    for a in range(m):
+        size[a] = 1.0 / np.sqrt(matrix[support[a], support[a]] + ridge[support[a]])
+    for a in range(m):
+        i = support[a]
+        for b in range(a + 1):
+            small[a, b] = matrix[i, support[b]] * size[a] * size[b]
+        small[a, a] = 1.0
+        solution[a] = -(g[i] + np.sign(x[i]) * l1[i]) * size[a]
+    if factor(small, 0.0) > 0:
+        return False
+    solve(small, solution)
+    for a in range(m):
+        j = support[a]
+        if l1[j] > 0.0 and solution[a] * x[j] <= 0.0:
+            return False
+    full = np.zeros(q)
+    for a in range(m):
+        full[support[a]] = solution[a] * size[a]
+    for j in range(q):  # the others must want to stay at zero
+        if full[j] == 0.0 and l1[j] > 0.0:
+            dot = g[j]
+            for t in range(q):
+                dot += matrix[j, t] * full[t]
+            if abs(dot) > l1[j]:
+                return False
+    x[:] = full
+    return True
+
+
+@compiled
+def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):  # type: ignore[no-untyped-def]
+    """Minimise g·x + ½ x·M·x + Σ ½ ridge_j x_j² + Σ l1_j |x_j|, from `x` on, in place.
+
+    Coordinate descent finds which coordinates are zero; once it seems to have, those that are
+    not are solved for at once, and the optimality of the whole is checked.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (q, q)
+        Symmetric, both triangles.
+    g, l1, ridge : ndarray of shape (q,)
+        The linear part; strengths of the two penalties.
+    x : ndarray of shape (q,)
+        Where to start; the minimiser afterwards.
+    most_sweeps : int
+        Sweeps of coordinate descent after which to be content.
+    """
+    q = x.size
+    product = np.zeros(q)
+    for i in range(q):
+        for t in range(q):
+            product[i] += matrix[i, t] * x[t]
+    scale = 0.0
+    for j in range(q):
+        own = matrix[j, j] + ridge[j]
+        if own > 0.0:
+            scale += g[j] * g[j] / own
+    done = 0
+    sweeps = 8
+    while done < most_sweeps:
+        change = _descend(matrix, g, x, l1, ridge, product, sweeps, 1e-30 * scale)
+        done += sweeps
+        if _on_support(matrix, g, x, l1, ridge) or change <= 1e-30 * scale:
+            return
+        sweeps = min(2 * sweeps, 512)

@@ -1,0 +1,97 @@
+"""One way to run a problem, whatever its optimizer: in rounds or epochs, with a brake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from gradstep.engine.descent import descend
+from gradstep.engine.training import train
+from gradstep.errors import Diverged
+from gradstep.optim.solvers import works_in_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradstep.data.dataset import Dataset
+    from gradstep.engine.state import Outcome, Problem, TrainState, Validation
+    from gradstep.engine.statistics import Columns
+
+__all__ = ["Ran", "run"]
+
+_BRAKES = 12
+_SHORTER = 4.0
+
+
+@dataclass
+class Ran:
+    """How a run went.
+
+    Attributes
+    ----------
+    problem : Problem
+        As it was in the end: a brake changes the learning rate.
+    state : TrainState
+        Where it ended.
+    outcome : Outcome
+        How.
+    notes : list of str
+        What a person should know.
+    """
+
+    problem: Problem
+    state: TrainState
+    outcome: Outcome
+    notes: list[str] = field(default_factory=list)
+
+
+def run(
+    problem: Problem,
+    data: Dataset,
+    state: TrainState,
+    *,
+    columns: Columns | None = None,
+    validation: Validation | None = None,
+    callbacks: Sequence[Any] = (),
+    brake: bool = False,
+) -> Ran:
+    """Run a problem to its end.
+
+    Parameters
+    ----------
+    problem, data, state, validation, callbacks
+        As of `gradstep.engine.training.train`.
+    columns : Columns, optional
+        The statistics of the columns, if they are known.
+    brake : bool
+        Whether a run that diverges is begun anew with a shorter step: for learning rates that
+        were chosen here, not by the user.
+
+    Raises
+    ------
+    Diverged
+        If the objective left the numbers, and there is no brake or it did not help.
+    """
+    if works_in_rounds(problem.optimizer):
+        ended = descend(
+            problem, data, state, columns=columns, validation=validation, callbacks=callbacks
+        )
+        return Ran(problem, *ended)
+    notes: list[str] = []
+    for _ in range(_BRAKES):
+        try:
+            ended = train(problem, data, state, validation=validation, callbacks=callbacks)
+        except Diverged:
+            if not brake or not hasattr(problem.schedule, "eta0"):
+                raise
+            shorter: Any = problem.schedule
+            shorter = shorter._replace(eta0=shorter.eta0 / _SHORTER)
+            problem = replace(problem, schedule=shorter)
+            notes.append(
+                "The step was too long for this data: the learning rate was brought down to "
+                f"{shorter.eta0:.3g}."
+            )
+        else:
+            return Ran(problem, *ended, notes)
+    ended = train(problem, data, state, validation=validation, callbacks=callbacks)
+    return Ran(problem, *ended, notes)

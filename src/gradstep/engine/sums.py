@@ -1,0 +1,286 @@
+"""Sums over all rows, or a sample of them: gradients, curvatures, squares. The compiled part.
+
+a. A gradient takes one look at each row, as in `gradstep.engine.kernels`.
+b. A matrix of curvatures is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
+   for the intercept. Rows are spread out in tiles, feature by feature, so that an element of the
+   matrix is a dot product of two contiguous lines; eight of them are summed at a time, which
+   keeps the processor's multipliers busy.
+c. The curvature h_i of a row is the difference of two slopes around its score. A loss needs no
+   second derivative for it, and one whose slope jumps gets the curvature of the loss smoothed
+   over that width. Far from a jump that is zero, though a long step would meet it: such losses
+   take the largest over widths doubled again and again, which is the curvature of a parabola
+   that lies above the loss (as in iteratively reweighted least squares).
+   A joint loss has a curvature for each pair of outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from gradstep.engine.kernels import is_joint, tile_losses
+from gradstep.engine.rows import add_gradient, add_squares, spread, tile_scores
+from gradstep.jit import JIT_OPTIONS, compiled
+from gradstep.objective.losses import row_slopes, slope, value
+
+__all__ = ["Smoothed", "lengths_in", "sum_curvatures", "sum_gradients", "sum_squares"]
+
+
+class Smoothed(NamedTuple):
+    """The mean of a loss over eight scores evenly spread within `width`: its kinks are an eighth.
+
+    Parameters
+    ----------
+    loss : Loss
+        A convex loss whose slope jumps.
+    width : float
+        How far from the score they lie.
+    """
+
+    loss: Any
+    width: float
+
+    def value(self, y: float, z: float) -> float:
+        """Return the mean loss."""
+        total = 0.0
+        for i in range(8):
+            total += value(self.loss, y, z + self.width * (0.25 * i - 0.875))
+        return 0.125 * total
+
+    def slope(self, y: float, z: float) -> float:
+        """Return the mean slope."""
+        total = 0.0
+        for i in range(8):
+            total += slope(self.loss, y, z + self.width * (0.25 * i - 0.875))
+        return 0.125 * total
+
+
+@compiled
+def sum_gradients(rows, y, sample_weight, loss, order, k, tile, params, gradient, work):  # type: ignore[no-untyped-def]
+    """Add the gradient of weighted losses of rows ``order``; return the sum of the losses.
+
+    `work` has 2·tile·k numbers.
+    """
+    z = work[: tile * k]
+    slopes = work[tile * k :]
+    total = 0.0
+    at = 0
+    while at < order.size:
+        end = min(at + tile, order.size)
+        tile_scores(rows, order, at, end, params, k, z)
+        total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+        add_gradient(rows, order, at, end, slopes, k, gradient)
+        at = end
+    return total
+
+
+def row_curvatures(
+    loss: Any, y: Any, row: int, k: int, widths: Any, z: Any, at: int, out: Any, work: Any
+) -> None:
+    """Write the curvatures of a row of scores to ``out[:, at]``, a line for each pair of outputs.
+
+    Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
+    """
+
+
+def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):  # type: ignore[no-untyped-def]
+    for c in range(out.shape[0]):  # one, where the curvature is the same for every output
+        score = z[at * k + c]
+        largest = 0.0
+        for width in widths:
+            rise = slope(loss, y[row, c], score + width) - slope(loss, y[row, c], score - width)
+            largest = max(largest, rise / (2.0 * width))
+        out[c, at] = largest
+
+
+def _curvatures_joint(loss, y, row, k, widths, z, at, out, work):  # type: ignore[no-untyped-def]
+    up = work[:k]
+    down = work[k : 2 * k]
+    own = z[at * k : at * k + k]
+    pair = 0
+    for c in range(k):
+        score = own[c]
+        if out.shape[0] == k:  # the outputs' own alone
+            out[c, at] = 0.0
+        for width in widths:
+            own[c] = score + width
+            row_slopes(loss, y[row, 0], own, 0, k, up)
+            own[c] = score - width
+            row_slopes(loss, y[row, 0], own, 0, k, down)
+            if out.shape[0] == k:
+                out[c, at] = max(out[c, at], (up[c] - down[c]) / (2.0 * width))
+            else:
+                for d in range(c + 1):
+                    out[pair, at] = (up[d] - down[d]) / (2.0 * width)
+                    pair += 1
+        own[c] = score
+
+
+@overload(row_curvatures, strict=False, jit_options=JIT_OPTIONS)
+def _choose_row_curvatures(loss: Any, *_: Any) -> Any:
+    return _curvatures_joint if is_joint(loss.instance_class) else _curvatures_apart
+
+
+@compiled
+def _add_products(x, h, m, q, matrix):  # type: ignore[no-untyped-def]
+    """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; `x` has a line for each feature."""
+    room = x.shape[1]
+    scaled = np.empty((2, room))
+    i = 0
+    while i < q:
+        two = min(2, q - i)
+        for a in range(two):
+            line = x[i + a]
+            for t in range(m):
+                scaled[a, t] = h[t] * line[t]
+        if two == 1:
+            scaled[1, :m] = 0.0
+        a0 = scaled[0]
+        a1 = scaled[1]
+        end = i + two
+        j = 0
+        while j + 4 <= end:
+            b0 = x[j]
+            b1 = x[j + 1]
+            b2 = x[j + 2]
+            b3 = x[j + 3]
+            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+            for t in range(m):
+                s00 += a0[t] * b0[t]
+                s01 += a0[t] * b1[t]
+                s02 += a0[t] * b2[t]
+                s03 += a0[t] * b3[t]
+                s10 += a1[t] * b0[t]
+                s11 += a1[t] * b1[t]
+                s12 += a1[t] * b2[t]
+                s13 += a1[t] * b3[t]
+            matrix[i, j] += s00
+            matrix[i, j + 1] += s01
+            matrix[i, j + 2] += s02
+            matrix[i, j + 3] += s03
+            if two == 2:
+                matrix[i + 1, j] += s10
+                matrix[i + 1, j + 1] += s11
+                matrix[i + 1, j + 2] += s12
+                matrix[i + 1, j + 3] += s13
+            j += 4
+        while j < end:
+            b0 = x[j]
+            s00 = s10 = 0.0
+            for t in range(m):
+                s00 += a0[t] * b0[t]
+                s10 += a1[t] * b0[t]
+            matrix[i, j] += s00
+            if two == 2:
+                matrix[i + 1, j] += s10
+            j += 1
+        i += two
+
+
+@compiled
+def sum_curvatures(  # type: ignore[no-untyped-def]
+    rows, y, sample_weight, loss, order, k, widths, shift, scale, params, matrices, norms
+):
+    """Add the curvatures of rows ``order`` to the lower triangles of `matrices`.
+
+    Parameters
+    ----------
+    widths : ndarray
+        Half the distance of the two slopes that a curvature is taken from; of several distances,
+        that with the largest counts.
+    shift, scale : ndarray of shape (n_features,)
+        What is subtracted from a row, and what it is multiplied by then.
+    matrices : ndarray of shape (pairs, p + 1, p + 1)
+        A matrix for each output, or for each pair of outputs (`row_curvatures`); the last line
+        and column are the intercept's.
+    norms : ndarray of shape (pairs,)
+        The sums of the curvatures: added to.
+    """
+    pairs, q = norms.size, shift.size + 1
+    room = 128
+    x = np.empty((q, room))
+    x[q - 1, :] = 1.0
+    h = np.empty((pairs, room))
+    z = np.empty(room * k)
+    work = np.empty(2 * k)
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        tile_scores(rows, order, at, end, params, k, z)
+        spread(rows, order, at, end, shift, scale, x)
+        for i in range(m):
+            row = order[at + i]
+            row_curvatures(loss, y, row, k, widths, z, i, h, work)
+            if sample_weight is not None:
+                for pair in range(pairs):
+                    h[pair, i] *= sample_weight[row]
+        for pair in range(pairs):
+            _add_products(x, h[pair], m, q, matrices[pair])
+            for i in range(m):
+                norms[pair] += h[pair, i]
+        at = end
+
+
+@compiled
+def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares):  # type: ignore[no-untyped-def]
+    """Add curvature times the squares of rows ``order``: the diagonal alone, nothing centred."""
+    room = 128
+    z = np.empty(room * k)
+    h = np.empty((k, room))
+    flat = np.empty(room * k)
+    work = np.empty(2 * k)
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        tile_scores(rows, order, at, end, params, k, z)
+        for i in range(m):
+            row = order[at + i]
+            row_curvatures(loss, y, row, k, widths, z, i, h, work)
+            weight = 1.0 if sample_weight is None else sample_weight[row]
+            for c in range(k):
+                flat[i * k + c] = weight * h[c, i]
+        add_squares(rows, order, at, end, flat, k, squares)
+        at = end
+
+
+@compiled
+def lengths_in(  # type: ignore[no-untyped-def]
+    rows, y, sample_weight, loss, order, k, widths, shift, scale, params, inverse, lengths
+):
+    """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: how long rows are in a metric.
+
+    Arguments are those of `sum_curvatures`, and `inverse` of shape (k or 1, p + 1, p + 1).
+    """
+    q = shift.size + 1
+    room = 128
+    x = np.empty((q, room))
+    x[q - 1, :] = 1.0
+    h = np.empty((k, room))
+    z = np.empty(room * k)
+    work = np.empty(2 * k)
+    line = np.empty(room)
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        tile_scores(rows, order, at, end, params, k, z)
+        spread(rows, order, at, end, shift, scale, x)
+        lengths[at:end] = 0.0
+        for i in range(m):
+            row_curvatures(loss, y, order[at + i], k, widths, z, i, h, work)
+        for c in range(k):
+            matrix = inverse[c % inverse.shape[0]]
+            for i in range(q):
+                line[:m] = 0.0
+                for j in range(q):
+                    own = matrix[i, j]
+                    other = x[j]
+                    for t in range(m):
+                        line[t] += own * other[t]
+                for t in range(m):
+                    lengths[at + t] += h[c, t] * line[t] * x[i, t]
+        at = end

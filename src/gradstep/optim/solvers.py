@@ -1,0 +1,64 @@
+"""Optimizers that work in rounds, in a metric from the data (`gradstep.engine.rounds`).
+
+They take no learning rate: the step follows from the data. What is here is their names and
+hyper-parameters; the formulas stand where they are computed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradstep.errors import InvalidParameter
+
+__all__ = ["SVRG", "Exact", "works_in_rounds"]
+
+
+class SVRG(NamedTuple):
+    """Stochastic variance-reduced gradients in a metric from the data, to the optimum.
+
+    A round takes the gradient of all rows, then mini-batch steps on a share of them that are
+    corrected by it (Johnson and Zhang, NIPS 2013), in the metric of the curvature (PROMISE,
+    Frangella, Rathore, Zhao and Udell, JMLR 25(346), 2024). Where there are few features or
+    few rows, a round is a (proximal) Newton step instead, which then costs less.
+
+    Parameters
+    ----------
+    share : float
+        Rows of a round's mini-batch steps, over all rows.
+
+    Examples
+    --------
+    >>> SVRG(share=0.5)
+    SVRG(share=0.5)
+    """
+
+    share: float = 0.25
+
+    def n_slots(self) -> int:
+        """Return 0: nothing is kept for a weight."""
+        return 0
+
+    def check(self) -> None:
+        """Refuse a share outside (0, 1]."""
+        if not 0.0 < self.share <= 1.0:
+            msg = f"share={self.share!r} of SVRG must lie in (0, 1]."
+            raise InvalidParameter(msg)
+
+
+class Exact(NamedTuple):
+    """The least-squares solution, from the sums of products of all rows.
+
+    Examples
+    --------
+    >>> Exact()
+    Exact()
+    """
+
+    def n_slots(self) -> int:
+        """Return 0: nothing is kept for a weight."""
+        return 0
+
+
+def works_in_rounds(optimizer: object) -> bool:
+    """Tell whether an optimizer works in rounds."""
+    return isinstance(optimizer, (SVRG, Exact))
