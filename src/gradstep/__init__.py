@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from gradstep.optim.schedules import StepDecay as StepDecay
     from gradstep.optim.schedules import UserSchedule as UserSchedule
     from gradstep.optim.schedules import WarmUp as WarmUp
+    from gradstep.optim.solvers import SVRG as SVRG
+    from gradstep.optim.solvers import Exact as Exact
     from gradstep.table_fit import TableFit as TableFit
     from gradstep.table_fit import fit_table as fit_table
 
@@ -135,6 +137,7 @@ _HOMES = {
         "UserSchedule",
         "WarmUp",
     ),
+    "gradstep.optim.solvers": ("SVRG", "Exact"),
     "gradstep.table_fit": ("TableFit", "fit_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -26,7 +26,6 @@ from gradstep.components import (
 )
 from gradstep.data.prepare import prepare
 from gradstep.data.prepared import PreparedTable
-from gradstep.engine.state import Outcome
 from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.judging import LOG_POWER, judge
 from gradstep.model import Model
@@ -39,7 +38,7 @@ from gradstep.table_run import ALPHAS, TableRun
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gradstep.engine.state import EpochRecord, Problem
+    from gradstep.engine.state import EpochRecord, Outcome, Problem
 
 __all__ = ["TableFit", "fit_table", "preparing_for"]
 
@@ -155,7 +154,7 @@ def fit_table(
         optimizer_of(optimizer)
     check_choice("fit_table", "penalty_scale", penalty_scale, ("deviation", "unit"))
     _check_before_reading(loss, numbers, learning_rate, alpha, options.get("task", "auto"))
-    counts = {"epochs": epochs, "patience": patience}
+    counts: dict[str, Any] = {"epochs": epochs, "patience": patience}
     if not is_auto(batch_size):
         counts["batch_size"] = batch_size
     for name, number in counts.items():

@@ -75,10 +75,12 @@ class TableRun:
         place, then say how they differ from it.
         """
         from gradstep.engine.baseline import Baseline, best_constant  # imports Numba
+        from gradstep.engine.statistics import Columns
 
         data, loss, k = self.prepared.train, self.loss, self.prepared.target.n_outputs
         chosen = plan(asked, loss, data, k, stored_in=self.prepared.encoding.stored_in())
         problem = chosen.problem
+        self.columns = chosen.columns or Columns.unmeasured(problem.n_features)
         baseline = Baseline(loss, data, k, np.zeros(problem.size))
         self.start = problem.start(intercept=best_constant(loss, baseline.constant, k))
         self.brake = is_auto(asked.learning_rate) or asked.learning_rate == "adaptive"
@@ -96,7 +98,8 @@ class TableRun:
         try:
             ran = run(
                 self.problem, self.prepared.train, self.start if start is None else start,
-                validation=self.validation, callbacks=self.callbacks, brake=self.brake,
+                columns=self.columns, validation=self.validation, callbacks=self.callbacks,
+                brake=self.brake,
             )  # fmt: skip
         except Diverged as error:
             msg = (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gradstep.model import Model
+    from gradstep.table_fit import TableFit
 
 __all__ = [
     "ENDED",
@@ -26,6 +27,7 @@ __all__ = [
     "confusion_table",
     "console",
     "count",
+    "excess",
     "in_words",
     "metrics_table",
     "nonzero",
@@ -52,12 +54,26 @@ _WORDS = {
 
 # How a run ended, in the words of the command line.
 ENDED = {
+    "OPTIMAL": "The optimum is reached.",
+    "ROUNDING": "The optimum is reached, as closely as numbers allow.",
     "CONVERGED": "The loss stopped improving.",
     "VALIDATION": "The loss on the rows held out stopped improving.",
     "MAX_EPOCHS": "All epochs were run.",
     "INTERRUPTED": "Interrupted: the model is the best so far.",
     "CALLBACK": "A callback asked to stop.",
 }
+
+
+def excess(fit: TableFit) -> str:
+    """Return how far the objective is above its least value, if that is known."""
+    record = fit.history[-1] if fit.history else None
+    if record is None or record.excess is None:
+        return ""
+    share = record.excess / abs(record.loss) if record.loss else 0.0
+    least = (
+        "its least value, to rounding" if share < 1e-12 else f"{share:.1e} of it above its least"
+    )
+    return f" The objective is {least}."
 
 
 def unseen_notes(model: Model) -> list[str]:

@@ -49,10 +49,21 @@ def train(
     epsilon: Annotated[float, typer.Option(help="Of huber and epsilon_insensitive.")] = 0.1,
     quantile: Annotated[float, typer.Option(help="Of pinball.")] = 0.5,
     power: Annotated[float, typer.Option(help="Of tweedie.")] = 1.5,
+    penalty_scale: Annotated[
+        str, typer.Option(help="deviation: alpha means the same in any units; or unit.")
+    ] = "deviation",
     optimizer: Annotated[
-        str, typer.Option(help="sgd, momentum, nesterov, adagrad, rmsprop, adam, ftrl.")
-    ] = "sgd",
-    learning_rate: Annotated[str, typer.Option(help="A schedule, or a number.")] = "adaptive",
+        str,
+        typer.Option(
+            help="auto, svrg, exact, sgd, momentum, nesterov, adagrad, rmsprop, adam, ftrl."
+        ),
+    ] = "auto",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="The least-squares solution itself.")
+    ] = False,
+    learning_rate: Annotated[
+        str, typer.Option(help="auto: from the data; or a schedule, or a number.")
+    ] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the table: exactly as many.")
@@ -80,7 +91,7 @@ def train(
     from gradstep.table_fit import fit_table
 
     _refuse_idle(ctx)
-    _check_names(loss, penalty, optimizer, learning_rate)
+    _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
     asked: dict[str, Any] = {}
     folder = Path(table)
@@ -113,8 +124,9 @@ def train(
         fit = fit_table(
             source, target, loss=loss, penalty=None if penalty == "none" else penalty,
             alpha=_alpha(alpha), l1_ratio=l1_ratio, epsilon=epsilon, quantile=quantile,
-            power=power, optimizer=optimizer, learning_rate=_rate(learning_rate),
-            batch_size=batch_size, epochs=max_epochs if epochs is None else epochs,
+            power=power, penalty_scale=penalty_scale,
+            optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
+            batch_size=batch_size or "auto", epochs=max_epochs if epochs is None else epochs,
             callbacks=[progress], **asked,
         )  # fmt: skip
     save(fit.model, path)
@@ -129,7 +141,7 @@ def train(
 def _refuse_idle(ctx: typer.Context) -> None:
     """Refuse options that contradict each other, or would change nothing."""
     chosen = ctx.params
-    for one, other in (("epochs", "max_epochs"), ("cache", "no_cache")):
+    for one, other in (("epochs", "max_epochs"), ("cache", "no_cache"), ("exact", "optimizer")):
         both = opt.given(ctx, (one, other))
         if len(both) == 2:
             msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
@@ -143,19 +155,22 @@ def _refuse_idle(ctx: typer.Context) -> None:
     if chosen["penalty"] != "elasticnet":
         idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
     if chosen["penalty"] == "none":
-        idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha"])]
+        idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha", "penalty_scale"])]
     for option, of in idle:
         msg = f"{option} would change nothing: it is a number {of}."
         raise InvalidParameter(msg)
 
 
-def _check_names(loss: str | None, penalty: str, optimizer: str, learning_rate: str) -> None:
+def _check_names(
+    loss: str | None, penalty: str, penalty_scale: str, optimizer: str, learning_rate: str
+) -> None:
     """Refuse names that are not known, before the table is read."""
     from gradstep import components as known
 
     losses = {**known.REGRESSION_LOSSES, **known.CLASSIFICATION_LOSSES}
     opt.refuse_unknown("--loss", loss, losses)
     opt.refuse_unknown("--penalty", penalty, [*known.PENALTIES, "none"])
+    opt.refuse_unknown("--penalty-scale", penalty_scale, ["deviation", "unit"])
     opt.refuse_unknown("--optimizer", optimizer, ["auto", *known.OPTIMIZERS, *known.SOLVERS])
     if isinstance(_rate(learning_rate), str):
         opt.refuse_unknown(
@@ -210,6 +225,7 @@ def _print_json(fit: TableFit, path: Path) -> None:
         "epochs": len(fit.history),
         "history": [record._asdict() for record in fit.history],
         "outcome": fit.outcome.name.lower(),
+        "excess": fit.history[-1].excess if fit.history else None,
         "seconds": fit.seconds,
         "validation": fit.validation,
         "baseline": fit.baseline,
@@ -239,7 +255,8 @@ def _report(fit: TableFit, path: Path) -> None:
     report.prose(
         to, "Training",
         f"{epochs} in {fit.seconds['training']:.2f} s, after "
-        f"{fit.seconds['preparing']:.2f} s of preparing. {report.ENDED[fit.outcome.name]}",
+        f"{fit.seconds['preparing']:.2f} s of preparing. {report.ENDED[fit.outcome.name]}"
+        f"{report.excess(fit)}",
     )  # fmt: skip
     report.print_notes(to, fit.notes)
     if fit.validation:

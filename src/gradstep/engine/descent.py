@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
 from gradstep.engine.passes import Passes
-from gradstep.engine.rounds import Rounds, Way
+from gradstep.engine.rounds import Rounds
 from gradstep.engine.state import EpochRecord, Outcome
 from gradstep.engine.statistics import columns_of
 from gradstep.engine.training import judge, stalled
@@ -17,6 +17,9 @@ from gradstep.optim.solvers import Exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gradstep.data.dataset import Dataset
     from gradstep.engine.rounds import Anchor, Step
@@ -60,11 +63,10 @@ def descend(
                 columns = columns_of(data)
                 passes.rows_read += data.n if columns.measured else 0
             rounds = Rounds(problem, data, columns, passes)
-            progress = _Progress(problem, rounds, rounds.objective(state.params))
+            progress = _Progress(problem, rounds, state.params)
             epoch_began, read = time.perf_counter(), 0
             anchor, step = rounds.first(state.params.copy())
-            if not math.isfinite(anchor.objective):
-                raise Diverged(_NOT_FINITE, epoch=0)
+            progress.check(anchor)
             while outcome is None:
                 if state.epoch >= problem.max_epochs:
                     outcome = Outcome.MAX_EPOCHS
@@ -73,11 +75,9 @@ def descend(
                     anchor, step = rounds.advance(anchor)
                 seconds = time.perf_counter() - epoch_began
                 state.epoch += 1
-                objective = rounds.true_objective(anchor)
-                if objective <= progress.least:
-                    progress.least, state.params[:] = objective, anchor.params
+                optimality, excess = progress.see(anchor, step)
+                state.params[:] = progress.params
                 score = judge(problem, state, validation)
-                optimality, excess = progress.see(anchor, objective, step)
                 record = EpochRecord(
                     state.epoch, progress.least, score, step.rate,
                     (passes.rows_read - read) / max(seconds, 1e-9), seconds,
@@ -85,10 +85,9 @@ def descend(
                 )  # fmt: skip
                 if told.on_epoch_end(EpochEnd(record, problem, data, state)):
                     outcome = Outcome.CALLBACK
-                elif score is not None and validation is not None and validation.stops:
-                    if stalled(problem, state, progress.least, score, validation):
-                        outcome = Outcome.VALIDATION
-                if outcome is None:
+                elif _scores_stalled(problem, state, record, validation):
+                    outcome = Outcome.VALIDATION
+                else:
                     outcome = progress.outcome()
                 step, epoch_began, read = None, time.perf_counter(), passes.rows_read
     except BaseException as exception:
@@ -99,68 +98,88 @@ def descend(
     return state, outcome
 
 
-_NOT_FINITE = (
-    "The objective is not a finite number where training starts: the numbers of the data, or the "
-    "weights to start from (coef_init, intercept_init), are too large. Scale the target, or leave "
-    "the start to gradstep."
-)
+def _scores_stalled(
+    problem: Problem, state: TrainState, record: EpochRecord, validation: Validation | None
+) -> bool:
+    """Tell whether the validation score has stopped improving, if that is to end the run."""
+    if record.validation is None or validation is None or not validation.stops:
+        return False
+    return stalled(problem, state, record.loss, record.validation, validation)
 
 
 class _Progress:
-    """How far a run has come, and whether there is any further to go."""
+    """How far a run has come, and whether there is any further to go.
 
-    def __init__(self, problem: Problem, rounds: Rounds, start: float) -> None:
-        self.problem, self.rounds, self.start = problem, rounds, start
-        self.least = self.last = start
-        self.optimality: float | None = None
-        self.length: float | None = None
-        self.stalls = 0
-        self.taken_back = False
-        self.gained = math.inf
+    Attributes
+    ----------
+    least : float
+        The least objective so far.
+    params : ndarray of shape (size,)
+        Where.
+    """
 
-    def see(
-        self, anchor: Anchor, objective: float, step: Step
-    ) -> tuple[float | None, float | None]:
+    def __init__(self, problem: Problem, rounds: Rounds, start: NDArray[np.float64]) -> None:
+        self._problem, self._rounds = problem, rounds
+        self._start = self._last = self.least = rounds.objective(start)
+        self.params = start.copy()
+        self._optimality: float | None = None
+        self._length: float | None = None
+        self._stalls = 0
+        self._gained = math.inf
+        self._taken_back = False
+
+    def check(self, anchor: Anchor) -> None:
+        """Refuse to go on from where the objective is not a number."""
+        if not math.isfinite(anchor.objective):
+            msg = (
+                "The objective is not a finite number where training starts: the numbers of the "
+                "data, or the weights to start from (coef_init, intercept_init), are too large. "
+                "Scale the target, or leave the start to gradstep."
+            )
+            raise Diverged(msg, epoch=0)
+
+    def see(self, anchor: Anchor, step: Step) -> tuple[float | None, float | None]:
         """Return the length of the next step over that at the start, and the excess if known.
 
         For a quadratic objective, half the square of the step's length is how far the objective
         is above its least value. So the length at the start is taken from the fall since then,
         which costs no look at the rows.
         """
-        rounds = self.rounds
-        self.gained, self.last = self.last - objective, self.least
-        self.taken_back = step.taken_back
-        if not rounds.has_optimality:
+        rounds, facts = self._rounds, self._rounds.facts
+        objective = rounds.true_objective(anchor)
+        self._gained, self._last = self._last - objective, objective
+        self._taken_back = step.taken_back
+        if objective <= self.least:
+            self.least, self.params = objective, anchor.params
+        if not facts.has_optimality:
             return None, None
         length = rounds.step_length(anchor)
-        excess = None
         if length is None:
-            self.optimality = None
-        else:
-            fall = max(self.start - anchor.objective, 0.0)
-            noise = _NUMBERS_END * math.sqrt(rounds.scale_of_loss)
-            whole = math.sqrt(2.0 * fall + length * length)
-            self.optimality = 0.0 if length <= noise else length / whole
-            if rounds.knows_excess:
-                excess = 0.5 * length * length
-            nothing = self.gained <= rounds.noise(anchor)
-            shorter = self.length is None or length < 0.5 * self.length
-            if not step.taken_back:
-                self.stalls = self.stalls + 1 if nothing and not shorter else 0
-        self.length = length
-        return self.optimality, excess
+            self._optimality = None
+            return None, None
+        fall = max(self._start - anchor.objective, 0.0)
+        whole = math.sqrt(2.0 * fall + length * length)
+        noise = _NUMBERS_END * math.sqrt(facts.scale_of_loss)
+        self._optimality = 0.0 if length <= noise else length / whole
+        nothing = self._gained <= rounds.noise(anchor)
+        shorter = self._length is None or length < 0.5 * self._length
+        if not step.taken_back:
+            self._stalls = self._stalls + 1 if nothing and not shorter else 0
+        self._length = length
+        return self._optimality, 0.5 * length * length if rounds.knows_excess else None
 
     def outcome(self) -> Outcome | None:
         """Return how the run ends, if it does."""
-        problem, rounds = self.problem, self.rounds
+        problem, rounds = self._problem, self._rounds
         tol = _EXACTLY if isinstance(problem.optimizer, Exact) else problem.tol
-        if rounds.has_optimality:
-            if tol is not None and self.optimality is not None and self.optimality <= tol:
+        if rounds.stuck:
+            return Outcome.ROUNDING if rounds.facts.has_optimality else Outcome.CONVERGED
+        if rounds.facts.has_optimality:
+            if tol is not None and self._optimality is not None and self._optimality <= tol:
                 return Outcome.OPTIMAL
-        elif tol is not None and not self.taken_back:
-            self.stalls = self.stalls + 1 if self.gained < tol * rounds.gap else 0
-            if self.stalls >= _STALLS and rounds.is_narrow:
+            return Outcome.ROUNDING if self._stalls >= _STALLS else None
+        if tol is not None and not self._taken_back:
+            self._stalls = self._stalls + 1 if self._gained <= tol * rounds.facts.gap else 0
+            if self._stalls >= _STALLS and rounds.is_narrow:
                 return Outcome.CONVERGED
-        if rounds.stuck or (rounds.has_optimality and self.stalls >= _STALLS):
-            return Outcome.ROUNDING
         return None

@@ -22,11 +22,11 @@ from gradstep.engine.rows import add_gradient, tile_scores
 from gradstep.jit import compiled
 from gradstep.objective.penalties import prox
 
-__all__ = ["run_in_full_metric", "run_in_diagonal_metric"]
+__all__ = ["run_in_diagonal_metric", "run_in_full_metric"]
 
 
 @compiled
-def _batch_gradient(  # type: ignore[no-untyped-def]
+def _batch_gradient(
     rows, y, sample_weight, loss, order, lo, hi, k, tile, point, anchor, gradient, z, slopes, before
 ):
     """Write the sum of slopes times rows, less those at the anchor; return the sum of losses."""
@@ -49,7 +49,7 @@ def _batch_gradient(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run_in_full_metric(  # type: ignore[no-untyped-def]
+def run_in_full_metric(
     rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
     inverse, ridge, rate, longest, anchor, anchor_gradient, average_from, params, average,
 ):  # fmt: skip
@@ -142,7 +142,7 @@ def run_in_full_metric(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run_in_diagonal_metric(  # type: ignore[no-untyped-def]
+def run_in_diagonal_metric(
     rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
     inverse, unit, rate, longest, anchor, anchor_gradient, average_from, params, average,
 ):  # fmt: skip

@@ -34,9 +34,7 @@ class Lens:
     k: int
 
     @classmethod
-    def through(
-        cls, center: NDArray[np.float64], deviation: NDArray[np.float64], k: int
-    ) -> Self:
+    def through(cls, center: NDArray[np.float64], deviation: NDArray[np.float64], k: int) -> Self:
         """Return the lens of a StandardScaler; a column of deviation 0 is taken out."""
         with np.errstate(divide="ignore"):
             return cls(center, np.where(deviation > 0.0, 1.0 / deviation, 0.0), k)

@@ -20,7 +20,7 @@ _DEPENDENT = 1e-12
 
 
 @compiled
-def factor(matrix, ridge):  # type: ignore[no-untyped-def]
+def factor(matrix, ridge):
     """Replace a symmetric matrix by its lower Cholesky factor, row after row.
 
     Parameters
@@ -62,7 +62,7 @@ def factor(matrix, ridge):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def solve(lower, x):  # type: ignore[no-untyped-def]
+def solve(lower, x):
     """Solve L·Lᵀ·x = b in place, `x` being b at first."""
     q = lower.shape[0]
     for i in range(q):
@@ -79,7 +79,7 @@ def solve(lower, x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def inverse(lower, out):  # type: ignore[no-untyped-def]
+def inverse(lower, out):
     """Write the inverse of L·Lᵀ to `out`, both triangles."""
     q = lower.shape[0]
     # Row j of `right` is column j of the inverse of L, whose first j numbers are zero.
@@ -105,7 +105,7 @@ def inverse(lower, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):  # type: ignore[no-untyped-def]
+def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
     """Run coordinate descent; `product` is matrix·x, kept up to date; return the last change."""
     q = x.size
     change = np.inf
@@ -135,7 +135,7 @@ def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):  # type: igno
 
 
 @compiled
-def _on_support(matrix, g, x, l1, ridge):  # type: ignore[no-untyped-def]
+def _on_support(matrix, g, x, l1, ridge):
     """Solve exactly for the coordinates that are not zero, if their signs stay; say whether."""
     q = x.size
     support = np.empty(q, np.int64)
@@ -177,7 +177,7 @@ def _on_support(matrix, g, x, l1, ridge):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):  # type: ignore[no-untyped-def]
+def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
     """Minimise g·x + ½ x·M·x + Σ ½ ridge_j x_j² + Σ l1_j |x_j|, from `x` on, in place.
 
     Coordinate descent finds which coordinates are zero; once it seems to have, those that are

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["FullMetric"]
 
 _MOST_SWEEPS = 20_000
-_POWER_STEPS = 20
 _DEGENERATE = 1e-6  # of the mean curvature: given to a direction that the loss is blind to
 
 
@@ -36,6 +35,8 @@ class FullMetric:
         Number of outputs.
     ridge : ndarray of shape (q,)
         Curvature of the l2 penalty.
+    at : ndarray of shape (size,)
+        The parameters at which the curvatures were taken, in the features' own units.
     fit_intercept : bool
         Whether the last of the q moves.
     """
@@ -45,9 +46,11 @@ class FullMetric:
         matrices: NDArray[np.float64],
         k: int,
         ridge: NDArray[np.float64],
+        at: NDArray[np.float64],
         *,
         fit_intercept: bool,
     ) -> None:
+        self.at = at
         q = matrices.shape[1]
         if not fit_intercept:
             matrices[:, -1, :] = matrices[:, :, -1] = 0.0
@@ -119,32 +122,17 @@ class FullMetric:
     def inverses(self) -> NDArray[np.float64]:
         """Return the inverse of each output's matrix, (k or 1, q, q)."""
         out = np.empty_like(self._lower)
-        for lower, unit, inverted in zip(self._lower, self.unit, out, strict=True):
+        for lower, inverted in zip(self._lower, out, strict=True):
             inverse(lower, inverted)
-            inverted *= unit[:, None] * unit[None, :]
-        return out
+        whole: NDArray[np.float64] = out * self.unit[:, :, None] * self.unit[:, None, :]
+        return whole
 
     def diagonal(self) -> NDArray[np.float64]:
         """Return the loss's curvature along each parameter: (k, q)."""
         own = np.einsum("bii->bi", self.curvature)
         if self.joint:
-            return own.reshape(self.k, self.q)
+            return np.asarray(own.reshape(self.k, self.q))
         return np.broadcast_to(own, (self.k, self.q)).copy() if own.shape[0] == 1 else own.copy()
-
-    def largest(self) -> float:
-        """Return the largest eigenvalue once the matrix has a unit diagonal, by power iteration."""
-        most = 1.0
-        for matrix, lower in zip(self.curvature, self.unit, strict=True):
-            scaled = matrix * lower[:, None] * lower[None, :]
-            x = np.ones(scaled.shape[0])
-            for _ in range(_POWER_STEPS):
-                y = np.einsum("ij,j->i", scaled, x)
-                size = float(np.sqrt((y * y).sum()))
-                if not size > 0.0:
-                    break
-                x = y / size
-                most = max(most, size if _ else 1.0)
-        return most
 
 
 def _joined(

@@ -180,9 +180,10 @@ class Passes:
     ) -> NDArray[np.float64]:
         """Return how long some rows are in a metric, whose inverse is given: (rows,)."""
         out = np.empty(rows.size)
+        params = readonly(np.ascontiguousarray(params))
         launch(
-            lengths_in, (loss,), *self._arrays, readonly(rows), self.k, readonly(widths), readonly(shift),
-            readonly(scale), readonly(np.ascontiguousarray(params)), readonly(inverse), out,
+            lengths_in, (loss,), *self._arrays, readonly(rows), self.k, readonly(widths),
+            readonly(shift), readonly(scale), params, readonly(inverse), out,
         )  # fmt: skip
         return out
 

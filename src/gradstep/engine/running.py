@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.descent import descend
+from gradstep.engine.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.training import train
 from gradstep.errors import Diverged
 from gradstep.optim.solvers import works_in_rounds
@@ -77,10 +78,16 @@ def run(
             problem, data, state, columns=columns, validation=validation, callbacks=callbacks
         )
         return Ran(problem, *ended)
+    excess_of = None
+    if brake and columns is not None and has_exact_solution(problem):
+        excess_of = LeastSquares(problem, data, columns).excess
     notes: list[str] = []
     for _ in range(_BRAKES):
         try:
-            ended = train(problem, data, state, validation=validation, callbacks=callbacks)
+            ended = train(
+                problem, data, state, validation=validation, callbacks=callbacks,
+                excess_of=excess_of,
+            )  # fmt: skip
         except Diverged:
             if not brake or not hasattr(problem.schedule, "eta0"):
                 raise
@@ -93,5 +100,7 @@ def run(
             )
         else:
             return Ran(problem, *ended, notes)
-    ended = train(problem, data, state, validation=validation, callbacks=callbacks)
+    ended = train(
+        problem, data, state, validation=validation, callbacks=callbacks, excess_of=excess_of
+    )
     return Ran(problem, *ended, notes)

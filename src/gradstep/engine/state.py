@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradstep.objective.penalties import Penalty
     from gradstep.optim.optimizers import Optimizer
     from gradstep.optim.schedules import Schedule
+    from gradstep.optim.solvers import SVRG, Exact
 
 __all__ = ["EpochRecord", "Outcome", "Problem", "TrainState", "Validation"]
 
@@ -62,7 +63,7 @@ class Problem:
 
     loss: Loss | JointLoss
     penalty: Penalty
-    optimizer: Optimizer
+    optimizer: Optimizer | SVRG | Exact
     schedule: Schedule
     n_features: int
     n_outputs: int = 1
@@ -240,9 +241,7 @@ class TrainState:
             return raw if lens is None else Lens(shift, scale, k).standardised(raw)
 
         average = seen(self.average) if self.average.size else self.average
-        return replace(
-            self, params=seen(self.params), average=average, shift=shift, scale=scale
-        )
+        return replace(self, params=seen(self.params), average=average, shift=shift, scale=scale)
 
     def multiply_scale_in(self) -> None:
         """Make `params` the parameters themselves."""

@@ -95,7 +95,7 @@ class Columns:
 
 
 @compiled
-def _measure(values, sample_weight, order, tile, mean, square, low, high):  # type: ignore[no-untyped-def]
+def _measure(values, sample_weight, order, tile, mean, square, low, high):
     """Measure rows ``order``; return their weight."""
     p = values.shape[1]
     here = np.empty(p)

@@ -244,8 +244,9 @@ class Steps:
         try:
             launch(
                 run_batches, (problem.loss, problem.penalty, problem.optimizer), *data, *fixed,
-                problem.average_from, *self._lens, self._units, self._raw, self._tile, state.params, state.slots, state.average,
-                state.counters, self._board, self._ahead, self._work, state.sums,
+                problem.average_from, *self._lens, self._units, self._raw, self._tile,
+                state.params, state.slots, state.average, state.counters, self._board, self._ahead,
+                self._work, state.sums,
             )  # fmt: skip
         finally:
             for helper in helping:

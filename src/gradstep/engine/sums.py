@@ -58,7 +58,7 @@ class Smoothed(NamedTuple):
 
 
 @compiled
-def sum_gradients(rows, y, sample_weight, loss, order, k, tile, params, gradient, work):  # type: ignore[no-untyped-def]
+def sum_gradients(rows, y, sample_weight, loss, order, k, tile, params, gradient, work):
     """Add the gradient of weighted losses of rows ``order``; return the sum of the losses.
 
     `work` has 2·tile·k numbers.
@@ -85,7 +85,7 @@ def row_curvatures(
     """
 
 
-def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):  # type: ignore[no-untyped-def]
+def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):
     for c in range(out.shape[0]):  # one, where the curvature is the same for every output
         score = z[at * k + c]
         largest = 0.0
@@ -95,7 +95,7 @@ def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):  # type: ignor
         out[c, at] = largest
 
 
-def _curvatures_joint(loss, y, row, k, widths, z, at, out, work):  # type: ignore[no-untyped-def]
+def _curvatures_joint(loss, y, row, k, widths, z, at, out, work):
     up = work[:k]
     down = work[k : 2 * k]
     own = z[at * k : at * k + k]
@@ -124,7 +124,7 @@ def _choose_row_curvatures(loss: Any, *_: Any) -> Any:
 
 
 @compiled
-def _add_products(x, h, m, q, matrix):  # type: ignore[no-untyped-def]
+def _add_products(x, h, m, q, matrix):
     """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; `x` has a line for each feature."""
     room = x.shape[1]
     scaled = np.empty((2, room))
@@ -180,7 +180,7 @@ def _add_products(x, h, m, q, matrix):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def sum_curvatures(  # type: ignore[no-untyped-def]
+def sum_curvatures(
     rows, y, sample_weight, loss, order, k, widths, shift, scale, params, matrices, norms
 ):
     """Add the curvatures of rows ``order`` to the lower triangles of `matrices`.
@@ -225,7 +225,7 @@ def sum_curvatures(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares):  # type: ignore[no-untyped-def]
+def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares):
     """Add curvature times the squares of rows ``order``: the diagonal alone, nothing centred."""
     room = 128
     z = np.empty(room * k)
@@ -248,7 +248,7 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
 
 
 @compiled
-def lengths_in(  # type: ignore[no-untyped-def]
+def lengths_in(
     rows, y, sample_weight, loss, order, k, widths, shift, scale, params, inverse, lengths
 ):
     """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: how long rows are in a metric.

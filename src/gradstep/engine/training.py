@@ -21,7 +21,9 @@ from gradstep.engine.walk import Walk
 from gradstep.errors import Diverged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from gradstep.data.dataset import Dataset
 
@@ -38,6 +40,7 @@ def train(
     until_epoch: int | None = None,
     max_batches: int | None = None,
     incremental: bool = False,
+    excess_of: Callable[[NDArray[np.float64]], float] | None = None,
 ) -> tuple[TrainState, Outcome]:
     """Train until something says stop.
 
@@ -59,6 +62,8 @@ def train(
         Batches after which to pause, even in the middle of an epoch.
     incremental : bool
         Whether the rows are one part of a stream (see `Baseline`).
+    excess_of : callable, optional
+        Returns how far the objective at some parameters is above its least value.
 
     Returns
     -------
@@ -105,9 +110,11 @@ def train(
                 seconds = time.perf_counter() - epoch_began
                 loss = _end_of_epoch(problem, state, baseline)
                 score = judge(problem, state, validation)
+                excess = None if excess_of is None else excess_of(state.current())
                 record = EpochRecord(
-                    state.epoch, loss, score, rate, rows / max(seconds, 1e-9), seconds
-                )
+                    state.epoch, loss, score, rate, rows / max(seconds, 1e-9), seconds,
+                    excess=excess,
+                )  # fmt: skip
                 if told.on_epoch_end(EpochEnd(record, problem, data, state)):
                     outcome = Outcome.CALLBACK
                 elif stalled(problem, state, loss, score, validation):
@@ -150,10 +157,9 @@ def _why_diverged(problem: Problem, state: TrainState, loss: float, finite: bool
     )
     return (
         f"Training diverged in epoch {state.epoch} (step {state.steps}): {what}. "
-        f"The steps are too long for the scale of the features: scale them "
-        f"(sklearn.preprocessing.StandardScaler), or lower the learning rate "
-        f"({problem.schedule!r}), or use an optimizer with a step per weight "
-        f"(optimizer='adagrad' or 'adam')."
+        f"The steps are too long for the scale of the features: use learning_rate='auto', which "
+        f"takes columns of any scale, or scale them (sklearn.preprocessing.StandardScaler), or "
+        f"lower the learning rate ({problem.schedule!r})."
     )
 
 

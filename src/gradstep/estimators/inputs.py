@@ -58,6 +58,7 @@ def check_parameters(est: Any) -> None:
         low=0.0, high=1.0, open_low=True, open_high=True,
     )  # fmt: skip
     check_number(owner, "n_iter_no_change", est.n_iter_no_change, low=1, whole=True)
+    _check_choices(owner, est)
     if not _is_auto(est.batch_size):
         check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
     if not isinstance(est.verbose, bool):
@@ -67,6 +68,10 @@ def check_parameters(est: Any) -> None:
         raise InvalidParameter(msg)
     if not isinstance(est.average, (bool, np.bool_)):
         check_number(owner, "average", est.average, low=0, whole=True)
+
+
+def _check_choices(owner: str, est: Any) -> None:
+    """Refuse what is none of the values allowed."""
     check_choice(owner, "last_batch", est.last_batch, ("scale", "mean", "drop"))
     check_choice(owner, "penalty_scale", est.penalty_scale, ("deviation", "unit"))
     check_choice(owner, "precondition", est.precondition, ("auto", True, False))

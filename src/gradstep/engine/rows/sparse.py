@@ -112,7 +112,7 @@ class CsrRows(NamedTuple):
                 gradient[k * p + c] += g
 
     def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
-        """Write ``x·scale`` of rows ``order[lo:hi]`` to the columns of `out`; nothing is shifted."""
+        """Write ``x·scale`` of rows ``order[lo:hi]`` to columns of `out`; nothing is shifted."""
         values, columns, starts = self.values, self.columns, self.starts
         for j in range(self.width):
             for i in range(lo, hi):

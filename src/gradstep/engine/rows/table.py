@@ -164,7 +164,7 @@ class TableRows(NamedTuple):
                 gradient[k * p + c] += g
 
     def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
-        """Write ``x·scale`` of rows ``order[lo:hi]`` to the columns of `out`; nothing is shifted."""
+        """Write ``x·scale`` of rows ``order[lo:hi]`` to columns of `out`; nothing is shifted."""
         x, codes = self.values, self.codes
         numbers, columns = x.shape[1], codes.shape[1]
         for i in range(lo, hi):

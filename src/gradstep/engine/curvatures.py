@@ -1,0 +1,228 @@
+"""Curvatures of a problem: of all rows or a sample, as a matrix or its diagonal.
+
+Where the slope of a loss jumps (hinge, pinball), or its curvature does (Huber), a curvature is the
+rise of the slope over a *width* of scores, and over that width doubled up to `reach` times: what
+lies ahead is to be seen before a long step meets it. Both come down as a run comes to its end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.engine.facts import ALWAYS_NEWTON
+from gradstep.engine.lens import Lens
+from gradstep.engine.metric import FullMetric
+from gradstep.engine.passes import Passes
+from gradstep.engine.rows import DenseRows
+from gradstep.engine.sums import Smoothed
+from gradstep.objective.classification import OneVsRest
+from gradstep.objective.regression import SquaredError
+from gradstep.optim.solvers import Exact
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.engine.facts import Facts
+
+__all__ = ["Curvatures"]
+
+_ROWS_A_FEATURE = 20  # of the sample that the metric of mini-batch steps is made from
+_NEWTON_ROWS_A_FEATURE = 100
+_CHEAP_PRODUCTS = 5e8  # that a Newton step's curvature is made of, at least
+_LENGTH_ROWS = 512
+_LARGEST_ROWS = 4096
+_POWER_STEPS = 8
+_WIDTH = 1e-4  # of scores, between slopes that a curvature is taken from
+_FIRST_WIDTH = 0.25  # where the slope jumps, or the curvature does
+_LAST_WIDTH = 1e-3
+_NARROWING = 4.0
+_REACH, _FARTHEST_REACH = 3, 16
+
+
+class Curvatures:
+    """The curvatures of a problem.
+
+    Parameters
+    ----------
+    facts : Facts
+        The problem.
+    passes : Passes
+        What sums over rows.
+
+    Attributes
+    ----------
+    is_whole : bool
+        Whether the last matrix was made of all rows.
+    more_rows : int
+        How many times as many rows as usual a sample has.
+    """
+
+    def __init__(self, facts: Facts, passes: Passes) -> None:
+        self._facts, self._passes = facts, passes
+        self._width = (_WIDTH if facts.smooth else _FIRST_WIDTH) * facts.score_unit
+        self._reach = _REACH
+        self._draws = 0
+        self._sample_rows = np.zeros(0, np.uint32)
+        self._diagonal: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.is_whole = False
+        self.more_rows = 1
+
+    # ------------------------------------------------------------------ widths
+
+    @property
+    def loss(self) -> Any:
+        """The loss that slopes are taken of: smoothed, where they jump."""
+        loss = self._facts.problem.loss
+        if self._facts.has_optimality:
+            return loss
+        if isinstance(loss, OneVsRest):
+            return OneVsRest(Smoothed(loss.loss, self._width))
+        return loss if hasattr(loss, "row_slopes") else Smoothed(loss, self._width)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the width is as small as it will ever be."""
+        return self._facts.smooth or self._width <= _LAST_WIDTH * self._facts.score_unit
+
+    @property
+    def reaches_farthest(self) -> bool:
+        """Whether what lies ahead is seen as far as it can be."""
+        return self._facts.smooth or self._reach >= _FARTHEST_REACH
+
+    def narrow(self) -> None:
+        """Take slopes that are nearer to each other from now on."""
+        self._width /= _NARROWING
+        self._reach = min(self._reach + 2, _FARTHEST_REACH)
+
+    def reach_farther(self) -> None:
+        """Look much farther ahead from now on."""
+        self._reach = min(2 * self._reach + 2, _FARTHEST_REACH)
+
+    def adapt_reach(self, t: float) -> None:
+        """Look less far ahead after a whole step, farther after one that had to be shortened."""
+        self._reach = max(0, self._reach - 1) if t == 1.0 else min(self._reach + 1, _FARTHEST_REACH)
+
+    @property
+    def _widths(self) -> NDArray[np.float64]:
+        doublings = 0 if self._facts.smooth else self._reach
+        return np.asarray(self._width * 2.0 ** np.arange(doublings + 1))
+
+    # ------------------------------------------------------------------ matrices
+
+    def for_newton(self, params: NDArray[np.float64]) -> FullMetric:
+        """Return the metric of a Newton step: of all rows, or of as many as are affordable."""
+        facts, n = self._facts, self._facts.data.n
+        rows = n
+        if not isinstance(facts.problem.optimizer, Exact) and facts.q > ALWAYS_NEWTON:
+            products = facts.pairs * facts.q * facts.q
+            wanted = max(_NEWTON_ROWS_A_FEATURE * facts.q, _CHEAP_PRODUCTS / products)
+            rows = int(min(n, wanted * self.more_rows))
+        self.is_whole = rows >= n // 2
+        return self._matrix(params, None if self.is_whole else self._draw(rows), facts.pairs)
+
+    def for_steps(self, params: NDArray[np.float64]) -> FullMetric:
+        """Return the metric of mini-batch steps, from a sample: a matrix for each output."""
+        facts = self._facts
+        rows = min(facts.data.n, _ROWS_A_FEATURE * facts.q * self.more_rows)
+        self._sample_rows = self._draw(rows)
+        self.is_whole = False
+        return self._matrix(params, self._sample_rows, min(facts.pairs, facts.k))
+
+    def _matrix(
+        self, params: NDArray[np.float64], rows: NDArray[np.uint32] | None, pairs: int
+    ) -> FullMetric:
+        facts = self._facts
+        matrices, _ = self._passes.curvatures(
+            facts.problem.loss, params, rows, pairs=pairs, widths=self._widths,
+            shift=facts.lens.shift, scale=facts.lens.scale,
+        )  # fmt: skip
+        return FullMetric(
+            matrices, facts.k, facts.ridge, params, fit_intercept=facts.problem.fit_intercept
+        )
+
+    def mean_length(self, params: NDArray[np.float64], inverse: NDArray[np.float64]) -> float:
+        """Return R², the mean length of the sample's rows in a metric, long rows counting more."""
+        facts = self._facts
+        rows = self._sample_rows[:: max(1, self._sample_rows.size // _LENGTH_ROWS)]
+        lengths = self._passes.lengths(
+            facts.problem.loss, params, rows, widths=self._widths, shift=facts.lens.shift,
+            scale=facts.lens.scale, inverse=inverse,
+        ) / facts.k  # fmt: skip
+        total = float(lengths.sum())
+        return max(float((lengths * lengths).sum()) / total, 1.0) if total > 0.0 else 1.0
+
+    def _draw(self, rows: int) -> NDArray[np.uint32]:
+        """Return numbers of rows drawn at random among those that weigh anything."""
+        data = self._facts.data
+        self._draws += 1
+        seed = [self._facts.problem.seed, 1 << 20, self._draws]  # no epoch has that number
+        rng = np.random.default_rng(np.random.SeedSequence(seed))
+        weight = data.weights()
+        if weight is None or weight.min() > 0.0:
+            at = rng.integers(0, data.n, rows)
+        else:
+            at = rng.choice(np.flatnonzero(weight > 0.0), rows)
+        return np.asarray(data.rows_at(np.sort(at).astype(np.uint32)), np.uint32)
+
+    # ------------------------------------------------------------------ the diagonal
+
+    def diagonal(
+        self, params: NDArray[np.float64], batch: int
+    ) -> tuple[NDArray[np.float64], float, float]:
+        """Return a diagonal metric for mini-batch steps.
+
+        A feature that few rows have is in few batches: its step must not be that of a feature
+        whose curvature is as small, but the same in every batch. So the mean length of rows, over
+        the rows of a batch, is added to all.
+
+        Returns
+        -------
+        inverse : ndarray of shape (k, p + 1)
+            Of the metric.
+        rate : float
+            The longest safe step.
+        bend : float
+            Mean curvature of the loss.
+        """
+        facts, k, p = self._facts, self._facts.k, self._facts.q - 1
+        scale = facts.lens.scale
+        if self._diagonal is None:
+            squares = self._passes.squares(facts.problem.loss, params, self._widths)
+            bends = squares[k * p :]
+            if isinstance(facts.data.rows, DenseRows):  # centred: all squares have the mean 1
+                own = bends[:, None] * np.ones(p)
+            else:
+                own = squares[: k * p].reshape(k, p) * scale**2
+            self._diagonal = own * (scale > 0.0), bends
+        own, bends = self._diagonal
+        length = own.sum(axis=1) + bends
+        whole = np.concatenate([own, bends[:, None]], axis=1) + length[:, None] / batch
+        with np.errstate(divide="ignore"):
+            inverse = np.where(whole > 0.0, 1.0 / whole, 0.0)
+        inverse[:, :-1] *= scale > 0.0
+        inverse[:, -1] *= facts.problem.fit_intercept
+        bend = float(bends.mean())
+        return inverse, 1.0 / (1.0 + self._largest(inverse[0], bend)), bend
+
+    def _largest(self, inverse: NDArray[np.float64], bend: float) -> float:
+        """Return the largest curvature in a diagonal metric, by power iteration on a sample."""
+        data, lens = self._facts.data, self._facts.lens
+        at = np.linspace(0, data.n - 1, min(data.n, _LARGEST_ROWS)).astype(np.uint32)
+        part = replace(data.select(at), y=np.zeros((data.y.shape[0], 1)))
+        one = Lens(lens.shift, lens.scale, 1)
+        half = np.sqrt(inverse)
+        x, most = np.ones((1, half.size)), 0.0
+        with Passes(part, 1) as passes:
+            for _ in range(_POWER_STEPS):
+                x /= math.sqrt(float((x * x).sum()))
+                _, raw = passes.gradient(SquaredError(), one.raw(x * half))
+                x = one.gradient(raw) * half * bend
+                size = math.sqrt(float((x * x).sum()))
+                most = max(most, size)
+                if not size > 0.0:
+                    break
+        return most

@@ -1,0 +1,190 @@
+"""What is known of a problem before its first step: its lens, its penalty, how to go about it."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradstep.engine.baseline import best_constant, without_features
+from gradstep.engine.evaluation import mean_loss
+from gradstep.engine.lens import Lens
+from gradstep.objective.classification import OneVsRest
+from gradstep.objective.losses import curvature, floor, is_smooth
+from gradstep.objective.regression import SquaredError
+from gradstep.optim.solvers import Exact
+
+if TYPE_CHECKING:
+    from gradstep.data.dataset import Dataset
+    from gradstep.engine.state import Problem
+    from gradstep.engine.statistics import Columns
+
+__all__ = ["ALWAYS_NEWTON", "Facts", "Way"]
+
+ALWAYS_NEWTON = 64  # features up to which the curvature of all rows costs no more than steps
+_WIDEST = 1024  # parameters that a matrix of curvatures is made for
+_CHEAP_PRODUCTS = 5e8  # of all curvatures: some 20 ms
+_STEPS_PAY = 40  # rows a feature from which mini-batch steps beat a Newton step
+_PLAIN_PAYS = 200  # rows a feature from which a plain epoch comes within 1 % of the optimum
+_PLAIN_ROWS = 2000
+
+
+class Way(Enum):
+    """How an epoch goes from anchor to anchor."""
+
+    PLAIN = "mini-batch steps"
+    REDUCED = "variance-reduced steps"
+    NEWTON = "a Newton step"
+    DIAGONAL = "variance-reduced steps in a diagonal metric"
+
+
+class Facts:
+    """What is known of a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fixed.
+    data : Dataset
+        The rows.
+    columns : Columns
+        Their statistics.
+
+    Attributes
+    ----------
+    k, q : int
+        Number of outputs; of parameters of an output, its intercept included.
+    lens : Lens
+        How features are centred and scaled.
+    unit : ndarray of shape (p,)
+        What a weight behind the lens is multiplied by to be penalised.
+    l1, ridge : ndarray of shape (q,)
+        Strengths of the l1 penalty, and curvatures of the l2 penalty, behind the lens.
+    only_prox : bool
+        Whether the penalty is known by its proximal map alone.
+    smooth, bounded, quadratic : bool
+        Whether the loss has a second derivative, a bound of it, a constant one.
+    """
+
+    def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
+        self.problem, self.data = problem, data
+        self.k, p = problem.n_outputs, problem.n_features
+        self.q = p + 1
+        centred = problem.fit_intercept and columns.measured
+        spread = columns.deviation if centred or not columns.measured else columns.length
+        self.lens = Lens.through(columns.mean if centred else np.zeros(p), spread, self.k)
+        scales = np.ones(p) if problem.penalty_scales is None else problem.penalty_scales
+        self.unit = scales * self.lens.scale
+        strengths = getattr(problem.penalty, "strengths", None)
+        self.only_prox = strengths is None
+        l1, l2 = (0.0, 0.0) if strengths is None else strengths()
+        self.l1 = np.append(l1 * self.unit, 0.0)
+        self.ridge = np.append(l2 * self.unit * self.unit, 0.0)
+        self.has_l1 = bool(self.l1.any())
+        self.smooth = is_smooth(problem.loss)
+        self.bounded = curvature(problem.loss) is not None
+        self.quadratic = isinstance(problem.loss, SquaredError)
+
+    @property
+    def has_optimality(self) -> bool:
+        """Whether the length of the step says how near the optimum is: not where slopes jump."""
+        return self.smooth or self.bounded
+
+    @property
+    def pairs(self) -> int:
+        """How many matrices of curvatures: one for each pair of outputs of a joint loss."""
+        if self.quadratic:
+            return 1
+        loss = self.problem.loss
+        if hasattr(loss, "row_slopes") and not isinstance(loss, OneVsRest):
+            return self.k * (self.k + 1) // 2
+        return self.k
+
+    @property
+    def can_step_as_newton(self) -> bool:
+        """Whether there are few enough parameters for a matrix of them."""
+        joint = self.pairs > self.k
+        return (self.q * self.k if joint else self.q) <= _WIDEST + self.k
+
+    def way(self) -> Way:
+        """Return how epochs go, once the first is over."""
+        if isinstance(self.problem.optimizer, Exact):
+            return Way.NEWTON
+        if self.q > _WIDEST + 1 or self.only_prox:
+            return Way.DIAGONAL
+        n, q, pairs = self.data.n, self.q, self.pairs
+        newton = (
+            (q <= ALWAYS_NEWTON and pairs <= self.k)
+            or n * pairs * q * q <= _CHEAP_PRODUCTS
+            or n <= _STEPS_PAY * q * (self.k if pairs > self.k else 1)
+            or not self.smooth
+            or self.has_l1
+        )
+        if newton and self.can_step_as_newton:
+            return Way.NEWTON
+        return Way.DIAGONAL if self.has_l1 else Way.REDUCED
+
+    def starts_plain(self, way: Way) -> bool:
+        """Tell whether the first epoch takes plain steps."""
+        if isinstance(self.problem.optimizer, Exact):
+            return False
+        if way is Way.DIAGONAL:
+            return True
+        if self.quadratic and way is Way.NEWTON and not self.has_l1:
+            return False  # the first Newton step is the last
+        return self.data.n >= max(_PLAIN_PAYS * self.q, _PLAIN_ROWS)
+
+    def batch_size(self, way: Way, length: float) -> int:
+        """Return the rows of a batch: as given, or by what a step and a row cost.
+
+        With t0 the time of a step and t1 that of a row, sqrt(t0 / t1 · R²) rows are best (where
+        mini-batches pay off linearly up to R²), R² being the mean length of rows in the metric.
+        """
+        n = self.data.n
+        if self.problem.batch_size:
+            return min(self.problem.batch_size, n)
+        if way is Way.DIAGONAL:  # a step costs all features, a row those that it has
+            touched = max(1, self.data.rows.row_bytes() // 8)
+            best, least, most = self.q * self.k / (4.0 * touched), 64, 4096
+        else:
+            best = math.sqrt((self.q / 10.0 + 1000.0 / self.q) * max(length, 1.0))
+            least, most = 16, 256
+        power = int(2 ** round(math.log2(min(max(best, least), most))))
+        return max(1, min(power, n // 50))
+
+    # ------------------------------------------------------------------ sizes of things
+
+    @cached_property
+    def score_unit(self) -> float:
+        """What counts as one in scores: 1, or the deviation of a target that is a score itself."""
+        y = self.data.sample().targets()
+        loss = self.problem.loss
+        a_score = not (hasattr(loss, "inverse_link") or hasattr(loss, "row_slopes"))
+        if not a_score or bool(np.isin(y, (-1.0, 1.0)).all()):
+            return 1.0
+        spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean()))
+        return spread if spread > 0.0 else max(1.0, float(np.abs(y).max()))
+
+    @cached_property
+    def constant(self) -> float:
+        """The loss of the best constant prediction."""
+        alone = without_features(self.data)
+        scores = best_constant(self.problem.loss, alone, self.k)
+        return mean_loss(self.problem.loss, alone, np.ascontiguousarray(scores), self.k)
+
+    @cached_property
+    def gap(self) -> float:
+        """How far the best constant prediction is above the least loss that targets allow."""
+        data = self.data
+        least = floor(self.problem.loss, data.targets()).sum(axis=1)
+        return self.constant - float(np.average(least, weights=data.weights()))
+
+    @cached_property
+    def scale_of_loss(self) -> float:
+        """The size of the numbers that the objective is a sum of."""
+        alone = without_features(self.data)
+        at_zero = mean_loss(self.problem.loss, alone, np.zeros(self.k), self.k)
+        return abs(at_zero) + abs(self.constant)
