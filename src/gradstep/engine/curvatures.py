@@ -3,6 +3,7 @@
 Where the slope of a loss jumps (hinge, pinball), or its curvature does (Huber), a curvature is the
 rise of the slope over a *width* of scores, and over that width doubled up to `reach` times: what
 lies ahead is to be seen before a long step meets it. Both come down as a run comes to its end.
+What lies farther away counts for a part, so that no feature is without a curvature.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ _LARGEST_ROWS = 4096
 _POWER_STEPS = 8
 _WIDTH = 1e-4  # of scores, between slopes that a curvature is taken from
 _FIRST_WIDTH = 0.25  # where the slope jumps, or the curvature does
-_LAST_WIDTH = 1e-3
+_LAST_WIDTH = 1e-4
 _NARROWING = 4.0
-_REACH, _FARTHEST_REACH = 3, 16
+_REACH, _FARTHEST_REACH = 3, 20
+_BEYOND_REACH = 0.1
 
 
 class Curvatures:
@@ -108,8 +110,13 @@ class Curvatures:
 
     @property
     def _widths(self) -> NDArray[np.float64]:
-        doublings = 0 if self._facts.smooth else self._reach
-        return np.asarray(self._width * 2.0 ** np.arange(doublings + 1))
+        """Return widths, and what the curvature over each counts for: beyond reach, a part."""
+        if self._facts.smooth:
+            return np.array([[self._width], [1.0]])
+        doublings = np.arange(_FARTHEST_REACH + 1)
+        return np.array([
+            self._width * 2.0**doublings, np.where(doublings <= self._reach, 1.0, _BEYOND_REACH)
+        ])  # fmt: skip
 
     # ------------------------------------------------------------------ matrices
 

@@ -89,9 +89,10 @@ def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):
     for c in range(out.shape[0]):  # one, where the curvature is the same for every output
         score = z[at * k + c]
         largest = 0.0
-        for width in widths:
+        for i in range(widths.shape[1]):
+            width = widths[0, i]
             rise = slope(loss, y[row, c], score + width) - slope(loss, y[row, c], score - width)
-            largest = max(largest, rise / (2.0 * width))
+            largest = max(largest, widths[1, i] * rise / (2.0 * width))
         out[c, at] = largest
 
 
@@ -104,13 +105,15 @@ def _curvatures_joint(loss, y, row, k, widths, z, at, out, work):
         score = own[c]
         if out.shape[0] == k:  # the outputs' own alone
             out[c, at] = 0.0
-        for width in widths:
+        for i in range(widths.shape[1]):
+            width = widths[0, i]
             own[c] = score + width
             row_slopes(loss, y[row, 0], own, 0, k, up)
             own[c] = score - width
             row_slopes(loss, y[row, 0], own, 0, k, down)
             if out.shape[0] == k:
-                out[c, at] = max(out[c, at], (up[c] - down[c]) / (2.0 * width))
+                rise = widths[1, i] * (up[c] - down[c])
+                out[c, at] = max(out[c, at], rise / (2.0 * width))
             else:
                 for d in range(c + 1):
                     out[pair, at] = (up[d] - down[d]) / (2.0 * width)
@@ -187,9 +190,9 @@ def sum_curvatures(
 
     Parameters
     ----------
-    widths : ndarray
-        Half the distance of the two slopes that a curvature is taken from; of several distances,
-        that with the largest counts.
+    widths : ndarray of shape (2, m)
+        Half the distance of the two slopes that a curvature is taken from, and what it is
+        multiplied by; of several, the largest counts.
     shift, scale : ndarray of shape (n_features,)
         What is subtracted from a row, and what it is multiplied by then.
     matrices : ndarray of shape (pairs, p + 1, p + 1)
