@@ -111,6 +111,9 @@ class TableRun:
         self.problem, self.state, self.outcome = ran.problem, ran.state, ran.outcome
         self.notes += ran.notes
         self.records = list(self.history.records)
+        if not self.choosing:
+            noted = [record for record in self.records if record.note]
+            self.notes += [f"Epoch {record.epoch}: {record.note}." for record in noted]
 
     def choose_alpha(self, penalty: Any, l1_ratio: float) -> TrainState:
         """Choose the strength of the penalty on the validation rows, from strong to weak.

@@ -56,6 +56,7 @@ for _function in (
     rows.list_touched,
     rows.spread,
     rows.add_squares,
+    rows.add_products,
 ):
     _method_of_component(_function)
 

@@ -124,9 +124,9 @@ class Curvatures:
         """Return the metric of a Newton step: of all rows, or of as many as are affordable."""
         facts, n = self._facts, self._facts.data.n
         rows = n
-        if not isinstance(facts.problem.optimizer, Exact) and facts.q > ALWAYS_NEWTON:
-            products = facts.pairs * facts.q * facts.q
-            wanted = max(_NEWTON_ROWS_A_FEATURE * facts.q, _CHEAP_PRODUCTS / products)
+        once = isinstance(facts.problem.optimizer, Exact) or facts.is_solved_at_once
+        if not once and facts.products > ALWAYS_NEWTON**2 * facts.k:
+            wanted = max(_NEWTON_ROWS_A_FEATURE * facts.q, _CHEAP_PRODUCTS / facts.products)
             rows = int(min(n, wanted * self.more_rows))
         self.is_whole = rows >= n // 2
         return self._matrix(params, None if self.is_whole else self._draw(rows), facts.pairs)

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["ALWAYS_NEWTON", "Facts", "Way"]
 
 ALWAYS_NEWTON = 64  # features up to which the curvature of all rows costs no more than steps
-_WIDEST = 1024  # parameters that a matrix of curvatures is made for
+_WIDEST = 1024  # parameters that a matrix of curvatures is made for,
+_WIDEST_SPARSE = 2048  # and where rows have few of them
 _CHEAP_PRODUCTS = 5e8  # of all curvatures: some 20 ms
+_AFFORDABLE_PRODUCTS = 1e10  # where they need to be summed once
+_SCATTERED = 8  # products in a row of the matrix in the time of one that is not
 _STEPS_PAY = 40  # rows a feature from which mini-batch steps beat a Newton step
 _PLAIN_PAYS = 200  # rows a feature from which a plain epoch comes within 1 % of the optimum
 _PLAIN_ROWS = 2000
@@ -103,23 +106,43 @@ class Facts:
             return self.k * (self.k + 1) // 2
         return self.k
 
+    @cached_property
+    def products(self) -> int:
+        """Products of a row's features for its curvatures, as if all were of contiguous numbers."""
+        each, rows = self.q * self.q, self.data.rows
+        if hasattr(rows, "n_touched"):
+            few = (rows.n_touched(self.data.n) // max(1, self.data.n) + 2) ** 2
+            each = min(each, few * _SCATTERED)
+        return each * self.pairs
+
+    @property
+    def is_solved_at_once(self) -> bool:
+        """Whether one sum over rows of few features is the end of it: least squares."""
+        sparse = self.products < self.q * self.q
+        return self.quadratic and sparse and self.data.n * self.products <= _AFFORDABLE_PRODUCTS
+
+    @property
+    def _widest(self) -> int:
+        return _WIDEST_SPARSE if hasattr(self.data.rows, "n_touched") else _WIDEST
+
     @property
     def can_step_as_newton(self) -> bool:
         """Whether there are few enough parameters for a matrix of them."""
         joint = self.pairs > self.k
-        return (self.q * self.k if joint else self.q) <= _WIDEST + self.k
+        return (self.q * self.k if joint else self.q) <= self._widest + self.k
 
     def way(self) -> Way:
         """Return how epochs go, once the first is over."""
         if isinstance(self.problem.optimizer, Exact):
             return Way.NEWTON
-        if self.q > _WIDEST + 1 or self.only_prox:
+        if self.q > self._widest + 1 or self.only_prox:
             return Way.DIAGONAL
-        n, q, pairs = self.data.n, self.q, self.pairs
+        n, joint = self.data.n, self.pairs > self.k
         newton = (
-            (q <= ALWAYS_NEWTON and pairs <= self.k)
-            or n * pairs * q * q <= _CHEAP_PRODUCTS
-            or n <= _STEPS_PAY * q * (self.k if pairs > self.k else 1)
+            self.products <= ALWAYS_NEWTON**2 * self.k
+            or n * self.products <= _CHEAP_PRODUCTS
+            or self.is_solved_at_once
+            or n <= _STEPS_PAY * self.q * (self.k if joint else 1)
             or not self.smooth
             or self.has_l1
         )
@@ -165,7 +188,8 @@ class Facts:
         a_score = not (hasattr(loss, "inverse_link") or hasattr(loss, "row_slopes"))
         if not a_score or bool(np.isin(y, (-1.0, 1.0)).all()):
             return 1.0
-        spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean()))
+        with np.errstate(over="ignore"):
+            spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean()))
         return spread if spread > 0.0 else max(1.0, float(np.abs(y).max()))
 
     @cached_property

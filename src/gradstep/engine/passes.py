@@ -28,7 +28,7 @@ __all__ = ["Passes"]
 
 _PIECE_BYTES = 1 << 19  # of rows, at least
 _MOST_PIECES = 64
-_MATRIX_BYTES = 1 << 28  # of the matrices of all pieces together
+_MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
 
 

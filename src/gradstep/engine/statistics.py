@@ -16,6 +16,7 @@ import numpy as np
 
 from gradstep.engine.readonly import readonly
 from gradstep.engine.rows import DenseRows
+from gradstep.errors import InvalidData
 from gradstep.jit import compiled
 
 if TYPE_CHECKING:
@@ -168,7 +169,23 @@ def measure(data: Dataset) -> Columns:
 
 
 def columns_of(data: Dataset) -> Columns:
-    """Return what is known of the columns: measured if dense, else neither centre nor scale."""
-    if isinstance(data.rows, DenseRows):
-        return measure(data)
-    return Columns.unmeasured(data.rows.n_features)
+    """Return what is known of the columns: measured if dense, else neither centre nor scale.
+
+    Raises
+    ------
+    InvalidData
+        If the squares of a column are too large for floating-point numbers.
+    """
+    if not isinstance(data.rows, DenseRows):
+        return Columns.unmeasured(data.rows.n_features)
+    columns = measure(data)
+    beyond = ~np.isfinite(columns.square)
+    if beyond.any():
+        j = int(beyond.argmax())
+        largest = max(abs(columns.low[j]), abs(columns.high[j]))
+        msg = (
+            f"Column {j} of X has numbers as large as {largest:.3g}, whose squares are beyond "
+            "floating-point numbers: divide it by a power of ten."
+        )
+        raise InvalidData(msg)
+    return columns

@@ -2,9 +2,10 @@
 
 a. A gradient takes one look at each row, as in `gradstep.engine.kernels`.
 b. A matrix of curvatures is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
-   for the intercept. Rows are spread out in tiles, feature by feature, so that an element of the
+   for the intercept. Dense rows are spread out in tiles, feature by feature, so that an element of the
    matrix is a dot product of two contiguous lines; eight of them are summed at a time, which
-   keeps the processor's multipliers busy.
+   keeps the processor's multipliers busy. Of sparse and coded rows, pairs of what they have are
+   added one by one.
 c. The curvature h_i of a row is the difference of two slopes around its score. A loss needs no
    second derivative for it, and one whose slope jumps gets the curvature of the loss smoothed
    over that width. Far from a jump that is zero, though a long step would meet it: such losses
@@ -21,7 +22,7 @@ import numpy as np
 from numba.extending import overload
 
 from gradstep.engine.kernels import is_joint, tile_losses
-from gradstep.engine.rows import add_gradient, add_squares, spread, tile_scores
+from gradstep.engine.rows import add_gradient, add_products, add_squares, spread, tile_scores
 from gradstep.jit import JIT_OPTIONS, compiled
 from gradstep.objective.losses import row_slopes, slope, value
 
@@ -83,6 +84,8 @@ def row_curvatures(
 
     Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
     """
+    kind = _curvatures_joint if is_joint(type(loss)) else _curvatures_apart
+    kind(loss, y, row, k, widths, z, at, out, work)
 
 
 def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):
@@ -182,6 +185,31 @@ def _add_products(x, h, m, q, matrix):
         i += two
 
 
+def row_products(
+    rows: Any, order: Any, lo: int, hi: int, shift: Any, scale: Any, h: Any, x: Any, matrices: Any
+) -> None:
+    """Add h·x·xᵀ of rows ``order[lo:hi]`` to the lower triangles of the matrices of all pairs."""
+    kind = _products_of_few if hasattr(type(rows), "add_products") else _products_of_all
+    kind(rows, order, lo, hi, shift, scale, h, x, matrices)
+
+
+def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices):
+    spread(rows, order, lo, hi, shift, scale, x)
+    for pair in range(h.shape[0]):
+        _add_products(x, h[pair], hi - lo, x.shape[0], matrices[pair])
+
+
+def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices):
+    for pair in range(h.shape[0]):
+        add_products(rows, order, lo, hi, h[pair], scale, matrices[pair])
+
+
+@overload(row_products, strict=False, jit_options=JIT_OPTIONS)
+def _choose_row_products(rows: Any, *_: Any) -> Any:
+    few = hasattr(rows.instance_class, "add_products")
+    return _products_of_few if few else _products_of_all
+
+
 @compiled
 def sum_curvatures(
     rows, y, sample_weight, loss, order, k, widths, shift, scale, params, matrices, norms
@@ -213,15 +241,14 @@ def sum_curvatures(
         end = min(at + room, order.size)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
-        spread(rows, order, at, end, shift, scale, x)
         for i in range(m):
             row = order[at + i]
             row_curvatures(loss, y, row, k, widths, z, i, h, work)
             if sample_weight is not None:
                 for pair in range(pairs):
                     h[pair, i] *= sample_weight[row]
+        row_products(rows, order, at, end, shift, scale, h, x, matrices)
         for pair in range(pairs):
-            _add_products(x, h[pair], m, q, matrices[pair])
             for i in range(m):
                 norms[pair] += h[pair, i]
         at = end

@@ -14,6 +14,9 @@ A layout whose rows have few of the features each may also have ``n_touched(n)``
 ``list_touched(order, lo, hi, since, now, features, before)``, which tell how many features some
 rows have, and which: then a step can cost what its batch touches (`gradstep.engine.lazy`).
 
+It may have ``add_products(order, lo, hi, weights, scale, matrix)``, too, which adds weight times the
+products of all pairs of a row's features, so that a matrix costs what rows have, not its size.
+
 `params` and `gradient` are flat: k rows of weights, then k intercepts. Both methods are
 compiled; the same code runs uncompiled. Indices are unsigned where that saves a check.
 """
@@ -28,6 +31,7 @@ __all__ = [
     "MOST_LINES",
     "Rows",
     "add_gradient",
+    "add_products",
     "add_squares",
     "as_index",
     "copy_rows",
@@ -110,6 +114,23 @@ def add_gradient(
 def spread(rows: Rows, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
     """Write rows ``order[lo:hi]``, centred and scaled, to columns of `out` (kernels call this)."""
     rows.spread(order, lo, hi, shift, scale, out)
+
+
+def add_products(
+    rows: Any, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
+) -> None:
+    """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle (kernels call this).
+
+    Parameters
+    ----------
+    weights : ndarray of shape (hi - lo,) or longer
+        A weight for each row.
+    scale : ndarray of shape (p,)
+        What features are multiplied by.
+    matrix : ndarray of shape (p + 1, p + 1)
+        The last line is that of a feature that is 1 in every row.
+    """
+    rows.add_products(order, lo, hi, weights, scale, matrix)
 
 
 def add_squares(

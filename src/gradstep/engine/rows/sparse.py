@@ -135,6 +135,25 @@ class CsrRows(NamedTuple):
                     squares[as_index(c * p + columns[at])] += weight * values[at] * values[at]
                 squares[k * p + c] += weight
 
+    def add_products(
+        self, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
+    ) -> None:
+        """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
+        values, columns, starts = self.values, self.columns, self.starts
+        p = self.width
+        for i in range(lo, hi):
+            r = order[i]
+            weight = weights[i - lo]
+            first, end = starts[r], starts[r + 1]
+            for a in range(first, end):
+                j = columns[a]
+                own = weight * values[a] * scale[j]
+                for b in range(first, a + 1):
+                    t = columns[b]
+                    matrix[max(j, t), min(j, t)] += own * values[b] * scale[t]
+                matrix[p, j] += own
+            matrix[p, p] += weight
+
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have, on average and counted for each row."""
         return int(n * self.values.size // max(1, self.n_rows))

@@ -194,6 +194,34 @@ class TableRows(NamedTuple):
                         squares[as_index(c * p + code)] += weight
                 squares[k * p + c] += weight
 
+    def add_products(
+        self, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
+    ) -> None:
+        """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
+        x, codes, p = self.values, self.codes, self.width
+        numbers, columns = x.shape[1], codes.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            weight = weights[i - lo]
+            for j in range(numbers):
+                own = weight * x[r, j] * scale[j]
+                for t in range(j + 1):
+                    matrix[j, t] += own * x[r, t] * scale[t]
+                matrix[p, j] += own
+            for a in range(columns):
+                j = codes[r, a]
+                if j < 0:
+                    continue
+                own = weight * scale[j]
+                for t in range(numbers):
+                    matrix[j, t] += own * x[r, t] * scale[t]
+                for b in range(a + 1):
+                    other = codes[r, b]
+                    if other >= 0:
+                        matrix[max(j, other), min(j, other)] += own * scale[other]
+                matrix[p, j] += own
+            matrix[p, p] += weight
+
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have at most: all numbers, and their codes."""
         return int(self.values.shape[1] + n * self.codes.shape[1])
