@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SLACK = 1e-6
 DIVERGED = 10.0
-CHEAP = 1.5e8  # rows times columns squared, for which the least objective is computed
+CHEAP = 1e7  # rows times columns squared, for which the least objective is computed
 WITHIN = 0.01
 
 

@@ -144,8 +144,8 @@ def plan(
     shuffle: Any = asked.shuffle
     if isinstance(shuffle, (bool, np.bool_)):
         shuffle = "exact" if shuffle else "none"
-    if incremental and shuffle == "blocks":  # a copy of the part would serve one epoch only
-        shuffle = "exact"
+    if (incremental or in_rounds) and shuffle == "blocks":
+        shuffle = "exact"  # a permuted copy would serve one epoch, or parts of some
     problem = Problem(
         loss=loss,
         penalty=penalty,

@@ -30,6 +30,7 @@ __all__ = ["descend"]
 
 _NUMBERS_END = 1e-14  # of the square root of the loss: steps in the metric below it are noise
 _EXACTLY = 1e-11  # tol of the exact solution
+_NAMED = 5  # constant columns
 _STALLS = 2  # epochs in a row that gain nothing, after which there is nothing to gain
 
 
@@ -81,7 +82,8 @@ def descend(
                 record = EpochRecord(
                     state.epoch, progress.least, score, step.rate,
                     (passes.rows_read - read) / max(seconds, 1e-9), seconds,
-                    passes.rows_read / data.n, optimality, excess, step.note,
+                    passes.rows_read / data.n, optimality, excess,
+                    _noted(step, columns if state.epoch == 1 and problem.fit_intercept else None),
                 )  # fmt: skip
                 if told.on_epoch_end(EpochEnd(record, problem, data, state)):
                     outcome = Outcome.CALLBACK
@@ -96,6 +98,18 @@ def descend(
     finally:
         told.on_end(End(outcome, error, state.epoch, time.perf_counter() - began))
     return state, outcome
+
+
+def _noted(step: Step, columns: Columns | None) -> str:
+    """Return what a person should know of an epoch; of the first, which columns are constant."""
+    if columns is None or not columns.measured:
+        return step.note
+    constant = (columns.low >= columns.high).nonzero()[0]
+    if not constant.size:
+        return step.note
+    which = ", ".join(map(str, constant[:_NAMED])) + (", ..." if constant.size > _NAMED else "")
+    note = f"constant columns have the coefficient 0: {which}"
+    return f"{step.note}; {note}" if step.note else note
 
 
 def _scores_stalled(

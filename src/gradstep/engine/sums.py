@@ -2,10 +2,10 @@
 
 a. A gradient takes one look at each row, as in `gradstep.engine.kernels`.
 b. A matrix of curvatures is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
-   for the intercept. Dense rows are spread out in tiles, feature by feature, so that an element of the
-   matrix is a dot product of two contiguous lines; eight of them are summed at a time, which
-   keeps the processor's multipliers busy. Of sparse and coded rows, pairs of what they have are
-   added one by one.
+   for the intercept. Dense rows are spread out in tiles, feature by feature, so that an element
+   of the matrix is a dot product of two contiguous lines; eight of them are summed at a time,
+   which keeps the processor's multipliers busy. Of sparse and coded rows, pairs of what they have
+   are added one by one.
 c. The curvature h_i of a row is the difference of two slopes around its score. A loss needs no
    second derivative for it, and one whose slope jumps gets the curvature of the loss smoothed
    over that width. Far from a jump that is zero, though a long step would meet it: such losses

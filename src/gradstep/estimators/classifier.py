@@ -142,7 +142,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with ``learning_rate='auto'``. 'svrg' and 'exact' always do more than that.
     last_batch : {'scale', 'mean', 'drop'}, default='scale'
         The short batch at the end of an epoch is divided by `batch_size` (each row has the
-        same say), or by its own size, or is left out.
+        same say), or by its own size, or is left out. Unused by 'svrg', whose batches are full.
     penalty_scale : {'deviation', 'unit'}, default='deviation'
         What the penalty is of: of weights times the standard deviations of their columns, as
         behind a StandardScaler, so that `alpha` means the same whatever the units (sparse

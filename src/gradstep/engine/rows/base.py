@@ -14,8 +14,8 @@ A layout whose rows have few of the features each may also have ``n_touched(n)``
 ``list_touched(order, lo, hi, since, now, features, before)``, which tell how many features some
 rows have, and which: then a step can cost what its batch touches (`gradstep.engine.lazy`).
 
-It may have ``add_products(order, lo, hi, weights, scale, matrix)``, too, which adds weight times the
-products of all pairs of a row's features, so that a matrix costs what rows have, not its size.
+It may have ``add_products(order, lo, hi, weights, scale, matrix)``, too, which adds weight times
+the products of all pairs of a row's features: a matrix then costs what rows have, not its size.
 
 `params` and `gradient` are flat: k rows of weights, then k intercepts. Both methods are
 compiled; the same code runs uncompiled. Indices are unsigned where that saves a check.
