@@ -605,10 +605,15 @@ NUMBERS = [
     *number("power_t", NAN, "a", None, says="a number"),
     *number("validation_fraction", 0.0, 1.0, 5, NAN, "a", says="> 0 and < 1"),
     *number("n_iter_no_change", 0, 1.5, "a", None, says="whole number >= 1"),
-    *number("batch_size", 0, -1, 1.5, "auto", None, says="whole number >= 1"),
+    *number("batch_size", 0, -1, 1.5, "full", None, says="whole number >= 1"),
     *number("average", -1, 1.5, "a", None, says="whole number >= 0"),
     *number("verbose", -1, "a", None, says="whole number >= 0"),
-    parameter("eta0", INF, "inf", "finite number > 0"),
+    Case(
+        "eta0=inf",
+        lambda: regressor(eta0=INF, learning_rate="constant").fit(X, Y),
+        InvalidParameter,
+        ["eta0", "inf", "finite number > 0"],
+    ),
     *(
         parameter("epsilon", INF, "inf", "finite number >= 0", loss=loss)
         for loss in ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")
@@ -640,7 +645,8 @@ CHOICES = [
     parameter("learning_rate", INF, "inf", "finite number > 0"),
     parameter("learning_rate", None, "None", r"rates\(\)", kind=InvalidComponent),
     parameter("last_batch", "keep", "'keep'", "'scale', 'mean', 'drop'"),
-    parameter("penalty_scale", "deviation", "'deviation'", "'unit'"),
+    parameter("penalty_scale", "scale", "'scale'", "'deviation', 'unit'"),
+    parameter("precondition", "yes", "'yes'", "'auto', True, False"),
     parameter("shuffle", "exakt", "'exakt'", "True, False, 'exact', 'blocks'"),
     parameter("shuffle", None, "None", "True, False, 'exact', 'blocks'"),
     parameter("fit_intercept", "yes", "'yes'", "True or False"),
@@ -702,7 +708,9 @@ def rate(value):
 
 
 def shuffle(order, method="fit"):
-    return lambda: getattr(regressor(shuffle=lambda _epoch, n: order(n)), method)(X, Y)
+    return lambda: getattr(regressor(
+        learning_rate="constant", shuffle=lambda _epoch, n: order(n)
+    ), method)(X, Y)
 
 
 FUNCTIONS = [
@@ -783,12 +791,12 @@ class TestDivergence:
     def test_says_what_to_change(self):
         message = self.message(learning_rate=30.0)
         assert message.startswith("Training diverged")
-        for remedy in ("StandardScaler", "learning rate", "30.0", "optimizer="):
+        for remedy in ("StandardScaler", "learning rate", "30.0", "learning_rate='auto'"):
             assert remedy in message
 
     def test_while_numbers_are_finite_says_how_bad_it_is(self):
         assert re.search(
-            "objective is [0-9.e+]+, far above .* best constant", self.message(eta0=9.0)
+            "objective is [0-9.e+]+, far above .* best constant", self.message(eta0=9.0, learning_rate="constant")
         )
 
     def test_past_the_largest_number_says_so(self):

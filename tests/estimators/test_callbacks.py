@@ -21,7 +21,7 @@ from gradstep import (
     ProgressBar,
 )
 
-BRIEF = {"learning_rate": 0.05, "max_iter": 4, "tol": None}
+BRIEF = {"learning_rate": 0.05, "penalty_scale": "unit", "max_iter": 4, "tol": None}
 
 
 class Log:

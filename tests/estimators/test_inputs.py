@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 
-BRIEF = {"learning_rate": 0.05, "max_iter": 3, "tol": None}
+BRIEF = {"learning_rate": 0.05, "penalty_scale": "unit", "max_iter": 3, "tol": None}
 NAMES = ["a", "b", "c"]
 
 

@@ -22,12 +22,12 @@ OTHER_DEFAULTS = {
     MiniBatchRegressor: {
         "random_state": THE_SAME_CALL_GIVES_THE_SAME_MODEL,
         "eta0": TAKEN_FROM_THE_DATA,
-        "learning_rate": ("invscaling", "constant"),  # a rate from the data needs no decay
+        "learning_rate": ("invscaling", "auto"),
     },
     MiniBatchClassifier: {
         "random_state": THE_SAME_CALL_GIVES_THE_SAME_MODEL,
         "eta0": TAKEN_FROM_THE_DATA,
-        "learning_rate": ("optimal", "constant"),  # "optimal" is made for the hinge
+        "learning_rate": ("optimal", "auto"),
         "loss": ("hinge", "log_loss"),  # probabilities at once
     },
 }

@@ -66,7 +66,8 @@ class TestGrids:
     @pytest.mark.parametrize("name", ["shuffle", "fit_intercept", "average", "early_stopping"])
     def test_over_truth_values_of_an_array(self, numbers, name):
         grid = {name: np.array([True, False])}
-        assert len(set(self.search(MiniBatchRegressor(batch_size=8, **BRIEF), grid, numbers))) == 2
+        model = MiniBatchRegressor(learning_rate="constant", batch_size=8, **BRIEF)
+        assert len(set(self.search(model, grid, numbers))) == 2
 
     def test_over_optimizers_by_name_and_object(self, two_classes):
         grid = {"optimizer": ["sgd", "adam", Adam(beta1=0.5)], "class_weight": [None, "balanced"]}
@@ -139,7 +140,9 @@ class TestClone:
         assert twin.fit(*numbers).coef_.tobytes() == model.coef_.tobytes()
 
     def test_has_callbacks_of_its_own(self, numbers):
-        model = MiniBatchRegressor(callbacks=[History(), EarlyStopping(target=0.0)], **BRIEF)
+        model = MiniBatchRegressor(
+            learning_rate="constant", callbacks=[History(), EarlyStopping(target=0.0)], **BRIEF
+        )
         model.fit(*numbers)
         twin = clone(model).set_params(max_iter=2).fit(*numbers)
         assert len(model.callbacks[0].records) == 5
@@ -169,7 +172,9 @@ class TestPickle:
 
     def test_leaves_the_progress_bars_stream_behind(self, numbers, tmp_path, capsys):
         with (tmp_path / "log").open("w") as stream:
-            model = MiniBatchRegressor(callbacks=[ProgressBar(stream)], **BRIEF).fit(*numbers)
+            model = MiniBatchRegressor(
+                learning_rate=0.1, callbacks=[ProgressBar(stream)], **BRIEF
+            ).fit(*numbers)
             copy = pickle.loads(pickle.dumps(model))
         copy.fit(*numbers)
         assert "5 epochs" in capsys.readouterr().err

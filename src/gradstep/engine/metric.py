@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["FullMetric"]
 
 _MOST_SWEEPS = 20_000
-_DEGENERATE = 1e-6  # of the mean curvature: given to a direction that the loss is blind to
+_BLIND = 1e-4
+_DEGENERATE = 1e-3  # of the mean curvature: given to a direction that the loss is blind to
 
 
 class FullMetric:
@@ -146,8 +147,13 @@ def _joined(
         for d in range(c + 1):
             whole[c, :, d, :] = whole[d, :, c, :] = matrices[pair]
             pair += 1
-    # A joint loss may be blind to what all outputs have in common; where no penalty is either,
-    # it gets a little curvature, which changes no optimum.
+    # A joint loss may be blind to what all outputs have in common (softmax is): then differences
+    # of slopes must not say otherwise. Where no penalty sees it either, it gets a little
+    # curvature, which changes no optimum.
+    common = whole.sum(axis=2)
+    if np.abs(common).max(initial=0.0) <= _BLIND * np.abs(whole).max(initial=0.0):
+        for c in range(k):
+            whole[c, :, c, :] -= common[c]
     own = np.mean([np.diag(whole[c, :, c, :]) for c in range(k)], axis=0)
     blind = np.where(ridge > 0.0, 0.0, _DEGENERATE * own)
     for c in range(k):

@@ -20,10 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 from gradstep.checks import check_finite
 from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.state import Outcome, Validation
-from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.errors import Diverged, InvalidData, InvalidParameter
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.objective.penalties import sets_zeros
+from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import works_in_rounds
 from gradstep.planning import Settings, is_auto, plan
 from gradstep.separable import is_unbounded
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["decision", "densify", "fit", "forget", "partial_fit", "sparsify"]
 
 _TINY = 1e-300
+_BRAKES = 12
 
 
 def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Dataset | None]:
@@ -242,7 +244,7 @@ def _resume(est: Any, problem: Problem) -> TrainState:
 
 def forget(est: Any) -> None:
     """Drop the weights of an earlier fit, unless the next is to start from them."""
-    for name in ("_model", "_columns", "feature_names_"):
+    for name in ("_model", "_columns", "_brake", "feature_names_"):
         vars(est).pop(name, None)
     if not est.warm_start:
         for name in ("coef_", "intercept_", "_state"):
@@ -279,10 +281,39 @@ def fit(
         bridge.close()
 
 
-def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
-    """Run one epoch over a part of a stream; its first part decides a rate that is not given."""
+def _one_epoch(
+    est: Any, problem: Problem, data: Dataset, state: TrainState
+) -> tuple[TrainState, Outcome]:
     from gradstep.engine.training import train  # imports Numba
 
+    callbacks = [History(), *(est.callbacks or ())]
+    return train(
+        problem, data, state, callbacks=callbacks, until_epoch=state.epoch + 1, incremental=True
+    )
+
+
+def _braked(
+    est: Any, problem: Problem, data: Dataset, state: TrainState
+) -> tuple[Problem, TrainState]:
+    """Run an epoch at the automatic rate; again with a shorter step, if that diverges."""
+    rate = problem.schedule.eta0  # type: ignore[attr-defined]
+    brake = getattr(est, "_brake", 1.0) if getattr(est, "_state", None) is not None else 1.0
+    for attempt in range(_BRAKES):
+        problem = replace(problem, schedule=Constant(rate * brake))
+        try:
+            after, est.outcome_ = _one_epoch(est, problem, data, state)
+        except Diverged:
+            if attempt == _BRAKES - 1:
+                raise
+            brake /= 4.0
+        else:
+            est._brake = brake
+            return problem, after
+    raise AssertionError
+
+
+def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
+    """Run one epoch over a part of a stream; its first part decides a rate that is not given."""
     if hasattr(est, "_model"):
         msg = "partial_fit cannot go on after a fit on a prepared table. Fit anew, or on arrays."
         raise InvalidParameter(msg)
@@ -306,12 +337,10 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     )
     problem = chosen.problem
     state = _resume(est, problem)
-    if not goes_on and is_auto(est.learning_rate) and not hasattr(est, "coef_"):
-        state = _start(est, problem, data, None, None)
-    callbacks = [History(), *(est.callbacks or ())]
-    state, est.outcome_ = train(
-        problem, data, state, callbacks=callbacks, until_epoch=state.epoch + 1, incremental=True
-    )
+    if is_auto(est.learning_rate):
+        problem, state = _braked(est, problem, data, state)
+    else:
+        state, est.outcome_ = _one_epoch(est, problem, data, state)
     for name, value in _weights_as_attributes(est, problem, state.current()).items():
         setattr(est, name, value)
     _set_rate(est, problem, chosen.rate)
