@@ -158,7 +158,8 @@ def fitted(loss="squared_error", X=X_SPARSE, y=None, weight=None, **parameters):
     if y is None:
         y = CLASS if classes else Y1
     # 1 is no multiple of 0.047 / 16, so that no intercept alone comes to lie on hinge's corner
-    common = {"max_iter": 5, "tol": None, "learning_rate": 0.047, "batch_size": 16, "alpha": 0.01}
+    common = {"max_iter": 5, "tol": None, "learning_rate": 0.047, "batch_size": 16, "alpha": 0.01,
+              "penalty_scale": "unit"}  # fmt: skip
     return make(loss, **common | parameters).fit(X, y, sample_weight=weight)
 
 
@@ -219,6 +220,7 @@ class TestLayoutsAgree:
         """Features that no row has are shrunk, too."""
         start = np.arange(1.0, P + 1)
         common = {"max_iter": 3, "tol": None, "learning_rate": 0.1, "alpha": 0.5}
+        common["penalty_scale"] = "unit"
         ours, theirs = (
             MiniBatchRegressor(**common).fit(rows, Y1, coef_init=start, intercept_init=[9.0])
             for rows in (sp.csr_matrix(X_SPARSE), X_SPARSE)

@@ -133,8 +133,8 @@ def plan(
         from gradstep.engine.statistics import columns_of  # imports Numba
 
         columns = columns_of(data)
-        if earlier is not None:
-            columns = earlier.merged(columns)
+        if earlier is not None:  # what an optimizer keeps is in the units of its first lens
+            columns = earlier if optimizer.n_slots() else earlier.merged(columns)
     center = scale = None
     if standardised and columns is not None and columns.measured:
         center = columns.mean if asked.fit_intercept else np.zeros_like(columns.mean)

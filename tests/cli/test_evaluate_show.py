@@ -179,15 +179,15 @@ class TestShow:
         assert known["asked"]["weight"] == "often"
         assert known["asked"]["offset"] == "log_exposure"
         assert (known["loss"], known["penalty"], known["optimizer"]) == (
-            "Poisson()", "L2(alpha=0.0001)", "SGD()",
+            "Poisson()", "L2(alpha=0.0001)", "SVRG(share=0.25)",
         )  # fmt: skip
-        assert known["learning_rate"].startswith("Adaptive(eta0=")
+        assert known["learning_rate"] == "auto"
         assert (known["epochs"], known["outcome"], known["seed"]) == (3, "max_epochs", 5)
         assert known["rows"]["train"] == 900
         assert known["validation"]["deviance"] < known["baseline"]["deviance"]
         _, out, _ = gradstep("show", model)
         flat = " ".join(out.split())
-        for words in ("Offset log_exposure", "trips.csv, 900 rows; gradstep", "3 epochs of batches",
+        for words in ("Offset log_exposure", "trips.csv, 900 rows; gradstep", "3 epochs in rounds, auto steps",
                       "seed 5. All epochs were run.", "best constant"):  # fmt: skip
             assert words in flat
 

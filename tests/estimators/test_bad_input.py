@@ -708,9 +708,9 @@ def rate(value):
 
 
 def shuffle(order, method="fit"):
-    return lambda: getattr(regressor(
-        learning_rate="constant", shuffle=lambda _epoch, n: order(n)
-    ), method)(X, Y)
+    return lambda: getattr(
+        regressor(learning_rate="constant", shuffle=lambda _epoch, n: order(n)), method
+    )(X, Y)
 
 
 FUNCTIONS = [
@@ -796,7 +796,8 @@ class TestDivergence:
 
     def test_while_numbers_are_finite_says_how_bad_it_is(self):
         assert re.search(
-            "objective is [0-9.e+]+, far above .* best constant", self.message(eta0=9.0, learning_rate="constant")
+            "objective is [0-9.e+]+, far above .* best constant",
+            self.message(eta0=9.0, learning_rate="constant"),
         )
 
     def test_past_the_largest_number_says_so(self):

@@ -72,10 +72,11 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
     rows = report.count(known["rows"]["train"], "row", "rows")
     report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
     epochs = report.count(known["epochs"], "epoch", "epochs")
+    rows, rate = known["batch_size"], _short(known["learning_rate"])
+    steps = f"in rounds, {rate} steps" if rows == "auto" else f"of batches of {rows:,}; {rate}"
     report.prose(
         to, "Trained",
-        f"{epochs} of batches of {known['batch_size']:,}; {known['penalty']}, "
-        f"{known['optimizer']}, {_short(known['learning_rate'])}, seed {known['seed']}. "
+        f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "
         f"{report.ENDED[known['outcome'].upper()]}",
     )  # fmt: skip
     if known["validation"]:

@@ -126,7 +126,8 @@ def train(
             alpha=_alpha(alpha), l1_ratio=l1_ratio, epsilon=epsilon, quantile=quantile,
             power=power, penalty_scale=penalty_scale,
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
-            batch_size=batch_size or "auto", epochs=max_epochs if epochs is None else epochs,
+            batch_size="auto" if batch_size is None else batch_size,
+            epochs=max_epochs if epochs is None else epochs,
             callbacks=[progress], **asked,
         )  # fmt: skip
     save(fit.model, path)

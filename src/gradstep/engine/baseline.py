@@ -29,7 +29,8 @@ _FAR_WORSE = 10.0
 _ROUNDING = 1e-9  # of the objective at the start: what is below is noise, not divergence
 _SAMPLE_ROWS = 1 << 14
 _FARTHEST = 1e300
-_BISECTIONS = 64
+_RESOLUTION = 1e-12
+_NEAR = 1e-3
 
 
 def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> float:
@@ -38,35 +39,41 @@ def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> flo
 
 
 def _search(loss: Any, data: Dataset) -> float:
-    """Find the best constant score of one output, on a sample, by where the mean slope turns.
+    """Find the best constant score of one output: on a sample, then near there on all rows.
 
     A convex loss falls to the left of it and rises to the right: the slope is bracketed by
     doubling, then bisected.
     """
     step = -(-data.n // _SAMPLE_ROWS)
     sample = data.select(np.arange(0, data.n, step, dtype=np.uint32))
-    if not sample.weight_sum > 0.0:
-        sample = data
-    with Passes(sample, 1) as passes:
+    if step == 1 or not sample.weight_sum > 0.0:
+        return _turning_point(loss, data, 0.0, 1.0)
+    first = _turning_point(loss, sample, 0.0, 1.0)
+    return _turning_point(loss, data, first, max(abs(first), 1.0) * _NEAR)
+
+
+def _turning_point(loss: Any, data: Dataset, start: float, width: float) -> float:
+    """Return where the mean slope turns, looked for from a score on."""
+    with Passes(data, 1) as passes:
 
         def slope(score: float) -> float:
             found = float(passes.gradient(loss, np.array([score]))[1][0])
             return found if np.isfinite(found) else np.sign(score)
 
-        at_zero = slope(0.0)
-        if at_zero == 0.0:
-            return 0.0
-        sign = -np.sign(at_zero)
-        near, far = 0.0, 1.0
-        while sign * slope(sign * far) < 0.0 and far < _FARTHEST:
+        at_start = slope(start)
+        if at_start == 0.0:
+            return start
+        sign = -np.sign(at_start)
+        near, far = 0.0, width
+        while sign * slope(start + sign * far) < 0.0 and far < _FARTHEST:
             near, far = far, 2.0 * far
-        for _ in range(_BISECTIONS):
+        while far - near > _RESOLUTION * max(abs(start), far):
             middle = 0.5 * (near + far)
-            if sign * slope(sign * middle) < 0.0:
+            if sign * slope(start + sign * middle) < 0.0:
                 near = middle
             else:
                 far = middle
-    return float(sign * far)
+    return float(start + sign * far)
 
 
 def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:

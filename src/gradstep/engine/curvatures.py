@@ -42,7 +42,7 @@ _FIRST_WIDTH = 0.25  # where the slope jumps, or the curvature does
 _LAST_WIDTH = 1e-4
 _NARROWING = 4.0
 _REACH, _FARTHEST_REACH = 3, 20
-_BEYOND_REACH = 0.1
+_BEYOND_REACH, _LEAST_BEYOND = 0.1, 1e-6
 
 
 class Curvatures:
@@ -66,7 +66,7 @@ class Curvatures:
     def __init__(self, facts: Facts, passes: Passes) -> None:
         self._facts, self._passes = facts, passes
         self._width = (_WIDTH if facts.smooth else _FIRST_WIDTH) * facts.score_unit
-        self._reach = _REACH
+        self._reach, self._beyond = _REACH, _BEYOND_REACH
         self._draws = 0
         self._sample_rows = np.zeros(0, np.uint32)
         self._diagonal: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
@@ -103,10 +103,17 @@ class Curvatures:
     def reach_farther(self) -> None:
         """Look much farther ahead from now on."""
         self._reach = min(2 * self._reach + 2, _FARTHEST_REACH)
+        self._beyond = _BEYOND_REACH
 
     def adapt_reach(self, t: float) -> None:
         """Look less far ahead after a whole step, farther after one that had to be shortened."""
-        self._reach = max(0, self._reach - 1) if t == 1.0 else min(self._reach + 1, _FARTHEST_REACH)
+        if t == 1.0:
+            self._reach = max(0, self._reach - 1)
+            if self._facts.bounded:  # there is enough curvature without
+                self._beyond = max(0.1 * self._beyond, _LEAST_BEYOND)
+        else:
+            self._reach = min(self._reach + 1, _FARTHEST_REACH)
+            self._beyond = min(10.0 * self._beyond, _BEYOND_REACH)
 
     @property
     def _widths(self) -> NDArray[np.float64]:
@@ -115,7 +122,7 @@ class Curvatures:
             return np.array([[self._width], [1.0]])
         doublings = np.arange(_FARTHEST_REACH + 1)
         return np.array([
-            self._width * 2.0**doublings, np.where(doublings <= self._reach, 1.0, _BEYOND_REACH)
+            self._width * 2.0**doublings, np.where(doublings <= self._reach, 1.0, self._beyond)
         ])  # fmt: skip
 
     # ------------------------------------------------------------------ matrices

@@ -32,6 +32,7 @@ _NUMBERS_END = 1e-14  # of the square root of the loss: steps in the metric belo
 _EXACTLY = 1e-11  # tol of the exact solution
 _NAMED = 5  # constant columns
 _STALLS = 2  # epochs in a row that gain nothing, after which there is nothing to gain
+_SHORTER = 0.9  # a step that falls no faster than that, while nothing is gained, is noise
 
 
 def descend(
@@ -165,6 +166,7 @@ class _Progress:
         self._taken_back = step.taken_back
         if objective <= self.least:
             self.least, self.params = objective, anchor.params
+        rounds.fall = max(self._start - self.least, 0.0)
         if not facts.has_optimality:
             return None, None
         length = rounds.step_length(anchor)
@@ -176,7 +178,7 @@ class _Progress:
         noise = _NUMBERS_END * math.sqrt(facts.scale_of_loss)
         self._optimality = 0.0 if length <= noise else length / whole
         nothing = self._gained <= rounds.noise(anchor)
-        shorter = self._length is None or length < 0.5 * self._length
+        shorter = self._length is None or length < _SHORTER * self._length
         if not step.taken_back:
             self._stalls = self._stalls + 1 if nothing and not shorter else 0
         self._length = length
@@ -193,7 +195,7 @@ class _Progress:
                 return Outcome.OPTIMAL
             return Outcome.ROUNDING if self._stalls >= _STALLS else None
         if tol is not None and not self._taken_back:
-            self._stalls = self._stalls + 1 if self._gained <= tol * rounds.facts.gap else 0
+            self._stalls = self._stalls + 1 if self._gained <= tol * rounds.fall else 0
             if self._stalls >= _STALLS and rounds.is_narrow:
                 return Outcome.CONVERGED
         return None

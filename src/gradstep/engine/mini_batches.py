@@ -93,6 +93,7 @@ class MiniBatches:
         average = np.empty_like(params)
         full = self._metric is not None
         batch, rate, longest, of_metric = self._in_full() if full else self._in_diagonal(start)
+        batch = min(batch, rows)
         order = self._take(rows // batch * batch)
         kernel = run_in_full_metric if full else run_in_diagonal_metric
         loss = self._curvatures.loss

@@ -44,7 +44,7 @@ _FEW_HALVINGS = 6  # where slopes jump, and to look farther ahead is what helps
 _ENOUGH = 1e-4  # share of the step's promise that a step must keep (Armijo)
 _ROUNDING = 1e-14
 _NO_STEP = 1e-9
-_FAR = 1e-3  # of the gap to the best constant: below it, a width has done its work
+_FAR = 0.02  # of the fall so far: below it, a width has done its work
 _MOST_ROWS = 8  # times as many rows as usual in the sample of a metric
 
 
@@ -116,6 +116,8 @@ class Rounds:
         The last full metric.
     stuck : bool
         Whether there is no way down any more.
+    fall : float
+        How far the objective has fallen since the start; told by who knows.
     """
 
     def __init__(self, problem: Problem, data: Dataset, columns: Columns, passes: Passes) -> None:
@@ -126,6 +128,7 @@ class Rounds:
         self.way = facts.way()
         self.metric: FullMetric | None = None
         self.stuck = False
+        self.fall = 0.0
         self._poor = 0
 
     # ------------------------------------------------------------------ looking at the rows
@@ -237,7 +240,7 @@ class Rounds:
         after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
         if step.taken_back or self._curvatures.is_narrow:
             return after, step
-        if anchor.objective - after.objective < _FAR * self.facts.gap:
+        if anchor.objective - after.objective <= _FAR * self.fall:
             self._curvatures.narrow()
             if not self.facts.has_optimality:  # the objective is that of another smoothing now
                 after = self.look(after.params)

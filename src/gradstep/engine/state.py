@@ -113,7 +113,8 @@ class Problem:
         """The lens that steps are taken behind."""
         if self.scale is None or self.center is None:
             return None
-        return Lens.through(self.center, self.scale, self.n_outputs)
+        center = self.center if self.fit_intercept else np.zeros(self.n_features)
+        return Lens.through(center, self.scale, self.n_outputs)
 
     @property
     def penalty_units(self) -> NDArray[np.float64] | None:
@@ -230,6 +231,13 @@ class TrainState:
             return self._in_units(self.average)
         scale = self.counters[4]
         return self._in_units(self.params if scale == 1.0 else self.params * scale)
+
+    def is_seen_through(self, lens: Lens | None) -> bool:
+        """Tell whether the parameters are those behind a lens."""
+        if lens is None:
+            return not self.scale.size
+        same = np.array_equal(self.scale, lens.scale)
+        return same and np.array_equal(self.shift, lens.shift)
 
     def seen_through(self, lens: Lens | None) -> TrainState:
         """Return the same state behind another lens: of a stream whose statistics grow."""

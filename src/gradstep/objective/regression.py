@@ -173,6 +173,13 @@ class Pinball(NamedTuple):
         """Return -q where z <= y, 1 - q above."""
         return (0.0 if y >= z else 1.0) - self.quantile
 
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant: the weighted quantile."""
+        order = np.argsort(y)
+        below = np.cumsum(np.ones(y.size) if weight is None else weight[order])
+        at = int(np.searchsorted(below, self.quantile * below[-1]))
+        return float(y[order[min(at, y.size - 1)]])
+
     def check(self) -> None:
         """Refuse a quantile outside (0, 1)."""
         if not 0.0 < self.quantile < 1.0:
