@@ -187,8 +187,13 @@ class TestShow:
         assert known["validation"]["deviance"] < known["baseline"]["deviance"]
         _, out, _ = gradstep("show", model)
         flat = " ".join(out.split())
-        for words in ("Offset log_exposure", "trips.csv, 900 rows; gradstep", "3 epochs in rounds, auto steps",
-                      "seed 5. All epochs were run.", "best constant"):  # fmt: skip
+        for words in (
+            "Offset log_exposure",
+            "trips.csv, 900 rows; gradstep",
+            "3 epochs in rounds, auto steps",
+            "seed 5. All epochs were run.",
+            "best constant",
+        ):
             assert words in flat
 
     @pytest.mark.parametrize("columns", [50, 80])

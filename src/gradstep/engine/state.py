@@ -232,7 +232,7 @@ class TrainState:
         scale = self.counters[4]
         return self._in_units(self.params if scale == 1.0 else self.params * scale)
 
-    def is_seen_through(self, lens: Lens | None) -> bool:
+    def _is_seen_through(self, lens: Lens | None) -> bool:
         """Tell whether the parameters are those behind a lens."""
         if lens is None:
             return not self.scale.size
@@ -240,7 +240,9 @@ class TrainState:
         return same and np.array_equal(self.shift, lens.shift)
 
     def seen_through(self, lens: Lens | None) -> TrainState:
-        """Return the same state behind another lens: of a stream whose statistics grow."""
+        """Return the same state behind a lens: of a stream, for one, whose statistics grow."""
+        if self._is_seen_through(lens):
+            return self
         k = self.params.size // (lens.scale.size + 1) if lens is not None else 0
         shift, scale = (lens.shift, lens.scale) if lens is not None else (np.zeros(0),) * 2
 

@@ -77,10 +77,7 @@ def train(
     Diverged
         If the objective left the numbers, or is far worse than the best constant's.
     """
-    state = state.copy()
-    lens = problem.lens
-    if not state.is_seen_through(lens):
-        state = state.seen_through(lens)
+    state = state.copy().seen_through(problem.lens)
     last_epoch = problem.max_epochs if until_epoch is None else until_epoch
     if incremental and state.batch == 0:
         state.seen += (0.0, data.weight_sum, data.n)
