@@ -11,7 +11,7 @@ from gradstep.components import optimizer_of, penalty_of, schedule_of
 from gradstep.data.dataset import mean_square_norm
 from gradstep.engine.state import Problem
 from gradstep.errors import InvalidParameter
-from gradstep.objective.classification import OneVsRest
+from gradstep.objective.classification import OneVsRest, Perceptron
 from gradstep.objective.losses import slope
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.automatic import Rate, stable_rate
@@ -183,12 +183,20 @@ def _penalty_scales(
 
 def _optimizer(asked: Settings, loss: Any, *, auto: bool, incremental: bool) -> Any:
     """Return the optimizer; by itself, rounds with the automatic rate, and SGD with any other."""
+    has_optimum = not isinstance(getattr(loss, "loss", loss), Perceptron)
     if is_auto(asked.optimizer):
-        return optimizer_of("svrg" if auto and not incremental else "sgd")
+        return optimizer_of("svrg" if auto and has_optimum and not incremental else "sgd")
     optimizer = optimizer_of(asked.optimizer)
     if not works_in_rounds(optimizer):
         return optimizer
     name = type(optimizer).__name__.lower()
+    if not has_optimum:
+        msg = (
+            f"optimizer={name!r} goes to the least loss, and the perceptron's is that of no "
+            "weights at all: the steps on mistakes make the model. Use optimizer='auto', which is "
+            "'sgd' for this loss, or loss='hinge'."
+        )
+        raise InvalidParameter(msg)
     if incremental:
         msg = (
             f"optimizer={name!r} reads all rows again and again, which partial_fit cannot: use "

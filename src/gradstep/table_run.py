@@ -88,7 +88,7 @@ class TableRun:
             if self.validation is not None:  # it keeps the best, and rounds end at the optimum
                 self.validation = replace(self.validation, stops=False)
         elif problem.tol is not None:
-            problem = replace(problem, tol=problem.tol * max(baseline.at_best, 1e-300))
+            problem = replace(problem, tol=problem.tol * baseline.unit)
         self.problem = problem
 
     def train(self, start: TrainState | None = None) -> None:

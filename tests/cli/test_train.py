@@ -390,7 +390,9 @@ class TestTerminal:
     @pytest.mark.slow
     @pytest.mark.parametrize("columns", [60, 80])
     def test_shows_progress_that_fits(self, trips, columns):
-        shown, out = self.seen(columns, "train", trips, "-t", "fare", *FEW, "--epochs", "4000")
+        shown, out = self.seen(
+            columns, "train", trips, "-t", "fare", *FEW, *SLOW, "--epochs", "4000"
+        )
         text = "".join(shown)
         assert "loss" in text
         assert "held out" in text

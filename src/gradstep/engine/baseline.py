@@ -145,6 +145,11 @@ class Baseline:
         scores = best_constant(self.loss, self.constant, self.n_outputs)
         return _constant_loss(self.loss, self.constant, scores) - self.floor
 
+    @property
+    def unit(self) -> float:
+        """What an improvement is measured in: the best constant's loss, or 1 where that is 0."""
+        return self.at_best if self.at_best > 0.0 else 1.0
+
     @cached_property
     def at_start(self) -> float:
         """Mean loss at the parameters the run started from, above the floor."""

@@ -136,7 +136,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
         the textbook algorithms; or an object. 'auto' is 'svrg' with ``learning_rate='auto'``,
-        and 'sgd' with any other, and in `partial_fit`.
+        and 'sgd' with any other, in `partial_fit`, and for the perceptron, whose loss is least
+        with no weights at all.
     precondition : bool or 'auto', default='auto'
         Whether steps are those behind a StandardScaler, without a copy of the data: 'auto' means
         with ``learning_rate='auto'``. 'svrg' and 'exact' always do more than that.

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["decision", "densify", "fit", "forget", "partial_fit", "sparsify"]
 
-_TINY = 1e-300
 _BRAKES = 12
 
 
@@ -149,7 +148,7 @@ def _run(
     stops = validation is not None and validation.stops
     if not works_in_rounds(problem.optimizer) and not stops and problem.tol is not None:
         baseline = Baseline(problem.loss, data, problem.n_outputs, state.start)
-        problem = replace(problem, tol=problem.tol * max(baseline.at_best, _TINY))
+        problem = replace(problem, tol=problem.tol * baseline.unit)
     ran = run(
         problem, data, state, columns=chosen.columns, validation=validation, callbacks=callbacks,
         brake=is_auto(est.learning_rate),
