@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
@@ -141,7 +142,7 @@ class _Progress:
         self._length: float | None = None
         self._stalls = 0
         self._gained = math.inf
-        self._taken_back = False
+        self._recent: deque[float] = deque(maxlen=problem.patience + 1)
 
     def check(self, anchor: Anchor) -> None:
         """Refuse to go on from where the objective is not a number."""
@@ -163,7 +164,8 @@ class _Progress:
         rounds, facts = self._rounds, self._rounds.facts
         objective = rounds.true_objective(anchor)
         self._gained, self._last = self._last - objective, objective
-        self._taken_back = step.taken_back
+        if not step.taken_back:
+            self._recent.append(objective)
         if objective <= self.least:
             self.least, self.params = objective, anchor.params
         rounds.fall = max(self._start - self.least, 0.0)
@@ -194,8 +196,7 @@ class _Progress:
             if tol is not None and self._optimality is not None and self._optimality <= tol:
                 return Outcome.OPTIMAL
             return Outcome.ROUNDING if self._stalls >= _STALLS else None
-        if tol is not None and not self._taken_back:
-            self._stalls = self._stalls + 1 if self._gained <= tol * rounds.fall else 0
-            if self._stalls >= _STALLS and rounds.is_narrow:
-                return Outcome.CONVERGED
-        return None
+        if tol is None or not rounds.is_narrow or len(self._recent) <= problem.patience:
+            return None
+        gained = self._recent[0] - self._recent[-1]
+        return Outcome.CONVERGED if gained <= tol * rounds.fall else None

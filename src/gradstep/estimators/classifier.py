@@ -88,9 +88,11 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     tol : float >= 0 or None, default=1e-3
         With 'svrg' (the default), how long the next step may be in the metric, relative to the
         first one, for the run to end: the objective is then about tol² of its fall above its
-        least. With other optimizers, the least improvement of the epoch's running objective that
-        counts, as a share of the loss of the best constant prediction. With `early_stopping`, the
-        least improvement of the validation score. None runs `max_iter` epochs.
+        least; where the loss's slope jumps, the share of its fall that it still falls by in
+        `n_iter_no_change` epochs. With other optimizers, the least improvement of the epoch's
+        running objective that counts, as a share of the loss of the best constant prediction.
+        With `early_stopping`, the least improvement of the validation score. None runs
+        `max_iter` epochs.
     shuffle : bool, {'exact', 'blocks'} or callable, default=True
         The order of rows in each epoch; see `MiniBatchRegressor`.
     verbose : int, default=0
