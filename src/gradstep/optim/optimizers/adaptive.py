@@ -196,8 +196,9 @@ class Adam(NamedTuple):
         self, penalty: Any, params: Any, gradient: Any, slots: Any, lo: int, hi: int, at: At
     ) -> None:
         """Update ``params[lo:hi]`` and the moments."""
-        correct1 = 1.0 - self.beta1**at.number
-        correct2 = 1.0 - self.beta2**at.number
+        number = float(at.number)  # a whole number's power is a loop, run anew for each weight
+        correct1 = 1.0 - self.beta1**number
+        correct2 = 1.0 - self.beta2**number
         for j in range(lo, hi):
             g = gradient[j]
             slots[0, j] = self.beta1 * slots[0, j] + (1.0 - self.beta1) * g
