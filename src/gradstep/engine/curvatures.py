@@ -39,6 +39,7 @@ _LARGEST_ROWS = 4096
 _POWER_STEPS = 8
 _WIDTH = 1e-4  # of scores, between slopes that a curvature is taken from
 _FIRST_WIDTH = 0.25  # where the slope jumps, or the curvature does
+_AFTER_PLAIN = 0.0625  # the same, where plain steps lead near first
 _LAST_WIDTH = 1e-4
 _NARROWING = 4.0
 _REACH, _FARTHEST_REACH = 3, 20
@@ -65,7 +66,8 @@ class Curvatures:
 
     def __init__(self, facts: Facts, passes: Passes) -> None:
         self._facts, self._passes = facts, passes
-        self._width = (_WIDTH if facts.smooth else _FIRST_WIDTH) * facts.score_unit
+        first = _AFTER_PLAIN if facts.starts_plain(facts.way()) else _FIRST_WIDTH
+        self._width = (_WIDTH if facts.smooth else first) * facts.score_unit
         self._reach, self._beyond = _REACH, _BEYOND_REACH
         self._draws = 0
         self._sample_rows = np.zeros(0, np.uint32)
@@ -112,7 +114,7 @@ class Curvatures:
             if self._facts.bounded:  # there is enough curvature without
                 self._beyond = max(0.1 * self._beyond, _LEAST_BEYOND)
         else:
-            self._reach = min(self._reach + 1, _FARTHEST_REACH)
+            self._reach = min(self._reach + round(-math.log2(t)), _FARTHEST_REACH)
             self._beyond = min(10.0 * self._beyond, _BEYOND_REACH)
 
     @property

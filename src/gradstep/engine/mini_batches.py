@@ -96,7 +96,8 @@ class MiniBatches:
         batch = min(batch, rows)
         order = self._take(rows // batch * batch)
         kernel = run_in_full_metric if full else run_in_diagonal_metric
-        loss = self._curvatures.loss
+        # Among the noise of plain steps a jump of the slope does no harm.
+        loss = facts.problem.loss if anchor is None else self._curvatures.loss
         components = (loss,) if full else (loss, facts.problem.penalty)
         launch(
             kernel, components, readonly(data.rows), readonly(data.y),
@@ -119,7 +120,7 @@ class MiniBatches:
         inverse, length = self._of_metric
         batch = facts.batch_size(Way.REDUCED, length)
         bend = float(self._metric.diagonal()[:, -1].mean())
-        longest = math.inf if facts.bounded else _LONGEST * math.sqrt(bend)
+        longest = math.inf if facts.bounded else _LONGEST * facts.score_unit * math.sqrt(bend)
         return batch, _SAFE / (1.0 + length / batch), longest, (inverse, facts.ridge)
 
     def _in_diagonal(
@@ -128,7 +129,7 @@ class MiniBatches:
         facts = self._facts
         batch = facts.batch_size(Way.DIAGONAL, float(facts.q))
         inverse, rate, bend = self._curvatures.diagonal(start, batch)
-        longest = math.inf if facts.bounded else _LONGEST * math.sqrt(bend)
+        longest = math.inf if facts.bounded else _LONGEST * facts.score_unit * math.sqrt(bend)
         flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
         return batch, _SAFE * rate, longest, (flat, facts.unit)
 
