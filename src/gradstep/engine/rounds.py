@@ -130,6 +130,7 @@ class Rounds:
         self.stuck = False
         self.fall = 0.0
         self._poor = 0
+        self._last_true: tuple[NDArray[np.float64], float] | None = None
 
     # ------------------------------------------------------------------ looking at the rows
 
@@ -146,13 +147,18 @@ class Rounds:
         problem, data, k = self.facts.problem, self.facts.data, self.facts.k
         if params[:-k].any():
             loss = mean_loss(problem.loss, data, params, k)
+            self._passes.rows_read += data.n
         else:  # what is read is targets alone
             loss = mean_loss(problem.loss, without_features(data), params[-k:].copy(), k)
         return loss + problem.penalty_of(params)
 
     def true_objective(self, anchor: Anchor) -> float:
         """Return the objective itself, where an anchor's is that of a smoothed loss."""
-        return anchor.objective if self.facts.has_optimality else self.objective(anchor.params)
+        if self.facts.has_optimality:
+            return anchor.objective
+        if self._last_true is None or self._last_true[0] is not anchor.params:
+            self._last_true = anchor.params, self.objective(anchor.params)
+        return self._last_true[1]
 
     def noise(self, anchor: Anchor) -> float:
         """Return what falls of the objective are below what can be told."""
@@ -240,7 +246,7 @@ class Rounds:
         after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
         if step.taken_back or self._curvatures.is_narrow:
             return after, step
-        if anchor.objective - after.objective <= _FAR * self.fall:
+        if self.true_objective(anchor) - self.true_objective(after) <= _FAR * self.fall:
             self._curvatures.narrow()
             if not self.facts.has_optimality:  # the objective is that of another smoothing now
                 after = self.look(after.params)
