@@ -238,8 +238,9 @@ class Rounds:
                 return anchor, Step(Way.PLAIN, batches.short)
         batches.short /= 4.0
         self._fall_back()
-        note = "the first epoch's steps were too long for this data: taken back"
-        return self.look(start), Step(Way.PLAIN, batches.short, note, taken_back=True)
+        anchor, step = self.advance(self.look(start))
+        note = "plain steps were too long for this data: taken back"
+        return anchor, replace(step, note=f"{note}; {step.note}" if step.note else note)
 
     def advance(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Return the next anchor, whose objective is no higher, and how it was come to."""
