@@ -42,6 +42,8 @@ _POOR = 0.25  # a round should shrink the square of the step more than that
 _HALVINGS = 40
 _FEW_HALVINGS = 6  # where slopes jump, and to look farther ahead is what helps
 _ENOUGH = 1e-4  # share of the step's promise that a step must keep (Armijo)
+_STEEP = 0.25  # share of a step's slope that is still there at its end, for a longer one to pay
+_MOST_STEPS = 8.0
 _ROUNDING = 1e-14
 _NO_STEP = 1e-9
 _FAR = 0.02  # of the fall so far: below it, a width has done its work
@@ -272,6 +274,8 @@ class Rounds:
             t /= 2.0
         else:
             return self._no_way_down(anchor)
+        if t == 1.0 and facts.smooth and not facts.has_l1:
+            trial, t = self._farther(anchor, step, slope, trial)
         curvatures.adapt_reach(t)
         if (
             not curvatures.is_whole
@@ -280,6 +284,18 @@ class Rounds:
         ):
             curvatures.more_rows *= 4  # the sample does not lead on fast enough
         return trial, Step(Way.NEWTON, t)
+
+    def _farther(
+        self, anchor: Anchor, step: NDArray[np.float64], slope: float, trial: Anchor
+    ) -> tuple[Anchor, float]:
+        """Go on in the direction of a step while it leads down nearly as steeply as it began."""
+        t = 1.0
+        while t < _MOST_STEPS and (self._gradient(trial) * step).sum() < _STEEP * slope:
+            farther = self.look(self.facts.lens.raw(anchor.seen + 2.0 * t * step))
+            if not farther.objective < trial.objective:
+                break
+            trial, t = farther, 2.0 * t
+        return trial, t
 
     def _no_way_down(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Look farther ahead, or from nearer, if slopes jump; else this is the end."""
