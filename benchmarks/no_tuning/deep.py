@@ -11,7 +11,7 @@ from benchmarks.grids import Grid
 from benchmarks.no_tuning.deep_cases import cases
 from benchmarks.no_tuning.fits import FitFailed
 from benchmarks.no_tuning.high_precision import Keeper, least_value
-from benchmarks.no_tuning.timing import Ours, Peer, needed, timed_fit, timed_ours
+from benchmarks.no_tuning.timing import PATIENCE, Ours, Peer, needed, timed_fit, timed_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def run_deep(
         f"gradstep: {DEEP}; the end of the first epoch at the target, from the start of fit",
         "scikit-learn: the fewest iterations (to 10 %) that reach the target, found beforehand",
         "that is at least as good as the loosest tolerance that reaches it",
-        "a solver whose fit takes more than 60 s without arriving is cut",
+        f"a solver whose fit takes more than {PATIENCE:.0f} s without arriving is cut",
     ]
     return [grid]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.no_tuning.high_precision import Keeper
     from benchmarks.no_tuning.objective import Objective
 
-PATIENCE = 60.0
+PATIENCE = 15.0
 
 
 class Peer(NamedTuple):

@@ -17,10 +17,10 @@ import numpy as np
 from gradstep.engine.facts import ALWAYS_NEWTON
 from gradstep.engine.lens import Lens
 from gradstep.engine.metric import FullMetric
-from gradstep.engine.passes import Passes
+from gradstep.engine.passes import Bends, Passes
 from gradstep.engine.rows import DenseRows
-from gradstep.engine.sums import Smoothed
-from gradstep.objective.classification import OneVsRest
+from gradstep.engine.samples import Samples
+from gradstep.engine.sums import smoothed
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.solvers import Exact
 
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.facts import Facts
+    from gradstep.engine.samples import Sample
 
 __all__ = ["Curvatures"]
 
-_ROWS_A_FEATURE = 20  # of the sample that the metric of mini-batch steps is made from
+_ROWS_A_FEATURE = 20  # of the sample that the metric of mini-batch steps is made from,
+_LEAST_ROWS = 2000  # at least
 _NEWTON_ROWS_A_FEATURE = 100
 _CHEAP_PRODUCTS = 5e8  # that a Newton step's curvature is made of, at least
 _LENGTH_ROWS = 512
@@ -68,9 +70,11 @@ class Curvatures:
         self._facts, self._passes = facts, passes
         first = _AFTER_PLAIN if facts.starts_plain(facts.way()) else _FIRST_WIDTH
         self._width = (_WIDTH if facts.smooth else first) * facts.score_unit
-        self._reach, self._beyond = _REACH, _BEYOND_REACH
-        self._draws = 0
-        self._sample_rows = np.zeros(0, np.uint32)
+        self._width_before = self._width
+        self._reach, self._beyond = self._kept = _REACH, _BEYOND_REACH
+        self._samples = Samples(facts, passes)
+        self._sample: Sample | None = None
+        self._squares: NDArray[np.float64] | None = None
         self._diagonal: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.is_whole = False
         self.more_rows = 1
@@ -80,12 +84,16 @@ class Curvatures:
     @property
     def loss(self) -> Any:
         """The loss that slopes are taken of: smoothed, where they jump."""
+        return self._through(self._width)
+
+    @property
+    def loss_before(self) -> Any:
+        """The loss that slopes were taken of before the width was narrowed last."""
+        return self._through(self._width_before)
+
+    def _through(self, width: float) -> Any:
         loss = self._facts.problem.loss
-        if self._facts.has_optimality:
-            return loss
-        if isinstance(loss, OneVsRest):
-            return OneVsRest(Smoothed(loss.loss, self._width))
-        return loss if hasattr(loss, "row_slopes") else Smoothed(loss, self._width)
+        return loss if self._facts.has_optimality else smoothed(loss, width)
 
     @property
     def is_narrow(self) -> bool:
@@ -99,23 +107,35 @@ class Curvatures:
 
     def narrow(self) -> None:
         """Take slopes that are nearer to each other from now on."""
+        self._width_before = self._width
         self._width /= _NARROWING
         self._reach = min(self._reach + 2, _FARTHEST_REACH)
+
+    def forget_before(self) -> None:
+        """Go on from a point that is known by the loss as it is smoothed now."""
+        self._width_before = self._width
 
     def reach_farther(self) -> None:
         """Look much farther ahead from now on."""
         self._reach = min(2 * self._reach + 2, _FARTHEST_REACH)
         self._beyond = _BEYOND_REACH
 
-    def adapt_reach(self, t: float) -> None:
-        """Look less far ahead after a whole step, farther after one that had to be shortened."""
-        if t == 1.0:
-            self._reach = max(0, self._reach - 1)
-            if self._facts.bounded:  # there is enough curvature without
-                self._beyond = max(0.1 * self._beyond, _LEAST_BEYOND)
-        else:
-            self._reach = min(self._reach + round(-math.log2(t)), _FARTHEST_REACH)
-            self._beyond = min(10.0 * self._beyond, _BEYOND_REACH)
+    def shorten_reach(self) -> None:
+        """Look less far ahead, as after a whole step."""
+        self._kept = self._reach, self._beyond
+        self._reach = max(0, self._reach - 1)
+        if self._facts.bounded:  # there is enough curvature without
+            self._beyond = max(0.1 * self._beyond, _LEAST_BEYOND)
+
+    def lengthen_reach(self, t: float) -> None:
+        """Look farther ahead after all, since the step had to be shortened to t."""
+        self.keep_reach()
+        self._reach = min(self._reach + round(-math.log2(t)), _FARTHEST_REACH)
+        self._beyond = min(10.0 * self._beyond, _BEYOND_REACH)
+
+    def keep_reach(self) -> None:
+        """Look as far ahead as before: there was no step."""
+        self._reach, self._beyond = self._kept
 
     @property
     def _widths(self) -> NDArray[np.float64]:
@@ -129,33 +149,58 @@ class Curvatures:
 
     # ------------------------------------------------------------------ matrices
 
-    def for_newton(self, params: NDArray[np.float64]) -> FullMetric:
-        """Return the metric of a Newton step: of all rows, or of as many as are affordable."""
+    def _bends(self, pairs: int) -> Bends:
+        lens = self._facts.lens
+        return Bends(pairs, self._widths, lens.shift, lens.scale)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether Newton steps are made of the curvatures of all rows, or nearly."""
+        return self._newton_rows >= self._facts.data.n // 2
+
+    @property
+    def _newton_rows(self) -> int:
+        """How many rows the curvature of a Newton step is made of: all, or the affordable."""
         facts, n = self._facts, self._facts.data.n
-        rows = n
         once = isinstance(facts.problem.optimizer, Exact) or facts.is_solved_at_once
-        if not once and facts.products > ALWAYS_NEWTON**2 * facts.k:
-            wanted = max(_NEWTON_ROWS_A_FEATURE * facts.q, _CHEAP_PRODUCTS / facts.products)
-            rows = int(min(n, wanted * self.more_rows))
-        self.is_whole = rows >= n // 2
-        return self._matrix(params, None if self.is_whole else self._draw(rows), facts.pairs)
+        if once or facts.products <= ALWAYS_NEWTON**2 * facts.k:
+            return n
+        wanted = max(_NEWTON_ROWS_A_FEATURE * facts.q, _CHEAP_PRODUCTS / facts.products)
+        return int(min(n, wanted * self.more_rows))
+
+    @property
+    def of_looks(self) -> Bends:
+        """How a look takes curvatures for the Newton step that follows."""
+        return self._bends(self._facts.pairs)
+
+    def for_newton(
+        self, params: NDArray[np.float64], seen: NDArray[np.float64] | None
+    ) -> FullMetric:
+        """Return the metric of a Newton step: what a look has seen, or by another one."""
+        self.is_whole = self.takes_all
+        if seen is None:
+            sample = None if self.is_whole else self._draw(params, self._newton_rows)
+            seen = self._look(params, sample, self._facts.pairs)
+        return self._metric(params, seen)
 
     def for_steps(self, params: NDArray[np.float64]) -> FullMetric:
         """Return the metric of mini-batch steps, from a sample: a matrix for each output."""
         facts = self._facts
-        rows = min(facts.data.n, _ROWS_A_FEATURE * facts.q * self.more_rows)
-        self._sample_rows = self._draw(rows)
+        wanted = max(_ROWS_A_FEATURE * facts.q, _LEAST_ROWS)
+        rows = min(facts.data.n, wanted * self.more_rows)
+        self._sample = self._draw(params, rows)
         self.is_whole = False
-        return self._matrix(params, self._sample_rows, min(facts.pairs, facts.k))
+        return self._metric(params, self._look(params, self._sample, min(facts.pairs, facts.k)))
 
-    def _matrix(
-        self, params: NDArray[np.float64], rows: NDArray[np.uint32] | None, pairs: int
-    ) -> FullMetric:
+    def _look(
+        self, params: NDArray[np.float64], sample: Sample | None, pairs: int
+    ) -> NDArray[np.float64]:
+        plain = None if self._facts.has_optimality else self._facts.problem.loss
+        data = None if sample is None else sample.data
+        return self._passes.curvatures(self.loss, params, self._bends(pairs), data, plain=plain)
+
+    def _metric(self, params: NDArray[np.float64], matrices: NDArray[np.float64]) -> FullMetric:
         facts = self._facts
-        matrices, _ = self._passes.curvatures(
-            facts.problem.loss, params, rows, pairs=pairs, widths=self._widths,
-            shift=facts.lens.shift, scale=facts.lens.scale,
-        )  # fmt: skip
         return FullMetric(
             matrices, facts.k, facts.ridge, params, fit_intercept=facts.problem.fit_intercept
         )
@@ -163,26 +208,26 @@ class Curvatures:
     def mean_length(self, params: NDArray[np.float64], inverse: NDArray[np.float64]) -> float:
         """Return R², the mean length of the sample's rows in a metric, long rows counting more."""
         facts = self._facts
-        rows = self._sample_rows[:: max(1, self._sample_rows.size // _LENGTH_ROWS)]
-        lengths = self._passes.lengths(
-            facts.problem.loss, params, rows, widths=self._widths, shift=facts.lens.shift,
-            scale=facts.lens.scale, inverse=inverse,
-        ) / facts.k  # fmt: skip
-        total = float(lengths.sum())
-        return max(float((lengths * lengths).sum()) / total, 1.0) if total > 0.0 else 1.0
+        sample = self._sample
+        assert sample is not None  # noqa: S101
+        n = sample.data.n
+        at = np.arange(0, n, max(1, n // _LENGTH_ROWS), dtype=np.uint32)
+        part, bends = sample.data.select(at), self._bends(facts.k)
+        lengths = self._passes.lengths(facts.problem.loss, params, part, bends, inverse) / facts.k
+        each = np.ones(at.size) if sample.chance is None else 1.0 / sample.chance[at]
+        total = float((each * lengths).sum())
+        return max(float((each * lengths * lengths).sum()) / total, 1.0) if total > 0.0 else 1.0
 
-    def _draw(self, rows: int) -> NDArray[np.uint32]:
-        """Return numbers of rows drawn at random among those that weigh anything."""
-        data = self._facts.data
-        self._draws += 1
-        seed = [self._facts.problem.seed, 1 << 20, self._draws]  # no epoch has that number
-        rng = np.random.default_rng(np.random.SeedSequence(seed))
-        weight = data.weights()
-        if weight is None or weight.min() > 0.0:
-            at = rng.integers(0, data.n, rows)
-        else:
-            at = rng.choice(np.flatnonzero(weight > 0.0), rows)
-        return np.asarray(data.rows_at(np.sort(at).astype(np.uint32)), np.uint32)
+    def _draw(self, params: NDArray[np.float64], rows: int) -> Sample:
+        """Return a sample of rows."""
+        facts = self._facts
+        if facts.columns.measured:  # centred and scaled: all squares have the mean 1
+            return self._samples.draw(rows, None)
+        if self._squares is None:
+            k, p = facts.k, facts.q - 1
+            found = self._passes.squares(facts.problem.loss, params, self._widths)
+            self._squares = found[: k * p].reshape(k, p).mean(axis=0) * facts.lens.scale**2
+        return self._samples.draw(rows, self._squares)
 
     # ------------------------------------------------------------------ the diagonal
 

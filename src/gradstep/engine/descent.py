@@ -64,7 +64,7 @@ def descend(
         with Passes(data, problem.n_outputs) as passes:
             if columns is None:
                 columns = columns_of(data)
-                passes.rows_read += data.n if columns.measured else 0
+            passes.rows_read += data.n if columns.measured else 0
             rounds = Rounds(problem, data, columns, passes)
             progress = _Progress(problem, rounds, state.params)
             epoch_began, read = time.perf_counter(), 0
@@ -162,7 +162,7 @@ class _Progress:
         which costs no look at the rows.
         """
         rounds, facts = self._rounds, self._rounds.facts
-        objective = rounds.true_objective(anchor)
+        objective = anchor.true
         self._gained, self._last = self._last - objective, objective
         if not step.taken_back:
             self._recent.append(objective)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.engine.baseline import best_constant, without_features
-from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.lens import Lens
+from gradstep.engine.passes import Passes
+from gradstep.engine.sums import smoothed
 from gradstep.objective.classification import OneVsRest
-from gradstep.objective.losses import curvature, floor, is_smooth
+from gradstep.objective.losses import curvature, is_smooth
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.solvers import Exact
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gradstep.data.dataset import Dataset
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
@@ -33,6 +36,8 @@ _SCATTERED = 8  # products in a row of the matrix in the time of one that is not
 _STEPS_PAY = 40  # rows a feature from which mini-batch steps beat a Newton step
 _PLAIN_PAYS = 200  # rows a feature from which a plain epoch comes within 1 % of the optimum
 _PLAIN_ROWS = 2000
+_FEW = 10  # rows of a sample, at least, that a feature's squares must not hang on
+_UNEVEN_ROWS_A_FEATURE = 100
 
 
 class Way(Enum):
@@ -73,7 +78,7 @@ class Facts:
     """
 
     def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
-        self.problem, self.data = problem, data
+        self.problem, self.data, self.columns = problem, data, columns
         self.k, p = problem.n_outputs, problem.n_features
         self.q = p + 1
         centred = problem.fit_intercept and columns.measured
@@ -121,6 +126,20 @@ class Facts:
         sparse = self.products < self.q * self.q
         return self.quadratic and sparse and self.data.n * self.products <= _AFFORDABLE_PRODUCTS
 
+    def is_uneven(self, rows: int) -> bool:
+        """Tell whether a feature's squares may hang on rows that an even draw would miss."""
+        columns, lens = self.columns, self.lens
+        if not columns.measured:
+            return True
+        farthest = np.maximum(np.abs(columns.high - lens.shift), np.abs(columns.low - lens.shift))
+        return bool(((farthest * lens.scale) ** 2 > rows / _FEW).any())
+
+    @property
+    def _steps_hardly_pay(self) -> bool:
+        """Whether rows that are far out make steps short: not dense ones of a bounded curvature."""
+        harmless = self.bounded and self.columns.measured
+        return not harmless and self.is_uneven(_UNEVEN_ROWS_A_FEATURE * self.q)
+
     @property
     def _widest(self) -> int:
         return _WIDEST_SPARSE if hasattr(self.data.rows, "n_touched") else _WIDEST
@@ -145,6 +164,7 @@ class Facts:
             or n <= _STEPS_PAY * self.q * (self.k if joint else 1)
             or not self.smooth
             or self.has_l1
+            or self._steps_hardly_pay
         )
         if newton and self.can_step_as_newton:
             return Way.NEWTON
@@ -192,23 +212,19 @@ class Facts:
             spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean()))
         return spread if spread > 0.0 else max(1.0, float(np.abs(y).max()))
 
-    @cached_property
-    def constant(self) -> float:
-        """The loss of the best constant prediction."""
-        alone = without_features(self.data)
-        scores = best_constant(self.problem.loss, alone, self.k)
-        return mean_loss(self.problem.loss, alone, np.ascontiguousarray(scores), self.k)
-
-    @cached_property
-    def gap(self) -> float:
-        """How far the best constant prediction is above the least loss that targets allow."""
-        data = self.data
-        least = floor(self.problem.loss, data.targets()).sum(axis=1)
-        return self.constant - float(np.average(least, weights=data.weights()))
+    def loss_at(self, params: NDArray[np.float64], data: Dataset) -> float:
+        """Return the mean loss of rows at a point, by the sums that rounds need anyway."""
+        loss = self.problem.loss
+        with Passes(data, self.k) as passes:
+            if self.has_optimality:
+                return passes.look(loss, params).loss
+            near = smoothed(loss, 1.0)
+            return passes.look(near, params, before=near, plain=loss).plain
 
     @cached_property
     def scale_of_loss(self) -> float:
         """The size of the numbers that the objective is a sum of."""
         alone = without_features(self.data)
-        at_zero = mean_loss(self.problem.loss, alone, np.zeros(self.k), self.k)
-        return abs(at_zero) + abs(self.constant)
+        constant = best_constant(self.problem.loss, alone, self.k)
+        at = (np.zeros(self.k), np.ascontiguousarray(constant))
+        return sum(abs(self.loss_at(scores, alone)) for scores in at)

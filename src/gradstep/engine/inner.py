@@ -6,7 +6,7 @@ A step of stochastic variance-reduced gradient (SVRG; Johnson and Zhang, 2013) o
 
 with an anchor a at which the gradient of all rows is known. Its noise vanishes as w and a come
 to the optimum, so the rate stays constant. The anchor's scores cost next to nothing: the rows
-are in cache. Without an anchor the steps are those of plain stochastic gradients.
+are in cache. Uncorrected the steps are those of plain stochastic gradients.
 
 Parameters are those of centred and scaled features (w_j / scale_j and the score at the centre),
 which the metric belongs to; the point at which scores are taken is written out in the features'
@@ -27,20 +27,21 @@ __all__ = ["run_in_diagonal_metric", "run_in_full_metric"]
 
 @compiled
 def _batch_gradient(
-    rows, y, sample_weight, loss, order, lo, hi, k, tile, point, anchor, gradient, z, slopes, before
-):
+    rows, y, sample_weight, loss, order, lo, hi, k, tile, point, corrected, anchor, gradient, z,
+    slopes, before,
+):  # fmt: skip
     """Write the sum of slopes times rows, less those at the anchor; return the sum of losses."""
     gradient[:] = 0.0
     total = 0.0
     at = lo
     while at < hi:
         end = min(at + tile, hi)
-        if anchor is not None:
+        if corrected:
             tile_scores(rows, order, at, end, anchor, k, z)
             tile_losses(loss, y, sample_weight, order, at, end, k, z, before)
         tile_scores(rows, order, at, end, point, k, z)
         total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-        if anchor is not None:
+        if corrected:
             for i in range((end - at) * k):
                 slopes[i] -= before[i]
         add_gradient(rows, order, at, end, slopes, k, gradient)
@@ -51,7 +52,8 @@ def _batch_gradient(
 @compiled
 def run_in_full_metric(
     rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, ridge, rate, longest, anchor, anchor_gradient, average_from, params, average,
+    inverse, ridge, rate, longest, corrected, anchor, anchor_gradient, average_from, params,
+    average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``.
 
@@ -65,10 +67,11 @@ def run_in_full_metric(
         Curvature of the l2 penalty.
     longest : float
         Longest step, in the metric.
-    anchor : ndarray of shape (size,) or None
-        The anchor, in the features' own units.
-    anchor_gradient : ndarray of shape (size,)
-        Gradient of the mean loss there.
+    corrected : bool
+        Whether there is an anchor.
+    anchor, anchor_gradient : ndarray of shape (size,)
+        The anchor, in the features' own units, and the gradient of the mean loss there; zeros
+        without one.
     average_from : int
         Steps after which iterates are averaged.
     params, average : ndarray of shape (size,)
@@ -100,19 +103,15 @@ def run_in_full_metric(
         stop = start + batch_size
         place(params, shift, scale, k, point)
         total += _batch_gradient(
-            rows, y, sample_weight, loss, order, start, stop, k, tile, point, anchor, gradient,
-            z, slopes, before,
+            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, anchor,
+            gradient, z, slopes, before,
         )  # fmt: skip
         share = 1.0 / (batch_size * mean_weight)
         length = 0.0
         for c in range(k):
-            g_b = gradient[k * p + c] * share
-            if anchor is not None:
-                g_b += anchor_gradient[k * p + c]
+            g_b = gradient[k * p + c] * share + anchor_gradient[k * p + c]
             for j in range(p):
-                g = gradient[c * p + j] * share
-                if anchor is not None:
-                    g += anchor_gradient[c * p + j]
+                g = gradient[c * p + j] * share + anchor_gradient[c * p + j]
                 v[c, j] = (g - shift[j] * g_b) * scale[j] + ridge[j] * params[c * p + j]
             v[c, p] = g_b
             matrix = inverse[c % blocks]
@@ -137,14 +136,16 @@ def run_in_full_metric(
                 average[j] += (params[j] - average[j]) / averaged
         start = stop
     if averaged == 0.0:
-        average[:] = params
+        for j in range(size):
+            average[j] = params[j]
     return total / max(start * mean_weight, 1e-300)
 
 
 @compiled
 def run_in_diagonal_metric(
     rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, unit, rate, longest, anchor, anchor_gradient, average_from, params, average,
+    inverse, unit, rate, longest, corrected, anchor, anchor_gradient, average_from, params,
+    average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
 
@@ -170,23 +171,19 @@ def run_in_diagonal_metric(
         stop = start + batch_size
         place(params, shift, scale, k, point)
         total += _batch_gradient(
-            rows, y, sample_weight, loss, order, start, stop, k, tile, point, anchor, gradient,
-            z, slopes, before,
+            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, anchor,
+            gradient, z, slopes, before,
         )  # fmt: skip
         share = 1.0 / (batch_size * mean_weight)
         length = 0.0
         for c in range(k):
-            g_b = gradient[k * p + c] * share
-            if anchor is not None:
-                g_b += anchor_gradient[k * p + c]
+            g_b = gradient[k * p + c] * share + anchor_gradient[k * p + c]
             for j in range(p):
-                g = gradient[c * p + j] * share
-                if anchor is not None:
-                    g += anchor_gradient[c * p + j]
+                g = gradient[c * p + j] * share + anchor_gradient[c * p + j]
                 v[c * p + j] = (g - shift[j] * g_b) * scale[j]
-                length += v[c * p + j] * v[c * p + j] * inverse[c * p + j]
             v[k * p + c] = g_b
-            length += g_b * g_b * inverse[k * p + c]
+        for j in range(size):  # a loop of its own: see `place`
+            length += v[j] * v[j] * inverse[j]
         step = rate
         if step * np.sqrt(length) > longest:
             step = longest / np.sqrt(length)
@@ -205,5 +202,6 @@ def run_in_diagonal_metric(
                 average[j] += (params[j] - average[j]) / averaged
         start = stop
     if averaged == 0.0:
-        average[:] = params
+        for j in range(size):
+            average[j] = params[j]
     return total / max(start * mean_weight, 1e-300)

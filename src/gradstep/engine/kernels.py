@@ -71,7 +71,7 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
     kernel : compiled function
         One of this module, whose first three arguments are the data.
     components : tuple
-        Loss, and penalty and optimizer where the kernel takes them.
+        Loss, and penalty and optimizer where the kernel takes them; None where one may be missing.
     *arguments
         Rows, targets, weights; then what comes after the components.
 
@@ -80,7 +80,7 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
     InvalidComponent
         If a component cannot be compiled.
     """
-    classes = tuple(chain.from_iterable(_classes(component) for component in components))
+    classes = tuple(chain.from_iterable(_classes(c) for c in components if c is not None))
     built_in = all(c.__module__.startswith("gradstep.") for c in classes)
     if not built_in and hasattr(kernel, "py_func"):
         kernel = _kernel_of_their_own(kernel, classes)
@@ -186,12 +186,14 @@ def place(params: Any, shift: Any, scale: Any, k: int, point: Any) -> None:
     """
     p = shift.size
     for c in range(k):
-        b = params[k * p + c]
+        # Two loops: in one that sums and writes, the order of the sum would depend on a check,
+        # made at run time, of whether the arrays are far enough apart in memory.
         for j in range(p):
-            w = params[c * p + j] * scale[j]
-            point[c * p + j] = w
-            b -= shift[j] * w
-        point[k * p + c] = b
+            point[c * p + j] = params[c * p + j] * scale[j]
+        b = 0.0
+        for j in range(p):
+            b += shift[j] * point[c * p + j]
+        point[k * p + c] = params[k * p + c] - b
 
 
 @compiled

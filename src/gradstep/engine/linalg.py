@@ -106,9 +106,11 @@ def inverse(lower, out):
 
 @compiled
 def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
-    """Run coordinate descent; `product` is matrix·x, kept up to date; return the last change."""
+    """Run coordinate descent; `product` is matrix·x, kept up to date; return whether it is over.
+
+    Most sweeps pass over the coordinates that are zero; only one over all can be the last.
+    """
     q = x.size
-    change = np.inf
     for sweep in range(sweeps):
         change = 0.0
         everything = sweep % 8 == 0
@@ -130,8 +132,8 @@ def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
                     product[t] += step * row[t]
                 change = max(change, own * step * step)
         if everything and change <= tolerance:
-            break
-    return change
+            return True
+    return False
 
 
 @compiled
@@ -207,8 +209,8 @@ def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
     done = 0
     sweeps = 8
     while done < most_sweeps:
-        change = _descend(matrix, g, x, l1, ridge, product, sweeps, 1e-30 * scale)
+        over = _descend(matrix, g, x, l1, ridge, product, sweeps, 1e-30 * scale)
         done += sweeps
-        if _on_support(matrix, g, x, l1, ridge) or change <= 1e-30 * scale:
+        if _on_support(matrix, g, x, l1, ridge) or over:
             return
         sweeps = min(2 * sweeps, 512)

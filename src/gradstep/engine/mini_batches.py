@@ -90,7 +90,7 @@ class MiniBatches:
         facts, data, k = self._facts, self._facts.data, self._facts.k
         lens = facts.lens
         params = lens.standardised(start)
-        average = np.empty_like(params)
+        average, none = np.empty_like(params), np.zeros(params.size)
         full = self._metric is not None
         batch, rate, longest, of_metric = self._in_full() if full else self._in_diagonal(start)
         batch = min(batch, rows)
@@ -103,9 +103,9 @@ class MiniBatches:
             kernel, components, readonly(data.rows), readonly(data.y),
             readonly(data.sample_weight), readonly(order), batch, data.mean_weight, k,
             data.rows.tile_rows(), readonly(lens.shift), readonly(lens.scale),
-            *map(readonly, of_metric), rate * self.short, longest,
-            None if anchor is None else readonly(anchor),
-            readonly(np.zeros(params.size) if gradient is None else gradient),
+            *map(readonly, of_metric), rate * self.short, longest, anchor is not None,
+            readonly(none if anchor is None else anchor),
+            readonly(none if gradient is None else gradient),
             order.size // batch // 2, params, average,
         )  # fmt: skip
         self._passes.rows_read += order.size

@@ -7,14 +7,14 @@ and their sums are added up in the order of the pieces: no bit depends on who co
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from gradstep.engine.board import threads
 from gradstep.engine.kernels import launch
 from gradstep.engine.readonly import readonly
-from gradstep.engine.sums import lengths_in, sum_curvatures, sum_gradients, sum_squares
+from gradstep.engine.sums import lengths_in, squares_of_rows, sum_looks, sum_squares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,12 +24,50 @@ if TYPE_CHECKING:
 
     from gradstep.data.dataset import Dataset
 
-__all__ = ["Passes"]
+__all__ = ["Bends", "Passes", "Seen"]
 
 _PIECE_BYTES = 1 << 19  # of rows, at least
 _MOST_PIECES = 64
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
+_CURVED_TILE = 128  # rows of a tile that curvatures are summed of
+
+
+class Bends(NamedTuple):
+    """How curvatures are taken.
+
+    Attributes
+    ----------
+    pairs : int
+        How many matrices: one for each output, or for each pair of outputs.
+    widths, shift, scale
+        As in `gradstep.engine.sums.sum_looks`.
+    """
+
+    pairs: int
+    widths: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+class Seen(NamedTuple):
+    """What a look at all rows tells of a point.
+
+    Attributes
+    ----------
+    loss, before, plain : float
+        Mean losses.
+    gradient : ndarray of shape (size,)
+        Of the first of them.
+    curvatures : ndarray of shape (pairs, p + 1, p + 1) or None
+        Mean curvatures, if they were asked for.
+    """
+
+    loss: float
+    before: float
+    plain: float
+    gradient: NDArray[np.float64]
+    curvatures: NDArray[np.float64] | None
 
 
 class Passes:
@@ -75,116 +113,130 @@ class Passes:
             return map(work, pieces)
         return self._pool.map(work, pieces)
 
-    @property
-    def _arrays(self) -> tuple[Any, Any, Any]:
-        data = self.data
-        return readonly(data.rows), readonly(data.y), readonly(data.sample_weight)
-
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the mean loss of all rows and its gradient, at parameters in features' units."""
-        data, k = self.data, self.k
-        arrays, params = self._arrays, readonly(np.ascontiguousarray(params))
-        tile = data.rows.tile_rows()
+        seen = self.look(loss, params)
+        return seen.loss, seen.gradient
+
+    def look(
+        self,
+        loss: Any,
+        params: NDArray[np.float64],
+        bends: Bends | None = None,
+        *,
+        before: Any = None,
+        plain: Any = None,
+    ) -> Seen:
+        """Look once at all rows.
+
+        Parameters
+        ----------
+        loss, params
+            The loss, and where, in the features' own units.
+        bends : Bends, optional
+            How curvatures are taken, if they are wanted.
+        before, plain : Loss, optional
+            More losses, of which only the mean is wanted.
+        """
+        data = self.data
+        weight = data.weight_sum
         numbers = data.n * max(1, data.rows.row_bytes()) // 8
         most = max(1, numbers // (_NUMBERS_FOR_A_PARAMETER * max(1, params.size)))
-
-        def piece(bounds: tuple[int, int]) -> tuple[float, NDArray[np.float64]]:
-            order = readonly(data.rows_between(*bounds))
-            gradient = np.zeros(params.size)
-            work = np.empty(2 * tile * k)
-            total = launch(sum_gradients, (loss,), *arrays, order, k, tile, params, gradient, work)
-            return total, gradient
-
-        total, gradient = 0.0, np.zeros(params.size)
-        for part, slope in self._map(piece, self._bounds(data.n, most)):
-            total += part
-            gradient += slope
-        self.rows_read += data.n
-        return total / data.weight_sum, gradient / data.weight_sum
+        losses, gradient, matrices = self._sums(
+            data, (loss, before, plain), params, bends, most, size=params.size
+        )
+        first, second, third = (losses / weight).tolist()
+        curvatures = None if bends is None else _mirrored(matrices / weight)
+        return Seen(first, second, third, gradient / weight, curvatures)
 
     def curvatures(
         self,
         loss: Any,
         params: NDArray[np.float64],
-        rows: NDArray[np.uint32] | None,
+        bends: Bends,
+        sample: Dataset | None = None,
         *,
-        pairs: int,
-        widths: NDArray[np.float64],
-        shift: NDArray[np.float64],
-        scale: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean curvatures of all rows, or of some, of centred and scaled features.
+        plain: Any = None,
+    ) -> NDArray[np.float64]:
+        """Return mean curvatures of all rows, or of a sample of them: (pairs, p + 1, p + 1).
 
-        Parameters
-        ----------
-        loss, params
-            The loss, and where.
-        rows : ndarray of uint32, optional
-            Row numbers of a sample.
-        pairs : int
-            How many matrices: one for each output, or for each pair of outputs.
-        widths, shift, scale
-            As in `gradstep.engine.sums.sum_curvatures`.
-
-        Returns
-        -------
-        matrices : ndarray of shape (pairs, p + 1, p + 1)
-            Symmetric.
-        means : ndarray of shape (pairs,)
-            Mean curvature of the loss.
+        Parameters are those of `look`; curvatures are those of `plain`, if it is given.
         """
-        data, q = self.data, shift.size + 1
-        arrays, params = self._arrays, readonly(np.ascontiguousarray(params))
-        n = data.n if rows is None else rows.size
-        fixed = (readonly(shift), readonly(scale), params)
+        data = self.data if sample is None else sample
+        losses = loss, loss if plain is not None else None, plain
+        matrices = self._sums(data, losses, params, bends, _MOST_PIECES, size=0)[2]
+        weight = data.weight_sum
+        return _mirrored(matrices / weight if weight > 0.0 else matrices)
+
+    def _sums(
+        self,
+        data: Dataset,
+        components: tuple[Any, Any, Any],
+        params: NDArray[np.float64],
+        bends: Bends | None,
+        most: int,
+        *,
+        size: int,
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Sum over rows, in pieces; a gradient if its size is not 0, and curvatures if asked."""
+        p = data.rows.n_features
+        room = data.rows.tile_rows()
+        if bends is None:
+            bends = Bends(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
+        else:
+            room = _CURVED_TILE
+            most = min(most, 8, max(1, _MATRIX_BYTES // (8 * bends.pairs * (p + 1) ** 2)))
+        pairs = bends.pairs
+        fixed = (*map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
 
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
-            order = readonly(data.rows_between(*bounds) if rows is None else rows[slice(*bounds)])
-            matrices, norms = np.zeros((pairs, q, q)), np.zeros(pairs)
+            sums = np.zeros(3), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
             launch(
-                sum_curvatures,
-                (loss,),
-                *arrays,
-                order,
-                self.k,
-                readonly(widths),
-                *fixed,
-                matrices,
-                norms,
-            )
-            return matrices, norms, order
+                sum_looks, components, *_arrays(data), readonly(data.rows_between(*bounds)),
+                self.k, room, *fixed, *sums,
+            )  # fmt: skip
+            return sums
 
-        most = max(1, min(8, _MATRIX_BYTES // (8 * pairs * q * q)))
-        matrices, norms, weight = np.zeros((pairs, q, q)), np.zeros(pairs), 0.0
-        for part, norm, order in self._map(piece, self._bounds(n, most)):
-            matrices += part
-            norms += norm
-            weight += float(order.size if arrays[2] is None else arrays[2][order].sum())
-        self.rows_read += n
-        if weight > 0.0:
-            matrices /= weight
-            norms /= weight
-        lower = np.tril(matrices)
-        return lower + np.transpose(np.tril(matrices, -1), (0, 2, 1)), norms
+        parts = iter(self._map(piece, self._bounds(data.n, most)))
+        losses, gradient, matrices = next(parts)
+        for part in parts:
+            losses += part[0]
+            gradient += part[1]
+            matrices += part[2]
+        self.rows_read += data.n
+        return losses, gradient, matrices
 
     def lengths(
         self,
         loss: Any,
         params: NDArray[np.float64],
-        rows: NDArray[np.uint32],
-        *,
-        widths: NDArray[np.float64],
-        shift: NDArray[np.float64],
-        scale: NDArray[np.float64],
+        sample: Dataset,
+        bends: Bends,
         inverse: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return how long some rows are in a metric, whose inverse is given: (rows,)."""
-        out = np.empty(rows.size)
-        params = readonly(np.ascontiguousarray(params))
+        """Return how long the rows of a sample are in a metric, whose inverse is given: (n,)."""
+        out = np.empty(sample.n)
         launch(
-            lengths_in, (loss,), *self._arrays, readonly(rows), self.k, readonly(widths),
-            readonly(shift), readonly(scale), params, readonly(inverse), out,
+            lengths_in, (loss,), *_arrays(sample), readonly(sample.rows_between(0, sample.n)),
+            self.k, *map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)),
+            readonly(inverse), out,
         )  # fmt: skip
+        return out
+
+    def row_squares(
+        self, rows: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the sum of squares of each of some rows, centred and scaled: (rows,)."""
+        data, out = readonly(self.data.rows), np.empty(rows.size)
+        fixed = (readonly(shift), readonly(scale))
+
+        def piece(bounds: tuple[int, int]) -> None:
+            at = slice(*bounds)
+            launch(squares_of_rows, (), data, readonly(rows[at]), *fixed, out[at])
+
+        for _ in self._map(piece, self._bounds(rows.size, _MOST_PIECES)):
+            pass
+        self.rows_read += rows.size
         return out
 
     def squares(
@@ -192,7 +244,7 @@ class Passes:
     ) -> NDArray[np.float64]:
         """Return mean curvature times square of each feature, and of the intercept: (size,)."""
         data, k = self.data, self.k
-        arrays, params = self._arrays, readonly(np.ascontiguousarray(params))
+        arrays, params = _arrays(data), readonly(np.ascontiguousarray(params))
 
         def piece(bounds: tuple[int, int]) -> NDArray[np.float64]:
             order, squares = readonly(data.rows_between(*bounds)), np.zeros(params.size)
@@ -204,3 +256,14 @@ class Passes:
             total += part
         self.rows_read += data.n
         return total / data.weight_sum
+
+
+def _arrays(data: Dataset) -> tuple[Any, Any, Any]:
+    return readonly(data.rows), readonly(data.y), readonly(data.sample_weight)
+
+
+def _mirrored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return symmetric matrices, of which the lower triangles are given."""
+    lower = np.tril(matrices)
+    whole: NDArray[np.float64] = lower + np.transpose(np.tril(matrices, -1), (0, 2, 1))
+    return whole

@@ -23,7 +23,6 @@ import numpy as np
 
 from gradstep.engine.baseline import without_features
 from gradstep.engine.curvatures import Curvatures
-from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.facts import Facts, Way
 from gradstep.engine.mini_batches import MiniBatches
 
@@ -62,14 +61,23 @@ class Anchor:
         The same for centred and scaled features.
     objective : float
         Mean loss (smoothed, where slopes jump) and penalty.
+    before : float
+        The same with the loss smoothed as it was for the anchor before.
+    true : float
+        The same with the loss as it is.
     raw : ndarray of shape (size,)
         Gradient of the mean loss in the features' own units.
+    curvatures : ndarray of shape (pairs, p + 1, p + 1) or None
+        What the look has seen of the curvature, where the next step needs it.
     """
 
     params: NDArray[np.float64]
     seen: NDArray[np.float64]
     objective: float
+    before: float
+    true: float
     raw: NDArray[np.float64]
+    curvatures: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -132,35 +140,46 @@ class Rounds:
         self.stuck = False
         self.fall = 0.0
         self._poor = 0
-        self._last_true: tuple[NDArray[np.float64], float] | None = None
+        self._narrows = False
 
     # ------------------------------------------------------------------ looking at the rows
 
     def look(self, params: NDArray[np.float64]) -> Anchor:
         """Return an anchor at a point: one pass over the rows."""
-        facts = self.facts
+        facts, curvatures = self.facts, self._curvatures
+        newton = self.way is Way.NEWTON and curvatures.takes_all and not self._knows_curvature
+        bends = curvatures.of_looks if newton else None
+        loss = curvatures.loss
         with np.errstate(all="ignore"):
-            loss, raw = self._passes.gradient(self._curvatures.loss, params)
-            objective = loss + facts.problem.penalty_of(params)
-            return Anchor(params, facts.lens.seen(params), objective, raw)
+            if facts.has_optimality:
+                seen = self._passes.look(loss, params, bends)
+                losses = np.full(3, seen.loss)
+            else:
+                plain = facts.problem.loss
+                seen = self._passes.look(
+                    loss, params, bends, before=curvatures.loss_before, plain=plain
+                )
+                losses = np.array([seen.loss, seen.before, seen.plain])
+            objective, before, true = (losses + facts.problem.penalty_of(params)).tolist()
+        return Anchor(
+            params, facts.lens.seen(params), objective, before, true, seen.gradient,
+            seen.curvatures,
+        )  # fmt: skip
+
+    @property
+    def _knows_curvature(self) -> bool:
+        """Whether the curvature is the same everywhere, and known."""
+        return self.facts.quadratic and self.metric is not None and self._curvatures.is_whole
 
     def objective(self, params: NDArray[np.float64]) -> float:
         """Return the objective at a point; cheap, if no feature has a weight there."""
         problem, data, k = self.facts.problem, self.facts.data, self.facts.k
         if params[:-k].any():
-            loss = mean_loss(problem.loss, data, params, k)
+            loss = self.facts.loss_at(params, data)
             self._passes.rows_read += data.n
         else:  # what is read is targets alone
-            loss = mean_loss(problem.loss, without_features(data), params[-k:].copy(), k)
+            loss = self.facts.loss_at(params[-k:].copy(), without_features(data))
         return loss + problem.penalty_of(params)
-
-    def true_objective(self, anchor: Anchor) -> float:
-        """Return the objective itself, where an anchor's is that of a smoothed loss."""
-        if self.facts.has_optimality:
-            return anchor.objective
-        if self._last_true is None or self._last_true[0] is not anchor.params:
-            self._last_true = anchor.params, self.objective(anchor.params)
-        return self._last_true[1]
 
     def noise(self, anchor: Anchor) -> float:
         """Return what falls of the objective are below what can be told."""
@@ -236,7 +255,7 @@ class Rounds:
         candidate = batches.run(start, None, None, facts.data.n)
         if candidate is not None:
             anchor = self.look(candidate)
-            if self.true_objective(anchor) <= before:
+            if anchor.true <= before:
                 return anchor, Step(Way.PLAIN, batches.short)
         batches.short /= 4.0
         self._fall_back()
@@ -246,37 +265,45 @@ class Rounds:
 
     def advance(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Return the next anchor, whose objective is no higher, and how it was come to."""
+        self._curvatures.forget_before()
         after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
-        if step.taken_back or self._curvatures.is_narrow:
-            return after, step
-        if self.true_objective(anchor) - self.true_objective(after) <= _FAR * self.fall:
-            self._curvatures.narrow()
-            if not self.facts.has_optimality:  # the objective is that of another smoothing now
-                after = self.look(after.params)
+        if not step.taken_back and not self._curvatures.is_narrow:
+            self._narrows = anchor.true - after.true <= _FAR * self.fall
         return after, step
+
+    def _narrow_if_due(self) -> None:
+        """Let the next look be one through a narrower width, if this one has done its work."""
+        if self._narrows:
+            self._curvatures.narrow()
+            self._narrows = False
 
     def _newton(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Take a Newton step, shortened until it keeps enough of its promise."""
         facts, curvatures = self.facts, self._curvatures
-        if self.metric is None or not (facts.quadratic and curvatures.is_whole):
-            self.metric = curvatures.for_newton(anchor.params)
+        if not self._knows_curvature:
+            self.metric = curvatures.for_newton(anchor.params, anchor.curvatures)
         step = self._direction(anchor)
         slope = float((self._gradient(anchor) * step).sum())
         if facts.has_l1:
             slope += float(((np.abs(anchor.seen + step) - np.abs(anchor.seen)) * facts.l1).sum())
         noise, t = self.noise(anchor), 1.0
+        self._narrow_if_due()
+        curvatures.shorten_reach()
         for _ in range(_HALVINGS if facts.smooth else _FEW_HALVINGS):
             trial = self.look(facts.lens.raw(anchor.seen + t * step))
-            if trial.objective <= anchor.objective + _ENOUGH * t * min(slope, 0.0):
+            if trial.before <= anchor.objective + _ENOUGH * t * min(slope, 0.0):
                 break
-            if trial.objective <= anchor.objective + noise and -slope <= 1e3 * noise:
+            if trial.before <= anchor.objective + noise and -slope <= 1e3 * noise:
                 break  # what is left to gain is below what can be told
             t /= 2.0
         else:
             return self._no_way_down(anchor)
-        if t == 1.0 and facts.smooth and not facts.has_l1:
+        if t < 1.0:
+            curvatures.lengthen_reach(t)
+            if not facts.smooth:  # it was seen with the reach of a whole step
+                trial = replace(trial, curvatures=None)
+        elif facts.smooth and not facts.has_l1:
             trial, t = self._farther(anchor, step, slope, trial)
-        curvatures.adapt_reach(t)
         if (
             not curvatures.is_whole
             and t == 1.0
@@ -300,14 +327,22 @@ class Rounds:
     def _no_way_down(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Look farther ahead, or from nearer, if slopes jump; else this is the end."""
         curvatures = self._curvatures
+        curvatures.keep_reach()
         if not curvatures.reaches_farthest:
             curvatures.reach_farther()
         elif not curvatures.is_narrow:
             curvatures.narrow()
-            anchor = self.look(anchor.params)
         else:
             self.stuck = True
-        return anchor, Step(Way.NEWTON, 0.0, taken_back=True)
+        return self._seen_anew(anchor), Step(Way.NEWTON, 0.0, taken_back=True)
+
+    def _seen_anew(self, anchor: Anchor) -> Anchor:
+        """Return an anchor as it is seen now that widths, or the reach, are others."""
+        if self.stuck or self.facts.smooth:
+            return anchor
+        if self.facts.has_optimality:
+            return replace(anchor, curvatures=None)
+        return self.look(anchor.params)
 
     def _reduced(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Take variance-reduced steps from an anchor, in the full or the diagonal metric."""
@@ -317,8 +352,9 @@ class Rounds:
         share = getattr(facts.problem.optimizer, "share", 0.25)
         rows = max(1, int(share * facts.data.n))
         candidate = batches.run(anchor.params, anchor.params, anchor.raw, rows)
+        self._narrow_if_due()
         trial = None if candidate is None else self.look(candidate)
-        if trial is None or not trial.objective <= anchor.objective + self.noise(anchor):
+        if trial is None or not trial.before <= anchor.objective + self.noise(anchor):
             return self._taken_back(anchor)
         step = Step(self.way, batches.short)
         if self.way is Way.REDUCED:
@@ -343,7 +379,8 @@ class Rounds:
             note = "steps were too long for this data: taken back; Newton steps now"
         elif self._batches.short < _NO_STEP:
             self.stuck = True
-        return anchor, Step(self.way, self._batches.short, note, taken_back=True)
+        step = Step(self.way, self._batches.short, note, taken_back=True)
+        return self._seen_anew(anchor), step
 
     def _fall_back(self) -> bool:
         """Go on by Newton steps, if that can be; return whether."""

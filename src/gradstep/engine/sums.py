@@ -1,6 +1,7 @@
 """Sums over all rows, or a sample of them: gradients, curvatures, squares. The compiled part.
 
-a. A gradient takes one look at each row, as in `gradstep.engine.kernels`.
+a. Losses, gradient and curvatures at a point are summed in one look at each row, as far as they
+   are asked for: reading the rows is what costs.
 b. A matrix of curvatures is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
    for the intercept. Dense rows are spread out in tiles, feature by feature, so that an element
    of the matrix is a dot product of two contiguous lines; eight of them are summed at a time,
@@ -24,9 +25,10 @@ from numba.extending import overload
 from gradstep.engine.kernels import is_joint, tile_losses
 from gradstep.engine.rows import add_gradient, add_products, add_squares, spread, tile_scores
 from gradstep.jit import JIT_OPTIONS, compiled
+from gradstep.objective.classification import OneVsRest
 from gradstep.objective.losses import row_slopes, slope, value
 
-__all__ = ["Smoothed", "lengths_in", "sum_curvatures", "sum_gradients", "sum_squares"]
+__all__ = ["Smoothed", "lengths_in", "smoothed", "squares_of_rows", "sum_looks", "sum_squares"]
 
 
 class Smoothed(NamedTuple):
@@ -58,23 +60,11 @@ class Smoothed(NamedTuple):
         return 0.125 * total
 
 
-@compiled
-def sum_gradients(rows, y, sample_weight, loss, order, k, tile, params, gradient, work):
-    """Add the gradient of weighted losses of rows ``order``; return the sum of the losses.
-
-    `work` has 2·tile·k numbers.
-    """
-    z = work[: tile * k]
-    slopes = work[tile * k :]
-    total = 0.0
-    at = 0
-    while at < order.size:
-        end = min(at + tile, order.size)
-        tile_scores(rows, order, at, end, params, k, z)
-        total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-        add_gradient(rows, order, at, end, slopes, k, gradient)
-        at = end
-    return total
+def smoothed(loss: Any, width: float) -> Any:
+    """Return a loss smoothed over a width; one of all scores together stays as it is."""
+    if isinstance(loss, OneVsRest):
+        return OneVsRest(Smoothed(loss.loss, width))
+    return loss if hasattr(loss, "row_slopes") else Smoothed(loss, width)
 
 
 def row_curvatures(
@@ -103,18 +93,20 @@ def _curvatures_joint(loss, y, row, k, widths, z, at, out, work):
     up = work[:k]
     down = work[k : 2 * k]
     own = z[at * k : at * k + k]
+    alone = out.shape[0] == k  # each output's own, of which the largest over all widths counts
     pair = 0
     for c in range(k):
         score = own[c]
-        if out.shape[0] == k:  # the outputs' own alone
+        if alone:
             out[c, at] = 0.0
-        for i in range(widths.shape[1]):
+        # Of pairs there is no largest matrix: they are taken at the first width.
+        for i in range(widths.shape[1] if alone else 1):
             width = widths[0, i]
             own[c] = score + width
             row_slopes(loss, y[row, 0], own, 0, k, up)
             own[c] = score - width
             row_slopes(loss, y[row, 0], own, 0, k, down)
-            if out.shape[0] == k:
+            if alone:
                 rise = widths[1, i] * (up[c] - down[c])
                 out[c, at] = max(out[c, at], rise / (2.0 * width))
             else:
@@ -211,46 +203,74 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 
 @compiled
-def sum_curvatures(
-    rows, y, sample_weight, loss, order, k, widths, shift, scale, params, matrices, norms
-):
-    """Add the curvatures of rows ``order`` to the lower triangles of `matrices`.
+def sum_looks(
+    rows, y, sample_weight, loss, before, plain, order, k, room, widths, shift, scale, params,
+    losses, gradient, matrices,
+):  # fmt: skip
+    """Add what one look at rows ``order`` tells of a point.
 
     Parameters
     ----------
+    loss : Loss
+        What slopes are taken of.
+    before, plain : Loss or None
+        More losses, of which the values are wanted. Curvatures are those of `plain`, if it is
+        there: over widths, they need no smoothing.
+    room : int
+        Rows of a tile.
     widths : ndarray of shape (2, m)
         Half the distance of the two slopes that a curvature is taken from, and what it is
         multiplied by; of several, the largest counts.
     shift, scale : ndarray of shape (n_features,)
-        What is subtracted from a row, and what it is multiplied by then.
+        What is subtracted from a row, and what it is multiplied by then, for curvatures.
+    params : ndarray of shape (size,)
+        The point, in the features' own units.
+    losses : ndarray of shape (3,)
+        Sums of the three losses: added to.
+    gradient : ndarray of shape (size,) or (0,)
+        Sum of slopes times rows: added to, if there is room for it. So are the losses.
     matrices : ndarray of shape (pairs, p + 1, p + 1)
-        A matrix for each output, or for each pair of outputs (`row_curvatures`); the last line
-        and column are the intercept's.
-    norms : ndarray of shape (pairs,)
-        The sums of the curvatures: added to.
+        A matrix for each output, or for each pair of outputs (`row_curvatures`), or none; the
+        last line and column are the intercept's. Added to: the lower triangles.
     """
-    pairs, q = norms.size, shift.size + 1
-    room = 128
-    x = np.empty((q, room))
-    x[q - 1, :] = 1.0
+    pairs, q = matrices.shape[0], shift.size + 1
+    x = np.empty((q if pairs > 0 else 0, room))
+    if pairs > 0:
+        x[q - 1, :] = 1.0
     h = np.empty((pairs, room))
     z = np.empty(room * k)
+    values = np.empty(room * k)
+    slopes = np.empty(room * k)
     work = np.empty(2 * k)
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
-        for i in range(m):
-            row = order[at + i]
-            row_curvatures(loss, y, row, k, widths, z, i, h, work)
-            if sample_weight is not None:
-                for pair in range(pairs):
-                    h[pair, i] *= sample_weight[row]
-        row_products(rows, order, at, end, shift, scale, h, x, matrices)
-        for pair in range(pairs):
+        if pairs > 0:
             for i in range(m):
-                norms[pair] += h[pair, i]
+                row = order[at + i]
+                if plain is None:
+                    row_curvatures(loss, y, row, k, widths, z, i, h, work)
+                else:
+                    row_curvatures(plain, y, row, k, widths, z, i, h, work)
+                if sample_weight is not None:
+                    for pair in range(pairs):
+                        h[pair, i] *= sample_weight[row]
+            row_products(rows, order, at, end, shift, scale, h, x, matrices)
+        if gradient.size > 0:
+            if before is not None:
+                for i in range(m * k):
+                    values[i] = z[i]
+                losses[1] += tile_losses(
+                    before, y, sample_weight, order, at, end, k, values, slopes
+                )
+            if plain is not None:
+                for i in range(m * k):
+                    values[i] = z[i]
+                losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
+            losses[0] += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            add_gradient(rows, order, at, end, slopes, k, gradient)
         at = end
 
 
@@ -278,12 +298,30 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
 
 
 @compiled
+def squares_of_rows(rows, order, shift, scale, squares):
+    """Write the sum of squares of each of rows ``order``, centred and scaled."""
+    p = shift.size
+    room = 128
+    x = np.empty((p + 1, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        spread(rows, order, at, end, shift, scale, x)
+        squares[at:end] = 0.0
+        for j in range(p):
+            for i in range(m):
+                squares[at + i] += x[j, i] * x[j, i]
+        at = end
+
+
+@compiled
 def lengths_in(
     rows, y, sample_weight, loss, order, k, widths, shift, scale, params, inverse, lengths
 ):
     """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: how long rows are in a metric.
 
-    Arguments are those of `sum_curvatures`, and `inverse` of shape (k or 1, p + 1, p + 1).
+    Arguments are those of `sum_looks`, and `inverse` of shape (k or 1, p + 1, p + 1).
     """
     q = shift.size + 1
     room = 128
