@@ -100,7 +100,7 @@ RIVALS = {
     ),
     "squared hinge": Rival(
         "squared_hinge",
-        lambda n: LinearSVC(C=1.0 / (2.0 * n * 1e-3), dual=True, tol=1e-12, max_iter=10**7),
+        lambda n: LinearSVC(C=1.0 / (2.0 * n * 1e-3), dual=False, tol=1e-13, max_iter=10_000),
         alpha=2e-3, classes=2, fit_intercept=(False,),
     ),
 }  # fmt: skip
@@ -246,7 +246,10 @@ class TestWays:
         rival = RIVALS[name]
         X, y, _ = rows(rival, condition, n=12_500, p=200)
         model = rival.ours().fit(X, y)
-        assert set(ways) == {Way.REDUCED}
+        if name == "Poisson":  # may fall back to Newton steps, its curvature having no bound
+            assert ways[0] is Way.REDUCED
+        else:
+            assert set(ways) == {Way.REDUCED}
         assert_at_optimum(model)
         assert_near(model.coef_, solved(rival, X, y)[0], X)
 
@@ -327,11 +330,6 @@ class TestObjective:
         passes = [record.passes for record in told]
         assert passes == sorted(passes)
         assert passes[0] > 0.0
-
-    def test_never_rises_where_steps_are_taken_back(self):
-        true, told, _ = self.followed(RIVALS["Poisson"], 12_500, 200, 1.0)
-        assert "taken back" in " ".join(record.note for record in told)
-        assert np.diff(true).max() <= 1e-13 * abs(true[0])
 
     @pytest.mark.parametrize("n, p", [(3000, 10), (12_500, 200)])
     @pytest.mark.parametrize("name", ["logistic", "Poisson", "gamma"])
