@@ -40,7 +40,9 @@ _LENGTH_ROWS = 512
 _LARGEST_ROWS = 4096
 _POWER_STEPS = 8
 _WIDTH = 1e-4  # of scores, between slopes that a curvature is taken from
-_FIRST_WIDTH = 0.25  # where the slope jumps, or the curvature does
+# At first, of targets and of classes: wide where the slope jumps, so that few steps come near,
+_FIRST_WIDTH, _FIRST_MARGIN = 0.5, 1.0
+_BENT_WIDTH, _BENT_MARGIN = 0.25, 0.0625  # and narrower where the curvature does
 _AFTER_PLAIN = 0.0625  # the same, where plain steps lead near first
 _LAST_WIDTH = 1e-4
 _NARROWING = 4.0
@@ -68,7 +70,11 @@ class Curvatures:
 
     def __init__(self, facts: Facts, passes: Passes) -> None:
         self._facts, self._passes = facts, passes
-        first = _AFTER_PLAIN if facts.starts_plain(facts.way()) else _FIRST_WIDTH
+        first = _FIRST_MARGIN if facts.of_classes else _FIRST_WIDTH
+        if facts.has_optimality:
+            first = _BENT_MARGIN if facts.of_classes else _BENT_WIDTH
+        elif facts.starts_plain(facts.way()):
+            first = _AFTER_PLAIN
         self._width = (_WIDTH if facts.smooth else first) * facts.score_unit
         self._width_before = self._width
         self._reach, self._beyond = self._kept = _REACH, _BEYOND_REACH

@@ -201,13 +201,18 @@ class Facts:
     # ------------------------------------------------------------------ sizes of things
 
     @cached_property
+    def of_classes(self) -> bool:
+        """Whether the targets are classes."""
+        if hasattr(self.problem.loss, "row_slopes"):
+            return True
+        return bool(np.isin(self.data.sample().targets(), (-1.0, 1.0)).all())
+
+    @cached_property
     def score_unit(self) -> float:
         """What counts as one in scores: 1, or the deviation of a target that is a score itself."""
-        y = self.data.sample().targets()
-        loss = self.problem.loss
-        a_score = not (hasattr(loss, "inverse_link") or hasattr(loss, "row_slopes"))
-        if not a_score or bool(np.isin(y, (-1.0, 1.0)).all()):
+        if hasattr(self.problem.loss, "inverse_link") or self.of_classes:
             return 1.0
+        y = self.data.sample().targets()
         with np.errstate(over="ignore"):
             spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean()))
         return spread if spread > 0.0 else max(1.0, float(np.abs(y).max()))
