@@ -41,8 +41,8 @@ def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> flo
 def _search(loss: Any, data: Dataset) -> float:
     """Find the best constant score of one output: on a sample, then near there on all rows.
 
-    A convex loss falls to the left of it and rises to the right: the slope is bracketed by
-    doubling, then bisected.
+    A convex loss falls to the left of it and rises to the right: where the slope turns is
+    bracketed by doubling, then found by Brent's method.
     """
     step = -(-data.n // _SAMPLE_ROWS)
     sample = data.select(np.arange(0, data.n, step, dtype=np.uint32))
@@ -54,6 +54,8 @@ def _search(loss: Any, data: Dataset) -> float:
 
 def _turning_point(loss: Any, data: Dataset, start: float, width: float) -> float:
     """Return where the mean slope turns, looked for from a score on."""
+    from scipy.optimize import brentq  # few losses need it, and it takes a while to import
+
     with Passes(data, 1) as passes:
 
         def slope(score: float) -> float:
@@ -65,15 +67,15 @@ def _turning_point(loss: Any, data: Dataset, start: float, width: float) -> floa
             return start
         sign = -np.sign(at_start)
         near, far = 0.0, width
-        while sign * slope(start + sign * far) < 0.0 and far < _FARTHEST:
+        at_far = slope(start + sign * far)
+        while sign * at_far < 0.0 and far < _FARTHEST:
             near, far = far, 2.0 * far
-        while far - near > _RESOLUTION * max(abs(start), far):
-            middle = 0.5 * (near + far)
-            if sign * slope(start + sign * middle) < 0.0:
-                near = middle
-            else:
-                far = middle
-    return float(start + sign * far)
+            at_far = slope(start + sign * far)
+        if sign * at_far <= 0.0:
+            return float(start + sign * far)
+        resolution = _RESOLUTION * max(abs(start), far)
+        found = brentq(slope, start + sign * near, start + sign * far, xtol=resolution)
+        return float(found)
 
 
 def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.facts import ALWAYS_NEWTON
 from gradstep.engine.lens import Lens
 from gradstep.engine.metric import FullMetric
 from gradstep.engine.passes import Bends, Passes
@@ -168,8 +167,7 @@ class Curvatures:
     def _newton_rows(self) -> int:
         """How many rows the curvature of a Newton step is made of: all, or the affordable."""
         facts, n = self._facts, self._facts.data.n
-        once = isinstance(facts.problem.optimizer, Exact) or facts.is_solved_at_once
-        if once or facts.products <= ALWAYS_NEWTON**2 * facts.k:
+        if isinstance(facts.problem.optimizer, Exact) or facts.all_is_cheap:
             return n
         wanted = max(_NEWTON_ROWS_A_FEATURE * facts.q, _CHEAP_PRODUCTS / facts.products)
         return int(min(n, wanted * self.more_rows))

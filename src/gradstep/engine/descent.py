@@ -177,7 +177,7 @@ class _Progress:
             return None, None
         fall = max(self._start - anchor.objective, 0.0)
         whole = math.sqrt(2.0 * fall + length * length)
-        noise = _NUMBERS_END * math.sqrt(facts.scale_of_loss)
+        noise = _NUMBERS_END * math.sqrt(rounds.size_of_sums(anchor))
         self._optimality = 0.0 if length <= noise else length / whole
         nothing = self._gained <= rounds.noise(anchor)
         shorter = self._length is None or length < _SHORTER * self._length

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.baseline import best_constant, without_features
+from gradstep.engine.baseline import without_features
 from gradstep.engine.lens import Lens
 from gradstep.engine.passes import Passes
 from gradstep.engine.sums import smoothed
@@ -126,6 +126,11 @@ class Facts:
         sparse = self.products < self.q * self.q
         return self.quadratic and sparse and self.data.n * self.products <= _AFFORDABLE_PRODUCTS
 
+    @property
+    def all_is_cheap(self) -> bool:
+        """Whether the curvatures of all rows cost no more than steps, or once and for all."""
+        return self.products <= ALWAYS_NEWTON**2 * self.k or self.is_solved_at_once
+
     def is_uneven(self, rows: int) -> bool:
         """Tell whether a feature's squares may hang on rows that an even draw would miss."""
         columns, lens = self.columns, self.lens
@@ -158,9 +163,8 @@ class Facts:
             return Way.DIAGONAL
         n, joint = self.data.n, self.pairs > self.k
         newton = (
-            self.products <= ALWAYS_NEWTON**2 * self.k
+            self.all_is_cheap
             or n * self.products <= _CHEAP_PRODUCTS
-            or self.is_solved_at_once
             or n <= _STEPS_PAY * self.q * (self.k if joint else 1)
             or not self.smooth
             or self.has_l1
@@ -176,7 +180,7 @@ class Facts:
             return False
         if way is Way.DIAGONAL:
             return True
-        if self.quadratic and way is Way.NEWTON and not self.has_l1:
+        if self.quadratic and way is Way.NEWTON and (not self.has_l1 or self.all_is_cheap):
             return False  # the first Newton step is the last
         return self.data.n >= max(_PLAIN_PAYS * self.q, _PLAIN_ROWS)
 
@@ -227,9 +231,6 @@ class Facts:
             return passes.look(near, params, before=near, plain=loss).plain
 
     @cached_property
-    def scale_of_loss(self) -> float:
-        """The size of the numbers that the objective is a sum of."""
-        alone = without_features(self.data)
-        constant = best_constant(self.problem.loss, alone, self.k)
-        at = (np.zeros(self.k), np.ascontiguousarray(constant))
-        return sum(abs(self.loss_at(scores, alone)) for scores in at)
+    def at_zero(self) -> float:
+        """The loss with all scores zero: a size of the numbers that the objective is a sum of."""
+        return abs(self.loss_at(np.zeros(self.k), without_features(self.data)))

@@ -31,6 +31,7 @@ _MOST_PIECES = 64
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
 _CURVED_TILE = 128  # rows of a tile that curvatures are summed of
+_SLOPES_WORK = 16  # bytes that are read in the time that the slopes of a width take, or so
 
 
 class Bends(NamedTuple):
@@ -103,8 +104,9 @@ class Passes:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _bounds(self, n: int, most: int) -> list[tuple[int, int]]:
-        by_size = n * max(1, self.data.rows.row_bytes()) // _PIECE_BYTES
+    def _bounds(self, n: int, most: int, work: int = 0) -> list[tuple[int, int]]:
+        """Return where pieces begin and end; `work` counts like bytes of a row."""
+        by_size = n * max(1, self.data.rows.row_bytes() + work) // _PIECE_BYTES
         pieces = max(1, min(by_size, most, _MOST_PIECES))
         return [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
 
@@ -181,10 +183,12 @@ class Passes:
         """Sum over rows, in pieces; a gradient if its size is not 0, and curvatures if asked."""
         p = data.rows.n_features
         room = data.rows.tile_rows()
+        work = 0
         if bends is None:
             bends = Bends(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
         else:
             room = _CURVED_TILE
+            work = bends.pairs * ((p + 1) ** 2 + _SLOPES_WORK * bends.widths.shape[1])
             most = min(most, 8, max(1, _MATRIX_BYTES // (8 * bends.pairs * (p + 1) ** 2)))
         pairs = bends.pairs
         fixed = (*map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
@@ -197,7 +201,7 @@ class Passes:
             )  # fmt: skip
             return sums
 
-        parts = iter(self._map(piece, self._bounds(data.n, most)))
+        parts = iter(self._map(piece, self._bounds(data.n, most, work)))
         losses, gradient, matrices = next(parts)
         for part in parts:
             losses += part[0]

@@ -183,7 +183,11 @@ class Rounds:
 
     def noise(self, anchor: Anchor) -> float:
         """Return what falls of the objective are below what can be told."""
-        return _ROUNDING * (abs(anchor.objective) + self.facts.scale_of_loss)
+        return _ROUNDING * self.size_of_sums(anchor)
+
+    def size_of_sums(self, anchor: Anchor) -> float:
+        """Return the size of the numbers that the objective is a sum of."""
+        return abs(anchor.objective) + self.facts.at_zero
 
     # ------------------------------------------------------------------ the step, its length
 
@@ -250,7 +254,7 @@ class Rounds:
         if not facts.starts_plain(self.way):
             return self.look(start), None
         before = self.objective(start)
-        if self.way is not Way.DIAGONAL and not facts.has_l1:
+        if self.way is not Way.DIAGONAL:  # an l1 penalty is left to what follows: this is a start
             self.metric = batches.metric = self._curvatures.for_steps(start)
         candidate = batches.run(start, None, None, facts.data.n)
         if candidate is not None:

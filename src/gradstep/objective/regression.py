@@ -68,6 +68,17 @@ class SquaredError(NamedTuple):
         return float(np.average(y, weights=weight))
 
 
+def _quantile(y: NDArray[np.float64], weight: NDArray[np.float64] | None, share: float) -> float:
+    """Return the least number that a share of the weight lies at or below."""
+    if weight is None:
+        at = min(max(math.ceil(share * y.size) - 1, 0), y.size - 1)
+        return float(np.partition(y, at)[at])
+    order = np.argsort(y)
+    below = np.cumsum(weight[order])
+    at = int(np.searchsorted(below, share * below[-1]))
+    return float(y[order[min(at, y.size - 1)]])
+
+
 class Huber(NamedTuple):
     """½ r² for |r| = |y - z| up to epsilon, epsilon·(|r| - ½ epsilon) beyond.
 
@@ -117,6 +128,11 @@ class EpsilonInsensitive(NamedTuple):
         """Return the sign of z - y beyond epsilon, 0 up to it."""
         r = z - y
         return (1.0 if r > self.epsilon else 0.0) - (1.0 if -r > self.epsilon else 0.0)
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant: the median of where the slopes jump."""
+        jumps = np.concatenate([y - self.epsilon, y + self.epsilon])
+        return _quantile(jumps, None if weight is None else np.tile(weight, 2), 0.5)
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
@@ -175,10 +191,7 @@ class Pinball(NamedTuple):
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant: the weighted quantile."""
-        order = np.argsort(y)
-        below = np.cumsum(np.ones(y.size) if weight is None else weight[order])
-        at = int(np.searchsorted(below, self.quantile * below[-1]))
-        return float(y[order[min(at, y.size - 1)]])
+        return _quantile(y, weight, self.quantile)
 
     def check(self) -> None:
         """Refuse a quantile outside (0, 1)."""
