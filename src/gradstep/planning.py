@@ -133,8 +133,10 @@ def plan(
         from gradstep.engine.statistics import columns_of  # imports Numba
 
         columns = columns_of(data)
-        if earlier is not None:  # what an optimizer keeps is in the units of its first lens
-            columns = earlier if optimizer.n_slots() else earlier.merged(columns)
+        if earlier is not None:
+            columns = earlier.merged(columns)
+            if optimizer.n_slots():  # what it keeps is in the units of its first lens
+                columns = earlier.kept(columns)
     center = scale = None
     if standardised and columns is not None and columns.measured:
         center = columns.mean if asked.fit_intercept else np.zeros_like(columns.mean)
@@ -232,7 +234,8 @@ def _rate(
         return None
     if asked.eta0 is not None:
         return Rate(float(asked.eta0), 1.0)
-    mean = float(np.average(data.y.mean(axis=1), weights=data.sample_weight))
+    sample = data.sample()
+    mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
     square = mean_square_norm(data) if n_in_metric is None else float(np.count_nonzero(n_in_metric))
     return stable_rate(optimizer, loss, square, mean)
 

@@ -81,6 +81,7 @@ class Curvatures:
         self._sample: Sample | None = None
         self._squares: NDArray[np.float64] | None = None
         self._diagonal: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._of_batch: dict[int, tuple[NDArray[np.float64], float, float]] = {}
         self.is_whole = False
         self.more_rows = 1
 
@@ -238,7 +239,7 @@ class Curvatures:
     def diagonal(
         self, params: NDArray[np.float64], batch: int
     ) -> tuple[NDArray[np.float64], float, float]:
-        """Return a diagonal metric for mini-batch steps.
+        """Return a diagonal metric for mini-batch steps, taken where it is first asked for.
 
         A feature that few rows have is in few batches: its step must not be that of a feature
         whose curvature is as small, but the same in every batch. So the mean length of rows, over
@@ -263,6 +264,8 @@ class Curvatures:
             else:
                 own = squares[: k * p].reshape(k, p) * scale**2
             self._diagonal = own * (scale > 0.0), bends
+        if batch in self._of_batch:
+            return self._of_batch[batch]
         own, bends = self._diagonal
         length = own.sum(axis=1) + bends
         whole = np.concatenate([own, bends[:, None]], axis=1) + length[:, None] / batch
@@ -271,13 +274,15 @@ class Curvatures:
         inverse[:, :-1] *= scale > 0.0
         inverse[:, -1] *= facts.problem.fit_intercept
         bend = float(bends.mean())
-        return inverse, 1.0 / (1.0 + self._largest(inverse[0], bend)), bend
+        rate = 1.0 / (1.0 + self._largest(inverse[0], bend))
+        self._of_batch[batch] = inverse, rate, bend
+        return self._of_batch[batch]
 
     def _largest(self, inverse: NDArray[np.float64], bend: float) -> float:
         """Return the largest curvature in a diagonal metric, by power iteration on a sample."""
         data, lens = self._facts.data, self._facts.lens
         at = np.linspace(0, data.n - 1, min(data.n, _LARGEST_ROWS)).astype(np.uint32)
-        part = replace(data.select(at), y=np.zeros((data.y.shape[0], 1)))
+        part = replace(data.permuted(at), y=np.zeros((at.size, 1)))
         one = Lens(lens.shift, lens.scale, 1)
         half = np.sqrt(inverse)
         x, most = np.ones((1, half.size)), 0.0

@@ -67,7 +67,7 @@ def descend(
             passes.rows_read += data.n if columns.measured else 0
             rounds = Rounds(problem, data, columns, passes)
             progress = _Progress(problem, rounds, state.params)
-            epoch_began, read = time.perf_counter(), 0
+            epoch_began, read = time.perf_counter(), passes.rows_read
             anchor, step = rounds.first(state.params.copy())
             progress.check(anchor)
             while outcome is None:

@@ -30,6 +30,7 @@ __all__ = ["ALWAYS_NEWTON", "Facts", "Way"]
 ALWAYS_NEWTON = 64  # features up to which the curvature of all rows costs no more than steps
 _WIDEST = 1024  # parameters that a matrix of curvatures is made for,
 _WIDEST_SPARSE = 2048  # and where rows have few of them
+_MOST_NUMBERS = 1 << 24  # of the matrices of all outputs, of which some copies are made
 _CHEAP_PRODUCTS = 5e8  # of all curvatures: some 20 ms
 _AFFORDABLE_PRODUCTS = 1e10  # where they need to be summed once
 _SCATTERED = 8  # products in a row of the matrix in the time of one that is not
@@ -116,8 +117,7 @@ class Facts:
         """Products of a row's features for its curvatures, as if all were of contiguous numbers."""
         each, rows = self.q * self.q, self.data.rows
         if hasattr(rows, "n_touched"):
-            few = (rows.n_touched(self.data.n) // max(1, self.data.n) + 2) ** 2
-            each = min(each, few * _SCATTERED)
+            each = min(each, (rows.n_touched(1) + 2) ** 2 * _SCATTERED)
         return each * self.pairs
 
     @property
@@ -150,16 +150,23 @@ class Facts:
         return _WIDEST_SPARSE if hasattr(self.data.rows, "n_touched") else _WIDEST
 
     @property
+    def _has_room(self) -> bool:
+        """Whether a matrix for each output is not too much for the memory."""
+        return min(self.pairs, self.k) * self.q**2 <= _MOST_NUMBERS
+
+    @property
     def can_step_as_newton(self) -> bool:
         """Whether there are few enough parameters for a matrix of them."""
         joint = self.pairs > self.k
-        return (self.q * self.k if joint else self.q) <= self._widest + self.k
+        if joint:
+            return self.q * self.k <= self._widest + self.k
+        return self.q <= self._widest + 1 and self._has_room
 
     def way(self) -> Way:
         """Return how epochs go, once the first is over."""
         if isinstance(self.problem.optimizer, Exact):
             return Way.NEWTON
-        if self.q > self._widest + 1 or self.only_prox:
+        if self.q > self._widest + 1 or self.only_prox or not self._has_room:
             return Way.DIAGONAL
         n, joint = self.data.n, self.pairs > self.k
         newton = (

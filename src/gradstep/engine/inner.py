@@ -52,8 +52,8 @@ def _batch_gradient(
 @compiled
 def run_in_full_metric(
     rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, ridge, rate, longest, corrected, anchor, anchor_gradient, average_from, params,
-    average,
+    inverse, ridge, rate, longest, corrected, anchor, anchor_gradient, steps_before,
+    average_from, params, average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``.
 
@@ -72,10 +72,12 @@ def run_in_full_metric(
     anchor, anchor_gradient : ndarray of shape (size,)
         The anchor, in the features' own units, and the gradient of the mean loss there; zeros
         without one.
+    steps_before : int
+        Steps of this run that were taken in earlier calls.
     average_from : int
         Steps after which iterates are averaged.
     params, average : ndarray of shape (size,)
-        For centred and scaled features: in place; written.
+        For centred and scaled features: in place.
 
     Returns
     -------
@@ -95,9 +97,8 @@ def run_in_full_metric(
     d = np.empty((k, q))
     n = order.size
     total = 0.0
-    averaged = 0.0
-    average[:] = 0.0
-    number = 0
+    averaged = max(0.0, float(steps_before - average_from))
+    number = steps_before
     start = 0
     while start + batch_size <= n:
         stop = start + batch_size
@@ -144,8 +145,8 @@ def run_in_full_metric(
 @compiled
 def run_in_diagonal_metric(
     rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, unit, rate, longest, corrected, anchor, anchor_gradient, average_from, params,
-    average,
+    inverse, unit, rate, longest, corrected, anchor, anchor_gradient, steps_before,
+    average_from, params, average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
 
@@ -163,9 +164,8 @@ def run_in_diagonal_metric(
     before = np.empty(tile * k)
     n = order.size
     total = 0.0
-    averaged = 0.0
-    average[:] = 0.0
-    number = 0
+    averaged = max(0.0, float(steps_before - average_from))
+    number = steps_before
     start = 0
     while start + batch_size <= n:
         stop = start + batch_size

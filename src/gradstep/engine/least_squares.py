@@ -55,11 +55,9 @@ class LeastSquares:
     def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
         with Passes(data, problem.n_outputs) as passes:
             rounds = Rounds(replace(problem, optimizer=Exact()), data, columns, passes)
-            anchor, _ = rounds.advance(rounds.look(np.zeros(problem.size)))
-        assert rounds.metric is not None  # noqa: S101
-        self._lens, self._metric = rounds.facts.lens, rounds.metric
-        self.params = anchor.params
-        self._seen = anchor.seen
+            self._metric, self._seen = rounds.solution(np.zeros(problem.size))
+        self._lens = rounds.facts.lens
+        self.params = self._lens.raw(self._seen)
 
     def excess(self, params: NDArray[np.float64]) -> float:
         """Return how far the objective at a point is above its least value."""

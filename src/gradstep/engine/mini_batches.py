@@ -14,6 +14,8 @@ from gradstep.engine.kernels import launch
 from gradstep.engine.readonly import readonly
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from gradstep.engine.curvatures import Curvatures
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MiniBatches"]
 
 _SAFE = 0.5  # of the longest step that is stable on average
+_RUN_ROWS = 1 << 20  # whose numbers are held at once
 _LONGEST = 0.5  # change of scores in a step, where the curvature has no bound
 
 
@@ -90,25 +93,27 @@ class MiniBatches:
         facts, data, k = self._facts, self._facts.data, self._facts.k
         lens = facts.lens
         params = lens.standardised(start)
-        average, none = np.empty_like(params), np.zeros(params.size)
+        average, none = np.zeros_like(params), np.zeros(params.size)
         full = self._metric is not None
         batch, rate, longest, of_metric = self._in_full() if full else self._in_diagonal(start)
         batch = min(batch, rows)
-        order = self._take(rows // batch * batch)
+        steps, taken = rows // batch, 0
         kernel = run_in_full_metric if full else run_in_diagonal_metric
         # Among the noise of plain steps a jump of the slope does no harm.
         loss = facts.problem.loss if anchor is None else self._curvatures.loss
         components = (loss,) if full else (loss, facts.problem.penalty)
-        launch(
-            kernel, components, readonly(data.rows), readonly(data.y),
-            readonly(data.sample_weight), readonly(order), batch, data.mean_weight, k,
-            data.rows.tile_rows(), readonly(lens.shift), readonly(lens.scale),
-            *map(readonly, of_metric), rate * self.short, longest, anchor is not None,
-            readonly(none if anchor is None else anchor),
-            readonly(none if gradient is None else gradient),
-            order.size // batch // 2, params, average,
-        )  # fmt: skip
-        self._passes.rows_read += order.size
+        for order in self._take(steps * batch, max(batch, _RUN_ROWS // batch * batch)):
+            launch(
+                kernel, components, readonly(data.rows), readonly(data.y),
+                readonly(data.sample_weight), readonly(order), batch, data.mean_weight, k,
+                data.rows.tile_rows(), readonly(lens.shift), readonly(lens.scale),
+                *map(readonly, of_metric), rate * self.short, longest, anchor is not None,
+                readonly(none if anchor is None else anchor),
+                readonly(none if gradient is None else gradient),
+                taken, steps // 2, params, average,
+            )  # fmt: skip
+            taken += order.size // batch
+        self._passes.rows_read += steps * batch
         return lens.in_units(average) if np.isfinite(average).all() else None
 
     def _in_full(self) -> tuple[int, float, float, tuple[NDArray[np.float64], ...]]:
@@ -133,8 +138,8 @@ class MiniBatches:
         flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
         return batch, _SAFE * rate, longest, (flat, facts.unit)
 
-    def _take(self, rows: int) -> NDArray[np.uint32]:
-        """Return the next rows of the shuffled order, going on from one epoch to the next."""
+    def _take(self, rows: int, at_once: int) -> Iterator[NDArray[np.uint32]]:
+        """Yield the next rows of the shuffled order, going on from one epoch to the next."""
         data = self._facts.data
         epoch, at = divmod(self._done_rows, data.n)
         if at + rows > data.n:  # what is left of an order is fewer rows: take the next one
@@ -142,4 +147,6 @@ class MiniBatches:
         if epoch not in self._orders:
             self._orders = {epoch: self._order(epoch)}
         self._done_rows = epoch * data.n + at + rows
-        return np.asarray(data.rows_at(self._orders[epoch][at : at + rows]), np.uint32)
+        order = self._orders[epoch]
+        for lo in range(at, at + rows, at_once):
+            yield data.rows_at(order[lo : min(lo + at_once, at + rows)])

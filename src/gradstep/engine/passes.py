@@ -28,6 +28,7 @@ __all__ = ["Bends", "Passes", "Seen"]
 
 _PIECE_BYTES = 1 << 19  # of rows, at least
 _MOST_PIECES = 64
+_RUN_ROWS = 1 << 20  # whose numbers are held at once
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
 _CURVED_TILE = 128  # rows of a tile that curvatures are summed of
@@ -195,10 +196,8 @@ class Passes:
 
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
             sums = np.zeros(3), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
-            launch(
-                sum_looks, components, *_arrays(data), readonly(data.rows_between(*bounds)),
-                self.k, room, *fixed, *sums,
-            )  # fmt: skip
+            for order in _runs(data, *bounds):
+                launch(sum_looks, components, *_arrays(data), order, self.k, room, *fixed, *sums)
             return sums
 
         parts = iter(self._map(piece, self._bounds(data.n, most, work)))
@@ -251,8 +250,9 @@ class Passes:
         arrays, params = _arrays(data), readonly(np.ascontiguousarray(params))
 
         def piece(bounds: tuple[int, int]) -> NDArray[np.float64]:
-            order, squares = readonly(data.rows_between(*bounds)), np.zeros(params.size)
-            launch(sum_squares, (loss,), *arrays, order, k, readonly(widths), params, squares)
+            squares = np.zeros(params.size)
+            for order in _runs(data, *bounds):
+                launch(sum_squares, (loss,), *arrays, order, k, readonly(widths), params, squares)
             return squares
 
         total = np.zeros(params.size)
@@ -260,6 +260,12 @@ class Passes:
             total += part
         self.rows_read += data.n
         return total / data.weight_sum
+
+
+def _runs(data: Dataset, lo: int, hi: int) -> Iterable[NDArray[np.uint32]]:
+    """Yield the row numbers at positions lo to hi, so many at a time that they take no room."""
+    for at in range(lo, hi, _RUN_ROWS):
+        yield readonly(data.rows_between(at, min(at + _RUN_ROWS, hi)))
 
 
 def _arrays(data: Dataset) -> tuple[Any, Any, Any]:

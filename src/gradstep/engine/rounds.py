@@ -208,6 +208,12 @@ class Rounds:
         assert self.metric is not None  # noqa: S101
         return max(self.metric.square(self._direction(anchor)), 0.0)
 
+    def solution(self, start: NDArray[np.float64]) -> tuple[FullMetric, NDArray[np.float64]]:
+        """Return the metric and the minimum, behind the lens, of an objective that is quadratic."""
+        anchor = self.look(start)
+        self.metric = self._curvatures.for_newton(anchor.params, anchor.curvatures)
+        return self.metric, anchor.seen + self._direction(anchor)
+
     def step_length(self, anchor: Anchor) -> float | None:
         """Return the length of the next step in the metric; None if there is no metric yet."""
         if self.way is Way.DIAGONAL:

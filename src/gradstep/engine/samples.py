@@ -26,7 +26,9 @@ __all__ = ["Sample", "Samples"]
 
 # Looking at a row costs all features, of sparse rows as well. Those that are drawn from are
 _POOL = 16  # times as many as are drawn, or
-_AFFORDABLE = 300_000_000  # features
+_AFFORDABLE = 300_000_000  # features; and at most
+_MOST_IN_POOL = 1 << 20  # rows, or where all are in memory, as dense numbers,
+_MOST_IN_MEMORY = 1 << 23
 _NO_EPOCH = 1 << 20
 
 
@@ -98,13 +100,13 @@ class Samples:
         return np.flatnonzero(weight > 0.0)
 
     def _pool_of(self, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return positions of rows that are looked at before some of them are drawn.
-
-        A bounded number, unless all are in memory anyway, as dense numbers.
-        """
+        """Return positions of rows that are looked at before some are drawn: a bounded number."""
         facts, n = self._facts, self._facts.data.n
-        there, most = self._weighty, max(_POOL * rows, _AFFORDABLE // facts.q)
-        if n <= most or facts.columns.measured:
+        most = min(max(_POOL * rows, _AFFORDABLE // facts.q), _MOST_IN_POOL)
+        if facts.columns.measured:
+            most = _MOST_IN_MEMORY
+        there = self._weighty
+        if n <= most:
             return np.arange(n) if there is None else there
         drawn = rng.integers(0, n if there is None else there.size, most)
         return np.unique(drawn if there is None else there[drawn])

@@ -124,8 +124,10 @@ class Problem:
             return self.penalty_scales
         if self.penalty_scales is None:
             return lens.scale
-        units = self.penalty_scales * lens.scale
-        return None if np.array_equal(units, np.where(lens.scale > 0.0, 1.0, units)) else units
+        seen = lens.scale > 0.0
+        if np.array_equal(self.penalty_scales[seen], np.asarray(self.scale)[seen]):
+            return None  # one is the inverse of the other
+        return self.penalty_scales * lens.scale
 
     def split(self, params: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_outputs, n_features) and intercepts (n_outputs,), as views."""

@@ -76,6 +76,23 @@ class Columns:
         deviation = self.deviation
         return np.where(deviation > 0.0, deviation, 1.0)
 
+    def kept(self, later: Columns) -> Columns:
+        """Return the same, but for columns that were constant: what is known of those later.
+
+        For what was kept in the units of a lens: a constant column is not seen through it.
+        """
+        if not (self.measured and later.measured and later.weight > 0.0):
+            return self
+        new = ~(self.low < self.high)
+        share = self.weight / later.weight
+        return Columns(
+            self.weight,
+            np.where(new, later.mean, self.mean),
+            np.where(new, later.square * share, self.square),
+            np.where(new, later.low, self.low),
+            np.where(new, later.high, self.high),
+        )
+
     def merged(self, other: Columns) -> Columns:
         """Return what is known of both parts of a stream."""
         if not (self.measured and other.measured):

@@ -198,11 +198,15 @@ def _warn(
             stacklevel=_callers_level(),
         )
     elif outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
-        watched = "validation score" if stops else "objective"
+        if works_in_rounds(problem.optimizer) and not stops:
+            why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol"
+        else:
+            watched = "validation score" if stops else "objective"
+            why = f"the {watched} stopped improving by tol={est.tol}"
+            mend = "Raise max_iter, or the learning rate"
         warnings.warn(
-            f"{name} ran all max_iter={problem.max_epochs} epochs before the {watched} stopped "
-            f"improving by tol={est.tol}. Raise max_iter, or the learning rate, or set tol=None to "
-            "always run max_iter epochs.",
+            f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}, or set "
+            "tol=None to always run max_iter epochs.",
             ConvergenceWarning,
             stacklevel=_callers_level(),
         )
@@ -276,6 +280,7 @@ def fit(
         Bridge(est, *told, _weights_as_attributes) if getattr(est, "_skl_callbacks", None) else None
     )
     est._state = _run(est, chosen, data, state, validation, bridge=bridge)
+    est._columns = chosen.columns
     if bridge is not None:
         bridge.close()
 

@@ -149,6 +149,9 @@ def rows_of(X: Any) -> DenseRows | CsrRows:
     """Return the row layout of a checked matrix."""
     if not sp.issparse(X):
         return DenseRows(np.ascontiguousarray(X))
+    if not X.has_canonical_format:  # a number in two parts has the square of their sum
+        X = X.copy()
+        X.sum_duplicates()
     return CsrRows(
         np.ascontiguousarray(X.data),
         X.indices.astype(np.int32, copy=False),
