@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradstep.data.dataset import Dataset
     from gradstep.engine.statistics import Columns
 
-__all__ = ["Plan", "Settings", "is_auto", "plan"]
+__all__ = ["Plan", "Settings", "checked_optimizer", "is_auto", "plan"]
 
 _BATCH = 64
 _LEAST_BATCH, _BATCHES = 8, 100  # of a batch size by itself: a hundredth of the rows, at most 64
@@ -117,13 +117,7 @@ def plan(
         The learning rate that an earlier part has decided.
     """
     auto = is_auto(asked.learning_rate)
-    if auto and asked.eta0 is not None:
-        msg = (
-            f"eta0={asked.eta0!r} has no meaning with learning_rate='auto', which follows from the "
-            "data. Leave it out, or name a schedule that starts from it (learning_rate='constant')."
-        )
-        raise InvalidParameter(msg)
-    optimizer = _optimizer(asked, loss, auto=auto, incremental=incremental)
+    optimizer = checked_optimizer(asked, loss, incremental=incremental)
     in_rounds = works_in_rounds(optimizer)
     penalty = penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
     standardised = not in_rounds and (auto if is_auto(asked.precondition) else asked.precondition)
@@ -183,8 +177,23 @@ def _penalty_scales(
     return columns.scale if columns is not None and columns.measured else None
 
 
-def _optimizer(asked: Settings, loss: Any, *, auto: bool, incremental: bool) -> Any:
-    """Return the optimizer; by itself, rounds with the automatic rate, and SGD with any other."""
+def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) -> Any:
+    """Return the optimizer; by itself, rounds with the automatic rate, and SGD with any other.
+
+    Needs no data, so that what does not go together can be refused before any is read.
+
+    Raises
+    ------
+    InvalidParameter
+        If the optimizer, the learning rate and the loss do not go together.
+    """
+    auto = is_auto(asked.learning_rate)
+    if auto and asked.eta0 is not None:
+        msg = (
+            f"eta0={asked.eta0!r} has no meaning with learning_rate='auto', which follows from the "
+            "data. Leave it out, or name a schedule that starts from it (learning_rate='constant')."
+        )
+        raise InvalidParameter(msg)
     has_optimum = not isinstance(getattr(loss, "loss", loss), Perceptron)
     if is_auto(asked.optimizer):
         return optimizer_of("svrg" if auto and has_optimum and not incremental else "sgd")

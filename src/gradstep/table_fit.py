@@ -32,7 +32,8 @@ from gradstep.model import Model
 from gradstep.objective.classification import OneVsRest, Softmax
 from gradstep.objective.losses import target_range
 from gradstep.optim.solvers import works_in_rounds
-from gradstep.planning import Settings, is_auto
+from gradstep.planning import Settings, checked_optimizer, is_auto
+from gradstep.separable import is_unbounded
 from gradstep.table_run import ALPHAS, TableRun
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def fit_table(
     if not is_auto(optimizer):
         optimizer_of(optimizer)
     check_choice("fit_table", "penalty_scale", penalty_scale, ("deviation", "unit"))
-    _check_before_reading(loss, numbers, learning_rate, alpha, options.get("task", "auto"))
+    _check_before_reading(loss, numbers, asked, alpha, options.get("task", "auto"))
     counts: dict[str, Any] = {"epochs": epochs, "patience": patience}
     if not is_auto(batch_size):
         counts["batch_size"] = batch_size
@@ -177,6 +178,11 @@ def fit_table(
         prepared.meta["asked"].get("offset"),
     )  # fmt: skip
     fit = TableFit(model, prepared, run.outcome, run.records, notes=run.notes)
+    if prepared.target.classes and is_unbounded(run.problem, prepared.train, run.params()):
+        fit.notes.append(
+            "The classes can be separated: without a penalty there is no optimum, and training "
+            "stopped where more of the same would change little. Use --penalty l2."
+        )
     fit.notes[:0] = prepared.meta["warnings"]
     fit.seconds = {
         "preparing": prepared_at - began,
@@ -193,19 +199,20 @@ def fit_table(
 
 
 def _check_before_reading(
-    loss: Any, numbers: Mapping[str, Any], learning_rate: Any, alpha: Any, task: str
+    loss: Any, numbers: Mapping[str, Any], asked: Settings, alpha: Any, task: str
 ) -> None:
     """Refuse what is known to be wrong without the table, which may take long to read."""
     if isinstance(loss, str):
         named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
         known = {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES}
-        loss_of(loss, numbers, known)
+        checked_optimizer(asked, loss_of(loss, numbers, known))
         if task in named and loss not in named[task]:
             msg = (
                 f"loss={loss!r} is none of {task}: with task={task!r} it must be one of "
                 f"{', '.join(named[task])}."
             )
             raise InvalidParameter(msg)
+    learning_rate = asked.learning_rate
     if learning_rate == "optimal" and alpha == "auto":
         msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
         raise InvalidParameter(msg)

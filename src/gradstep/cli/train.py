@@ -66,9 +66,9 @@ def train(
     ] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the table: exactly as many.")
+        int | None, typer.Option(help="Epochs: as many, unless the optimum comes first.")
     ] = None,
-    max_epochs: Annotated[int, typer.Option(help="Passes over the table, at most.")] = 1000,
+    max_epochs: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
     weight: opt.Weight = None,
     offset: opt.Offset = None,
     validation: opt.Validation = "0.1",

@@ -299,11 +299,11 @@ class EpochRecord(NamedTuple):
         Number of the epoch, from 1.
     loss : float
         The running objective: mean loss of each row before the step that it took part in,
-        plus the penalty at the end of the epoch.
+        plus the penalty at the end of the epoch. Of rounds, the objective itself at the end.
     validation : float or None
         The validation score, if there are validation rows.
     learning_rate : float
-        The rate of the epoch's last step.
+        The rate of the epoch's last step; of rounds, what their steps were shortened to.
     rows_per_second, seconds : float
         Speed, and time since the start of the epoch; validation not included.
     passes : float or None

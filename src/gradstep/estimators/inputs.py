@@ -21,6 +21,7 @@ from gradstep.checks import (
 from gradstep.data.dataset import Dataset
 from gradstep.engine.rows import CsrRows, DenseRows
 from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.planning import is_auto
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def check_parameters(est: Any) -> None:
     )  # fmt: skip
     check_number(owner, "n_iter_no_change", est.n_iter_no_change, low=1, whole=True)
     _check_choices(owner, est)
-    if not _is_auto(est.batch_size):
+    if not is_auto(est.batch_size):
         check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
     if not isinstance(est.verbose, bool):
         check_number(owner, "verbose", est.verbose, low=0, whole=True)
@@ -81,10 +82,6 @@ def _check_choices(owner: str, est: Any) -> None:
         if not isinstance(getattr(est, name), (bool, np.bool_, int)):
             msg = f"{name}={getattr(est, name)!r} of {owner} must be True or False."
             raise InvalidParameter(msg)
-
-
-def _is_auto(value: Any) -> bool:
-    return isinstance(value, str) and value == "auto"
 
 
 def draw_seed(random_state: Any) -> int:

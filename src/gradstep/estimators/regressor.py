@@ -141,9 +141,9 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     n_iter_ : int
         Epochs run.
     t_ : int
-        Steps taken (batches; `SGDRegressor` counts rows).
+        Steps taken (batches; `SGDRegressor` counts rows); 0 with "svrg".
     loss_curve_ : list of float
-        Running objective of each epoch.
+        Running objective of each epoch; with "svrg" the objective itself, at its end.
     validation_scores_ : list of float or None
         Validation score after each epoch; None without validation rows.
     history_ : list of EpochRecord
