@@ -43,6 +43,9 @@ def main(
     part: Annotated[list[Part] | None, typer.Option(help="May be repeated; all if none.")] = None,
     quick: Annotated[bool, typer.Option(help="A small run, to see that all works.")] = False,
     only: Annotated[str, typer.Option(help="Part of the names of cases to run.")] = "",
+    skip: Annotated[
+        list[str] | None, typer.Option(help="A set of part `real` to leave out; may be repeated.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Run one random problem, in detail.")] = None,
     first: Annotated[int, typer.Option(help="First seed of the random problems.")] = 0,
     count: Annotated[int | None, typer.Option(help="How many random problems (1000).")] = None,
@@ -78,7 +81,10 @@ def main(
             Part.wall: wall.run_wall,
             Part.deep: deep.run_deep,
         }[chosen]
-        grids += run(keeper, _say, only=only, quick=quick, repeats=repeats or (2 if quick else 5))
+        more = {"skip": tuple(skip)} if skip and chosen is Part.real else {}
+        grids += run(
+            keeper, _say, only=only, quick=quick, repeats=repeats or (2 if quick else 5), **more
+        )
     if grids:
         grids[-1].notes.append(_machine())
     print_grids(grids, markdown=True)

@@ -121,7 +121,12 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
 
 
 def check_targets(
-    loss: Any, y: NDArray[np.float64], weight: NDArray[np.float64] | None, label: str = "y"
+    loss: Any,
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    label: str = "y",
+    *,
+    part: bool = False,
 ) -> None:
     """Refuse targets outside the loss's range, and ones that leave nothing to learn.
 
@@ -135,6 +140,8 @@ def check_targets(
         Weights; rows without weight may have any target.
     label : str
         What to call the targets.
+    part : bool
+        Whether they are one part of a stream, which may hold nothing but zeros.
     """
     allowed = target_range(loss)
     wrong = ~allowed.holds(y)
@@ -150,7 +157,7 @@ def check_targets(
         )
         raise InvalidData(msg)
     counted = y if weight is None else y[weight > 0.0]
-    if allowed.low == 0.0 and allowed.closed and not (counted > 0.0).any(axis=0).all():
+    if not part and allowed.low == 0.0 and allowed.closed and not (counted > 0.0).any(axis=0).all():
         msg = (
             f"loss {type(loss).__name__} models the logarithm of the mean, but every {label} is 0 "
             "in the rows that have weight: there is no finite model of such targets."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gradstep.components import optimizer_of, penalty_of, schedule_of
-from gradstep.data.dataset import mean_square_norm
+from gradstep.data.dataset import mean_square_norm, score_unit
 from gradstep.engine.state import Problem
 from gradstep.errors import InvalidParameter
 from gradstep.objective.classification import OneVsRest, Perceptron
@@ -246,7 +246,8 @@ def _rate(
     sample = data.sample()
     mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
     square = mean_square_norm(data) if n_in_metric is None else float(np.count_nonzero(n_in_metric))
-    return stable_rate(optimizer, loss, square, mean)
+    unit = score_unit(loss, data) if is_auto(asked.learning_rate) else 1.0
+    return stable_rate(optimizer, loss, square, mean, unit)
 
 
 def _uses_eta0(asked: Settings) -> bool:

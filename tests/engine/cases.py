@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,6 +20,15 @@ from gradstep.objective.regression import SquaredError
 from gradstep.optim import schedules
 from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Constant
+
+
+def usual_first(losses):
+    """Mark the losses that few use as slow: to compile each for each kernel takes seconds."""
+    usual = {"SquaredError", "LogLoss", "Hinge", "Poisson", "Softmax", "Pinball"}
+    return [
+        loss if type(loss).__name__ in usual else pytest.param(loss, marks=pytest.mark.slow)
+        for loss in losses
+    ]
 
 
 def matrix(n=53, p=3, seed=0, density=None):

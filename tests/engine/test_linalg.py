@@ -36,8 +36,8 @@ def gram(X):
 
 def factored(M, ridge=0.0):
     """Return the factor, and how many columns depend on others; junk above the diagonal stays."""
-    lower = np.tril(M) + np.triu(np.full(M.shape, np.nan), 1)
-    dependent = factor(lower, ridge)
+    lower = np.tril(M) + ridge * np.eye(len(M)) + np.triu(np.full(M.shape, np.nan), 1)
+    dependent = factor(lower)
     assert np.isnan(lower[np.triu_indices_from(lower, 1)]).all()
     return np.tril(np.nan_to_num(lower, nan=0.0, posinf=np.inf)), dependent
 

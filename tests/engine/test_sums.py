@@ -20,7 +20,7 @@ from gradstep.objective.losses import curvature, is_smooth, slope, value
 from gradstep.objective.regression import Pinball, Poisson, SquaredError
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.nouns import NOUNS, classes_of
-from tests.engine.cases import csr, dense, matrix
+from tests.engine.cases import csr, dense, matrix, usual_first
 from tests.engine.test_table_rows import coded, one_hot
 
 N, P = 150, 5  # more rows than fit into one go
@@ -131,15 +131,18 @@ def examples():
 
 
 JUMPING = [loss for loss in examples() if not (is_smooth(loss) or curvature(loss))]
-every_loss = pytest.mark.parametrize("loss", examples(), ids=repr)
+every_loss = pytest.mark.parametrize("loss", usual_first(examples()), ids=repr)
 every_layout = pytest.mark.parametrize("layout", ["dense", "csr", "table"])
 some_losses = pytest.mark.parametrize("loss", [SquaredError(), Pinball(0.25), Softmax()], ids=repr)
 # Every loss on dense rows, and some on every layout: each pair is compiled, which takes seconds.
 losses_and_layouts = pytest.mark.parametrize(
-    "loss, layout",
+    "layout, loss",
     [
-        *((loss, "dense") for loss in examples()),
-        *((loss, layout) for loss in (Softmax(), Poisson()) for layout in list(ROWS)[1:]),
+        *(
+            pytest.param("dense", loss, marks=() if usual else pytest.mark.slow)
+            for loss, usual in ((f, f in usual_first([f])) for f in examples())
+        ),
+        *((layout, loss) for loss in (Softmax(), Poisson()) for layout in list(ROWS)[1:]),
     ],
     ids=repr,
 )
@@ -292,7 +295,7 @@ class TestCurvatures:
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * size)
         np.testing.assert_array_equal(found, np.transpose(found, (0, 2, 1)))
 
-    @pytest.mark.parametrize("loss", [f for f in examples() if is_smooth(f)], ids=repr)
+    @pytest.mark.parametrize("loss", usual_first(f for f in examples() if is_smooth(f)), ids=repr)
     def test_of_a_smooth_loss_are_second_differences_of_the_value(self, loss):
         of, h, p = Sum(loss), 1e-3, P
         matrices = curvatures(of, ONE_WIDTH, of.all_pairs)

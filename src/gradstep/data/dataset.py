@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from gradstep.engine.rows import Rows
 
-__all__ = ["Dataset", "mean_square_norm"]
+__all__ = ["Dataset", "are_classes", "mean_square_norm", "score_unit"]
 
+_ENOUGH_TARGETS = 1 << 14
 _ENOUGH_NUMBERS = 1_000_000
 _SAMPLE_ROWS = 1 << 20
 
@@ -113,3 +114,27 @@ def mean_square_norm(data: Dataset) -> float:
     if weight is not None and not weight.any():
         weight = None  # the few rows that weigh anything were all passed over
     return float(np.average(norms, weights=weight))
+
+
+def are_classes(loss: Any, data: Dataset) -> bool:
+    """Tell whether the targets are classes: -1 and +1, or the numbers of several."""
+    if hasattr(loss, "row_slopes"):
+        return True
+    return bool(np.isin(data.sample().targets(), (-1.0, 1.0)).all())
+
+
+def score_unit(loss: Any, data: Dataset) -> float:
+    """Return what counts as one in scores: 1, or the spread of a target that is a score itself.
+
+    The spread is that of quantiles: a few targets that are far out say nothing of the others.
+    """
+    if hasattr(loss, "inverse_link") or are_classes(loss, data):
+        return 1.0
+    y = data.sample().targets()
+    y = y[:: max(1, y.shape[0] // _ENOUGH_TARGETS)]
+    for outer, of_normal in ((0.25, 1.349), (0.05, 3.29), (0.0, 6.0)):
+        low, high = np.quantile(y, (outer, 1.0 - outer), axis=0)
+        spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
+        if 0.0 < spread < np.inf:
+            return spread
+    return max(1.0, float(np.abs(y).max()))

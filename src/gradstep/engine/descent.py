@@ -136,12 +136,13 @@ class _Progress:
 
     def __init__(self, problem: Problem, rounds: Rounds, start: NDArray[np.float64]) -> None:
         self._problem, self._rounds = problem, rounds
-        self._start = self._last = self.least = rounds.objective(start)
+        self._start = self._last = self.least = rounds.begin(start)
         self.params = start.copy()
         self._optimality: float | None = None
         self._length: float | None = None
         self._stalls = 0
         self._gained = math.inf
+        self._noise = 0.0
         self._recent: deque[float] = deque(maxlen=problem.patience + 1)
 
     def check(self, anchor: Anchor) -> None:
@@ -164,10 +165,11 @@ class _Progress:
         rounds, facts = self._rounds, self._rounds.facts
         objective = anchor.true
         self._gained, self._last = self._last - objective, objective
-        if not step.taken_back:
-            self._recent.append(objective)
         if objective <= self.least:
             self.least, self.params = objective, anchor.params
+        if not step.taken_back:
+            self._recent.append(self.least)
+        self._noise = rounds.noise(anchor)
         rounds.fall = max(self._start - self.least, 0.0)
         if not facts.has_optimality:
             return None, None
@@ -199,4 +201,4 @@ class _Progress:
         if tol is None or not rounds.is_narrow or len(self._recent) <= problem.patience:
             return None
         gained = self._recent[0] - self._recent[-1]
-        return Outcome.CONVERGED if gained <= tol * rounds.fall else None
+        return Outcome.CONVERGED if gained <= max(tol * rounds.fall, self._noise) else None

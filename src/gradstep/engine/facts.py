@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.baseline import without_features
+from gradstep.data.dataset import are_classes, score_unit
 from gradstep.engine.lens import Lens
 from gradstep.engine.passes import Passes
 from gradstep.engine.sums import smoothed
@@ -214,19 +214,12 @@ class Facts:
     @cached_property
     def of_classes(self) -> bool:
         """Whether the targets are classes."""
-        if hasattr(self.problem.loss, "row_slopes"):
-            return True
-        return bool(np.isin(self.data.sample().targets(), (-1.0, 1.0)).all())
+        return are_classes(self.problem.loss, self.data)
 
     @cached_property
     def score_unit(self) -> float:
-        """What counts as one in scores: 1, or the deviation of a target that is a score itself."""
-        if hasattr(self.problem.loss, "inverse_link") or self.of_classes:
-            return 1.0
-        y = self.data.sample().targets()
-        with np.errstate(over="ignore"):
-            spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean()))
-        return spread if spread > 0.0 else max(1.0, float(np.abs(y).max()))
+        """What counts as one in scores: 1, or the spread of a target that is a score itself."""
+        return score_unit(self.problem.loss, self.data)
 
     def loss_at(self, params: NDArray[np.float64], data: Dataset) -> float:
         """Return the mean loss of rows at a point, by the sums that rounds need anyway."""
@@ -236,8 +229,3 @@ class Facts:
                 return passes.look(loss, params).loss
             near = smoothed(loss, 1.0)
             return passes.look(near, params, before=near, plain=loss).plain
-
-    @cached_property
-    def at_zero(self) -> float:
-        """The loss with all scores zero: a size of the numbers that the objective is a sum of."""
-        return abs(self.loss_at(np.zeros(self.k), without_features(self.data)))

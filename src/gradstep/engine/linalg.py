@@ -20,15 +20,13 @@ _DEPENDENT = 1e-12
 
 
 @compiled
-def factor(matrix, ridge):
+def factor(matrix):
     """Replace a symmetric matrix by its lower Cholesky factor, row after row.
 
     Parameters
     ----------
     matrix : ndarray of shape (q, q)
         The lower triangle is read and written.
-    ridge : float
-        Added to the diagonal.
 
     Returns
     -------
@@ -50,7 +48,7 @@ def factor(matrix, ridge):
         dot = 0.0
         for t in range(i):
             dot += row[t] * row[t]
-        own = row[i] + ridge
+        own = row[i]
         pivot = own - dot
         if own > 0.0 and pivot > _DEPENDENT * own:
             row[i] = np.sqrt(pivot)
@@ -157,7 +155,7 @@ def _on_support(matrix, g, x, l1, ridge):
             small[a, b] = matrix[i, support[b]] * size[a] * size[b]
         small[a, a] = 1.0
         solution[a] = -(g[i] + np.sign(x[i]) * l1[i]) * size[a]
-    if factor(small, 0.0) > 0:
+    if factor(small) > 0:
         return False
     solve(small, solution)
     for a in range(m):
@@ -195,6 +193,11 @@ def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
         Where to start; the minimiser afterwards.
     most_sweeps : int
         Sweeps of coordinate descent after which to be content.
+
+    Returns
+    -------
+    bool
+        Whether it is the minimiser.
     """
     q = x.size
     product = np.zeros(q)
@@ -212,5 +215,6 @@ def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
         over = _descend(matrix, g, x, l1, ridge, product, sweeps, 1e-30 * scale)
         done += sweeps
         if _on_support(matrix, g, x, l1, ridge) or over:
-            return
+            return True
         sweeps = min(2 * sweeps, 512)
+    return False

@@ -40,6 +40,11 @@ class FullMetric:
         The parameters at which the curvatures were taken, in the features' own units.
     fit_intercept : bool
         Whether the last of the q moves.
+
+    Attributes
+    ----------
+    is_solved : bool
+        Whether the last step was the minimum of the model: coordinate descent may give up.
     """
 
     def __init__(
@@ -65,7 +70,9 @@ class FullMetric:
         with np.errstate(divide="ignore"):
             self.unit = np.where(own > 0.0, 1.0 / own, 0.0)
         self._lower = whole * self.unit[:, :, None] * self.unit[:, None, :]
-        self.dependent = sum(int(factor(block, 0.0)) for block in self._lower)
+        for block in self._lower:
+            factor(block)
+        self.is_solved = True
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
         return each.reshape(1, -1) if self.joint else each
@@ -95,6 +102,7 @@ class FullMetric:
         l1 : ndarray of shape (q,)
             Strengths.
         """
+        self.is_solved = True
         blocks, at_params = self._blocks(gradient), self._blocks(params)
         strengths = np.tile(l1, self.k) if self.joint else l1
         step = np.empty_like(blocks)
@@ -108,7 +116,8 @@ class FullMetric:
                 y0 = np.where(unit > 0.0, x0 / unit, 0.0)
             linear = g * unit - np.einsum("ij,j->i", scaled, y0) - ridge * y0
             y = y0.copy()
-            minimise_quadratic(scaled, linear, y, strengths * unit, ridge, _MOST_SWEEPS)
+            solved = minimise_quadratic(scaled, linear, y, strengths * unit, ridge, _MOST_SWEEPS)
+            self.is_solved = self.is_solved and bool(solved)
             step[c] = (y - y0) * unit
         return step.reshape(gradient.shape)
 

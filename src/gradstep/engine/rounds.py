@@ -141,6 +141,7 @@ class Rounds:
         self.fall = 0.0
         self._poor = 0
         self._narrows = False
+        self._at_start = self._offset = 0.0
 
     # ------------------------------------------------------------------ looking at the rows
 
@@ -186,8 +187,19 @@ class Rounds:
         return _ROUNDING * self.size_of_sums(anchor)
 
     def size_of_sums(self, anchor: Anchor) -> float:
-        """Return the size of the numbers that the objective is a sum of."""
-        return abs(anchor.objective) + self.facts.at_zero
+        """Return the size of the numbers that the objective is a sum of.
+
+        Where targets lie far from zero, so do scores, and their difference has lost digits.
+        """
+        return abs(anchor.objective) + (1.0 + self._offset) * self._at_start
+
+    def begin(self, start: NDArray[np.float64]) -> float:
+        """Return the objective where a run begins; from it follows what rounding is."""
+        facts = self.facts
+        objective = self.objective(start)
+        self._at_start = abs(objective)
+        self._offset = float(np.abs(facts.lens.seen(start)[:, -1]).max()) / facts.score_unit
+        return objective
 
     # ------------------------------------------------------------------ the step, its length
 
@@ -218,7 +230,10 @@ class Rounds:
         """Return the length of the next step in the metric; None if there is no metric yet."""
         if self.way is Way.DIAGONAL:
             return self._proximal_length(anchor)
-        return None if self.metric is None else math.sqrt(self._square(anchor))
+        if self.metric is None:
+            return None
+        square = self._square(anchor)
+        return math.sqrt(square) if self.metric.is_solved else None
 
     def _proximal_length(self, anchor: Anchor) -> float:
         """Return the length of the proximal gradient step in the diagonal metric."""
@@ -278,7 +293,8 @@ class Rounds:
         self._curvatures.forget_before()
         after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
         if not step.taken_back and not self._curvatures.is_narrow:
-            self._narrows = anchor.true - after.true <= _FAR * self.fall
+            gained = anchor.true - after.true
+            self._narrows = gained <= max(_FAR * self.fall, self.noise(after))
         return after, step
 
     def _narrow_if_due(self) -> None:

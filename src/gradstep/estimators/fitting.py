@@ -96,7 +96,33 @@ def _start(
         given[1] = best_constant(problem.loss, data.sample(), k)
     if not problem.fit_intercept and given[1] is not None:
         given[1] = np.zeros(k)
-    return problem.start(*given)
+    state = problem.start(*given)
+    if works_in_rounds(problem.optimizer) and (given[0] is not None or given[1] is not None):
+        return _no_worse_than_constant(problem, data, state)
+    return state
+
+
+def _no_worse_than_constant(problem: Problem, data: Dataset, state: TrainState) -> TrainState:
+    """Return a given start, or the best constant's if that has the lower objective.
+
+    Far out a loss may have no curvature to tell the way by; the optimum is the same.
+    """
+    from gradstep.engine.baseline import best_constant  # these import Numba
+    from gradstep.engine.evaluation import mean_loss
+
+    k, params = problem.n_outputs, state.current()
+    if not params[:-k].any() and not problem.fit_intercept:
+        return state
+    constant = best_constant(problem.loss, data.sample(), k) if problem.fit_intercept else None
+    other = problem.start(None, constant)
+    if np.array_equal(other.current(), params):
+        return state
+    with np.errstate(all="ignore"):
+        of_constant, of_start = (
+            mean_loss(problem.loss, data, at, k) + problem.penalty_of(at)
+            for at in (other.current(), params)
+        )
+    return state if of_start <= of_constant else other
 
 
 def _initial(est: Any, name: str, value: Any, shapes: list[tuple[int, ...]]) -> NDArray[np.float64]:

@@ -381,7 +381,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         X, y = check_features(self, X, reset=first, y=y, multi_output=True, y_numeric=True)
         targets = self._targets(y, "Input y")
         weight = weights_of(sample_weight, targets.shape[0])
-        check_targets(loss, targets, weight)
+        check_targets(loss, targets, weight, part=not first)
         if first:
             self.seed_ = draw_seed(self.random_state)
             self._y_is_2d = np.ndim(y) == 2

@@ -29,7 +29,11 @@ class Rate(NamedTuple):
 
 
 def stable_rate(
-    optimizer: Optimizer, loss: Any, mean_square_norm: float, mean_target: float
+    optimizer: Optimizer,
+    loss: Any,
+    mean_square_norm: float,
+    mean_target: float,
+    score_unit: float = 1.0,
 ) -> Rate:
     """Return a constant learning rate for rows of this size.
 
@@ -43,6 +47,10 @@ def stable_rate(
         Mean of ‖x‖² over the rows.
     mean_target : float
         Mean of y, used only by losses with a logarithmic link.
+    score_unit : float
+        How far scores have to go: the spread of targets that are scores themselves. Steps whose
+        length does not grow with the distance (of scale-free optimizers, and of losses whose
+        slopes have a bound) are as many times as long.
 
     Examples
     --------
@@ -52,9 +60,10 @@ def stable_rate(
     Rate(eta0=0.1, intercept_factor=1.0)
     """
     if getattr(optimizer, "scale_free", False):
-        return Rate(_SCALE_FREE_RATE, 1.0)
+        return Rate(_SCALE_FREE_RATE * score_unit, 1.0)
     bound = curvature(loss)
     if bound is None and hasattr(loss, "curvature_at"):
         bound = max(1.0, loss.curvature_at(mean_target))
     square = mean_square_norm if mean_square_norm > 0.0 else 1.0
-    return Rate(1.0 / (2.0 * (bound or 1.0) * 1.25 * square), 0.25 * square)
+    farther = score_unit if bound is None and not hasattr(loss, "curvature_at") else 1.0
+    return Rate(farther / (2.0 * (bound or 1.0) * 1.25 * square), 0.25 * square)
