@@ -164,11 +164,6 @@ class TestStreams:
                 model.partial_fit(X[part], Y[part])
         assert model.score(X, Y) > 0.7
 
-    def test_brake_where_a_part_diverges(self):
-        model = MiniBatchRegressor(loss="poisson").partial_fit(X, np.exp(0.3 * Z))
-        model.partial_fit(3.0 * X, np.exp(0.9 * Z))
-        assert np.isfinite(model.coef_).all()
-
 
 class TestBits:
     @pytest.mark.parametrize("loss", ["squared_error", "log_loss", "pinball", "poisson"])
@@ -186,3 +181,73 @@ class TestBits:
         one, other = (kind(loss=loss).fit(rows, y) for rows in (wide, wide * factor))
         assert other.intercept_.tobytes() == one.intercept_.tobytes()
         assert (other.coef_ * factor).tobytes() == one.coef_.tobytes()
+
+
+class TestUnitsOfTheTarget:
+    """They do not matter, nor do a few targets that are far out."""
+
+    @pytest.mark.parametrize("scale", [1e-12, 1e9, 1e16])
+    @pytest.mark.parametrize("loss, power", [("gamma", 1.5), ("poisson", 1.5), ("tweedie", 3.0)])
+    def test_with_a_logarithmic_link(self, loss, power, scale):
+        y = RNG.gamma(2.0, np.exp(0.3 * Z) / 2.0)
+        model = MiniBatchRegressor(loss=loss, power=power, penalty=None, tol=1e-7)
+        near = model.fit(X, y)
+        expected = in_deviations(near.coef_)
+        found = in_deviations(model.fit(X, scale * y).coef_)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert model.converged_
+
+    @pytest.mark.parametrize("loss", ["pinball", "huber", "epsilon_insensitive"])
+    def test_with_gross_outliers(self, loss):
+        y = Z.copy()
+        y[[5, 6]] = 1e8, -1e5
+        model = MiniBatchRegressor(loss=loss, penalty=None).fit(X, y)
+        np.testing.assert_allclose(in_deviations(model.coef_)[0], [1.0, -2.0, 0.5], atol=0.15)
+
+    @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adagrad", "rmsprop"])
+    @pytest.mark.parametrize("loss", ["squared_error", "pinball"])
+    def test_with_other_optimizers(self, loss, optimizer):
+        model = MiniBatchRegressor(loss=loss, optimizer=optimizer, penalty=None).fit(X, 1e5 * Y)
+        assert model.score(X, 1e5 * Y) > 0.8
+
+
+class TestWhereItStarts:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"coef_init": 5.0 / SCALES * [1.0, -1.0, 1.0]},
+            {"intercept_init": [500.0]},
+            {"coef_init": [0.0, 0.3, 0.0]},
+        ],
+        ids=["coef", "intercept", "coef at a shifted column"],
+    )
+    def test_a_start_that_is_worse_than_the_best_constant_does_no_harm(self, options):
+        y = np.exp(0.3 * Z)
+        expected = MiniBatchRegressor(loss="poisson", tol=1e-6).fit(X, y)
+        model = MiniBatchRegressor(loss="poisson", tol=1e-6).fit(X, y, **options)
+        np.testing.assert_allclose(model.predict(X), expected.predict(X), rtol=1e-4)
+
+    def test_a_start_at_the_optimum_is_used(self):
+        first = MiniBatchClassifier(tol=1e-8).fit(X, LABELS)
+        again = MiniBatchClassifier(tol=None, max_iter=1)
+        again.fit(X, LABELS, coef_init=first.coef_, intercept_init=first.intercept_)
+        np.testing.assert_allclose(again.coef_, first.coef_, rtol=1e-6)
+
+
+class TestTheBestConstantIsTheOptimum:
+    @pytest.mark.parametrize("loss", ["hinge", "log_loss", "squared_hinge"])
+    def test_one_row_of_a_class(self, loss):
+        labels = np.arange(500) == 3
+        model = MiniBatchClassifier(loss=loss).fit(RNG.normal(size=(500, 4)), labels)
+        assert model.n_iter_ < 50
+
+    def test_a_constant_target(self):
+        model = MiniBatchRegressor(loss="epsilon_insensitive").fit(X, np.full(500, 3.0))
+        assert model.n_iter_ < 50
+        np.testing.assert_allclose(model.predict(X), 3.0, atol=0.1 + 1e-9)
+
+
+def test_a_part_of_a_stream_may_hold_no_events():
+    model = MiniBatchRegressor(loss="poisson").partial_fit(X, np.exp(0.3 * Z))
+    model.partial_fit(X[:1], [0.0])
+    assert np.isfinite(model.coef_).all()

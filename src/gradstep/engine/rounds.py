@@ -191,13 +191,13 @@ class Rounds:
 
         Where targets lie far from zero, so do scores, and their difference has lost digits.
         """
-        return abs(anchor.objective) + (1.0 + self._offset) * self._at_start
+        return abs(anchor.objective) + (1.0 + self._offset) * abs(self._at_start)
 
     def begin(self, start: NDArray[np.float64]) -> float:
         """Return the objective where a run begins; from it follows what rounding is."""
         facts = self.facts
         objective = self.objective(start)
-        self._at_start = abs(objective)
+        self._at_start = objective
         self._offset = float(np.abs(facts.lens.seen(start)[:, -1]).max()) / facts.score_unit
         return objective
 
@@ -293,7 +293,8 @@ class Rounds:
         self._curvatures.forget_before()
         after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
         if not step.taken_back and not self._curvatures.is_narrow:
-            gained = anchor.true - after.true
+            least = self._at_start - self.fall
+            gained = min(anchor.true, least) - after.true
             self._narrows = gained <= max(_FAR * self.fall, self.noise(after))
         return after, step
 
