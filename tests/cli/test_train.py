@@ -405,7 +405,7 @@ class TestTerminal:
     def test_shows_none_for_machines(self, trips):
         shown, out = self.seen(80, "train", trips, "-t", "fare", *FEW, "--epochs", "5", "--json")
         assert shown == []
-        assert json.loads(out)["epochs"] == 5
+        assert 1 <= json.loads(out)["epochs"] <= 5
 
 
 class TestInterrupts:

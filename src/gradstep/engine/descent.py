@@ -174,14 +174,17 @@ class _Progress:
         if not facts.has_optimality:
             return None, None
         length = rounds.step_length(anchor)
-        if length is None:
+        nothing = self._gained <= rounds.noise(anchor)
+        if length is None:  # there is no model's minimum to tell it by: what counts is the fall
+            tol = self._problem.tol or 0.0
+            nothing = nothing or self._gained <= tol * tol * rounds.fall
+            self._stalls = self._stalls + 1 if nothing and not step.taken_back else 0
             self._optimality = None
             return None, None
         fall = max(self._start - anchor.objective, 0.0)
         whole = math.sqrt(2.0 * fall + length * length)
         noise = _NUMBERS_END * math.sqrt(rounds.size_of_sums(anchor))
         self._optimality = 0.0 if length <= noise else length / whole
-        nothing = self._gained <= rounds.noise(anchor)
         shorter = self._length is None or length < _SHORTER * self._length
         if not step.taken_back:
             self._stalls = self._stalls + 1 if nothing and not shorter else 0

@@ -17,6 +17,9 @@ __all__ = ["factor", "inverse", "minimise_quadratic", "solve"]
 
 # A pivot below it says that a column is a combination of those before, to rounding.
 _DEPENDENT = 1e-12
+_AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope is just that
+_MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
+_DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
 
 
 @compiled
@@ -155,12 +158,12 @@ def _on_support(matrix, g, x, l1, ridge):
             small[a, b] = matrix[i, support[b]] * size[a] * size[b]
         small[a, a] = 1.0
         solution[a] = -(g[i] + np.sign(x[i]) * l1[i]) * size[a]
-    if factor(small) > 0:
-        return False
+    factor(small)
     solve(small, solution)
     for a in range(m):
         j = support[a]
-        if l1[j] > 0.0 and solution[a] * x[j] <= 0.0:
+        depends = small[a, a] == np.inf  # on others, which take its part: it stays at zero
+        if l1[j] > 0.0 and solution[a] * x[j] <= 0.0 and not depends:
             return False
     full = np.zeros(q)
     for a in range(m):
@@ -170,7 +173,7 @@ def _on_support(matrix, g, x, l1, ridge):
             dot = g[j]
             for t in range(q):
                 dot += matrix[j, t] * full[t]
-            if abs(dot) > l1[j]:
+            if abs(dot) > l1[j] * _AT_THE_EDGE:
                 return False
     x[:] = full
     return True
@@ -211,8 +214,9 @@ def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
             scale += g[j] * g[j] / own
     done = 0
     sweeps = 8
+    most_sweeps = min(most_sweeps, max(64, int(_MOST_WORK / max(1, q * q))))
     while done < most_sweeps:
-        over = _descend(matrix, g, x, l1, ridge, product, sweeps, 1e-30 * scale)
+        over = _descend(matrix, g, x, l1, ridge, product, sweeps, _DESCENDED * scale)
         done += sweeps
         if _on_support(matrix, g, x, l1, ridge) or over:
             return True
