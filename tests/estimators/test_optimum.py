@@ -96,7 +96,7 @@ RIVALS = {
         fit_intercept=(True,),
     ),
     "softmax, l1": Rival(
-        "log_loss", partial(saga, l1_ratio=1.0), "l1", 0.01, classes=4, fit_intercept=(True,)
+        "log_loss", partial(saga, l1_ratio=1.0), "l1", 0.01, classes=3, fit_intercept=(True,)
     ),
     "squared hinge": Rival(
         "squared_hinge",
