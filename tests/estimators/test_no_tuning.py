@@ -251,3 +251,11 @@ def test_a_part_of_a_stream_may_hold_no_events():
     model = MiniBatchRegressor(loss="poisson").partial_fit(X, np.exp(0.3 * Z))
     model.partial_fit(X[:1], [0.0])
     assert np.isfinite(model.coef_).all()
+
+
+def test_where_the_best_constant_has_no_loss_it_is_the_model():
+    """All targets lie within epsilon of it; scores of 10,000 have no digits to spare."""
+    y = 1e4 + 0.01 * RNG.random(500)
+    model = MiniBatchRegressor(loss="epsilon_insensitive").fit(X, y)
+    assert np.abs(y - model.predict(X)).max() <= 0.1
+    np.testing.assert_array_equal(model.coef_, 0.0)

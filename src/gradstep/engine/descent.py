@@ -165,7 +165,7 @@ class _Progress:
         rounds, facts = self._rounds, self._rounds.facts
         objective = anchor.true
         self._gained, self._last = self._last - objective, objective
-        if objective <= self.least:
+        if objective < self.least or (facts.has_optimality and objective == self.least):
             self.least, self.params = objective, anchor.params
         if not step.taken_back:
             self._recent.append(self.least)
