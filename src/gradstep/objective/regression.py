@@ -130,9 +130,13 @@ class EpsilonInsensitive(NamedTuple):
         return (1.0 if r > self.epsilon else 0.0) - (1.0 if -r > self.epsilon else 0.0)
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
-        """Return the score of the best constant: the median of where the slopes jump."""
+        """Return the score of the best constant: the median of where the slopes jump.
+
+        The middle of all that there are: at its ends a loss of zero would be lost to rounding.
+        """
         jumps = np.concatenate([y - self.epsilon, y + self.epsilon])
-        return _quantile(jumps, None if weight is None else np.tile(weight, 2), 0.5)
+        weight = None if weight is None else np.tile(weight, 2)
+        return 0.5 * (_quantile(jumps, weight, 0.5) - _quantile(-jumps, weight, 0.5))
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
