@@ -90,14 +90,15 @@ def _start(
         else:
             name = f"{earlier}init"
             given.append(None if init is None else _initial(est, name, init, shapes[earlier]))
-    if is_auto(est.learning_rate) and problem.fit_intercept and all(g is None for g in given):
+    own = any(g is not None for g in given)
+    if is_auto(est.learning_rate) and problem.fit_intercept and not own:
         from gradstep.engine.baseline import best_constant  # imports Numba
 
         given[1] = best_constant(problem.loss, data.sample(), k)
     if not problem.fit_intercept and given[1] is not None:
         given[1] = np.zeros(k)
     state = problem.start(*given)
-    if works_in_rounds(problem.optimizer) and (given[0] is not None or given[1] is not None):
+    if works_in_rounds(problem.optimizer) and own:
         return _no_worse_than_constant(problem, data, state)
     return state
 
