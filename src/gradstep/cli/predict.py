@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import time
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
+_REMOVALS, _BETWEEN = 50, 0.01  # seconds
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
             ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
 
@@ -145,7 +148,9 @@ def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if kind == "parquet":
-            _write_parquet(batches(), part)
+            part.mkdir()
+            _write_parquet(batches(), part / out.name)
+            (part / out.name).replace(out)
         else:
             with part.open("wb") as file:
                 for number, batch in enumerate(batches()):
@@ -154,15 +159,29 @@ def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
                         batch.write_csv(file, include_header=number == 0, separator=separator)
                     else:
                         batch.write_ndjson(file)
-        part.replace(out)
+            part.replace(out)
     except OSError as error:
         if isinstance(error, CannotWrite):
             raise
         msg = f"{out} cannot be written: {error.strerror or error}."
         raise CannotWrite(msg) from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        _remove(part)
+
+
+def _remove(part: Path) -> None:
+    """Remove what is left of a file, or of the folder that it was written in.
+
+    After an error Polars may yet open its file: without the folder it cannot, and where it was
+    faster than the removal, the removal is tried again.
+    """
+    with contextlib.suppress(OSError):
+        part.unlink()
+    for _ in range(_REMOVALS):
+        shutil.rmtree(part, ignore_errors=True)
+        if not part.exists():
+            return
+        time.sleep(_BETWEEN)
 
 
 def _write_parquet(batches: Iterator[pl.DataFrame], path: Path) -> None:
