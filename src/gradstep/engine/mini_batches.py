@@ -11,6 +11,7 @@ from gradstep.data.order import order_of
 from gradstep.engine.facts import Way
 from gradstep.engine.inner import run_in_diagonal_metric, run_in_full_metric
 from gradstep.engine.kernels import launch
+from gradstep.engine.passes import RUN_ROWS
 from gradstep.engine.readonly import readonly
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["MiniBatches"]
 
 _SAFE = 0.5  # of the longest step that is stable on average
-_RUN_ROWS = 1 << 20  # whose numbers are held at once
 _LONGEST = 0.5  # change of scores in a step, where the curvature has no bound
 
 
@@ -102,7 +102,7 @@ class MiniBatches:
         # Among the noise of plain steps a jump of the slope does no harm.
         loss = facts.problem.loss if anchor is None else self._curvatures.loss
         components = (loss,) if full else (loss, facts.problem.penalty)
-        for order in self._take(steps * batch, max(batch, _RUN_ROWS // batch * batch)):
+        for order in self._take(steps * batch, max(batch, RUN_ROWS // batch * batch)):
             launch(
                 kernel, components, readonly(data.rows), readonly(data.y),
                 readonly(data.sample_weight), readonly(order), batch, data.mean_weight, k,

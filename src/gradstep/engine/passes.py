@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from gradstep.data.dataset import Dataset
 
-__all__ = ["Bends", "Passes", "Seen"]
+__all__ = ["RUN_ROWS", "Bends", "Passes", "Seen"]
 
 _PIECE_BYTES = 1 << 19  # of rows, at least
 _MOST_PIECES = 64
-_RUN_ROWS = 1 << 20  # whose numbers are held at once
+RUN_ROWS = 1 << 20  # whose numbers are held at once
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
 _CURVED_TILE = 128  # rows of a tile that curvatures are summed of
@@ -264,8 +264,8 @@ class Passes:
 
 def _runs(data: Dataset, lo: int, hi: int) -> Iterable[NDArray[np.uint32]]:
     """Yield the row numbers at positions lo to hi, so many at a time that they take no room."""
-    for at in range(lo, hi, _RUN_ROWS):
-        yield readonly(data.rows_between(at, min(at + _RUN_ROWS, hi)))
+    for at in range(lo, hi, RUN_ROWS):
+        yield readonly(data.rows_between(at, min(at + RUN_ROWS, hi)))
 
 
 def _arrays(data: Dataset) -> tuple[Any, Any, Any]:

@@ -196,10 +196,9 @@ class Rounds:
     def begin(self, start: NDArray[np.float64]) -> float:
         """Return the objective where a run begins; from it follows what rounding is."""
         facts = self.facts
-        objective = self.objective(start)
-        self._at_start = objective
+        self._at_start = self.objective(start)
         self._offset = float(np.abs(facts.lens.seen(start)[:, -1]).max()) / facts.score_unit
-        return objective
+        return self._at_start
 
     # ------------------------------------------------------------------ the step, its length
 
@@ -227,7 +226,10 @@ class Rounds:
         return self.metric, anchor.seen + self._direction(anchor)
 
     def step_length(self, anchor: Anchor) -> float | None:
-        """Return the length of the next step in the metric; None if there is no metric yet."""
+        """Return the length of the next step in the metric; None if it is not known.
+
+        There is no metric yet, or coordinate descent did not come to the model's minimum.
+        """
         if self.way is Way.DIAGONAL:
             return self._proximal_length(anchor)
         if self.metric is None:
