@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize, minimize_scalar
@@ -38,6 +40,16 @@ LOSSES = [
 ]
 
 
+class HalfSquare(NamedTuple):
+    """A loss that does not tell its best constant, which is to be searched."""
+
+    def value(self, y, z):
+        return 0.5 * (z - y) ** 2
+
+    def slope(self, y, z):
+        return z - y
+
+
 def rows(n=N):
     return DenseRows(np.empty((n, 0)))
 
@@ -64,7 +76,7 @@ def test_of_several_outputs():
     y = np.column_stack([REAL, 10.0 * REAL])
     found = best_constant(regression.SquaredError(), Dataset(rows(), y, WEIGHT), 2)
     np.testing.assert_allclose(found, np.average(y, axis=0, weights=WEIGHT), rtol=1e-12)
-    searched = best_constant(regression.Huber(1e9), Dataset(rows(), y), 2)
+    searched = best_constant(HalfSquare(), Dataset(rows(), y), 2)
     np.testing.assert_allclose(searched, y.mean(axis=0), rtol=1e-6)
 
 
@@ -87,7 +99,7 @@ def test_of_part_of_the_rows():
     part = Dataset(rows(), REAL[:, None]).select(np.arange(7, dtype=np.uint32))
     (score,) = best_constant(regression.SquaredError(), part, 1)
     assert score == pytest.approx(REAL[:7].mean(), rel=1e-12)
-    (searched,) = best_constant(regression.Huber(1e9), part, 1)
+    (searched,) = best_constant(HalfSquare(), part, 1)
     assert searched == pytest.approx(REAL[:7].mean(), rel=1e-6)
 
 

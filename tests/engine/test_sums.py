@@ -14,7 +14,7 @@ from gradstep.data.dataset import Dataset
 from gradstep.engine import passes
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.passes import Bends, Passes
-from gradstep.engine.sums import Smoothed, row_curvatures
+from gradstep.engine.sums import Smoothed, tile_curvatures
 from gradstep.objective.classification import OneVsRest, Softmax
 from gradstep.objective.losses import curvature, is_smooth, slope, value
 from gradstep.objective.regression import Pinball, Poisson, SquaredError
@@ -353,7 +353,8 @@ class TestCurvatures:
         """Uncompiled: compiled code looks at no bounds."""
         k, z = 3, np.array([0.3, -0.2, 0.5])
         out = np.zeros((6, 1))
-        row_curvatures(Softmax(), np.zeros((1, 1)), 0, k, WIDTHS, z, 0, out, np.empty(2 * k))
+        order, work = np.zeros(1, np.uint32), np.empty(2 * k)
+        tile_curvatures(Softmax(), np.zeros((1, 1)), order, 0, 1, k, WIDTHS, z, out, work)
         assert np.isfinite(out).all()
         assert out[0, 0] > 0.0
 
@@ -423,7 +424,7 @@ class TestLengths:
 
 
 class TestThreads:
-    N, P = 6000, 64
+    N, P = 10_000, 64
 
     @pytest.mark.parametrize("loss", [SquaredError(), Softmax()], ids=repr)
     @pytest.mark.parametrize("layout", ["dense", "csr"])

@@ -12,6 +12,7 @@ import pytest
 import scipy.special
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import SGDClassifier
 
@@ -36,7 +37,15 @@ from gradstep.objective.losses import (
     target_range,
     value,
 )
-from gradstep.objective.regression import Gamma, Poisson, SquaredError, Tweedie
+from gradstep.objective.regression import (
+    EpsilonInsensitive,
+    Gamma,
+    Huber,
+    Poisson,
+    SquaredEpsilonInsensitive,
+    SquaredError,
+    Tweedie,
+)
 from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS, exactly
 
 LARGEST = Decimal(sys.float_info.max)
@@ -226,6 +235,24 @@ def test_best_constant_minimises_the_mean_loss(case, loss):
 
         least = minimize_scalar(objective, bounds=(-30.0, 30.0), method="bounded").fun
         assert objective(loss.best_constant(y, weight)) <= least + 1e-9 * (1.0 + abs(least))
+
+
+@pytest.mark.parametrize("kind", [Huber, SquaredEpsilonInsensitive, EpsilonInsensitive])
+@given(
+    y=arrays(np.float64, st.integers(1, 30), elements=st.floats(-1e6, 1e6, width=32)),
+    epsilon=st.sampled_from([1e-6, 0.1, 10.0, 1e5]),
+    weighted=st.booleans(),
+)
+def test_slopes_change_their_sign_at_the_best_constant(kind, y, epsilon, weighted):
+    loss = kind(epsilon)
+    weight = np.arange(y.size) % 3 + 1.0 if weighted else None
+    best = loss.best_constant(y, weight)
+    near = 1e-9 * (abs(best) + epsilon + np.ptp(y))
+
+    def slope_at(score):
+        return np.average([loss.slope(v, score) for v in y.tolist()], weights=weight)
+
+    assert slope_at(best - near) <= 0.0 <= slope_at(best + near)
 
 
 @pytest.mark.parametrize(

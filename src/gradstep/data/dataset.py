@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "are_classes", "mean_square_norm", "score_unit"]
 
-_ENOUGH_TARGETS = 1 << 14
+_ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
 _SAMPLE_ROWS = 1 << 20
 
@@ -131,9 +131,9 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    y = y[:: max(1, y.shape[0] // _ENOUGH_TARGETS)]
-    for outer, of_normal in ((0.25, 1.349), (0.05, 3.29), (0.0, 6.0)):
-        low, high = np.quantile(y, (outer, 1.0 - outer), axis=0)
+    some = y[:: max(1, y.shape[0] // _ENOUGH_TARGETS)]
+    for outer, of_normal, numbers in ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y)):
+        low, high = np.quantile(numbers, (outer, 1.0 - outer), axis=0)
         spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
         if 0.0 < spread < np.inf:
             return spread

@@ -6,6 +6,7 @@ and their sums are added up in the order of the pieces: no bit depends on who co
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_ROWS", "Bends", "Passes", "Seen"]
 
-_PIECE_BYTES = 1 << 19  # of rows, at least
+_PIECE_BYTES = 1 << 20  # of rows, at least: a tenth of a millisecond or so, as is all of below
+_ROW_WORK = 64  # bytes that are read in the time that a row takes, however short,
+_PRODUCTS_WORK = 2  # or how many products of its features
+_SLOPES_WORK = 4  # or that the slopes of a width take
 _MOST_PIECES = 64
 RUN_ROWS = 1 << 20  # whose numbers are held at once
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
 _CURVED_TILE = 128  # rows of a tile that curvatures are summed of
-_SLOPES_WORK = 16  # bytes that are read in the time that the slopes of a width take, or so
 
 
 class Bends(NamedTuple):
@@ -107,14 +110,30 @@ class Passes:
 
     def _bounds(self, n: int, most: int, work: int = 0) -> list[tuple[int, int]]:
         """Return where pieces begin and end; `work` counts like bytes of a row."""
-        by_size = n * max(1, self.data.rows.row_bytes() + work) // _PIECE_BYTES
+        by_size = n * (self.data.rows.row_bytes() + _ROW_WORK + work) // _PIECE_BYTES
         pieces = max(1, min(by_size, most, _MOST_PIECES))
         return [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
 
-    def _map(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterable[Any]:
-        if len(pieces) == 1 or self._workers == 1:
-            return map(work, pieces)
-        return self._pool.map(work, pieces)
+    def _map(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+        """Return what comes of each piece; this thread takes its share of them."""
+        todo, done = deque(enumerate(pieces)), [None] * len(pieces)
+
+        def take() -> None:
+            while True:
+                try:
+                    at, piece = todo.popleft()
+                except IndexError:  # there is none left
+                    return
+                done[at] = work(piece)
+
+        others = [self._pool.submit(take) for _ in range(min(self._workers, len(pieces)) - 1)]
+        try:
+            take()
+        finally:
+            todo.clear()
+            for other in others:
+                other.result()
+        return done
 
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the mean loss of all rows and its gradient, at parameters in features' units."""
@@ -189,10 +208,12 @@ class Passes:
             bends = Bends(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
         else:
             room = _CURVED_TILE
-            work = bends.pairs * ((p + 1) ** 2 + _SLOPES_WORK * bends.widths.shape[1])
+            products = (p + 1) ** 2 // _PRODUCTS_WORK
+            work = bends.pairs * (products + _SLOPES_WORK * bends.widths.shape[1])
             most = min(most, 8, max(1, _MATRIX_BYTES // (8 * bends.pairs * (p + 1) ** 2)))
         pairs = bends.pairs
-        fixed = (*map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
+        same = components[0] == components[1]  # of losses of one class, or one is None
+        fixed = (same, *map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
 
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
             sums = np.zeros(3), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
@@ -200,8 +221,7 @@ class Passes:
                 launch(sum_looks, components, *_arrays(data), order, self.k, room, *fixed, *sums)
             return sums
 
-        parts = iter(self._map(piece, self._bounds(data.n, most, work)))
-        losses, gradient, matrices = next(parts)
+        (losses, gradient, matrices), *parts = self._map(piece, self._bounds(data.n, most, work))
         for part in parts:
             losses += part[0]
             gradient += part[1]
@@ -237,8 +257,7 @@ class Passes:
             at = slice(*bounds)
             launch(squares_of_rows, (), data, readonly(rows[at]), *fixed, out[at])
 
-        for _ in self._map(piece, self._bounds(rows.size, _MOST_PIECES)):
-            pass
+        self._map(piece, self._bounds(rows.size, _MOST_PIECES))
         self.rows_read += rows.size
         return out
 

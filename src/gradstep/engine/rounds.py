@@ -272,17 +272,16 @@ class Rounds:
     # ------------------------------------------------------------------ epochs
 
     def first(self, start: NDArray[np.float64]) -> tuple[Anchor, Step | None]:
-        """Return the first anchor: after a plain epoch where that pays, else the start."""
+        """Return the first anchor: after a plain epoch where that pays, else where `begin` was."""
         facts, batches = self.facts, self._batches
         if not facts.starts_plain(self.way):
             return self.look(start), None
-        before = self.objective(start)
         if self.way is not Way.DIAGONAL:  # an l1 penalty is left to what follows: this is a start
             self.metric = batches.metric = self._curvatures.for_steps(start)
         candidate = batches.run(start, None, None, facts.data.n)
         if candidate is not None:
             anchor = self.look(candidate)
-            if anchor.true <= before:
+            if anchor.true <= self._at_start:
                 return anchor, Step(Way.PLAIN, batches.short)
         batches.short /= 4.0
         self._fall_back()

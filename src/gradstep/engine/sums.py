@@ -67,57 +67,70 @@ def smoothed(loss: Any, width: float) -> Any:
     return loss if hasattr(loss, "row_slopes") else Smoothed(loss, width)
 
 
-def row_curvatures(
-    loss: Any, y: Any, row: int, k: int, widths: Any, z: Any, at: int, out: Any, work: Any
-) -> None:
-    """Write the curvatures of a row of scores to ``out[:, at]``, a line for each pair of outputs.
+def tile_curvatures(
+    loss: Any, y: Any, order: Any, lo: int, hi: int, k: int, widths: Any, z: Any, out: Any,
+    work: Any,
+) -> None:  # fmt: skip
+    """Write the curvatures of a tile of scores to `out`, a line for each pair of outputs.
 
     Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
+    `work` has room for two numbers for each row of a tile, and for each output.
     """
     kind = _curvatures_joint if is_joint(type(loss)) else _curvatures_apart
-    kind(loss, y, row, k, widths, z, at, out, work)
+    kind(loss, y, order, lo, hi, k, widths, z, out, work)
 
 
-def _curvatures_apart(loss, y, row, k, widths, z, at, out, work):
+def _curvatures_apart(loss, y, order, lo, hi, k, widths, z, out, work):
+    m = hi - lo
+    targets = work[:m]
+    scores = work[m : 2 * m]
     for c in range(out.shape[0]):  # one, where the curvature is the same for every output
-        score = z[at * k + c]
-        largest = 0.0
-        for i in range(widths.shape[1]):
-            width = widths[0, i]
-            rise = slope(loss, y[row, c], score + width) - slope(loss, y[row, c], score - width)
-            largest = max(largest, widths[1, i] * rise / (2.0 * width))
-        out[c, at] = largest
+        largest = out[c]
+        for i in range(m):
+            targets[i] = y[order[lo + i], c]
+            scores[i] = z[i * k + c]
+            largest[i] = 0.0
+        # Width by width, so that rows are taken several at a time.
+        for at in range(widths.shape[1]):
+            width = widths[0, at]
+            factor = widths[1, at] / (2.0 * width)
+            for i in range(m):
+                up = slope(loss, targets[i], scores[i] + width)
+                rise = up - slope(loss, targets[i], scores[i] - width)
+                largest[i] = max(largest[i], factor * rise)
 
 
-def _curvatures_joint(loss, y, row, k, widths, z, at, out, work):
+def _curvatures_joint(loss, y, order, lo, hi, k, widths, z, out, work):
     up = work[:k]
     down = work[k : 2 * k]
-    own = z[at * k : at * k + k]
     alone = out.shape[0] == k  # each output's own, of which the largest over all widths counts
-    pair = 0
-    for c in range(k):
-        score = own[c]
-        if alone:
-            out[c, at] = 0.0
-        # Of pairs there is no largest matrix: they are taken at the first width.
-        for i in range(widths.shape[1] if alone else 1):
-            width = widths[0, i]
-            own[c] = score + width
-            row_slopes(loss, y[row, 0], own, 0, k, up)
-            own[c] = score - width
-            row_slopes(loss, y[row, 0], own, 0, k, down)
+    for at in range(hi - lo):
+        row = order[lo + at]
+        own = z[at * k : at * k + k]
+        pair = 0
+        for c in range(k):
+            score = own[c]
             if alone:
-                rise = widths[1, i] * (up[c] - down[c])
-                out[c, at] = max(out[c, at], rise / (2.0 * width))
-            else:
-                for d in range(c + 1):
-                    out[pair, at] = (up[d] - down[d]) / (2.0 * width)
-                    pair += 1
-        own[c] = score
+                out[c, at] = 0.0
+            # Of pairs there is no largest matrix: they are taken at the first width.
+            for i in range(widths.shape[1] if alone else 1):
+                width = widths[0, i]
+                own[c] = score + width
+                row_slopes(loss, y[row, 0], own, 0, k, up)
+                own[c] = score - width
+                row_slopes(loss, y[row, 0], own, 0, k, down)
+                if alone:
+                    rise = widths[1, i] * (up[c] - down[c])
+                    out[c, at] = max(out[c, at], rise / (2.0 * width))
+                else:
+                    for d in range(c + 1):
+                        out[pair, at] = (up[d] - down[d]) / (2.0 * width)
+                        pair += 1
+            own[c] = score
 
 
-@overload(row_curvatures, strict=False, jit_options=JIT_OPTIONS)
-def _choose_row_curvatures(loss: Any, *_: Any) -> Any:
+@overload(tile_curvatures, strict=False, jit_options=JIT_OPTIONS)
+def _choose_tile_curvatures(loss: Any, *_: Any) -> Any:
     return _curvatures_joint if is_joint(loss.instance_class) else _curvatures_apart
 
 
@@ -204,8 +217,8 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 @compiled
 def sum_looks(
-    rows, y, sample_weight, loss, before, plain, order, k, room, widths, shift, scale, params,
-    losses, gradient, matrices,
+    rows, y, sample_weight, loss, before, plain, order, k, room, same, widths, shift, scale,
+    params, losses, gradient, matrices,
 ):  # fmt: skip
     """Add what one look at rows ``order`` tells of a point.
 
@@ -218,6 +231,8 @@ def sum_looks(
         there: over widths, they need no smoothing.
     room : int
         Rows of a tile.
+    same : bool
+        Whether `before` is `loss`.
     widths : ndarray of shape (2, m)
         Half the distance of the two slopes that a curvature is taken from, and what it is
         multiplied by; of several, the largest counts.
@@ -230,7 +245,7 @@ def sum_looks(
     gradient : ndarray of shape (size,) or (0,)
         Sum of slopes times rows: added to, if there is room for it. So are the losses.
     matrices : ndarray of shape (pairs, p + 1, p + 1)
-        A matrix for each output, or for each pair of outputs (`row_curvatures`), or none; the
+        A matrix for each output, or for each pair of outputs (`tile_curvatures`), or none; the
         last line and column are the intercept's. Added to: the lower triangles.
     """
     pairs, q = matrices.shape[0], shift.size + 1
@@ -241,25 +256,24 @@ def sum_looks(
     z = np.empty(room * k)
     values = np.empty(room * k)
     slopes = np.empty(room * k)
-    work = np.empty(2 * k)
+    work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
-            for i in range(m):
-                row = order[at + i]
-                if plain is None:
-                    row_curvatures(loss, y, row, k, widths, z, i, h, work)
-                else:
-                    row_curvatures(plain, y, row, k, widths, z, i, h, work)
-                if sample_weight is not None:
+            if plain is None:
+                tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+            else:
+                tile_curvatures(plain, y, order, at, end, k, widths, z, h, work)
+            if sample_weight is not None:
+                for i in range(m):
                     for pair in range(pairs):
-                        h[pair, i] *= sample_weight[row]
+                        h[pair, i] *= sample_weight[order[at + i]]
             row_products(rows, order, at, end, shift, scale, h, x, matrices)
         if gradient.size > 0:
-            if before is not None:
+            if before is not None and not same:
                 for i in range(m * k):
                     values[i] = z[i]
                 losses[1] += tile_losses(
@@ -269,7 +283,10 @@ def sum_looks(
                 for i in range(m * k):
                     values[i] = z[i]
                 losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
-            losses[0] += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            own = tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            losses[0] += own
+            if same:
+                losses[1] += own
             add_gradient(rows, order, at, end, slopes, k, gradient)
         at = end
 
@@ -281,16 +298,15 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
     z = np.empty(room * k)
     h = np.empty((k, room))
     flat = np.empty(room * k)
-    work = np.empty(2 * k)
+    work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
+        tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
         for i in range(m):
-            row = order[at + i]
-            row_curvatures(loss, y, row, k, widths, z, i, h, work)
-            weight = 1.0 if sample_weight is None else sample_weight[row]
+            weight = 1.0 if sample_weight is None else sample_weight[order[at + i]]
             for c in range(k):
                 flat[i * k + c] = weight * h[c, i]
         add_squares(rows, order, at, end, flat, k, squares)
@@ -329,7 +345,7 @@ def lengths_in(
     x[q - 1, :] = 1.0
     h = np.empty((k, room))
     z = np.empty(room * k)
-    work = np.empty(2 * k)
+    work = np.empty(2 * max(k, room))
     line = np.empty(room)
     at = 0
     while at < order.size:
@@ -338,8 +354,7 @@ def lengths_in(
         tile_scores(rows, order, at, end, params, k, z)
         spread(rows, order, at, end, shift, scale, x)
         lengths[at:end] = 0.0
-        for i in range(m):
-            row_curvatures(loss, y, order[at + i], k, widths, z, i, h, work)
+        tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
         for c in range(k):
             matrix = inverse[c % inverse.shape[0]]
             for i in range(q):

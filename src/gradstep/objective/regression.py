@@ -31,6 +31,9 @@ __all__ = [
     "Tweedie",
 ]
 
+_SUM_ROUNDING = 1e-15  # of the sizes of what is summed
+_MOST_BALANCE_STEPS = 200
+
 
 def _check_not_negative(owner: str, name: str, number: float) -> None:
     if not (number >= 0.0 and math.isfinite(number)):
@@ -79,6 +82,58 @@ def _quantile(y: NDArray[np.float64], weight: NDArray[np.float64] | None, share:
     return float(y[order[min(at, y.size - 1)]])
 
 
+def _middle(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+    """Return the middle of all medians."""
+    if weight is None:
+        low, high = (y.size - 1) // 2, y.size // 2
+        both = np.partition(y, (low, high))
+        return 0.5 * float(both[low] + both[high])
+    return 0.5 * (_quantile(y, weight, 0.5) - _quantile(-y, weight, 0.5))
+
+
+def _balance(
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    epsilon: float,
+    start: float,
+    *,
+    beyond: bool,
+) -> float:
+    """Return the score at which the residuals within epsilon, or what is beyond it, cancel.
+
+    Their mean rises with the score, in straight pieces: Newton's method arrives in a few steps.
+    A step out of the bracket, which is where the mean changes its sign, goes to its middle.
+
+    Parameters
+    ----------
+    y, weight
+        Targets, and weights if there are any.
+    epsilon : float
+        What residuals are cut to.
+    start : float
+        Where to begin.
+    beyond : bool
+        Whether what is beyond epsilon counts, instead of what is within.
+    """
+    low, high, score = float(y.min()), float(y.max()), start
+    for _ in range(_MOST_BALANCE_STEPS):
+        residual = score - y
+        cut = np.clip(residual, -epsilon, epsilon)
+        counted, straight = (residual - cut, residual != cut) if beyond else (cut, residual == cut)
+        mean = float(np.average(counted, weights=weight))
+        if abs(mean) <= _SUM_ROUNDING * float(np.average(np.abs(counted), weights=weight)):
+            break
+        low, high = (low, score) if mean > 0.0 else (score, high)
+        rise = float(np.average(straight, weights=weight))
+        after = score - mean / rise if rise > 0.0 else high
+        if not low < after < high:
+            after = low + 0.5 * (high - low)
+        if after in {low, high, score}:
+            break
+        score = after
+    return score
+
+
 class Huber(NamedTuple):
     """½ r² for |r| = |y - z| up to epsilon, epsilon·(|r| - ½ epsilon) beyond.
 
@@ -103,6 +158,10 @@ class Huber(NamedTuple):
     def curvature(self) -> float:
         """Return 1."""
         return 1.0
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant: where residuals cut to epsilon cancel."""
+        return _balance(y, weight, self.epsilon, _middle(y, weight), beyond=False)
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
@@ -135,8 +194,7 @@ class EpsilonInsensitive(NamedTuple):
         The middle of all that there are: at its ends a loss of zero would be lost to rounding.
         """
         jumps = np.concatenate([y - self.epsilon, y + self.epsilon])
-        weight = None if weight is None else np.tile(weight, 2)
-        return 0.5 * (_quantile(jumps, weight, 0.5) - _quantile(-jumps, weight, 0.5))
+        return _middle(jumps, None if weight is None else np.tile(weight, 2))
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
@@ -167,6 +225,15 @@ class SquaredEpsilonInsensitive(NamedTuple):
     def curvature(self) -> float:
         """Return 2."""
         return 2.0
+
+    def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
+        """Return the score of the best constant: where excesses over epsilon cancel."""
+        weighty = slice(None) if weight is None else weight > 0.0
+        low, high = float(y[weighty].min()), float(y[weighty].max())
+        middle = low + 0.5 * (high - low)
+        if high - low <= 2.0 * self.epsilon:
+            return middle  # there is no excess
+        return _balance(y, weight, self.epsilon, float(np.average(y, weights=weight)), beyond=True)
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
