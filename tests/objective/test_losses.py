@@ -41,6 +41,7 @@ from gradstep.objective.regression import (
     EpsilonInsensitive,
     Gamma,
     Huber,
+    Pinball,
     Poisson,
     SquaredEpsilonInsensitive,
     SquaredError,
@@ -235,6 +236,24 @@ def test_best_constant_minimises_the_mean_loss(case, loss):
 
         least = minimize_scalar(objective, bounds=(-30.0, 30.0), method="bounded").fun
         assert objective(loss.best_constant(y, weight)) <= least + 1e-9 * (1.0 + abs(least))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.random.default_rng(0).normal(size=50_001),
+        np.sort(np.random.default_rng(1).normal(size=50_000)),
+        np.random.default_rng(2).poisson(3.0, 50_000).astype(float),
+        np.where(np.arange(50_000) % 24 == 0, 1.0, np.arange(50_000.0)),  # thinned, all alike
+        np.zeros(50_000),
+    ],
+    ids=["normal", "sorted", "counts", "periodic", "constant"],
+)
+def test_quantiles_of_many_targets_are_exact(y, share):
+    expected = np.quantile(y, share, method="inverted_cdf")
+    assert Pinball(share).best_constant(y, None) == expected
+    assert Huber(0.0).best_constant(y, None) == np.median(y)
 
 
 @pytest.mark.parametrize("kind", [Huber, SquaredEpsilonInsensitive, EpsilonInsensitive])

@@ -92,10 +92,8 @@ def _bucket_shuffle(order: Any, ends: Any, shift: Any, bucket_key: Any, permute_
         b = _random(bucket_key, i) >> shift
         order[ends[b]] = i
         ends[b] += 1
-    start = 0
     for b in range(ends.size):
-        _permute(order, start, ends[b], permute_key)
-        start = ends[b]
+        _permute(order, ends[b - 1] if b > 0 else 0, ends[b], permute_key)
 
 
 def _overflow_is_meant() -> Any:

@@ -99,8 +99,8 @@ def run_in_full_metric(
     total = 0.0
     averaged = max(0.0, float(steps_before - average_from))
     number = steps_before
-    start = 0
-    while start + batch_size <= n:
+    # A `start` that begins as the number 0 would be a type of its own, and compile twice.
+    for start in range(0, n - batch_size + 1, batch_size):
         stop = start + batch_size
         place(params, shift, scale, k, point)
         total += _batch_gradient(
@@ -135,11 +135,10 @@ def run_in_full_metric(
             averaged += 1.0
             for j in range(size):
                 average[j] += (params[j] - average[j]) / averaged
-        start = stop
     if averaged == 0.0:
         for j in range(size):
             average[j] = params[j]
-    return total / max(start * mean_weight, 1e-300)
+    return total / max((number - steps_before) * batch_size * mean_weight, 1e-300)
 
 
 @compiled
@@ -166,8 +165,8 @@ def run_in_diagonal_metric(
     total = 0.0
     averaged = max(0.0, float(steps_before - average_from))
     number = steps_before
-    start = 0
-    while start + batch_size <= n:
+    # A `start` that begins as the number 0 would be a type of its own, and compile twice.
+    for start in range(0, n - batch_size + 1, batch_size):
         stop = start + batch_size
         place(params, shift, scale, k, point)
         total += _batch_gradient(
@@ -200,8 +199,7 @@ def run_in_diagonal_metric(
             averaged += 1.0
             for j in range(size):
                 average[j] += (params[j] - average[j]) / averaged
-        start = stop
     if averaged == 0.0:
         for j in range(size):
             average[j] = params[j]
-    return total / max(start * mean_weight, 1e-300)
+    return total / max((number - steps_before) * batch_size * mean_weight, 1e-300)

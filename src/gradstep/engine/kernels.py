@@ -112,7 +112,7 @@ def tile_losses(
 def _tile_losses_apart(
     loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
 ) -> float:
-    """For losses of one score: y is (n, k). Overwrites z by the values."""
+    """For losses of one score: y is (n, k). Overwrites z by the weighted values."""
     m = hi - lo
     last = order.size - 1
     for i in range(m):
@@ -132,8 +132,10 @@ def _tile_losses_apart(
         for i in range(m):
             weight = sample_weight[order[lo + i]]
             for c in range(k):
-                total += weight * z[i * k + c]
+                z[i * k + c] *= weight
                 slopes[i * k + c] *= weight
+        for i in range(m * k):  # a loop of its own: see `place`
+            total += z[i]
     return total
 
 

@@ -112,6 +112,7 @@ class Passes:
         """Return where pieces begin and end; `work` counts like bytes of a row."""
         by_size = n * (self.data.rows.row_bytes() + _ROW_WORK + work) // _PIECE_BYTES
         pieces = max(1, min(by_size, most, _MOST_PIECES))
+        pieces += pieces % 2 if 1 < pieces < most else 0  # none is left over for one of two threads
         return [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
 
     def _map(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
@@ -165,11 +166,17 @@ class Passes:
         numbers = data.n * max(1, data.rows.row_bytes()) // 8
         most = max(1, numbers // (_NUMBERS_FOR_A_PARAMETER * max(1, params.size)))
         losses, gradient, matrices = self._sums(
-            data, (loss, before, plain), params, bends, most, size=params.size
+            data, (loss, before, plain), params, bends, most, losses=3, size=params.size
         )
         first, second, third = (losses / weight).tolist()
         curvatures = None if bends is None else _mirrored(matrices / weight)
         return Seen(first, second, third, gradient / weight, curvatures)
+
+    def plain_loss(self, near: Any, params: NDArray[np.float64], plain: Any) -> float:
+        """Return the mean of a loss alone, by the sums of a look that has `near` before it."""
+        data, components = self.data, (near, near, plain)
+        losses = self._sums(data, components, params, None, _MOST_PIECES, losses=3, size=0)[0]
+        return float(losses[2]) / data.weight_sum
 
     def curvatures(
         self,
@@ -186,7 +193,7 @@ class Passes:
         """
         data = self.data if sample is None else sample
         losses = loss, loss if plain is not None else None, plain
-        matrices = self._sums(data, losses, params, bends, _MOST_PIECES, size=0)[2]
+        matrices = self._sums(data, losses, params, bends, _MOST_PIECES, losses=0, size=0)[2]
         weight = data.weight_sum
         return _mirrored(matrices / weight if weight > 0.0 else matrices)
 
@@ -198,9 +205,10 @@ class Passes:
         bends: Bends | None,
         most: int,
         *,
+        losses: int,
         size: int,
     ) -> tuple[NDArray[np.float64], ...]:
-        """Sum over rows, in pieces; a gradient if its size is not 0, and curvatures if asked."""
+        """Sum over rows, in pieces; losses and a gradient if there are any, curvatures if asked."""
         p = data.rows.n_features
         room = data.rows.tile_rows()
         work = 0
@@ -216,18 +224,18 @@ class Passes:
         fixed = (same, *map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
 
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
-            sums = np.zeros(3), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
+            sums = np.zeros(losses), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
             for order in _runs(data, *bounds):
                 launch(sum_looks, components, *_arrays(data), order, self.k, room, *fixed, *sums)
             return sums
 
-        (losses, gradient, matrices), *parts = self._map(piece, self._bounds(data.n, most, work))
-        for part in parts:
-            losses += part[0]
+        (totals, gradient, matrices), *others = self._map(piece, self._bounds(data.n, most, work))
+        for part in others:
+            totals += part[0]
             gradient += part[1]
             matrices += part[2]
         self.rows_read += data.n
-        return losses, gradient, matrices
+        return totals, gradient, matrices
 
     def lengths(
         self,

@@ -85,7 +85,9 @@ class Samples:
             there = self._pool_of(rows, rng)
             self._pool = there, self._chances(there, squares)
         there, chances = self._pool
-        at = np.sort(rng.choice(there.size, rows, p=chances))
+        below = np.cumsum(chances)
+        at = np.searchsorted(below, np.sort(rng.random(rows)) * below[-1], side="right")
+        at = np.minimum(at, there.size - 1)
         chance = chances[at] * there.size
         drawn = _copied(data, there[at])
         own = 1.0 if drawn.sample_weight is None else drawn.sample_weight

@@ -240,10 +240,11 @@ def sum_looks(
         What is subtracted from a row, and what it is multiplied by then, for curvatures.
     params : ndarray of shape (size,)
         The point, in the features' own units.
-    losses : ndarray of shape (3,)
-        Sums of the three losses: added to.
+    losses : ndarray of shape (3,) or (0,)
+        Sums of the three losses: added to, if there is room for them.
     gradient : ndarray of shape (size,) or (0,)
-        Sum of slopes times rows: added to, if there is room for it. So are the losses.
+        Sum of slopes times rows: added to, if there is room for it; if not, the losses but
+        for the plain one are not summed either.
     matrices : ndarray of shape (pairs, p + 1, p + 1)
         A matrix for each output, or for each pair of outputs (`tile_curvatures`), or none; the
         last line and column are the intercept's. Added to: the lower triangles.
@@ -272,6 +273,10 @@ def sum_looks(
                     for pair in range(pairs):
                         h[pair, i] *= sample_weight[order[at + i]]
             row_products(rows, order, at, end, shift, scale, h, x, matrices)
+        if losses.size > 0 and plain is not None:
+            for i in range(m * k):
+                values[i] = z[i]
+            losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
         if gradient.size > 0:
             if before is not None and not same:
                 for i in range(m * k):
@@ -279,10 +284,6 @@ def sum_looks(
                 losses[1] += tile_losses(
                     before, y, sample_weight, order, at, end, k, values, slopes
                 )
-            if plain is not None:
-                for i in range(m * k):
-                    values[i] = z[i]
-                losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
             own = tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
             losses[0] += own
             if same:
