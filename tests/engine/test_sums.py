@@ -424,7 +424,7 @@ class TestLengths:
 
 
 class TestThreads:
-    N, P = 10_000, 64
+    N, P = 14_000, 64
 
     @pytest.mark.parametrize("loss", [SquaredError(), Softmax()], ids=repr)
     @pytest.mark.parametrize("layout", ["dense", "csr"])

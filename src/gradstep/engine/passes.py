@@ -32,6 +32,7 @@ _ROW_WORK = 64  # bytes that are read in the time that a row takes, however shor
 _PRODUCTS_WORK = 2  # or how many products of its features
 _SLOPES_WORK = 4  # or that the slopes of a width take
 _MOST_PIECES = 64
+_LEAST_PIECES = 6  # waking other threads costs as much as a few
 RUN_ROWS = 1 << 20  # whose numbers are held at once
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
@@ -111,8 +112,9 @@ class Passes:
     def _bounds(self, n: int, most: int, work: int = 0) -> list[tuple[int, int]]:
         """Return where pieces begin and end; `work` counts like bytes of a row."""
         by_size = n * (self.data.rows.row_bytes() + _ROW_WORK + work) // _PIECE_BYTES
-        pieces = max(1, min(by_size, most, _MOST_PIECES))
-        pieces += pieces % 2 if 1 < pieces < most else 0  # none is left over for one of two threads
+        pieces = min(by_size, most, _MOST_PIECES) if by_size >= _LEAST_PIECES else 1
+        if 1 < pieces < most:
+            pieces += pieces % 2  # so that none is left over for one of two threads
         return [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
 
     def _map(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
