@@ -7,6 +7,7 @@ speaks.
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -780,7 +781,27 @@ def test_a_model_that_is_not_fitted_says_so(method):
         getattr(classifier(), method)(*arguments)
 
 
+class NoWay(NamedTuple):
+    """A loss of one's own with a mistake: its slope is not a number."""
+
+    def value(self, y, z):
+        return (z - y) ** 2
+
+    def slope(self, y, z):
+        return math.nan * (z - y)
+
+
 class TestDivergence:
+    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
+    def test_that_no_brake_helps_names_the_farthest_column(self, method):
+        far, targets = np.tile(X, (1000, 1)), np.tile(Y, 1000)
+        far[0, 1] = 1e9
+        model = MiniBatchRegressor(loss=NoWay(), optimizer="sgd")
+        with pytest.raises(Diverged, match=r"column 1, .* deviations out\..*Clip") as diverged:
+            getattr(model, method)(far, targets)
+        assert "learning_rate='auto'" not in str(diverged.value)
+        assert "loss of your own" in str(diverged.value)
+
     def message(self, **parameters):
         with pytest.raises(Diverged) as diverged:
             regressor(**{"max_iter": 50, **parameters}).fit(X, Y)

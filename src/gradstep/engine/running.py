@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gradstep.engine.descent import descend
 from gradstep.engine.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.training import train
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from gradstep.engine.state import Outcome, Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
 
-__all__ = ["Ran", "run"]
+__all__ = ["Ran", "past_help", "run"]
 
 _BRAKES = 12
 _SHORTER = 4.0
+_FAR_OUT = 100.0  # deviations
 
 
 @dataclass
@@ -100,7 +103,27 @@ def run(
             )
         else:
             return Ran(problem, *ended, notes)
-    ended = train(
-        problem, data, state, validation=validation, callbacks=callbacks, excess_of=excess_of
-    )
+    try:
+        ended = train(
+            problem, data, state, validation=validation, callbacks=callbacks, excess_of=excess_of
+        )
+    except Diverged as error:
+        raise past_help(problem, columns, error) from error
     return Ran(problem, *ended, notes)
+
+
+def past_help(problem: Problem, columns: Columns | None, error: Diverged) -> Diverged:
+    """Return the error of a run that no shorter step has helped."""
+    what = str(error).partition(" The steps are too long")[0]
+    msg = f"{what} It did so at every learning rate down to {problem.schedule!r}."
+    farthest = 0.0
+    if columns is not None and columns.measured and columns.low.size:
+        apart = np.maximum(columns.high - columns.mean, columns.mean - columns.low) / columns.scale
+        j = int(apart.argmax())
+        farthest = float(apart[j])
+        msg += f" The farthest number of all is in column {j}, {farthest:.3g} deviations out."
+    mend = "Fit all rows at once with optimizer='auto', which takes no step that leads up"
+    if farthest > _FAR_OUT:
+        mend = f"Clip or transform that column. {mend}"
+    msg += f" {mend}; look at the target, and at a loss of your own."
+    return Diverged(msg, epoch=error.epoch)
