@@ -23,7 +23,7 @@ PROGRAM = """
 import numpy as np
 from gradstep.data.dataset import Dataset
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.kernels import sum_of_losses
+from gradstep.engine.tiles import sum_of_losses
 from gradstep.engine.rows import DenseRows
 from gradstep.objective.regression import SquaredError as Loss
 {more}

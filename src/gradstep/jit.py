@@ -61,6 +61,7 @@ _COMPILED_SOURCES = (
     "engine/linalg.py",
     "engine/statistics.py",
     "engine/sums.py",
+    "engine/tiles.py",
 )
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.kernels import launch, score_rows, sum_of_losses
+from gradstep.engine.launching import launch
 from gradstep.engine.readonly import readonly
+from gradstep.engine.tiles import score_rows, sum_of_losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

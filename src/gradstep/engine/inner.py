@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradstep.engine.kernels import place, tile_losses
 from gradstep.engine.rows import add_gradient, tile_scores
+from gradstep.engine.tiles import place, tile_losses
 from gradstep.jit import compiled
 from gradstep.objective.penalties import prox
 

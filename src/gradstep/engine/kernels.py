@@ -19,183 +19,32 @@ g. `params` is flat: k rows of p weights, then k intercepts. Without an intercep
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import chain
 from typing import Any
-
-import numpy as np
-from numba.core.errors import NumbaError
-from numba.extending import overload
 
 from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
 from gradstep.engine.board import claim, close, finish, publish, wait, wait_for_pieces
 from gradstep.engine.rows import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
-from gradstep.errors import InvalidComponent
-from gradstep.jit import JIT_OPTIONS, compiled
-from gradstep.objective.losses import row_slopes, slope, value
+from gradstep.engine.tiles import place, tile_losses
+from gradstep.jit import compiled
 from gradstep.objective.penalties import NoPenalty, Scaled, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 
 __all__ = [
     "gather",
     "help_with_batches",
-    "launch",
     "piece_room",
-    "place",
     "run_batches",
     "run_batches_in_place",
-    "score_rows",
-    "sum_of_losses",
 ]
-
-
-def _classes(component: Any) -> tuple[type, ...]:
-    """Return the class of a component, and those of the components in it."""
-    inner = (_classes(field) for field in component if isinstance(field, tuple))
-    return (type(component), *chain.from_iterable(inner))
-
-
-@cache
-def _kernel_of_their_own(kernel: Any, _classes: tuple[type, ...]) -> Any:
-    return compiled(kernel.py_func)
-
-
-def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
-    """Call a kernel with components and arguments, in that order after the data.
-
-    Numba tells NamedTuples apart by the names of their classes when it looks for code that it
-    has compiled, so classes of a user's own, which may have any name, get kernels of their own.
-
-    Parameters
-    ----------
-    kernel : compiled function
-        One of this module, whose first three arguments are the data.
-    components : tuple
-        Loss, and penalty and optimizer where the kernel takes them; None where one may be missing.
-    *arguments
-        Rows, targets, weights; then what comes after the components.
-
-    Raises
-    ------
-    InvalidComponent
-        If a component cannot be compiled.
-    """
-    classes = tuple(chain.from_iterable(_classes(c) for c in components if c is not None))
-    built_in = all(c.__module__.startswith("gradstep.") for c in classes)
-    if not built_in and hasattr(kernel, "py_func"):
-        kernel = _kernel_of_their_own(kernel, classes)
-    try:
-        return kernel(*arguments[:3], *components, *arguments[3:])
-    except NumbaError as error:
-        names = ", ".join(c.__name__ for c in classes if not c.__module__.startswith("gradstep."))
-        msg = (
-            f"The compiled methods of {names or classes} cannot be compiled. They may use "
-            "arithmetic, math, NumPy, gradstep.objective.elementary, and functions decorated with "
-            f"numba.njit or numba.extending.register_jitable. Numba says: {error}"
-        )
-        raise InvalidComponent(msg) from error
 
 
 # Below it the scale of run_batches_in_place is multiplied in: far from where floats end.
 _LEAST_SCALE = 1e-60
 
 
-def tile_losses(
-    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
-) -> float:
-    """Turn a tile's scores into slopes, each times its row's weight; return the loss sum."""
-    kind = _tile_losses_joint if is_joint(type(loss)) else _tile_losses_apart
-    total: float = kind(loss, y, sample_weight, order, lo, hi, k, z, slopes)
-    return total
-
-
-def _tile_losses_apart(
-    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
-) -> float:
-    """For losses of one score: y is (n, k). Overwrites z by the weighted values."""
-    m = hi - lo
-    last = order.size - 1
-    for i in range(m):
-        prefetch(y, order[min(lo + i + AHEAD, last)] * k)
-        for c in range(k):
-            slopes[i * k + c] = y[order[lo + i], c]
-    for i in range(m * k):
-        target = slopes[i]
-        score = z[i]
-        z[i] = value(loss, target, score)
-        slopes[i] = slope(loss, target, score)
-    total = 0.0
-    if sample_weight is None:
-        for i in range(m * k):
-            total += z[i]
-    else:
-        for i in range(m):
-            weight = sample_weight[order[lo + i]]
-            for c in range(k):
-                z[i * k + c] *= weight
-                slopes[i * k + c] *= weight
-        for i in range(m * k):  # a loop of its own: see `place`
-            total += z[i]
-    return total
-
-
-def _tile_losses_joint(
-    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
-) -> float:
-    """For losses of all scores of a row: y is (n, 1), the index of the class."""
-    total = 0.0
-    for i in range(hi - lo):
-        row = order[lo + i]
-        at = i * k
-        row_loss = row_slopes(loss, y[row, 0], z, at, k, slopes)
-        if sample_weight is None:
-            total += row_loss
-        else:
-            weight = sample_weight[row]
-            total += weight * row_loss
-            for c in range(k):
-                slopes[at + c] *= weight
-    return total
-
-
-def is_joint(loss_class: type) -> bool:
-    """Tell whether a loss looks at all scores of a row at once."""
-    return hasattr(loss_class, "row_slopes")
-
-
-@overload(tile_losses, strict=False, jit_options=JIT_OPTIONS)
-def _choose_tile_losses(loss: Any, *_: Any) -> Any:
-    return _tile_losses_joint if is_joint(loss.instance_class) else _tile_losses_apart
-
-
 def piece_room(size: int, tile: int, k: int) -> int:
     """Return the numbers of scratch for a piece: gradient, scores, slopes, and the loss last."""
     return (size + 2 * tile * k) // 8 * 8 + 8  # whole lines of the cache
-
-
-@compiled
-def place(params: Any, shift: Any, scale: Any, k: int, point: Any) -> None:
-    """Write parameters of centred and scaled features in the features' own units.
-
-    Parameters
-    ----------
-    params, point : ndarray of shape (size,)
-        What is read and written.
-    shift, scale : ndarray of shape (p,)
-        The lens: features are seen as ``(x - shift)·scale``.
-    k : int
-        Number of outputs.
-    """
-    p = shift.size
-    for c in range(k):
-        # Two loops: in one that sums and writes, the order of the sum would depend on a check,
-        # made at run time, of whether the arrays are far enough apart in memory.
-        for j in range(p):
-            point[c * p + j] = params[c * p + j] * scale[j]
-        b = 0.0
-        for j in range(p):
-            b += shift[j] * point[c * p + j]
-        point[k * p + c] = params[k * p + c] - b
 
 
 @compiled
@@ -526,46 +375,3 @@ def gather(
     if sample_weight is not None:
         for i in range(order.size):
             to_weight[i] = sample_weight[order[i]]
-
-
-@compiled
-def sum_of_losses(
-    rows: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Any,
-    order: Any,
-    lo: int,
-    hi: int,
-    k: int,
-    tile: int,
-    params: Any,
-    work: Any,
-) -> float:
-    """Return the sum of weighted losses of rows ``order[lo:hi]`` at fixed parameters.
-
-    `work` has 2·tile·k numbers. The result depends on `lo`, `hi` and `tile` in its last bits.
-    """
-    z = work[: tile * k]
-    slopes = work[tile * k :]
-    total = 0.0
-    at = lo
-    while at < hi:
-        end = min(at + tile, hi)
-        tile_scores(rows, order, at, end, params, k, z)
-        total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-        at = end
-    return total
-
-
-@compiled
-def score_rows(rows: Any, order: Any, k: int, params: Any, z: Any) -> None:
-    """Write the scores of rows ``order`` to z (flat, k outputs a row).
-
-    Row by row: a row's score has the same bits whatever rows come with it.
-    """
-    row = np.empty(k)
-    for i in range(order.size):
-        tile_scores(rows, order, i, i + 1, params, k, row)
-        for c in range(k):
-            z[i * k + c] = row[c]

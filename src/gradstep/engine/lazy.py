@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradstep.engine import compiled as _registered  # noqa: F401  (what kernels call)
-from gradstep.engine.kernels import tile_losses
 from gradstep.engine.rows import AHEAD, add_gradient, list_touched, prefetch, tile_scores
+from gradstep.engine.tiles import tile_losses
 from gradstep.jit import compiled
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.optimizers import At, idle, step, tick

@@ -10,7 +10,7 @@ import numpy as np
 from gradstep.data.order import order_of
 from gradstep.engine.facts import Way
 from gradstep.engine.inner import run_in_diagonal_metric, run_in_full_metric
-from gradstep.engine.kernels import launch
+from gradstep.engine.launching import launch
 from gradstep.engine.passes import RUN_ROWS
 from gradstep.engine.readonly import readonly
 

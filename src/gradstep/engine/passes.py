@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from gradstep.engine.board import threads
-from gradstep.engine.kernels import launch
+from gradstep.engine.launching import launch
 from gradstep.engine.readonly import readonly
 from gradstep.engine.sums import lengths_in, squares_of_rows, sum_looks, sum_squares
 

@@ -14,13 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.engine.board import close, new_board, threads
-from gradstep.engine.kernels import (
-    help_with_batches,
-    launch,
-    piece_room,
-    run_batches,
-    run_batches_in_place,
-)
+from gradstep.engine.kernels import help_with_batches, piece_room, run_batches, run_batches_in_place
+from gradstep.engine.launching import launch
 from gradstep.engine.lazy import PERIOD, bring_up_to_date, run_lazily
 from gradstep.engine.readonly import readonly
 from gradstep.engine.rows import CsrRows

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from gradstep.engine.kernels import is_joint, tile_losses
 from gradstep.engine.rows import add_gradient, add_products, add_squares, spread, tile_scores
+from gradstep.engine.tiles import is_joint, tile_losses
 from gradstep.jit import JIT_OPTIONS, compiled
 from gradstep.objective.classification import OneVsRest
 from gradstep.objective.losses import row_slopes, slope, value

@@ -1,0 +1,61 @@
+"""Calling a compiled kernel with components: built in, or of a user's own."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from numba.core.errors import NumbaError
+
+from gradstep.errors import InvalidComponent
+from gradstep.jit import compiled
+
+__all__ = ["launch"]
+
+
+def _classes(component: Any) -> tuple[type, ...]:
+    """Return the class of a component, and those of the components in it."""
+    inner = (_classes(field) for field in component if isinstance(field, tuple))
+    return (type(component), *chain.from_iterable(inner))
+
+
+@cache
+def _kernel_of_their_own(kernel: Any, _classes: tuple[type, ...]) -> Any:
+    return compiled(kernel.py_func)
+
+
+def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
+    """Call a kernel with components and arguments, in that order after the data.
+
+    Numba tells NamedTuples apart by the names of their classes when it looks for code that it
+    has compiled, so classes of a user's own, which may have any name, get kernels of their own.
+
+    Parameters
+    ----------
+    kernel : compiled function
+        One of this module, whose first three arguments are the data.
+    components : tuple
+        Loss, and penalty and optimizer where the kernel takes them; None where one may be missing.
+    *arguments
+        Rows, targets, weights; then what comes after the components.
+
+    Raises
+    ------
+    InvalidComponent
+        If a component cannot be compiled.
+    """
+    classes = tuple(chain.from_iterable(_classes(c) for c in components if c is not None))
+    built_in = all(c.__module__.startswith("gradstep.") for c in classes)
+    if not built_in and hasattr(kernel, "py_func"):
+        kernel = _kernel_of_their_own(kernel, classes)
+    try:
+        return kernel(*arguments[:3], *components, *arguments[3:])
+    except NumbaError as error:
+        names = ", ".join(c.__name__ for c in classes if not c.__module__.startswith("gradstep."))
+        msg = (
+            f"The compiled methods of {names or classes} cannot be compiled. They may use "
+            "arithmetic, math, NumPy, gradstep.objective.elementary, and functions decorated with "
+            f"numba.njit or numba.extending.register_jitable. Numba says: {error}"
+        )
+        raise InvalidComponent(msg) from error
