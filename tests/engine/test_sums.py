@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -452,6 +453,26 @@ class TestThreads:
             arrays = np.array([mean]), gradient, curvature, squares, both.gradient, both.curvatures
             found.append([array.tobytes() for array in arrays])
         assert found[0] == found[1] == found[2]
+
+    @pytest.mark.parametrize("fails", ["the caller", "another", "both"])
+    def test_an_error_of_a_piece_reaches_the_caller_and_ends_the_others(self, fails, monkeypatch):
+        monkeypatch.setattr(passes, "threads", lambda: 2)
+        caller, met, did = threading.current_thread(), threading.Barrier(2), []
+
+        def work(piece):
+            mine = threading.current_thread() is caller
+            if piece < 2:
+                met.wait(10.0)  # until each of the two has one
+            did.append(piece)
+            if fails == "both" or mine == (fails == "the caller"):
+                raise ArithmeticError("caller" if mine else "another")
+            time.sleep(0.01)
+
+        data = Dataset(dense(matrix(4, 2)), np.zeros((4, 1)))
+        expected = "another" if fails == "another" else "caller"
+        with pytest.raises(ArithmeticError, match=expected), Passes(data, 1) as summed:
+            summed._map(work, range(100))
+        assert len(did) < 10
 
     def test_an_error_in_one_reaches_the_caller_and_none_is_left(self, monkeypatch):
         monkeypatch.setattr(passes, "threads", lambda: 2)

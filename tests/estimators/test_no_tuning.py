@@ -259,3 +259,15 @@ def test_where_the_best_constant_has_no_loss_it_is_the_model():
     model = MiniBatchRegressor(loss="epsilon_insensitive").fit(X, y)
     assert np.abs(y - model.predict(X)).max() <= 0.1
     np.testing.assert_array_equal(model.coef_, 0.0)
+
+
+@pytest.mark.parametrize("loss", ["pinball", "epsilon_insensitive"])
+def test_targets_of_a_period_do_not_hide_their_spread(loss):
+    """The unit of scores is told by some of the targets: not by those of one hour of the day."""
+    n = 4096 * 24
+    hour, rng = np.arange(n) % 24, np.random.default_rng(0)
+    X = np.column_stack([np.sin(hour / 24 * 2 * np.pi), np.cos(hour / 24 * 2 * np.pi)])
+    y = np.where(hour == 0, 1e-6, X @ [30.0, 10.0] + 50.0) * (1.0 + 0.01 * rng.normal(size=n))
+    model = MiniBatchRegressor(loss=loss, penalty=None).fit(X, y)
+    other = MiniBatchRegressor(loss=loss, penalty=None).fit(X[:-100], y[:-100])
+    np.testing.assert_allclose(model.coef_, other.coef_, rtol=0.02)

@@ -256,6 +256,14 @@ def test_quantiles_of_many_targets_are_exact(y, share):
     assert Huber(0.0).best_constant(y, None) == np.median(y)
 
 
+def test_best_constants_of_targets_very_far_apart():
+    y, weight = np.array([1e-22, 2e118, 4e255]), np.array([0.0, 0.86, 0.853])
+    assert Huber(0.1).best_constant(y, weight) == pytest.approx(2e118)
+    y = np.array([-1.7e308, 1.7e308, 1.7e308])
+    assert math.isfinite(SquaredEpsilonInsensitive(0.1).best_constant(y[1:], np.ones(2)))
+    assert math.isfinite(EpsilonInsensitive(0.1).best_constant(y[:2], None))
+
+
 @pytest.mark.parametrize("kind", [Huber, SquaredEpsilonInsensitive, EpsilonInsensitive])
 @given(
     y=arrays(np.float64, st.integers(1, 30), elements=st.floats(-1e6, 1e6, width=32)),

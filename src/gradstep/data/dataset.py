@@ -123,6 +123,17 @@ def are_classes(loss: Any, data: Dataset) -> bool:
     return bool(np.isin(data.sample().targets(), (-1.0, 1.0)).all())
 
 
+def _scattered(n: int, enough: int) -> NDArray[np.intp]:
+    """Return positions all over n rows: one in each stretch, at random, so that no period fits."""
+    step = max(1, n // enough)
+    first = np.arange(0, n, step)
+    if step == 1:
+        return first
+    within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
+    positions: NDArray[np.intp] = np.minimum(first + within, n - 1)
+    return positions
+
+
 def score_unit(loss: Any, data: Dataset) -> float:
     """Return what counts as one in scores: 1, or the spread of a target that is a score itself.
 
@@ -131,7 +142,7 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    some = y[:: max(1, y.shape[0] // _ENOUGH_TARGETS)]
+    some = y[_scattered(y.shape[0], _ENOUGH_TARGETS)]
     for outer, of_normal, numbers in ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y)):
         low, high = np.quantile(numbers, (outer, 1.0 - outer), axis=0)
         spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))

@@ -93,6 +93,7 @@ def _bucket_shuffle(order: Any, ends: Any, shift: Any, bucket_key: Any, permute_
         order[ends[b]] = i
         ends[b] += 1
     for b in range(ends.size):
+        # A start that begins as the number 0 would be a type of its own, and compile twice.
         _permute(order, ends[b - 1] if b > 0 else 0, ends[b], permute_key)
 
 

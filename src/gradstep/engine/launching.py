@@ -11,13 +11,18 @@ from numba.core.errors import NumbaError
 from gradstep.errors import InvalidComponent
 from gradstep.jit import compiled
 
-__all__ = ["launch"]
+__all__ = ["is_same", "launch"]
 
 
 def _classes(component: Any) -> tuple[type, ...]:
     """Return the class of a component, and those of the components in it."""
     inner = (_classes(field) for field in component if isinstance(field, tuple))
     return (type(component), *chain.from_iterable(inner))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two components are the same: NamedTuples compare as tuples, of any class."""
+    return one is other or (one == other and _classes(one) == _classes(other))
 
 
 @cache
@@ -34,7 +39,7 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
     Parameters
     ----------
     kernel : compiled function
-        One of this module, whose first three arguments are the data.
+        One whose first three arguments are the data, and whose next are the components.
     components : tuple
         Loss, and penalty and optimizer where the kernel takes them; None where one may be missing.
     *arguments

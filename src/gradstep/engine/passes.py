@@ -7,13 +7,14 @@ and their sums are added up in the order of the pieces: no bit depends on who co
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from gradstep.engine.board import threads
-from gradstep.engine.launching import launch
+from gradstep.engine.launching import is_same, launch
 from gradstep.engine.readonly import readonly
 from gradstep.engine.sums import lengths_in, squares_of_rows, sum_looks, sum_squares
 
@@ -114,7 +115,7 @@ class Passes:
         by_size = n * (self.data.rows.row_bytes() + _ROW_WORK + work) // _PIECE_BYTES
         pieces = min(by_size, most, _MOST_PIECES) if by_size >= _LEAST_PIECES else 1
         if 1 < pieces < most:
-            pieces += pieces % 2  # so that none is left over for one of two threads
+            pieces += pieces % 2  # where there is room, none is left over for one of two threads
         return [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
 
     def _map(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
@@ -122,20 +123,26 @@ class Passes:
         todo, done = deque(enumerate(pieces)), [None] * len(pieces)
 
         def take() -> None:
-            while True:
-                try:
-                    at, piece = todo.popleft()
-                except IndexError:  # there is none left
-                    return
-                done[at] = work(piece)
+            try:
+                while todo:
+                    try:
+                        at, piece = todo.popleft()
+                    except IndexError:  # another thread was faster
+                        return
+                    done[at] = work(piece)
+            finally:
+                todo.clear()  # after an error, nobody goes on
 
-        others = [self._pool.submit(take) for _ in range(min(self._workers, len(pieces)) - 1)]
+        others: list[Future[None]] = []
         try:
+            more = min(self._workers, len(pieces)) - 1
+            others.extend(self._pool.submit(take) for _ in range(more))
             take()
         finally:
-            todo.clear()
-            for other in others:
-                other.result()
+            begun = [other for other in others if not other.cancel()]
+            wait_for(begun)
+        for other in begun:
+            other.result()  # or its error
         return done
 
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -175,7 +182,10 @@ class Passes:
         return Seen(first, second, third, gradient / weight, curvatures)
 
     def plain_loss(self, near: Any, params: NDArray[np.float64], plain: Any) -> float:
-        """Return the mean of a loss alone, by the sums of a look that has `near` before it."""
+        """Return the mean of a loss alone, by the kernel of a look that has `near` besides.
+
+        Its pieces are not bounded by the parameters, as a look's are: the last bits may differ.
+        """
         data, components = self.data, (near, near, plain)
         losses = self._sums(data, components, params, None, _MOST_PIECES, losses=3, size=0)[0]
         return float(losses[2]) / data.weight_sum
@@ -222,7 +232,7 @@ class Passes:
             work = bends.pairs * (products + _SLOPES_WORK * bends.widths.shape[1])
             most = min(most, 8, max(1, _MATRIX_BYTES // (8 * bends.pairs * (p + 1) ** 2)))
         pairs = bends.pairs
-        same = components[0] == components[1]  # of losses of one class, or one is None
+        same = is_same(*components[:2])
         fixed = (same, *map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
 
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from gradstep.engine.descent import descend
 from gradstep.engine.least_squares import LeastSquares, has_exact_solution
-from gradstep.engine.training import train
+from gradstep.engine.statistics import columns_of
+from gradstep.engine.training import ADVICE, train
 from gradstep.errors import Diverged
 from gradstep.optim.solvers import works_in_rounds
 
@@ -24,7 +26,7 @@ __all__ = ["Ran", "past_help", "run"]
 
 _BRAKES = 12
 _SHORTER = 4.0
-_FAR_OUT = 100.0  # deviations
+_FAR_OUT, _ALONE = 100.0, 0.8  # deviations; for each root of a row
 
 
 @dataclass
@@ -108,22 +110,26 @@ def run(
             problem, data, state, validation=validation, callbacks=callbacks, excess_of=excess_of
         )
     except Diverged as error:
-        raise past_help(problem, columns, error) from error
+        raise past_help(problem, data, error) from error
     return Ran(problem, *ended, notes)
 
 
-def past_help(problem: Problem, columns: Columns | None, error: Diverged) -> Diverged:
-    """Return the error of a run that no shorter step has helped."""
-    what = str(error).partition(" The steps are too long")[0]
-    msg = f"{what} It did so at every learning rate down to {problem.schedule!r}."
-    farthest = 0.0
-    if columns is not None and columns.measured and columns.low.size:
+def past_help(problem: Problem, data: Dataset, error: Diverged) -> Diverged:
+    """Return the error of a run that no shorter step has helped: which column lies far out."""
+    what = str(error).partition(ADVICE)[0]
+    msg = f"{what}It did so at every learning rate down to {problem.schedule!r}. "
+    columns = columns_of(data)
+    if columns.measured and columns.low.size:
         apart = np.maximum(columns.high - columns.mean, columns.mean - columns.low) / columns.scale
         j = int(apart.argmax())
-        farthest = float(apart[j])
-        msg += f" The farthest number of all is in column {j}, {farthest:.3g} deviations out."
-    mend = "Fit all rows at once with optimizer='auto', which takes no step that leads up"
-    if farthest > _FAR_OUT:
-        mend = f"Clip or transform that column. {mend}"
-    msg += f" {mend}; look at the target, and at a loss of your own."
+        # One number alone among n is sqrt(n) deviations out.
+        if apart[j] > min(_FAR_OUT, _ALONE * math.sqrt(data.n)):
+            msg += (
+                f"Column {j} has a number that lies {apart[j]:.3g} deviations out: clip or "
+                "transform it. "
+            )
+    msg += (
+        "Look at the target, and at a loss of your own; or fit all rows at once with "
+        "optimizer='auto', which takes no step that leads up."
+    )
     return Diverged(msg, epoch=error.epoch)

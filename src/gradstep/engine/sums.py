@@ -74,7 +74,7 @@ def tile_curvatures(
     """Write the curvatures of a tile of scores to `out`, a line for each pair of outputs.
 
     Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
-    `work` has room for two numbers for each row of a tile, and for each output.
+    `work` has room for two numbers for each row of a tile, or for each output if those are more.
     """
     kind = _curvatures_joint if is_joint(type(loss)) else _curvatures_apart
     kind(loss, y, order, lo, hi, k, widths, z, out, work)
@@ -241,7 +241,8 @@ def sum_looks(
     params : ndarray of shape (size,)
         The point, in the features' own units.
     losses : ndarray of shape (3,) or (0,)
-        Sums of the three losses: added to, if there is room for them.
+        Sums of the three losses: added to, if there is room for them, as with a gradient there
+        must be.
     gradient : ndarray of shape (size,) or (0,)
         Sum of slopes times rows: added to, if there is room for it; if not, the losses but
         for the plain one are not summed either.

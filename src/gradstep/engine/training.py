@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from gradstep.data.dataset import Dataset
 
-__all__ = ["judge", "stalled", "train"]
+__all__ = ["ADVICE", "judge", "stalled", "train"]
+
+ADVICE = "The steps are too long"  # how what to do about a divergence begins
 
 
 def train(
@@ -157,7 +159,7 @@ def _why_diverged(problem: Problem, state: TrainState, loss: float, finite: bool
     )
     return (
         f"Training diverged in epoch {state.epoch} (step {state.steps}): {what}. "
-        f"The steps are too long for the scale of the features: use learning_rate='auto', which "
+        f"{ADVICE} for the scale of the features: use learning_rate='auto', which "
         f"takes columns of any scale, or scale them (sklearn.preprocessing.StandardScaler), or "
         f"lower the learning rate ({problem.schedule!r})."
     )

@@ -336,7 +336,7 @@ def _braked(est: Any, chosen: Plan, data: Dataset, state: TrainState) -> tuple[P
             after, est.outcome_ = _one_epoch(est, problem, data, state)
         except Diverged as error:
             if attempt == _BRAKES - 1:
-                raise past_help(problem, chosen.columns, error) from error
+                raise past_help(problem, data, error) from error
             brake /= 4.0
         else:
             est._brake = brake

@@ -193,9 +193,10 @@ class Softmax(NamedTuple):
         largest = z[at]
         for c in range(1, k):
             largest = max(largest, z[at + c])
-        total = 0.0
         for c in range(k):
             slopes[at + c] = exp(z[at + c] - largest)
+        total = 0.0
+        for c in range(k):  # a loop of its own: how sums are ordered must not hang on addresses
             total += slopes[at + c]
         for c in range(k):
             slopes[at + c] /= total
@@ -248,9 +249,9 @@ class OneVsRest(NamedTuple):
         """Write each class's slope; return the sum of the values."""
         total = 0.0
         for c in range(k):
-            sign = 1.0 if c == int(y) else -1.0
-            total += value(self.loss, sign, z[at + c])
-            slopes[at + c] = slope(self.loss, sign, z[at + c])
+            total += value(self.loss, 1.0 if c == int(y) else -1.0, z[at + c])
+        for c in range(k):  # a loop of its own, as in Softmax
+            slopes[at + c] = slope(self.loss, 1.0 if c == int(y) else -1.0, z[at + c])
         return total
 
     def best_scores(

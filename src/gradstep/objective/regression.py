@@ -106,7 +106,7 @@ def _middle(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float
     """Return the middle of all medians."""
     if weight is None:
         low, high = _in_order(y, (y.size - 1) // 2, y.size // 2)
-        return low + 0.5 * (high - low)
+        return 0.5 * low + 0.5 * high
     return 0.5 * (_quantile(y, weight, 0.5) - _quantile(-y, weight, 0.5))
 
 
@@ -118,10 +118,11 @@ def _balance(
     *,
     beyond: bool,
 ) -> float:
-    """Return the score at which the residuals within epsilon, or what is beyond it, cancel.
+    """Return the score at which residuals that are cut to epsilon, or what is cut off, cancel.
 
     Their mean rises with the score, in straight pieces: Newton's method arrives in a few steps.
-    A step out of the bracket, which is where the mean changes its sign, goes to its middle.
+    A step out of the bracket, which is where the mean changes its sign, goes to its middle. What
+    has not come to rest after very many steps is as near as numbers so far apart allow.
 
     Parameters
     ----------
@@ -132,9 +133,10 @@ def _balance(
     start : float
         Where to begin.
     beyond : bool
-        Whether what is beyond epsilon counts, instead of what is within.
+        Whether what is cut off counts, instead of what is left.
     """
-    low, high, score = float(y.min()), float(y.max()), start
+    low, high = float(y.min()), float(y.max())
+    score = start if math.isfinite(start) else 0.5 * low + 0.5 * high
     for _ in range(_MOST_BALANCE_STEPS):
         residual = score - y
         cut = np.clip(residual, -epsilon, epsilon)
@@ -145,8 +147,10 @@ def _balance(
         low, high = (low, score) if mean > 0.0 else (score, high)
         rise = float(np.average(straight, weights=weight))
         after = score - mean / rise if rise > 0.0 else high
+        if after == score:
+            break
         if not low < after < high:
-            after = low + 0.5 * (high - low)
+            after = 0.5 * low + 0.5 * high
         if after in {low, high, score}:
             break
         score = after
@@ -249,10 +253,11 @@ class SquaredEpsilonInsensitive(NamedTuple):
         """Return the score of the best constant: where excesses over epsilon cancel."""
         weighty = slice(None) if weight is None else weight > 0.0
         low, high = float(y[weighty].min()), float(y[weighty].max())
-        middle = low + 0.5 * (high - low)
         if high - low <= 2.0 * self.epsilon:
-            return middle  # there is no excess
-        return _balance(y, weight, self.epsilon, float(np.average(y, weights=weight)), beyond=True)
+            return 0.5 * low + 0.5 * high  # there is no excess
+        with np.errstate(over="ignore"):
+            mean = float(np.average(y, weights=weight))
+        return _balance(y, weight, self.epsilon, mean, beyond=True)
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
