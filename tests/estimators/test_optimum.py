@@ -403,11 +403,12 @@ class TestJumps:
         )
 
     @staticmethod
-    def _programme(above, limits, cost):
+    def _programme(above, limits, cost, alpha=None):
         """Minimise mean(u) + alpha |w| over u >= 0 and above·(w, b) - u <= limit."""
         n, p = len(cost), above[0].shape[1] - 1
         A = np.vstack([np.c_[a, -a[:, :p], -np.eye(n)] for a in above])
-        c = np.r_[np.full(p, TestJumps.ALPHA), 0.0, np.full(p, TestJumps.ALPHA), cost / n]
+        each = np.full(p, TestJumps.ALPHA if alpha is None else alpha)
+        c = np.r_[each, 0.0, each, cost / n]
         bounds = [(0, None)] * p + [(None, None)] + [(0, None)] * (p + n)
         return linprog(c, A, np.concatenate(limits), bounds=bounds).fun
 
@@ -429,3 +430,22 @@ class TestJumps:
         assert found - least <= 0.01 * (objective.of_constant - least)
         assert (model.converged_, model.outcome_.name) == (True, "CONVERGED")
         assert model.history_[-1].optimality is None
+
+    @pytest.mark.parametrize("n, share, low", [(2000, 0.2, 0.502), (2000, 0.1, 0.505)])
+    def test_are_solved_where_little_beats_the_best_constant(self, n, share, low):
+        """Ratings: the way from steps that smoothing has led astray is followed to its end."""
+        group, at = np.arange(n) < share * n, np.arange(n)
+        inside, outside = at / group.sum(), (at - group.sum()) / (~group).sum()
+        others = np.where(outside < 0.3, 2.0, np.where(outside < 0.75, 3.0, 4.0))
+        y = np.where(group, np.where(inside < low, 2.0, 3.0), others)
+        X = np.column_stack([group, np.random.default_rng(0).random((n, 2)) < 0.4]).astype(float)
+        model = MiniBatchRegressor(loss="epsilon_insensitive", penalty=None).fit(X, y)
+        z = np.c_[X, np.ones(n)]
+        least = self._programme([-z, z], [0.1 - y, 0.1 + y], np.ones(n), alpha=0.0)
+
+        def objective(scores):
+            return np.maximum(np.abs(y - scores) - 0.1, 0.0).mean()
+
+        constant = min(objective(score) for score in (2.1, 2.9, 3.1))
+        assert constant - least < 2e-3 * constant
+        assert objective(model.predict(X)) - least <= 0.01 * (constant - least)

@@ -43,7 +43,7 @@ _WIDTH = 1e-4  # of scores, between slopes that a curvature is taken from
 _FIRST_WIDTH, _FIRST_MARGIN = 0.5, 1.0
 _BENT_WIDTH, _BENT_MARGIN = 0.25, 0.0625  # and narrower where the curvature does
 _AFTER_PLAIN = 0.0625  # the same, where plain steps lead near first
-_LAST_WIDTH = 1e-4
+_LAST_WIDTH, _LEAST_WIDTH = 1e-4, 1e-8
 _NARROWING = 4.0
 _REACH, _FARTHEST_REACH = 3, 20
 _BEYOND_REACH, _LEAST_BEYOND = 0.1, 1e-6
@@ -103,8 +103,13 @@ class Curvatures:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the width is as small as it will ever be."""
+        """Whether the width is as small as it usually needs to be."""
         return self._facts.smooth or self._width <= _LAST_WIDTH * self._facts.score_unit
+
+    @property
+    def is_narrowest(self) -> bool:
+        """Whether numbers leave no room for a smaller width."""
+        return self._width <= _LEAST_WIDTH * self._facts.score_unit
 
     @property
     def reaches_farthest(self) -> bool:

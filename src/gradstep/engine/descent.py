@@ -142,7 +142,7 @@ class _Progress:
         self._length: float | None = None
         self._stalls = 0
         self._gained = math.inf
-        self._noise = 0.0
+        self._noise, self._highest = 0.0, -math.inf
         self._recent: deque[float] = deque(maxlen=problem.patience + 1)
 
     def check(self, anchor: Anchor) -> None:
@@ -167,8 +167,9 @@ class _Progress:
         self._gained, self._last = self._last - objective, objective
         if objective < self.least or (facts.has_optimality and objective == self.least):
             self.least, self.params = objective, anchor.params
-        if not step.taken_back:
-            self._recent.append(self.least)
+        if not step.taken_back:  # not the least: the way may lead down from above the start
+            self._recent.append(objective)
+            self._highest = max(self._highest, objective)
         self._noise = rounds.noise(anchor)
         rounds.fall = max(self._start - self.least, 0.0)
         if not facts.has_optimality:
@@ -204,4 +205,5 @@ class _Progress:
         if tol is None or not rounds.is_narrow or len(self._recent) <= problem.patience:
             return None
         gained = self._recent[0] - self._recent[-1]
-        return Outcome.CONVERGED if gained <= max(tol * rounds.fall, self._noise) else None
+        fall = max(rounds.fall, self._highest - self._recent[-1])
+        return Outcome.CONVERGED if gained <= max(tol * fall, self._noise) else None

@@ -45,6 +45,7 @@ _STEEP = 0.25  # share of a step's slope that is still there at its end, for a l
 _MOST_STEPS = 8.0
 _ROUNDING = 1e-14
 _NO_STEP = 1e-9
+_LITTLE = 1e-3  # of the fall so far
 _FAR = 0.02  # of the fall so far: below it, a width has done its work
 _MOST_ROWS = 8  # times as many rows as usual in the sample of a metric
 
@@ -142,6 +143,7 @@ class Rounds:
         self._poor = 0
         self._narrows = False
         self._at_start = self._offset = 0.0
+        self._smoothing = math.inf
 
     # ------------------------------------------------------------------ looking at the rows
 
@@ -266,8 +268,13 @@ class Rounds:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether slopes are taken as near to each other as they will ever be."""
-        return self._curvatures.is_narrow
+        """Whether slopes are taken as near to each other as they need to be.
+
+        What smoothing adds to the loss must be little beside what there is to gain.
+        """
+        curvatures = self._curvatures
+        little = self._smoothing <= _LITTLE * self.fall
+        return curvatures.is_narrow and (little or curvatures.is_narrowest)
 
     # ------------------------------------------------------------------ epochs
 
@@ -293,7 +300,8 @@ class Rounds:
         """Return the next anchor, whose objective is no higher, and how it was come to."""
         self._curvatures.forget_before()
         after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
-        if not step.taken_back and not self._curvatures.is_narrow:
+        self._smoothing = after.objective - after.true
+        if not step.taken_back and not self.is_narrow:
             least = self._at_start - self.fall
             gained = min(anchor.true, least) - after.true
             self._narrows = gained <= max(_FAR * self.fall, self.noise(after))
@@ -358,7 +366,7 @@ class Rounds:
         curvatures.keep_reach()
         if not curvatures.reaches_farthest:
             curvatures.reach_farther()
-        elif not curvatures.is_narrow:
+        elif not self.is_narrow:
             curvatures.narrow()
         else:
             self.stuck = True
