@@ -144,6 +144,8 @@ class Rounds:
         self._narrows = False
         self._at_start = self._offset = 0.0
         self._smoothing = math.inf
+        self._metric_of: Anchor | None = None
+        self._known: tuple[Anchor, FullMetric, NDArray[np.float64]] | None = None
 
     # ------------------------------------------------------------------ looking at the rows
 
@@ -211,10 +213,23 @@ class Rounds:
     def _direction(self, anchor: Anchor) -> NDArray[np.float64]:
         """Return the step to the minimum of the model in the full metric."""
         assert self.metric is not None  # noqa: S101
+        known = self._known
+        if known is not None and known[0] is anchor and known[1] is self.metric:
+            return known[2]
         gradient = self._gradient(anchor)
         if self.facts.has_l1:
-            return self.metric.direction_with_l1(gradient, anchor.seen, self.facts.l1)
-        return self.metric.direction(gradient)
+            step = self.metric.direction_with_l1(gradient, anchor.seen, self.facts.l1)
+        else:
+            step = self.metric.direction(gradient)
+        self._known = anchor, self.metric, step
+        return step
+
+    def _take_metric_of(self, anchor: Anchor) -> None:
+        """Go on in the metric of an anchor: what its look has seen, if it is not in use yet."""
+        if self._knows_curvature or self._metric_of is anchor:
+            return
+        self.metric = self._curvatures.for_newton(anchor.params, anchor.curvatures)
+        self._metric_of = anchor
 
     def _square(self, anchor: Anchor) -> float:
         """Return the square of the length of the next step in the full metric."""
@@ -234,6 +249,8 @@ class Rounds:
         """
         if self.way is Way.DIAGONAL:
             return self._proximal_length(anchor)
+        if self.way is Way.NEWTON and anchor.curvatures is not None:
+            self._take_metric_of(anchor)
         if self.metric is None:
             return None
         square = self._square(anchor)
@@ -316,8 +333,7 @@ class Rounds:
     def _newton(self, anchor: Anchor) -> tuple[Anchor, Step]:
         """Take a Newton step, shortened until it keeps enough of its promise."""
         facts, curvatures = self.facts, self._curvatures
-        if not self._knows_curvature:
-            self.metric = curvatures.for_newton(anchor.params, anchor.curvatures)
+        self._take_metric_of(anchor)
         step = self._direction(anchor)
         slope = float((self._gradient(anchor) * step).sum())
         if facts.has_l1:
