@@ -196,6 +196,29 @@ class TestMinimiseQuadratic:
         x = minimum(M, g, l1, ridge, 10.0 * rng.normal(size=q) if warm else None)
         assert_optimal(x, M, g, l1, ridge)
 
+    @given(
+        levels=st.lists(st.integers(2, 8), min_size=1, max_size=4), seed=seeds,
+        strength=st.sampled_from([1e-6, 1e-4, 1e-2]), warm=st.booleans(),
+    )  # fmt: skip
+    @SOME
+    def test_of_levels_that_depend_on_each_other_takes_few_sweeps(
+        self, levels, seed, strength, warm
+    ):
+        """Centred, the levels of a category add up to nothing; what l1 saves is slow to find."""
+        rng, n = np.random.default_rng(seed), 400
+        codes = [rng.integers(0, k, n) for k in levels]
+        X = np.column_stack(
+            [(c[:, None] == np.arange(k)) * 1.0 for c, k in zip(codes, levels, strict=True)]
+            + [rng.normal(size=(n, 2))]
+        )
+        X -= X.mean(axis=0)
+        X /= X.std(axis=0) + 1e-300
+        y = X @ rng.normal(size=X.shape[1]) + rng.normal(size=n)
+        M, g = X.T @ X / n, -X.T @ y / n
+        x = 3.0 * rng.normal(size=g.size) * warm
+        assert minimise_quadratic(M, g, x, np.full(g.size, strength), np.zeros(g.size), 256)
+        assert_optimal(x, M, g, strength, 0.0, tolerance=1e-8)
+
     def test_a_coordinate_that_is_wanted_late_is_taken(self):
         """It is zero after the first sweep, and the others are done after the second."""
         M, g = np.array([[1.0, 0.9], [0.9, 1.0]]), np.array([-0.05, -1.0])
