@@ -175,7 +175,7 @@ class _Progress:
         if not facts.has_optimality:
             return None, None
         length = rounds.step_length(anchor)
-        nothing = self._gained <= rounds.noise(anchor)
+        nothing = self._gained <= self._noise
         if length is None:  # there is no model's minimum to tell it by: what counts is the fall
             tol = self._problem.tol or 0.0
             nothing = nothing or self._gained <= tol * tol * rounds.fall

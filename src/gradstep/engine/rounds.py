@@ -239,7 +239,8 @@ class Rounds:
     def solution(self, start: NDArray[np.float64]) -> tuple[FullMetric, NDArray[np.float64]]:
         """Return the metric and the minimum, behind the lens, of an objective that is quadratic."""
         anchor = self.look(start)
-        self.metric = self._curvatures.for_newton(anchor.params, anchor.curvatures)
+        self._take_metric_of(anchor)
+        assert self.metric is not None  # noqa: S101
         return self.metric, anchor.seen + self._direction(anchor)
 
     def step_length(self, anchor: Anchor) -> float | None:

@@ -323,11 +323,12 @@ def _one_epoch(
     )
 
 
-def _braked(est: Any, chosen: Plan, data: Dataset, state: TrainState) -> tuple[Problem, TrainState]:
+def _braked(
+    est: Any, problem: Problem, data: Dataset, state: TrainState
+) -> tuple[Problem, TrainState]:
     """Run an epoch at the automatic rate; again with a shorter step, if that diverges."""
     from gradstep.engine.running import past_help  # imports Numba
 
-    problem = chosen.problem
     rate = problem.schedule.eta0  # type: ignore[attr-defined]
     brake = getattr(est, "_brake", 1.0) if getattr(est, "_state", None) is not None else 1.0
     for attempt in range(_BRAKES):
@@ -370,7 +371,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     problem = chosen.problem
     state = _resume(est, problem)
     if is_auto(est.learning_rate):
-        problem, state = _braked(est, chosen, data, state)
+        problem, state = _braked(est, problem, data, state)
     else:
         state, est.outcome_ = _one_epoch(est, problem, data, state)
     for name, value in _weights_as_attributes(est, problem, state.current()).items():
