@@ -14,7 +14,7 @@ import textwrap
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gradstep import CannotWrite, InvalidTable, open_prepared, prepare
@@ -218,6 +218,7 @@ class TestDamaged:
         deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(st.integers(0, 127), st.integers(0, 7), st.sampled_from(["values", "codes", "y"]))
+    @example(8, 1, "codes")  # a longer header: the numbers begin later
     def test_a_header_that_says_something_else(self, copy, byte, bit, noun):
         """Is refused, or says the same: no array is read beyond its end."""
         path = copy / f"train_{noun}.npy"

@@ -341,9 +341,10 @@ def _arrays(
             raise InvalidTable(msg)
         found[noun] = array
     if found and not encoding.check(found):
+        paths = [folder / f"{part}_{noun}.npy" for noun in found if found[noun].dtype.kind in "iu"]
         msg = (
-            f"{folder} holds indices of features that there are not: the prepared table is "
-            "damaged. Delete the folder and prepare the table again."
+            f"{' or '.join(map(str, paths))} holds indices of features that there are not: the "
+            "prepared table is damaged. Delete the folder and prepare the table again."
         )
         raise InvalidTable(msg)
     return found
