@@ -20,13 +20,14 @@ BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint format types imports bench clean
+.PHONY: help setup demo test test-slow test-all golden lint format types imports bench clean
 
 help:
 	@echo 'make demo       the notebook to the digit, then 336,776 flights beside an exact solver'
 	@echo 'make test       the tests, without the slow ones'
 	@echo 'make test-slow  the slow tests alone'
 	@echo 'make test-all   both'
+	@echo 'make golden     which of the recorded fits have other bits now'
 	@echo 'make lint       ruff: rules and format'
 	@echo 'make format     ruff: apply the format and the safe fixes'
 	@echo 'make types      mypy'
@@ -80,6 +81,10 @@ test-slow: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Compares the bits of some seventy fits with those in tests/golden/bits.json.
+golden: $(READY)
+	$(BIN)/python -m tests.golden
 
 lint: $(READY)
 	$(BIN)/ruff check
