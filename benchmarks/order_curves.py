@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradstep import History, MiniBatchRegressor
-from gradstep.data.shuffling import block_shuffle
+from gradstep.rows.kernels.shuffling import block_shuffle
 
 ROWS, FEATURES, EPOCHS, SEEDS = 200_000, 10, 6, 5
 

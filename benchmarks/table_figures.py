@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.model import Model
-    from gradstep.table_fit import TableFit
+    from gradstep.fit.table import TableFit
+    from gradstep.model.model import Model
 
 EPOCHS = 5
 SAMPLE_ROWS = 100_000  # of which the error is computed

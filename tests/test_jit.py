@@ -21,10 +21,10 @@ PACKAGE = Path(gradstep.__file__).parent
 
 PROGRAM = """
 import numpy as np
-from gradstep.data.dataset import Dataset
+from gradstep.rows.dataset import Dataset
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.tiles import sum_of_losses
-from gradstep.engine.rows import DenseRows
+from gradstep.engine.kernels.tiles import sum_of_losses
+from gradstep.rows.layouts import DenseRows
 from gradstep.objective.regression import SquaredError as Loss
 {more}
 data = Dataset(DenseRows(np.ones((4, 1))), np.full((4, 1), 3.0))

@@ -9,7 +9,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
-from gradstep.engine.kernels import run_batches
+from gradstep.engine.kernels.batches import run_batches
 
 
 def slow(*names):

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradstep.data.prepare import prepare as prepare
-    from gradstep.data.prepared import PreparedTable as PreparedTable
-    from gradstep.data.prepared import open_prepared as open_prepared
+    from gradstep.data.preparing.prepare import prepare as prepare
+    from gradstep.data.preparing.prepared import PreparedTable as PreparedTable
+    from gradstep.data.preparing.prepared import open_prepared as open_prepared
     from gradstep.engine.callbacks import Callback as Callback
     from gradstep.engine.callbacks import EarlyStopping as EarlyStopping
     from gradstep.engine.callbacks import History as History
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidTable as InvalidTable
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
-    from gradstep.judging import evaluate as evaluate
-    from gradstep.model import Model as Model
-    from gradstep.model_file import load as load
-    from gradstep.model_file import save as save
+    from gradstep.fit.table import TableFit as TableFit
+    from gradstep.fit.table import fit_table as fit_table
+    from gradstep.model.evaluation import evaluate as evaluate
+    from gradstep.model.file import load as load
+    from gradstep.model.file import save as save
+    from gradstep.model.model import Model as Model
     from gradstep.objective.classification import Hinge as Hinge
     from gradstep.objective.classification import LogLoss as LogLoss
     from gradstep.objective.classification import ModifiedHuber as ModifiedHuber
@@ -71,14 +73,12 @@ if TYPE_CHECKING:
     from gradstep.optim.schedules import WarmUp as WarmUp
     from gradstep.optim.solvers import SVRG as SVRG
     from gradstep.optim.solvers import Exact as Exact
-    from gradstep.table_fit import TableFit as TableFit
-    from gradstep.table_fit import fit_table as fit_table
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "gradstep.data.prepare": ("prepare",),
-    "gradstep.data.prepared": ("PreparedTable", "open_prepared"),
+    "gradstep.data.preparing.prepare": ("prepare",),
+    "gradstep.data.preparing.prepared": ("PreparedTable", "open_prepared"),
     "gradstep.engine.callbacks": ("Callback", "EarlyStopping", "History", "ProgressBar"),
     "gradstep.engine.state": ("EpochRecord", "Outcome"),
     "gradstep.errors": (
@@ -92,9 +92,9 @@ _HOMES = {
         "InvalidTable",
     ),
     "gradstep.estimators": ("MiniBatchClassifier", "MiniBatchRegressor"),
-    "gradstep.judging": ("evaluate",),
-    "gradstep.model": ("Model",),
-    "gradstep.model_file": ("load", "save"),
+    "gradstep.model.evaluation": ("evaluate",),
+    "gradstep.model.model": ("Model",),
+    "gradstep.model.file": ("load", "save"),
     "gradstep.objective.classification": (
         "Hinge",
         "LogLoss",
@@ -138,7 +138,7 @@ _HOMES = {
         "WarmUp",
     ),
     "gradstep.optim.solvers": ("SVRG", "Exact"),
-    "gradstep.table_fit": ("TableFit", "fit_table"),
+    "gradstep.fit.table": ("TableFit", "fit_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -43,25 +43,13 @@ __all__ = ["FAST_MATH", "JIT_OPTIONS", "compiled"]
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "nogil": True}
 
+# What compiled code is made of: the components and layouts, and all folders of that name.
 _COMPILED_SOURCES = (
     "jit.py",
     "objective/*.py",
     "optim/optimizers/*.py",
-    "data/columns.py",
-    "data/csv_check.py",
-    "data/prepare_sparse.py",
-    "data/shuffling.py",
-    "data/svmlight.py",
-    "engine/board.py",
-    "engine/rows/*.py",
-    "engine/compiled.py",
-    "engine/kernels.py",
-    "engine/inner.py",
-    "engine/lazy.py",
-    "engine/linalg.py",
-    "engine/statistics.py",
-    "engine/sums.py",
-    "engine/tiles.py",
+    "rows/layouts/*.py",
+    "**/kernels/*.py",
 )
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file

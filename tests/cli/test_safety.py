@@ -60,7 +60,7 @@ class TestCache:
         def full(*_arguments, **_keywords):
             raise CannotWrite(errno.ENOSPC, "no space")
 
-        monkeypatch.setattr("gradstep.data.prepare.writing", full)
+        monkeypatch.setattr("gradstep.data.preparing.prepare.writing", full)
         found = told("train", trips, *FEW, "-m", "m.safetensors")
         monkeypatch.undo()
         assert found["rows"]["read"] == 900
@@ -69,7 +69,7 @@ class TestCache:
         def full(*_arguments, **_keywords):
             raise CannotWrite(errno.ENOSPC, "no space")
 
-        monkeypatch.setattr("gradstep.data.prepare.writing", full)
+        monkeypatch.setattr("gradstep.data.preparing.prepare.writing", full)
         assert "no space" in fails("train", trips, *FEW, "--cache", "kept")
 
 

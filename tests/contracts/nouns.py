@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradstep
-from gradstep import components
 from gradstep.cli.progress import Progress
 from gradstep.engine.callbacks import Callbacks
-from gradstep.engine.sums import Smoothed
 from gradstep.estimators.sklearn_callbacks import Bridge
+from gradstep.fit import components
+from gradstep.fit.table_run import _Best
 from gradstep.objective.penalties import Scaled
-from gradstep.table_run import _Best
+from gradstep.objective.smoothed import Smoothed
 from tests.contracts.callbacks import CALLBACKS
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.optimizers import OPTIMIZERS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from gradstep.engine.rows import CsrRows, DenseRows, TableRows
+from gradstep.rows.layouts import CsrRows, DenseRows, TableRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def _dense(rows: CsrRows) -> np.ndarray:
 ROWS: dict[type, RowsCase] = {
     DenseRows: RowsCase(make=DenseRows, matrix=lambda rows: rows.values),
     CsrRows: RowsCase(make=_csr, matrix=_dense),
-    # numbers alone; codes are compared with one-hot columns in tests/engine/test_table_rows.py
+    # numbers alone; codes are compared with one-hot columns in tests/rows/test_table_rows.py
     TableRows: RowsCase(
         make=lambda X: TableRows(X, np.empty((len(X), 0), np.int32), X.shape[1]),
         matrix=lambda rows: rows.values,

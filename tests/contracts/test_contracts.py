@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
-from gradstep.engine import callbacks, rows
+from gradstep.engine import callbacks
 from gradstep.objective import penalties, regression
 from gradstep.optim import optimizers, schedules
+from gradstep.rows import layouts as rows
 from tests.contracts.nouns import CALLBACK_HOOKS, DUTIES, NOUNS, _docstring, _shown_in, classes_of
 
 HOMES = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradstep import MiniBatchRegressor
-from gradstep.engine.rows import Rows
+from gradstep.rows.layouts import Rows
 from tests.contracts.callbacks import CALLBACKS
 from tests.contracts.rows import ROWS
 

@@ -77,7 +77,7 @@ def test_components_need_neither_numba_nor_scikit_learn():
         for name, home in gradstep._HOME_OF.items()
         if home.split(".")[1] in {"objective", "optim"}
     ]
-    code = "import gradstep, gradstep.components, gradstep.engine.rows\n"
+    code = "import gradstep, gradstep.fit.components, gradstep.rows.layouts\n"
     loaded = imported_by(code + "\n".join(f"gradstep.{name}" for name in names))
     assert "numpy" in loaded
     assert not loaded & HEAVY

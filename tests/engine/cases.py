@@ -10,9 +10,7 @@ import scipy.sparse as sp
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from gradstep.data.dataset import Dataset
 from gradstep.engine.callbacks import History
-from gradstep.engine.rows import CsrRows, DenseRows
 from gradstep.engine.state import Outcome, Problem
 from gradstep.engine.training import train
 from gradstep.objective.penalties import L2
@@ -20,6 +18,8 @@ from gradstep.objective.regression import SquaredError
 from gradstep.optim import schedules
 from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Constant
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import CsrRows, DenseRows
 
 
 def usual_first(losses):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, minimize_scalar
 
-from gradstep.data.dataset import Dataset
 from gradstep.engine.baseline import Baseline, best_constant
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.rows import DenseRows
 from gradstep.objective import classification, regression
 from gradstep.objective.losses import value
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
 
 RNG = np.random.default_rng(11)
 N = 150

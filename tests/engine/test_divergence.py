@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from gradstep import Diverged
-from gradstep.data.dataset import Dataset
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.state import Outcome
 from gradstep.objective.classification import Perceptron
 from gradstep.objective.penalties import L2, NoPenalty
 from gradstep.optim.schedules import Constant, UserSchedule
+from gradstep.rows.dataset import Dataset
 from tests.engine.cases import classes, csr, dense, fit, problem, regression
 
 DATA = regression(n=200)

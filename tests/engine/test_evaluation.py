@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradstep.data.dataset import Dataset
 from gradstep.engine import evaluation
 from gradstep.engine.evaluation import mean_loss, scores
 from gradstep.objective.regression import SquaredError
+from gradstep.rows.dataset import Dataset
 from tests.engine.cases import csr, dense, matrix, regression
 
 PARAMS = np.linspace(-1.0, 2.0, 2 * 6)  # two outputs of five features

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.data.dataset import Dataset
-from gradstep.data.order import order_of
 from gradstep.engine.state import Outcome, Validation
 from gradstep.errors import InvalidComponent
 from gradstep.objective.penalties import L1, L2, NoPenalty
 from gradstep.optim import optimizers, schedules
 from gradstep.optim.schedules import Constant
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.order import order_of
 from tests.engine.cases import (
     PARTS,
     PROBLEMS,

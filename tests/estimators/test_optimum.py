@@ -17,8 +17,8 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.no_tuning.objective import Objective, deviations
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
-from gradstep.engine.facts import Way
-from gradstep.engine.rounds import Rounds
+from gradstep.engine.svrg.method import Rounds
+from gradstep.engine.svrg.scaled_problem import Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-import gradstep.engine.compiled  # noqa: F401  (the compiled forms)
+import gradstep.engine.kernels.components  # noqa: F401  (the compiled forms)
 from gradstep.jit import JIT_OPTIONS
 from gradstep.objective.elementary import exp, log1p_unit, sigmoid, softplus
 

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import SGDClassifier
 
-import gradstep.engine.compiled  # noqa: F401  (how kernels compile components)
+import gradstep.engine.kernels.components  # noqa: F401  (how kernels compile components)
 from gradstep.jit import JIT_OPTIONS
 from gradstep.objective.classification import (
     Hinge,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-import gradstep.engine.compiled  # noqa: F401  (how kernels compile components)
+import gradstep.engine.kernels.components  # noqa: F401  (how kernels compile components)
 from gradstep.jit import JIT_OPTIONS
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty, Penalty, prox, sets_zeros
 from tests.contracts.penalties import PENALTIES

@@ -8,14 +8,14 @@ from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from gradstep import MiniBatchRegressor
-from gradstep.data.dataset import Dataset
-from gradstep.engine.rows import DenseRows
 from gradstep.engine.state import Problem
 from gradstep.engine.training import train
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.optimizers import FTRL, SGD, Optimizer
 from gradstep.optim.schedules import Constant, InvScaling, UserSchedule
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
 from tests.contracts.optimizers import OPTIMIZERS, Steps
 
 CASES = [

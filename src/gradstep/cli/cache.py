@@ -72,7 +72,7 @@ def cache(
 
 
 def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:
-    from gradstep.data.prepared import open_prepared, read_meta
+    from gradstep.data.preparing.prepared import open_prepared, read_meta
 
     for path in sorted(tables.iterdir()) if tables.is_dir() else ():
         if not (path.is_dir() and _OURS.fullmatch(path.name)):

@@ -81,14 +81,14 @@ class _TellLoss:
 
 def demo(*, json: opt.Json = False) -> None:
     """Run the notebook that gradstep grew out of, to the digit."""
-    from gradstep.data.dataset import Dataset
-    from gradstep.engine.rows import DenseRows
     from gradstep.engine.state import Problem
     from gradstep.engine.training import train
     from gradstep.objective.penalties import NoPenalty
     from gradstep.objective.regression import SquaredError
     from gradstep.optim.optimizers import SGD
     from gradstep.optim.schedules import Constant
+    from gradstep.rows.dataset import Dataset
+    from gradstep.rows.layouts import DenseRows
 
     notebook = Notebook()
     problem = Problem(

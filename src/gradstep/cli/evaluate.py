@@ -21,8 +21,8 @@ def evaluate(
 ) -> None:
     """Judge a model on a table that has the target."""
     from gradstep.cli import report
-    from gradstep.judging import evaluate as judge
-    from gradstep.model_file import load
+    from gradstep.model.evaluation import evaluate as judge
+    from gradstep.model.file import load
 
     fitted = load(model)
     found = judge(fitted, table, weight=weight)

@@ -184,7 +184,7 @@ def refuse_unwritable(path: Path) -> None:
 
 def refuse_sources(out: Path, *tables: str | None) -> None:
     """Refuse to write over a table that is read."""
-    from gradstep.data.tables import files_of
+    from gradstep.data.sources.table import files_of
 
     if not out.exists():
         return

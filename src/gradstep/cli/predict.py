@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from gradstep.model import Model
+    from gradstep.model.model import Model
 
 __all__ = ["predict"]
 
@@ -50,7 +50,7 @@ def predict(
     """Predict each row of a table."""
     from gradstep.cli import report
     from gradstep.cli.progress import Progress
-    from gradstep.model_file import load
+    from gradstep.model.file import load
 
     fitted = load(model)
     copied = opt.split(keep)
@@ -113,7 +113,7 @@ def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool)
     """Return the columns of predictions, for a table that has no rows."""
     import polars as pl
 
-    from gradstep.data.tables import open_table
+    from gradstep.data.sources.table import open_table
 
     known = open_table(table).schema if keep else {}
     schema: dict[str, Any] = {name: known[name] for name in keep}

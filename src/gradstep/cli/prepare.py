@@ -39,9 +39,9 @@ def prepare(
     """Encode and shuffle a table once, into a folder that `train` starts from at once."""
     from gradstep.cli import report
     from gradstep.cli.progress import Progress
-    from gradstep.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
-    from gradstep.data.prepare import prepare as make
-    from gradstep.table_fit import preparing_for
+    from gradstep.data.preparing.prepare import prepare as make
+    from gradstep.fit.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+    from gradstep.fit.table import preparing_for
 
     opt.refuse_unknown("--loss", loss, {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES})
     asked = opt.preparation(

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gradstep.data.encoding import HashColumn, LeftOut, LevelColumn
+from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gradstep.model import Model
-    from gradstep.table_fit import TableFit
+    from gradstep.fit.table import TableFit
+    from gradstep.model.model import Model
 
 __all__ = [
     "ENDED",

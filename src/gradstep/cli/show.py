@@ -29,7 +29,7 @@ def show(
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model_file import load
+    from gradstep.model.file import load
 
     fitted = load(model)
     chosen = report.coefficients(fitted, top or None)

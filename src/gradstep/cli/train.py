@@ -12,7 +12,7 @@ from gradstep.cli import options as opt
 from gradstep.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from gradstep.table_fit import TableFit
+    from gradstep.fit.table import TableFit
 
 __all__ = ["train"]
 
@@ -87,8 +87,8 @@ def train(
 ) -> None:
     """Train a linear model on a table and write it to a file."""
     from gradstep.cli.progress import Progress
-    from gradstep.model_file import save
-    from gradstep.table_fit import fit_table
+    from gradstep.fit.table import fit_table
+    from gradstep.model.file import save
 
     _refuse_idle(ctx)
     _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
@@ -96,7 +96,7 @@ def train(
     asked: dict[str, Any] = {}
     folder = Path(table)
     if (folder / "meta.json").is_file():
-        from gradstep.data.prepared import open_prepared
+        from gradstep.data.preparing.prepared import open_prepared
 
         idle = opt.given(ctx, _PREPARING)
         if idle:
@@ -166,7 +166,7 @@ def _check_names(
     loss: str | None, penalty: str, penalty_scale: str, optimizer: str, learning_rate: str
 ) -> None:
     """Refuse names that are not known, before the table is read."""
-    from gradstep import components as known
+    from gradstep.fit import components as known
 
     losses = {**known.REGRESSION_LOSSES, **known.CLASSIFICATION_LOSSES}
     opt.refuse_unknown("--loss", loss, losses)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.data.dataset import Dataset
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.passes import Passes
+from gradstep.engine.row_sums import Passes
 from gradstep.objective.losses import floor
+from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
     from gradstep.engine.state import EpochRecord, Outcome, Problem, TrainState
+    from gradstep.rows.dataset import Dataset
 
 __all__ = [
     "Callback",

@@ -8,10 +8,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
-from gradstep.engine.passes import Passes
-from gradstep.engine.rounds import Rounds
+from gradstep.engine.row_sums import Passes
 from gradstep.engine.state import EpochRecord, Outcome
 from gradstep.engine.statistics import columns_of
+from gradstep.engine.svrg.method import Rounds
 from gradstep.engine.training import judge, stalled
 from gradstep.errors import Diverged
 from gradstep.optim.solvers import Exact
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
-    from gradstep.engine.rounds import Anchor, Step
     from gradstep.engine.state import Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
+    from gradstep.engine.svrg.method import Anchor, Step
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["descend"]
 

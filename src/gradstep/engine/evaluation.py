@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.launching import launch
-from gradstep.engine.readonly import readonly
-from gradstep.engine.tiles import score_rows, sum_of_losses
+from gradstep.engine.kernels.launch import launch
+from gradstep.engine.kernels.tiles import score_rows, sum_of_losses
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
-    from gradstep.engine.rows import Rows
+    from gradstep.rows.dataset import Dataset
+    from gradstep.rows.layouts import Rows
 
 __all__ = ["mean_loss", "scores"]
 

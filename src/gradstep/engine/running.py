@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.descent import descend
-from gradstep.engine.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.statistics import columns_of
+from gradstep.engine.svrg.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.training import ADVICE, train
 from gradstep.errors import Diverged
 from gradstep.optim.solvers import works_in_rounds
@@ -18,9 +18,9 @@ from gradstep.optim.solvers import works_in_rounds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradstep.data.dataset import Dataset
     from gradstep.engine.state import Outcome, Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["Ran", "past_help", "run"]
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.engine.lens import Lens
+from gradstep.engine.standardisation import Lens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
     from gradstep.objective.losses import JointLoss, Loss
     from gradstep.objective.penalties import Penalty
     from gradstep.optim.optimizers import Optimizer
     from gradstep.optim.schedules import Schedule
     from gradstep.optim.solvers import SVRG, Exact
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["EpochRecord", "Outcome", "Problem", "TrainState", "Validation"]
 
@@ -42,7 +42,7 @@ class Problem:
     last_batch : {"scale", "mean", "drop"}
         What a short last batch is divided by: `batch_size`, its own size, or it is left out.
     shuffle : {"exact", "blocks", "none"} or callable
-        The order of rows (`gradstep.data.order.order_of`).
+        The order of rows (`gradstep.rows.order.order_of`).
     seed : int
         What the order is a function of.
     intercept_factor : float
@@ -180,13 +180,13 @@ class TrainState:
         The parameters at the best validation score.
     since : ndarray of int32, shape (n_features + 1,) or (0,)
     clock : ndarray of shape (steps, numbers) or (0, 0)
-        In the middle of an epoch with lazy steps (`gradstep.engine.lazy`): the step up to which
-        each feature has been brought, and what the optimizer noted of the steps since.
+        In the middle of an epoch with lazy steps (`gradstep.engine.kernels.lazy`): the step up to
+        which each feature has been brought, and what the optimizer noted of the steps since.
     behind : ndarray of shape (1 + n_slots, size) or (0, 0)
         At a pause of such an epoch, `params` and `slots` as they were before all features were
         brought up to date: what to go on from.
     shift, scale : ndarray of shape (n_features,) or (0,)
-        The lens (`gradstep.engine.lens`), if there is one.
+        The lens (`gradstep.engine.standardisation`), if there is one.
     seen : ndarray of shape (3,)
         Of all rows of an incremental run: weighted sum of the losses at score zero, sum of
         weights, number of rows.

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gradstep.engine.readonly import readonly
-from gradstep.engine.rows import DenseRows
+from gradstep.engine.kernels.statistics import measure_rows
 from gradstep.errors import InvalidData
-from gradstep.jit import compiled
+from gradstep.rows.layouts import DenseRows
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["Columns", "columns_of", "measure"]
 
@@ -112,50 +112,6 @@ class Columns:
         )
 
 
-@compiled
-def _measure(values, sample_weight, order, tile, mean, square, low, high):
-    """Measure rows ``order``; return their weight."""
-    p = values.shape[1]
-    here = np.empty(p)
-    around = np.empty(p)
-    total = 0.0
-    at = 0
-    while at < order.size:
-        end = min(at + tile, order.size)
-        weight = 0.0
-        here[:] = 0.0
-        around[:] = 0.0
-        for i in range(at, end):
-            r = order[i]
-            s = 1.0 if sample_weight is None else sample_weight[r]
-            if s > 0.0:
-                weight += s
-                for j in range(p):
-                    x = np.float64(values[r, j])
-                    here[j] += s * x
-                    low[j] = min(low[j], x)
-                    high[j] = max(high[j], x)
-        if weight > 0.0:
-            for j in range(p):
-                here[j] /= weight
-            for i in range(at, end):
-                r = order[i]
-                s = 1.0 if sample_weight is None else sample_weight[r]
-                for j in range(p):
-                    apart = values[r, j] - here[j]
-                    around[j] += s * apart * apart
-            both = total + weight
-            share = weight / both
-            cross = total * share
-            for j in range(p):
-                apart = here[j] - mean[j]
-                mean[j] += apart * share
-                square[j] += around[j] + apart * apart * cross
-            total = both
-        at = end
-    return total
-
-
 def measure(data: Dataset) -> Columns:
     """Measure the columns of dense rows, in one pass.
 
@@ -166,7 +122,7 @@ def measure(data: Dataset) -> Columns:
 
     Examples
     --------
-    >>> from gradstep.data.dataset import Dataset
+    >>> from gradstep.rows.dataset import Dataset
     >>> columns = measure(Dataset(DenseRows(np.array([[1e9], [1e9 + 2.0]])), np.zeros((2, 1))))
     >>> columns.mean, columns.deviation
     (array([1.e+09]), array([1.]))
@@ -177,11 +133,13 @@ def measure(data: Dataset) -> Columns:
     found = Columns(0.0, np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf))
     rows, weight = readonly(values), readonly(data.sample_weight)
     for lo in range(0, data.n, _CHUNK_ROWS):
-        part = Columns(0.0, np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf))
+        here = Columns(0.0, np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf))
         order = readonly(data.rows_between(lo, min(lo + _CHUNK_ROWS, data.n)))
         with np.errstate(all="ignore"):
-            total = _measure(rows, weight, order, tile, part.mean, part.square, part.low, part.high)
-        found = found.merged(Columns(float(total), part.mean, part.square, part.low, part.high))
+            total = measure_rows(
+                rows, weight, order, tile, here.mean, here.square, here.low, here.high
+            )
+        found = found.merged(Columns(float(total), here.mean, here.square, here.low, here.high))
     return found
 
 

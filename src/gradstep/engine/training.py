@@ -16,8 +16,8 @@ from gradstep.engine.baseline import Baseline
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
 from gradstep.engine.evaluation import mean_loss, scores
 from gradstep.engine.state import EpochRecord, Outcome, Problem, TrainState, Validation
-from gradstep.engine.steps import show_params
-from gradstep.engine.walk import Walk
+from gradstep.engine.textbook.epoch import Walk
+from gradstep.engine.textbook.steps import show_params
 from gradstep.errors import Diverged
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["ADVICE", "judge", "stalled", "train"]
 

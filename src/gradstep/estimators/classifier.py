@@ -12,8 +12,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from gradstep.checks import check_labels, check_number, check_weights
-from gradstep.components import CLASSIFICATION_LOSSES, loss_of
-from gradstep.data.dataset import Dataset
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators import fitting
 from gradstep.estimators.inputs import (
@@ -29,17 +27,19 @@ from gradstep.estimators.sklearn_callbacks import (
     with_callbacks,
 )
 from gradstep.estimators.tables import fit_prepared, is_prepared
+from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
 from gradstep.objective.classification import (
     LogLoss,
     OneVsRest,
     Softmax,
     class_probabilities,
 )
+from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from gradstep.data.prepared import PreparedTable
+    from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.engine.state import Problem
 
 __all__ = ["MiniBatchClassifier"]

@@ -23,19 +23,19 @@ from gradstep.engine.state import Outcome, Validation
 from gradstep.errors import Diverged, InvalidData, InvalidParameter
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
+from gradstep.fit.plan import Settings, is_auto, plan
+from gradstep.fit.separable import is_unbounded
 from gradstep.objective.penalties import sets_zeros
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import works_in_rounds
-from gradstep.planning import Settings, is_auto, plan
-from gradstep.separable import is_unbounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.data.dataset import Dataset
     from gradstep.engine.state import Problem, TrainState
+    from gradstep.fit.plan import Plan
     from gradstep.optim.automatic import Rate
-    from gradstep.planning import Plan
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["decision", "densify", "fit", "forget", "partial_fit", "sparsify"]
 
@@ -162,8 +162,8 @@ def _run(
 ) -> TrainState:
     """Train to the end, and set the fitted attributes."""
     from gradstep.engine.baseline import Baseline  # these import Numba
-    from gradstep.engine.polish import polish
     from gradstep.engine.running import run
+    from gradstep.engine.textbook.proximal_finish import polish
 
     problem = chosen.problem
     history = History()

@@ -18,10 +18,10 @@ from gradstep.checks import (
     check_number,
     check_weights,
 )
-from gradstep.data.dataset import Dataset
-from gradstep.engine.rows import CsrRows, DenseRows
 from gradstep.errors import InvalidData, InvalidParameter
-from gradstep.planning import is_auto
+from gradstep.fit.plan import is_auto
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import CsrRows, DenseRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

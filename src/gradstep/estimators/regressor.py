@@ -10,8 +10,6 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from gradstep.checks import check_finite, check_targets
-from gradstep.components import REGRESSION_LOSSES, loss_of
-from gradstep.data.dataset import Dataset
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators import fitting
 from gradstep.estimators.inputs import (
@@ -27,12 +25,14 @@ from gradstep.estimators.sklearn_callbacks import (
     with_callbacks,
 )
 from gradstep.estimators.tables import fit_prepared, is_prepared
+from gradstep.fit.components import REGRESSION_LOSSES, loss_of
 from gradstep.objective.losses import inverse_link
+from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from gradstep.data.prepared import PreparedTable
+    from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.engine.state import Problem
 
 __all__ = ["MiniBatchRegressor"]

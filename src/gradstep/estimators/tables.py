@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ __all__ = ["fit_prepared", "is_prepared", "table_scores"]
 
 def is_prepared(X: Any) -> bool:
     """Tell whether X is a prepared table, without importing what reads tables."""
-    return f"{type(X).__module__}.{type(X).__name__}" == "gradstep.data.prepared.PreparedTable"
+    home = sys.modules.get("gradstep.data.preparing.prepared")
+    return home is not None and isinstance(X, home.PreparedTable)
 
 
 def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: Any) -> None:
@@ -37,7 +39,7 @@ def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: An
     **others
         The other arguments of `fit`, which must be None: the table has them.
     """
-    from gradstep.model import Model
+    from gradstep.model.model import Model
 
     given = [name for name, value in others.items() if value is not None]
     if est.warm_start:

@@ -2,7 +2,7 @@
 
 Losses call these instead of `math.exp` and `math.log1p` for two reasons: `math.exp`
 raises on overflow where the limit (infinity) is what a loss means, and the compiled
-versions (`gradstep.engine.compiled`) are polynomials that the compiler can vectorise
+versions (`gradstep.engine.kernels.components`) are polynomials that the compiler can vectorise
 over a tile of rows, several times faster than calls into the C library.
 """
 

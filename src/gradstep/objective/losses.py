@@ -79,7 +79,7 @@ class JointLoss(Protocol):
 
 
 # The names that kernels call. In Python they call the method; compiled, the method is
-# chosen by the type of the loss (gradstep.engine.compiled).
+# chosen by the type of the loss (gradstep.engine.kernels.components).
 
 
 def value(loss: Loss, y: float, z: float) -> float:

@@ -1,4 +1,4 @@
-"""Optimizers that work in rounds, in a metric from the data (`gradstep.engine.rounds`).
+"""Optimizers that work in rounds, in a metric from the data (`gradstep.engine.svrg.method`).
 
 They take no learning rate: the step follows from the data. What is here is their names and
 hyper-parameters; the formulas stand where they are computed.

@@ -1,0 +1,415 @@
+"""Columns → features: decided once from what the data holds, kept with the model.
+
+A number becomes (x - mean) / deviation, so that no column's unit matters to the steps; where
+it was ever missing, it is then the mean, and a second feature says so. A category becomes one
+feature for each of its levels, of which a row has one (a code; no one-hot matrix is ever built).
+A date becomes its number of days, and month, weekday and hour as levels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.features.profile import (
+    DateSurvey,
+    LevelSurvey,
+    Numbers,
+    NumberSurvey,
+    as_days,
+    as_floats,
+    date_part,
+)
+from gradstep.data.kernels.columns import standardise
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows, TableRows
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.rows.layouts import Rows
+
+__all__ = [
+    "Encoded",
+    "Encoding",
+    "HashColumn",
+    "LeftOut",
+    "LevelColumn",
+    "NumberColumn",
+    "decide",
+]
+
+HASH_BITS = 18
+_NEARLY_EVERY_ROW = 0.9
+_FEWEST_ROWS = 30  # below, distinct values in every row say nothing
+_OTHER, _MISSING = "(other)", "(missing)"
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A number: one feature, and a second one for missing where it was seen missing.
+
+    `part` is "days" for those of a date.
+    """
+
+    source: str
+    mean: float
+    scale: float
+    indicator: bool = False
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the feature is called."""
+        return f"{self.source} {self.part}".strip()
+
+
+@dataclass(frozen=True)
+class LevelColumn:
+    """A category: one feature for each level; then for all others, and for missing."""
+
+    source: str
+    levels: tuple[str, ...]
+    other: bool = False
+    missing: bool = False
+    part: str = ""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What the features are called."""
+        column = f"{self.source} {self.part}".strip()
+        more = [_OTHER] * self.other + [_MISSING] * self.missing
+        return [f"{column}={level}" for level in (*self.levels, *more)]
+
+
+@dataclass(frozen=True)
+class HashColumn:
+    """A category of very many levels: 2^bits features, which levels share by chance."""
+
+    source: str
+    bits: int = HASH_BITS
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is not used, and why."""
+
+    source: str
+    reason: str
+
+
+_KINDS: dict[str, Any] = {c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut)}
+
+
+class Encoded(NamedTuple):
+    """Rows in numbers: values (n, numbers), codes (n, columns)."""
+
+    values: NDArray[Any]
+    codes: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What becomes of each column.
+
+    Attributes
+    ----------
+    columns : tuple
+        `NumberColumn`, `LevelColumn`, `HashColumn` or `LeftOut`: in the order of the table, but
+        for those that were left out unseen, which come first.
+    single : bool
+        Whether values are float32, as those of the source were.
+    """
+
+    columns: tuple[Any, ...]
+    single: bool = False
+
+    @cached_property
+    def numbers(self) -> list[NumberColumn]:
+        """The numbers."""
+        return [c for c in self.columns if isinstance(c, NumberColumn)]
+
+    @cached_property
+    def coded(self) -> list[LevelColumn | HashColumn]:
+        """The categories."""
+        return [c for c in self.columns if isinstance(c, (LevelColumn, HashColumn))]
+
+    @cached_property
+    def n_values(self) -> int:
+        """Features that are numbers: the numbers, then what says that one was missing."""
+        return len(self.numbers) + sum(c.indicator for c in self.numbers)
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The first feature of each category, and one past the last."""
+        sizes = [1 << c.bits if isinstance(c, HashColumn) else len(c.names) for c in self.coded]
+        return [self.n_values + size for size in np.cumsum([0, *sizes]).tolist()]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return self.starts[-1]
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns that are read."""
+        return list(dict.fromkeys(c.source for c in self.columns if not isinstance(c, LeftOut)))
+
+    def feature_name(self, index: int) -> str:
+        """Return what a feature is called: ``age``, ``age is missing``, ``colour=red``."""
+        if index < len(self.numbers):
+            return self.numbers[index].name
+        if index < self.n_values:
+            missing = [c for c in self.numbers if c.indicator]
+            return f"{missing[index - len(self.numbers)].name} is missing"
+        at = int(np.searchsorted(self.starts, index, side="right")) - 1
+        column = self.coded[at]
+        inside = index - self.starts[at]
+        if isinstance(column, HashColumn):
+            return f"{column.source}#{inside}"
+        return column.names[inside]
+
+    def feature_names(self) -> list[str]:
+        """Return what the features are called."""
+        return [self.feature_name(j) for j in range(self.n_features)]
+
+    def feature_columns(self) -> Iterator[tuple[str, range]]:
+        """Yield each category with its features."""
+        for column, lo, hi in zip(self.coded, self.starts, self.starts[1:], strict=False):
+            yield column.source, range(lo, hi)
+
+    def encode(self, frame: pl.DataFrame, unseen: Counter[str] | None = None) -> Encoded:
+        """Return rows in numbers.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            With (at least) the columns `sources`.
+        unseen : Counter, optional
+            Counts, by column, the values that training did not see: they contribute nothing.
+        """
+        n = frame.height
+        values = np.empty((n, self.n_values), np.float32 if self.single else np.float64)
+        codes = np.empty((n, len(self.coded)), np.int32)
+        flag = len(self.numbers)
+        for j, number in enumerate(self.numbers):
+            x = as_days(frame[number.source]) if number.part else as_floats(frame[number.source])
+            gone = standardise(x, number.mean, number.scale, values, j)
+            if number.indicator:
+                values[:, flag] = np.isnan(x)
+                flag += 1
+            elif gone and unseen is not None:
+                unseen[number.source] += gone
+        for q, column in enumerate(self.coded):
+            series = frame[column.source]
+            if isinstance(column, HashColumn):
+                codes[:, q] = _hashed(series, column) + self.starts[q]
+                continue
+            if column.part:
+                series = date_part(series, column.part)
+            codes[:, q] = _codes(series, column, self.starts[q], unseen)
+        return Encoded(values, codes)
+
+    def rows(self, encoded: Encoded) -> Rows:
+        """Return encoded rows in the layout that kernels read."""
+        if not self.coded:
+            return DenseRows(encoded.values)
+        return TableRows(encoded.values, encoded.codes, self.n_features)
+
+    def dataset(self, arrays: Mapping[str, Any], *, shuffled: bool) -> Dataset:
+        """Return the dataset whose parts are these arrays."""
+        rows = self.rows(Encoded(arrays["values"], arrays["codes"]))
+        return Dataset(rows, arrays["y"], arrays.get("weight"), shuffled=shuffled)
+
+    def check(self, arrays: Mapping[str, Any]) -> bool:
+        """Tell whether every code is one of a feature: kernels do not look."""
+        codes = arrays["codes"]
+        return not codes.size or (int(codes.min()) >= -1 and int(codes.max()) < self.n_features)
+
+    def layout(self, n: int) -> dict[str, tuple[tuple[int, ...] | None, Any]]:
+        """Return shape and type of the arrays of n rows."""
+        return {
+            "values": ((n, self.n_values), np.float32 if self.single else np.float64),
+            "codes": ((n, len(self.coded)), np.int32),
+            "y": ((n, 1), np.float64),
+        }
+
+    def stored_in(self) -> NDArray[np.float64]:
+        """Return what each feature's numbers were divided by; 1 for levels and indicators."""
+        stored = np.ones(self.n_features)
+        stored[: len(self.numbers)] = [c.scale for c in self.numbers]
+        return stored
+
+    def in_units(
+        self, coef: NDArray[np.float64], intercept: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return coefficients (k, p) and intercepts (k,) in the columns' own units.
+
+        A missing number counts as the column's mean there, too.
+        """
+        scale = np.array([c.scale for c in self.numbers])
+        mean = np.array([c.mean for c in self.numbers])
+        coef = coef.copy()
+        coef[:, : scale.size] /= scale
+        shift = coef[:, : scale.size] @ mean
+        return coef, intercept - shift
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        columns = [{"kind": type(c).__name__, **asdict(c)} for c in self.columns]
+        return {"columns": columns, "single": self.single}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Encoding:
+        """Return the encoding that `to_json` wrote."""
+        columns: list[Any] = []
+        for fields in told["columns"]:
+            parts: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+            }
+            columns.append(_KINDS[parts.pop("kind")](**parts))
+        return cls(tuple(columns), bool(told["single"]))
+
+
+def _codes(
+    series: pl.Series, column: LevelColumn, start: int, unseen: Counter[str] | None
+) -> NDArray[np.int32]:
+    text = series.cast(pl.String)
+    level = text.cast(pl.Enum(column.levels), strict=False).to_physical()
+    found = level.cast(pl.Int32).fill_null(-1).to_numpy().copy()
+    n_levels = len(column.levels)
+    gone = series.is_null().to_numpy()
+    unknown = (found < 0) & ~gone
+    if unknown.any():
+        if column.other:
+            found[unknown] = n_levels
+        elif unseen is not None:
+            unseen[column.source] += int(unknown.sum())
+    if gone.any():
+        if column.missing:
+            found[gone] = n_levels + column.other
+        elif unseen is not None and not column.part:  # of a date, the days count it
+            unseen[column.source] += int(gone.sum())
+    return np.where(found >= 0, found + start, -1).astype(np.int32)
+
+
+def _hashed(series: pl.Series, column: HashColumn) -> NDArray[np.int64]:
+    """Return a bucket for each value: BLAKE2b of column and value, the same everywhere."""
+    text = series.cast(pl.String)
+    distinct = text.unique()
+    mask = (1 << column.bits) - 1
+
+    def bucket(value: str | None) -> int:
+        key = f"{column.source}\0{_MISSING if value is None else '=' + value}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") & mask
+
+    buckets = [bucket(value) for value in distinct.to_list()]
+    lookup = pl.DataFrame({"value": distinct, "bucket": buckets})
+    joined = pl.DataFrame({"value": text}).join(
+        lookup, on="value", how="left", nulls_equal=True, maintain_order="left"
+    )
+    return joined["bucket"].to_numpy()
+
+
+def decide(
+    surveys: Mapping[str, Any],
+    asked: Mapping[str, str],
+    nothing: Sequence[LeftOut] = (),
+    *,
+    max_levels: int = 1000,
+) -> Encoding:
+    """Return the encoding for columns that have been surveyed.
+
+    Parameters
+    ----------
+    surveys : mapping
+        Column to what is known of it, in the order of the table.
+    asked : mapping
+        Column to the kind that the user asked for.
+    nothing : sequence of LeftOut
+        Columns that were not surveyed.
+    max_levels : int
+        Levels of a category that get a feature each; the rarer ones share one.
+    """
+    columns: list[Any] = list(nothing)
+    for name, survey in surveys.items():
+        if isinstance(survey, NumberSurvey):
+            columns.extend(_number(name, survey))
+        elif isinstance(survey, DateSurvey):
+            columns.extend(_date(name, survey))
+        else:
+            columns.append(_category(name, survey, asked.get(name, ""), max_levels))
+    numbers = [s for n, s in surveys.items() if isinstance(s, NumberSurvey)]
+    used = {c.source for c in columns if isinstance(c, NumberColumn)}
+    dates = any(isinstance(c, NumberColumn) and c.part for c in columns)
+    single = not dates and all(s.single for s in numbers if s.column in used) and bool(used)
+    return Encoding(tuple(columns), single)
+
+
+def _number(name: str, survey: NumberSurvey) -> list[Any]:
+    numbers = survey.numbers
+    if numbers.count == 0:
+        return [LeftOut(name, "every value is missing")]
+    if numbers.low == numbers.high and not survey.missing:
+        return [LeftOut(name, f"every value is {numbers.low:g}")]
+    if numbers.low == numbers.high:
+        return [NumberColumn(name, numbers.mean, 1.0, indicator=True)]
+    return [NumberColumn(name, numbers.mean, _scale(numbers), indicator=survey.missing > 0)]
+
+
+def _scale(numbers: Numbers) -> float:
+    """Return what numbers are divided by: their deviation, unless its squares leave the range."""
+    deviation = numbers.deviation
+    return deviation if 0.0 < deviation < math.inf else numbers.high - numbers.low
+
+
+def _date(name: str, survey: DateSurvey) -> list[Any]:
+    numbers = survey.numbers
+    if numbers.count == 0:
+        return [LeftOut(name, "every value is missing")]
+    if numbers.low == numbers.high and not survey.missing:
+        return [LeftOut(name, "every value is the same")]
+    scale = _scale(numbers) if numbers.high > numbers.low else 1.0
+    columns: list[Any] = [
+        NumberColumn(name, numbers.mean, scale, indicator=survey.missing > 0, part="days")
+    ]
+    columns += [
+        LevelColumn(name, tuple(sorted(part.counts or {}, key=int)), part=label)
+        for label, part in survey.parts.items()
+        if len(part.counts or {}) > 1
+    ]
+    return columns
+
+
+def _category(name: str, survey: LevelSurvey, asked: str, max_levels: int) -> Any:
+    if asked.startswith("hash"):
+        _, _, bits = asked.partition(":")
+        return HashColumn(name, int(bits or HASH_BITS))
+    if survey.present == 0:
+        return LeftOut(name, "every value is missing")
+    if survey.distinct == 1 and not survey.missing:
+        return LeftOut(name, f"every value is {next(iter(survey.counts or {'': 0}))!r}")
+    if (
+        not asked
+        and survey.present >= _FEWEST_ROWS
+        and survey.distinct > _NEARLY_EVERY_ROW * survey.present
+    ):
+        return LeftOut(name, f"nearly every row has another value (--as {name}=hash uses it)")
+    if survey.counts is None:
+        return HashColumn(name)
+    levels = survey.levels()
+    return LevelColumn(
+        name,
+        tuple(levels[:max_levels]),
+        other=len(levels) > max_levels,
+        missing=survey.missing > 0,
+    )

@@ -1,0 +1,110 @@
+"""A table that comes later, read as the one that a model was trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.features.profile import as_floats, kind_of
+from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.sources.table import open_table
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gradstep.data.features.encoding import Encoding
+    from gradstep.data.preparing.prepared import Target
+    from gradstep.data.sources.table import Table
+
+__all__ = ["check_columns", "chunks_as", "open_as", "readable"]
+
+
+def chunks_as(
+    table: Any,
+    encoding: Any,
+    target: Target,
+    more: Sequence[str] = (),
+    copied: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`.
+
+    Categories are read as the text that they are, whatever they look like there; so are columns
+    that are only copied, of text files: 007 stays 007.
+    """
+    if isinstance(encoding, SparseEncoding):
+        from gradstep.data.sources.svmlight import SparseTable, is_svmlight
+
+        if not is_svmlight(table):
+            msg = f"The model reads sparse text (.svm, .svmlight, .libsvm); not {table}."
+            raise InvalidTable(msg)
+        yield from SparseTable(table).chunks(encoding.width)
+        return
+    read = {*encoding.sources, *more}
+    opened = open_as(table, encoding, target, [name for name in copied if name not in read])
+    check_columns(encoding, opened.schema, opened.name)
+    for column in (*more, *copied):
+        opened.check_column(column, "The column")
+    yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
+
+
+def open_as(table: Any, encoding: Encoding, target: Target, copied: Sequence[str] = ()) -> Table:
+    """Open a table, its categories as the text that they are, whatever they look like there."""
+    as_text = list(copied)
+    as_text += [c.source for c in encoding.coded if not getattr(c, "part", "")]
+    if target.classes is not None and isinstance(target.classes[0], str):
+        as_text.append(target.column)
+    return open_table(table, as_text=as_text)
+
+
+def check_columns(encoding: Encoding, schema: Mapping[str, Any], name: str) -> None:
+    """Refuse a table that lacks a column that the model reads."""
+    missing = [source for source in encoding.sources if source not in schema]
+    if missing:
+        listed = ", ".join(repr(m) for m in missing[:10]) + (", …" if len(missing) > 10 else "")
+        msg = (
+            f"{name} lacks {'a column' if len(missing) == 1 else 'columns'} that the model reads: "
+            f"{listed}. Its columns are: {', '.join(list(schema)[:20])}."
+        )
+        raise InvalidTable(msg)
+
+
+def readable(frame: Any, encoding: Any) -> Any:
+    """Return a frame whose columns have the kinds that the encoding was learned from.
+
+    Raises
+    ------
+    InvalidTable
+        If a column of numbers or dates holds something else, or an infinite number.
+    """
+    for number in encoding.numbers:
+        column = frame[number.source]
+        kind = kind_of(column.dtype)
+        empty = column.null_count() == column.len()  # of whatever type
+        if number.part:
+            if kind != "date" and not empty:
+                _refuse(column, f"type {column.dtype}", "dates")
+            if kind != "date":
+                column = pl.Series(number.source, [None] * column.len(), pl.Datetime("us"))
+        elif empty:
+            column = pl.Series(number.source, [None] * column.len(), pl.Float64)
+        elif kind == "category":
+            numbers = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+            bad = numbers.is_null() & column.is_not_null()
+            if bad.any():
+                _refuse(column, f"the value {column.filter(bad)[0]!r}", "numbers")
+            column = numbers
+        elif kind != "number":
+            _refuse(column, f"type {column.dtype}", "numbers")
+        if not number.part and np.isinf(as_floats(column)).any():
+            msg = f"Column {number.source!r} has an infinite value. Correct it, or make it missing."
+            raise InvalidTable(msg)
+        frame = frame.with_columns(column)
+    return frame
+
+
+def _refuse(column: pl.Series, found: str, held: str) -> None:
+    msg = f"Column {column.name!r} has {found}, and held {held} when the model was trained."
+    raise InvalidTable(msg)

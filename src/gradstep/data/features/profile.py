@@ -1,0 +1,263 @@
+"""The first look at a table: what each column holds, learned in one pass.
+
+Numbers are summed in NumPy's float64, chunk by chunk in the order of the rows (chunks depend on
+the data alone), and merged by the formulas of Chan, Golub and LeVeque (1983), so that the
+result depends neither on the machine nor on how Polars cuts its work.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.kernels.columns import Summary, summarise
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from numpy.typing import NDArray
+
+__all__ = ["DateSurvey", "LevelSurvey", "NumberSurvey", "Numbers", "kind_of", "survey_of"]
+
+MOST_COUNTED = 100_000  # distinct values; beyond, they are no longer told apart
+_MICROSECONDS_A_DAY = 86_400_000_000.0
+_DATE_PARTS = ("month", "weekday", "hour")
+
+
+def kind_of(dtype: Any) -> str:
+    """Return what a column of a Polars type becomes unless asked otherwise."""
+    if dtype.is_numeric() or isinstance(dtype, (pl.Boolean, pl.Duration, pl.Time)):
+        return "number"
+    if isinstance(dtype, (pl.Date, pl.Datetime)):
+        return "date"
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+        return "category"
+    return "nothing"
+
+
+def as_floats(series: pl.Series) -> NDArray[Any]:
+    """Return a column of numbers as float32 if it is, else float64; missing is NaN."""
+    if series.dtype == pl.Float32:
+        return series.to_numpy()
+    if series.dtype == pl.Duration:  # in seconds, as times of day
+        return series.dt.cast_time_unit("us").to_physical().cast(pl.Float64).to_numpy() / 1e6
+    if series.dtype == pl.Time:
+        return series.to_physical().cast(pl.Float64).to_numpy() / 1e9
+    return series.cast(pl.Float64).to_numpy()
+
+
+def as_days(series: pl.Series) -> NDArray[np.float64]:
+    """Return a column of dates as days since 1970, with fractions; missing is NaN."""
+    if series.dtype == pl.Date:
+        return series.to_physical().cast(pl.Float64).to_numpy()
+    micro = series.dt.cast_time_unit("us").to_physical().cast(pl.Float64)
+    return micro.to_numpy() / _MICROSECONDS_A_DAY
+
+
+def date_part(series: pl.Series, part: str) -> pl.Series:
+    """Return the month, weekday or hour of dates, as text; the hour of a date is 0."""
+    if part == "month":
+        found = series.dt.month()
+    elif part == "weekday":
+        found = series.dt.weekday()
+    else:
+        found = series.cast(pl.Datetime("us")).dt.hour() if series.dtype == pl.Date else (
+            series.dt.hour()
+        )  # fmt: skip
+    return found.cast(pl.String)
+
+
+@dataclass
+class Numbers:
+    """Count, mean, spread and range of numbers; and how they go with the target."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0  # sum of (x - mean)²
+    low: float = math.inf
+    high: float = -math.inf
+    y_mean: float = 0.0
+    y_squares: float = 0.0
+    products: float = 0.0  # sum of (x - mean)·(y - y_mean)
+
+    def add(self, new: Summary) -> None:
+        """Add what is known of the next rows."""
+        if new.n == 0:
+            return
+        total = self.count + new.n
+        share = self.count * new.n / total
+        apart, y_apart = new.mean - self.mean, new.y_mean - self.y_mean
+        self.squares += new.squares + apart * apart * share
+        self.y_squares += new.y_squares + y_apart * y_apart * share
+        self.products += new.products + apart * y_apart * share
+        self.mean += apart * new.n / total
+        self.y_mean += y_apart * new.n / total
+        self.low = min(self.low, new.low)
+        self.high = max(self.high, new.high)
+        self.count = total
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation (of the population)."""
+        return math.sqrt(self.squares / self.count) if self.count else 0.0
+
+    @property
+    def correlation(self) -> float:
+        """Correlation with the target; 0 where there is none."""
+        scale = math.sqrt(self.squares) * math.sqrt(self.y_squares)
+        return self.products / scale if scale > 0.0 else 0.0
+
+
+@dataclass
+class NumberSurvey:
+    """What is known of a column of numbers."""
+
+    column: str
+    numbers: Numbers = field(default_factory=Numbers)
+    missing: int = 0
+    first_missing: int = -1
+    single: bool = True  # whether the source is float32
+    whole: bool = True
+    distinct: set[float] | None = field(default_factory=set)
+
+    def add(
+        self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
+    ) -> None:
+        """Look at the next rows, which have these numbers in the table."""
+        x = as_floats(series)
+        self.single &= x.dtype == np.float32
+        found = summarise(x, y)
+        if found.missing:
+            if self.first_missing < 0:
+                self.first_missing = int(rows[found.first_missing])
+            self.missing += found.missing
+        if found.infinite >= 0:
+            msg = (
+                f"Column {self.column!r} is infinite in row {rows[found.infinite] + 1} (of the "
+                "rows, from 1). Correct the value, make it missing, or leave the column out "
+                f"(--drop {self.column})."
+            )
+            raise InvalidTable(msg)
+        self.whole &= found.whole
+        self.numbers.add(found)
+        if self.distinct is not None:
+            self._count_distinct(x[~np.isnan(x)] if found.missing else x)
+
+    def _count_distinct(self, x: NDArray[Any]) -> None:
+        """Collect distinct numbers as long as they are few."""
+        assert self.distinct is not None  # noqa: S101
+        for part in (x[: 1 << 12], x[1 << 12 :]):
+            self.distinct.update(np.unique(part).tolist())
+            if len(self.distinct) > _FEW:
+                self.distinct = None
+                return
+
+
+_FEW = 1000  # distinct numbers that may still be classes
+
+
+@dataclass
+class LevelSurvey:
+    """What is known of a column of categories."""
+
+    column: str
+    counts: dict[str, int] | None = field(default_factory=dict)
+    rows: int = 0
+    missing: int = 0
+    first_missing: int = -1
+    in_chunks: int = 0  # distinct values of each chunk, added up
+
+    def add(self, series: pl.Series, rows: NDArray[np.int64]) -> None:
+        """Look at the next rows, which have these numbers in the table."""
+        self.rows += series.len()
+        gone = series.null_count()
+        if gone:
+            if self.first_missing < 0:
+                self.first_missing = int(rows[series.is_null().arg_max() or 0])
+            self.missing += gone
+        found = series.cast(pl.String).drop_nulls().alias("level").value_counts(name="n")
+        self.in_chunks += found.height
+        if self.counts is None:
+            return
+        for level, n in zip(found["level"].to_list(), found["n"].to_list(), strict=True):
+            self.counts[level] = self.counts.get(level, 0) + n
+        if len(self.counts) > MOST_COUNTED:
+            self.counts = None
+
+    @property
+    def present(self) -> int:
+        """Rows that are not missing."""
+        return self.rows - self.missing
+
+    @property
+    def distinct(self) -> int:
+        """Distinct values; of very many, an estimate from above."""
+        return self.in_chunks if self.counts is None else len(self.counts)
+
+    def levels(self) -> list[str]:
+        """Return the levels, the most frequent first, in alphabetical order where equal."""
+        counts = self.counts or {}
+        return sorted(counts, key=lambda level: (-counts[level], level))
+
+
+@dataclass
+class DateSurvey:
+    """What is known of a column of dates or times of day on dates."""
+
+    column: str
+    numbers: Numbers = field(default_factory=Numbers)
+    missing: int = 0
+    first_missing: int = -1
+    parts: dict[str, LevelSurvey] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parts = {part: LevelSurvey(f"{self.column} {part}") for part in _DATE_PARTS}
+
+    def add(
+        self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
+    ) -> None:
+        """Look at the next rows, which have these numbers in the table."""
+        found = summarise(as_days(series), y)
+        if found.missing:
+            if self.first_missing < 0:
+                self.first_missing = int(rows[found.first_missing])
+            self.missing += found.missing
+        self.numbers.add(found)
+        for part, survey in self.parts.items():
+            survey.add(date_part(series, part), rows)
+
+
+def survey_of(column: str, kind: str) -> Any:
+    """Return an empty survey for a column of a kind."""
+    if kind == "number":
+        return NumberSurvey(column)
+    return DateSurvey(column) if kind == "date" else LevelSurvey(column)
+
+
+def add_to(
+    surveys: Mapping[str, Any],
+    frame: pl.DataFrame,
+    rows: NDArray[np.int64],
+    y: NDArray[np.float64] | None,
+    pool: Executor,
+) -> None:
+    """Add a chunk of rows to the surveys of its columns, side by side.
+
+    `rows` are their numbers in the table, from 0; `y` their targets, if those are numbers.
+    """
+
+    def add(column: str) -> None:
+        survey = surveys[column]
+        if isinstance(survey, LevelSurvey):
+            survey.add(frame[column], rows)
+        else:
+            survey.add(frame[column], rows, y)
+
+    for _ in pool.map(add, surveys):
+        pass

@@ -1,0 +1,1 @@
+"""Compiled: columns of numbers, checks of text."""

@@ -1,0 +1,1 @@
+"""A table becomes rows to train on: two passes, a folder."""

@@ -1,0 +1,412 @@
+"""The first pass over a table: what it holds, what becomes of each column, what the target is."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.features.encoding import LeftOut, decide
+from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
+from gradstep.data.preparing.prepared import Target
+from gradstep.data.sources.table import chunk_rows
+from gradstep.errors import InvalidParameter, InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.features.encoding import Encoding
+    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.sources.table import Table
+
+__all__ = ["FirstLook", "weights_of"]
+
+_KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
+_THREADS = 2
+_LEAKS = 0.9999
+
+
+@dataclass
+class FirstLook:
+    """What the first pass leaves to the second.
+
+    Attributes
+    ----------
+    table, asked, progress
+        The table, what is asked of it, and what is told how far it is.
+    surveys : dict
+        What is known of each column that may become a feature.
+    nothing : list of LeftOut
+        Columns that were not looked at.
+    kept : list
+        For each chunk, which rows have a target; None for all.
+    encoding, target
+        What was decided.
+    rows_read, n_kept, row_bytes, bytes : int
+        Rows, those with a target, and the memory that they take once encoded.
+    """
+
+    table: Table
+    asked: Preparation
+    progress: Progress
+    surveys: dict[str, Any] = field(default_factory=dict)
+    nothing: list[LeftOut] = field(default_factory=list)
+    rows_read: int = 0
+    kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
+    weight_sum: float = 0.0
+    _kept_frames: deque[pl.DataFrame] | None = None
+
+    def run(self) -> None:
+        """Read the table once, and decide what becomes of each column."""
+        asked = self.asked
+        self.table.check_column(asked.target, "The target")
+        for role, column in (("weight", asked.weight), ("offset", asked.offset),
+                             ("time column", asked.time)):  # fmt: skip
+            if column is not None:
+                self.table.check_column(column, f"The {role}")
+        if asked.target in asked.drop:
+            msg = f"The target {asked.target!r} cannot be left out."
+            raise InvalidParameter(msg)
+        for column in (*asked.drop, *asked.only, *(c for c, _ in asked.kinds)):
+            self.table.check_column(column, "The column")
+        self._choose_columns()
+        self._target_kind = self._kind_of_target()
+        self.target_survey = survey_of(asked.target, self._target_kind)
+        with ThreadPoolExecutor(_THREADS, "gradstep-survey") as self._pool:
+            try:
+                for frame, first in self.chunks("reading"):
+                    self._look_at(frame, first)
+            except InvalidTable:
+                self.table.check_text()  # a row of the wrong length may be why
+                raise
+        if self.rows_read == 0:
+            msg = f"{self.table.name} has no rows."
+            raise InvalidTable(msg)
+        self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
+                          zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
+        self._check_target()
+        if asked.missing == "error":
+            self._refuse_missing()
+        self.encoding: Encoding = decide(
+            self.surveys, dict(asked.kinds), self.nothing, max_levels=asked.max_levels
+        )
+        if self.encoding.n_features == 0:
+            reasons = "; ".join(f"{c.source}: {c.reason}" for c in self.encoding.columns[:10])
+            msg = f"{self.table.name} has no column to learn from ({reasons or 'only the target'})."
+            raise InvalidTable(msg)
+        numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
+        self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
+        self.bytes = self.n_kept * self.row_bytes
+
+    def _choose_columns(self) -> None:
+        """Start a survey of each column that may become a feature."""
+        asked, schema = self.asked, self.table.schema
+        kinds = dict(asked.kinds)
+        roles = {asked.target, asked.weight, asked.offset}
+        for column, dtype in schema.items():
+            if column in roles:
+                continue
+            if column in asked.drop or (asked.only and column not in asked.only):
+                self.nothing.append(LeftOut(column, "left out on request"))
+                continue
+            kind = kinds.get(column, kind_of(dtype)).partition(":")[0]
+            if dtype == pl.Null:
+                self.nothing.append(LeftOut(column, "every value is missing"))
+                continue
+            if kind == "nothing":
+                self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
+                continue
+            self._check_kind(column, kind, dtype)
+            self.surveys[column] = survey_of(column, "category" if kind == "hash" else kind)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows have weights in the end, of their own or by their offset."""
+        power = self.asked.log_power
+        return self.asked.weight is not None or (
+            self.asked.offset is not None and power is not None and power != 2.0
+        )
+
+    def _check_kind(self, column: str, kind: str, dtype: Any) -> None:
+        if kind == "date" and kind_of(dtype) != "date":
+            msg = (
+                f"Column {column!r} of {self.table.name} has type {dtype}, which is not read as "
+                "dates. Write them as 2026-11-23 or 2026-11-23 10:30:00."
+            )
+            raise InvalidTable(msg)
+        if kind == "number" and kind_of(dtype) not in {"number", "category"}:
+            msg = f"Column {column!r} of {self.table.name} has type {dtype}, which is no number."
+            raise InvalidTable(msg)
+
+    def _kind_of_target(self) -> str:
+        asked = self.asked
+        dtype = self.table.schema[asked.target]
+        kind, as_kind = kind_of(dtype), dict(asked.kinds).get(asked.target)
+        if dtype == pl.Null:
+            msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            raise InvalidTable(msg)
+        if kind in {"date", "nothing"}:
+            msg = f"The target {asked.target!r} has type {dtype}, which cannot be predicted."
+            raise InvalidTable(msg)
+        if asked.task == "regression" and kind == "category":
+            msg = (
+                f"The target {asked.target!r} holds text ({dtype}), which task='regression' cannot "
+                "predict. Use task='classification', or correct the column."
+            )
+            raise InvalidTable(msg)
+        if as_kind not in {None, kind, "category"} or (as_kind and asked.task == "regression"):
+            msg = (
+                f"The target {asked.target!r} cannot be treated as {as_kind!r} here: only as "
+                "'category', for classification."
+            )
+            raise InvalidParameter(msg)
+        if as_kind == "category" or (dtype == pl.Boolean and asked.task != "regression"):
+            return "category"
+        return kind
+
+    def chunks(self, what: str) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Yield the chunks of a pass over the table, each with the number of its first row."""
+        first = 0
+        for frame in self._frames(self._columns_read(), what):
+            if what == "encoding" and first + frame.height > self.rows_read:
+                self.refuse_change(f"more than {self.rows_read:,}")
+            yield self._as_numbers(frame, first), first
+            first += frame.height
+            self.progress(what, first)
+        if what == "reading":
+            self.rows_read = first
+        elif first != self.rows_read:
+            self.refuse_change(f"{first:,}")
+
+    def _frames(self, columns: Sequence[str], what: str) -> Iterator[pl.DataFrame]:
+        """Yield the chunks of the table; of a small one, those that were read before."""
+        frames, self._kept_frames = self._kept_frames, None
+        if what == "encoding" and frames is not None:
+            while frames:
+                yield frames.popleft()
+            self.table.check_unchanged()
+            return
+        kept: deque[pl.DataFrame] | None = deque()
+        room = _KEPT_BYTES
+        for frame in self.table.chunks(columns):
+            if what == "reading" and kept is not None:
+                kept.append(frame)
+                room -= int(frame.estimated_size())
+                kept = kept if room >= 0 else None
+            yield frame
+        self._kept_frames = kept if what == "reading" else None
+
+    def refuse_change(self, found: str) -> NoReturn:
+        """Say that the second pass found other rows than the first."""
+        self.table.check_unchanged()  # says more, if it is a file
+        msg = (
+            f"{self.table.name} had {self.rows_read:,} rows when it was read first, and {found} "
+            "the second time. Start again once nothing writes to it."
+        )
+        raise InvalidTable(msg)
+
+    def chunk_sizes(self) -> Iterator[int]:
+        """Yield how many rows each chunk has."""
+        left = self.rows_read
+        size = chunk_rows(len(self._columns_read()))
+        while left > 0:
+            yield min(size, left)
+            left -= size
+
+    def _columns_read(self) -> list[str]:
+        roles = (self.asked.target, self.asked.weight, self.asked.offset, self.asked.time)
+        return list(dict.fromkeys([*self.surveys, *(c for c in roles if c is not None)]))
+
+    def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
+        """Turn text that is to be a number into one."""
+        schema = frame.schema  # made anew by each call
+        for column, survey in self.surveys.items():
+            if isinstance(survey, NumberSurvey) and kind_of(schema[column]) == "category":
+                text = frame[column].cast(pl.String)
+                numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
+                bad = numbers.is_null() & text.is_not_null()
+                if bad.any():
+                    msg = (
+                        f"Column {column!r} of {self.table.name} has the value "
+                        f"{text.filter(bad)[0]!r} in row {first + (bad.arg_max() or 0) + 1} (of "
+                        f"the rows, from 1), which is no number. Correct it, or use "
+                        f"--as {column}=category."
+                    )
+                    raise InvalidTable(msg)
+                frame = frame.with_columns(numbers.alias(column))
+        return frame
+
+    def _look_at(self, frame: pl.DataFrame, first: int) -> None:
+        asked = self.asked
+        target = frame[asked.target]
+        kept = target.is_not_null()
+        if self._target_kind == "number" and target.dtype.is_float():
+            kept &= target.is_not_nan().fill_null(value=True)
+        flags = None if kept.all() else kept.to_numpy()
+        self.kept.append(flags)
+        rows = np.arange(first, first + frame.height)
+        if flags is not None:
+            if asked.missing_target == "error":
+                at = int(rows[~flags][0]) + 1
+                msg = f"The target {asked.target!r} is missing in row {at} (of the rows, from 1)."
+                raise InvalidTable(msg)
+            frame, rows = frame.filter(kept), rows[flags]
+            target = frame[asked.target]
+        y: NDArray[np.float64] | None = None
+        if self._target_kind == "number":
+            self.target_survey.add(target, rows, None)
+            y = target.cast(pl.Float64).to_numpy()
+        else:
+            self.target_survey.add(target, rows)
+            y = self._as_two(target)
+        if asked.weight is not None:
+            self.weight_sum += float(weights_of(frame, asked.weight, rows).sum())
+        add_to(self.surveys, frame, rows, y, self._pool)
+        if self._target_kind == "category":
+            self._note_copies(frame, target)
+
+    def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
+        """Return a target of two classes so far as numbers, for the search for leaks."""
+        counts = self.target_survey.counts
+        if counts is None or len(counts) > 2:
+            return None
+        if not hasattr(self, "_first_class"):
+            self._first_class = next(iter(counts), "")
+        return (target.cast(pl.String) == self._first_class).cast(pl.Float64).to_numpy()
+
+    def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
+        if not hasattr(self, "_candidates"):
+            self._candidates = {c for c, s in self.surveys.items() if isinstance(s, LevelSurvey)}
+        text = target.cast(pl.String)
+        self._candidates = {
+            c for c in self._candidates
+            if bool((frame[c].cast(pl.String) == text).fill_null(value=False).all())
+        }  # fmt: skip
+
+    def _check_target(self) -> None:
+        asked, survey = self.asked, self.target_survey
+        if self.n_kept == 0:
+            msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            raise InvalidTable(msg)
+        if asked.weight is not None and not self.weight_sum > 0.0:
+            msg = f"The weights {asked.weight!r} are all zero: no row counts."
+            raise InvalidTable(msg)
+        classes = self._classes()
+        constant = len(classes) < 2 if classes is not None else (
+            survey.numbers.low == survey.numbers.high
+        )  # fmt: skip
+        if constant:
+            value = classes[0] if classes else survey.numbers.low
+            msg = (
+                f"The target {asked.target!r} is {value!r} in every row: there is nothing to learn."
+            )
+            raise InvalidTable(msg)
+        if asked.offset is not None and classes is not None:
+            msg = "An offset needs a regression loss; the target has classes."
+            raise InvalidParameter(msg)
+        self.target = Target(asked.target, None if classes is None else tuple(classes))
+
+    def _classes(self) -> list[Any] | None:
+        """Return the classes of the target; None if it is a number."""
+        asked, survey = self.asked, self.target_survey
+        classes: list[Any] | None = None
+        if self._target_kind == "category":
+            if survey.counts is None or len(survey.counts) > 1000:
+                msg = (
+                    f"The target {asked.target!r} has more than 1,000 different values of text: "
+                    "too many classes. Is it the right column?"
+                )
+                raise InvalidTable(msg)
+            classes = sorted(survey.counts)
+            if self.table.schema[asked.target] == pl.Boolean:
+                classes = [value == "true" for value in classes]
+        elif asked.task == "classification" or (
+            asked.task == "auto" and survey.distinct is not None and len(survey.distinct) <= 2
+        ):
+            if survey.distinct is None:
+                msg = (
+                    f"The target {asked.target!r} has more than 1,000 different numbers: too many "
+                    "classes. Use task='regression', or another column."
+                )
+                raise InvalidTable(msg)
+            classes = sorted(survey.distinct)
+            if survey.whole:
+                classes = [int(value) for value in classes]
+        return classes
+
+    def _refuse_missing(self) -> None:
+        for column, survey in self.surveys.items():
+            if survey.missing:
+                msg = (
+                    f"Column {column!r} of {self.table.name} is missing in {survey.missing:,} "
+                    f"rows, first in row {survey.first_missing + 1} (of the rows, from 1). Fill "
+                    "it, drop it (--drop), or let missing values be encoded (--missing encode)."
+                )
+                raise InvalidTable(msg)
+
+    def leaks(self) -> list[str]:
+        """Return warnings of columns that give the target away."""
+        found = [
+            f"Column {c!r} predicts the target almost perfectly (correlation "
+            f"{s.numbers.correlation:.6f}). If it is not known when predictions are made, leave it "
+            f"out (--drop {c})."
+            for c, s in self.surveys.items()
+            if hasattr(s, "numbers") and abs(s.numbers.correlation) > _LEAKS
+        ]
+        return found + [
+            f"Column {c!r} is a copy of the target. Leave it out (--drop {c})."
+            for c in sorted(getattr(self, "_candidates", ()))
+        ]
+
+    def told(self) -> dict[str, Any]:
+        """Return what is known, for people."""
+        classes, survey = self.target.classes, self.target_survey
+        target: dict[str, Any] = {"column": self.target.column, "classes": classes}
+        if classes is None:
+            numbers = survey.numbers
+            target |= {
+                "low": numbers.low, "high": numbers.high,
+                "mean": numbers.mean, "deviation": numbers.deviation,
+            }  # fmt: skip
+        return {
+            "source": self.table.name,
+            "fingerprint": self.table.fingerprint(),
+            "asked": self.asked.told(),
+            "target": target,
+            "encoding": self.encoding.to_json(),
+            "columns": {c: _told(s) for c, s in self.surveys.items()},
+            "warnings": self.leaks(),
+        }
+
+
+def _told(survey: Any) -> dict[str, Any]:
+    """Return what is known of a column, for people."""
+    if isinstance(survey, LevelSurvey):
+        return {"missing": survey.missing, "levels": survey.distinct}
+    numbers = survey.numbers
+    known = {"missing": survey.missing, "mean": numbers.mean, "deviation": numbers.deviation}
+    return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})
+
+
+def weights_of(frame: pl.DataFrame, column: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the weights of rows, which have these numbers in the table."""
+    try:
+        weight = frame[column].cast(pl.Float64).to_numpy()
+    except pl.exceptions.PolarsError as error:
+        msg = f"The weights {column!r} have type {frame.schema[column]}: they must be numbers."
+        raise InvalidTable(msg) from error
+    bad = ~(np.isfinite(weight) & (weight >= 0.0))
+    if bad.any():
+        at = int(bad.argmax())
+        msg = (
+            f"The weight {column!r} is {weight[at]:g} in row {rows[at] + 1} (of the rows, from 1): "
+            "weights must be finite numbers from 0 on."
+        )
+        raise InvalidTable(msg)
+    return weight

@@ -1,0 +1,127 @@
+"""Which rows are held out: a share of them by their positions, or the latest ones."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.features.profile import as_days, kind_of
+from gradstep.errors import InvalidTable
+from gradstep.rows.kernels.shuffling import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.preparing.first_pass import FirstLook
+
+__all__ = ["HELD_OUT", "HoldOut"]
+
+_MOST_ROWS = 1_000_000
+HELD_OUT, _TIMES = 7, 8  # paths of keys, apart from those of orders
+_SAMPLE_OF_TIMES = 1_000_000
+
+
+class HoldOut:
+    """The rows to validate on.
+
+    Parameters
+    ----------
+    look : FirstLook
+        What the first pass found.
+    wanted : bool
+        Whether any are to be taken from the table.
+
+    Attributes
+    ----------
+    share : float
+        The share of the rows, 0 for none.
+    """
+
+    def __init__(self, look: FirstLook, *, wanted: bool) -> None:
+        self._look = look
+        self.share = look.asked.validation if wanted else 0.0
+        if look.asked.time is None:
+            self.share = min(self.share, _MOST_ROWS / look.n_kept)
+        elif self.share > 0.0:
+            self._split_by_time()
+
+    def flags(self, frame: pl.DataFrame, first: int) -> NDArray[np.bool_]:
+        """Return which rows are held out."""
+        if self.share == 0.0:
+            return np.zeros(frame.height, np.bool_)
+        if self._look.asked.time is not None:
+            return _times(frame[self._look.asked.time]) > self._latest
+        return chosen(self._look.asked.seed, first, frame.height, self.share, HELD_OUT)
+
+    def _split_by_time(self) -> None:
+        """Find the time after which rows are held out, on a bounded sample of the rows."""
+        look, name = self._look, str(self._look.asked.time)
+        dtype = look.table.schema[name]
+        if kind_of(dtype) not in {"date", "number"}:
+            msg = (
+                f"The time column {name!r} has type {dtype}: it must hold dates, times or numbers."
+            )
+            raise InvalidTable(msg)
+        found, first = [], 0
+        share = min(1.0, _SAMPLE_OF_TIMES / look.rows_read)
+        for frame in look.table.chunks([name]):
+            times = _times(frame[name])
+            if np.isnan(times).any():
+                at = first + int(np.isnan(times).argmax()) + 1
+                msg = f"The time column {name!r} is missing in row {at}."
+                raise InvalidTable(msg)
+            found.append(times[chosen(look.asked.seed, first, times.size, share, _TIMES)])
+            first += times.size
+        times = np.sort(np.concatenate(found))
+        keep = min(times.size - 1, math.floor(times.size * (1.0 - self.share)))
+        self._latest = float(times[max(0, keep - 1)])
+        if self._latest == times[-1]:  # more rows than are asked for have the last time
+            before = times[times < times[-1]]
+            if not before.size:
+                msg = (
+                    f"The time column {name!r} has the same time in every row: no rows can "
+                    "be held out as the latest."
+                )
+                raise InvalidTable(msg)
+            self._latest = float(before[-1])
+
+    def count(self) -> tuple[int, int]:
+        """Return how many rows are trained on and held out."""
+        look = self._look
+        if self.share == 0.0:
+            return look.n_kept, 0
+        held_out = first = 0
+        if self._look.asked.time is not None:
+            sizes = iter(self._times_again())
+        for size, kept in zip(self._look.chunk_sizes(), look.kept, strict=True):
+            if self._look.asked.time is not None:
+                flags = next(sizes)
+            else:
+                flags = chosen(self._look.asked.seed, first, size, self.share, HELD_OUT)
+            held_out += int((flags if kept is None else flags & kept).sum())
+            first += size
+        return look.n_kept - held_out, held_out
+
+    def _times_again(self) -> Iterator[NDArray[np.bool_]]:
+        """Yield which rows are held out by time, in the chunks of the other passes."""
+        left: list[NDArray[np.bool_]] = []
+        assert self._look.asked.time is not None  # noqa: S101
+        chunks = (_times(f[self._look.asked.time]) > self._latest
+                  for f in self._look.table.chunks([self._look.asked.time]))  # fmt: skip
+        for size in self._look.chunk_sizes():
+            while sum(part.size for part in left) < size:
+                left.append(next(chunks))
+            joined = np.concatenate(left)
+            yield joined[:size]
+            left = [joined[size:]]
+
+
+def _times(series: pl.Series) -> NDArray[np.float64]:
+    if kind_of(series.dtype) == "date":
+        return as_days(series)
+    return series.cast(pl.Float64).to_numpy()

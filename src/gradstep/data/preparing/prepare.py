@@ -1,0 +1,237 @@
+"""Prepare a table: look at it, decide the encoding, hold out rows, shuffle the rest exactly.
+
+Two passes over the table. The first (`first_pass` beside this file) learns what each column
+holds; the second (`second_pass`) encodes chunk by chunk and puts each row where it belongs.
+Everything depends on the data and the seed alone: a table in memory and one on disk take the
+same road to the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradstep
+from gradstep.cache_folder import cache_folder
+from gradstep.data.features.profile import kind_of
+from gradstep.data.preparing.options import asked_of
+from gradstep.data.preparing.prepared import (
+    PreparedTable,
+    open_prepared,
+    refuse_existing,
+    seal,
+    writing,
+)
+from gradstep.data.preparing.second_pass import TableMaker
+from gradstep.data.sources.table import Table, open_table
+from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gradstep.data.preparing.options import Preparation, Progress
+
+__all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
+
+DEFAULT_MEMORY = 1 << 30  # bytes of arrays that are kept in memory rather than written
+LEAST_MEMORY = 1 << 27
+_DAY = 86_400.0  # seconds
+
+
+def prepare(
+    table: Any,
+    target: str,
+    *,
+    out: str | Path | None = None,
+    memory: int = DEFAULT_MEMORY,
+    validation_table: Any = None,
+    progress: Progress | None = None,
+    cache: bool | str | Path = False,
+    **options: Any,
+) -> PreparedTable:
+    """Turn a table of any size into what training reads: encoded, shuffled, measured.
+
+    Parameters
+    ----------
+    table : path, glob, folder, frame or query
+        The table (`gradstep.data.sources.table.open_table` says what may be one).
+    target : str
+        The column to predict. Rows where it is missing are dropped, and counted.
+    out : path, optional
+        Folder to write to, which must not exist; it opens again with `gradstep.open_prepared`.
+    memory : int, default=1 GB
+        Bytes that the encoded rows may take in memory; larger ones go to a folder, a temporary
+        one unless `out` is given. No bit depends on it.
+    validation_table : table, optional
+        Rows to validate on, instead of a share of the table.
+    progress : callable, optional
+        Called with ("reading" or "encoding", rows so far).
+    cache : bool or path, default=False
+        Keep the folder in the user's cache, or in a folder of one's own, and use the one that
+        lies there if neither the files nor what is asked have changed.
+    **options
+        The fields of `Preparation`: `task`, `weight`, `offset`, `time`, `drop`, `only`,
+        `kinds`, `max_levels`, `validation`, `missing`, `missing_target`, `seed`.
+
+    Returns
+    -------
+    PreparedTable
+        Takes the place of X and y in an estimator's `fit`.
+
+    Raises
+    ------
+    InvalidTable
+        If the table or a column cannot be used; the message says where and why.
+    CannotWrite
+        If the folder cannot be written; nothing is left behind.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> frame = pl.DataFrame(
+    ...     {"x": [1.0, 2.0, 3.0, 4.0], "colour": ["red", "blue"] * 2, "y": [1.0, 2.5, 3.0, 4.5]}
+    ... )
+    >>> prepared = gradstep.prepare(frame, "y", validation=0.0)
+    >>> prepared
+    <PreparedTable: 4 rows to train on, 0 held out, 3 features, target 'y'>
+    >>> prepared.feature_names
+    ['x', 'colour=blue', 'colour=red']
+    """
+    asked = asked_of(target, options)
+    if memory < LEAST_MEMORY:
+        msg = (
+            f"memory={memory:,} bytes is too little: preparing a table takes at least "
+            f"{LEAST_MEMORY:,} (128 MB)."
+        )
+        raise InvalidParameter(msg)
+    if out is not None:
+        refuse_existing(Path(out))
+    opened, held_out = _open(table, validation_table, asked)
+    kept = None
+    if cache and opened.fingerprint() and (held_out is None or held_out.fingerprint()):
+        kept = _place_in_cache(cache, _key(asked, [opened, *([held_out] if held_out else [])]))
+    if kept is not None and kept.exists():
+        try:
+            return open_prepared(kept)
+        except InvalidTable:  # damaged: made again
+            shutil.rmtree(kept, ignore_errors=True)
+    kind: Any = TableMaker
+    if not isinstance(opened, Table):
+        from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
+    maker = kind(opened, held_out, asked, progress or (lambda *_: None))
+    maker.look()
+    made = None if kept is None else _make_in_cache(maker, kept, needed=cache is not True)
+    if made is not None:
+        return made
+    if out is None and maker.bytes > memory:
+        return _make_for_now(maker)
+    return _make(maker, None if out is None else Path(out))
+
+
+def _open(table: Any, validation_table: Any, asked: Preparation) -> tuple[Any, Any]:
+    """Open the table, and the one to validate on, if there is one."""
+    from gradstep.data.sources.svmlight import SparseTable, is_svmlight
+
+    if is_svmlight(table):
+        if validation_table is not None and not is_svmlight(validation_table):
+            msg = f"{validation_table} is not sparse text (.svm, .libsvm), as {table} is."
+            raise InvalidTable(msg)
+        held_out = None if validation_table is None else SparseTable(validation_table)
+        return SparseTable(table), held_out
+    as_text = [c for c, kind in asked.kinds if kind.startswith(("category", "hash"))]
+    opened = open_table(table, as_text=as_text)
+    if validation_table is None:
+        return opened, None
+    # what is text in one is text in both
+    texts = [c for c, dtype in opened.schema.items() if kind_of(dtype) == "category"]
+    return opened, open_table(validation_table, as_text=[*as_text, *texts])
+
+
+def _make_for_now(maker: Any) -> PreparedTable:
+    """Make a prepared table that is too large for memory in a folder that goes with it."""
+    scratch = cache_folder() / "scratch"
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        parent = tempfile.mkdtemp(dir=scratch)
+    except OSError as error:
+        msg = f"{scratch} cannot be written: {error.strerror}. Raise memory, or give a folder."
+        raise CannotWrite(msg) from error
+    try:
+        prepared = _make(maker, Path(parent) / "table", lasting=False)
+    except BaseException:
+        shutil.rmtree(parent, ignore_errors=True)
+        raise
+    weakref.finalize(prepared, shutil.rmtree, parent, ignore_errors=True)
+    return prepared
+
+
+def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
+    """Return the folder for a key in the cache; None if nothing can be kept in the user's."""
+    if not isinstance(cache, bool):
+        return Path(cache) / key
+    base = cache_folder() / "tables"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(base, os.W_OK):
+        return None
+    _forget(base.glob(".*.part"))
+    _forget(base.with_name("scratch").glob("*"))
+    return base / key
+
+
+def _forget(leftovers: Iterable[Path]) -> None:
+    """Delete what runs that were killed have left behind, once it is a day old.
+
+    A run that still reads it keeps what it has mapped.
+    """
+    for path in leftovers:
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _DAY:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable | None:
+    """Make the prepared table in the cache, or use the one that another process has just made.
+
+    None if that fails and is not `needed`: the user's cache is a help, and a full disk no reason
+    to end a run.
+    """
+    try:
+        return _make(maker, folder)
+    except CannotWrite:
+        if folder.exists():
+            return open_prepared(folder)
+        if needed:
+            raise
+        return None
+
+
+def _make(maker: Any, folder: Path | None, *, lasting: bool = True) -> PreparedTable:
+    """Make the prepared table in memory, or in a folder that is complete or not there."""
+    if folder is None:
+        prepared: PreparedTable = maker.fill(None)
+        return prepared
+    with writing(folder) as part:
+        prepared = maker.fill(part)
+        seal(part, prepared.meta, lasting=lasting)
+        del prepared
+    return open_prepared(folder)
+
+
+def _key(asked: Preparation, tables: Sequence[Table]) -> str:
+    """Return a name for what these tables become when this is asked of them."""
+    key = json.dumps(
+        [[t.fingerprint() for t in tables], repr(asked), gradstep.__version__], sort_keys=True
+    )
+    return hashlib.sha256(key.encode()).hexdigest()[:24]

@@ -1,0 +1,350 @@
+"""A prepared table: rows in numbers, shuffled once, in memory or in a folder of plain arrays.
+
+The folder holds ``meta.json`` and ``.npy`` files. It is written under another name, and gets
+its own once everything is on the disk: a folder is complete, or it does not open. Opening one
+maps its arrays into memory and never runs code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.features.encoding import Encoding
+from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.errors import CannotWrite, InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.rows.dataset import Dataset
+
+__all__ = [
+    "PreparedTable",
+    "Target",
+    "class_codes",
+    "encoding_of",
+    "new_array",
+    "open_prepared",
+    "read_meta",
+    "refuse_existing",
+    "seal",
+    "writing",
+]
+
+FORMAT = 1
+_META = "meta.json"
+_HASH_BYTES = 1 << 22
+# What NumPy raises where a header of .npy is damaged.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, TokenError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    classes : tuple or None
+        The classes in the order of the codes; None for numbers. Two classes are -1 and +1 in
+        `y`, more are 0, 1, ….
+    """
+
+    column: str
+    classes: tuple[Any, ...] | None = None
+
+    @property
+    def task(self) -> str:
+        """``"classification"`` or ``"regression"``."""
+        return "regression" if self.classes is None else "classification"
+
+    @property
+    def n_outputs(self) -> int:
+        """Scores of a row."""
+        return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
+
+
+@dataclass
+class PreparedTable:
+    """A table as training reads it (`gradstep.prepare` makes one).
+
+    Attributes
+    ----------
+    train : Dataset
+        The training rows, in random order.
+    validation : Dataset or None
+        The rows held out, in the order of the table.
+    encoding : Encoding or SparseEncoding
+        What became of each column.
+    target : Target
+        What is predicted.
+    meta : dict
+        Where it comes from, counts, and what was noticed.
+    folder : Path or None
+        Where it lies; None in memory.
+    offset : ndarray or None
+        Offsets of the validation rows; those of the training rows are part of their targets.
+    """
+
+    train: Dataset
+    validation: Dataset | None
+    encoding: Any
+    target: Target
+    meta: dict[str, Any]
+    folder: Path | None = None
+    offset: NDArray[np.float64] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows to train on."""
+        return self.train.n
+
+    @property
+    def feature_names(self) -> list[str]:
+        """What the features are called."""
+        names: list[str] = self.encoding.feature_names()
+        return names
+
+    def __repr__(self) -> str:
+        held_out = 0 if self.validation is None else self.validation.n
+        return (
+            f"<PreparedTable: {self.n_rows:,} rows to train on, {held_out:,} held out, "
+            f"{self.encoding.n_features:,} features, target {self.target.column!r}>"
+        )
+
+
+def encoding_of(told: Mapping[str, Any]) -> Encoding | SparseEncoding:
+    """Return the encoding that was written as JSON."""
+    return SparseEncoding.from_json(told) if "sparse" in told else Encoding.from_json(told)
+
+
+def class_codes(column: pl.Series, classes: Sequence[Any], target: str) -> NDArray[np.float64]:
+    """Return the number of each row's class; one that training did not see is an error."""
+    if isinstance(classes[0], (str, bool)):
+        names = [str(c).lower() if isinstance(c, bool) else c for c in classes]
+        code = column.cast(pl.String).cast(pl.Enum(names), strict=False).to_physical()
+        found = code.cast(pl.Float64).to_numpy()
+    else:
+        numbers = column.cast(pl.Float64).to_numpy()
+        at = np.minimum(np.searchsorted(classes, numbers), len(classes) - 1)
+        found = np.where(np.asarray(classes, np.float64)[at] == numbers, at, np.nan)
+    if np.isnan(found).any():
+        value = column[int(np.isnan(found).argmax())]
+        msg = (
+            f"The target {target!r} has the class {value!r}, which training did not see. It saw "
+            f"{', '.join(map(repr, classes[:10]))}."
+        )
+        raise InvalidTable(msg)
+    return found
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse to write where something is."""
+    if folder.exists():
+        msg = f"{folder} exists already. Choose another folder, or delete it first."
+        raise CannotWrite(msg)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write to; it gets its name at the end, or disappears on an error."""
+    refuse_existing(folder)
+    part: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(".part", f".{folder.name}.", folder.parent))
+        part.chmod(0o755)
+        yield part
+        _sync(part)
+        part.replace(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        if isinstance(error, CannotWrite):
+            raise
+        msg = (
+            f"{folder} cannot be written: {error.strerror or error}. Nothing was left behind. "
+            "Free some space, or choose another place."
+        )
+        raise CannotWrite(msg) from error
+    finally:
+        if part is not None and part.exists():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def new_array(folder: Path | None, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return an array to be filled: in memory, or mapped to a file that has all its space."""
+    if folder is None:
+        return np.empty(shape, dtype)
+    path = folder / f"{name}.npy"
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size == 0:  # nothing to map
+        np.save(path, np.empty(shape, dtype))
+        return np.empty(shape, dtype)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    handle = os.open(path, os.O_RDWR)
+    try:  # a full disk must be an error now, not a crash when a page is written
+        os.posix_fallocate(handle, 0, path.stat().st_size)
+    finally:
+        os.close(handle)
+    return array
+
+
+def seal(folder: Path, meta: dict[str, Any], *, lasting: bool = True) -> None:
+    """Write what the folder holds; if it is to last, with the checksums of its arrays."""
+    files = {}
+    for path in sorted(folder.glob("*.npy")):
+        if lasting:
+            _sync(path)
+        digest = _digest(path) if lasting else None
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+    text = json.dumps({"format": FORMAT, **meta, "files": files}, indent=1)
+    content = {"meta": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    path = folder / _META
+    path.write_text(json.dumps(content), encoding="utf-8")
+    _sync(path)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
+    """Open a folder that `prepare` wrote.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder.
+    verify : bool
+        Whether to compare every array with its checksum, too: that reads all of them.
+
+    Raises
+    ------
+    InvalidTable
+        If it is not complete, damaged, or of a newer version.
+    """
+    folder = Path(folder)
+    meta = read_meta(folder)
+    for name, known in meta["files"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != known["bytes"]:
+            msg = (
+                f"{path} is {'missing' if not path.is_file() else 'not as long as it was'}: the "
+                "prepared table is damaged. Delete the folder and prepare the table again."
+            )
+            raise InvalidTable(msg)
+        if verify and _digest(path) != known["sha256"]:
+            msg = (
+                f"{path} is not what was written (its checksum differs): the prepared table is "
+                "damaged. Delete the folder and prepare the table again."
+            )
+            raise InvalidTable(msg)
+    encoding = encoding_of(meta["encoding"])
+    classes = meta["target"]["classes"]
+    target = Target(meta["target"]["column"], None if classes is None else tuple(classes))
+    train, held_out = (_arrays(folder, part, meta, encoding) for part in ("train", "validation"))
+    return PreparedTable(
+        encoding.dataset(train, shuffled=True),
+        encoding.dataset(held_out, shuffled=False) if held_out else None,
+        encoding,
+        target,
+        meta,
+        folder,
+        held_out.get("offset") if held_out else None,
+    )
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Return what a prepared folder says of itself."""
+    path = folder / _META
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        text = content["meta"]
+        meta: dict[str, Any] = json.loads(text)
+    except FileNotFoundError:
+        msg = f"{folder} is no prepared table: it has no {_META}."
+        raise InvalidTable(msg) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} cannot be read ({error}). Delete the folder and prepare the table again."
+        raise InvalidTable(msg) from error
+    if hashlib.sha256(text.encode()).hexdigest() != content.get("sha256"):
+        msg = f"{path} is damaged: its checksum differs. Delete the folder and prepare again."
+        raise InvalidTable(msg)
+    if meta.get("format") != FORMAT:
+        msg = (
+            f"{folder} has format {meta.get('format')!r}; this version of gradstep reads format "
+            f"{FORMAT}. Prepare the table again, or install the version that wrote it "
+            f"(gradstep {meta.get('version', '?')})."
+        )
+        raise InvalidTable(msg)
+    return meta
+
+
+def _arrays(
+    folder: Path, part: str, meta: dict[str, Any], encoding: Encoding | SparseEncoding
+) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    n = meta["rows"][part]
+    expected = encoding.layout(n)
+    for name in sorted(meta["files"]):
+        if not name.startswith(f"{part}_"):
+            continue
+        path, noun = folder / name, name.removeprefix(f"{part}_").removesuffix(".npy")
+        try:
+            empty = path.stat().st_size < 200 and 0 in np.load(path, allow_pickle=False).shape
+            array = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+        except _UNREADABLE as error:
+            msg = f"{path} cannot be read ({error}): the prepared table is damaged."
+            raise InvalidTable(msg) from error
+        shape, dtype = expected.get(noun, ((n,), np.float64))
+        shape = array.shape if shape is None else shape
+        if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+            msg = (
+                f"{path} holds {array.dtype} numbers of shape {array.shape} where {shape} are "
+                "expected: the prepared table is damaged. Delete the folder and prepare again."
+            )
+            raise InvalidTable(msg)
+        found[noun] = array
+    if found and not encoding.check(found):
+        paths = [folder / f"{part}_{noun}.npy" for noun in found if found[noun].dtype.kind in "iu"]
+        msg = (
+            f"{' or '.join(map(str, paths))} holds indices of features that there are not: the "
+            "prepared table is damaged. Delete the folder and prepare the table again."
+        )
+        raise InvalidTable(msg)
+    return found

@@ -1,0 +1,299 @@
+"""The second pass over a table: every row is encoded and put where it belongs.
+
+Each row draws a random bucket, and when all have come, each bucket, small enough for the
+processor's cache, is permuted: an exact shuffle. Where a row goes depends on its number and
+the seed alone, so chunks can be worked on side by side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+import gradstep
+from gradstep.data.features.matching import check_columns, readable
+from gradstep.data.kernels.columns import gather_rows, put_rows
+from gradstep.data.preparing.first_pass import FirstLook, weights_of
+from gradstep.data.preparing.hold_out import HoldOut
+from gradstep.data.preparing.prepared import PreparedTable, class_codes, new_array
+from gradstep.errors import InvalidTable
+from gradstep.rows.kernels.shuffling import Buckets
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.sources.table import Table
+
+__all__ = ["TableMaker", "with_offset"]
+
+_BUCKET_BYTES = 1 << 23
+_THREADS = 2  # that encode; reading has its own
+
+
+class TableMaker:
+    """The two passes that make a prepared table.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    held_out : Table or None
+        One to validate on, instead of a share of the rows.
+    asked : Preparation
+        What is asked.
+    progress : callable
+        Told what is done, and how many rows.
+    """
+
+    def __init__(
+        self, table: Table, held_out: Table | None, asked: Preparation, progress: Progress
+    ) -> None:
+        self.held_out, self.asked = held_out, asked
+        self._first = FirstLook(table, asked, progress)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the encoded rows; known after `look`."""
+        return self._first.bytes
+
+    def look(self) -> None:
+        """Read the table once, and decide what becomes of each column."""
+        self._first.run()
+
+    def fill(self, folder: Path | None) -> PreparedTable:
+        """Read the table once more, encode it and put every row where it belongs."""
+        asked, look = self.asked, self._first
+        hold_out = HoldOut(look, wanted=self.held_out is None)
+        n_train, n_held_out = hold_out.count()
+        if n_train == 0:
+            msg = (
+                f"Holding out {asked.validation:.0%} of {look.n_kept} rows leaves none to train on."
+            )
+            raise InvalidTable(msg)
+        if self.held_out is not None:
+            n_held_out = self._rows_to_validate()
+        train = self._new(folder, "train", n_train)
+        rest = self._new(folder, "validation", n_held_out) if n_held_out else {}
+        buckets = Buckets(n_train, asked.seed, max(1, _BUCKET_BYTES // look.row_bytes))
+        self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
+        if self.held_out is not None:
+            self._fill_validation(rest)
+        for part, which in ((train, "to train on"), (rest, "held out")):
+            if asked.weight is not None and part and not part["weight"].any():
+                msg = f"The weights {asked.weight!r} are zero in all of the rows {which}."
+                raise InvalidTable(msg)
+        meta = {
+            "version": gradstep.__version__,
+            **look.told(),
+            "rows": {
+                "read": look.rows_read,
+                "dropped": look.rows_read - look.n_kept,
+                "train": n_train,
+                "validation": n_held_out,
+            },
+            "unseen": dict(self.unseen),
+        }
+        return PreparedTable(
+            self._first.encoding.dataset(train, shuffled=True),
+            self._first.encoding.dataset(rest, shuffled=False) if rest else None,
+            self._first.encoding,
+            self._first.target,
+            meta,
+            None,
+            rest.get("offset"),
+        )
+
+    def _stream(
+        self,
+        train: dict[str, NDArray[Any]],
+        rest: dict[str, NDArray[Any]],
+        buckets: Buckets,
+        hold_out: HoldOut,
+        *,
+        in_memory: bool,
+    ) -> None:
+        """Encode the table chunk by chunk, and put every row where it belongs.
+
+        In memory a row goes to its final place at once; on disk into its bucket's part, which is
+        permuted when all have come: then writing goes forward everywhere.
+        """
+        look = self._first
+        final = buckets.final_places() if in_memory else None
+        at_train = at_rest = 0
+        self.unseen: Counter[str] = Counter()
+        jobs: deque[Future[Counter[str]]] = deque()
+        with ThreadPoolExecutor(_THREADS, "gradstep-encode") as pool:
+            for (frame, first), kept in zip(look.chunks("encoding"), look.kept, strict=True):
+                flags = hold_out.flags(frame, first)
+                rows = np.arange(first, first + frame.height)
+                if kept is not None:
+                    frame = frame.filter(pl.Series(kept))  # noqa: PLW2901
+                    flags, rows = flags[kept], rows[kept]
+                n_train, n_rest = int((~flags).sum()), int(flags.sum())
+                if at_train + n_train > len(train["y"]) or (flags.any() and not rest):
+                    look.refuse_change("others")  # nothing may be put beyond the end
+                places = buckets.places(at_train, n_train)
+                at_train, at_rest = at_train + n_train, at_rest + n_rest
+                if final is not None:
+                    places = final[places].astype(np.int64)
+                jobs.append(
+                    pool.submit(self._place, frame, rows, flags, places, at_rest, train, rest)
+                )
+                if len(jobs) > _THREADS:
+                    self.unseen += jobs.popleft().result()
+            while jobs:
+                self.unseen += jobs.popleft().result()
+            if final is None:
+                list(pool.map(lambda span: _permute(train, buckets, *span), buckets.spans()))
+
+    def _place(
+        self,
+        frame: pl.DataFrame,
+        rows: NDArray[np.int64],
+        flags: NDArray[np.bool_],
+        places: NDArray[np.int64],
+        end: int,
+        train: dict[str, NDArray[Any]],
+        rest: dict[str, NDArray[Any]],
+    ) -> Counter[str]:
+        """Encode a chunk and write its rows to their places; those held out end at `end`."""
+        unseen: Counter[str] = Counter()
+        parts = self._encode(frame, rows, unseen)
+        held_out = bool(flags.any())
+        _put(train, parts, ~flags if held_out else None, places)
+        if held_out and rest and self.held_out is None:
+            _put(rest, parts, flags, np.arange(end - int(flags.sum()), end))
+        return unseen
+
+    def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
+        dtype = np.float32 if self._first.encoding.single else np.float64
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+            "values": ((n, self._first.encoding.n_values), dtype),
+            "codes": ((n, len(self._first.encoding.coded)), np.int32),
+            "y": ((n, 1), np.float64),
+        }
+        if self._first.weighted:
+            shapes["weight"] = ((n,), np.float64)
+        if part == "validation" and self.asked.offset is not None:
+            shapes["offset"] = ((n,), np.float64)
+        return {
+            name: new_array(folder, f"{part}_{name}", shape, kind)
+            for name, (shape, kind) in shapes.items()
+        }
+
+    def _encode(
+        self, frame: pl.DataFrame, rows: NDArray[np.int64], unseen: Counter[str]
+    ) -> dict[str, NDArray[Any]]:
+        asked = self.asked
+        values, codes = self._first.encoding.encode(frame, unseen)
+        y = self._targets(frame)
+        weight = None if asked.weight is None else weights_of(frame, asked.weight, rows)
+        parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
+        if asked.offset is not None:
+            offset = frame[asked.offset].cast(pl.Float64, strict=False).to_numpy()
+            if not np.isfinite(offset).all():
+                at = int(rows[~np.isfinite(offset)][0]) + 1
+                msg = (
+                    f"The offset {asked.offset!r} is no finite number in row {at} (of the rows, "
+                    "from 1)."
+                )
+                raise InvalidTable(msg)
+            parts["offset"] = offset
+            y, weight = with_offset(y, weight, offset, asked.log_power)
+        parts["y"] = y[:, None]
+        if weight is not None:
+            parts["weight"] = weight
+        return parts
+
+    def _targets(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        column = frame[self._first.target.column]
+        classes = self._first.target.classes
+        if classes is None:
+            return column.cast(pl.Float64).to_numpy()
+        found = class_codes(column, classes, self._first.target.column)
+        return 2.0 * found - 1.0 if len(classes) == 2 else found
+
+    def _with_target(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that have a target."""
+        target = frame[self.asked.target]
+        kept = target.is_not_null()
+        if target.dtype.is_float():
+            kept &= target.is_not_nan().fill_null(value=False)
+        return frame if kept.all() else frame.filter(kept)
+
+    def _rows_to_validate(self) -> int:
+        table = self.held_out
+        assert table is not None  # noqa: S101
+        check_columns(self._first.encoding, table.schema, table.name)
+        for column in (self.asked.target, self.asked.weight, self.asked.offset):
+            if column is not None:
+                table.check_column(column, "The column")
+        n = sum(self._with_target(frame).height for frame in table.chunks([self.asked.target]))
+        if n == 0:
+            msg = f"{table.name} has no row with a value of the target {self.asked.target!r}."
+            raise InvalidTable(msg)
+        return n
+
+    def _fill_validation(self, rest: dict[str, NDArray[Any]]) -> None:
+        assert self.held_out is not None  # noqa: S101
+        extra = (self.asked.target, self.asked.weight, self.asked.offset)
+        columns = dict.fromkeys(
+            [*self._first.encoding.sources, *(c for c in extra if c is not None)]
+        )
+        at = 0
+        for chunk in self.held_out.chunks(list(columns)):
+            frame = readable(self._with_target(chunk), self._first.encoding)
+            rows = np.arange(at, at + frame.height)
+            if rows.size and rows[-1] >= len(rest["y"]):
+                msg = f"{self.held_out.name} grew while it was being read."
+                raise InvalidTable(msg)
+            _put(rest, self._encode(frame, rows, self.unseen), None, rows)
+            at += frame.height
+
+
+def with_offset(
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    offset: NDArray[np.float64],
+    log_power: float | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return targets and weights that make an offset of the score unnecessary.
+
+    A loss of y - z with offset o is the loss of (y - o) - z. With a logarithmic link and variance
+    power p, exp(z + o) in place of exp(z) is the target y·exp(-o) with weight exp(o·(2 - p)): the
+    same slopes, and values but for a constant.
+    """
+    if log_power is None:
+        return y - offset, weight
+    exposure = np.exp(offset)
+    factor = exposure ** (2.0 - log_power)
+    if log_power == 2.0:
+        return y / exposure, weight
+    return y / exposure, factor if weight is None else weight * factor
+
+
+def _put(
+    arrays: dict[str, NDArray[Any]],
+    parts: dict[str, NDArray[Any]],
+    chosen_rows: NDArray[np.bool_] | None,
+    places: NDArray[Any],
+) -> None:
+    """Write (some of) the encoded rows to their places."""
+    for name, array in arrays.items():
+        part = parts[name]
+        put_rows(part if chosen_rows is None else part[chosen_rows], places, array)
+
+
+def _permute(arrays: dict[str, NDArray[Any]], buckets: Buckets, lo: int, hi: int) -> None:
+    """Bring the rows of a bucket into their final order."""
+    order = buckets.permutation(lo, hi)
+    for array in arrays.values():
+        array[lo:hi] = gather_rows(array[lo:hi], order)

@@ -1,0 +1,197 @@
+"""Prepare a file of sparse text: the same road as any table, with rows of different lengths.
+
+Two passes. The first notes how long each row is, so that the second can put every row where it
+belongs at once: that takes some sixteen bytes of memory a row, whatever the rows hold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import gradstep
+from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.kernels.sparse import put_entries
+from gradstep.data.preparing.hold_out import HELD_OUT
+from gradstep.data.preparing.prepared import PreparedTable, Target, new_array
+from gradstep.data.sources.svmlight import LABEL, SparseTable
+from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.rows.kernels.shuffling import Buckets, chosen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["SparseMaker"]
+
+_MOST_CLASSES = 1000
+_BUCKET_ROWS = 1 << 16
+_NO_MEANING = ("weight", "offset", "time", "drop", "only", "kinds")
+
+
+class SparseMaker:
+    """The two passes over a file of sparse text.
+
+    Parameters
+    ----------
+    table : SparseTable
+        The file.
+    held_out : SparseTable or None
+        A file to validate on.
+    asked : Preparation
+        What is asked; options about columns have no meaning here.
+    progress : callable
+        Called with what is done, and how many rows.
+    """
+
+    def __init__(
+        self, table: SparseTable, held_out: SparseTable | None, asked: Preparation,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        given = [name for name in _NO_MEANING if getattr(asked, name)]
+        if given:
+            msg = (
+                f"{', '.join(given)}: sparse text has a label and numbered features, no columns "
+                "that this could name."
+            )
+            raise InvalidParameter(msg)
+        if asked.target != LABEL:
+            msg = (
+                f"The target of sparse text is its first number: call it {LABEL!r}, not "
+                f"{asked.target!r}."
+            )
+            raise InvalidTable(msg)
+        self.table, self.held_out = table, held_out
+        self.asked, self.progress = asked, progress
+
+    def look(self) -> None:
+        """Read the file once: how long rows are, and which labels there are."""
+        labels, self.lengths, self.width = _measure(self.table, self.progress)
+        self.n = labels.size
+        if self.n == 0:
+            msg = f"{self.table.name} has no rows."
+            raise InvalidTable(msg)
+        if self.width <= 0 or not self.lengths.sum():
+            msg = f"{self.table.name} has no entry to learn from: every row is a label alone."
+            raise InvalidTable(msg)
+        distinct = np.unique(labels)
+        if distinct.size < 2:
+            msg = f"The label is {distinct[0]:g} in every row: there is nothing to learn."
+            raise InvalidTable(msg)
+        classifies = self.asked.task == "classification" or (
+            self.asked.task == "auto" and distinct.size == 2
+        )
+        if classifies and distinct.size > _MOST_CLASSES:
+            msg = f"The label has {distinct.size:,} different values: too many classes."
+            raise InvalidTable(msg)
+        classes: tuple[Any, ...] | None = None
+        if classifies:
+            whole = bool((np.trunc(distinct) == distinct).all())
+            classes = tuple(int(c) if whole else c for c in distinct.tolist())
+        self.target = Target(LABEL, classes)
+        self.known = {"low": float(labels.min()), "high": float(labels.max()),
+                      "mean": float(labels.mean()), "deviation": float(labels.std())}  # fmt: skip
+        self.bytes = int(self.lengths.sum()) * 12 + self.n * 16
+
+    def fill(self, folder: Path | None) -> PreparedTable:
+        """Read the file again and put every row where it belongs."""
+        share = 0.0 if self.held_out is not None else self.asked.validation
+        held_out = chosen(self.asked.seed, 0, self.n, share, HELD_OUT)
+        n_train = int((~held_out).sum())
+        if n_train == 0:
+            msg = f"Holding out {share:.0%} of {self.n} rows leaves none to train on."
+            raise InvalidTable(msg)
+        buckets = Buckets(n_train, self.asked.seed, _BUCKET_ROWS)
+        final = buckets.final_places()[buckets.places(0, n_train)].astype(np.int64)
+        places = np.full(self.n, -1, np.int64)
+        places[~held_out] = final
+        train = self._fill(folder, "train", self.table, places, self.lengths)
+        rest = None
+        if self.held_out is not None:
+            labels, lengths, _ = _measure(self.held_out, self.progress, self.width)
+            rest = self._fill(folder, "validation", self.held_out, np.arange(labels.size), lengths)
+        elif held_out.any():
+            places = np.full(self.n, -1, np.int64)
+            places[held_out] = np.arange(int(held_out.sum()))
+            rest = self._fill(folder, "validation", self.table, places, self.lengths)
+        encoding = SparseEncoding(self.width)
+        rows = {"read": self.n, "dropped": 0, "train": n_train,
+                "validation": 0 if rest is None else rest.n}  # fmt: skip
+        meta = {
+            "version": gradstep.__version__,
+            "source": self.table.name,
+            "fingerprint": self.table.fingerprint(),
+            "sparse": True,
+            "asked": self.asked.told(),
+            "rows": rows,
+            "target": {"column": LABEL, "classes": self.target.classes, **self.known},
+            "encoding": encoding.to_json(),
+            "columns": {},
+            "warnings": [],
+            "unseen": {},
+        }
+        return PreparedTable(train, rest, encoding, self.target, meta)
+
+    def _fill(
+        self, folder: Path | None, part: str, table: SparseTable, places: NDArray[np.int64],
+        lengths: NDArray[np.int32],
+    ) -> Dataset:  # fmt: skip
+        """Put the rows that have a place into arrays."""
+        chosen_rows = places >= 0
+        n = int(chosen_rows.sum())
+        by_place = np.empty(n, np.int64)
+        by_place[places[chosen_rows]] = lengths[chosen_rows]
+        total = int(by_place.sum())
+        arrays = {
+            name: new_array(folder, f"{part}_{name}", shape, kind)
+            for name, shape, kind in (
+                ("starts", (n + 1,), np.int64),
+                ("columns", (total,), np.int32),
+                ("values", (total,), np.float64),
+                ("y", (n, 1), np.float64),
+            )
+        }
+        arrays["starts"][0] = 0
+        np.cumsum(by_place, out=arrays["starts"][1:])
+        at = 0
+        for chunk in table.chunks(self.width):
+            where = places[at : at + chunk.height]
+            put_entries(chunk.rows, where, arrays["starts"], arrays["columns"], arrays["values"])
+            mine = where >= 0
+            arrays["y"][where[mine], 0] = self._targets(chunk.labels[mine])
+            at += chunk.height
+            self.progress("encoding", at)
+        return SparseEncoding(self.width).dataset(arrays, shuffled=part == "train")
+
+    def _targets(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        classes = self.target.classes
+        if classes is None:
+            return labels
+        code = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        unknown = np.asarray(classes, np.float64)[code] != labels
+        if unknown.any():
+            msg = (
+                f"The label {labels[unknown][0]:g} is no class of the rows to train on "
+                f"({', '.join(map(str, classes[:10]))})."
+            )
+            raise InvalidTable(msg)
+        return 2.0 * code - 1.0 if len(classes) == 2 else code.astype(np.float64)
+
+
+def _measure(
+    table: SparseTable, progress: Progress, width: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
+    """Return the label and the number of entries of each row, and the largest index plus one."""
+    labels, lengths, rows, widest = [np.empty(0)], [np.empty(0, np.int32)], 0, 0
+    for chunk in table.chunks(width):
+        labels.append(chunk.labels)
+        lengths.append(np.diff(chunk.rows.starts).astype(np.int32))
+        rows += chunk.height
+        widest = max(widest, chunk.rows.width)
+        progress("reading", rows)
+    return np.concatenate(labels), np.concatenate(lengths), widest

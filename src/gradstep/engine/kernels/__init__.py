@@ -1,0 +1,1 @@
+"""The compiled loops of training: what they sum, step and search."""

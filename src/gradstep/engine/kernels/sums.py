@@ -1,0 +1,334 @@
+"""Sums over all rows, or a sample of them: gradients, curvatures, squares. The compiled part.
+
+a. Losses, gradient and curvatures at a point are summed in one look at each row, as far as they
+   are asked for: reading the rows is what costs.
+b. A matrix of curvatures is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
+   for the intercept. Dense rows are spread out in tiles, feature by feature, so that an element
+   of the matrix is a dot product of two contiguous lines; eight of them are summed at a time,
+   which keeps the processor's multipliers busy. Of sparse and coded rows, pairs of what they have
+   are added one by one.
+c. The curvature h_i of a row is the difference of two slopes around its score. A loss needs no
+   second derivative for it, and one whose slope jumps gets the curvature of the loss smoothed
+   over that width. Far from a jump that is zero, though a long step would meet it: such losses
+   take the largest over widths doubled again and again, which is the curvature of a parabola
+   that lies above the loss (as in iteratively reweighted least squares).
+   A joint loss has a curvature for each pair of outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.extending import overload
+
+from gradstep.engine.kernels.tiles import is_joint, tile_losses
+from gradstep.jit import JIT_OPTIONS, compiled
+from gradstep.objective.losses import row_slopes, slope
+from gradstep.rows.layouts import add_gradient, add_products, add_squares, spread, tile_scores
+
+__all__ = ["lengths_in", "squares_of_rows", "sum_looks", "sum_squares"]
+
+
+def tile_curvatures(
+    loss: Any, y: Any, order: Any, lo: int, hi: int, k: int, widths: Any, z: Any, out: Any,
+    work: Any,
+) -> None:  # fmt: skip
+    """Write the curvatures of a tile of scores to `out`, a line for each pair of outputs.
+
+    Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
+    `work` has room for two numbers for each row of a tile, or for each output if those are more.
+    """
+    kind = _curvatures_joint if is_joint(type(loss)) else _curvatures_apart
+    kind(loss, y, order, lo, hi, k, widths, z, out, work)
+
+
+def _curvatures_apart(loss, y, order, lo, hi, k, widths, z, out, work):
+    m = hi - lo
+    targets = work[:m]
+    scores = work[m : 2 * m]
+    for c in range(out.shape[0]):  # one, where the curvature is the same for every output
+        largest = out[c]
+        for i in range(m):
+            targets[i] = y[order[lo + i], c]
+            scores[i] = z[i * k + c]
+            largest[i] = 0.0
+        # Width by width, so that rows are taken several at a time.
+        for at in range(widths.shape[1]):
+            width = widths[0, at]
+            factor = widths[1, at] / (2.0 * width)
+            for i in range(m):
+                up = slope(loss, targets[i], scores[i] + width)
+                rise = up - slope(loss, targets[i], scores[i] - width)
+                largest[i] = max(largest[i], factor * rise)
+
+
+def _curvatures_joint(loss, y, order, lo, hi, k, widths, z, out, work):
+    up = work[:k]
+    down = work[k : 2 * k]
+    alone = out.shape[0] == k  # each output's own, of which the largest over all widths counts
+    for at in range(hi - lo):
+        row = order[lo + at]
+        own = z[at * k : at * k + k]
+        pair = 0
+        for c in range(k):
+            score = own[c]
+            if alone:
+                out[c, at] = 0.0
+            # Of pairs there is no largest matrix: they are taken at the first width.
+            for i in range(widths.shape[1] if alone else 1):
+                width = widths[0, i]
+                own[c] = score + width
+                row_slopes(loss, y[row, 0], own, 0, k, up)
+                own[c] = score - width
+                row_slopes(loss, y[row, 0], own, 0, k, down)
+                if alone:
+                    rise = widths[1, i] * (up[c] - down[c])
+                    out[c, at] = max(out[c, at], rise / (2.0 * width))
+                else:
+                    for d in range(c + 1):
+                        out[pair, at] = (up[d] - down[d]) / (2.0 * width)
+                        pair += 1
+            own[c] = score
+
+
+@overload(tile_curvatures, strict=False, jit_options=JIT_OPTIONS)
+def _choose_tile_curvatures(loss: Any, *_: Any) -> Any:
+    return _curvatures_joint if is_joint(loss.instance_class) else _curvatures_apart
+
+
+@compiled
+def _add_products(x, h, m, q, matrix):
+    """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; `x` has a line for each feature."""
+    room = x.shape[1]
+    scaled = np.empty((2, room))
+    i = 0
+    while i < q:
+        two = min(2, q - i)
+        for a in range(two):
+            line = x[i + a]
+            for t in range(m):
+                scaled[a, t] = h[t] * line[t]
+        if two == 1:
+            scaled[1, :m] = 0.0
+        a0 = scaled[0]
+        a1 = scaled[1]
+        end = i + two
+        j = 0
+        while j + 4 <= end:
+            b0 = x[j]
+            b1 = x[j + 1]
+            b2 = x[j + 2]
+            b3 = x[j + 3]
+            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+            for t in range(m):
+                s00 += a0[t] * b0[t]
+                s01 += a0[t] * b1[t]
+                s02 += a0[t] * b2[t]
+                s03 += a0[t] * b3[t]
+                s10 += a1[t] * b0[t]
+                s11 += a1[t] * b1[t]
+                s12 += a1[t] * b2[t]
+                s13 += a1[t] * b3[t]
+            matrix[i, j] += s00
+            matrix[i, j + 1] += s01
+            matrix[i, j + 2] += s02
+            matrix[i, j + 3] += s03
+            if two == 2:
+                matrix[i + 1, j] += s10
+                matrix[i + 1, j + 1] += s11
+                matrix[i + 1, j + 2] += s12
+                matrix[i + 1, j + 3] += s13
+            j += 4
+        while j < end:
+            b0 = x[j]
+            s00 = s10 = 0.0
+            for t in range(m):
+                s00 += a0[t] * b0[t]
+                s10 += a1[t] * b0[t]
+            matrix[i, j] += s00
+            if two == 2:
+                matrix[i + 1, j] += s10
+            j += 1
+        i += two
+
+
+def row_products(
+    rows: Any, order: Any, lo: int, hi: int, shift: Any, scale: Any, h: Any, x: Any, matrices: Any
+) -> None:
+    """Add h·x·xᵀ of rows ``order[lo:hi]`` to the lower triangles of the matrices of all pairs."""
+    kind = _products_of_few if hasattr(type(rows), "add_products") else _products_of_all
+    kind(rows, order, lo, hi, shift, scale, h, x, matrices)
+
+
+def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices):
+    spread(rows, order, lo, hi, shift, scale, x)
+    for pair in range(h.shape[0]):
+        _add_products(x, h[pair], hi - lo, x.shape[0], matrices[pair])
+
+
+def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices):
+    for pair in range(h.shape[0]):
+        add_products(rows, order, lo, hi, h[pair], scale, matrices[pair])
+
+
+@overload(row_products, strict=False, jit_options=JIT_OPTIONS)
+def _choose_row_products(rows: Any, *_: Any) -> Any:
+    few = hasattr(rows.instance_class, "add_products")
+    return _products_of_few if few else _products_of_all
+
+
+@compiled
+def sum_looks(
+    rows, y, sample_weight, loss, before, plain, order, k, room, same, widths, shift, scale,
+    params, losses, gradient, matrices,
+):  # fmt: skip
+    """Add what one look at rows ``order`` tells of a point.
+
+    Parameters
+    ----------
+    loss : Loss
+        What slopes are taken of.
+    before, plain : Loss or None
+        More losses, of which the values are wanted. Curvatures are those of `plain`, if it is
+        there: over widths, they need no smoothing.
+    room : int
+        Rows of a tile.
+    same : bool
+        Whether `before` is `loss`.
+    widths : ndarray of shape (2, m)
+        Half the distance of the two slopes that a curvature is taken from, and what it is
+        multiplied by; of several, the largest counts.
+    shift, scale : ndarray of shape (n_features,)
+        What is subtracted from a row, and what it is multiplied by then, for curvatures.
+    params : ndarray of shape (size,)
+        The point, in the features' own units.
+    losses : ndarray of shape (3,) or (0,)
+        Sums of the three losses: added to, if there is room for them, as with a gradient there
+        must be.
+    gradient : ndarray of shape (size,) or (0,)
+        Sum of slopes times rows: added to, if there is room for it; if not, the losses but
+        for the plain one are not summed either.
+    matrices : ndarray of shape (pairs, p + 1, p + 1)
+        A matrix for each output, or for each pair of outputs (`tile_curvatures`), or none; the
+        last line and column are the intercept's. Added to: the lower triangles.
+    """
+    pairs, q = matrices.shape[0], shift.size + 1
+    x = np.empty((q if pairs > 0 else 0, room))
+    if pairs > 0:
+        x[q - 1, :] = 1.0
+    h = np.empty((pairs, room))
+    z = np.empty(room * k)
+    values = np.empty(room * k)
+    slopes = np.empty(room * k)
+    work = np.empty(2 * max(k, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        tile_scores(rows, order, at, end, params, k, z)
+        if pairs > 0:
+            if plain is None:
+                tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+            else:
+                tile_curvatures(plain, y, order, at, end, k, widths, z, h, work)
+            if sample_weight is not None:
+                for i in range(m):
+                    for pair in range(pairs):
+                        h[pair, i] *= sample_weight[order[at + i]]
+            row_products(rows, order, at, end, shift, scale, h, x, matrices)
+        if losses.size > 0 and plain is not None:
+            for i in range(m * k):
+                values[i] = z[i]
+            losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
+        if gradient.size > 0:
+            if before is not None and not same:
+                for i in range(m * k):
+                    values[i] = z[i]
+                losses[1] += tile_losses(
+                    before, y, sample_weight, order, at, end, k, values, slopes
+                )
+            own = tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            losses[0] += own
+            if same:
+                losses[1] += own
+            add_gradient(rows, order, at, end, slopes, k, gradient)
+        at = end
+
+
+@compiled
+def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares):
+    """Add curvature times the squares of rows ``order``: the diagonal alone, nothing centred."""
+    room = 128
+    z = np.empty(room * k)
+    h = np.empty((k, room))
+    flat = np.empty(room * k)
+    work = np.empty(2 * max(k, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        tile_scores(rows, order, at, end, params, k, z)
+        tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+        for i in range(m):
+            weight = 1.0 if sample_weight is None else sample_weight[order[at + i]]
+            for c in range(k):
+                flat[i * k + c] = weight * h[c, i]
+        add_squares(rows, order, at, end, flat, k, squares)
+        at = end
+
+
+@compiled
+def squares_of_rows(rows, order, shift, scale, squares):
+    """Write the sum of squares of each of rows ``order``, centred and scaled."""
+    p = shift.size
+    room = 128
+    x = np.empty((p + 1, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        spread(rows, order, at, end, shift, scale, x)
+        squares[at:end] = 0.0
+        for j in range(p):
+            for i in range(m):
+                squares[at + i] += x[j, i] * x[j, i]
+        at = end
+
+
+@compiled
+def lengths_in(
+    rows, y, sample_weight, loss, order, k, widths, shift, scale, params, inverse, lengths
+):
+    """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: how long rows are in a metric.
+
+    Arguments are those of `sum_looks`, and `inverse` of shape (k or 1, p + 1, p + 1).
+    """
+    q = shift.size + 1
+    room = 128
+    x = np.empty((q, room))
+    x[q - 1, :] = 1.0
+    h = np.empty((k, room))
+    z = np.empty(room * k)
+    work = np.empty(2 * max(k, room))
+    line = np.empty(room)
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        m = end - at
+        tile_scores(rows, order, at, end, params, k, z)
+        spread(rows, order, at, end, shift, scale, x)
+        lengths[at:end] = 0.0
+        tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+        for c in range(k):
+            matrix = inverse[c % inverse.shape[0]]
+            for i in range(q):
+                line[:m] = 0.0
+                for j in range(q):
+                    own = matrix[i, j]
+                    other = x[j]
+                    for t in range(m):
+                        line[t] += own * other[t]
+                for t in range(m):
+                    lengths[at + t] += h[c, t] * line[t] * x[i, t]
+        at = end

@@ -1,0 +1,1 @@
+"""The automatic method: from snapshot to snapshot, to the optimum."""

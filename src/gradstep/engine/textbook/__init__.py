@@ -1,0 +1,1 @@
+"""The textbook's method: mini-batches, a step each."""

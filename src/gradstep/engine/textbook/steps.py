@@ -1,0 +1,282 @@
+"""Which kernel takes the steps of a run, with what scratch, and who helps it.
+
+The plain kernel does for all; batches that are large enough are shared among threads. Two more
+give the same results to rounding, and cost what a batch touches instead of all features: in
+place, for plain SGD, and the lazy one. Which is taken depends on the problem and the data alone.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gradstep.engine.kernels.batches import (
+    help_with_batches,
+    piece_room,
+    run_batches,
+    run_batches_in_place,
+)
+from gradstep.engine.kernels.launch import launch
+from gradstep.engine.kernels.lazy import PERIOD, bring_up_to_date, run_lazily
+from gradstep.engine.kernels.pieces import close, new_board, threads
+from gradstep.optim.optimizers import FTRL, SGD
+from gradstep.optim.schedules import Adaptive, Constant, Exponential, StepDecay
+from gradstep.rows.layouts import CsrRows
+from gradstep.rows.readonly import readonly
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from numpy.typing import NDArray
+
+    from gradstep.engine.state import Problem, TrainState
+    from gradstep.rows.layouts import Rows
+
+__all__ = ["Run", "Steps", "Way", "many_features", "pieces_of", "show_params", "way_of"]
+
+_PIECE_ROWS = 128  # below, sharing out a batch costs more than it saves
+_MOST_PIECES = 8
+_NUMBER_BYTES = 8
+_NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
+# How many times the features that a batch touches there must be, for its steps to leave most of
+# them alone: below, walking over all of them in order is faster (measured from 2⁹ to 2¹⁸ features).
+_MANY_IN_PLACE = 4
+_MANY_LAZILY = 16
+# Schedules whose rate stands still within an epoch (or nearly so).
+_STEADY = (Constant, Adaptive, StepDecay, Exponential)
+
+
+def pieces_of(batch_size: int, row_bytes: int, n_parameters: int) -> int:
+    """Return how many pieces a batch is cut into: a function of the data, never of the machine.
+
+    Each piece has a gradient to itself, which must cost less than its rows.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows of a batch.
+    row_bytes : int
+        Memory of a row.
+    n_parameters : int
+        Parameters of one output.
+    """
+    by_rows = batch_size // _PIECE_ROWS
+    least = _NUMBER_BYTES * _NUMBERS_FOR_A_PARAMETER * n_parameters
+    return max(1, min(by_rows, batch_size * row_bytes // least, _MOST_PIECES))
+
+
+class Way(Enum):
+    """How steps are taken; the value says it in words."""
+
+    PLAIN = "all features in each step"
+    IN_PLACE = "the features of a batch, the weights times a number"
+    LAZY = "the features of a batch, the others when they come up"
+
+
+def many_features(rows: Rows, batch_size: int, times: int) -> bool:
+    """Tell whether there are many times as many features as a batch touches.
+
+    Parameters
+    ----------
+    rows : Rows
+        A layout that tells how many features its rows have.
+    batch_size : int
+        Rows of a batch.
+    times : int
+        How many times.
+    """
+    touched: int = rows.n_touched(batch_size)  # type: ignore[attr-defined]
+    return rows.n_features >= times * touched
+
+
+def way_of(problem: Problem, rows: Rows, batch_size: int) -> Way:
+    """Return how steps are taken: a function of the problem and the data, never of the machine.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fixed.
+    rows : Rows
+        The rows.
+    batch_size : int
+        Rows of a batch.
+    """
+    optimizer, penalty = problem.optimizer, problem.penalty
+    if problem.average_from or not hasattr(rows, "list_touched"):
+        return Way.PLAIN
+    if problem.scale is not None or problem.penalty_scales is not None:
+        return Way.PLAIN
+    if type(optimizer) is SGD and hasattr(penalty, "shrink"):
+        here = isinstance(rows, CsrRows) or many_features(rows, batch_size, _MANY_IN_PLACE)
+        return Way.IN_PLACE if here else Way.PLAIN
+    if not (hasattr(optimizer, "idle") and hasattr(penalty, "strengths")):
+        return Way.PLAIN
+    if type(optimizer) is FTRL and any(penalty.strengths()):
+        steady = isinstance(problem.schedule, _STEADY)
+        if not steady:  # each step would be a period of its own
+            return Way.PLAIN
+    return Way.LAZY if many_features(rows, batch_size, _MANY_LAZILY) else Way.PLAIN
+
+
+def show_params(problem: Problem, state: TrainState) -> None:
+    """Bring all features up to date at the end of an epoch, or at a pause.
+
+    At a pause, what the features had before is kept in the state, to go on from: else the last
+    bits of a result would depend on its pauses.
+    """
+    if not state.since.size or state.behind.size:
+        return
+    since = state.since
+    if state.batch:
+        state.behind = np.vstack((state.params, state.slots))
+        since = since.copy()
+    launch(
+        bring_up_to_date, (problem.penalty, problem.optimizer), state.params, state.slots, since,
+        np.zeros(state.params.size), state.clock,
+    )  # fmt: skip
+    if not state.batch:
+        state.since, state.clock = np.zeros(0, np.int32), np.zeros((0, 0))
+
+
+class Run(NamedTuple):
+    """A run of batches: their numbers in the epoch, and their rows.
+
+    Attributes
+    ----------
+    batches : range
+        Numbers of the batches.
+    rows, y, sample_weight
+        Where the rows are.
+    order : ndarray of uint32
+        Row numbers there, first the run's, then (for prefetching) what follows.
+    n : int
+        Rows of the run.
+    """
+
+    batches: range
+    rows: Any
+    y: Any
+    sample_weight: Any
+    order: NDArray[np.uint32]
+    n: int
+
+
+class Steps:
+    """What takes the steps of a problem on rows of one layout.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fixed.
+    rows : Rows
+        The rows, for their layout and size.
+    batch_size : int
+        Rows of a batch.
+    mean_weight : float
+        What gradients are divided by, besides the number of rows.
+
+    Attributes
+    ----------
+    helpers : int
+        How many other threads share in batches.
+    read_twice : bool
+        Whether a batch's rows are read again once all its scores are known.
+    """
+
+    def __init__(self, problem: Problem, rows: Rows, batch_size: int, mean_weight: float) -> None:
+        self._problem = problem
+        self._batch_size = batch_size
+        self._mean_weight = mean_weight
+        self._tile = rows.tile_rows()
+        k, size = problem.n_outputs, problem.size
+        self._way = way_of(problem, rows, batch_size)
+        self.read_twice = self._way is not Way.PLAIN
+        pieces = 1 if self.read_twice else pieces_of(batch_size, rows.row_bytes(), size // k)
+        if self._way is Way.IN_PLACE:
+            self._work = np.empty(2 * batch_size * k)
+        else:
+            self._work = np.zeros((pieces, piece_room(size, self._tile, k)))
+        room = problem.n_features + 1 if self._way is Way.LAZY else 0
+        self._touched = (np.empty(room, np.int32), np.empty(room, np.int32))
+        self._ahead = np.empty(size if hasattr(problem.optimizer, "lookahead") else 0)
+        lens = problem.lens
+        self._lens = (None, None) if lens is None else (readonly(lens.shift), readonly(lens.scale))
+        self._raw = np.empty(0 if lens is None else size)
+        units = problem.penalty_units
+        self._units = None if units is None else readonly(units)
+        self._board = new_board() if pieces > 1 else None
+        self.helpers = min(pieces, threads()) - 1
+        self._pool = ThreadPoolExecutor(self.helpers, "gradstep-help") if self.helpers else None
+
+    def close(self) -> None:
+        """End the helpers."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def train_on(self, run: Run, state: TrainState, rates: NDArray[np.float64]) -> None:
+        """Train on a run of batches; changes the state in place."""
+        problem = self._problem
+        data = (run.rows, run.y, run.sample_weight)
+        fixed = (
+            run.order, 0, run.n, self._batch_size, problem.last_batch == "mean",
+            self._mean_weight, rates, problem.n_outputs, problem.fit_intercept,
+            problem.intercept_factor,
+        )  # fmt: skip
+        state.batch = run.batches.stop
+        if self._way is Way.IN_PLACE:
+            launch(
+                run_batches_in_place, (problem.loss, problem.penalty), *data, *fixed,
+                state.params, state.counters, self._work, state.sums,
+            )  # fmt: skip
+            return
+        if self._way is Way.LAZY:
+            self._resume(state)
+            launch(
+                run_lazily, (problem.loss, problem.penalty, problem.optimizer), *data, *fixed,
+                PERIOD, self._tile, state.params, state.slots, state.counters, state.since,
+                state.clock, *self._touched, self._work[0], state.sums,
+            )  # fmt: skip
+            return
+        helping = self._start_helpers(run, state)
+        try:
+            launch(
+                run_batches, (problem.loss, problem.penalty, problem.optimizer), *data, *fixed,
+                problem.average_from, *self._lens, self._units, self._raw, self._tile,
+                state.params, state.slots, state.average, state.counters, self._board, self._ahead,
+                self._work, state.sums,
+            )  # fmt: skip
+        finally:
+            for helper in helping:
+                close(self._board)  # where the kernel did not get that far
+                helper.result()
+
+    def _resume(self, state: TrainState) -> None:
+        """Begin to note what features are behind, or go on from before a pause."""
+        if not state.since.size:
+            optimizer: Any = self._problem.optimizer
+            state.since = np.zeros(self._problem.n_features + 1, np.int32)
+            state.clock = np.zeros(optimizer.clock_shape(PERIOD))
+        elif state.behind.size:
+            state.params[:], state.slots[:] = state.behind[0], state.behind[1:]
+            state.behind = np.zeros((0, 0))
+
+    def _start_helpers(self, run: Run, state: TrainState) -> list[Future[None]]:
+        if self._board is not None:
+            self._board[:] = 0
+        if self._pool is None:
+            return []
+        return [self._pool.submit(self._help, run, state) for _ in range(self.helpers)]
+
+    def _help(self, run: Run, state: TrainState) -> None:
+        problem = self._problem
+        point = self._ahead if hasattr(problem.optimizer, "lookahead") else state.params
+        if self._raw.size:
+            point = self._raw
+        launch(
+            help_with_batches, (problem.loss,), run.rows, run.y, run.sample_weight,
+            run.order, 0, run.n, self._batch_size, problem.n_outputs, self._tile,
+            point, self._board, self._work,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""From what was asked to a model: the plan, and the run."""

@@ -1,0 +1,285 @@
+"""From what was asked to the fixed part of a run: what "auto" stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from gradstep.engine.state import Problem
+from gradstep.errors import InvalidParameter
+from gradstep.fit.components import optimizer_of, penalty_of, schedule_of
+from gradstep.objective.classification import OneVsRest, Perceptron
+from gradstep.objective.losses import slope
+from gradstep.objective.penalties import NoPenalty
+from gradstep.optim.automatic import Rate, stable_rate
+from gradstep.optim.schedules import Adaptive, Constant
+from gradstep.optim.solvers import Exact, works_in_rounds
+from gradstep.rows.dataset import mean_square_norm, score_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.engine.statistics import Columns
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["Plan", "Settings", "checked_optimizer", "is_auto", "plan"]
+
+_BATCH = 64
+_LEAST_BATCH, _BATCHES = 8, 100  # of a batch size by itself: a hundredth of the rows, at most 64
+
+
+def is_auto(value: Any) -> bool:
+    """Tell whether a parameter is left to gradstep."""
+    return isinstance(value, str) and value == "auto"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked; as the parameters of `MiniBatchRegressor`, but for `seed`."""
+
+    penalty: Any = "l2"
+    alpha: float = 1e-4
+    l1_ratio: float | None = 0.15
+    fit_intercept: bool = True
+    max_iter: int = 1000
+    tol: float | None = 1e-3
+    shuffle: Any = True
+    learning_rate: Any = "auto"
+    eta0: float | None = None
+    power_t: float = 0.25
+    n_iter_no_change: int = 5
+    average: bool | int = False
+    batch_size: int | str = "auto"
+    optimizer: Any = "auto"
+    precondition: bool | str = "auto"
+    last_batch: str = "scale"
+    penalty_scale: str = "deviation"
+    seed: int = 0
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Return the parameters of an estimator."""
+        names = [each.name for each in fields(cls) if each.name != "seed"]
+        return cls(**{name: getattr(estimator, name) for name in names}, seed=estimator.seed_)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit is going to do.
+
+    Attributes
+    ----------
+    problem : Problem
+        The fixed part of the run.
+    columns : Columns or None
+        Statistics of the columns, where something is made of them.
+    rate : Rate or None
+        The learning rate by itself, or as given; None where none is used.
+    """
+
+    problem: Problem
+    columns: Columns | None
+    rate: Rate | None
+
+
+def plan(
+    asked: Settings,
+    loss: Any,
+    data: Dataset,
+    n_outputs: int,
+    *,
+    incremental: bool = False,
+    earlier: Columns | None = None,
+    stored_in: NDArray[np.float64] | None = None,
+    rate: Rate | None = None,
+) -> Plan:
+    """Put the fixed part of a fit together.
+
+    Parameters
+    ----------
+    asked : Settings
+        The parameters.
+    loss : Loss
+        What is minimised.
+    data : Dataset
+        The training rows.
+    n_outputs : int
+        Number of outputs.
+    incremental : bool
+        Whether the rows are one part of a stream.
+    earlier : Columns, optional
+        Statistics of the parts before.
+    stored_in : ndarray of shape (n_features,), optional
+        What the columns' numbers were divided by when they were stored, as a prepared table's are.
+    rate : Rate, optional
+        The learning rate that an earlier part has decided.
+    """
+    auto = is_auto(asked.learning_rate)
+    optimizer = checked_optimizer(asked, loss, incremental=incremental)
+    in_rounds = works_in_rounds(optimizer)
+    penalty = penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
+    standardised = not in_rounds and (auto if is_auto(asked.precondition) else asked.precondition)
+    by_deviation = asked.penalty_scale == "deviation" and not isinstance(penalty, NoPenalty)
+    columns = None
+    if in_rounds or standardised or by_deviation:
+        from gradstep.engine.statistics import columns_of  # imports Numba
+
+        columns = columns_of(data)
+        if earlier is not None:
+            columns = earlier.merged(columns)
+            if optimizer.n_slots():  # what it keeps is in the units of its first lens
+                columns = earlier.kept(columns)
+    center = scale = None
+    if standardised and columns is not None and columns.measured:
+        center = columns.mean if asked.fit_intercept else np.zeros_like(columns.mean)
+        scale = columns.deviation if asked.fit_intercept else columns.length
+    if rate is None:
+        rate = _rate(asked, loss, optimizer, data, n_in_metric=None if scale is None else scale)
+    shuffle: Any = asked.shuffle
+    if isinstance(shuffle, (bool, np.bool_)):
+        shuffle = "exact" if shuffle else "none"
+    if (incremental or in_rounds) and shuffle == "blocks":
+        shuffle = "exact"  # a permuted copy would serve one epoch, or parts of some
+    problem = Problem(
+        loss=loss,
+        penalty=penalty,
+        optimizer=optimizer,
+        schedule=_schedule(asked, loss, rate, in_rounds=in_rounds, incremental=incremental),
+        n_features=data.rows.n_features,
+        n_outputs=n_outputs,
+        fit_intercept=bool(asked.fit_intercept),
+        intercept_factor=rate.intercept_factor if rate else 1.0,
+        batch_size=_batch_size(asked, data.n, auto=auto, in_rounds=in_rounds),
+        last_batch=asked.last_batch,
+        shuffle=shuffle,
+        seed=asked.seed,
+        average_from=int(asked.average),
+        max_epochs=int(asked.max_iter),
+        tol=asked.tol,
+        patience=int(asked.n_iter_no_change),
+        center=center,
+        scale=scale,
+        penalty_scales=_penalty_scales(asked, penalty, columns, stored_in),
+    )
+    return Plan(problem, columns, rate)
+
+
+def _penalty_scales(
+    asked: Settings, penalty: Any, columns: Columns | None, stored_in: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Return what weights are multiplied by to be penalised; None if they are not."""
+    if isinstance(penalty, NoPenalty):
+        return None
+    if asked.penalty_scale == "unit":
+        return None if stored_in is None else 1.0 / stored_in
+    return columns.scale if columns is not None and columns.measured else None
+
+
+def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) -> Any:
+    """Return the optimizer; by itself, rounds with the automatic rate, and SGD with any other.
+
+    Needs no data, so that what does not go together can be refused before any is read.
+
+    Raises
+    ------
+    InvalidParameter
+        If the optimizer, the learning rate and the loss do not go together.
+    """
+    auto = is_auto(asked.learning_rate)
+    if auto and asked.eta0 is not None:
+        msg = (
+            f"eta0={asked.eta0!r} has no meaning with learning_rate='auto', which follows from the "
+            "data. Leave it out, or name a schedule that starts from it (learning_rate='constant')."
+        )
+        raise InvalidParameter(msg)
+    has_optimum = not isinstance(getattr(loss, "loss", loss), Perceptron)
+    if is_auto(asked.optimizer):
+        return optimizer_of("svrg" if auto and has_optimum and not incremental else "sgd")
+    optimizer = optimizer_of(asked.optimizer)
+    if not works_in_rounds(optimizer):
+        return optimizer
+    name = type(optimizer).__name__.lower()
+    if not has_optimum:
+        msg = (
+            f"optimizer={name!r} goes to the least loss, and the perceptron's is that of no "
+            "weights at all: the steps on mistakes make the model. Use optimizer='auto', which is "
+            "'sgd' for this loss, or loss='hinge'."
+        )
+        raise InvalidParameter(msg)
+    if incremental:
+        msg = (
+            f"optimizer={name!r} reads all rows again and again, which partial_fit cannot: use "
+            "optimizer='auto', which is 'sgd' there."
+        )
+        raise InvalidParameter(msg)
+    refused = {
+        "learning_rate": None if auto else "must be 'auto': the steps follow from the data",
+        "precondition": "must be 'auto' or True: it works in a metric"
+        if asked.precondition is False
+        else None,
+        "average": "must be False: it averages by itself" if asked.average else None,
+    }
+    for parameter, why in refused.items():
+        if why is not None:
+            value = getattr(asked, parameter)
+            msg = f"{parameter}={value!r} cannot be used with optimizer={name!r}: it {why}."
+            raise InvalidParameter(msg)
+    if isinstance(optimizer, Exact) and type(loss).__name__ != "SquaredError":
+        msg = (
+            f"optimizer='exact' is the solution of least squares: with {loss!r} there is none in "
+            "closed form. Use optimizer='svrg' with tol=1e-8, which comes as close."
+        )
+        raise InvalidParameter(msg)
+    return optimizer
+
+
+def _rate(
+    asked: Settings, loss: Any, optimizer: Any, data: Dataset, n_in_metric: Any
+) -> Rate | None:
+    """Return the rate that was given or one that is stable on this data; None if unused."""
+    if works_in_rounds(optimizer) or not _uses_eta0(asked):
+        return None
+    if asked.eta0 is not None:
+        return Rate(float(asked.eta0), 1.0)
+    sample = data.sample()
+    mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
+    square = mean_square_norm(data) if n_in_metric is None else float(np.count_nonzero(n_in_metric))
+    unit = score_unit(loss, data) if is_auto(asked.learning_rate) else 1.0
+    return stable_rate(optimizer, loss, square, mean, unit)
+
+
+def _uses_eta0(asked: Settings) -> bool:
+    """Tell whether the learning rate is a schedule by name that starts from eta0."""
+    return isinstance(asked.learning_rate, str) and asked.learning_rate != "optimal"
+
+
+def _schedule(
+    asked: Settings, loss: Any, rate: Rate | None, *, in_rounds: bool, incremental: bool
+) -> Any:
+    """Return the schedule of learning rates."""
+    if in_rounds:
+        return Constant(1.0)  # shown nowhere, used nowhere: rounds choose their steps
+    if is_auto(asked.learning_rate):
+        eta0 = 1.0 if rate is None else rate.eta0
+        return Constant(eta0) if incremental else Adaptive(eta0)
+    two_class = loss.loss if isinstance(loss, OneVsRest) else loss
+    return schedule_of(
+        asked.learning_rate,
+        {
+            "eta0": None if rate is None else rate.eta0,
+            "power_t": asked.power_t,
+            "alpha": asked.alpha,
+            "slope": lambda y, z: slope(two_class, y, z) if hasattr(two_class, "slope") else 1.0,
+        },
+    )
+
+
+def _batch_size(asked: Settings, n: int, *, auto: bool, in_rounds: bool) -> int:
+    """Return the rows of a batch; 0 where rounds choose it."""
+    if not is_auto(asked.batch_size):
+        return int(asked.batch_size)
+    if in_rounds:
+        return 0
+    return min(_BATCH, max(_LEAST_BATCH, n // _BATCHES)) if auto else _BATCH

@@ -1,0 +1,1 @@
+"""A fitted model: what it predicts, its file, how good it is."""

@@ -1,0 +1,160 @@
+"""How good a model is: on the rows that were held out, and on a table that has the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.data.preparing.prepared import PreparedTable, class_codes
+from gradstep.errors import InvalidTable
+from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from gradstep.model.model import Model
+
+__all__ = ["LOG_POWER", "evaluate", "judge"]
+
+# The power of the variance of losses whose link is the logarithm; tweedie has it as a field.
+LOG_POWER = {"poisson": 1.0, "gamma": 2.0}
+
+
+def _metrics(model: Model) -> Any:
+    if model.target.classes is not None:
+        return ClassificationMetrics(model.target.classes)
+    name = type(model.loss).__name__.lower()
+    power = LOG_POWER.get(name, model.loss.power if name == "tweedie" else None)
+    return RegressionMetrics(power, model.loss.quantile if name == "pinball" else None)
+
+
+def _add(
+    metrics: Any, model: Model, z: NDArray[np.float64], y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+) -> None:  # fmt: skip
+    """Add rows to the metrics: scores, and targets as numbers or codes of classes."""
+    if isinstance(metrics, RegressionMetrics):
+        metrics.add(y, model.means(z), weight)
+        return
+    each = model.probabilities(z) if model.gives_probabilities else None
+    score = z[:, 0] if z.shape[1] == 1 else None
+    metrics.add(y.astype(np.intp), model.class_codes(z), each, score, weight)
+
+
+def judge(model: Model, prepared: PreparedTable, *, constant: bool = False) -> dict[str, Any]:
+    """Judge the model, or the best constant of the training rows, on the rows held out."""
+    from gradstep.engine.baseline import best_constant, without_features  # imports Numba
+    from gradstep.engine.evaluation import scores
+
+    held_out, k = prepared.validation, model.n_outputs
+    assert held_out is not None  # noqa: S101
+    params = model.params
+    if constant:
+        params = np.zeros(params.size)
+        params[-k:] = best_constant(model.loss, without_features(prepared.train.sample()), k)
+    metrics = _metrics(model)
+    step = 1 << 16
+    for lo in range(0, held_out.n, step):
+        index = held_out.rows_between(lo, min(lo + step, held_out.n))
+        z = scores(held_out.rows, params, k, index)
+        y, weight = held_out.y[index, 0], None
+        if held_out.sample_weight is not None:
+            weight = held_out.sample_weight[index]
+        if prepared.offset is not None:
+            y, z, weight = _without_offset(prepared, y, z, weight, index)
+        if model.target.classes is not None and k == 1:
+            y = (y + 1.0) / 2.0
+        _add(metrics, model, z, y, weight)
+    found: dict[str, Any] = metrics.result()
+    return found
+
+
+def _without_offset(
+    prepared: PreparedTable, y: NDArray[np.float64], z: NDArray[np.float64],
+    weight: NDArray[np.float64] | None, index: Any,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:  # fmt: skip
+    """Return targets, scores and weights as they were before `with_offset`."""
+    assert prepared.offset is not None  # noqa: S101
+    offset = prepared.offset[index]
+    power = prepared.meta["asked"].get("log_power")
+    if power is None:
+        return y + offset, z + offset[:, None], weight
+    exposure = np.exp(offset)
+    if weight is not None and power != 2.0:
+        weight = weight / exposure ** (2.0 - power)
+    return y * exposure, z + offset[:, None], weight
+
+
+def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
+    """Return how good a model's predictions are on a table that has the target.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    table : table
+        With the columns that the model reads, and the target; rows without one are left out.
+    weight : str, optional
+        Column of row weights.
+
+    Returns
+    -------
+    dict
+        ``rows``; for numbers ``rmse``, ``mae``, ``r2``, and the deviance or pinball loss of the
+        model's loss; for classes ``accuracy``, ``log_loss``, ``auc`` (two classes) and
+        ``confusion`` (a row for each class, a column for each prediction). ``missing_target``
+        counts the rows left out.
+    """
+    metrics, missing = _metrics(model), 0
+    target, weighed = model.target.column, 0.0
+    for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
+        there = chunk[target].is_not_null()
+        if chunk[target].dtype.is_float():
+            there &= chunk[target].is_not_nan().fill_null(value=False)
+        frame = chunk.filter(there)
+        missing += chunk.height - frame.height
+        if frame.height:
+            s = None if weight is None else _weights(frame[weight], weight)
+            weighed += frame.height if s is None else float(s.sum())
+            _add(metrics, model, model.scores(frame), _targets(model, frame[target]), s)
+    found: dict[str, Any] = metrics.result()
+    if found["rows"] == 0:
+        msg = f"The table has no row with a value of the target {target!r}: nothing to judge."
+        raise InvalidTable(msg)
+    if not weighed > 0.0:
+        msg = f"The weights {weight!r} are all zero: no row counts."
+        raise InvalidTable(msg)
+    if missing:
+        found["missing_target"] = missing
+    return found
+
+
+def _targets(model: Model, column: pl.Series) -> NDArray[np.float64]:
+    """Return targets as numbers, or as codes of the classes."""
+    target = model.target
+    if target.classes is not None:
+        return class_codes(column, target.classes, target.column)
+    return _numbers(column, f"The target {target.column!r}")
+
+
+def _numbers(column: pl.Series, what: str) -> NDArray[np.float64]:
+    import polars as pl
+
+    found = column.cast(pl.Float64, strict=False)
+    bad = found.is_null() & column.is_not_null()
+    if bad.any():
+        msg = f"{what} has the value {column.filter(bad)[0]!r}, which is no number."
+        raise InvalidTable(msg)
+    return found.to_numpy()
+
+
+def _weights(column: pl.Series, name: str) -> NDArray[np.float64]:
+    weight = _numbers(column, f"The weight {name!r}")
+    bad = ~(np.isfinite(weight) & (weight >= 0.0))
+    if bad.any():
+        value = column[int(bad.argmax())]
+        msg = f"The weight {name!r} has the value {value!r}: it must be a finite number from 0 on."
+        raise InvalidTable(msg)
+    return weight

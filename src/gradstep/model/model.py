@@ -1,0 +1,215 @@
+"""A fitted model of a table: weights, classes, encoding; it predicts rows and tables.
+
+The weights are those of the encoded features (numbers centred and scaled), in which predictions
+lose no digits; `coef_` and `intercept_` are in the columns' own units.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.features.matching import chunks_as, readable
+from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.objective.classification import class_probabilities
+from gradstep.objective.losses import inverse_link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.features.encoding import Encoding
+    from gradstep.data.features.sparse_encoding import SparseEncoding
+    from gradstep.data.preparing.prepared import Target
+
+__all__ = ["Model"]
+
+
+@dataclass
+class Model:
+    """A fitted model that reads tables by the names of their columns.
+
+    `gradstep.fit_table` and the command line make one; `gradstep.load` reads one.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        What becomes of each column.
+    target : Target
+        What is predicted.
+    loss : Loss
+        What was minimised.
+    params : ndarray of shape (n_outputs * (n_features + 1),)
+        Weights of each output, then intercepts, for encoded features.
+    offset : str or None
+        The column that is added to scores.
+    provenance : dict
+        Where the model comes from: source, counts, options, metrics, version.
+    unseen : Counter
+        Of the last table: by column, the values that training did not see.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
+    >>> model = gradstep.fit_table(frame, "y", validation=0.0, epochs=200).model
+    >>> model.predict(pl.DataFrame({"x": [4.0]})).round(1)
+    array([9.])
+    """
+
+    encoding: Encoding | SparseEncoding
+    target: Target
+    loss: Any
+    params: NDArray[np.float64]
+    offset: str | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    unseen: Counter[str] = field(default_factory=Counter, compare=False)
+
+    @property
+    def n_outputs(self) -> int:
+        """Scores of a row."""
+        return self.target.n_outputs
+
+    @property
+    def classes_(self) -> NDArray[Any] | None:
+        """The classes; None for numbers."""
+        return None if self.target.classes is None else np.array(self.target.classes)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the loss is one whose scores are probabilities."""
+        inner = getattr(self.loss, "loss", self.loss)
+        return self.target.classes is not None and (
+            hasattr(self.loss, "probabilities") or hasattr(inner, "probability")
+        )
+
+    @cached_property
+    def _in_units(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        k, p = self.n_outputs, self.encoding.n_features
+        coef = self.params[: k * p].reshape(k, p)
+        return self.encoding.in_units(coef, self.params[k * p :])
+
+    @property
+    def coef_(self) -> NDArray[np.float64]:
+        """Coefficients (n_outputs, n_features), in the columns' own units."""
+        return self._in_units[0]
+
+    @property
+    def intercept_(self) -> NDArray[np.float64]:
+        """Intercepts (n_outputs,), for columns in their own units."""
+        return self._in_units[1]
+
+    # ------------------------------------------------------------------ predicting
+
+    def scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Return the scores of the rows of a frame, shape (n, n_outputs)."""
+        from gradstep.engine.evaluation import scores  # imports Numba
+
+        encoded = self.encoding.encode(readable(frame, self.encoding), self.unseen)
+        z = scores(self.encoding.rows(encoded), self.params, self.n_outputs)
+        if self.offset is not None:
+            offset = frame[self.offset].cast(pl.Float64, strict=False).to_numpy()
+            if not np.isfinite(offset).all():
+                value = frame[self.offset][int((~np.isfinite(offset)).argmax())]
+                msg = f"The offset {self.offset!r} has the value {value!r}: it must be a number."
+                raise InvalidTable(msg)
+            z += offset[:, None]
+        return z
+
+    def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is predicted for scores of a regression, shape (n,)."""
+        return inverse_link(self.loss, z[:, 0])
+
+    def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each class for scores, shape (n, n_classes)."""
+        if not self.gives_probabilities:
+            msg = f"The loss {self.loss!r} gives no probabilities."
+            raise InvalidParameter(msg)
+        return class_probabilities(self.loss, z)
+
+    def class_codes(self, z: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the number of the predicted class for scores, shape (n,)."""
+        return (z[:, 0] > 0.0).astype(np.intp) if z.shape[1] == 1 else z.argmax(axis=1)
+
+    def predict(self, table: Any) -> NDArray[Any]:
+        """Return the prediction for each row of a table: a class, or a number.
+
+        Parameters
+        ----------
+        table : path, glob, folder, frame or query
+            With the columns that the model reads, in any order; others are ignored.
+
+        Raises
+        ------
+        InvalidTable
+            If the table cannot be read, or lacks a column.
+        """
+        parts = [batch["prediction"] for batch in self.predict_batches(table, probabilities=False)]
+        return pl.concat(parts).to_numpy() if parts else np.empty(0)
+
+    def predict_proba(self, table: Any) -> NDArray[np.float64]:
+        """Return the probability of each class for each row of a table."""
+        self.probabilities(np.zeros((1, self.n_outputs)))
+        found = [self.probabilities(self.scores(frame)) for frame in self.chunks(table)]
+        classes = 0 if self.target.classes is None else len(self.target.classes)
+        return np.concatenate([np.empty((0, classes)), *found])
+
+    def chunks(
+        self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = ()
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
+        self.unseen.clear()
+        extra = [*more, *([self.offset] if self.offset else [])]
+        yield from chunks_as(table, self.encoding, self.target, extra, copied)
+
+    def predict_batches(
+        self, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True
+    ) -> Iterator[pl.DataFrame]:
+        """Yield predictions for the rows of a table of any size, in order.
+
+        Parameters
+        ----------
+        table : table
+            As for `predict`.
+        keep : sequence of str
+            Columns to copy; of text files as they are written there, unless the model reads them.
+        probabilities : bool
+            Whether to add ``probability_<class>``, where the loss gives any.
+
+        Yields
+        ------
+        polars.DataFrame
+            The kept columns, ``prediction``, and probabilities.
+        """
+        classes = self.target.classes
+        named = ["prediction", *(f"probability_{label}" for label in classes or ())]
+        if taken := [name for name in keep if name in named]:
+            msg = f"The column {taken[0]!r} cannot be kept: a column of that name is predicted."
+            raise InvalidParameter(msg)
+        for frame in self.chunks(table, copied=keep):
+            z = self.scores(frame)
+            columns = [frame[name] for name in dict.fromkeys(keep)]
+            if classes is None:
+                columns.append(pl.Series("prediction", self.means(z)))
+            else:
+                labels = pl.Series("prediction", list(classes))
+                columns.append(labels[self.class_codes(z).tolist()].alias("prediction"))
+                if probabilities and self.gives_probabilities:
+                    each = self.probabilities(z)
+                    columns += [
+                        pl.Series(f"probability_{_written(label)}", each[:, c])
+                        for c, label in enumerate(classes)
+                    ]
+            yield pl.DataFrame(columns)
+
+
+def _written(label: Any) -> str:
+    """Return a class as tables write it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)

@@ -1,0 +1,1 @@
+"""What a run reads: rows in one of three layouts, their targets and weights, their order."""

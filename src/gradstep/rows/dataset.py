@@ -1,0 +1,151 @@
+"""Rows with their targets and weights: what a run reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.rows.layouts import Rows
+
+__all__ = ["Dataset", "are_classes", "mean_square_norm", "score_unit"]
+
+_ENOUGH_TARGETS = 1 << 12
+_ENOUGH_NUMBERS = 1_000_000
+_SAMPLE_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with targets and weights, in memory or memory-mapped.
+
+    Parameters
+    ----------
+    rows : Rows
+        A row layout.
+    y : ndarray of shape (n_rows, n_targets), float64
+        Targets; class indices in one column for a loss of several classes.
+    sample_weight : ndarray of shape (n_rows,), float64, optional
+        Weights; without them every row weighs 1.
+    index : ndarray of uint32, optional
+        The rows that count, if not all: a part of the data without a copy of it.
+    shuffled : bool
+        Whether the rows lie in random order, as those of a prepared table do.
+    """
+
+    rows: Rows
+    y: NDArray[np.float64]
+    sample_weight: NDArray[np.float64] | None = None
+    index: NDArray[np.uint32] | None = None
+    shuffled: bool = False
+
+    @property
+    def n(self) -> int:
+        """Number of rows that count."""
+        return self.rows.n_rows if self.index is None else int(self.index.size)
+
+    @cached_property
+    def weight_sum(self) -> float:
+        """Sum of the weights."""
+        weight = self.weights()
+        return float(self.n) if weight is None else float(weight.sum())
+
+    @property
+    def mean_weight(self) -> float:
+        """Mean of the weights."""
+        return 1.0 if self.sample_weight is None else self.weight_sum / self.n
+
+    def weights(self) -> NDArray[np.float64] | None:
+        """Return the weights of the rows that count, None if they are all 1."""
+        if self.sample_weight is None or self.index is None:
+            return self.sample_weight
+        return self.sample_weight[self.index]
+
+    def targets(self) -> NDArray[np.float64]:
+        """Return the targets of the rows that count."""
+        return self.y if self.index is None else self.y[self.index]
+
+    def select(self, index: NDArray[np.uint32]) -> Dataset:
+        """Return the part with these of the rows, without copying them."""
+        chosen = index if self.index is None else self.index[index]
+        return replace(self, index=np.asarray(chosen, np.uint32))
+
+    def rows_between(self, lo: int, hi: int) -> NDArray[np.uint32]:
+        """Return the row numbers at positions lo to hi, in storage order."""
+        if self.index is None:
+            return np.arange(lo, hi, dtype=np.uint32)
+        return self.index[lo:hi]
+
+    def rows_at(self, order: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Return the row numbers at these positions."""
+        return order if self.index is None else self.index[order]
+
+    def sample(self) -> Dataset:
+        """Return a bounded part that stands for all rows, without a copy.
+
+        All rows, unless they lie in random order and there are very many.
+        """
+        if not self.shuffled or self.index is not None or self.n <= _SAMPLE_ROWS:
+            return self
+        part = slice(_SAMPLE_ROWS)
+        weight = None if self.sample_weight is None else self.sample_weight[part]
+        sample = Dataset(self.rows.first(_SAMPLE_ROWS), self.y[part], weight, shuffled=True)
+        return sample if sample.weight_sum > 0.0 else self
+
+    def permuted(self, order: NDArray[np.uint32]) -> Dataset:
+        """Return a copy in which the rows lie in this order of positions."""
+        at = self.rows_at(order)
+        weight = None if self.sample_weight is None else self.sample_weight[at]
+        return Dataset(self.rows.take(at), self.y[at], weight)
+
+
+def mean_square_norm(data: Dataset) -> float:
+    """Return the weighted mean of ‖x‖² over the rows; of evenly spaced ones, if very many."""
+    data = data.sample()
+    every = max(1, data.n * max(1, data.rows.row_bytes() // 8) // _ENOUGH_NUMBERS)
+    at = data.rows_at(np.arange(0, data.n, every, dtype=np.uint32))
+    norms = data.rows.take(at).square_norms()
+    weight = None if data.sample_weight is None else data.sample_weight[at]
+    if weight is not None and not weight.any():
+        weight = None  # the few rows that weigh anything were all passed over
+    return float(np.average(norms, weights=weight))
+
+
+def are_classes(loss: Any, data: Dataset) -> bool:
+    """Tell whether the targets are classes: -1 and +1, or the numbers of several."""
+    if hasattr(loss, "row_slopes"):
+        return True
+    return bool(np.isin(data.sample().targets(), (-1.0, 1.0)).all())
+
+
+def _scattered(n: int, enough: int) -> NDArray[np.intp]:
+    """Return positions all over n rows: one in each stretch, at random, so that no period fits."""
+    step = max(1, n // enough)
+    first = np.arange(0, n, step)
+    if step == 1:
+        return first
+    within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
+    positions: NDArray[np.intp] = np.minimum(first + within, n - 1)
+    return positions
+
+
+def score_unit(loss: Any, data: Dataset) -> float:
+    """Return what counts as one in scores: 1, or the spread of a target that is a score itself.
+
+    The spread is that of quantiles: a few targets that are far out say nothing of the others.
+    """
+    if hasattr(loss, "inverse_link") or are_classes(loss, data):
+        return 1.0
+    y = data.sample().targets()
+    some = y[_scattered(y.shape[0], _ENOUGH_TARGETS)]
+    for outer, of_normal, numbers in ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y)):
+        low, high = np.quantile(numbers, (outer, 1.0 - outer), axis=0)
+        spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
+        if 0.0 < spread < np.inf:
+            return spread
+    return max(1.0, float(np.abs(y).max()))

@@ -1,0 +1,285 @@
+"""Rows of a table: numbers, and one code for each column of categories."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradstep.rows.layouts.base import AHEAD, LINE, MOST_LINES, as_index, prefetch
+
+__all__ = ["TableRows"]
+
+
+class TableRows(NamedTuple):
+    """Rows of numbers and codes: what one-hot rows are, without the zeros and the ones.
+
+    The first features are the numbers. A code is the index of the one feature of its column that
+    is 1 in that row; below zero, none is.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_numbers), float64 or float32, C order
+        The numbers.
+    codes : ndarray of shape (n_rows, n_columns), int32, C order
+        For each column, the feature that is 1, from n_numbers on; -1 for none.
+    width : int
+        Number of features.
+    """
+
+    values: Any
+    codes: Any
+    width: int
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.values.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return self.width
+
+    def row_bytes(self) -> int:
+        """Return the memory of a row."""
+        numbers, columns = self.values.shape[1], self.codes.shape[1]
+        return int(numbers * self.values.itemsize + columns * self.codes.itemsize)
+
+    def tile_rows(self) -> int:
+        """Return how many rows a tile should have: 16 KB of them, half the smallest cache."""
+        fitting = 16384 // max(1, self.row_bytes())
+        return max(8, min(fitting // 4 * 4, 256))
+
+    def take(self, order: Any) -> TableRows:
+        """Return a copy with the rows in another order."""
+        return TableRows(self.values[order], self.codes[order], self.width)
+
+    def first(self, n: int) -> TableRows:
+        """Return the first n rows, without a copy."""
+        return TableRows(self.values[:n], self.codes[:n], self.width)
+
+    def square_norms(self) -> Any:
+        """Return ‖x‖² of each row."""
+        numbers = np.einsum("ij,ij->i", self.values, self.values, dtype=np.float64)
+        return numbers + (self.codes >= 0).sum(axis=1)
+
+    def without_features(self) -> TableRows:
+        """Return as many rows without any feature: their scores are the intercept."""
+        n = self.n_rows
+        return TableRows(np.empty((n, 0), self.values.dtype), np.empty((n, 0), np.int32), 0)
+
+    def tile_scores(self, order: Any, lo: int, hi: int, params: Any, k: int, z: Any) -> None:
+        """Write the scores of rows ``order[lo:hi]`` to z."""
+        x, codes, p = self.values, self.codes, self.width
+        numbers, columns = x.shape[1], codes.shape[1]
+        lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
+        code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
+        stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
+        last = order.size - 1
+        for i in range(lo, hi):
+            coming = order[min(i + AHEAD, last)]
+            for line in range(lines):
+                prefetch(x, coming * numbers + line * stride)
+            for line in range(code_lines):
+                prefetch(codes, coming * columns + line * code_stride)
+        i = lo
+        while i + 4 <= hi:
+            r0, r1, r2, r3 = order[i], order[i + 1], order[i + 2], order[i + 3]
+            at = (i - lo) * k
+            for c in range(k):
+                w = c * p
+                s0 = s1 = s2 = s3 = params[k * p + c]
+                for j in range(numbers):
+                    wj = params[w + j]
+                    s0 += wj * x[r0, j]
+                    s1 += wj * x[r1, j]
+                    s2 += wj * x[r2, j]
+                    s3 += wj * x[r3, j]
+                for q in range(columns):
+                    c0, c1, c2, c3 = codes[r0, q], codes[r1, q], codes[r2, q], codes[r3, q]
+                    if c0 >= 0:
+                        s0 += params[as_index(w + c0)]
+                    if c1 >= 0:
+                        s1 += params[as_index(w + c1)]
+                    if c2 >= 0:
+                        s2 += params[as_index(w + c2)]
+                    if c3 >= 0:
+                        s3 += params[as_index(w + c3)]
+                z[at + c] = s0
+                z[at + k + c] = s1
+                z[at + 2 * k + c] = s2
+                z[at + 3 * k + c] = s3
+            i += 4
+        while i < hi:
+            r = order[i]
+            at = (i - lo) * k
+            for c in range(k):
+                w = c * p
+                s = params[k * p + c]
+                for j in range(numbers):
+                    s += params[w + j] * x[r, j]
+                for q in range(columns):
+                    code = codes[r, q]
+                    if code >= 0:
+                        s += params[as_index(w + code)]
+                z[at + c] = s
+            i += 1
+
+    def add_gradient(
+        self, order: Any, lo: int, hi: int, slopes: Any, k: int, gradient: Any
+    ) -> None:
+        """Add slope times row to the gradient."""
+        x, codes, p = self.values, self.codes, self.width
+        numbers, columns = x.shape[1], codes.shape[1]
+        i = lo
+        while i + 4 <= hi:
+            r0, r1, r2, r3 = order[i], order[i + 1], order[i + 2], order[i + 3]
+            at = (i - lo) * k
+            for c in range(k):
+                w = c * p
+                g0 = slopes[at + c]
+                g1 = slopes[at + k + c]
+                g2 = slopes[at + 2 * k + c]
+                g3 = slopes[at + 3 * k + c]
+                for j in range(numbers):
+                    gradient[w + j] += g0 * x[r0, j] + g1 * x[r1, j] + g2 * x[r2, j] + g3 * x[r3, j]
+            i += 4
+        while i < hi:
+            r = order[i]
+            for c in range(k):
+                g = slopes[(i - lo) * k + c]
+                for j in range(numbers):
+                    gradient[c * p + j] += g * x[r, j]
+            i += 1
+        for i in range(lo, hi):
+            r = order[i]
+            for c in range(k):
+                w = c * p
+                g = slopes[(i - lo) * k + c]
+                for q in range(columns):
+                    code = codes[r, q]
+                    if code >= 0:
+                        gradient[as_index(w + code)] += g
+                gradient[k * p + c] += g
+
+    def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
+        """Write ``x·scale`` of rows ``order[lo:hi]`` to columns of `out`; nothing is shifted."""
+        x, codes = self.values, self.codes
+        numbers, columns = x.shape[1], codes.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            for j in range(numbers):
+                out[j, i - lo] = x[r, j] * scale[j]
+            for j in range(numbers, self.width):
+                out[j, i - lo] = 0.0
+            for q in range(columns):
+                code = codes[r, q]
+                if code >= 0:
+                    out[as_index(code), i - lo] += scale[as_index(code)]
+
+    def add_squares(self, order: Any, lo: int, hi: int, weights: Any, k: int, squares: Any) -> None:
+        """Add weight times the squares of rows ``order[lo:hi]``."""
+        x, codes, p = self.values, self.codes, self.width
+        numbers, columns = x.shape[1], codes.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            for c in range(k):
+                weight = weights[(i - lo) * k + c]
+                for j in range(numbers):
+                    squares[c * p + j] += weight * x[r, j] * x[r, j]
+                for q in range(columns):
+                    code = codes[r, q]
+                    if code >= 0:
+                        squares[as_index(c * p + code)] += weight
+                squares[k * p + c] += weight
+
+    def add_products(
+        self, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
+    ) -> None:
+        """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
+        x, codes, p = self.values, self.codes, self.width
+        numbers, columns = x.shape[1], codes.shape[1]
+        for i in range(lo, hi):
+            r = order[i]
+            weight = weights[i - lo]
+            for j in range(numbers):
+                own = weight * x[r, j] * scale[j]
+                for t in range(j + 1):
+                    matrix[j, t] += own * x[r, t] * scale[t]
+                matrix[p, j] += own
+            for a in range(columns):
+                j = codes[r, a]
+                if j < 0:
+                    continue
+                own = weight * scale[j]
+                for t in range(numbers):
+                    matrix[j, t] += own * x[r, t] * scale[t]
+                for b in range(a + 1):
+                    other = codes[r, b]
+                    if other >= 0:
+                        matrix[max(j, other), min(j, other)] += own * scale[other]
+                matrix[p, j] += own
+            matrix[p, p] += weight
+
+    def n_touched(self, n: int) -> int:
+        """Return how many features n rows have at most: all numbers, and their codes."""
+        return int(self.values.shape[1] + n * self.codes.shape[1])
+
+    def list_touched(
+        self, order: Any, lo: int, hi: int, since: Any, now: int, features: Any, before: Any
+    ) -> int:
+        """List the features of rows ``order[lo:hi]``, each once, and mark them in `since`."""
+        codes, numbers, columns = self.codes, self.values.shape[1], self.codes.shape[1]
+        code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
+        code_stride = LINE // codes.itemsize
+        last = order.size - 1
+        for j in range(numbers):
+            features[j] = j
+            before[j] = since[j]
+            since[j] = now
+        n: int = numbers
+        for i in range(lo, hi):
+            coming = order[min(i + AHEAD, last)]
+            for line in range(code_lines):
+                prefetch(codes, coming * columns + line * code_stride)
+            r = order[i]
+            for q in range(columns):
+                code = codes[r, q]
+                if code >= 0:
+                    j = as_index(code)
+                    features[n] = code
+                    before[n] = since[j]
+                    n += since[j] != now
+                    since[j] = now
+        return n
+
+    def room_for(self, order: Any, buffer: TableRows | None) -> TableRows:
+        """Return `buffer` if these rows fit into it, else a new one."""
+        if buffer is not None and buffer.n_rows >= order.size:
+            return buffer
+        return TableRows(
+            np.empty((order.size, self.values.shape[1]), self.values.dtype),
+            np.empty((order.size, self.codes.shape[1]), self.codes.dtype),
+            self.width,
+        )
+
+    def copy_rows(self, order: Any, lo: int, hi: int, buffer: Any) -> None:
+        """Copy the rows ``order[lo:hi]``, one after another, to the buffer."""
+        x, codes, to_x, to_codes = self.values, self.codes, buffer.values, buffer.codes
+        numbers, columns = x.shape[1], codes.shape[1]
+        lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
+        code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
+        stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
+        last = order.size - 1
+        for i in range(lo, hi):
+            coming = order[min(i + AHEAD, last)]
+            for line in range(lines):
+                prefetch(x, coming * numbers + line * stride)
+            for line in range(code_lines):
+                prefetch(codes, coming * columns + line * code_stride)
+            r = order[i]
+            for j in range(numbers):
+                to_x[i - lo, j] = x[r, j]
+            for q in range(columns):
+                to_codes[i - lo, q] = codes[r, q]

@@ -1,0 +1,726 @@
+"""Rounds come to the optimum by every way, never rise, and tell how they went."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog, minimize
+
+from gradstep.engine import descent
+from gradstep.engine import row_sums as passes
+from gradstep.engine.callbacks import History
+from gradstep.engine.running import run
+from gradstep.engine.state import Outcome, Problem
+from gradstep.engine.statistics import Columns, columns_of
+from gradstep.engine.svrg.method import Rounds
+from gradstep.engine.svrg.scaled_problem import Facts, Way
+from gradstep.errors import Diverged
+from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
+from gradstep.objective.losses import is_smooth, target_range
+from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty, Scaled
+from gradstep.objective.regression import (
+    EpsilonInsensitive,
+    Huber,
+    Pinball,
+    Poisson,
+    SquaredError,
+    Tweedie,
+)
+from gradstep.optim.optimizers import SGD
+from gradstep.optim.schedules import Constant
+from gradstep.optim.solvers import SVRG, Exact
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
+from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS
+from tests.contracts.nouns import NOUNS, classes_of
+from tests.engine.cases import csr, dense, matrix, usual_first
+
+SAYS_TAKEN_BACK = "too long for this data: taken back"
+
+
+# --- problems, solved and watched ---------------------------------------------------------
+
+
+def problem(data, **changes):
+    return replace(
+        Problem(
+            loss=SquaredError(),
+            penalty=L2(1e-3),
+            optimizer=SVRG(),
+            schedule=Constant(1.0),
+            n_features=data.rows.n_features,
+            n_outputs=data.y.shape[1],
+            batch_size=0,
+            max_epochs=1000,
+            tol=1e-8,
+        ),
+        **changes,
+    )
+
+
+@dataclass
+class Solved:
+    """A run, and what was seen of it: each step's way, each anchor's rise, each model."""
+
+    ran: Any = None
+    records: list = field(default_factory=list)
+    ways: list = field(default_factory=list)
+    rises: list = field(default_factory=list)
+    models: list = field(default_factory=list)
+
+    @property
+    def params(self):
+        return self.ran.state.current()
+
+    @property
+    def outcome(self):
+        return self.ran.outcome
+
+    @property
+    def bits(self):
+        """All but times."""
+        told = [(*r[:4], *r[6:]) for r in self.records]
+        return self.params.tobytes(), self.outcome, told
+
+    def on_epoch_end(self, event):
+        self.models.append(event.params.copy())
+
+
+@pytest.fixture(name="solve")
+def solver(monkeypatch):
+    """Return what runs a problem, by the public function, and watches it."""
+
+    def solve(data, start=None, columns=None, *, brake=False, **changes):
+        of, seen, history = problem(data, **changes), Solved(), History()
+
+        class Watched(Rounds):
+            def first(self, start):
+                anchor, step = super().first(start)
+                if step is not None:
+                    seen.ways.append(step.way)
+                return anchor, step
+
+            def advance(self, anchor):
+                after, step = super().advance(anchor)
+                if self.facts.has_optimality:
+                    seen.rises.append(after.objective - anchor.objective - self.noise(anchor))
+                if step.taken_back:
+                    assert np.array_equal(after.params, anchor.params)
+                seen.ways.append(step.way)
+                return after, step
+
+        monkeypatch.setattr(descent, "Rounds", Watched)
+        seen.ran = run(
+            of, data, of.start() if start is None else start, columns=columns,
+            callbacks=[history, seen], brake=brake,
+        )  # fmt: skip
+        seen.records = history.records
+        return seen
+
+    return solve
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The objective in NumPy, by scikit-learn's losses; l2 has a strength for each feature."""
+
+    loss: Any
+    X: Any
+    y: Any
+    weight: Any
+    l2: Any = 0.0
+    k: int = 1
+    fit_intercept: bool = True
+
+    @classmethod
+    def of(cls, data, X, **changes):
+        of = problem(data, **changes)
+        scales = 1.0 if of.penalty_scales is None else of.penalty_scales
+        weight = np.ones(data.n) if data.sample_weight is None else data.sample_weight
+        l2 = of.penalty.strengths()[1] * np.broadcast_to(np.square(scales), X.shape[1])
+        return cls(of.loss, X, data.y, weight / weight.sum(), l2, of.n_outputs, of.fit_intercept)
+
+    def __call__(self, params):
+        """Return value and gradient."""
+        k, p = self.k, self.X.shape[1]
+        w, b = params[: k * p].reshape(k, p), params[k * p :]
+        z = np.ascontiguousarray(self.X @ w.T + b)
+        if type(self.loss) in JOINT_LOSSES:
+            value, slope = JOINT_LOSSES[type(self.loss)].peer(self.loss, k)
+            losses, slopes = value(self.y[:, 0], z), slope(self.y[:, 0], z)
+        else:
+            value, slope = LOSSES[type(self.loss)].peer(self.loss)
+            each = [(np.ascontiguousarray(self.y[:, c]), z[:, c].copy()) for c in range(k)]
+            losses = sum(value(*at) for at in each)
+            slopes = np.column_stack([slope(*at) for at in each])
+        slopes = slopes * self.weight[:, None]
+        gradient = (self.X.T @ slopes).T + self.l2 * w
+        total = self.weight @ losses + 0.5 * np.sum(self.l2 * w * w)
+        g_b = slopes.sum(axis=0) * self.fit_intercept
+        return float(total), np.append(gradient.ravel(), g_b)
+
+    @property
+    def start(self):
+        return np.zeros(self.k * (self.X.shape[1] + 1))
+
+    def least(self):
+        """Return SciPy's minimum, which has next to no gradient."""
+        found = minimize(
+            self, self.start, jac=True, method="L-BFGS-B",
+            options={"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-9, "maxcor": 30},
+        )  # fmt: skip
+        assert np.abs(found.jac).max() < 1e-7
+        return found.fun
+
+    def assert_solved_by(self, params, rel=1e-8):
+        least = self.least()
+        assert self(params)[0] - least <= rel * (self(self.start)[0] - least)
+
+
+def one_of_each(condition=lambda _: True):
+    """Return a loss of each class, wherever it is defined, that meets a condition."""
+    cases = {**LOSSES, **JOINT_LOSSES}
+    usual = {Tweedie: Tweedie(1.5)}
+    found = [usual.get(cls, cases[cls].losses[0]) for cls in classes_of(NOUNS["loss"])]
+    return [loss for loss in found if condition(loss)]
+
+
+def targets(loss, z, rng):
+    """Return targets that a loss allows, which follow the scores, heavily scattered."""
+    z = (z - z.mean()) / np.std(z)
+    if type(loss) in JOINT_LOSSES:
+        return np.digitize(z + rng.normal(size=z.size), [-0.5, 0.7]).astype(float)[:, None]
+    if LOSSES[type(loss)].targets is SIGNS:
+        return np.where(z + rng.normal(size=z.size) > 0.2, 1.0, -1.0)[:, None]
+    if target_range(loss).low == 0.0:
+        return np.exp(0.5 * z + 0.3 * rng.normal(size=z.size))[:, None]
+    return (z + rng.standard_t(1.5, z.size))[:, None]
+
+
+def outputs(loss):
+    return 3 if type(loss) in JOINT_LOSSES else 1
+
+
+# --- every way to the optimum -------------------------------------------------------------
+
+# Rows, features, layout, density, strength of the penalty: sizes that lead that way.
+SIZES = {
+    "newton": (1500, 8, dense, None, 1e-3),
+    "plain": (4000, 8, dense, None, 1e-3),
+    "reduced": (10_500, 223, dense, None, 1e-3),
+    "reduced, joint": (15_100, 74, dense, None, 1e-3),
+    "diagonal": (2500, 2100, csr, 0.005, 1e-2),
+}
+
+
+def sized(name, loss):
+    """Return data of a size, weighted, and the matrix; features share a factor if dense."""
+    return _sized(name, (loss, type(loss)))  # losses without parameters are equal, being tuples
+
+
+@cache
+def _sized(name, key):
+    loss, _ = key
+    n, p, layout, density, _ = SIZES[name]
+    rng = np.random.default_rng(len(name))
+    X = matrix(n, p, 1, density)
+    if density is None:
+        X = X + 0.7 * rng.normal(size=(n, 1))
+    y = targets(loss, X @ rng.normal(size=p), rng)
+    if isinstance(loss, SquaredError):
+        y = np.clip(y, -10.0, 10.0)
+    rows = layout(X)
+    return Dataset(rows, y, rng.integers(0, 3, n).astype(float)), X
+
+
+def case(name, loss):
+    return {"loss": loss, "n_outputs": outputs(loss), "penalty": L2(SIZES[name][4])}
+
+
+class TestOptimum:
+    """What every way comes to is SciPy's minimum: to 1e-8 of the fall."""
+
+    def check(self, solve, name, loss):
+        data, X = sized(name, loss)
+        found = solve(data, **case(name, loss))
+        assert found.outcome in {Outcome.OPTIMAL, Outcome.ROUNDING}
+        Objective.of(data, X, **case(name, loss)).assert_solved_by(found.params)
+        return found.ways
+
+    @pytest.mark.parametrize("loss", usual_first(one_of_each(is_smooth)), ids=repr)
+    def test_by_newton_steps(self, solve, loss):
+        assert set(self.check(solve, "newton", loss)) == {Way.NEWTON}
+
+    @pytest.mark.parametrize("loss", [LogLoss(), Poisson(), Softmax(), Huber(0.5)], ids=repr)
+    def test_by_a_plain_epoch_and_newton_steps(self, solve, loss):
+        first, *others = self.check(solve, "plain", loss)
+        assert first is Way.PLAIN
+        assert set(others) == {Way.NEWTON}
+
+    @pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), Poisson()], ids=repr)
+    def test_by_variance_reduced_steps(self, solve, loss):
+        ways = self.check(solve, "reduced", loss)
+        assert ways.count(Way.REDUCED) > 4
+
+    def test_by_variance_reduced_steps_of_a_joint_loss(self, solve):
+        ways = self.check(solve, "reduced, joint", Softmax())
+        assert ways.count(Way.REDUCED) > 4
+
+    @pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), Poisson()], ids=repr)
+    def test_by_steps_in_a_diagonal_metric(self, solve, loss):
+        first, *others = self.check(solve, "diagonal", loss)
+        assert first is Way.PLAIN
+        assert set(others) == {Way.DIAGONAL}
+
+    @pytest.mark.parametrize("changes", [
+        {"fit_intercept": False}, {"penalty": NoPenalty()}, {"batch_size": 7},
+        {"penalty_scales": np.geomspace(0.1, 10.0, 8)}, {"optimizer": SVRG(share=1.0)},
+    ], ids=lambda changes: next(iter(changes)))  # fmt: skip
+    def test_whatever_the_options(self, solve, changes):
+        data, X = sized("plain", LogLoss())
+        changes = {**case("plain", LogLoss()), **changes}
+        found = solve(data, **changes)
+        Objective.of(data, X, **changes).assert_solved_by(found.params)
+        if "fit_intercept" in changes:
+            assert found.params[-1] == 0.0
+
+    @pytest.mark.parametrize("name", ["newton", "diagonal"])
+    def test_from_wherever_it_starts(self, solve, name):
+        data, X = sized(name, LogLoss())
+        changes = case(name, LogLoss())
+        start = np.random.default_rng(0).normal(size=X.shape[1])
+        found = solve(data, problem(data, **changes).start(start, np.array([3.0])), **changes)
+        Objective.of(data, X, **changes).assert_solved_by(found.params)
+
+    def test_rows_of_no_weight_are_as_if_they_were_not_there(self, solve):
+        data, X = sized("newton", LogLoss())
+        there = np.flatnonzero(data.sample_weight)
+        fewer = Dataset(dense(X[there]), data.y[there], data.sample_weight[there])
+        one, other = (solve(d, **case("newton", LogLoss())).params for d in (data, fewer))
+        np.testing.assert_allclose(one, other, rtol=1e-7)
+
+    def test_columns_need_not_be_scaled(self, solve):
+        """Nor centred: l2 per deviation makes the objective the same."""
+        data, X = sized("plain", LogLoss())
+        spread, away = np.geomspace(1e-6, 1e6, 8), 1e3
+        far = Dataset(dense((X + away) * spread), data.y, data.sample_weight)
+        near = solve(data, **case("plain", LogLoss()))
+        found = solve(far, penalty_scales=spread, **case("plain", LogLoss()))
+        np.testing.assert_allclose(found.params[:8] * spread, near.params[:8], rtol=1e-5)
+        assert found.records[-1].loss == pytest.approx(near.records[-1].loss, rel=1e-10)
+
+
+class TestPenalties:
+    """With l1 zero lies in the subgradient, written out; with a map alone the end is the same."""
+
+    @pytest.mark.parametrize("name, loss, penalty", [
+        ("newton", SquaredError(), L1(0.1)), ("newton", SquaredError(), ElasticNet(0.2, 0.5)),
+        ("newton", LogLoss(), L1(0.03)), ("newton", Softmax(), ElasticNet(0.03, 0.5)),
+        ("diagonal", LogLoss(), L1(0.003)), ("diagonal", SquaredError(), ElasticNet(0.01, 0.5)),
+    ], ids=str)  # fmt: skip
+    def test_l1(self, solve, name, loss, penalty):
+        data, X = sized(name, loss)
+        changes = {"loss": loss, "penalty": penalty, "n_outputs": outputs(loss)}
+        found = solve(data, **changes)
+        assert found.ways[-1] is Way[name.upper()]
+        slopes = Objective.of(data, X, **changes)(found.params)[1]
+        (w, _), (slope, slope_b) = (
+            problem(data, **changes).split(a) for a in (found.params, slopes)
+        )
+        l1 = penalty.strengths()[0]
+        assert np.abs(slope_b).max() < 1e-6
+        assert np.all(np.abs(slope + l1 * np.sign(w))[w != 0.0] < 1e-6)
+        assert np.all(np.abs(slope[w == 0.0]) <= l1 + 1e-9)
+        assert 0 < np.count_nonzero(w) < w.size
+
+    @pytest.mark.parametrize(
+        "penalty, same",
+        [(Scaled(L1(0.02), 1.5), L1(0.03)), (Scaled(L2(0.02), 2.0), L2(0.08))],
+        ids=repr,
+    )
+    def test_that_are_known_by_their_map_alone(self, solve, penalty, same):
+        data, _ = sized("newton", LogLoss())
+        found = solve(data, loss=LogLoss(), penalty=penalty)
+        assert set(found.ways[1:]) == {Way.DIAGONAL}
+        expected = solve(data, loss=LogLoss(), penalty=same)
+        assert set(expected.ways) == {Way.NEWTON}
+        np.testing.assert_allclose(found.params, expected.params, rtol=1e-5, atol=1e-7)
+
+
+def by_linear_programming(loss, X, y):
+    """Return the least mean loss of one whose slope jumps."""
+    n, p = X.shape
+    A = np.column_stack([X, np.ones(n), -X, -np.ones(n)])
+    free, each = np.zeros(2 * p + 2), np.full(n, 1.0 / n)
+    if isinstance(loss, Hinge):
+        whole, y = np.hstack([y[:, None] * A, np.eye(n)]), np.ones(n)
+        return linprog(np.append(free, each), A_ub=-whole, b_ub=-y).fun
+    if isinstance(loss, Pinball):
+        both = np.concatenate([free, loss.quantile * each, (1.0 - loss.quantile) * each])
+        return linprog(both, A_eq=np.hstack([A, np.eye(n), -np.eye(n)]), b_eq=y).fun
+    whole = np.vstack([np.hstack([A, -np.eye(n)]), np.hstack([-A, -np.eye(n)])])
+    bound = np.append(y + loss.epsilon, loss.epsilon - y)
+    return linprog(np.append(free, each), A_ub=whole, b_ub=bound).fun
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("loss", [Hinge(), Pinball(0.9), EpsilonInsensitive(0.1)], ids=repr)
+def test_where_slopes_jump_the_least_loss_is_that_of_a_linear_program(solve, loss, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(300, 5))
+    y = targets(loss, X @ rng.normal(size=5), rng)
+    found = solve(Dataset(dense(X), y), loss=loss, penalty=NoPenalty())
+    assert found.outcome is Outcome.CONVERGED
+    least = by_linear_programming(loss, X, y[:, 0])
+    objective = Objective(loss, X, y, np.full(300, 1.0 / 300))
+    fall = objective(objective.start)[0] - least
+    assert 0.0 <= objective(found.params)[0] - least + 1e-12 < 1e-5 * fall
+    assert found.records[-1].loss == pytest.approx(objective(found.params)[0], rel=1e-12)
+
+
+# --- which way ----------------------------------------------------------------------------
+
+
+def even(p):
+    """Return what is known of columns without rows that are far out."""
+    return Columns(1.0, np.zeros(p), np.ones(p), np.full(p, -4.0), np.full(p, 4.0))
+
+
+def way(n, p, k=1, layout=None, columns=None, **changes):
+    """Return the way of rows that are all one, which takes no memory."""
+    rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (n, p))) if layout is None else layout
+    data = Dataset(rows, np.zeros((n, 1)))
+    columns = Columns.unmeasured(p) if columns is None else columns
+    return Facts(problem(data, n_outputs=k, **changes), data, columns).way()
+
+
+class TestWay:
+    @pytest.mark.parametrize("n, p, changes, expected", [
+        (10, 5, {}, Way.NEWTON),
+        (10**6, 60, {}, Way.NEWTON),  # few features: no matter how many rows
+        (10**6, 60, {"loss": LogLoss()}, Way.NEWTON),
+        (10**6, 70, {"loss": LogLoss()}, Way.REDUCED),
+        (10**6, 70, {"optimizer": Exact()}, Way.NEWTON),
+        (10**6, 70, {"loss": Pinball()}, Way.NEWTON),  # noise hides where slopes jump
+        (10**6, 70, {"penalty": L1(0.1)}, Way.NEWTON),
+        (20_000, 1000, {"loss": LogLoss()}, Way.NEWTON),  # few rows a feature
+        (10**6, 1000, {"loss": LogLoss()}, Way.REDUCED),
+        (10**6, 2000, {"loss": LogLoss()}, Way.DIAGONAL),
+        (10, 2000, {}, Way.DIAGONAL),
+        (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, Way.DIAGONAL),
+        (10**6, 5, {"loss": Softmax(), "k": 4}, Way.NEWTON),
+        (10**6, 500, {"loss": Softmax(), "k": 4}, Way.REDUCED),
+        (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, Way.DIAGONAL),
+        (10**6, 500, {"loss": OneVsRest(LogLoss()), "k": 4, "penalty": L1(0.1)}, Way.NEWTON),
+    ])  # fmt: skip
+    def test_follows_from_sizes(self, n, p, changes, expected):
+        assert way(n, p, columns=even(p), **changes) is expected
+
+    def test_where_rows_are_far_out_steps_are_newtons_unless_the_curvature_has_a_bound(self):
+        far = even(70)
+        far.high[3] = 100.0
+        assert way(10**6, 70, columns=even(70), loss=Poisson()) is Way.REDUCED
+        assert way(10**6, 70, columns=far, loss=Poisson()) is Way.NEWTON
+        assert way(10**6, 70, columns=far, loss=LogLoss()) is Way.REDUCED
+        assert way(10**6, 70, loss=LogLoss()) is Way.NEWTON  # nothing is known of them
+
+    def test_of_sparse_rows_follows_from_what_they_have(self):
+        sparse = csr(matrix(3000, 1500, density=0.002))
+        assert way(3000, 1500, layout=sparse, loss=LogLoss()) is Way.NEWTON
+        assert way(3000, 1500, loss=LogLoss()) is Way.DIAGONAL
+
+
+# --- never up -----------------------------------------------------------------------------
+
+
+def nasty(name, n=2400, seed=0):
+    """Return features that are hard to step along."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 6))
+    common = rng.normal(size=(n, 1))
+    outlying = X.copy()
+    outlying[[5, 6, 7]] *= [[1e4], [-1e3], [50.0]]
+    return {
+        "heavy tails": rng.standard_t(1.2, (n, 6)),
+        "outlying rows": outlying,
+        "correlated": X + 300.0 * common,
+        "far from zero": (X + 1e5) * np.geomspace(1e-5, 1e5, 6),
+        "constant and copied": np.column_stack([X, np.full(n, 0.1), X[:, :3], X @ np.ones(6)]),
+        "nearly copied": np.column_stack([X, X + 1e-6 * rng.normal(size=X.shape)]),
+        "rare": np.where(rng.random((n, 6)) < 0.005, X, 0.0),
+    }[name]
+
+
+NASTY = (
+    "heavy tails", "outlying rows", "correlated", "far from zero", "constant and copied",
+    "nearly copied", "rare",
+)  # fmt: skip
+
+
+def nasty_data(name, loss, seed=0):
+    X, rng = nasty(name, seed=seed), np.random.default_rng(seed + 1)
+    y = targets(loss, X @ rng.normal(size=X.shape[1]), rng)
+    if target_range(loss).low == 0.0:
+        y[11] = 1e5
+    return Dataset(dense(X), y, rng.integers(0, 3, len(X)).astype(float)), X
+
+
+class TestNeverUp:
+    @pytest.mark.parametrize("name", NASTY)
+    @pytest.mark.parametrize("loss", usual_first(one_of_each()), ids=repr)
+    def test_on_nasty_data(self, solve, loss, name):
+        data, X = nasty_data(name, loss)
+        changes = {"loss": loss, "n_outputs": outputs(loss), "penalty": L2(1e-6), "max_epochs": 80}
+        found = solve(data, **changes)
+        losses = [record.loss for record in found.records]
+        assert losses == sorted(losses, reverse=True)
+        assert all(rise <= 0.0 for rise in found.rises)
+        objective = Objective.of(data, X, **changes)
+        assert losses[0] <= objective(objective.start)[0] * (1.0 + 1e-12)
+        size = abs(objective(objective.start)[0])
+        for record, params in zip(found.records[::9], found.models[::9], strict=True):
+            assert record.loss == pytest.approx(objective(params)[0], rel=1e-9, abs=1e-9 * size)
+
+    @pytest.mark.parametrize("name", ["reduced", "diagonal"])
+    def test_with_many_features_and_rows_that_are_far_out(self, solve, name, monkeypatch):
+        """Steps that are too long are taken back, and shorter; the run ends all the same."""
+        monkeypatch.setattr(Facts, "is_uneven", lambda *_: False)  # so that they are taken
+        data, X = sized(name, Poisson())
+        X, y = X.copy(), data.y.copy()
+        X[7], X[8], y[5] = 1e3 * X[7], 100.0 * X[8], 1e5
+        layout = SIZES[name][2]
+        changes = {**case(name, Poisson()), "max_epochs": 60}
+        found = solve(Dataset(layout(X), y, np.ones(len(y))), **changes)
+        losses = [record.loss for record in found.records]
+        assert losses == sorted(losses, reverse=True)
+        assert all(rise <= 0.0 for rise in found.rises)
+        back = [r for r in found.records if "taken back" in r.note]
+        assert back
+        assert all(0.0 < r.learning_rate <= 1.0 for r in found.records)
+        if name == "reduced":
+            assert found.ways[-1] is Way.NEWTON
+            assert "Newton steps now" in back[-1].note
+            assert found.outcome is Outcome.OPTIMAL
+        else:
+            assert back[-1].learning_rate < 1.0
+
+    def test_a_plain_epoch_that_leads_up_is_taken_back(self, solve):
+        data, X = nasty_data("outlying rows", Poisson())
+        found = solve(data, loss=Poisson())
+        assert SAYS_TAKEN_BACK in found.records[0].note
+        assert not any(record.note for record in found.records[1:])
+        assert found.outcome is Outcome.OPTIMAL
+        objective = Objective.of(data, X, loss=Poisson())
+        gradient = objective(found.params)[1]
+        assert np.abs(gradient / np.sqrt(np.average(X**2, axis=0).mean())).max() < 1e-6
+
+
+# --- how it ends, and what is told --------------------------------------------------------
+
+
+class TestOutcome:
+    DATA, X = sized("newton", LogLoss())
+    ASKED = case("newton", LogLoss())
+
+    def test_optimal_as_soon_as_the_step_is_short_enough(self, solve):
+        epochs = []
+        for tol in (1e-1, 1e-4, 1e-8):
+            found = solve(self.DATA, **self.ASKED, tol=tol)
+            assert found.outcome is Outcome.OPTIMAL
+            *before, last = [record.optimality for record in found.records]
+            assert last <= tol < min(before)
+            epochs.append(len(found.records))
+        assert epochs == sorted(set(epochs))
+
+    @pytest.mark.parametrize("name", ["newton", "diagonal"])
+    def test_rounding_where_all_is_asked_for(self, solve, name):
+        data, X = sized(name, LogLoss())
+        found = solve(data, **case(name, LogLoss()), tol=None)
+        assert found.outcome is Outcome.ROUNDING
+        Objective.of(data, X, **case(name, LogLoss())).assert_solved_by(found.params, 1e-12)
+
+    def test_max_epochs(self, solve):
+        found = solve(self.DATA, **self.ASKED, max_epochs=2)
+        assert found.outcome is Outcome.MAX_EPOCHS
+        assert [record.epoch for record in found.records] == [1, 2]
+
+    def test_no_epochs_change_nothing(self, solve):
+        found = solve(self.DATA, **self.ASKED, max_epochs=0)
+        assert (found.outcome, found.records) == (Outcome.MAX_EPOCHS, [])
+        np.testing.assert_array_equal(found.params, 0.0)
+
+    def test_at_the_optimum_there_is_nothing_to_do(self, solve):
+        first = solve(self.DATA, **self.ASKED)
+        start = problem(self.DATA).start(*np.split(first.params, [8]))
+        again = solve(self.DATA, start, **self.ASKED)
+        assert len(again.records) <= 3
+        np.testing.assert_allclose(again.params, first.params, rtol=1e-6)
+
+    def test_beyond_the_numbers_is_an_error(self, solve):
+        start = problem(self.DATA).start(np.full(8, 1e200), np.zeros(1))
+        changes = {"loss": SquaredError(), "penalty": L2(1.0)}
+        with pytest.raises(Diverged, match="not a finite number where training starts"):
+            solve(self.DATA, start, **changes)
+
+    def test_a_target_that_no_feature_has_to_do_with_is_met_at_once(self, solve):
+        found = solve(replace(self.DATA, y=np.full((self.DATA.n, 1), 1e6)))
+        assert found.outcome is Outcome.OPTIMAL
+        np.testing.assert_allclose(found.params, [*np.zeros(8), 1e6], rtol=1e-12, atol=1e-6)
+
+
+class TestRecords:
+    def test_passes_are_counted_and_grow(self, solve):
+        data, _ = sized("plain", LogLoss())
+        found = solve(data, **case("plain", LogLoss()))
+        told = [record.passes for record in found.records]
+        assert told[0] > 3.0  # columns, a plain epoch, the anchor
+        assert np.all(np.diff(told) >= 1.0)  # an anchor, and what is to be seen from there
+
+    def test_least_squares_take_three_passes(self, solve):
+        """Columns, an anchor with the curvature, the end."""
+        data, _ = sized("newton", SquaredError())
+        (record,) = solve(data).records
+        assert record.passes == pytest.approx(3.0, abs=1e-12)
+        (record,) = solve(data, columns=columns_of(data)).records
+        assert record.passes == pytest.approx(3.0, abs=1e-12)  # whoever has measured them
+
+    def test_a_round_of_reduced_steps_takes_its_share(self, solve):
+        data, _ = sized("reduced", LogLoss())
+        for share in (0.25, 0.5):
+            optimizer = SVRG(share=share)
+            found = solve(data, **case("reduced", LogLoss()), optimizer=optimizer, max_epochs=3)
+            told = [record.passes for record in found.records]
+            assert set(found.ways) == {Way.REDUCED}
+            np.testing.assert_allclose(np.diff(told), 1.0 + share, atol=0.02)
+
+    def test_constant_columns_are_named_once_and_have_no_weight(self, solve):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(400, 9))
+        X[:, [2, 5]] = 0.1, -7.0
+        y = np.where(X[:, 0] + rng.normal(size=400) > 0.0, 1.0, -1.0)[:, None]
+        found = solve(Dataset(dense(X), y), loss=LogLoss())
+        first, *others = found.records
+        assert first.note == "constant columns have the coefficient 0: 2, 5"
+        assert not any(record.note for record in others)
+        np.testing.assert_array_equal(found.params[[2, 5]], 0.0)
+        X[:, 1:] = 3.0
+        first = solve(Dataset(dense(X), y), loss=LogLoss()).records[0]
+        assert first.note.endswith(": 1, 2, 3, 4, 5, ...")
+
+    def test_without_an_intercept_a_constant_column_serves_as_one(self, solve):
+        rng = np.random.default_rng(0)
+        X = np.column_stack([rng.normal(size=(400, 2)), np.full(400, 2.0)])
+        found = solve(
+            Dataset(dense(X), X @ [[1.0], [2.0], [3.0]]), penalty=NoPenalty(), fit_intercept=False
+        )
+        np.testing.assert_allclose(found.params, [1.0, 2.0, 3.0, 0.0], rtol=1e-12)
+        assert not found.records[0].note
+
+
+class TestExcess:
+    """How far the objective is above its least value, where a formula tells."""
+
+    def by_hand(self, data, X, of, params):
+        """Return the excess as a quadratic form around the solution of NumPy's least squares."""
+        half = np.sqrt(data.sample_weight / data.sample_weight.sum())[:, None]
+        k, p = of.n_outputs, of.n_features
+        center, spread = X.mean(axis=0) * of.fit_intercept, X.std(axis=0)
+        A = np.column_stack([(X - center) / spread, np.ones(len(X)) * of.fit_intercept])
+        scales = 1.0 if of.penalty_scales is None else of.penalty_scales
+        own = np.sqrt(of.penalty.strengths()[1]) * scales / spread
+        M = np.vstack([half * A, np.diag(np.append(own, 0.0))])
+        best = np.linalg.lstsq(M, np.vstack([half * data.y, np.zeros((p + 1, k))]))[0]
+        w, b = of.split(params)
+        there = np.column_stack([w * spread, b + w @ center]).T
+        return 0.5 * np.sum((M @ (there - best)) ** 2)
+
+    @pytest.mark.parametrize("changes", [
+        {"penalty": NoPenalty()}, {"penalty": L2(0.1)}, {"fit_intercept": False},
+        {"penalty": L2(0.3), "penalty_scales": np.geomspace(0.1, 10.0, 5)},
+    ], ids=str)  # fmt: skip
+    def test_of_steps_is_that_over_the_solution_of_numpy(self, solve, changes):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(500, 5)) + 2.0 * rng.normal(size=(500, 1)) + 3.0
+        y = X @ rng.normal(size=(5, 2)) + rng.normal(size=(500, 2)) - 4.0
+        data = Dataset(dense(X), y, rng.integers(0, 3, 500).astype(float))
+        changes = {
+            "optimizer": SGD(), "schedule": Constant(0.002), "batch_size": 20, "max_epochs": 6,
+            "tol": None, **changes,
+        }  # fmt: skip
+        found = solve(data, columns=columns_of(data), brake=True, **changes)
+        told = [record.excess for record in found.records]
+        expected = [
+            self.by_hand(data, X, problem(data, **changes), params) for params in found.models
+        ]
+        assert len(told) == 6
+        assert min(told) > 1e-6
+        np.testing.assert_allclose(told, expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("name", ["heavy tails", "correlated", "far from zero"])
+    def test_of_rounds_ends_at_rounding(self, solve, name):
+        data, X = nasty_data(name, SquaredError())
+        found = solve(data, penalty=NoPenalty())
+        objective = Objective.of(data, X, penalty=NoPenalty())
+        fall = objective(objective.start)[0] - found.records[-1].loss
+        expected = self.by_hand(data, X, problem(data, penalty=NoPenalty()), found.params)
+        assert 0.0 <= found.records[-1].excess < 1e-16 * fall
+        assert expected < 1e-12 * fall
+
+    def test_is_not_told_where_it_is_not_known(self, solve):
+        data, _ = sized("newton", LogLoss())
+        for changes in ({"loss": LogLoss()}, {"penalty": L1(0.01)}):
+            assert all(record.excess is None for record in solve(data, **changes).records)
+
+
+class TestBits:
+    NAMES = ("newton", "plain", "reduced", "diagonal")
+
+    def fitted(self, solve, name, **changes):
+        data, _ = sized(name, LogLoss())
+        return solve(data, **{**case(name, LogLoss()), "max_epochs": 12, **changes})
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_are_those_of_the_seed_whatever_the_threads(self, solve, name, monkeypatch):
+        monkeypatch.setattr(passes, "_PIECE_BYTES", 1 << 13)
+        ends = []
+        for threads in (1, 1, 2, 3):
+            monkeypatch.setattr(passes, "threads", lambda threads=threads: threads)
+            ends.append(self.fitted(solve, name).bits)
+        assert ends[0] == ends[1] == ends[2] == ends[3]
+
+    @pytest.mark.parametrize("name", ["plain", "reduced", "diagonal"])
+    def test_are_others_with_another_seed(self, solve, name):
+        one, other = (self.fitted(solve, name, seed=seed) for seed in (0, 1))
+        assert one.params.tobytes() != other.params.tobytes()
+
+    def test_reading_only_changes_none(self, solve):
+        data, X = sized("newton", LogLoss())
+        X, y, weight = X.copy(), data.y.copy(), data.sample_weight.copy()
+        for array in (X, y, weight):
+            array.flags.writeable = False
+        frozen = solve(Dataset(DenseRows(X), y, weight), **case("newton", LogLoss()))
+        assert frozen.bits == solve(data, **case("newton", LogLoss())).bits
+
+    def test_a_power_of_two_of_a_column_changes_none_of_the_scores(self, solve):
+        data, X = sized("plain", LogLoss())
+        factor = 2.0 ** np.array([0, 40, -40, 3, -7, 1, 20, -20])
+        other = Dataset(dense(X * factor), data.y, data.sample_weight)
+        one, two = (
+            solve(d, **{**case("plain", LogLoss()), "penalty_scales": s, "max_epochs": 4}).params
+            for d, s in ((data, np.ones(8)), (other, factor))
+        )
+        assert (two[:8] * factor).tobytes() == one[:8].tobytes()
+        assert two[8] == one[8]
+
+
+def test_math_is_not_warned_about(solve):
+    """Warnings are errors here: what overflows on the way is dealt with."""
+    data, _ = nasty_data("outlying rows", Poisson())
+    start = problem(data).start(np.full(6, 0.01), np.zeros(1))
+    found = solve(data, start, loss=Poisson(), penalty=L2(1e-6))
+    assert math.isfinite(found.records[-1].loss)

@@ -1,0 +1,122 @@
+"""Datasets: parts and permutations of rows, and what is measured of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradstep.rows import dataset
+from gradstep.rows.dataset import Dataset, mean_square_norm
+from tests.engine.cases import csr, dense, matrix
+
+N, P = 41, 5
+X = matrix(N, P, density=0.6)
+X[[3, 8]] = 0.0
+Y = np.arange(2.0 * N).reshape(N, 2)
+WEIGHT = np.random.default_rng(2).integers(0, 4, N).astype(float)
+SOME = np.array([30, 2, 2, 17, 3, 40], np.uint32)
+ODD = np.arange(1, N, 2, dtype=np.uint32)
+
+
+def to_dense(rows):
+    """Return the matrix of a layout."""
+    if hasattr(rows, "width"):
+        full = np.zeros((rows.n_rows, rows.width))
+        for r in range(rows.n_rows):
+            at = slice(rows.starts[r], rows.starts[r + 1])
+            np.add.at(full[r], rows.columns[at], rows.values[at])
+        return full
+    return rows.values
+
+
+@pytest.mark.parametrize("layout", [dense, csr])
+class TestRows:
+    def test_shape(self, layout):
+        assert (layout(X).n_rows, layout(X).n_features) == (N, P)
+        np.testing.assert_array_equal(to_dense(layout(X)), X)
+
+    @pytest.mark.parametrize(
+        "order", [np.arange(N)[::-1].astype(np.uint32), SOME, SOME[:0]], ids=["all", "some", "none"]
+    )
+    def test_take(self, layout, order):
+        taken = layout(X).take(order)
+        assert type(taken) is type(layout(X))
+        np.testing.assert_array_equal(to_dense(taken), X[order])
+
+    def test_square_norms(self, layout):
+        np.testing.assert_allclose(layout(X).square_norms(), (X**2).sum(axis=1), rtol=1e-13)
+        narrow = layout(X.astype(np.float32)).square_norms()
+        assert narrow.dtype == np.float64
+        np.testing.assert_allclose(narrow, (X**2).sum(axis=1), rtol=1e-6)
+
+    def test_without_features(self, layout):
+        bare = layout(X).without_features()
+        assert type(bare) is type(layout(X))
+        assert (bare.n_rows, bare.n_features) == (N, 0)
+
+
+@pytest.mark.parametrize("layout", [dense, csr])
+class TestParts:
+    def test_whole(self, layout):
+        data = Dataset(layout(X), Y, WEIGHT)
+        assert data.n == N
+        assert data.weight_sum == WEIGHT.sum()
+        assert data.mean_weight == WEIGHT.mean()
+
+    def test_without_weights(self, layout):
+        data = Dataset(layout(X), Y)
+        assert (data.weight_sum, data.mean_weight, data.weights()) == (N, 1.0, None)
+
+    def test_select(self, layout):
+        part = Dataset(layout(X), Y, WEIGHT).select(ODD)
+        assert part.rows.n_rows == N  # no copy
+        assert part.n == ODD.size
+        assert part.weight_sum == WEIGHT[ODD].sum()
+        assert part.mean_weight == pytest.approx(WEIGHT[ODD].mean(), rel=1e-15)
+        np.testing.assert_array_equal(part.targets(), Y[ODD])
+        np.testing.assert_array_equal(part.weights(), WEIGHT[ODD])
+        np.testing.assert_array_equal(part.rows_between(2, 5), ODD[2:5])
+
+    def test_select_from_a_part(self, layout):
+        first = np.array([0, 3, 4], np.uint32)
+        part = Dataset(layout(X), Y).select(ODD).select(first)
+        np.testing.assert_array_equal(part.targets(), Y[ODD[first]])
+
+    @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+    def test_permuted(self, layout, weight):
+        part = Dataset(layout(X), Y, weight).select(ODD)
+        order = np.random.default_rng(0).permutation(ODD.size).astype(np.uint32)
+        moved = part.permuted(order)
+        assert moved.index is None
+        np.testing.assert_array_equal(to_dense(moved.rows), X[ODD[order]])
+        np.testing.assert_array_equal(moved.y, Y[ODD[order]])
+        assert (moved.sample_weight is None) == (weight is None)
+        if weight is not None:
+            np.testing.assert_array_equal(moved.sample_weight, WEIGHT[ODD[order]])
+
+
+@pytest.mark.parametrize("layout", [dense, csr])
+class TestMeanSquareNorm:
+    def test_of_all(self, layout):
+        norm = mean_square_norm(Dataset(layout(X), Y))
+        assert norm == pytest.approx((X**2).sum(axis=1).mean(), rel=1e-13)
+
+    def test_weighted(self, layout):
+        norm = mean_square_norm(Dataset(layout(X), Y, WEIGHT))
+        assert norm == pytest.approx(np.average((X**2).sum(axis=1), weights=WEIGHT), rel=1e-13)
+
+    def test_of_part(self, layout):
+        norm = mean_square_norm(Dataset(layout(X), Y).select(ODD))
+        assert norm == pytest.approx((X[ODD] ** 2).sum(axis=1).mean(), rel=1e-13)
+
+    def test_of_evenly_spaced_rows(self, layout, monkeypatch):
+        """Where there are more numbers than it takes."""
+        data = Dataset(layout(X), Y)
+        monkeypatch.setattr(dataset, "_ENOUGH_NUMBERS", N * (data.rows.row_bytes() // 8) // 3)
+        some = X[::3]
+        assert mean_square_norm(data) == pytest.approx((some**2).sum(axis=1).mean(), rel=1e-13)
+
+    def test_of_rows_that_weigh_nothing(self, layout, monkeypatch):
+        data = Dataset(layout(X), Y, np.where(np.arange(N) % 3 == 0, 0.0, 1.0))
+        monkeypatch.setattr(dataset, "_ENOUGH_NUMBERS", N * (data.rows.row_bytes() // 8) // 3)
+        assert mean_square_norm(data) == pytest.approx((X[::3] ** 2).sum(axis=1).mean(), rel=1e-13)
