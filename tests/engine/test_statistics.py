@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.test_table_rows import ROWS
 
 from gradstep.engine import statistics
 from gradstep.engine.statistics import Columns, columns_of
 from gradstep.errors import InvalidData
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import SOME, csr, dense, matrix
+from tests.rows.test_table_rows import ROWS
 
 SPREADS = np.array([1.0, 1e-3, 1e4, 1e-8])
 FIELDS = ("weight", "mean", "square", "low", "high")

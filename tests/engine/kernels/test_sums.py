@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.test_table_rows import coded, one_hot
 
 from gradstep.engine import row_sums as passes
 from gradstep.engine.evaluation import mean_loss
@@ -24,6 +23,7 @@ from gradstep.rows.dataset import Dataset
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.nouns import NOUNS, classes_of
 from tests.engine.cases import csr, dense, matrix, usual_first
+from tests.rows.test_table_rows import coded, one_hot
 
 N, P = 150, 5  # more rows than fit into one go
 ROWS = {
