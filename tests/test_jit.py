@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pickle
 import shutil
+import stat
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +18,8 @@ import numpy as np
 import pytest
 
 import gradstep
-from gradstep import jit
+from gradstep import cache_folder, jit
+from gradstep.cache_folder import mark
 from gradstep.objective.regression import Huber
 
 PACKAGE = Path(gradstep.__file__).parent
@@ -59,11 +64,11 @@ def run(cache, more="", path=None):
 
 
 def kernels(cache):
-    """Return the files of the cache and when each was written."""
+    """Return the files of the cache and when each was written, but for what marks it as ours."""
     return {
         path.relative_to(cache): path.stat().st_mtime_ns
         for path in cache.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != "CACHEDIR.TAG"
     }
 
 
@@ -105,6 +110,16 @@ class Loss(NamedTuple):
 
 class Own(NamedTuple):
     factor: float = 3.0
+
+
+class Harm:
+    """What a pickle can do that is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.mkdir, (self.path,)
 
 
 def scaled(component, x):
@@ -166,6 +181,30 @@ class TestFiles:
         assert abs(len(path.read_bytes()) - len(whole)) < 100
         assert call(Huber(5.0)) == (10.0, True)
 
+    @pytest.mark.parametrize("wrong", ["others may write", "belongs to another", "a link"])
+    def test_one_that_somebody_else_may_have_written_is_not_run(self, folder, wrong, monkeypatch):
+        """And its pickle is not read; a new one takes its place, for its owner alone."""
+        call(Huber(1.0))
+        (path,) = folder.iterdir()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        harm = pickle.dumps(Harm(folder / "harm"))
+        path.write_bytes(hashlib.sha256(harm).digest() + harm)
+        if wrong == "others may write":
+            path.chmod(0o620)
+        elif wrong == "a link":
+            path.rename(folder / "other")
+            path.symlink_to("other")
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+            monkeypatch.setattr(cache_folder, "_TRUSTED", set())
+        with warnings.catch_warnings() if wrong == "a link" else pytest.warns(match=wrong):
+            assert call(Huber(5.0)) == (10.0, False)
+        monkeypatch.undo()
+        monkeypatch.setattr(jit, "_kernel_folder", lambda: folder)
+        assert call(Huber(5.0)) == (10.0, True)
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+        assert not (folder / "harm").exists()
+
     def test_a_folder_that_vanishes(self, folder):
         call(Huber(1.0))
         shutil.rmtree(folder)
@@ -175,7 +214,7 @@ class TestFiles:
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(jit.os, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         assert call(Huber(1.0)) == (2.0, False)
         assert kernels(folder) == {}  # what could not be finished is taken away
 
@@ -192,9 +231,11 @@ class TestFolder:
         yield
         jit._kernel_folder.cache_clear()
 
-    def folder_of_age(self, tmp_path, name, days):
+    def folder_of_age(self, tmp_path, name, days, *, ours=True):
         folder = tmp_path / "kernels" / name
         folder.mkdir(parents=True)
+        if ours:
+            mark(folder)
         (folder / "kernel.bin").write_bytes(b"")
         then = time.time() - 86400 * days
         os.utime(folder, (then, then))
@@ -206,6 +247,49 @@ class TestFolder:
         current = jit._kernel_folder()
         assert current.parent == tmp_path / "kernels"
         assert (old.exists(), recent.exists()) == (False, True)
+
+    def test_what_is_not_ours_is_not_deleted_however_old(self, tmp_path):
+        """Be it a folder of the user, or one of ours that a link leads to."""
+        mine = self.folder_of_age(tmp_path, "linux-6.1", days=400, ours=False)
+        (mine / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n# mine")
+        os.utime(mine, (0, 0))
+        elsewhere = self.folder_of_age(tmp_path / "elsewhere", "old", days=400)
+        (tmp_path / "kernels/link").symlink_to(elsewhere)
+        jit._kernel_folder()
+        assert (mine / "kernel.bin").exists()
+        assert (elsewhere / "kernel.bin").exists()
+
+    def test_is_for_its_owner_alone(self, tmp_path):
+        before = os.umask(0)
+        try:
+            current = jit._kernel_folder()
+        finally:
+            os.umask(before)
+        for folder in (current, current.parent):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    @pytest.mark.parametrize("which", ["kernels", "version"])
+    @pytest.mark.parametrize("wrong", ["others may write to it", "it is a link"])
+    def test_is_not_used_where_others_may_write(self, which, wrong, tmp_path):
+        current = jit._kernel_folder()
+        jit._kernel_folder.cache_clear()
+        folder = current if which == "version" else current.parent
+        if wrong == "it is a link":
+            folder.rename(tmp_path / "elsewhere")
+            folder.symlink_to(tmp_path / "elsewhere")
+        else:
+            folder.chmod(0o770)
+        with pytest.warns(RuntimeWarning, match=f"{folder} is not used, since {wrong}: .* Delete"):
+            assert jit._kernel_folder() is None
+        assert jit._kernel_folder() is None  # and is not said twice
+
+    def test_is_not_used_where_another_user_owns_it(self, tmp_path, monkeypatch):
+        jit._kernel_folder()
+        jit._kernel_folder.cache_clear()
+        monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+        monkeypatch.setattr(cache_folder, "_TRUSTED", set())
+        with pytest.warns(RuntimeWarning, match="since it belongs to another user"):
+            assert jit._kernel_folder() is None
 
     def test_the_current_one_is_not_forgotten(self):
         current = jit._kernel_folder()

@@ -3,9 +3,9 @@
 Numba's own disk cache does not notice when a function that a kernel calls changes in
 another file, and two processes that fill it at once can mix up their files. This cache
 avoids both: every compiled form is one file, named by everything that it depends on (the
-package's compiled sources, the function, the types, the processor, the versions), written
-under a temporary name and renamed. What was compiled for a user's own component is never
-kept, since its source is not ours to watch.
+package's compiled sources, the function, the types, the processor, the versions), whole or
+not there. It is read only if nobody else can have written it. What was compiled for a user's
+own component is never kept, since its source is not ours to watch.
 
 Importing this module imports Numba (0.3 to 0.5 s): import it where training starts.
 """
@@ -16,10 +16,9 @@ import contextlib
 import hashlib
 import os
 import pickle
-import shutil
 import sys
-import tempfile
 import time
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,8 @@ from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from gradstep.cache_folder import cache_folder
+from gradstep.cache_folder import mark, private_folder, remove_marked, why_not_trusted
+from gradstep.files import writing_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,14 +65,28 @@ def _kernel_folder() -> Path | None:
             digest.update(source.read_bytes())
     for version in (numba.__version__, np.__version__, sys.version):
         digest.update(version.encode())
-    folder = cache_folder() / "kernels" / digest.hexdigest()[:16]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = private_folder("kernels", digest.hexdigest()[:16])
+        # Whoever may write there chooses what runs here: kernels are machine code.
+        for path in (folder.parent, folder):
+            if why := why_not_trusted(path.lstat()):
+                _warn(path, why)
+                return None
+        mark(folder)
         os.utime(folder)
     except OSError:
         return None
     _forget_old(folder)
     return folder
+
+
+@cache  # once for each
+def _warn(path: Path, why: str) -> None:
+    warnings.warn(
+        f"{path} is not used, since {why}: kernels are compiled again by each process. Delete it, "
+        "or set GRADSTEP_CACHE_DIR to a folder that nobody else may write to.",
+        RuntimeWarning, stacklevel=2,
+    )  # fmt: skip
 
 
 def _forget_old(current: Path) -> None:
@@ -81,7 +95,7 @@ def _forget_old(current: Path) -> None:
     for folder in current.parent.iterdir():
         with contextlib.suppress(OSError):  # another process may be forgetting it, too
             if folder != current and folder.stat().st_mtime < limit:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_marked(folder)
 
 
 def _component_classes(kind: Any) -> Iterator[type]:
@@ -90,6 +104,10 @@ def _component_classes(kind: Any) -> Iterator[type]:
         yield kind.instance_class
     for part in getattr(kind, "types", ()):
         yield from _component_classes(part)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 class KernelCache(_Cache):
@@ -111,7 +129,11 @@ class KernelCache(_Cache):
         if path is None:
             return None
         try:
-            data = path.read_bytes()
+            with open(path, "rb", opener=_open_no_link) as file:
+                if why := why_not_trusted(os.fstat(file.fileno())):
+                    _warn(path, why)
+                    return None
+                data = file.read()
         except OSError:
             return None
         digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
@@ -125,14 +147,9 @@ class KernelCache(_Cache):
         if path is None or not CompileResultCacheImpl.check_cachable(None, data):
             return
         payload = dumps(data._reduce())
-        with contextlib.suppress(OSError):  # a full or vanished disk: go on without
-            handle, name = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(payload).digest() + payload)
-                Path(name).replace(path)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
+        # a full or vanished disk: go on without
+        with contextlib.suppress(OSError), writing_file(path, private=True) as file:
+            file.write(hashlib.sha256(payload).digest() + payload)
 
     def enable(self) -> None:
         """Use the cache."""

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 import gradstep as gs
+from gradstep.cache_folder import mark, private_folder
 from gradstep.cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -136,11 +137,14 @@ class TestCache:
 
     def test_of_the_user_is_where_the_environment_says(self, told, monkeypatch, tmp_path):
         monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path))
-        (tmp_path / "kernels").mkdir()
-        (tmp_path / "kernels" / "k").write_bytes(b"12345")
+        folder = private_folder("kernels", "version")
+        mark(folder)
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        (folder / "k").write_bytes(b"12345")
         found = told("cache", "--clear")
-        assert found["kernel_bytes"] == 5
-        assert [*tmp_path.iterdir()] == []
+        assert found["kernel_bytes"] == size + 5
+        assert [*tmp_path.iterdir()] == [folder.parent]
+        assert [*folder.parent.iterdir()] == []
 
 
 class TestDemo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.errors import CannotWrite
+from gradstep.files import temporary_folder
 
 FEW = ("-t", "fare", "--only", "km,hour,colour", "--epochs", "2")
 
@@ -31,36 +33,71 @@ class TestTablesAreNotOverwritten:
         assert Path(trips).read_bytes() == before
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder of the user that has become the cache of gradstep, too."""
+    monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 class TestCache:
     def test_clearing_leaves_what_is_not_ours(self, gradstep, told, trips):
         home = Path("kept")
         told("train", trips, *FEW, "--cache", home)
-        for name in ("backup.part", "website", "0123"):
+        left = ["0123", "5f2b0c8e9d1a4b3c7e6f8a90", "backup.part", "website"]
+        for name in left:
             (home / name).mkdir()
             (home / name / "meta.json").write_text('{"my": "meta"}')
         (home / "film.part").write_text("film")
+        (table,) = (path for path in home.iterdir() if (path / "train_y.npy").exists())
+        (home / "0123456789abcdef01234567").symlink_to("website")
         assert gradstep("cache", "--cache", home, "--clear")[0] == 0
-        left = sorted(path.name for path in home.iterdir())
-        assert left == ["0123", "backup.part", "film.part", "website"]
+        assert not table.exists()
+        assert (home / "0123456789abcdef01234567").is_symlink()
+        assert (home / "website/meta.json").exists()
+        assert sorted({*left, "film.part"} - {path.name for path in home.iterdir()}) == []
 
-    def test_forgets_what_killed_runs_left_a_day_ago(self, told, trips, tmp_path, monkeypatch):
-        monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "cache"))
-        left = [tmp_path / "cache" / part for part in ("tables/.a.1.part", "scratch/tmp1")]
-        new = [path.with_name(path.name.replace("1", "2")) for path in left]
-        for path in (*left, *new):
+    @pytest.mark.parametrize("verb", ["train", "clear"])
+    def test_folders_of_the_user_are_not_deleted(self, gradstep, told, trips, home, verb):
+        """Who may have some of these names, and have had them for long."""
+        names = ("scratch/thesis", "scratch/tmp1", "kernels/linux-6.1", "kernels/0123456789abcdef",
+                 "tables/.a.1.part")  # fmt: skip
+        mine = [home / name for name in names]
+        for path in mine:
             path.mkdir(parents=True)
-            (path / "rows.npy").write_text("rows")
-        for path in left:
+            (path / "notes").write_text("mine")
             os.utime(path, (0, 0))
         told("train", trips, *FEW)
+        if verb == "clear":
+            assert gradstep("cache", "--clear")[0] == 0
+            assert told("cache")["tables"] == []
+        assert all((path / "notes").exists() for path in mine)
+
+    def test_forgets_what_killed_runs_have_left(self, told, trips, home):
+        """But not what others name so, nor what a run still holds."""
+        name = ".gradstep-01234567-0123456789abcdef.part"
+        left = [home / place / name for place in ("tables", "scratch")]
+        for path in left:
+            path.mkdir(parents=True)
+            (path / "rows.npy").write_text("rows")
+            os.utime(path, (0, 0))
+        with temporary_folder(home / "scratch") as held:
+            os.utime(held, (0, 0))
+            told("train", trips, *FEW)
+            assert held.exists()
+            told("cache", "--clear")
+            assert held.exists()
         assert not any(path.exists() for path in left)
-        assert all(path.exists() for path in new)
+
+    def test_is_for_its_owner_alone(self, told, trips, home):
+        told("train", trips, *FEW)
+        assert (home / "tables").stat().st_mode & 0o777 == 0o700
 
     def test_a_full_disk_does_not_end_a_run(self, told, trips, monkeypatch):
         def full(*_arguments, **_keywords):
             raise CannotWrite(errno.ENOSPC, "no space")
 
-        monkeypatch.setattr("gradstep.data.preparing.prepare.writing", full)
+        monkeypatch.setattr("gradstep.data.preparing.prepare.writing_folder", full)
         found = told("train", trips, *FEW, "-m", "m.safetensors")
         monkeypatch.undo()
         assert found["rows"]["read"] == 900
@@ -69,8 +106,71 @@ class TestCache:
         def full(*_arguments, **_keywords):
             raise CannotWrite(errno.ENOSPC, "no space")
 
-        monkeypatch.setattr("gradstep.data.preparing.prepare.writing", full)
+        monkeypatch.setattr("gradstep.data.preparing.prepare.writing_folder", full)
         assert "no space" in fails("train", trips, *FEW, "--cache", "kept")
+
+
+class TestOutputs:
+    @pytest.fixture
+    def model(self, told, trips):
+        return told("train", trips, *FEW, "--no-cache", "-m", "m.safetensors")["model"]
+
+    def test_planted_links_are_not_followed(self, gradstep, model, later, tmp_path):
+        """Nor does a folder of that name, which a run has left, stand in the way."""
+        (tmp_path / "victim").write_text("victim")
+        (tmp_path / f".x.csv.{os.getpid()}.part").symlink_to("victim")
+        (tmp_path / f".x.parquet.{os.getpid()}.part").mkdir()
+        for out in ("x.csv", "x.parquet"):
+            assert gradstep("predict", model, later, "-o", out)[0] == 0
+            assert not Path(out).is_symlink()
+        assert (tmp_path / "victim").read_text() == "victim"
+
+    @pytest.mark.parametrize("kind", ["csv", "parquet", "ndjson"])
+    def test_pass_through_links_with_the_mode_that_is_there(
+        self, gradstep, model, later, kind, tmp_path
+    ):
+        """The model, too."""
+        (tmp_path / "real").mkdir()
+        for name in (f"out.{kind}", "n.safetensors"):
+            Path("real", name).write_text("old")
+            Path("real", name).chmod(0o640)
+            Path(name).symlink_to(f"real/{name}")
+        gs.save(gs.load(model), "n.safetensors")
+        assert gradstep("predict", "n.safetensors", later, "-o", f"out.{kind}")[0] == 0
+        for name in (f"out.{kind}", "n.safetensors"):
+            assert Path(name).is_symlink()
+            assert Path("real", name).stat().st_mode & 0o777 == 0o640
+            assert Path("real", name).stat().st_size > 100
+
+    def test_are_for_whom_the_umask_says(self, told, gradstep, trips, later):
+        before = os.umask(0o077)
+        try:
+            model = told("train", trips, *FEW, "--cache", "kept", "-m", "m.safetensors")["model"]
+            gradstep("predict", model, later, "-o", "out.csv")
+            gradstep("predict", model, later, "-o", "out.parquet")
+            told("prepare", trips, "-t", "fare", "-o", "rows")
+        finally:
+            os.umask(before)
+        for name in ("m.safetensors", "out.csv", "out.parquet", "rows/meta.json"):
+            assert Path(name).stat().st_mode & 0o777 == 0o600
+        for name in ("rows", "kept"):
+            assert Path(name).stat().st_mode & 0o777 == 0o700
+
+    def test_may_be_a_pipe(self, gradstep, told, trips, later, model):
+        os.mkfifo("pipe")
+
+        def read_while(*arguments):
+            with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as cat:
+                found = gradstep(*arguments)
+                return found, cat.stdout.read()
+
+        arguments = ("train", trips, *FEW, "--no-cache", "--json", "-m", "pipe")
+        (status, _, err), read = read_while(*arguments)
+        assert (status, err, read) == (0, "", Path(model).read_bytes())
+        found, read = read_while("predict", model, later, "-o", "pipe")
+        assert found == (0, "", "200 predictions in pipe\n")
+        assert pl.read_csv(read).height == 200
+        assert Path("pipe").is_fifo()
 
 
 def test_names_with_commas(told, trips):

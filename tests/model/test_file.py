@@ -139,7 +139,7 @@ class TestSaving:
 
     def test_over_a_folder(self, model, tmp_path):
         (tmp_path / "m").mkdir()
-        with pytest.raises(CannotWrite, match=r"m cannot be written: Is a directory"):
+        with pytest.raises(CannotWrite, match=r"m cannot be written: it is a folder"):
             save(model, tmp_path / "m")
         assert [p.name for p in tmp_path.iterdir()] == ["m"]
 

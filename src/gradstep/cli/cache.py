@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cache_folder import cache_folder
+from gradstep.cache_folder import cache_folder, is_marked, remove_marked
 from gradstep.cli import options as opt
 from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.files import sweep, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["cache"]
 
-# The names that prepared tables have in a cache, and those that were not finished.
-_OURS = re.compile(r"[0-9a-f]{24}|\.[0-9a-f]{24}\..+\.part")
+_TABLE = re.compile(r"[0-9a-f]{24}")  # the names that prepared tables have in a cache
 
 _OTHERS = {"kernels": "compiled kernels", "scratch": "tables of runs that go on, or were killed"}
 
@@ -42,19 +41,27 @@ def cache(
     home = cache_folder()
     tables = folder if folder is not None else home / "tables"
     entries = list(_entries(tables, verify=verify))
-    # What else lies there: compiled kernels, and what runs that were killed have left.
-    others = {} if folder is not None else {n: _size(home / n) for n in ("kernels", "scratch")}
+    places = [tables] if folder is not None else [tables, home / "scratch"]
+    others = {
+        "kernels": [] if folder is not None else _kernels(),
+        "scratch": [path for place in places for path in unfinished(place)],
+    }
+    sizes = {name: sum(map(_size, paths)) for name, paths in others.items()}
+    total = sum(entry["bytes"] for entry in entries) + sum(sizes.values())
     if clear:
-        for path in [*(entry["folder"] for entry in entries), *(home / n for n in others)]:
-            shutil.rmtree(path, ignore_errors=True)
+        for path in [*(Path(entry["folder"]) for entry in entries), *others["kernels"]]:
+            remove_marked(path)
+        for place in places:
+            sweep(place)
+            total -= sum(map(_size, unfinished(place)))  # of runs that go on
     left = [entry["folder"] for entry in entries if Path(entry["folder"]).exists()]
     if clear and left:
         msg = f"{left[0]} cannot be deleted."
         raise CannotWrite(msg)
     if json:
         print_json({
-            "folder": str(tables), "tables": entries, "kernel_bytes": others.get("kernels", 0),
-            "scratch_bytes": others.get("scratch", 0), "cleared": clear,
+            "folder": str(tables), "tables": entries, "kernel_bytes": sizes["kernels"],
+            "scratch_bytes": sizes["scratch"], "cleared": clear,
         })  # fmt: skip
         return
     for entry in entries:
@@ -62,10 +69,9 @@ def cache(
         typer.echo(f"{_mb(entry['bytes'])}  {when}  {entry['source']} → {entry['target']}")
         if "damage" in entry:
             typer.echo(f"  damaged: {entry['damage']}")
-    for name, size in others.items():
+    for name, size in sizes.items():
         if size:
             typer.echo(f"{_mb(size)}  {_OTHERS[name]}")
-    total = sum(entry["bytes"] for entry in entries) + sum(others.values())
     number = count(len(entries), "prepared table", "prepared tables")
     where = folder if folder is not None else home
     typer.echo(f"{'Deleted' if clear else 'In all'} {_mb(total).strip()} in {where}: {number}.")
@@ -75,7 +81,7 @@ def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:
     from gradstep.data.preparing.prepared import open_prepared, read_meta
 
     for path in sorted(tables.iterdir()) if tables.is_dir() else ():
-        if not (path.is_dir() and _OURS.fullmatch(path.name)):
+        if not (_TABLE.fullmatch(path.name) and is_marked(path)):
             continue  # never deleted
         entry = {"folder": str(path), "bytes": _size(path), "written": path.stat().st_mtime,
                  "source": "?", "target": "?"}  # fmt: skip
@@ -87,6 +93,12 @@ def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:
         except InvalidTable as error:
             entry["damage"] = str(error)
         yield entry
+
+
+def _kernels() -> list[Path]:
+    """Return the folders of compiled kernels, each of a version."""
+    folder = cache_folder() / "kernels"
+    return sorted(filter(is_marked, folder.iterdir())) if folder.is_dir() else []
 
 
 def _size(folder: Path) -> int:

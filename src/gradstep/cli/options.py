@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.errors import CannotWrite, InvalidParameter, nearest
+from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +35,6 @@ __all__ = [
     "given",
     "preparation",
     "refuse_unknown",
-    "refuse_unwritable",
     "split",
 ]
 
@@ -167,19 +165,6 @@ def refuse_unknown(option: str, name: str | None, allowed: Iterable[str]) -> Non
     if name is not None and name not in allowed:
         msg = f"{option} {name} is not known.{nearest(name, allowed)} It must be one of "
         raise InvalidParameter(msg + f"{', '.join(allowed)}.")
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Refuse a file that cannot be written, before the work whose result goes there."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}."
-        raise CannotWrite(msg) from error
 
 
 def refuse_sources(out: Path, *tables: str | None) -> None:

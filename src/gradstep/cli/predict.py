@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import sys
-import time
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from gradstep.cli import options as opt
-from gradstep.errors import CannotWrite, InvalidParameter
+from gradstep.errors import InvalidParameter
+from gradstep.files import is_stream, refuse_unwritable, writing_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import polars as pl
 
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-_REMOVALS, _BETWEEN = 50, 0.01  # seconds
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
             ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
 
@@ -57,7 +53,7 @@ def predict(
     _refuse_names(fitted, copied, probabilities=probabilities)
     if out is not None:
         _format(out)
-        opt.refuse_unwritable(out)
+        refuse_unwritable(out)
         opt.refuse_sources(out, table, str(model))
     count = 0
     with Progress(wanted=not json) as progress:
@@ -72,7 +68,7 @@ def predict(
                 yield _no_rows(fitted, table, copied, probabilities=probabilities)
 
         if out is not None:
-            _write(counted, out)
+            _write(counted(), out)
         elif json:
             _print_rows(counted())
         else:
@@ -88,7 +84,10 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
     from gradstep.cli import report
 
     if out is not None:
-        typer.echo(f"{report.count(rows, 'prediction', 'predictions')} in {out}")
+        # not among the predictions, where these are written to /dev/stdout
+        typer.echo(
+            f"{report.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out)
+        )
     for note in report.unseen_notes(fitted):
         typer.echo(f"note: {note}", err=True)
 
@@ -134,57 +133,29 @@ def _print_rows(batches: Iterator[pl.DataFrame]) -> None:
 
 
 def _format(out: Path) -> str:
-    kind = _FORMATS.get(out.suffix.lower())
+    kind = _FORMATS.get(out.suffix.lower(), "csv" if is_stream(out) else None)
     if kind is None:
         msg = f"{out} has no suffix that is known: use .parquet, .csv, .tsv or .ndjson."
         raise InvalidParameter(msg)
     return kind
 
 
-def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
+def _write(batches: Iterator[pl.DataFrame], out: Path) -> None:
     """Write batches to a file, which has its name once it is complete."""
     kind = _format(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    separator = "\t" if out.suffix.lower() == ".tsv" else ","
+    with writing_file(out) as file:
         if kind == "parquet":
-            part.mkdir()
-            _write_parquet(batches(), part / out.name)
-            (part / out.name).replace(out)
-        else:
-            with part.open("wb") as file:
-                for number, batch in enumerate(batches()):
-                    if kind == "csv":
-                        separator = "\t" if out.suffix.lower() == ".tsv" else ","
-                        batch.write_csv(file, include_header=number == 0, separator=separator)
-                    else:
-                        batch.write_ndjson(file)
-            part.replace(out)
-    except OSError as error:
-        if isinstance(error, CannotWrite):
-            raise
-        msg = f"{out} cannot be written: {error.strerror or error}."
-        raise CannotWrite(msg) from error
-    finally:
-        _remove(part)
-
-
-def _remove(part: Path) -> None:
-    """Remove what is left of a file, or of the folder that it was written in.
-
-    After an error Polars may yet open its file: without the folder it cannot, and where it was
-    faster than the removal, the removal is tried again.
-    """
-    with contextlib.suppress(OSError):
-        part.unlink()
-    for _ in range(_REMOVALS):
-        shutil.rmtree(part, ignore_errors=True)
-        if not part.exists():
+            _write_parquet(batches, file)
             return
-        time.sleep(_BETWEEN)
+        for number, batch in enumerate(batches):
+            if kind == "csv":
+                batch.write_csv(file, include_header=number == 0, separator=separator)
+            else:
+                batch.write_ndjson(file)
 
 
-def _write_parquet(batches: Iterator[pl.DataFrame], path: Path) -> None:
+def _write_parquet(batches: Iterator[pl.DataFrame], file: BinaryIO) -> None:
     """Write batches to a Parquet file, row group after row group.
 
     In a thread of its own, so that after Ctrl-C Polars can be waited for: it would go on writing.
@@ -211,7 +182,7 @@ def _write_parquet(batches: Iterator[pl.DataFrame], path: Path) -> None:
 
     def sink() -> None:
         try:
-            register_io_source(source, schema=first.schema).sink_parquet(path)
+            register_io_source(source, schema=first.schema).sink_parquet(file)
         except BaseException as error:  # noqa: BLE001  # of whatever kind: raised below
             failed.append(error)
 

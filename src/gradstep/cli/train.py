@@ -10,6 +10,7 @@ import typer
 
 from gradstep.cli import options as opt
 from gradstep.errors import InvalidParameter
+from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from gradstep.fit.table import TableFit
@@ -114,7 +115,7 @@ def train(
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
         raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
-    opt.refuse_unwritable(path)
+    refuse_unwritable(path)
     opt.refuse_sources(path, table, asked.get("validation_table"))
     with Progress(wanted=not json) as progress:
         if source is table:

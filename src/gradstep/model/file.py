@@ -6,11 +6,8 @@ encoding, the classes, the loss by name and numbers, and the provenance.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +15,8 @@ import numpy as np
 
 import gradstep
 from gradstep.data.preparing.prepared import Target, encoding_of
-from gradstep.errors import CannotWrite, InvalidModel, InvalidParameter
+from gradstep.errors import InvalidModel, InvalidParameter
+from gradstep.files import writing_file
 from gradstep.model.model import Model
 from gradstep.objective import classification, regression
 
@@ -95,28 +93,8 @@ def save(model: Model, path: str | Path) -> None:
     entry = json.dumps({**told, _CHECKSUM: _checksum(told, model.params)})
     # one entry: the order of several is chance, and the same model is the same file
     content = to_bytes({"params": model.params}, metadata={_ENTRY: entry})
-    path = Path(path)
-    name = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            if name:
-                Path(name).unlink()
-        msg = f"{path} cannot be written: {error.strerror or error}."
-        raise CannotWrite(msg) from error
+    with writing_file(path) as file:
+        file.write(content)
 
 
 def load(path: str | Path) -> Model:

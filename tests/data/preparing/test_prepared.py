@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gradstep import CannotWrite, InvalidTable, open_prepared, prepare
+from gradstep.data import source_file
 from gradstep.data.preparing import prepare as making
 from gradstep.data.preparing import prepared as storing
 from gradstep.data.preparing import second_pass
@@ -186,8 +187,10 @@ class TestWriting:
         for path in (tmp_path / "p", part):
             with pytest.raises(InvalidTable, match=r"no prepared table: it has no meta\.json"):
                 open_prepared(path)
+        os.utime(part, (0, 0))
         prepare(tmp_path / "t.parquet", "y", out=tmp_path / "p")
         open_prepared(tmp_path / "p", verify=True)
+        assert not part.exists()
 
 
 class TestDamaged:
@@ -324,6 +327,50 @@ class TestCache:
         changed = prepare(source, "y", cache=tmp_path / "c")
         assert len(reads) == 2
         assert bits(changed) == bits(prepare(numbered(N, seed=1), "y"))
+
+    @pytest.fixture(params=["small", "large"])
+    def text(self, request, tmp_path, monkeypatch):
+        """A file that is read whole to be known, and one of which blocks are read."""
+        if request.param == "large":
+            monkeypatch.setattr(source_file, "_WHOLE_BYTES", 0)
+            monkeypatch.setattr(source_file, "_BLOCK_BYTES", 64)
+        path = tmp_path / "t.csv"
+        numbered(N).write_csv(path)
+        assert path.stat().st_size > 64 * 64
+        return path
+
+    @pytest.mark.parametrize("how", ["in place", "renamed"])
+    @pytest.mark.parametrize("at", [0.0, 0.505, 1.0])
+    def test_the_same_size_and_time_are_not_the_same_file(self, text, at, how, reads, tmp_path):
+        """As after cp -p, or rsync: one digit differs, wherever it is."""
+        before, content = text.stat(), bytearray(text.read_bytes())
+        prepare(text, "y", cache=tmp_path / "c", validation=0.0)
+        digits = [k for k, c in enumerate(content) if c in b"123" and k > 100]
+        content[digits[int(at * (len(digits) - 1))]] ^= 4
+        other = text if how == "in place" else tmp_path / "other"
+        other.write_bytes(content)
+        os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+        other.rename(text)
+        assert (text.stat().st_size, text.stat().st_mtime_ns) == (
+            before.st_size,
+            before.st_mtime_ns,
+        )
+        changed = prepare(text, "y", cache=tmp_path / "c", validation=0.0)
+        assert len(reads) == 2
+        assert bits(changed) == bits(prepare(text, "y", validation=0.0))
+
+    def test_a_file_that_was_touched_is_prepared_again_only_if_it_is_large(
+        self, text, reads, tmp_path
+    ):
+        """Or copied back, or had its mode changed: only its blocks and its times are known."""
+        prepare(text, "y", cache=tmp_path / "c")
+        prepare(text, "y", cache=tmp_path / "c")
+        assert len(reads) == 1
+        shutil.copy(text, tmp_path / "copy")
+        (tmp_path / "copy").rename(text)
+        text.chmod(0o600)
+        prepare(text, "y", cache=tmp_path / "c")
+        assert len(reads) == 1 + (source_file._WHOLE_BYTES == 0)
 
     def test_a_file_more_is_prepared_again(self, tmp_path, reads):
         folder = tmp_path / "t"

@@ -12,30 +12,22 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradstep
-from gradstep.cache_folder import cache_folder
+from gradstep.cache_folder import cache_folder, mark, private_folder, remove_marked
 from gradstep.data.features.profile import kind_of
 from gradstep.data.preparing.options import asked_of
-from gradstep.data.preparing.prepared import (
-    PreparedTable,
-    open_prepared,
-    refuse_existing,
-    seal,
-    writing,
-)
+from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.table import Table, open_table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
+from gradstep.files import refuse_existing, sweep, temporary_folder, writing_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from gradstep.data.preparing.options import Preparation, Progress
 
@@ -43,7 +35,6 @@ __all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
 
 DEFAULT_MEMORY = 1 << 30  # bytes of arrays that are kept in memory rather than written
 LEAST_MEMORY = 1 << 27
-_DAY = 86_400.0  # seconds
 
 
 def prepare(
@@ -123,7 +114,7 @@ def prepare(
         try:
             return open_prepared(kept)
         except InvalidTable:  # damaged: made again
-            shutil.rmtree(kept, ignore_errors=True)
+            remove_marked(kept)
     kind: Any = TableMaker
     if not isinstance(opened, Table):
         from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
@@ -159,18 +150,15 @@ def _open(table: Any, validation_table: Any, asked: Preparation) -> tuple[Any, A
 def _make_for_now(maker: Any) -> PreparedTable:
     """Make a prepared table that is too large for memory in a folder that goes with it."""
     scratch = cache_folder() / "scratch"
+    until_then = contextlib.ExitStack()
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        parent = tempfile.mkdtemp(dir=scratch)
+        parent = until_then.enter_context(temporary_folder(private_folder("scratch")))
     except OSError as error:
         msg = f"{scratch} cannot be written: {error.strerror}. Raise memory, or give a folder."
         raise CannotWrite(msg) from error
-    try:
-        prepared = _make(maker, Path(parent) / "table", lasting=False)
-    except BaseException:
-        shutil.rmtree(parent, ignore_errors=True)
-        raise
-    weakref.finalize(prepared, shutil.rmtree, parent, ignore_errors=True)
+    with until_then:
+        prepared = _make(maker, parent / "table", lasting=False)
+        weakref.finalize(prepared, until_then.pop_all().close)
     return prepared
 
 
@@ -178,27 +166,15 @@ def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
     """Return the folder for a key in the cache; None if nothing can be kept in the user's."""
     if not isinstance(cache, bool):
         return Path(cache) / key
-    base = cache_folder() / "tables"
     try:
-        base.mkdir(parents=True, exist_ok=True)
+        base = private_folder("tables")
     except OSError:
         return None
     if not os.access(base, os.W_OK):
         return None
-    _forget(base.glob(".*.part"))
-    _forget(base.with_name("scratch").glob("*"))
+    for leftovers in (base, cache_folder() / "scratch"):
+        sweep(leftovers)
     return base / key
-
-
-def _forget(leftovers: Iterable[Path]) -> None:
-    """Delete what runs that were killed have left behind, once it is a day old.
-
-    A run that still reads it keeps what it has mapped.
-    """
-    for path in leftovers:
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _DAY:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable | None:
@@ -208,21 +184,25 @@ def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable |
     to end a run.
     """
     try:
-        return _make(maker, folder)
+        return _make(maker, folder, cached=True)
     except CannotWrite:
-        if folder.exists():
+        with contextlib.suppress(InvalidTable):
             return open_prepared(folder)
         if needed:
             raise
         return None
 
 
-def _make(maker: Any, folder: Path | None, *, lasting: bool = True) -> PreparedTable:
+def _make(
+    maker: Any, folder: Path | None, *, lasting: bool = True, cached: bool = False
+) -> PreparedTable:
     """Make the prepared table in memory, or in a folder that is complete or not there."""
     if folder is None:
         prepared: PreparedTable = maker.fill(None)
         return prepared
-    with writing(folder) as part:
+    with writing_folder(folder) as part:
+        if cached:
+            mark(part)
         prepared = maker.fill(part)
         seal(part, prepared.meta, lasting=lasting)
         del prepared

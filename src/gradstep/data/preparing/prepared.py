@@ -1,7 +1,7 @@
 """A prepared table: rows in numbers, shuffled once, in memory or in a folder of plain arrays.
 
-The folder holds ``meta.json`` and ``.npy`` files. It is written under another name, and gets
-its own once everything is on the disk: a folder is complete, or it does not open. Opening one
+The folder holds ``meta.json`` and ``.npy`` files. It gets its name once everything is on the disk
+(`gradstep.files.writing_folder`): a folder is complete, or it does not open. Opening one
 maps its arrays into memory and never runs code.
 """
 
@@ -10,11 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +20,11 @@ import polars as pl
 
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
-from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.errors import InvalidTable
+from gradstep.files import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,14 +38,11 @@ __all__ = [
     "new_array",
     "open_prepared",
     "read_meta",
-    "refuse_existing",
     "seal",
-    "writing",
 ]
 
 FORMAT = 1
 _META = "meta.json"
-_HASH_BYTES = 1 << 22
 # What NumPy raises where a header of .npy is damaged.
 _UNREADABLE = (
     OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, TokenError,
@@ -158,47 +153,6 @@ def class_codes(column: pl.Series, classes: Sequence[Any], target: str) -> NDArr
 # --------------------------------------------------------------------------- writing
 
 
-def refuse_existing(folder: Path) -> None:
-    """Refuse to write where something is."""
-    if folder.exists():
-        msg = f"{folder} exists already. Choose another folder, or delete it first."
-        raise CannotWrite(msg)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to; it gets its name at the end, or disappears on an error."""
-    refuse_existing(folder)
-    part: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(mkdtemp(".part", f".{folder.name}.", folder.parent))
-        part.chmod(0o755)
-        yield part
-        _sync(part)
-        part.replace(folder)
-        _sync(folder.parent)
-    except OSError as error:
-        if isinstance(error, CannotWrite):
-            raise
-        msg = (
-            f"{folder} cannot be written: {error.strerror or error}. Nothing was left behind. "
-            "Free some space, or choose another place."
-        )
-        raise CannotWrite(msg) from error
-    finally:
-        if part is not None and part.exists():
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def new_array(folder: Path | None, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an array to be filled: in memory, or mapped to a file that has all its space."""
     if folder is None:
@@ -222,22 +176,19 @@ def seal(folder: Path, meta: dict[str, Any], *, lasting: bool = True) -> None:
     files = {}
     for path in sorted(folder.glob("*.npy")):
         if lasting:
-            _sync(path)
+            sync(path)
         digest = _digest(path) if lasting else None
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
     text = json.dumps({"format": FORMAT, **meta, "files": files}, indent=1)
     content = {"meta": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     path = folder / _META
     path.write_text(json.dumps(content), encoding="utf-8")
-    _sync(path)
+    sync(path)
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_HASH_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --------------------------------------------------------------------------- reading

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.kernels.svmlight import parse
+from gradstep.data.sources.source_file import SourceFile, fingerprint
 from gradstep.errors import InvalidTable
 from gradstep.rows.layouts import CsrRows
 
@@ -80,20 +81,11 @@ class SparseTable:
         if not self.path.is_file():
             msg = f"{source} does not exist."
             raise InvalidTable(msg)
-        self._known = self._now()
-
-    def _now(self) -> tuple[int, int]:
-        try:
-            found = self.path.stat()
-        except OSError:
-            msg = f"{self.path} disappeared while it was being read. Start again once it is back."
-            raise InvalidTable(msg) from None
-        return found.st_size, found.st_mtime_ns
+        self._file = SourceFile.of(self.path)
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the file from another."""
-        size, changed = self._known
-        return [{"path": str(self.path.resolve()), "size": size, "changed": changed}]
+        return fingerprint([self._file])
 
     def chunks(self, width: int | None = None) -> Iterator[SparseChunk]:
         """Yield the rows in order; features from `width` on are left out."""
@@ -120,9 +112,7 @@ class SparseTable:
                            int(found[2]) + 1 if width is None else width)  # fmt: skip
             if n:
                 yield SparseChunk(labels[:n], _narrow(rows, width))
-        if self._now() != self._known:
-            msg = f"{self.path} changed while it was being read. Start again once nothing writes."
-            raise InvalidTable(msg)
+        self._file.check()
 
     def _open(self) -> Any:
         return gzip.open(self.path) if self.path.suffix.lower() == ".gz" else self.path.open("rb")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import polars as pl
 import polars.selectors as cs
 
+from gradstep.data.sources.source_file import SourceFile, fingerprint
 from gradstep.data.sources.text_files import (
     INFER_ROWS,
     PACKED,
@@ -47,41 +48,6 @@ def chunk_rows(n_columns: int) -> int:
 
 
 @dataclass
-class _File:
-    """A file as it was when it was opened."""
-
-    path: Path
-    size: int
-    changed: int
-
-    @classmethod
-    def of(cls, path: Path) -> _File:
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            msg = f"{path} does not exist."
-            raise InvalidTable(msg) from None
-        except OSError as error:
-            msg = f"{path} cannot be read: {error.strerror}."
-            raise InvalidTable(msg) from None
-        return cls(path, found.st_size, found.st_mtime_ns)
-
-    def check(self) -> None:
-        """Refuse to go on with a file that is no longer what it was."""
-        try:
-            now = self.path.stat()
-        except OSError:
-            msg = f"{self.path} disappeared while it was being read. Start again once it is back."
-            raise InvalidTable(msg) from None
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.changed):
-            msg = (
-                f"{self.path} changed while it was being read: it had {self.size:,} bytes, and "
-                f"now has {now.st_size:,}. Start again once nothing writes to it."
-            )
-            raise InvalidTable(msg)
-
-
-@dataclass
 class Table:
     """A table that can be read in chunks as often as needed.
 
@@ -96,7 +62,7 @@ class Table:
     name: str
     schema: dict[str, pl.DataType]
     _lazy: pl.LazyFrame
-    _files: list[_File] = field(default_factory=list)
+    _files: list[SourceFile] = field(default_factory=list)
     _text: list[TextFile] = field(default_factory=list)
     _checked: bool = False
 
@@ -127,10 +93,7 @@ class Table:
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the files from another; empty for frames."""
-        return [
-            {"path": str(f.path.resolve()), "size": f.size, "changed": f.changed}
-            for f in self._files
-        ]
+        return fingerprint(self._files)
 
     def check_unchanged(self) -> None:
         """Refuse to go on if a file changed or disappeared since the table was opened."""
@@ -338,7 +301,7 @@ def _open_files(paths: list[Path], name: str, as_text: Collection[str]) -> Table
     if not paths:
         msg = "a table needs at least one file; the list is empty."
         raise InvalidTable(msg)
-    opened = [_File.of(path) for path in paths]
+    opened = [SourceFile.of(path) for path in paths]
     for path in paths:
         if path.is_dir():
             msg = f"{path} is a folder among files."
