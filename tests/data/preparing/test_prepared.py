@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gradstep import CannotWrite, InvalidTable, open_prepared, prepare
-from gradstep.data import source_file
 from gradstep.data.preparing import prepare as making
 from gradstep.data.preparing import prepared as storing
 from gradstep.data.preparing import second_pass
+from gradstep.data.sources import source_file
 from tests.data.cases import arrays, bits, numbered
 
 N = 400
