@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import pkgutil
+import re
 import shutil
 import stat
 import subprocess
 import sys
+import textwrap
 import time
 import warnings
+from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
@@ -354,3 +359,55 @@ def test_uncompiled_is_compiled():
     assert len(compiled) == 6
     for ours, theirs in zip(uncompiled, compiled, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+class TestWhole:
+    """A compiled function calls no other: whose copy ran would depend on what was loaded first."""
+
+    KERNELS = tuple(
+        import_module(module.name)
+        for module in pkgutil.walk_packages(gradstep.__path__, "gradstep.")
+        if ".kernels." in module.name
+    )
+
+    @pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__)
+    def test_calls_only_what_is_inlined(self, module):
+        """What compiled functions reach by name; plain public functions are called from Python."""
+        own = {n: f for n, f in vars(module).items() if f.__class__.__module__ != "typing"}
+        todo = [
+            getattr(f, "py_func", f)
+            for n, f in own.items()
+            if hasattr(f, "py_func") or (n.startswith("_") and isinstance(f, FunctionType))
+        ]
+        reached = set()
+        while todo:
+            function = todo.pop()
+            for name in function.__code__.co_names:
+                found = function.__globals__.get(name)
+                assert not hasattr(found, "py_func"), f"{function.__name__} calls {name}"
+                if isinstance(found, FunctionType) and found not in reached:
+                    reached.add(found)
+                    todo.append(found)
+
+    def test_overloads_are_inlined(self):
+        text = "".join(path.read_text() for path in PACKAGE.rglob("kernels/*.py"))
+        options = re.findall(r"overload\(\w[^\n]*jit_options=(\w+)\)", text)
+        assert len(options) == len(re.findall(r"\boverload\(", text))
+        assert set(options) == {"INLINED", "_EXACT"}
+
+    def test_has_the_same_bits_when_it_comes_from_disk(self, tmp_path):
+        """The case in which it had not: a function of its own stood within the one compiled."""
+        program = """
+            import numpy as np
+            from gradstep import MiniBatchRegressor
+            rng = np.random.default_rng(11)
+            X = np.round(rng.normal(size=(600, 4)) * [1.0, 10.0, 0.1, 3.0], 6)
+            y = np.abs(np.round(X @ [0.5, -0.04, 3.0, 0.1] + rng.normal(size=600), 3)) + 0.25
+            print(MiniBatchRegressor("gamma").fit(X, y).coef_.tobytes().hex())
+        """
+        found = []
+        for _ in range(2):
+            out, err = python(textwrap.dedent(program), tmp_path).communicate(timeout=300)
+            assert not err
+            found.append(out)
+        assert found[0] == found[1]

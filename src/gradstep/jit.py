@@ -29,6 +29,7 @@ from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
+from numba.extending import register_jitable
 
 from gradstep.cache_folder import mark, private_folder, remove_marked, why_not_trusted
 from gradstep.files import writing_file
@@ -36,12 +37,13 @@ from gradstep.files import writing_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAST_MATH", "JIT_OPTIONS", "compiled"]
+__all__ = ["FAST_MATH", "INLINED", "compiled", "inlined"]
 
 # Sums may be taken in another order and products fused, which is what lets the compiler
 # use vector instructions; infinities and NaN keep their meaning (divergence shows in them).
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "nogil": True}
+INLINED: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "forceinline": True}
 
 # What compiled code is made of: the components and layouts, and all folders of that name.
 _COMPILED_SOURCES = (
@@ -171,6 +173,17 @@ class KernelCache(_Cache):
         name = self._function.__qualname__
         key = repr((self._function.__module__, name, sig, codegen.magic_tuple()))
         return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.bin"
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function a part of the compiled functions that call it; callable uncompiled, too.
+
+    What a compiled function calls must become part of it. A function that stays one of its own is
+    compiled once for itself and once more, perhaps to other last bits, with each of its callers,
+    and which of these runs depends on what the process happened to load first.
+    """
+    inlined_function: Callable[..., Any] = register_jitable(**INLINED)(function)
+    return inlined_function
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,14 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.engine.kernels.batches import help_with_batches, piece_room
+from gradstep.engine.kernels.batches import (
+    Batches,
+    Iterate,
+    Outputs,
+    Scratch,
+    piece_room,
+    run_batches,
+)
 from gradstep.engine.kernels.pieces import close, new_board, publish
+from gradstep.engine.kernels.tiles import Data
 from gradstep.engine.textbook import steps
 from gradstep.engine.textbook.steps import pieces_of
 from gradstep.objective.classification import LogLoss, Softmax
-from gradstep.objective.penalties import L1
+from gradstep.objective.penalties import L1, NoPenalty
 from gradstep.objective.regression import SquaredError
-from gradstep.optim.optimizers import Adam, Nesterov
+from gradstep.optim.optimizers import SGD, Adam, Nesterov
 from gradstep.rows.readonly import readonly
 from tests.engine.cases import by_hand, classes, csr, fit, problem, regression, same_bits
 
@@ -88,10 +96,15 @@ class TestThreads:
         board, work = new_board(), np.full((4, piece_room(size, tile, k)), np.nan)
         publish(board, 4)
         close(board)
-        help_with_batches(
-            readonly(data.rows), readonly(data.y), None, SquaredError(),
-            readonly(np.arange(1500, dtype=np.uint32)), 100, 1500, 600, k, tile, params,
-            board, work,
+        rows = readonly(np.arange(100, 1500, dtype=np.uint32))
+        none = np.zeros(0)
+        run_batches(
+            Batches(rows, 1400, 600, divide_by_own=False, mean_weight=1.0, rates=np.ones(3)),
+            Outputs(k, fit_intercept=True, intercept_factor=1.0, average_from=0),
+            Iterate(params, np.zeros((0, size)), none, np.zeros(5), np.zeros(2)),
+            SquaredError(), NoPenalty(), SGD(),
+            Data(readonly(data.rows), readonly(data.y), None), None, None,
+            Scratch(tile, none, none, params, work), board, helping=True,
         )  # fmt: skip
         for piece in range(4):
             of = slice(100 + 150 * piece, 250 + 150 * piece)
@@ -103,14 +116,14 @@ class TestThreads:
     def test_helpers_take_part(self, monkeypatch):
         """In a run long enough that a second thread gets there in time."""
         monkeypatch.setattr(steps, "threads", lambda: 2)
-        helped = []
-        help_one = steps.Steps._help
+        helped, launch = [], steps.launch
 
-        def watched(self, run, state):
-            helped.append(threading.current_thread().name)
-            help_one(self, run, state)
+        def watched(*arguments):
+            if arguments[-1] is True:
+                helped.append(threading.current_thread().name)
+            return launch(*arguments)
 
-        monkeypatch.setattr(steps.Steps, "_help", watched)
+        monkeypatch.setattr(steps, "launch", watched)
         fit(problem(REGRESSION, batch_size=256), REGRESSION)
         assert len(helped) == 3  # a run an epoch
         assert all(name.startswith("gradstep-help") for name in helped)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.jit import compiled
+from gradstep.jit import compiled, inlined
 
 __all__ = ["parse"]
 
@@ -15,7 +15,7 @@ _SPACE, _TAB, _NEWLINE, _RETURN, _COLON, _HASH = 32, 9, 10, 13, 58, 35
 _LARGEST_INDEX = (1 << 31) - 2
 
 
-@compiled
+@inlined
 def _number(data: Any, at: int, tens: Any) -> Any:
     """Return the number that begins at a byte, and where it ends; NaN if there is none.
 

@@ -5,7 +5,8 @@ for each combination that is used. How it is arranged, and why:
 
 a. It is called for a *run* of many batches, with the learning rates of their steps in an
    array: a call with this many arguments costs microseconds, a small batch less.
-b. A large batch is cut into pieces that threads share (`gradstep.engine.kernels.pieces`).
+b. A large batch is cut into pieces that threads share (`gradstep.engine.kernels.pieces`). Helping
+   threads run the same compiled function, so that a piece has the same bits whoever takes it.
 c. A piece, or a small batch, is walked in tiles of rows that fit the first-level cache: scores
    of the tile, slopes of the tile, gradient of the tile. A row is read from memory once.
 d. Slopes of a tile are computed in one flat loop over contiguous numbers, which vectorises;
@@ -19,19 +20,28 @@ g. `params` is flat: k rows of p weights, then k intercepts. Without an intercep
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what kernels call)
 from gradstep.engine.kernels.pieces import claim, close, finish, publish, wait, wait_for_pieces
-from gradstep.engine.kernels.tiles import place, tile_losses
+from gradstep.engine.kernels.tiles import (
+    count_batch,
+    standardise_gradient,
+    tile_losses,
+    write_in_units,
+)
 from gradstep.jit import compiled
 from gradstep.objective.penalties import NoPenalty, Scaled, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 from gradstep.rows.layouts import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
 
 __all__ = [
+    "Batches",
+    "Iterate",
+    "Outputs",
+    "Scratch",
+    "Standardised",
     "gather",
-    "help_with_batches",
     "piece_room",
     "run_batches",
     "run_batches_in_place",
@@ -42,208 +52,244 @@ __all__ = [
 _LEAST_SCALE = 1e-60
 
 
+class Batches(NamedTuple):
+    """The batches of a call: rows ``order[:n]``, cut every `size` rows.
+
+    Attributes
+    ----------
+    order : ndarray of unsigned integers
+        Row numbers; what lies beyond `n` is only prefetched.
+    n, size : int
+        Rows of the call, and of a batch; the last batch has what is left.
+    divide_by_own : bool
+        Whether a short batch is divided by its own size, or by `size`.
+    mean_weight : float
+        Mean weight of the rows; gradients are divided by it.
+    rates : ndarray
+        The learning rate of each batch's step.
+    """
+
+    order: Any
+    n: int
+    size: int
+    divide_by_own: bool
+    mean_weight: float
+    rates: Any
+
+
+class Outputs(NamedTuple):
+    """What is fitted.
+
+    Attributes
+    ----------
+    k : int
+        Number of outputs.
+    fit_intercept : bool
+        Whether each has an intercept.
+    intercept_factor : float
+        What the learning rate of intercepts is multiplied by.
+    average_from : int
+        Rows to have seen before iterates are averaged; 0 for never.
+    """
+
+    k: int
+    fit_intercept: bool
+    intercept_factor: float
+    average_from: int
+
+
+class Iterate(NamedTuple):
+    """What evolves, changed in place.
+
+    Attributes
+    ----------
+    params, slots, average : ndarray of shape (size,), (n_slots, size), (size,) or (0,)
+        Parameters, the optimizer's slots, the mean of the iterates.
+    counters : ndarray of shape (5,)
+        Steps taken, rows seen, iterates averaged, sum of shares, scale of the parameters (not 1
+        only in `run_batches_in_place`).
+    sums : ndarray of shape (2,)
+        Sum of weighted losses before each step and of row weights: added to.
+    """
+
+    params: Any
+    slots: Any
+    average: Any
+    counters: Any
+    sums: Any
+
+
+class Standardised(NamedTuple):
+    """How features are standardised: ``(x - shift)·scale``; arrays of shape (p,)."""
+
+    shift: Any
+    scale: Any
+
+
+class Scratch(NamedTuple):
+    """Room to work in.
+
+    Attributes
+    ----------
+    tile : int
+        Rows of a tile.
+    ahead, in_units : ndarray of shape (size,) or (0,)
+        For the point that an optimizer looks ahead to, and for the point in the features' own
+        units where features are standardised.
+    point : ndarray of shape (size,)
+        Where gradients are taken: one of these two, or the parameters.
+    work : ndarray of shape (pieces, piece_room(size, tile, k))
+        A line for each piece of a batch.
+    """
+
+    tile: int
+    ahead: Any
+    in_units: Any
+    point: Any
+    work: Any
+
+
 def piece_room(size: int, tile: int, k: int) -> int:
     """Return the numbers of scratch for a piece: gradient, scores, slopes, and the loss last."""
     return (size + 2 * tile * k) // 8 * 8 + 8  # whole lines of the cache
 
 
 @compiled
-def _work_on_pieces(
-    rows: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Any,
-    order: Any,
-    lo: int,
-    hi: int,
-    batch_size: int,
-    k: int,
-    tile: int,
-    point: Any,
-    board: Any,
-    work: Any,
-) -> None:
-    """Compute the gradients of a batch's pieces as long as there are any to claim."""
-    size = point.size
-    pieces, room = work.shape
-    while True:
-        claimed = claim(board)
-        if claimed < 0:
-            return
-        start = lo + claimed // pieces * batch_size
-        m = min(batch_size, hi - start)
-        piece = claimed % pieces
-        at = start + m * piece // pieces
-        stop = start + m * (piece + 1) // pieces
-        gradient = work[piece, :size]
-        z = work[piece, size : size + tile * k]
-        slopes = work[piece, size + tile * k : size + 2 * tile * k]
-        gradient[:] = 0.0
-        total = 0.0
-        while at < stop:
-            end = min(at + tile, stop)
-            tile_scores(rows, order, at, end, point, k, z)
-            total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-            add_gradient(rows, order, at, end, slopes, k, gradient)
-            at = end
-        work[piece, room - 1] = total
-        finish(board)
-
-
-@compiled
 def run_batches(
-    rows: Any,
-    y: Any,
-    sample_weight: Any,
+    batches: Any,
+    outputs: Any,
+    iterate: Any,
     loss: Any,
     penalty: Any,
     optimizer: Any,
-    order: Any,
-    lo: int,
-    hi: int,
-    batch_size: int,
-    divide_by_own: bool,
-    mean_weight: float,
-    rates: Any,
-    k: int,
-    fit_intercept: bool,
-    intercept_factor: float,
-    average_from: int,
-    shift: Any,
-    scale: Any,
+    data: Any,
+    standardised: Any,
     units: Any,
-    raw: Any,
-    tile: int,
-    params: Any,
-    slots: Any,
-    average: Any,
-    counters: Any,
+    scratch: Any,
     board: Any,
-    ahead: Any,
-    work: Any,
-    sums: Any,
+    helping: bool,
 ) -> None:
-    """Train on rows ``order[lo:hi]``, batch after batch.
+    """Train on the rows of a call, batch after batch; or help a thread that does.
 
     Parameters
     ----------
-    rows, y, sample_weight
-        The data: a row layout; targets (n, k), or (n, 1) for a joint loss; weights (n,) or None.
+    batches : Batches
+    outputs : Outputs
+    iterate : Iterate
+        Changed in place; by helpers only read.
     loss, penalty, optimizer
         The components.
-    order : ndarray of unsigned integers
-        Row numbers; what lies beyond `hi` is only prefetched.
-    intercept_factor : float
-        What the learning rate of intercepts is multiplied by.
-    batch_size : int
-        Rows of a batch; the last one has what is left.
-    divide_by_own : bool
-        Whether a short batch is divided by its own size, or by `batch_size`.
-    mean_weight : float
-        Mean weight of the rows; gradients are divided by it.
-    rates : ndarray
-        The learning rate of each batch's step.
-    k : int
-        Number of outputs.
-    average_from : int
-        Rows to have seen before iterates are averaged; 0 for never.
-    shift, scale : ndarray of shape (p,), or None
-        The lens that parameters are seen through (`place`).
+    data : Data
+        Rows in one of the layouts; targets (n, k), or (n, 1) for a joint loss; weights or None.
+    standardised : Standardised or None
+        Of the features that the parameters belong to.
     units : ndarray of shape (p,) or None
         What each weight is multiplied by to be penalised; None for ones.
-    raw : ndarray of shape (size,)
-        Scratch for the point in the features' own units; unused without a lens.
-    tile : int
-        Rows of a tile.
-    params, slots, average : ndarray
-        Parameters (size,), the optimizer's slots (n, size), average (size,) or (0,): in place.
-    counters : ndarray of shape (5,)
-        Steps taken, rows seen, iterates averaged, sum of shares, scale of the parameters (1
-        here): in place.
+    scratch : Scratch
+        The same for a thread that trains and those that help it.
     board : ndarray or None
         Where helpers find the pieces of a batch, closed at the end; None if batches are not cut.
-    ahead : ndarray of shape (size,)
-        Scratch for the point that an optimizer looks ahead to.
-    work : ndarray of shape (pieces, piece_room(size, tile, k))
-        Scratch, a line for each piece of a batch.
-    sums : ndarray of shape (2,)
-        Sum of weighted losses before each step and of row weights: added to.
+    helping : bool
+        Whether to take pieces off a thread that trains, until its call is over.
     """
+    rows = data.rows
+    y = data.y
+    sample_weight = data.sample_weight
+    order = batches.order
+    n = batches.n
+    params = iterate.params
+    slots = iterate.slots
+    average = iterate.average
+    counters = iterate.counters
+    tile = scratch.tile
+    point = scratch.point
+    work = scratch.work
+    k = outputs.k
     size = params.size
     n_weights = size - k
     pieces, room = work.shape
     gradient = work[0, :size]
-    z = work[0, size : size + tile * k]
-    slopes = work[0, size + tile * k : size + 2 * tile * k]
     batch = 0
-    start = lo
-    while start < hi:
-        stop = min(start + batch_size, hi)
-        m = stop - start
-        divisor = m if divide_by_own else batch_size
-        point = lookahead(optimizer, params, slots, ahead)
-        if shift is not None:
-            place(point, shift, scale, k, raw)
-            point = raw
-
-        if board is None:
-            # as in _work_on_pieces, but a call of it would cost as much as a small batch
-            gradient[:] = 0.0
-            total = 0.0
-            at = start
-            while at < stop:
-                end = min(at + tile, stop)
-                tile_scores(rows, order, at, end, point, k, z)
-                total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-                add_gradient(rows, order, at, end, slopes, k, gradient)
-                at = end
+    start = 0
+    while start < n:
+        stop = min(start + batches.size, n)
+        if board is not None and helping:
+            if not wait_for_pieces(board):
+                return
         else:
-            publish(board, pieces)
-            _work_on_pieces(
-                rows, y, sample_weight, loss, order, lo, hi, batch_size, k, tile, point, board, work
-            )
+            # 1. Where the gradient is taken.
+            ahead = lookahead(optimizer, params, slots, scratch.ahead)
+            if standardised is not None:
+                write_in_units(ahead, standardised.shift, standardised.scale, k, scratch.in_units)
+            if board is not None:
+                publish(board, pieces)
+
+        # 2. The gradient of the batch: a sum over its pieces, in their order.
+        piece, at, end = 0, start, stop
+        while True:
+            if board is not None:
+                claimed = claim(board)
+                if claimed < 0:
+                    break
+                piece = claimed % pieces
+                first = claimed // pieces * batches.size
+                m = min(batches.size, n - first)
+                at = first + m * piece // pieces
+                end = first + m * (piece + 1) // pieces
+            own = work[piece, :size]
+            z = work[piece, size : size + tile * k]
+            slopes = work[piece, size + tile * k : size + 2 * tile * k]
+            own[:] = 0.0
+            total = 0.0
+            while at < end:
+                to = min(at + tile, end)
+                tile_scores(rows, order, at, to, point, k, z)
+                total += tile_losses(loss, y, sample_weight, order, at, to, k, z, slopes)
+                add_gradient(rows, order, at, to, slopes, k, own)
+                at = to
+            work[piece, room - 1] = total
+            if board is None:
+                break
+            finish(board)
+        if board is not None:
+            if helping:
+                continue
             wait(board)
-            total = work[0, room - 1]
-            for piece in range(1, pieces):
-                total += work[piece, room - 1]
+            for other in range(1, pieces):
+                work[0, room - 1] += work[other, room - 1]
                 for j in range(size):
-                    gradient[j] += work[piece, j]
-        length = 1.0 / (divisor * mean_weight)
+                    gradient[j] += work[other, j]
+        m = stop - start
+        divisor = m if batches.divide_by_own else batches.size
+        length = 1.0 / (divisor * batches.mean_weight)
         for j in range(size):
             gradient[j] *= length
-        if shift is not None:
-            p = shift.size
-            for c in range(k):
-                of_intercept = gradient[n_weights + c]
-                for j in range(p):
-                    at = c * p + j
-                    gradient[at] = (gradient[at] - shift[j] * of_intercept) * scale[j]
+        if standardised is not None:
+            standardise_gradient(gradient, standardised.shift, standardised.scale, k)
 
+        # 3. The step, and the penalty's proximal map.
         share = m / divisor
+        rate = batches.rates[batch]
         counters[0] += 1.0
         counters[1] += m
         counters[3] += share
-        here = At(rates[batch], share, int(counters[0]), counters[3])
+        here = At(rate, share, int(counters[0]), counters[3])
         if units is None:
             step(optimizer, penalty, params, gradient, slots, 0, n_weights, here)
         else:
             for j in range(n_weights):
-                own = Scaled(penalty, units[j % units.size])
-                step(optimizer, own, params, gradient, slots, j, j + 1, here)
-        if fit_intercept:
-            there = At(rates[batch] * intercept_factor, share, int(counters[0]), counters[3])
+                scaled = Scaled(penalty, units[j % units.size])
+                step(optimizer, scaled, params, gradient, slots, j, j + 1, here)
+        if outputs.fit_intercept:
+            there = At(rate * outputs.intercept_factor, share, int(counters[0]), counters[3])
             step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, there)
-        if 0 < average_from <= counters[1]:
+
+        # 4. The mean of the iterates, and the epoch's books.
+        if 0 < outputs.average_from <= counters[1]:
             counters[2] += 1.0
             for j in range(size):
                 average[j] += (params[j] - average[j]) / counters[2]
-
-        sums[0] += total
-        if sample_weight is None:
-            sums[1] += m
-        else:
-            for i in range(start, stop):
-                sums[1] += sample_weight[order[i]]
+        count_batch(sample_weight, order, start, stop, work[0, room - 1], iterate.sums)
         batch += 1
         start = stop
     if board is not None:
@@ -251,71 +297,33 @@ def run_batches(
 
 
 @compiled
-def help_with_batches(
-    rows: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Any,
-    order: Any,
-    lo: int,
-    hi: int,
-    batch_size: int,
-    k: int,
-    tile: int,
-    point: Any,
-    board: Any,
-    work: Any,
-) -> None:
-    """Take pieces off a thread in `run_batches` until its run is over.
-
-    `point` is where gradients are taken: `raw` with a lens, `ahead` if the optimizer looks ahead,
-    else `params`.
-    """
-    while wait_for_pieces(board):
-        _work_on_pieces(
-            rows, y, sample_weight, loss, order, lo, hi, batch_size, k, tile, point, board, work
-        )
-
-
-@compiled
 def run_batches_in_place(
-    rows: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Any,
-    penalty: Any,
-    order: Any,
-    lo: int,
-    hi: int,
-    batch_size: int,
-    divide_by_own: bool,
-    mean_weight: float,
-    rates: Any,
-    k: int,
-    fit_intercept: bool,
-    intercept_factor: float,
-    params: Any,
-    counters: Any,
-    work: Any,
-    sums: Any,
+    batches: Any, outputs: Any, iterate: Any, loss: Any, penalty: Any, data: Any, work: Any
 ) -> None:
     """Train as `run_batches` does, for plain SGD with no penalty or l2 on sparse rows.
 
     A step costs what the batch touches, not all features: the weights are
     ``counters[4]·params``, so that the l2 penalty is one multiplication, and slope times row
     goes straight into `params`, once all scores of the batch are known. Arguments are those of
-    `run_batches`; `work` has 2·batch_size·k numbers.
+    `run_batches`; `work` has 2·size·k numbers, `size` being the rows of a batch.
     """
+    rows = data.rows
+    y = data.y
+    sample_weight = data.sample_weight
+    order = batches.order
+    params = iterate.params
+    counters = iterate.counters
+    k = outputs.k
     size = params.size
     room = work.size // 2
     z = work[:room]
     slopes = work[room:]
     batch = 0
-    start = lo
-    while start < hi:
-        stop = min(start + batch_size, hi)
+    start = 0
+    while start < batches.n:
+        stop = min(start + batches.size, batches.n)
         m = stop - start
-        divisor = m if divide_by_own else batch_size
+        divisor = m if batches.divide_by_own else batches.size
         share = m / divisor
         scale = counters[4]
 
@@ -326,16 +334,16 @@ def run_batches_in_place(
 
         # w <- shrink·(w - rate·g) is, for w = scale·params, params <- params - rate / scale·g;
         # the intercept is not shrunk, but shares the scale
-        rate = rates[batch]
+        rate = batches.rates[batch]
         smaller = shrink(penalty, rate * share)
-        length = rate / (divisor * mean_weight * scale)
+        length = rate / (divisor * batches.mean_weight * scale)
         for c in range(k):
             sum_of_slopes = 0.0
             for i in range(m):
                 sum_of_slopes += slopes[i * k + c]
             b = params[size - k + c]
-            if fit_intercept:
-                b -= intercept_factor * length * sum_of_slopes
+            if outputs.fit_intercept:
+                b -= outputs.intercept_factor * length * sum_of_slopes
             z[c] = b / smaller
         for i in range(m * k):
             slopes[i] *= -length
@@ -347,12 +355,7 @@ def run_batches_in_place(
         counters[0] += 1.0
         counters[1] += m
         counters[3] += share
-        sums[0] += total
-        if sample_weight is None:
-            sums[1] += m
-        else:
-            for i in range(start, stop):
-                sums[1] += sample_weight[order[i]]
+        count_batch(sample_weight, order, start, stop, total, iterate.sums)
         if counters[4] < _LEAST_SCALE:
             for j in range(size):
                 params[j] *= counters[4]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic, overload
 
-from gradstep.jit import FAST_MATH
+from gradstep.jit import INLINED, inlined
 from gradstep.objective import elementary, losses, penalties
 from gradstep.optim import optimizers
 from gradstep.optim.optimizers import descent
@@ -27,7 +27,6 @@ from gradstep.rows import layouts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FAST: dict[str, Any] = {"forceinline": True, "fastmath": FAST_MATH, "error_model": "numpy"}
 _EXACT: dict[str, Any] = {"forceinline": True, "fastmath": False, "error_model": "numpy"}
 
 
@@ -37,7 +36,7 @@ def _method_of_component(function: Callable[..., Any]) -> None:
     def choose(component: Any, *_: Any) -> Any:
         return getattr(getattr(component, "instance_class", None), function.__name__, None)
 
-    overload(function, strict=False, jit_options=_FAST)(choose)
+    overload(function, strict=False, jit_options=INLINED)(choose)
 
 
 for _function in (
@@ -65,7 +64,7 @@ def _no_lookahead(optimizer: Any, params: Any, slots: Any, point: Any) -> Any:
     return params
 
 
-@overload(optimizers.lookahead, strict=False, jit_options=_FAST)
+@overload(optimizers.lookahead, strict=False, jit_options=INLINED)
 def _lookahead(optimizer: Any, *_: Any) -> Any:
     """Compile to the optimizer's method; to the parameters themselves, if it has none."""
     return getattr(getattr(optimizer, "instance_class", None), "lookahead", _no_lookahead)
@@ -96,7 +95,7 @@ def _prefetch_line(typing_context: Any, array: Any, index: Any) -> Any:
     return types.none(array, index), generate
 
 
-@overload(layouts.prefetch, strict=False, jit_options=_FAST)
+@overload(layouts.prefetch, strict=False, jit_options=INLINED)
 def _prefetch(array: Any, index: Any) -> Any:
     def prefetch(array: Any, index: Any) -> None:
         _prefetch_line(array, index)
@@ -104,7 +103,7 @@ def _prefetch(array: Any, index: Any) -> Any:
     return prefetch
 
 
-@overload(layouts.as_index, strict=False, jit_options=_FAST)
+@overload(layouts.as_index, strict=False, jit_options=INLINED)
 def _as_index(number: Any) -> Any:
     def as_index(number: Any) -> Any:
         return np.uint64(number)
@@ -192,10 +191,10 @@ def _log1p_unit(u: Any) -> Any:
     return log1p_unit
 
 
-register_jitable(**_FAST)(elementary.positive_part)
-register_jitable(**_FAST)(elementary.softplus)
-register_jitable(**_FAST)(elementary.sigmoid)
-register_jitable(**_FAST)(penalties.prox_in_turn)
-register_jitable(**_FAST)(descent.compose)
-register_jitable(**_FAST)(descent.keeps_sign)
-register_jitable(**_FAST)(descent.longest)
+inlined(elementary.positive_part)
+inlined(elementary.softplus)
+inlined(elementary.sigmoid)
+inlined(penalties.prox_in_turn)
+inlined(descent.compose)
+inlined(descent.keeps_sign)
+inlined(descent.longest)

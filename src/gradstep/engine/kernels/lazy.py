@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what kernels call)
-from gradstep.engine.kernels.tiles import tile_losses
-from gradstep.jit import compiled
+from gradstep.engine.kernels.tiles import count_batch, tile_losses
+from gradstep.jit import compiled, inlined
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.optimizers import At, idle, step, tick
 from gradstep.rows.layouts import AHEAD, add_gradient, list_touched, prefetch, tile_scores
@@ -30,6 +30,19 @@ __all__ = ["PERIOD", "bring_up_to_date", "run_lazily"]
 # Steps of a period, a power of two: many, since all features are touched at its end, but such
 # that the clock stays in the second-level cache.
 PERIOD = 1 << 12
+
+
+@inlined
+def _bring_up_to_date(
+    params: Any, slots: Any, since: Any, penalty: Any, optimizer: Any, gradient: Any, clock: Any
+) -> None:
+    p = since.size - 1
+    now = since[p]
+    for c in range(params.size // since.size):
+        for j in range(p):
+            if since[j] < now:
+                idle(optimizer, penalty, params, gradient, slots, c * p + j, clock, since[j], now)
+    since[:] = 0
 
 
 @compiled
@@ -51,52 +64,52 @@ def bring_up_to_date(
     clock : ndarray
         What the optimizer noted of the period's steps.
     """
-    p = since.size - 1
-    now = since[p]
-    for c in range(params.size // since.size):
-        for j in range(p):
-            if since[j] < now:
-                idle(optimizer, penalty, params, gradient, slots, c * p + j, clock, since[j], now)
-    since[:] = 0
+    _bring_up_to_date(params, slots, since, penalty, optimizer, gradient, clock)
 
 
 @compiled
 def run_lazily(
-    rows: Any,
-    y: Any,
-    sample_weight: Any,
+    batches: Any,
+    outputs: Any,
+    iterate: Any,
     loss: Any,
     penalty: Any,
     optimizer: Any,
-    order: Any,
-    lo: int,
-    hi: int,
-    batch_size: int,
-    divide_by_own: bool,
-    mean_weight: float,
-    rates: Any,
-    k: int,
-    fit_intercept: bool,
-    intercept_factor: float,
+    data: Any,
     period: int,
     tile: int,
-    params: Any,
-    slots: Any,
-    counters: Any,
-    since: Any,
-    clock: Any,
-    features: Any,
-    before: Any,
+    waiting: Any,
+    touched: Any,
     work: Any,
-    sums: Any,
 ) -> None:
     """Train as `run_batches` does, without touching features that a batch does not have.
 
-    Arguments are those of `run_batches` and `bring_up_to_date`; `period`, the most steps that
-    `clock` has room for; and scratch: `features` and `before` are int32 of shape (n_features + 1,),
-    `work` is a line of ``piece_room(size, tile, k)`` numbers, the first `size` of them zeros, as
-    they are again at the end.
+    Arguments are those of `run_batches`, and
+
+    Parameters
+    ----------
+    period : int
+        The most steps that the clock has room for.
+    tile : int
+        Rows of a tile.
+    waiting : tuple of ndarray
+        `since` and `clock`, as of `bring_up_to_date`: in place.
+    touched : tuple of ndarray of int32, shape (n_features + 1,)
+        Scratch: the features of a batch, and the step up to which each was brought.
+    work : ndarray
+        Scratch: ``piece_room(size, tile, k)`` numbers, the first `size` of them zeros, as they are
+        again at the end.
     """
+    rows = data.rows
+    y = data.y
+    sample_weight = data.sample_weight
+    order = batches.order
+    params = iterate.params
+    slots = iterate.slots
+    counters = iterate.counters
+    since, clock = waiting
+    features, before = touched
+    k = outputs.k
     size = params.size
     n_weights = size - k
     p = since.size - 1
@@ -104,26 +117,27 @@ def run_lazily(
     z = work[size : size + tile * k]
     slopes = work[size + tile * k : size + 2 * tile * k]
     batch = 0
-    start = lo
-    while start < hi:
-        stop = min(start + batch_size, hi)
+    start = 0
+    while start < batches.n:
+        stop = min(start + batches.size, batches.n)
         m = stop - start
-        divisor = m if divide_by_own else batch_size
+        divisor = m if batches.divide_by_own else batches.size
         share = m / divisor
+        rate = batches.rates[batch]
         counters[0] += 1.0
         counters[1] += m
         counters[3] += share
-        here = At(rates[batch], share, int(counters[0]), counters[3])
+        here = At(rate, share, int(counters[0]), counters[3])
         now = since[p] + 1
         if now > period or not tick(optimizer, penalty, clock, now, here):
-            bring_up_to_date(params, slots, since, penalty, optimizer, gradient, clock)
+            _bring_up_to_date(params, slots, since, penalty, optimizer, gradient, clock)
             now = 1
             tick(optimizer, penalty, clock, now, here)
         since[p] = now
 
-        touched = list_touched(rows, order, start, stop, since, now, features, before)
-        for i in range(touched):
-            coming = features[min(i + AHEAD, touched - 1)]
+        n_touched = list_touched(rows, order, start, stop, since, now, features, before)
+        for i in range(n_touched):
+            coming = features[min(i + AHEAD, n_touched - 1)]
             for c in range(k):
                 prefetch(params, c * p + coming)
                 prefetch(gradient, c * p + coming)
@@ -142,8 +156,8 @@ def run_lazily(
             add_gradient(rows, order, at, end, slopes, k, gradient)
             at = end
 
-        scale = 1.0 / (divisor * mean_weight)
-        for i in range(touched):
+        scale = 1.0 / (divisor * batches.mean_weight)
+        for i in range(n_touched):
             for c in range(k):
                 at = c * p + features[i]
                 gradient[at] *= scale
@@ -151,16 +165,11 @@ def run_lazily(
                 gradient[at] = 0.0
         for j in range(n_weights, size):
             gradient[j] *= scale
-        if fit_intercept:
-            there = At(rates[batch] * intercept_factor, share, int(counters[0]), counters[3])
+        if outputs.fit_intercept:
+            there = At(rate * outputs.intercept_factor, share, int(counters[0]), counters[3])
             step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, there)
         gradient[n_weights:] = 0.0
 
-        sums[0] += total
-        if sample_weight is None:
-            sums[1] += m
-        else:
-            for i in range(start, stop):
-                sums[1] += sample_weight[order[i]]
+        count_batch(sample_weight, order, start, stop, total, iterate.sums)
         batch += 1
         start = stop

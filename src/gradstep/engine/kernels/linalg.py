@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradstep.jit import compiled
+from gradstep.jit import compiled, inlined
 
 __all__ = ["factor", "inverse", "minimise_quadratic", "solve"]
 
@@ -24,21 +24,8 @@ _PROXIMAL = 1e-9  # of a diagonal of ones
 _DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
 
 
-@compiled
-def factor(matrix):
-    """Replace a symmetric matrix by its lower Cholesky factor, row after row.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (q, q)
-        The lower triangle is read and written.
-
-    Returns
-    -------
-    int
-        How many columns depend on those before them; their row of the factor is that of the
-        identity, times infinity: a solution has zeros there.
-    """
+@inlined
+def _factor(matrix):
     q = matrix.shape[0]
     dependent = 0
     for i in range(q):
@@ -64,9 +51,8 @@ def factor(matrix):
     return dependent
 
 
-@compiled
-def solve(lower, x):
-    """Solve L·Lᵀ·x = b in place, `x` being b at first."""
+@inlined
+def _solve(lower, x):
     q = lower.shape[0]
     for i in range(q):
         row = lower[i]
@@ -79,6 +65,30 @@ def solve(lower, x):
         x[i] /= row[i]
         for t in range(i):
             x[t] -= row[t] * x[i]
+
+
+@compiled
+def factor(matrix):
+    """Replace a symmetric matrix by its lower Cholesky factor, row after row.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (q, q)
+        The lower triangle is read and written.
+
+    Returns
+    -------
+    int
+        How many columns depend on those before them; their row of the factor is that of the
+        identity, times infinity: a solution has zeros there.
+    """
+    return _factor(matrix)
+
+
+@compiled
+def solve(lower, x):
+    """Solve L·Lᵀ·x = b in place, `x` being b at first."""
+    _solve(lower, x)
 
 
 @compiled
@@ -107,7 +117,7 @@ def inverse(lower, out):
             out[j, i] = dot
 
 
-@compiled
+@inlined
 def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
     """Run coordinate descent; `product` is matrix·x, kept up to date; return whether it is over.
 
@@ -139,7 +149,7 @@ def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
     return False
 
 
-@compiled
+@inlined
 def _model(matrix, g, x, l1, ridge):
     """Return the value of the model that `minimise_quadratic` minimises."""
     total = 0.0
@@ -151,7 +161,7 @@ def _model(matrix, g, x, l1, ridge):
     return total
 
 
-@compiled
+@inlined
 def _solve_on_support(matrix, g, x, l1, ridge, proximal, full):
     """Write the minimum for the coordinates that are not zero, were their signs to stay, to full.
 
@@ -176,14 +186,14 @@ def _solve_on_support(matrix, g, x, l1, ridge, proximal, full):
             small[a, b] = matrix[i, support[b]] * size[a] * size[b]
         small[a, a] = 1.0 + proximal
         solution[a] = -(g[i] + np.sign(x[i]) * l1[i]) * size[a] + proximal * x[i] / size[a]
-    factor(small)
-    solve(small, solution)
+    _factor(small)
+    _solve(small, solution)
     full[:] = 0.0
     for a in range(m):
         full[support[a]] = solution[a] * size[a]
 
 
-@compiled
+@inlined
 def _stop_at_zero(x, full, l1):
     """Shorten the way from x to full to where a coordinate comes to zero first; say whether."""
     first = -1
@@ -202,7 +212,7 @@ def _stop_at_zero(x, full, l1):
     return True
 
 
-@compiled
+@inlined
 def _zeros_stay(matrix, g, x, l1):
     """Tell whether the coordinates that are zero want to stay there."""
     for j in range(x.size):
@@ -215,7 +225,7 @@ def _zeros_stay(matrix, g, x, l1):
     return True
 
 
-@compiled
+@inlined
 def _on_support(matrix, g, x, l1, ridge):
     """Go to the minimum on the coordinates that are not zero; say whether it is that of all.
 

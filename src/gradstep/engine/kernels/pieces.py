@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-from gradstep.jit import JIT_OPTIONS
+from gradstep.jit import INLINED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,7 +170,7 @@ def _compiled_as(function: Any) -> Any:
         def choose(*_: Any) -> Any:
             return implementation
 
-        overload(function, strict=False, jit_options=JIT_OPTIONS)(choose)
+        overload(function, strict=False, jit_options=INLINED)(choose)
         return implementation
 
     return register

@@ -23,7 +23,7 @@ import numpy as np
 from numba.extending import overload
 
 from gradstep.engine.kernels.tiles import is_joint, tile_losses
-from gradstep.jit import JIT_OPTIONS, compiled
+from gradstep.jit import INLINED, compiled, inlined
 from gradstep.objective.losses import row_slopes, slope
 from gradstep.rows.layouts import add_gradient, add_products, add_squares, spread, tile_scores
 
@@ -92,12 +92,12 @@ def _curvatures_joint(loss, y, order, lo, hi, k, widths, z, out, work):
             own[c] = score
 
 
-@overload(tile_curvatures, strict=False, jit_options=JIT_OPTIONS)
+@overload(tile_curvatures, strict=False, jit_options=INLINED)
 def _choose_tile_curvatures(loss: Any, *_: Any) -> Any:
     return _curvatures_joint if is_joint(loss.instance_class) else _curvatures_apart
 
 
-@compiled
+@inlined
 def _add_products(x, h, m, q, matrix):
     """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; `x` has a line for each feature."""
     room = x.shape[1]
@@ -172,7 +172,7 @@ def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices):
         add_products(rows, order, lo, hi, h[pair], scale, matrices[pair])
 
 
-@overload(row_products, strict=False, jit_options=JIT_OPTIONS)
+@overload(row_products, strict=False, jit_options=INLINED)
 def _choose_row_products(rows: Any, *_: Any) -> Any:
     few = hasattr(rows.instance_class, "add_products")
     return _products_of_few if few else _products_of_all

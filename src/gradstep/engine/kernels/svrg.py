@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradstep.engine.kernels.tiles import place, tile_losses
-from gradstep.jit import compiled
+from gradstep.engine.kernels.tiles import tile_losses, write_in_units
+from gradstep.jit import compiled, inlined
 from gradstep.objective.penalties import prox
 from gradstep.rows.layouts import add_gradient, tile_scores
 
 __all__ = ["run_in_diagonal_metric", "run_in_full_metric"]
 
 
-@compiled
+@inlined
 def _batch_gradient(
     rows, y, sample_weight, loss, order, lo, hi, k, tile, point, corrected, anchor, gradient, z,
     slopes, before,
@@ -102,7 +102,7 @@ def run_in_full_metric(
     # A `start` that begins as the number 0 would be a type of its own, and compile twice.
     for start in range(0, n - batch_size + 1, batch_size):
         stop = start + batch_size
-        place(params, shift, scale, k, point)
+        write_in_units(params, shift, scale, k, point)
         total += _batch_gradient(
             rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, anchor,
             gradient, z, slopes, before,
@@ -168,7 +168,7 @@ def run_in_diagonal_metric(
     # A `start` that begins as the number 0 would be a type of its own, and compile twice.
     for start in range(0, n - batch_size + 1, batch_size):
         stop = start + batch_size
-        place(params, shift, scale, k, point)
+        write_in_units(params, shift, scale, k, point)
         total += _batch_gradient(
             rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, anchor,
             gradient, z, slopes, before,
@@ -181,7 +181,7 @@ def run_in_diagonal_metric(
                 g = gradient[c * p + j] * share + anchor_gradient[c * p + j]
                 v[c * p + j] = (g - shift[j] * g_b) * scale[j]
             v[k * p + c] = g_b
-        for j in range(size):  # a loop of its own: see `place`
+        for j in range(size):  # a loop of its own: see `write_in_units`
             length += v[j] * v[j] * inverse[j]
         step = rate
         if step * np.sqrt(length) > longest:

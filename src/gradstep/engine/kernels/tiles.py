@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
 
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what kernels call)
-from gradstep.jit import JIT_OPTIONS, compiled
+from gradstep.jit import INLINED, compiled, inlined
 from gradstep.objective.losses import row_slopes, slope, value
 from gradstep.rows.layouts import AHEAD, prefetch, tile_scores
 
-__all__ = ["is_joint", "place", "score_rows", "sum_of_losses", "tile_losses"]
+__all__ = [
+    "Data",
+    "count_batch",
+    "is_joint",
+    "score_rows",
+    "standardise_gradient",
+    "sum_of_losses",
+    "tile_losses",
+    "write_in_units",
+]
+
+
+class Data(NamedTuple):
+    """Rows in one of the layouts, their targets (n, n_targets), and their weights (n,) or None."""
+
+    rows: Any
+    y: Any
+    sample_weight: Any
 
 
 def tile_losses(
@@ -49,7 +66,7 @@ def _tile_losses_apart(
             for c in range(k):
                 z[i * k + c] *= weight
                 slopes[i * k + c] *= weight
-        for i in range(m * k):  # a loop of its own: see `place`
+        for i in range(m * k):  # a loop of its own: see `write_in_units`
             total += z[i]
     return total
 
@@ -78,21 +95,21 @@ def is_joint(loss_class: type) -> bool:
     return hasattr(loss_class, "row_slopes")
 
 
-@overload(tile_losses, strict=False, jit_options=JIT_OPTIONS)
+@overload(tile_losses, strict=False, jit_options=INLINED)
 def _choose_tile_losses(loss: Any, *_: Any) -> Any:
     return _tile_losses_joint if is_joint(loss.instance_class) else _tile_losses_apart
 
 
-@compiled
-def place(params: Any, shift: Any, scale: Any, k: int, point: Any) -> None:
-    """Write parameters of centred and scaled features in the features' own units.
+@inlined
+def write_in_units(params: Any, shift: Any, scale: Any, k: int, point: Any) -> None:
+    """Write parameters of standardised features as those of the features in their own units.
 
     Parameters
     ----------
     params, point : ndarray of shape (size,)
         What is read and written.
     shift, scale : ndarray of shape (p,)
-        The lens: features are seen as ``(x - shift)·scale``.
+        The standardisation: features are taken as ``(x - shift)·scale``.
     k : int
         Number of outputs.
     """
@@ -106,6 +123,28 @@ def place(params: Any, shift: Any, scale: Any, k: int, point: Any) -> None:
         for j in range(p):
             b += shift[j] * point[c * p + j]
         point[k * p + c] = params[k * p + c] - b
+
+
+@inlined
+def standardise_gradient(gradient: Any, shift: Any, scale: Any, k: int) -> None:
+    """Make a gradient, of features in their own units, that of standardised ones; in place."""
+    p = shift.size
+    for c in range(k):
+        of_intercept = gradient[k * p + c]
+        for j in range(p):
+            at = c * p + j
+            gradient[at] = (gradient[at] - shift[j] * of_intercept) * scale[j]
+
+
+@inlined
+def count_batch(sample_weight: Any, order: Any, lo: int, hi: int, total: float, sums: Any) -> None:
+    """Add a batch's losses and weights to the sums of the epoch."""
+    sums[0] += total
+    if sample_weight is None:
+        sums[1] += hi - lo
+    else:
+        for i in range(lo, hi):
+            sums[1] += sample_weight[order[i]]
 
 
 @compiled

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.engine.kernels.batches import (
-    help_with_batches,
+    Batches,
+    Iterate,
+    Outputs,
+    Scratch,
+    Standardised,
     piece_room,
     run_batches,
     run_batches_in_place,
@@ -22,6 +26,7 @@ from gradstep.engine.kernels.batches import (
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.lazy import PERIOD, bring_up_to_date, run_lazily
 from gradstep.engine.kernels.pieces import close, new_board, threads
+from gradstep.engine.kernels.tiles import Data
 from gradstep.optim.optimizers import FTRL, SGD
 from gradstep.optim.schedules import Adaptive, Constant, Exponential, StepDecay
 from gradstep.rows.layouts import CsrRows
@@ -203,8 +208,13 @@ class Steps:
         self._touched = (np.empty(room, np.int32), np.empty(room, np.int32))
         self._ahead = np.empty(size if hasattr(problem.optimizer, "lookahead") else 0)
         lens = problem.lens
-        self._lens = (None, None) if lens is None else (readonly(lens.shift), readonly(lens.scale))
-        self._raw = np.empty(0 if lens is None else size)
+        self._standardised = (
+            None if lens is None else Standardised(readonly(lens.shift), readonly(lens.scale))
+        )
+        self._in_units = np.empty(0 if lens is None else size)
+        self._outputs = Outputs(
+            k, problem.fit_intercept, problem.intercept_factor, problem.average_from
+        )
         units = problem.penalty_units
         self._units = None if units is None else readonly(units)
         self._board = new_board() if pieces > 1 else None
@@ -219,37 +229,45 @@ class Steps:
     def train_on(self, run: Run, state: TrainState, rates: NDArray[np.float64]) -> None:
         """Train on a run of batches; changes the state in place."""
         problem = self._problem
-        data = (run.rows, run.y, run.sample_weight)
-        fixed = (
-            run.order, 0, run.n, self._batch_size, problem.last_batch == "mean",
-            self._mean_weight, rates, problem.n_outputs, problem.fit_intercept,
-            problem.intercept_factor,
+        data = Data(run.rows, run.y, run.sample_weight)
+        batches = Batches(
+            run.order, run.n, self._batch_size, problem.last_batch == "mean", self._mean_weight,
+            rates,
         )  # fmt: skip
+        iterate = Iterate(state.params, state.slots, state.average, state.counters, state.sums)
+        call = (batches, self._outputs, iterate)
         state.batch = run.batches.stop
         if self._way is Way.IN_PLACE:
-            launch(
-                run_batches_in_place, (problem.loss, problem.penalty), *data, *fixed,
-                state.params, state.counters, self._work, state.sums,
-            )  # fmt: skip
+            two = (problem.loss, problem.penalty)
+            launch(run_batches_in_place, two, *call, data, self._work)
             return
+        components = (problem.loss, problem.penalty, problem.optimizer)
         if self._way is Way.LAZY:
             self._resume(state)
+            waiting = (state.since, state.clock)
             launch(
-                run_lazily, (problem.loss, problem.penalty, problem.optimizer), *data, *fixed,
-                PERIOD, self._tile, state.params, state.slots, state.counters, state.since,
-                state.clock, *self._touched, self._work[0], state.sums,
+                run_lazily, components, *call, data, PERIOD, self._tile, waiting, self._touched,
+                self._work[0],
             )  # fmt: skip
             return
-        helping = self._start_helpers(run, state)
+        point = self._ahead if self._ahead.size else state.params
+        if self._in_units.size:
+            point = self._in_units
+        scratch = Scratch(self._tile, self._ahead, self._in_units, point, self._work)
+        shared = (data, self._standardised, self._units, scratch, self._board)
+
+        def take_part(helping: bool) -> None:
+            launch(run_batches, components, *call, *shared, helping)
+
+        if self._board is not None:
+            self._board[:] = 0
+        helpers: list[Future[None]] = []
+        if self._pool is not None:
+            helpers = [self._pool.submit(take_part, helping=True) for _ in range(self.helpers)]
         try:
-            launch(
-                run_batches, (problem.loss, problem.penalty, problem.optimizer), *data, *fixed,
-                problem.average_from, *self._lens, self._units, self._raw, self._tile,
-                state.params, state.slots, state.average, state.counters, self._board, self._ahead,
-                self._work, state.sums,
-            )  # fmt: skip
+            take_part(helping=False)
         finally:
-            for helper in helping:
+            for helper in helpers:
                 close(self._board)  # where the kernel did not get that far
                 helper.result()
 
@@ -262,21 +280,3 @@ class Steps:
         elif state.behind.size:
             state.params[:], state.slots[:] = state.behind[0], state.behind[1:]
             state.behind = np.zeros((0, 0))
-
-    def _start_helpers(self, run: Run, state: TrainState) -> list[Future[None]]:
-        if self._board is not None:
-            self._board[:] = 0
-        if self._pool is None:
-            return []
-        return [self._pool.submit(self._help, run, state) for _ in range(self.helpers)]
-
-    def _help(self, run: Run, state: TrainState) -> None:
-        problem = self._problem
-        point = self._ahead if hasattr(problem.optimizer, "lookahead") else state.params
-        if self._raw.size:
-            point = self._raw
-        launch(
-            help_with_batches, (problem.loss,), run.rows, run.y, run.sample_weight,
-            run.order, 0, run.n, self._batch_size, problem.n_outputs, self._tile,
-            point, self._board, self._work,
-        )  # fmt: skip

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.jit import compiled
+from gradstep.jit import compiled, inlined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def key_of(seed: int, *path: int) -> np.uint64:
     return np.random.SeedSequence(words).generate_state(1, np.uint64)[0]
 
 
-@compiled
+@inlined
 def _random(key: Any, counter: Any) -> Any:
     """Return 64 random bits, a function of (key, counter)."""
     z = key + (np.uint64(counter) + np.uint64(1)) * _GOLDEN
@@ -59,7 +59,7 @@ def _random(key: Any, counter: Any) -> Any:
     return z ^ (z >> _S31)
 
 
-@compiled
+@inlined
 def _permute(order: Any, lo: int, hi: int, key: Any) -> None:
     """Shuffle ``order[lo:hi]`` in place, every permutation equally likely (Fisher-Yates)."""
     counter = np.uint64(hi) << _S32  # apart from the counters of other ranges
@@ -75,6 +75,11 @@ def _permute(order: Any, lo: int, hi: int, key: Any) -> None:
         j = lo + np.int64(product >> _S32)
         at = lo + i
         order[at], order[j] = order[j], order[at]
+
+
+@compiled
+def _permute_all(order: Any, key: Any) -> None:
+    _permute(order, 0, order.size, key)
 
 
 @compiled
@@ -123,7 +128,7 @@ def exact_shuffle(n: int, seed: int, epoch: int) -> NDArray[np.uint32]:
     return order
 
 
-@compiled
+@inlined
 def _fill_window(order: Any, lo: int, blocks: Any, first: int, last: int, rows: int, n: int) -> int:
     """Write the rows of ``blocks[first:last]`` from order[lo] on; return where they end."""
     at = lo
@@ -228,7 +233,7 @@ class BlockOrder:
         last = min(first + self._window, self._blocks.size)
         with _overflow_is_meant():
             _fill_window(order, 0, self._blocks, first, last, self._rows, self._n)
-            _permute(order, 0, order.size, key_of(self._seed, self._epoch, 3, window))
+            _permute_all(order, key_of(self._seed, self._epoch, 3, window))
         self._last = (window, order)
         return order
 
@@ -333,5 +338,5 @@ class Buckets:
         order = np.arange(hi - lo, dtype=np.uint32)
         counters = key_of(int(self._permute_key), lo & 0xFFFFFFFF, lo >> 32)
         with _overflow_is_meant():
-            _permute(order, 0, order.size, counters)
+            _permute_all(order, counters)
         return order
