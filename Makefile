@@ -8,6 +8,10 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+# What brings every kernel, row layout and file to its edges.
+BOUNDS_TESTS ?= tests/data tests/model/test_file.py tests/model/test_claims.py \
+    tests/rows/test_table_rows.py tests/engine/kernels tests/engine/test_statistics.py \
+    tests/engine/test_training.py tests/engine/textbook/test_epoch.py
 
 SHELL := /bin/sh
 VENV := .venv
@@ -20,7 +24,7 @@ BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all golden lint format types imports bench clean
+.PHONY: help setup demo test test-slow test-all test-bounds golden lint format types imports bench clean
 
 help:
 	@echo 'make demo       the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -28,6 +32,7 @@ help:
 	@echo 'make test-slow  the slow tests alone'
 	@echo 'make test-all   both'
 	@echo 'make golden     which of the recorded fits have other bits now'
+	@echo 'make test-bounds  every index of compiled code checked, over what reads files and rows'
 	@echo 'make lint       ruff: rules and format'
 	@echo 'make format     ruff: apply the format and the safe fixes'
 	@echo 'make types      mypy'
@@ -85,6 +90,11 @@ test-all: $(READY)
 # Compares the bits of some seventy fits with those in tests/golden/bits.json.
 golden: $(READY)
 	$(BIN)/python -m tests.golden
+
+# Compiled once more, with an exception where an index leaves its array, in a cache of its own.
+test-bounds: $(READY)
+	NUMBA_BOUNDSCHECK=1 GRADSTEP_CACHE_DIR=$(CURDIR)/build/bounds \
+	    $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) $(BOUNDS_TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
@@ -135,6 +136,13 @@ def scaled_by_inner(components, x):
     return components[0][0] * x
 
 
+LARGE = np.zeros(1 << 18)
+
+
+def scaled_by_large(component, x):
+    return LARGE[0] * component[0] * x
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(jit, "_kernel_folder", lambda: tmp_path)
@@ -210,6 +218,11 @@ class TestFiles:
         assert stat.S_IMODE(path.lstat().st_mode) == 0o600
         assert not (folder / "harm").exists()
 
+    def test_code_with_addresses_of_this_process_is_not_kept(self, folder):
+        """As that of a large array of the module."""
+        assert call(Huber(1.0), function=scaled_by_large) == (0.0, False)
+        assert kernels(folder) == {}
+
     def test_a_folder_that_vanishes(self, folder):
         call(Huber(1.0))
         shutil.rmtree(folder)
@@ -226,6 +239,67 @@ class TestFiles:
     def test_without_a_folder(self, monkeypatch):
         monkeypatch.setattr(jit, "_kernel_folder", lambda: None)
         assert call(Huber(3.0)) == (6.0, False)
+
+
+class TestSettings:
+    """What was compiled under other settings of Numba is not taken for what is wanted now."""
+
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("BOUNDSCHECK", 1),
+            ("CPU_NAME", "generic"),
+            ("CPU_FEATURES", ""),
+            ("DEBUGINFO_DEFAULT", 1),
+            ("DISABLE_INTEL_SVML", 1),
+            ("ENABLE_AVX", 0),
+            ("LLVM_REFPRUNE_PASS", 0),
+            ("LOOP_VECTORIZE", 0),
+            ("OPT", numba.config.OPT.__class__(1)),
+            ("SLP_VECTORIZE", 1),
+            ("USING_SVML", True),
+        ],
+    )
+    def test_that_change_machine_code_have_files_of_their_own(
+        self, folder, monkeypatch, name, value
+    ):
+        call(Huber(1.0))
+        (path,) = folder.iterdir()
+        monkeypatch.setattr(numba.config, name, value)
+        assert call(Huber(1.0)) == (2.0, False)
+        assert len(kernels(folder)) == 2
+        path.unlink()
+        assert call(Huber(1.0)) == (2.0, True)
+
+    @pytest.mark.parametrize(
+        "name, value", [("NUMBA_NUM_THREADS", 1), ("CACHE_DIR", "x"), ("COLOR_SCHEME", "light_bg")]
+    )
+    def test_that_change_none_do_not_count(self, folder, monkeypatch, name, value):
+        call(Huber(1.0))
+        monkeypatch.setattr(numba.config, name, value)
+        assert call(Huber(1.0)) == (2.0, True)
+
+    def test_bounds_are_checked_though_there_is_code_without_checks(self, tmp_path):
+        program = """
+import numpy as np
+from gradstep.data.kernels.columns import _gather_rows
+_gather_rows(np.ones((4, 1)), np.full(3, {at}, np.uint32), np.ones((3, 1)))
+print(1.0, 0)
+"""
+        answer(python(program.format(at=3), tmp_path))
+        checked = python(program.format(at=4), tmp_path, NUMBA_BOUNDSCHECK="1")
+        assert "IndexError" in checked.communicate(timeout=300)[1]
+
+    @pytest.mark.slow
+    def test_without_optimisation_it_runs(self, tmp_path):
+        """There, addresses of the process remain in the code, which is not kept then."""
+        program = """
+import numpy as np
+from gradstep import MiniBatchRegressor
+X = np.random.default_rng(0).normal(size=(50, 1))
+print(MiniBatchRegressor(alpha=0.0).fit(X, 2.0 * X[:, 0]).coef_[0], 0)
+"""
+        assert answer(python(program, tmp_path, NUMBA_OPT="0"))[0] == pytest.approx(2.0)
 
 
 class TestFolder:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.errors import InvalidData, InvalidParameter, InvalidTable
 from gradstep.objective.losses import target_range
 
 if TYPE_CHECKING:
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.data.preparing.prepared import PreparedTable
+
 __all__ = [
     "check_choice",
     "check_finite",
     "check_labels",
     "check_number",
+    "check_prepared",
     "check_targets",
     "check_weights",
 ]
@@ -163,6 +166,21 @@ def check_targets(
             "in the rows that have weight: there is no finite model of such targets."
         )
         raise InvalidData(msg)
+
+
+def check_prepared(loss: Any, prepared: PreparedTable) -> None:
+    """Refuse a prepared table with targets outside the loss's range, in either of its parts."""
+    allowed = target_range(loss)
+    for data in (prepared.train, prepared.validation):
+        if data is None or prepared.target.classes is not None or allowed.low == -math.inf:
+            continue
+        low = data.y.min()
+        if not allowed.holds(low):
+            msg = (
+                f"The target {prepared.target.column!r} goes down to {low:g}; the loss "
+                f"{type(loss).__name__} needs {allowed}. Use another loss, or correct the column."
+            )
+            raise InvalidTable(msg)
 
 
 def check_labels(y: NDArray[Any], name: str) -> None:

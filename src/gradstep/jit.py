@@ -3,9 +3,9 @@
 Numba's own disk cache does not notice when a function that a kernel calls changes in
 another file, and two processes that fill it at once can mix up their files. This cache
 avoids both: every compiled form is one file, named by everything that it depends on (the
-package's compiled sources, the function, the types, the processor, the versions), whole or
-not there. It is read only if nobody else can have written it. What was compiled for a user's
-own component is never kept, since its source is not ours to watch.
+package's compiled sources, the function, the types, the processor, the versions, Numba's
+settings), whole or not there. It is read only if nobody else can have written it. What was
+compiled for a user's own component is never kept, since its source is not ours to watch.
 
 Importing this module imports Numba (0.3 to 0.5 s): import it where training starts.
 """
@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import os
 import pickle
+import re
 import sys
 import time
 import warnings
@@ -23,10 +24,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import llvmlite
 import numba
 import numpy as np
 from numba.core import types
-from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
@@ -55,6 +57,8 @@ _COMPILED_SOURCES = (
 )
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file
+# Settings of Numba that change no machine code, and may differ without anyone having set them.
+_NO_CODE = re.compile(r"CUDA|THREAD|CACHE_DIR|COLOR|GDB_BINARY|PROFILER")
 
 
 @cache
@@ -65,7 +69,7 @@ def _kernel_folder() -> Path | None:
     for pattern in _COMPILED_SOURCES:
         for source in sorted(package.glob(pattern)):
             digest.update(source.read_bytes())
-    for version in (numba.__version__, np.__version__, sys.version):
+    for version in (numba.__version__, llvmlite.__version__, np.__version__, sys.version):
         digest.update(version.encode())
     try:
         folder = private_folder("kernels", digest.hexdigest()[:16])
@@ -98,6 +102,16 @@ def _forget_old(current: Path) -> None:
         with contextlib.suppress(OSError):  # another process may be forgetting it, too
             if folder != current and folder.stat().st_mtime < limit:
                 remove_marked(folder)
+
+
+def _settings() -> list[tuple[str, str]]:
+    """Return what the environment or a program set in Numba that may change machine code.
+
+    One that is not known to change none counts: bounds checks, the level of optimisation, vector
+    instructions, the processor, debugging.
+    """
+    named = (name for name in dir(numba.config) if name.isupper() and not _NO_CODE.search(name))
+    return [(name, repr(getattr(numba.config, name))) for name in named]
 
 
 def _component_classes(kind: Any) -> Iterator[type]:
@@ -146,7 +160,8 @@ class KernelCache(_Cache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled form, if it may be kept."""
         path = self._path(sig, data.codegen)
-        if path is None or not CompileResultCacheImpl.check_cachable(None, data):
+        # addresses of this process are left in the code where nothing was optimised (NUMBA_OPT=0)
+        if path is None or data.library.has_dynamic_globals:
             return
         payload = dumps(data._reduce())
         # a full or vanished disk: go on without
@@ -171,7 +186,8 @@ class KernelCache(_Cache):
         if folder is None or any(package != "gradstep" for package in own):
             return None
         name = self._function.__qualname__
-        key = repr((self._function.__module__, name, sig, codegen.magic_tuple()))
+        processor = codegen.magic_tuple()
+        key = repr((self._function.__module__, name, sig, processor, _settings()))
         return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.bin"
 
 

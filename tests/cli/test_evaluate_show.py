@@ -20,6 +20,8 @@ from sklearn.metrics import (
 )
 
 import gradstep as gs
+from gradstep.data.features.encoding import Encoding, NumberColumn
+from gradstep.data.preparing.prepared import Target
 
 FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
 
@@ -223,3 +225,14 @@ class TestShow:
         assert "is no model of gradstep" in fails("show", later)
         assert "none does not exist" in fails("show", "none")
         assert "--top" in fails("show", later, "--top", "-1", status=2)
+
+
+def test_show_of_a_provenance_that_is_something_else(gradstep, tmp_path):
+    """Which a model made by hand may have."""
+    encoding = Encoding((NumberColumn("x", 1.0, 2.0),))
+    model = gs.Model(encoding, Target("y"), gs.SquaredError(), np.array([0.5, 3.0]))
+    model.provenance = {"rows": 3}
+    gs.save(model, tmp_path / "m")
+    status, out, _ = gradstep("show", tmp_path / "m")
+    assert status == 0
+    assert "what the file says of it is not what gradstep writes" in " ".join(out.split())

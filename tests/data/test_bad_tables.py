@@ -295,6 +295,11 @@ CASES = {
         {"kinds": {"y": "hash"}},
         kind=InvalidParameter,
     ),
+    "more features than indices": Case(
+        table(**{f"c{j}": ["a", "b"] * 20 for j in range(128)}),
+        ["2,147,483,649 features", "fewer bits"],
+        {"kinds": {f"c{j}": "hash:24" for j in range(128)}},
+    ),
     "no levels": Case(table(), ["max_levels=0"], {"max_levels": 0}, kind=InvalidParameter),
     "a negative seed": Case(table(), ["seed=-1"], {"seed": -1}, kind=InvalidParameter),
     "an offset of classes": Case(

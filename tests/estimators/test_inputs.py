@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from gradstep import MiniBatchClassifier, MiniBatchRegressor
+from gradstep import InvalidData, MiniBatchClassifier, MiniBatchRegressor
 
 BRIEF = {"learning_rate": 0.05, "penalty_scale": "unit", "max_iter": 3, "tol": None}
 NAMES = ["a", "b", "c"]
@@ -231,3 +231,25 @@ class TestCopy:
         captured = capsys.readouterr()
         assert captured.out + captured.err == ""
         assert "copied" in caplog.text
+
+
+class TestDamagedCsr:
+    """SciPy builds matrices whose indices lie outside of them; kernels would follow."""
+
+    @pytest.mark.parametrize(
+        "part, at, value",
+        [
+            ("indices", 2, 1_000_000),
+            ("indices", 0, -1),
+            ("indptr", 3, 1_000_000),
+            ("indptr", 3, 0),
+            ("indptr", 0, -4),
+        ],
+    )
+    def test_is_refused(self, part, at, value):
+        X = sp.csr_matrix(np.arange(1.0, 21.0).reshape(10, 2))
+        model = MiniBatchRegressor(max_iter=1).fit(X, np.arange(10.0))
+        getattr(X, part)[at] = value
+        for call in (MiniBatchRegressor().fit, lambda X, _: model.predict(X)):
+            with pytest.raises(InvalidData, match="is a damaged CSR matrix"):
+                call(X, np.arange(10.0))

@@ -53,7 +53,10 @@ def show(
     if fitted.offset is not None:
         report.prose(to, "Offset", fitted.offset)
     if fitted.provenance:
-        _tell_origin(to, fitted.provenance)
+        try:
+            _tell_origin(to, fitted.provenance)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            report.prose(to, "From", "what the file says of it is not what gradstep writes")
     if columns:
         report.tell_columns(to, fitted.encoding, {})
     report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))

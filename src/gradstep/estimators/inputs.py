@@ -113,9 +113,21 @@ def check_features(
         if y is not None and not sp.issparse(y):
             check_labels(np.asarray(y), "Input y")
         checked, y = validate_data(est, X, y, **options, **y_options)
+    if sp.issparse(checked):
+        _check_indices(checked, name)
     check_finite(checked, name, getattr(est, "feature_names_in_", None))
     _tell_of_copy(est, X, checked)
     return checked if y is _NO_Y else (checked, y)
+
+
+def _check_indices(X: Any, name: str) -> None:
+    """Refuse a CSR matrix with an index outside of it: compiled code does not look."""
+    if not CsrRows(X.data, X.indices, X.indptr, X.shape[1]).is_sound():
+        msg = (
+            f"{name} is a damaged CSR matrix: its indices lie outside of its {X.shape[1]} columns, "
+            "or its rows outside of its entries (X.check_format() says more). Build it anew."
+        )
+        raise InvalidData(msg)
 
 
 def _shares_memory(X: Any, checked: Any) -> bool:

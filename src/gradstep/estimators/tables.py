@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from gradstep.checks import check_prepared
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators import fitting
 
@@ -65,6 +66,7 @@ def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: An
     if target.classes is not None:
         est.classes_ = np.array(target.classes)
     loss = loss_of()
+    check_prepared(loss, prepared)
     est._y_is_2d = False
     est.n_features_in_ = prepared.encoding.n_features
     vars(est).pop("feature_names_in_", None)

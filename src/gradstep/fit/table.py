@@ -12,13 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import gradstep
-from gradstep.checks import check_choice
+from gradstep.checks import check_choice, check_prepared
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
-from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.errors import InvalidParameter
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -33,7 +31,6 @@ from gradstep.fit.table_run import ALPHAS, TableRun
 from gradstep.model.evaluation import LOG_POWER, judge
 from gradstep.model.model import Model
 from gradstep.objective.classification import OneVsRest, Softmax
-from gradstep.objective.losses import target_range
 from gradstep.optim.solvers import works_in_rounds
 
 if TYPE_CHECKING:
@@ -164,7 +161,7 @@ def fit_table(
             raise InvalidParameter(msg)
     prepared = _prepared(table, target, loss, power, options)
     component = _loss(loss, prepared, numbers)
-    _check_range(component, prepared)
+    check_prepared(component, prepared)
     prepared_at = time.perf_counter()
     run = TableRun(prepared, component, callbacks)
     run.plan(replace(asked, seed=int(prepared.meta["asked"]["seed"])))
@@ -301,17 +298,6 @@ def _loss(loss: Any, prepared: PreparedTable, parameters: Mapping[str, Any]) -> 
     if target.n_outputs == 1 or hasattr(found, "row_slopes"):
         return found
     return Softmax() if loss in {None, "log_loss"} else OneVsRest(found)
-
-
-def _check_range(loss: Any, prepared: PreparedTable) -> None:
-    """Refuse targets for which the loss is not defined."""
-    allowed, known = target_range(loss), prepared.meta["target"]
-    if prepared.target.classes is None and not allowed.holds(np.array([known["low"]]))[0]:
-        msg = (
-            f"The target {known['column']!r} goes down to {known['low']:g}; the loss "
-            f"{type(loss).__name__} needs {allowed}. Use another loss, or correct the column."
-        )
-        raise InvalidTable(msg)
 
 
 def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:

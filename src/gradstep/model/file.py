@@ -1,7 +1,10 @@
 """The model on disk: one safetensors file, whose header holds the rest as JSON.
 
 Reading one never runs code. The header's ``gradstep`` entry carries the format version, the
-encoding, the classes, the loss by name and numbers, and the provenance.
+encoding, the classes, the loss by name and numbers, and the provenance, and a checksum of all this
+and of the numbers. What else stands in the header, names, types and shapes, has one form that is
+required: nothing of a file may change unseen. Nothing is made of a header before each part of it
+is known to be what `save` writes, so a file asks for no more memory than it has bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gradstep
+from gradstep.data.from_json import MISSTATED, is_text, record
 from gradstep.data.preparing.prepared import Target, encoding_of
 from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import writing_file
@@ -29,6 +33,7 @@ __all__ = ["load", "save"]
 
 FORMAT = 1
 _ENTRY, _CHECKSUM = "gradstep", "sha256"
+_TENSOR, _DTYPE = "params", "F64"  # the only tensor, in one dimension
 
 
 def _loss_to_json(loss: Any) -> dict[str, Any]:
@@ -46,15 +51,13 @@ def _loss_to_json(loss: Any) -> dict[str, Any]:
 
 
 def _loss_from_json(told: Mapping[str, Any]) -> Any:
-    fields = dict(told)
+    fields = {k: _loss_from_json(v) if isinstance(v, dict) else v for k, v in told.items()}
     name = fields.pop("name")
     for home in (regression, classification):
-        if name in home.__all__:
-            kind = getattr(home, name)
-            return kind(**{
-                k: _loss_from_json(v) if isinstance(v, dict) else v for k, v in fields.items()
-            })  # fmt: skip
-    msg = f"the loss {name!r} is not known"
+        kind = getattr(home, name) if name in home.__all__ else None
+        if isinstance(kind, type):
+            return record(kind, fields)
+    msg = f"the loss {name!r:.60} is not known"
     raise ValueError(msg)
 
 
@@ -92,7 +95,7 @@ def save(model: Model, path: str | Path) -> None:
     }
     entry = json.dumps({**told, _CHECKSUM: _checksum(told, model.params)})
     # one entry: the order of several is chance, and the same model is the same file
-    content = to_bytes({"params": model.params}, metadata={_ENTRY: entry})
+    content = to_bytes({_TENSOR: model.params}, metadata={_ENTRY: entry})
     with writing_file(path) as file:
         file.write(content)
 
@@ -113,18 +116,24 @@ def load(path: str | Path) -> Model:
         raise InvalidModel(msg)
     try:
         with safe_open(path, framework="numpy") as file:
-            entry = (file.metadata() or {}).get(_ENTRY)
-            params = file.get_tensor("params") if "params" in file.keys() else None  # noqa: SIM118
+            metadata, names = file.metadata() or {}, list(file.keys())
+            ours = set(metadata) == {_ENTRY} and names == [_TENSOR]
+            dtype = file.get_slice(_TENSOR).get_dtype() if ours else ""
+            params = file.get_tensor(_TENSOR) if dtype == _DTYPE else None
     except (SafetensorError, OSError, ValueError) as error:
         msg = f"{path} is no model of gradstep, or a damaged one: {error}."
         raise InvalidModel(msg) from error
-    if entry is None or params is None:
+    if not ours:
         msg = f"{path} is a safetensors file, but not one that gradstep wrote."
         raise InvalidModel(msg)
+    if params is None:
+        msg = f"{path} is damaged: its numbers are of type {dtype}, where {_DTYPE} is written."
+        raise InvalidModel(msg)
     try:
-        told = json.loads(entry)
-        version, wrote = told["format"], told.get("version", "?")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        told = json.loads(metadata[_ENTRY])
+        version, wrote, known = told["format"], told.get("version", "?"), told.pop(_CHECKSUM, None)
+        found = _checksum(told, params)
+    except MISSTATED as error:
         msg = f"{path} is damaged: its header cannot be read ({error})."
         raise InvalidModel(msg) from error
     if version != FORMAT:
@@ -134,25 +143,32 @@ def load(path: str | Path) -> Model:
             "wrote it, or newer."
         )
         raise InvalidModel(msg)
-    if told.pop(_CHECKSUM, None) != _checksum(told, params):
+    if known != found:
         msg = (
             f"{path} is damaged: its checksum differs from the one that gradstep {wrote} wrote. "
             "Train the model again, or restore the file."
         )
         raise InvalidModel(msg)
     try:
-        encoding = encoding_of(told["encoding"])
-        classes = told["target"]["classes"]
-        target = Target(told["target"]["column"], None if classes is None else tuple(classes))
-        model = Model(
-            encoding, target, _loss_from_json(told["loss"]), np.asarray(params, np.float64),
-            told["offset"], told["provenance"],
-        )  # fmt: skip
-        expected = model.n_outputs * (encoding.n_features + 1)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        model = _model_of(told, params)
+        expected = model.n_outputs * (model.encoding.n_features + 1)
+    except MISSTATED as error:
         msg = f"{path} is damaged: its header lacks or misstates something ({error})."
         raise InvalidModel(msg) from error
     if model.params.shape != (expected,) or not np.isfinite(model.params).all():
         msg = f"{path} is damaged: it should hold {expected} finite parameters."
         raise InvalidModel(msg)
     return model
+
+
+def _model_of(told: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
+    """Return the model that a header describes, once each part is known to fit the others."""
+    target, loss = Target.from_json(told["target"]), _loss_from_json(told["loss"])
+    if hasattr(loss, "row_slopes") != (target.n_outputs > 1):
+        msg = f"the loss {loss!r:.60} is not one of {target.n_outputs} scores"
+        raise ValueError(msg)
+    offset, provenance = told["offset"], told["provenance"]
+    if not (offset is None or is_text(offset)) or not isinstance(provenance, dict):
+        msg = "offset is a name or nothing, and provenance has fields"
+        raise ValueError(msg)
+    return Model(encoding_of(told["encoding"]), target, loss, params, offset, provenance)

@@ -13,6 +13,7 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 import gradstep
 from gradstep.data.sources import svmlight
+from gradstep.data.sources.source_file import SourceFile
 from gradstep.data.sources.svmlight import SparseTable
 from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
 
@@ -117,7 +118,41 @@ class TestReading:
             list(table.chunks())
 
 
+def exchanging(path, text):
+    """Return a `progress` that puts another file in the place of one between the two passes."""
+
+    def progress(what, rows):
+        if what == "reading":
+            path.with_suffix(".new").write_text(text)
+            path.with_suffix(".new").replace(path)
+
+    return progress
+
+
 class TestPreparing:
+    @pytest.mark.parametrize(
+        "second",
+        [
+            "1 1:2 2:3 3:4\n-1 2:1\n",  # more entries in a row
+            "1\n-1 1:2 2:1\n",  # as many in all
+            "1 1:2\n-1 2:1\n1 1:2\n-1 2:1\n",
+            "1 1:2\n",
+            "",
+            "1 " + " ".join(f"{i}:1" for i in range(1_000_000)) + "\n-1 2:1\n",
+        ],
+        ids=["entries", "as many", "rows", "fewer", "none", "a million entries"],
+    )
+    @pytest.mark.parametrize("disk", [False, True])
+    def test_a_file_replaced_between_the_passes(self, write, tmp_path, monkeypatch, second, disk):
+        monkeypatch.setattr(SourceFile, "check", lambda _: None)  # whatever tells files apart
+        path = write("1 1:2\n-1 2:1\n")
+        out = tmp_path / "prepared" if disk else None
+        with pytest.raises(InvalidTable, match=r"rows\.svm changed while it was being read"):
+            gradstep.prepare(
+                path, "label", validation=0.0, out=out, progress=exchanging(path, second)
+            )
+        assert not (tmp_path / "prepared").exists()
+
     def test_every_row_once(self, file):
         prepared = gradstep.prepare(file, "label")
         assert prepared.meta["rows"]["train"] + prepared.validation.n == 1500
@@ -164,6 +199,8 @@ class TestPreparing:
             ("", "has no rows"),
             ("1 1:2\n1 2:1\n", "The label is 1 in every row"),
             ("1\n-1\n", "has no entry to learn from"),
+            ("1 1:2\n-1 2147483645:1\n", "has the index 2,147,483,645, and 2 entries in all"),
+            ("1 1:2\n-1 16777216:1\n", "would have 16,777,217 weights, nearly all of them of no"),
         ],
     )
     def test_what_cannot_be_learned_from(self, write, text, told):

@@ -26,7 +26,9 @@ from gradstep.data.features.profile import (
     as_floats,
     date_part,
 )
+from gradstep.data.from_json import record
 from gradstep.data.kernels.columns import standardise
+from gradstep.data.preparing.options import MOST_FEATURES, MOST_HASH_BITS
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows, TableRows
 
@@ -271,13 +273,37 @@ class Encoding:
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Encoding:
         """Return the encoding that `to_json` wrote."""
-        columns: list[Any] = []
-        for fields in told["columns"]:
-            parts: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
-            }
-            columns.append(_KINDS[parts.pop("kind")](**parts))
-        return cls(tuple(columns), bool(told["single"]))
+        columns = [
+            record(_KINDS[fields["kind"]], {k: v for k, v in fields.items() if k != "kind"})
+            for fields in told["columns"]
+        ]
+        encoding = cls(tuple(columns), bool(told["single"]))
+        encoding.check_sizes()
+        return encoding
+
+    def check_sizes(self) -> None:
+        """Refuse columns that cannot be encoded as they say.
+
+        Raises
+        ------
+        ValueError
+            If a number is divided by nothing, a level comes twice, a hash has too many bits, or
+            the codes of all features do not fit into 32 bits.
+        """
+        dates = {c.source for c in self.numbers if c.part}
+        wrong = [c.source for c in self.numbers if not c.scale > 0.0]
+        for c in self.coded:
+            if isinstance(c, HashColumn):
+                good = 1 <= c.bits <= MOST_HASH_BITS
+            else:
+                good = len(set(c.levels)) == len(c.levels) and (not c.part or c.source in dates)
+            wrong += [] if good else [c.source]
+        if wrong:
+            msg = f"column {wrong[0]!r} cannot be encoded as it says"
+            raise ValueError(msg)
+        if self.n_features > MOST_FEATURES:
+            msg = f"{self.n_features:,} features are more than {MOST_FEATURES:,}"
+            raise ValueError(msg)
 
 
 def _codes(

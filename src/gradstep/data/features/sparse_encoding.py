@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import CsrRows
 
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
 
     from gradstep.rows.layouts import Rows
 
-__all__ = ["SparseEncoding"]
+__all__ = ["SparseEncoding", "widest"]
+
+_FEW_FEATURES = 1 << 24  # 128 MB of weights
+_FEATURES_AN_ENTRY = 64
+
+
+def widest(entries: int) -> int:
+    """Return how many features are plausible for so many entries.
+
+    A model has a number for each, whether any row has it or not: a file of a few bytes whose one
+    index is two billions asks for gigabytes.
+    """
+    return max(_FEW_FEATURES, _FEATURES_AN_ENTRY * entries)
 
 
 @dataclass(frozen=True)
@@ -72,11 +85,10 @@ class SparseEncoding:
 
     def check(self, arrays: Mapping[str, Any]) -> bool:
         """Tell whether rows and their entries lie within the arrays: kernels do not look."""
-        columns, starts = arrays["columns"], arrays["starts"]
-        inside = not columns.size or (int(columns.min()) >= 0 and int(columns.max()) < self.width)
-        rising = bool((starts[1:] >= starts[:-1]).all())
-        ends = int(starts[0]) == 0 and int(starts[-1]) == columns.size == arrays["values"].size
-        return inside and rising and ends
+        rows = CsrRows(arrays["values"], arrays["columns"], arrays["starts"], self.width)
+        if self.width > widest(rows.columns.size):
+            return False
+        return rows.is_sound() and int(rows.starts[-1]) == rows.columns.size == rows.values.size
 
     def layout(self, n: int) -> dict[str, tuple[tuple[int, ...] | None, Any]]:
         """Return shape (None: any length) and type of the arrays of n rows."""
@@ -104,4 +116,8 @@ class SparseEncoding:
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> SparseEncoding:
         """Return the encoding that `to_json` wrote."""
-        return cls(int(told["sparse"]))
+        width = told["sparse"]
+        if type(width) is not int or not 1 <= width <= MOST_FEATURES:
+            msg = f"{width!r:.60} is no number of features"
+            raise ValueError(msg)
+        return cls(width)

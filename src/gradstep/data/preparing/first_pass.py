@@ -12,6 +12,7 @@ import polars as pl
 
 from gradstep.data.features.encoding import LeftOut, decide
 from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
+from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.preparing.prepared import Target
 from gradstep.data.sources.table import chunk_rows
 from gradstep.errors import InvalidParameter, InvalidTable
@@ -96,10 +97,7 @@ class FirstLook:
         self.encoding: Encoding = decide(
             self.surveys, dict(asked.kinds), self.nothing, max_levels=asked.max_levels
         )
-        if self.encoding.n_features == 0:
-            reasons = "; ".join(f"{c.source}: {c.reason}" for c in self.encoding.columns[:10])
-            msg = f"{self.table.name} has no column to learn from ({reasons or 'only the target'})."
-            raise InvalidTable(msg)
+        self._check_features()
         numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
         self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
         self.bytes = self.n_kept * self.row_bytes
@@ -339,6 +337,18 @@ class FirstLook:
             if survey.whole:
                 classes = [int(value) for value in classes]
         return classes
+
+    def _check_features(self) -> None:
+        if self.encoding.n_features == 0:
+            reasons = "; ".join(f"{c.source}: {c.reason}" for c in self.encoding.columns[:10])
+            msg = f"{self.table.name} has no column to learn from ({reasons or 'only the target'})."
+            raise InvalidTable(msg)
+        if self.encoding.n_features > MOST_FEATURES:
+            msg = (
+                f"{self.table.name} would have {self.encoding.n_features:,} features, more than "
+                f"the {MOST_FEATURES:,} that there can be. Hash columns to fewer bits."
+            )
+            raise InvalidTable(msg)
 
     def _refuse_missing(self) -> None:
         for column, survey in self.surveys.items():

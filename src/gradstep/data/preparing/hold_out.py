@@ -115,7 +115,10 @@ class HoldOut:
                   for f in self._look.table.chunks([self._look.asked.time]))  # fmt: skip
         for size in self._look.chunk_sizes():
             while sum(part.size for part in left) < size:
-                left.append(next(chunks))
+                more = next(chunks, None)
+                if more is None:
+                    self._look.refuse_change("fewer")
+                left.append(more)
             joined = np.concatenate(left)
             yield joined[:size]
             left = [joined[size:]]

@@ -13,12 +13,14 @@ from gradstep.errors import InvalidParameter, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Preparation", "Progress", "asked_of"]
+__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "Preparation", "Progress", "asked_of"]
 
 # Told what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
 
 _KINDS = ("number", "category", "date", "hash")
+MOST_HASH_BITS = 24
+MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,14 @@ class Preparation:
         """Refuse what is not allowed."""
         for column, kind in self.kinds:
             name, _, bits = kind.partition(":")
-            if name not in _KINDS or (bits and (name != "hash" or not bits.isdigit())):
+            if name not in _KINDS or (bits and (name != "hash" or not bits.isdecimal())):
                 msg = (
                     f"{column}={kind} is no kind of column.{nearest(kind, _KINDS)} It must be one "
                     f"of {', '.join(_KINDS)}, or hash:BITS."
                 )
                 raise InvalidParameter(msg)
-            if bits and not 1 <= int(bits) <= 24:
-                msg = f"{column}={kind}: the bits of a hash must be from 1 to 24."
+            if bits and not 1 <= int(bits) <= MOST_HASH_BITS:
+                msg = f"{column}={kind}: the bits of a hash must be from 1 to {MOST_HASH_BITS}."
                 raise InvalidParameter(msg)
         choices = {
             "task": ("auto", "classification", "regression"),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ import polars as pl
 
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.from_json import MISSTATED, is_text
+from gradstep.data.preparing.checks import check_meta, check_numbers
 from gradstep.errors import InvalidTable
 from gradstep.files import sync
 
@@ -74,6 +78,29 @@ class Target:
     def n_outputs(self) -> int:
         """Scores of a row."""
         return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Target:
+        """Return the target that a file tells of: its ``column`` and ``classes``.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If the classes are not two or more of one type, in rising order.
+        """
+        column, classes = told["column"], told["classes"]
+        if classes is not None:
+            kinds = {type(c) for c in classes}
+            rising = all(one < next_one for one, next_one in pairwise(classes))
+            texts = kinds == {str} and all(map(is_text, classes))
+            numbers = kinds in ({bool}, {int}, {float}) and math.isfinite(math.fsum(classes))
+            if not (isinstance(classes, list) and len(classes) > 1 and rising and texts | numbers):
+                msg = "classes are two or more texts, truths or numbers, in rising order"
+                raise ValueError(msg)
+        if not is_text(column):
+            msg = f"column is {column!r:.60}, which is no name"
+            raise ValueError(msg)
+        return cls(column, None if classes is None else tuple(classes))
 
 
 @dataclass
@@ -211,6 +238,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     """
     folder = Path(folder)
     meta = read_meta(folder)
+    encoding, target = encoding_of(meta["encoding"]), Target.from_json(meta["target"])
     for name, known in meta["files"].items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != known["bytes"]:
@@ -225,10 +253,9 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
                 "damaged. Delete the folder and prepare the table again."
             )
             raise InvalidTable(msg)
-    encoding = encoding_of(meta["encoding"])
-    classes = meta["target"]["classes"]
-    target = Target(meta["target"]["column"], None if classes is None else tuple(classes))
     train, held_out = (_arrays(folder, part, meta, encoding) for part in ("train", "validation"))
+    check_numbers(folder, "train", train, target)
+    check_numbers(folder, "validation", held_out, target)
     return PreparedTable(
         encoding.dataset(train, shuffled=True),
         encoding.dataset(held_out, shuffled=False) if held_out else None,
@@ -241,28 +268,39 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """Return what a prepared folder says of itself."""
+    """Return what a prepared folder says of itself, once each part of it is known to be sound."""
     path = folder / _META
+    if not path.is_file():
+        msg = f"{folder} is no prepared table: it has no {_META}."
+        raise InvalidTable(msg)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        text = content["meta"]
+        text, known = content["meta"], content.get("sha256")
         meta: dict[str, Any] = json.loads(text)
-    except FileNotFoundError:
-        msg = f"{folder} is no prepared table: it has no {_META}."
-        raise InvalidTable(msg) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        version, wrote = meta.get("format"), meta.get("version", "?")
+    except (OSError, *MISSTATED) as error:
         msg = f"{path} cannot be read ({error}). Delete the folder and prepare the table again."
         raise InvalidTable(msg) from error
-    if hashlib.sha256(text.encode()).hexdigest() != content.get("sha256"):
+    if hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() != known:
         msg = f"{path} is damaged: its checksum differs. Delete the folder and prepare again."
         raise InvalidTable(msg)
-    if meta.get("format") != FORMAT:
+    if version != FORMAT:
         msg = (
-            f"{folder} has format {meta.get('format')!r}; this version of gradstep reads format "
+            f"{folder} has format {version!r:.60}; this version of gradstep reads format "
             f"{FORMAT}. Prepare the table again, or install the version that wrote it "
-            f"(gradstep {meta.get('version', '?')})."
+            f"(gradstep {wrote})."
         )
         raise InvalidTable(msg)
+    try:
+        check_meta(meta)
+        encoding_of(meta["encoding"])
+        Target.from_json(meta["target"])
+    except MISSTATED as error:
+        msg = (
+            f"{path} lacks or misstates something ({error}): the prepared table is damaged. Delete "
+            "the folder and prepare the table again."
+        )
+        raise InvalidTable(msg) from error
     return meta
 
 
@@ -271,7 +309,8 @@ def _arrays(
 ) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     n = meta["rows"][part]
-    expected = encoding.layout(n)
+    layout = encoding.layout(n)
+    expected = layout | dict.fromkeys(("weight", "offset"), ((n,), np.float64))
     for name in sorted(meta["files"]):
         if not name.startswith(f"{part}_"):
             continue
@@ -282,7 +321,7 @@ def _arrays(
         except _UNREADABLE as error:
             msg = f"{path} cannot be read ({error}): the prepared table is damaged."
             raise InvalidTable(msg) from error
-        shape, dtype = expected.get(noun, ((n,), np.float64))
+        shape, dtype = expected.get(noun, ((), None))
         shape = array.shape if shape is None else shape
         if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
             msg = (
@@ -291,6 +330,13 @@ def _arrays(
             )
             raise InvalidTable(msg)
         found[noun] = array
+    missing = layout.keys() - found.keys()
+    if missing and (n or found):
+        msg = (
+            f"{folder / f'{part}_{min(missing)}.npy'} is no part of the table: the prepared table "
+            "is damaged. Delete the folder and prepare the table again."
+        )
+        raise InvalidTable(msg)
     if found and not encoding.check(found):
         paths = [folder / f"{part}_{noun}.npy" for noun in found if found[noun].dtype.kind in "iu"]
         msg = (

@@ -128,17 +128,21 @@ class TableMaker:
         look = self._first
         final = buckets.final_places() if in_memory else None
         at_train = at_rest = 0
+        to_train = len(train["y"])
+        to_rest = 0 if self.held_out is not None else len(rest.get("y", ()))
         self.unseen: Counter[str] = Counter()
         jobs: deque[Future[Counter[str]]] = deque()
         with ThreadPoolExecutor(_THREADS, "gradstep-encode") as pool:
             for (frame, first), kept in zip(look.chunks("encoding"), look.kept, strict=True):
                 flags = hold_out.flags(frame, first)
                 rows = np.arange(first, first + frame.height)
+                if kept is not None and kept.size != frame.height:
+                    look.refuse_change("others")
                 if kept is not None:
                     frame = frame.filter(pl.Series(kept))  # noqa: PLW2901
                     flags, rows = flags[kept], rows[kept]
                 n_train, n_rest = int((~flags).sum()), int(flags.sum())
-                if at_train + n_train > len(train["y"]) or (flags.any() and not rest):
+                if at_train + n_train > to_train or at_rest + n_rest > to_rest:
                     look.refuse_change("others")  # nothing may be put beyond the end
                 places = buckets.places(at_train, n_train)
                 at_train, at_rest = at_train + n_train, at_rest + n_rest
@@ -151,6 +155,8 @@ class TableMaker:
                     self.unseen += jobs.popleft().result()
             while jobs:
                 self.unseen += jobs.popleft().result()
+            if (at_train, at_rest) != (to_train, to_rest):
+                look.refuse_change("others")  # and nothing may be left as it was found
             if final is None:
                 list(pool.map(lambda span: _permute(train, buckets, *span), buckets.spans()))
 
@@ -257,6 +263,9 @@ class TableMaker:
                 raise InvalidTable(msg)
             _put(rest, self._encode(frame, rows, self.unseen), None, rows)
             at += frame.height
+        if at != len(rest["y"]):
+            msg = f"{self.held_out.name} shrank while it was being read."
+            raise InvalidTable(msg)
 
 
 def with_offset(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gradstep
-from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.features.sparse_encoding import SparseEncoding, widest
 from gradstep.data.kernels.sparse import put_entries
 from gradstep.data.preparing.hold_out import HELD_OUT
 from gradstep.data.preparing.prepared import PreparedTable, Target, new_array
@@ -76,8 +76,16 @@ class SparseMaker:
         if self.n == 0:
             msg = f"{self.table.name} has no rows."
             raise InvalidTable(msg)
-        if self.width <= 0 or not self.lengths.sum():
+        entries = int(self.lengths.sum(dtype=np.int64))
+        if self.width <= 0 or not entries:
             msg = f"{self.table.name} has no entry to learn from: every row is a label alone."
+            raise InvalidTable(msg)
+        if self.width > widest(entries):
+            msg = (
+                f"{self.table.name} has the index {self.width - 1:,}, and {entries:,} entries in "
+                f"all: a model would have {self.width:,} weights, nearly all of them of no row. "
+                "Number the features without gaps, or hash them into fewer."
+            )
             raise InvalidTable(msg)
         distinct = np.unique(labels)
         if distinct.size < 2:
@@ -96,7 +104,7 @@ class SparseMaker:
         self.target = Target(LABEL, classes)
         self.known = {"low": float(labels.min()), "high": float(labels.max()),
                       "mean": float(labels.mean()), "deviation": float(labels.std())}  # fmt: skip
-        self.bytes = int(self.lengths.sum()) * 12 + self.n * 16
+        self.bytes = entries * 12 + self.n * 16
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the file again and put every row where it belongs."""
@@ -161,11 +169,16 @@ class SparseMaker:
         at = 0
         for chunk in table.chunks(self.width):
             where = places[at : at + chunk.height]
+            # the rows measured before have room, and those alone
+            if not np.array_equal(np.diff(chunk.rows.starts), lengths[at : at + chunk.height]):
+                table.refuse_change()
             put_entries(chunk.rows, where, arrays["starts"], arrays["columns"], arrays["values"])
             mine = where >= 0
             arrays["y"][where[mine], 0] = self._targets(chunk.labels[mine])
             at += chunk.height
             self.progress("encoding", at)
+        if at != places.size:
+            table.refuse_change()
         return SparseEncoding(self.width).dataset(arrays, shuffled=part == "train")
 
     def _targets(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gradstep.data.sources.text_files import path_of
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class SourceFile:
         InvalidTable
             If there is none.
         """
+        path_of(path)
         try:
             found = path.stat()
         except FileNotFoundError:

@@ -7,15 +7,17 @@ from 0 or from 1 makes no difference but one feature that no row has.
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import polars as pl
 
 from gradstep.data.kernels.svmlight import parse
 from gradstep.data.sources.source_file import SourceFile, fingerprint
+from gradstep.data.sources.text_files import LONGEST_LINE, UNPACKING, path_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.layouts import CsrRows
 
@@ -76,8 +78,7 @@ class SparseTable:
     """
 
     def __init__(self, source: str | Path) -> None:
-        self.path = Path(source)
-        self.name = str(source)
+        self.path, self.name = path_of(source), str(source)
         if not self.path.is_file():
             msg = f"{source} does not exist."
             raise InvalidTable(msg)
@@ -99,7 +100,8 @@ class SparseTable:
             found = np.zeros(6, np.int64)
             parse(data, _TENS, labels, starts, columns, values, found)
             if found[3]:
-                word = block[int(found[5]) :].split(maxsplit=1)[0].decode(errors="replace")
+                word = re.split(rb"[ \t\r\n]", block[int(found[5]) :][:80], maxsplit=1)[0]
+                word = word.decode(errors="replace")
                 msg = (
                     f"{self.path}, line {line + int(found[4]) + 1}: {word[:40]!r} "
                     f"{_BAD[int(found[3])]}. A row is: label index:value index:value, the indices "
@@ -113,6 +115,11 @@ class SparseTable:
             if n:
                 yield SparseChunk(labels[:n], _narrow(rows, width))
         self._file.check()
+
+    def refuse_change(self) -> NoReturn:
+        """Say that the file is no longer what it was."""
+        msg = f"{self.path} changed while it was being read. Start again once nothing writes."
+        raise InvalidTable(msg)
 
     def _open(self) -> Any:
         return gzip.open(self.path) if self.path.suffix.lower() == ".gz" else self.path.open("rb")
@@ -128,7 +135,13 @@ class SparseTable:
                     rest = block[cut:]
                     if cut:
                         yield block[:cut]
-        except (OSError, EOFError) as error:
+                    if len(rest) > LONGEST_LINE:
+                        msg = (
+                            f"{self.path} has a line of more than {LONGEST_LINE >> 20} MB. Is it "
+                            "sparse text?"
+                        )
+                        raise InvalidTable(msg)
+        except UNPACKING as error:
             msg = f"{self.path} cannot be read: {error}."
             raise InvalidTable(msg) from error
         if rest:

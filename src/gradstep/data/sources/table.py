@@ -24,6 +24,7 @@ from gradstep.data.sources.text_files import (
     TEXT_FORMATS,
     TextFile,
     bad_json,
+    path_of,
     scan_text,
 )
 from gradstep.errors import InvalidTable, nearest
@@ -262,7 +263,7 @@ def _expand(source: str) -> list[Path]:
     """Return the files of a path, a glob or a folder, in order of their names."""
     if "://" in source:
         return [Path(source)]
-    path = Path(source).expanduser()
+    path = path_of(source)
     if path.is_dir():
         files = sorted(
             p for p in path.rglob("*")
@@ -311,16 +312,21 @@ def _open_files(paths: list[Path], name: str, as_text: Collection[str]) -> Table
         msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
         raise InvalidTable(msg)
     texts: list[TextFile] = []
+    checked = False
     if formats == {"csv"}:
         texts = [TextFile.of(path) for path in paths]
         for text in texts[1:]:
             _check_same(texts[0].path, dict.fromkeys(texts[0].header, "a column"),
                         text.path, dict.fromkeys(text.header, "a column"))  # fmt: skip
+        packed = [text for text in texts if text.path.suffix.lower() in PACKED]
+        for text in packed:  # Polars has all of a line in memory, however few bytes it is packed to
+            text.check_records()
+        checked = len(packed) == len(texts)
         lazy = scan_text(texts, as_text)
     else:
         lazy = _scan_typed(paths, formats.pop(), as_text)
     table = _frame(lazy, name)
-    return Table(name, table.schema, lazy, opened, texts)
+    return Table(name, table.schema, lazy, opened, texts, checked)
 
 
 def _scanner(path: str) -> Callable[..., pl.LazyFrame]:

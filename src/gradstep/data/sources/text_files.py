@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
 import json
+import os
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -15,15 +19,18 @@ from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
-__all__ = ["INFER_ROWS", "PACKED", "TEXT_FORMATS", "TextFile", "bad_json", "scan_text"]
+__all__ = ["INFER_ROWS", "LONGEST_LINE", "PACKED", "TEXT_FORMATS", "UNPACKING", "TextFile",
+           "bad_json", "path_of", "scan_text"]  # fmt: skip
 
 PACKED = {".gz", ".zst"}
 TEXT_FORMATS = {".csv": ",", ".tsv": "\t", ".txt": ""}
 INFER_ROWS = 10_000
 # What stands for a missing value in text files.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A")
+# What a damaged file raises while it is unpacked.
+UNPACKING = (OSError, EOFError, zlib.error)
+LONGEST_LINE = 1 << 26  # bytes; of a packed file nothing else bounds it
 _SCAN_BYTES = 1 << 22
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -50,7 +57,16 @@ class TextFile:
         separator = TEXT_FORMATS[suffix.lower()]
         if separator not in first or not separator:
             separator = max(",;\t|", key=first.count) if any(map(first.count, ",;\t|")) else ","
-        header = next(csv.reader([first], delimiter=separator))
+        try:
+            header = next(csv.reader([first], delimiter=separator))
+        except csv.Error as error:
+            msg = f"{path}, line 1: a column has a name of more than 100,000 characters."
+            if "new-line" in str(error):
+                msg = (
+                    f"{path} ends its lines with CR alone, as old Macs did: to be read they must "
+                    "end with LF, or CR LF. Convert it (tr '\\r' '\\n')."
+                )
+            raise InvalidTable(msg) from None
         seen: set[str] = set()
         for position, name in enumerate(header, 1):
             if name in seen:
@@ -64,12 +80,19 @@ class TextFile:
 
     def check_records(self) -> None:
         """Refuse rows with too few or too many fields."""
-        from gradstep.data.kernels.csv_check import first_bad_record  # imports Numba
+        from gradstep.data.kernels.csv_check import (  # imports Numba
+            ENDLESS,
+            UNCLOSED,
+            first_bad_record,
+        )
 
-        bad = first_bad_record(_blocks(self.path), self.separator, len(self.header))
+        blocks = _blocks(self.path)
+        bad = first_bad_record(blocks, self.separator, len(self.header), longest=LONGEST_LINE)
         if bad is None:
             return
-        if bad.fields < 0:
+        if bad.fields == ENDLESS:
+            msg = _too_long(self.path, bad.line)
+        elif bad.fields == UNCLOSED:
             msg = (
                 f"{self.path}, line {bad.line}: a quote that opens in this row is never closed. "
                 'A quote inside a quoted field must be doubled ("").'
@@ -89,20 +112,27 @@ class TextFile:
         if column not in self.header:
             return None
         at = self.header.index(column)
-        with io.TextIOWrapper(
-            _opened(self.path), encoding="utf-8-sig", errors="replace", newline=""
-        ) as lines:
-            reader = csv.reader(lines, delimiter=self.separator)
-            begin = 1
-            for record in reader:
-                if len(record) > at and record[at].strip().strip('"') == value.strip('"'):
-                    return begin
-                begin = reader.line_num + 1
+        limit = csv.field_size_limit(LONGEST_LINE)
+        try:
+            with (
+                contextlib.suppress(csv.Error, *UNPACKING),
+                io.TextIOWrapper(
+                    _opened(self.path), encoding="utf-8-sig", errors="replace", newline=""
+                ) as lines,
+            ):
+                reader = csv.reader(lines, delimiter=self.separator)
+                begin = 1
+                for record in reader:
+                    if len(record) > at and record[at].strip().strip('"') == value.strip('"'):
+                        return begin
+                    begin = reader.line_num + 1
+        finally:
+            csv.field_size_limit(limit)
         return None
 
     def undecodable_line(self) -> int | None:
         """Return the first line that is not UTF-8."""
-        with _opened(self.path) as lines:
+        with contextlib.suppress(*UNPACKING), _opened(self.path) as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     line.decode()
@@ -113,17 +143,20 @@ class TextFile:
 
 def _first_record(path: Path) -> str:
     """Return the first line, or the lines that its quotes join."""
+    parts, quotes, size = [], 0, 0
     try:
         with _opened(path) as lines:
-            first = lines.readline()
-            while first.count(b'"') % 2:
-                more = lines.readline()
-                if not more:
+            while more := lines.readline(LONGEST_LINE):
+                parts.append(more)
+                quotes, size = quotes + more.count(b'"'), size + len(more)
+                if size >= LONGEST_LINE:
+                    raise InvalidTable(_too_long(path, 1))
+                if quotes % 2 == 0:
                     break
-                first += more
-    except (OSError, EOFError) as error:
+    except UNPACKING as error:
         msg = f"{path} cannot be unpacked: {error}."
         raise InvalidTable(msg) from None
+    first = b"".join(parts)
     try:
         return str(first, "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -184,9 +217,16 @@ def _blocks(path: Path) -> Iterator[bytes]:
         with _opened(path) as file:
             while block := file.read(_SCAN_BYTES):
                 yield block
-    except (OSError, EOFError) as error:
+    except UNPACKING as error:
         msg = f"{path} cannot be unpacked: {error}."
         raise InvalidTable(msg) from None
+
+
+def _too_long(path: Path, line: int) -> str:
+    return (
+        f"{path}, line {line}: the row that begins there is longer than {LONGEST_LINE >> 20} MB. "
+        "Is it a table, and is a quote never closed?"
+    )
 
 
 def scan_text(files: list[TextFile], as_text: Collection[str]) -> pl.LazyFrame:
@@ -242,6 +282,30 @@ def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any
         msg = f"{file.path} cannot be unpacked: {error}."
         raise InvalidTable(msg) from error
     return found, {name for name in text if head[name].null_count() == head.height}
+
+
+def path_of(source: str | Path) -> Path:
+    """Return the path of a file, a folder or a pattern, which need not exist.
+
+    Raises
+    ------
+    InvalidTable
+        If no file can have that name, or none that Polars could open.
+    """
+    try:
+        path = Path(source).expanduser()
+        path.exists()
+        if "\0" in os.fsencode(path).decode():
+            msg = "the name has a NUL in it"
+            raise ValueError(msg)  # noqa: TRY301
+    except (OSError, RuntimeError, ValueError) as error:
+        name = str(source) if len(str(source)) < 100 else f"{str(source)[:100]}…"
+        why = "the name is not UTF-8" if isinstance(error, UnicodeError) else (
+            getattr(error, "strerror", None) or str(error).rstrip(".")
+        )  # fmt: skip
+        msg = f"{name!r} cannot be opened: {why}. Rename it, or write its whole path."
+        raise InvalidTable(msg) from None
+    return path
 
 
 def bad_json(path: Path, types: Mapping[str, Any]) -> str | None:

@@ -41,6 +41,15 @@ class CsrRows(NamedTuple):
         """Number of features."""
         return self.width
 
+    def is_sound(self) -> bool:
+        """Tell whether rows lie within the arrays, and columns within the width."""
+        starts, columns = self.starts, self.columns
+        if starts[0] < 0 or (starts[1:] < starts[:-1]).any():
+            return False
+        used = columns[starts[0] : starts[-1]]
+        inside = not used.size or bool(used.min() >= 0 and used.max() < self.width)
+        return inside and int(starts[-1]) <= min(columns.size, self.values.size)
+
     def row_bytes(self) -> int:
         """Return the memory of a row, on average."""
         both = self.values.itemsize + self.columns.itemsize

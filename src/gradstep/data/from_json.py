@@ -1,0 +1,56 @@
+"""Records from JSON that anyone may have written: each field has its type, or it is refused.
+
+What a file claims is checked here before anything is made of it, so that a few bytes can neither
+ask for gigabytes nor name what does not exist.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["MISSTATED", "is_text", "record"]
+
+# What comes of a part of a file that is not what its writer wrote.
+MISSTATED = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value is text that can be written; half of a surrogate pair cannot."""
+    return isinstance(value, str) and value.encode("utf-8", "replace").decode() == value
+
+
+# By the annotation of a field. True is no number, although Python counts with it.
+_IS: Mapping[str, Callable[[Any], bool]] = {
+    "str": is_text,
+    "bool": lambda value: isinstance(value, bool),
+    "int": lambda value: type(value) is int,
+    "float": lambda value: type(value) is float or (type(value) is int and abs(value) < 1 << 64),
+    "Loss": lambda value: hasattr(value, "slope"),
+    "tuple[str, ...]": lambda value: isinstance(value, list) and all(map(is_text, value)),
+}
+
+
+def record(kind: type, fields: Mapping[str, Any]) -> Any:
+    """Return a dataclass or NamedTuple with these fields, if each is of the type that it declares.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        If one is not, or is missing, or unknown.
+
+    Examples
+    --------
+    >>> from gradstep.data.features.encoding import HashColumn
+    >>> record(HashColumn, {"source": "id", "bits": 6})
+    HashColumn(source='id', bits=6)
+    """
+    for name, value in fields.items():
+        declared = kind.__annotations__.get(name, "")
+        wanted = str(getattr(declared, "__forward_arg__", declared))  # as a NamedTuple has it
+        if wanted not in _IS or not _IS[wanted](value):
+            msg = f"{name} of {kind.__name__} is {value!r:.60}, which is no {wanted or 'field'}"
+            raise ValueError(msg)
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
