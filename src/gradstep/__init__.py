@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gradstep.engine.callbacks import EarlyStopping as EarlyStopping
     from gradstep.engine.callbacks import History as History
     from gradstep.engine.callbacks import ProgressBar as ProgressBar
-    from gradstep.engine.state import EpochRecord as EpochRecord
-    from gradstep.engine.state import Outcome as Outcome
+    from gradstep.engine.records import EpochRecord as EpochRecord
+    from gradstep.engine.records import Outcome as Outcome
     from gradstep.errors import CannotWrite as CannotWrite
     from gradstep.errors import Diverged as Diverged
     from gradstep.errors import GradstepError as GradstepError
@@ -80,7 +80,7 @@ _HOMES = {
     "gradstep.data.preparing.prepare": ("prepare",),
     "gradstep.data.preparing.prepared": ("PreparedTable", "open_prepared"),
     "gradstep.engine.callbacks": ("Callback", "EarlyStopping", "History", "ProgressBar"),
-    "gradstep.engine.state": ("EpochRecord", "Outcome"),
+    "gradstep.engine.records": ("EpochRecord", "Outcome"),
     "gradstep.errors": (
         "CannotWrite",
         "Diverged",

@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from gradstep.engine.callbacks import History
-from gradstep.engine.state import Outcome, Problem
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import Problem
 from gradstep.engine.training import train
 from gradstep.objective.penalties import L2
 from gradstep.objective.regression import SquaredError

@@ -19,7 +19,8 @@ from gradstep import (
 )
 from gradstep.engine import callbacks
 from gradstep.engine.callbacks import Callback
-from gradstep.engine.state import Outcome, Validation
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import Validation
 from gradstep.engine.training import train
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.schedules import Constant

@@ -7,7 +7,7 @@ import pytest
 
 from gradstep import Diverged
 from gradstep.engine.baseline import Baseline
-from gradstep.engine.state import Outcome
+from gradstep.engine.records import Outcome
 from gradstep.objective.classification import Perceptron
 from gradstep.objective.penalties import L2, NoPenalty
 from gradstep.optim.schedules import Constant, UserSchedule

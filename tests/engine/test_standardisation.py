@@ -1,4 +1,4 @@
-"""Steps behind a lens are those on a standardised copy; penalties of scaled weights."""
+"""Steps on standardised features are those on a standardised copy; penalties of scaled weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.engine.standardisation import Lens
+from gradstep.engine.standardisation import Standardisation
 from gradstep.engine.state import Validation
 from gradstep.engine.textbook import steps
 from gradstep.engine.textbook.proximal_finish import polish
-from gradstep.engine.textbook.steps import Way, way_of
+from gradstep.engine.textbook.steps import UpdateKind, update_kind
 from gradstep.objective.classification import Softmax
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty, Scaled
 from gradstep.optim.optimizers import FTRL, SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
@@ -42,7 +42,7 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def apart(data, dtype=np.float64):
-    """Return a dataset with its columns far from zero and of unlike spread, and their lens."""
+    """Return data whose columns lie far from zero, of unlike spread, and their means and spreads."""
     X = (np.asarray(data.rows.values) * SPREADS + MEANS).astype(dtype)
     own = Dataset(dense(X), data.y, data.sample_weight)
     wide = X.astype(np.float64)
@@ -50,13 +50,13 @@ def apart(data, dtype=np.float64):
 
 
 def standardised(data, center, scale):
-    """Return the copy that the lens does without."""
+    """Return the copy that standardised steps do without."""
     X = np.asarray(data.rows.values, dtype=np.float64)
     return Dataset(dense((X - center) / scale), data.y, data.sample_weight)
 
 
 def both(of, data, center, scale, **changes):
-    """Return raw parameters: behind the lens, and from the copy (whose penalty is of its own)."""
+    """Return raw parameters: standardised, and from the copy (whose penalty is of its own)."""
     own = replace(of, center=center, scale=scale, penalty_scales=scale, **changes)
     state, _, told = fit(own, data)
     copied, _, expected = fit(replace(of, **changes), standardised(data, center, scale))
@@ -66,7 +66,7 @@ def both(of, data, center, scale, **changes):
     return state, np.append(w.ravel(), b - w @ center)
 
 
-class TestLens:
+class TestStandardisation:
     @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
     @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
     def test_is_training_on_a_standardised_copy(self, optimizer, penalty):
@@ -187,10 +187,10 @@ class TestLens:
         data, center, scale = apart(regression(k=2))
         of = problem(data, center=center, scale=scale, average_from=average_from)
         state, _, _ = fit(of, data)
-        for lens in (Lens.through(center + 1.0, scale * 3.0, 2), None):
-            other = state.seen_through(lens)
+        for how in (Standardisation.of(center + 1.0, scale * 3.0, 2), None):
+            other = state.standardised(how)
             np.testing.assert_allclose(other.current(), state.current(), rtol=1e-9)
-            back = other.seen_through(of.lens)
+            back = other.standardised(of.standardisation)
             np.testing.assert_allclose(back.params, state.params, rtol=1e-9)
 
     def test_polish_takes_its_step_behind_it(self):
@@ -201,9 +201,9 @@ class TestLens:
         state, _, _ = fit(of, data)
         copy = standardised(data, center, scale)
         seen = polish(replace(of, center=None, scale=None, penalty_scales=None), copy,
-                      of.lens.standardised(state.current()), 0.05)  # fmt: skip
+                      of.standardisation.flat(state.current()), 0.05)  # fmt: skip
         np.testing.assert_allclose(
-            polish(of, data, state.current(), 0.05), of.lens.in_units(seen), **CLOSE
+            polish(of, data, state.current(), 0.05), of.standardisation.flat_in_units(seen), **CLOSE
         )
 
 
@@ -277,5 +277,5 @@ def test_all_features_are_stepped(optimizer, name):
     data = regression(p=500, density=0.01, layout=csr)
     of = problem(data, optimizer=optimizer, batch_size=1)
     ones = {name: np.ones(500), **({"center": np.zeros(500)} if name == "scale" else {})}
-    assert way_of(of, data.rows, 1) is not Way.PLAIN
-    assert way_of(replace(of, **ones), data.rows, 1) is Way.PLAIN
+    assert update_kind(of, data.rows, 1) is not UpdateKind.PLAIN
+    assert update_kind(replace(of, **ones), data.rows, 1) is UpdateKind.PLAIN

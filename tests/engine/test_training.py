@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.engine.state import Outcome, Validation
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import Validation
 from gradstep.errors import InvalidComponent
 from gradstep.objective.penalties import L1, L2, NoPenalty
 from gradstep.optim import optimizers, schedules

@@ -17,8 +17,8 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.no_tuning.objective import Objective, deviations
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
-from gradstep.engine.svrg.method import Rounds
-from gradstep.engine.svrg.scaled_problem import Way
+from gradstep.engine.svrg.choice import StepKind
+from gradstep.engine.svrg.method import Svrg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,55 +223,55 @@ class TestCoefficients:
             assert 0 < zeros.sum() < zeros.size
 
 
-class TestWays:
+class TestKindsOfSteps:
     """However epochs go, they go to the same place."""
 
     @pytest.fixture
-    def ways(self, monkeypatch):
+    def kinds(self, monkeypatch):
         """Collect how epochs go."""
-        seen, first, advance = [], Rounds.first, Rounds.advance
+        seen, first, advance = [], Svrg._first, Svrg._advance
 
         def noted(result):
             if result[1] is not None:
-                seen.append(result[1].way)
+                seen.append(result[1])
             return result
 
-        monkeypatch.setattr(Rounds, "first", lambda *a: noted(first(*a)))
-        monkeypatch.setattr(Rounds, "advance", lambda *a: noted(advance(*a)))
+        monkeypatch.setattr(Svrg, "_first", lambda *a: noted(first(*a)))
+        monkeypatch.setattr(Svrg, "_advance", lambda *a: noted(advance(*a)))
         return seen
 
     @pytest.mark.parametrize("condition", [1.0, 1e4])
     @pytest.mark.parametrize("name", ["Ridge", "logistic", "Poisson"])
-    def test_variance_reduced_steps(self, ways, name, condition):
+    def test_variance_reduced_steps(self, kinds, name, condition):
         rival = RIVALS[name]
         X, y, _ = rows(rival, condition, n=12_500, p=200)
         model = rival.ours().fit(X, y)
         if name == "Poisson":  # may fall back to Newton steps, its curvature having no bound
-            assert ways[0] is Way.REDUCED
+            assert kinds[0] is StepKind.REDUCED
         else:
-            assert set(ways) == {Way.REDUCED}
+            assert set(kinds) == {StepKind.REDUCED}
         assert_at_optimum(model)
         assert_near(model.coef_, solved(rival, X, y)[0], X)
 
-    def test_after_a_plain_epoch(self, ways):
+    def test_after_a_plain_epoch(self, kinds):
         rival = RIVALS["logistic"]
         X, y, weight = rows(rival, 1e4, n=50_000, p=100)
         model = rival.ours().fit(X, y, sample_weight=weight)
-        assert (ways[0], {*ways[1:]}) == (Way.PLAIN, {Way.REDUCED})
+        assert (kinds[0], {*kinds[1:]}) == (StepKind.PLAIN, {StepKind.REDUCED})
         assert_at_optimum(model)
         assert_near(model.coef_, solved(rival, X, y, weight)[0], X)
 
     @pytest.mark.parametrize("name", ["logistic", "softmax", "Poisson", "logistic, l1"])
-    def test_newton_steps_after_a_plain_epoch(self, ways, name):
+    def test_newton_steps_after_a_plain_epoch(self, kinds, name):
         rival = RIVALS[name]
         X, y, _ = rows(rival, 1e2, n=3000)
         model = rival.ours().fit(X, y)
-        assert (ways[0], {*ways[1:]}) == (Way.PLAIN, {Way.NEWTON})
+        assert (kinds[0], {*kinds[1:]}) == (StepKind.PLAIN, {StepKind.NEWTON})
         assert_at_optimum(model)
         assert_near(model.coef_, solved(rival, X, y)[0], X)
 
     @pytest.mark.parametrize("name", ["Ridge", "logistic"])
-    def test_more_features_than_a_matrix_is_made_for(self, ways, name):
+    def test_more_features_than_a_matrix_is_made_for(self, kinds, name):
         rival = RIVALS[name]._replace(alpha=0.02)
         rng = np.random.default_rng(0)
         X = sp.random_array((4000, 2500), density=0.005, rng=rng, data_sampler=rng.normal)
@@ -285,7 +285,7 @@ class TestWays:
             else lm.Ridge(4000 * 0.02, solver="sparse_cg", tol=1e-13)
         )
         model = rival.ours(fit_intercept=False).fit(X, y)
-        assert {*ways} == {Way.PLAIN, Way.DIAGONAL}
+        assert {*kinds} == {StepKind.PLAIN, StepKind.DIAGONAL}
         assert_at_optimum(model)
         assert_near(model.coef_, theirs.set_params(fit_intercept=False).fit(X, y).coef_, X)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.row_sums import Passes
+from gradstep.engine.row_sums import RowSums
 from gradstep.objective.losses import floor
 from gradstep.rows.dataset import Dataset
 
@@ -56,10 +56,10 @@ def _turning_point(loss: Any, data: Dataset, start: float, width: float) -> floa
     """Return where the mean slope turns, looked for from a score on."""
     from scipy.optimize import brentq  # few losses need it, and it takes a while to import
 
-    with Passes(data, 1) as passes:
+    with RowSums(data, 1) as row_sums:
 
         def slope(score: float) -> float:
-            found = float(passes.gradient(loss, np.array([score]))[1][0])
+            found = float(row_sums.gradient(loss, np.array([score]))[1][0])
             return found if np.isfinite(found) else np.sign(score)
 
         at_start = slope(start)

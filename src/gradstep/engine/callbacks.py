@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gradstep.engine.state import EpochRecord, Outcome, Problem, TrainState
+    from gradstep.engine.records import EpochRecord, Outcome
+    from gradstep.engine.state import Problem, TrainState
     from gradstep.rows.dataset import Dataset
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""Passes over the rows at fixed parameters: objective, gradient, curvatures.
+"""Sums over the rows at fixed parameters: objective, gradient, Hessian.
 
-A pass is cut into pieces; their number and bounds depend on the data alone. Threads take pieces,
+A sum is cut into pieces; their number and bounds depend on the data alone. Threads take pieces,
 and their sums are added up in the order of the pieces: no bit depends on who computed what.
+This is the one place where the automatic method touches rows at fixed parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["RUN_ROWS", "Bends", "Passes", "Seen"]
+__all__ = ["RUN_ROWS", "Evaluation", "HessianOptions", "RowSums"]
 
 _PIECE_BYTES = 1 << 20  # of rows, at least: a tenth of a millisecond or so, as is all of below
 _ROW_WORK = 64  # bytes that are read in the time that a row takes, however short,
@@ -37,16 +38,16 @@ _LEAST_PIECES = 6  # waking other threads costs as much as a few
 RUN_ROWS = 1 << 20  # whose numbers are held at once
 _MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
 _NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
-_CURVED_TILE = 128  # rows of a tile that curvatures are summed of
+_HESSIAN_TILE = 128  # rows of a tile that a Hessian is summed of
 
 
-class Bends(NamedTuple):
-    """How curvatures are taken.
+class HessianOptions(NamedTuple):
+    """How a Hessian is summed.
 
     Attributes
     ----------
     pairs : int
-        How many matrices: one for each output, or for each pair of outputs.
+        How many blocks: one for each output, or for each pair of outputs.
     widths, shift, scale
         As in `gradstep.engine.kernels.sums.sum_looks`.
     """
@@ -57,8 +58,8 @@ class Bends(NamedTuple):
     scale: NDArray[np.float64]
 
 
-class Seen(NamedTuple):
-    """What a look at all rows tells of a point.
+class Evaluation(NamedTuple):
+    """What an evaluation of all rows tells of a point.
 
     Attributes
     ----------
@@ -66,18 +67,18 @@ class Seen(NamedTuple):
         Mean losses.
     gradient : ndarray of shape (size,)
         Of the first of them.
-    curvatures : ndarray of shape (pairs, p + 1, p + 1) or None
-        Mean curvatures, if they were asked for.
+    hessian : ndarray of shape (pairs, p + 1, p + 1) or None
+        Of the first of them, if it was asked for, for standardised features.
     """
 
     loss: float
     before: float
     plain: float
     gradient: NDArray[np.float64]
-    curvatures: NDArray[np.float64] | None
+    hessian: NDArray[np.float64] | None
 
 
-class Passes:
+class RowSums:
     """What is summed over all rows, or some; a context, since it owns threads.
 
     Parameters
@@ -97,7 +98,7 @@ class Passes:
         self.data, self.k = data, k
         self.rows_read = 0
         self._workers = threads()
-        self._pool = ThreadPoolExecutor(self._workers, "gradstep-pass")
+        self._pool = ThreadPoolExecutor(self._workers, "gradstep-sums")
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +109,10 @@ class Passes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _bounds(self, n: int, most: int, work: int = 0) -> list[tuple[int, int]]:
@@ -147,26 +152,26 @@ class Passes:
 
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the mean loss of all rows and its gradient, at parameters in features' units."""
-        seen = self.look(loss, params)
-        return seen.loss, seen.gradient
+        found = self.evaluate(loss, params)
+        return found.loss, found.gradient
 
-    def look(
+    def evaluate(
         self,
         loss: Any,
         params: NDArray[np.float64],
-        bends: Bends | None = None,
+        hessian: HessianOptions | None = None,
         *,
         before: Any = None,
         plain: Any = None,
-    ) -> Seen:
-        """Look once at all rows.
+    ) -> Evaluation:
+        """Read all rows once.
 
         Parameters
         ----------
         loss, params
             The loss, and where, in the features' own units.
-        bends : Bends, optional
-            How curvatures are taken, if they are wanted.
+        hessian : HessianOptions, optional
+            How the Hessian is summed, if it is wanted.
         before, plain : Loss, optional
             More losses, of which only the mean is wanted.
         """
@@ -175,37 +180,38 @@ class Passes:
         numbers = data.n * max(1, data.rows.row_bytes()) // 8
         most = max(1, numbers // (_NUMBERS_FOR_A_PARAMETER * max(1, params.size)))
         losses, gradient, matrices = self._sums(
-            data, (loss, before, plain), params, bends, most, losses=3, size=params.size
+            data, (loss, before, plain), params, hessian, most, losses=3, size=params.size
         )
         first, second, third = (losses / weight).tolist()
-        curvatures = None if bends is None else _mirrored(matrices / weight)
-        return Seen(first, second, third, gradient / weight, curvatures)
+        found = None if hessian is None else _mirrored(matrices / weight)
+        return Evaluation(first, second, third, gradient / weight, found)
 
-    def plain_loss(self, near: Any, params: NDArray[np.float64], plain: Any) -> float:
-        """Return the mean of a loss alone, by the kernel of a look that has `near` besides.
+    def mean_loss(self, near: Any, params: NDArray[np.float64], plain: Any) -> float:
+        """Return the mean of a loss alone, by the kernel that evaluates `near` besides.
 
-        Its pieces are not bounded by the parameters, as a look's are: the last bits may differ.
+        Its pieces are not bounded by the parameters, as those of an evaluation are: the last bits
+        may differ.
         """
         data, components = self.data, (near, near, plain)
         losses = self._sums(data, components, params, None, _MOST_PIECES, losses=3, size=0)[0]
         return float(losses[2]) / data.weight_sum
 
-    def curvatures(
+    def hessian(
         self,
         loss: Any,
         params: NDArray[np.float64],
-        bends: Bends,
+        options: HessianOptions,
         sample: Dataset | None = None,
         *,
         plain: Any = None,
     ) -> NDArray[np.float64]:
-        """Return mean curvatures of all rows, or of a sample of them: (pairs, p + 1, p + 1).
+        """Return the mean Hessian of all rows, or of a sample of them: (pairs, p + 1, p + 1).
 
-        Parameters are those of `look`; curvatures are those of `plain`, if it is given.
+        Parameters are those of `evaluate`; the Hessian is that of `plain`, if it is given.
         """
         data = self.data if sample is None else sample
         losses = loss, loss if plain is not None else None, plain
-        matrices = self._sums(data, losses, params, bends, _MOST_PIECES, losses=0, size=0)[2]
+        matrices = self._sums(data, losses, params, options, _MOST_PIECES, losses=0, size=0)[2]
         weight = data.weight_sum
         return _mirrored(matrices / weight if weight > 0.0 else matrices)
 
@@ -214,26 +220,26 @@ class Passes:
         data: Dataset,
         components: tuple[Any, Any, Any],
         params: NDArray[np.float64],
-        bends: Bends | None,
+        options: HessianOptions | None,
         most: int,
         *,
         losses: int,
         size: int,
     ) -> tuple[NDArray[np.float64], ...]:
-        """Sum over rows, in pieces; losses and a gradient if there are any, curvatures if asked."""
+        """Sum over rows, in pieces; losses and a gradient if there are any, a Hessian if asked."""
         p = data.rows.n_features
         room = data.rows.tile_rows()
         work = 0
-        if bends is None:
-            bends = Bends(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
+        if options is None:
+            options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
         else:
-            room = _CURVED_TILE
+            room = _HESSIAN_TILE
             products = (p + 1) ** 2 // _PRODUCTS_WORK
-            work = bends.pairs * (products + _SLOPES_WORK * bends.widths.shape[1])
-            most = min(most, 8, max(1, _MATRIX_BYTES // (8 * bends.pairs * (p + 1) ** 2)))
-        pairs = bends.pairs
+            work = options.pairs * (products + _SLOPES_WORK * options.widths.shape[1])
+            most = min(most, 8, max(1, _MATRIX_BYTES // (8 * options.pairs * (p + 1) ** 2)))
+        pairs = options.pairs
         same = is_same(*components[:2])
-        fixed = (same, *map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)))
+        fixed = (same, *map(readonly, options[1:]), readonly(np.ascontiguousarray(params)))
 
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
             sums = np.zeros(losses), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
@@ -249,19 +255,19 @@ class Passes:
         self.rows_read += data.n
         return totals, gradient, matrices
 
-    def lengths(
+    def row_lengths(
         self,
         loss: Any,
         params: NDArray[np.float64],
         sample: Dataset,
-        bends: Bends,
+        options: HessianOptions,
         inverse: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return how long the rows of a sample are in a metric, whose inverse is given: (n,)."""
+        """Return the lengths of a sample's rows in a metric, whose inverse is given: (n,)."""
         out = np.empty(sample.n)
         launch(
             lengths_in, (loss,), *_arrays(sample), readonly(sample.rows_between(0, sample.n)),
-            self.k, *map(readonly, bends[1:]), readonly(np.ascontiguousarray(params)),
+            self.k, *map(readonly, options[1:]), readonly(np.ascontiguousarray(params)),
             readonly(inverse), out,
         )  # fmt: skip
         return out
@@ -281,10 +287,10 @@ class Passes:
         self.rows_read += rows.size
         return out
 
-    def squares(
+    def hessian_diagonal(
         self, loss: Any, params: NDArray[np.float64], widths: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return mean curvature times square of each feature, and of the intercept: (size,)."""
+        """Return the mean of second derivative times square, for each parameter: (size,)."""
         data, k = self.data, self.k
         arrays, params = _arrays(data), readonly(np.ascontiguousarray(params))
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.descent import descend
 from gradstep.engine.statistics import columns_of
 from gradstep.engine.svrg.least_squares import LeastSquares, has_exact_solution
-from gradstep.engine.training import ADVICE, train
+from gradstep.engine.textbook.method import ADVICE
+from gradstep.engine.training import train
 from gradstep.errors import Diverged
 from gradstep.optim.solvers import works_in_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradstep.engine.state import Outcome, Problem, TrainState, Validation
+    from gradstep.engine.records import Outcome
+    from gradstep.engine.state import Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
 
@@ -79,7 +80,7 @@ def run(
         If the objective left the numbers, and there is no brake or it did not help.
     """
     if works_in_rounds(problem.optimizer):
-        ended = descend(
+        ended = train(
             problem, data, state, columns=columns, validation=validation, callbacks=callbacks
         )
         return Ran(problem, *ended)

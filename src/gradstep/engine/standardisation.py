@@ -1,7 +1,8 @@
-"""A lens over the features: how they look centred and scaled, without a copy of the data.
+"""Standardised features: how they look centred and scaled, without a copy of the data.
 
-Parameters w, b of the features as they are, and w̃, b̃ of those seen through the lens, give a row
-the same score: w̃_j = w_j / scale_j and b̃ = b + Σ shift_j w_j.
+Parameters w, b of features in their own units, and w̃, b̃ of standardised ones, give a row the
+same score: w̃_j = w_j / scale_j and b̃ = b + Σ shift_j w_j. All parameters are one array: weights
+of each output, then intercepts (size,); or a line for each output, its intercept last (k, p + 1).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Lens"]
+__all__ = ["Standardisation"]
 
 
 @dataclass(frozen=True)
-class Lens:
-    """How features look centred and scaled: x ↦ (x - shift)·scale.
+class Standardisation:
+    """How features are standardised: x ↦ (x - shift)·scale.
 
     Attributes
     ----------
@@ -34,39 +35,45 @@ class Lens:
     k: int
 
     @classmethod
-    def through(cls, center: NDArray[np.float64], deviation: NDArray[np.float64], k: int) -> Self:
-        """Return the lens of a StandardScaler; a column of deviation 0 is taken out."""
+    def of(cls, center: NDArray[np.float64], deviation: NDArray[np.float64], k: int) -> Self:
+        """Return that of a StandardScaler; a column of deviation 0 is taken out."""
         with np.errstate(divide="ignore"):
             return cls(center, np.where(deviation > 0.0, 1.0 / deviation, 0.0), k)
 
-    def gradient(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a gradient (size,) as (k, p + 1), for centred and scaled features."""
+    def _in_lines(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         p = self.shift.size
-        g, g_b = raw[: self.k * p].reshape(self.k, p), raw[self.k * p :]
-        seen = (g - self.shift * g_b[:, None]) * self.scale
-        return np.concatenate([seen, g_b[:, None]], axis=1)
+        w, b = flat[: self.k * p].reshape(self.k, p), flat[self.k * p :]
+        return np.concatenate([w, b[:, None]], axis=1)
 
-    def raw(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (k, p + 1) of centred and scaled features as (size,), in units."""
-        w = seen[:, :-1] * self.scale
-        b = seen[:, -1] - (w * self.shift).sum(axis=1)
+    def gradient(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a gradient (size,), of features in their units, as one of standardised ones.
+
+        Its shape is (k, p + 1).
+        """
+        p = self.shift.size
+        g, g_b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
+        scaled = (g - self.shift * g_b[:, None]) * self.scale
+        return np.concatenate([scaled, g_b[:, None]], axis=1)
+
+    def in_units(self, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return parameters (k, p + 1) of standardised features as (size,), of their units."""
+        w = lines[:, :-1] * self.scale
+        b = lines[:, -1] - (w * self.shift).sum(axis=1)
         return np.concatenate([w.reshape(-1), b])
 
-    def seen(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) as (k, p + 1), for centred and scaled features."""
+    def lines(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return parameters (size,) of features in their units as (k, p + 1), of standardised."""
         p = self.shift.size
-        w, b = raw[: self.k * p].reshape(self.k, p), raw[self.k * p :]
+        w, b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
         with np.errstate(divide="ignore", invalid="ignore"):
             wide = np.where(self.scale > 0.0, w / self.scale, 0.0)
         return np.concatenate([wide, (b + (w * self.shift).sum(axis=1))[:, None]], axis=1)
 
-    def in_units(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) of centred and scaled features as (size,), in units."""
-        p = self.shift.size
-        w, b = flat[: self.k * p].reshape(self.k, p), flat[self.k * p :]
-        return self.raw(np.concatenate([w, b[:, None]], axis=1))
+    def flat_in_units(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return parameters (size,) of standardised features as (size,), of their units."""
+        return self.in_units(self._in_lines(flat))
 
-    def standardised(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) in units as (size,), of centred and scaled features."""
-        seen = self.seen(raw)
-        return np.concatenate([seen[:, :-1].reshape(-1), seen[:, -1]])
+    def flat(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return parameters (size,) of features in their units as (size,), of standardised."""
+        lines = self.lines(in_units)
+        return np.concatenate([lines[:, :-1].reshape(-1), lines[:, -1]])

@@ -1,17 +1,16 @@
-"""The records of a run: what is fixed (Problem), what evolves (TrainState), what is reported."""
+"""What is fixed for a run (Problem, Validation), and what evolves (a state for each method)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gradstep.engine.standardisation import Lens
+from gradstep.engine.standardisation import Standardisation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from gradstep.optim.solvers import SVRG, Exact
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["EpochRecord", "Outcome", "Problem", "TrainState", "Validation"]
+__all__ = ["Problem", "TextbookState", "TrainState", "Validation"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Problem:
     patience : int
         Epochs in a row without improvement after which a run ends.
     center, scale : ndarray of shape (n_features,) or None
-        The lens: steps are those behind a StandardScaler with these means and deviations.
+        Steps are those behind a StandardScaler with these means and deviations.
     penalty_scales : ndarray of shape (n_features,) or None
         What weights are multiplied by to be penalised; None for ones.
     """
@@ -90,7 +89,7 @@ class Problem:
         self,
         coef: NDArray[np.float64] | None = None,
         intercept: NDArray[np.float64] | None = None,
-    ) -> TrainState:
+    ) -> TextbookState:
         """Return the state before the first step: zeros, or the given weights."""
         raw = np.zeros(self.size)
         n_weights = self.n_outputs * self.n_features
@@ -98,36 +97,36 @@ class Problem:
             raw[:n_weights] = np.reshape(coef, -1)
         if intercept is not None:
             raw[n_weights:] = np.reshape(intercept, -1)
-        lens = self.lens
-        return TrainState(
+        how = self.standardisation
+        return TextbookState(
             start=raw,
-            params=raw.copy() if lens is None else lens.standardised(raw),
+            params=raw.copy() if how is None else how.flat(raw),
             slots=np.zeros((self.optimizer.n_slots(), self.size)),
             average=np.zeros(self.size if self.average_from else 0),
-            shift=np.zeros(0) if lens is None else lens.shift,
-            scale=np.zeros(0) if lens is None else lens.scale,
+            shift=np.zeros(0) if how is None else how.shift,
+            scale=np.zeros(0) if how is None else how.scale,
         )
 
     @property
-    def lens(self) -> Lens | None:
-        """The lens that steps are taken behind."""
+    def standardisation(self) -> Standardisation | None:
+        """How the features are standardised that steps are taken on, if they are."""
         if self.scale is None or self.center is None:
             return None
         center = self.center if self.fit_intercept else np.zeros(self.n_features)
-        return Lens.through(center, self.scale, self.n_outputs)
+        return Standardisation.of(center, self.scale, self.n_outputs)
 
     @property
     def penalty_units(self) -> NDArray[np.float64] | None:
         """What the weights that steps are taken on are multiplied by to be penalised."""
-        lens = self.lens
-        if lens is None:
+        how = self.standardisation
+        if how is None:
             return self.penalty_scales
         if self.penalty_scales is None:
-            return lens.scale
-        seen = lens.scale > 0.0
-        if np.array_equal(self.penalty_scales[seen], np.asarray(self.scale)[seen]):
+            return how.scale
+        there = how.scale > 0.0
+        if np.array_equal(self.penalty_scales[there], np.asarray(self.scale)[there]):
             return None  # one is the inverse of the other
-        return self.penalty_scales * lens.scale
+        return self.penalty_scales * how.scale
 
     def split(self, params: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_outputs, n_features) and intercepts (n_outputs,), as views."""
@@ -147,16 +146,105 @@ class Problem:
             return float(np.sum(each))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainState:
-    """All that evolves: arrays and numbers, of size O(features times outputs).
+    """What evolves in a run of any method: arrays and numbers, and all that the next step needs.
+
+    Each method has a record of its own, with these fields and more: `TextbookState` here, and
+    `gradstep.engine.svrg.state.SvrgState`.
 
     Attributes
     ----------
     start : ndarray of shape (size,)
         The parameters before the first step, in the features' own units.
     params : ndarray of shape (size,)
-        Weights of each output, then intercepts; of features seen through the lens, if there is one.
+        Weights of each output, then intercepts.
+    epoch : int
+        Epochs done.
+    best : float
+        The best monitored value so far (larger is better).
+    stalled : int
+        Epochs in a row without improvement.
+    best_score : float
+        The best validation score; -inf without any.
+    best_params : ndarray or None
+        The parameters at the best validation score.
+    """
+
+    start: NDArray[np.float64]
+    params: NDArray[np.float64]
+    epoch: int = 0
+    best: float = -np.inf
+    stalled: int = 0
+    best_score: float = -np.inf
+    best_params: NDArray[np.float64] | None = None
+
+    RECORDS: ClassVar[dict[str, type]] = {}
+
+    @property
+    def steps(self) -> int:
+        """Number of mini-batch steps taken; 0 where steps are not counted."""
+        return 0
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the model is a mean of iterates."""
+        return False
+
+    def current(self) -> NDArray[np.float64]:
+        """Return the model's parameters in the features' own units: weights, then intercepts."""
+        return self.params
+
+    def copy(self) -> Self:
+        """Return a state that shares no array with this one that either writes to."""
+        arrays = {
+            name: value.copy()
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(self, **arrays)  # type: ignore[arg-type]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all of the state as arrays, by name; a record within it as ``record.field``."""
+        found: dict[str, NDArray[Any]] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            named = {each.name: value}
+            if each.name in self.RECORDS and value is not None:
+                named = {f"{each.name}.{k}": v for k, v in value._asdict().items()}
+            found |= {name: np.array(v) for name, v in named.items() if v is not None}
+        return found
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the state whose arrays these are."""
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            if each.name not in cls.RECORDS:
+                if each.name in arrays:
+                    values[each.name] = _value(arrays[each.name])
+                continue
+            record = cls.RECORDS[each.name]
+            own = {
+                name: _value(arrays[key]) if (key := f"{each.name}.{name}") in arrays else None
+                for name in record._fields  # type: ignore[attr-defined]
+            }
+            whole = record(**own) if any(v is not None for v in own.values()) else None
+            values[each.name] = whole
+        return cls(**values)
+
+
+def _value(array: NDArray[Any]) -> Any:
+    """Return a copy of an array, or its number if it is one."""
+    return array.item() if array.ndim == 0 else np.array(array)
+
+
+@dataclass(kw_only=True)
+class TextbookState(TrainState):
+    """What evolves in a run of mini-batches, of size O(features times outputs).
+
+    Attributes
+    ----------
     slots : ndarray of shape (n_slots, size)
         What the optimizer keeps.
     average : ndarray of shape (size,) or (0,)
@@ -166,18 +254,10 @@ class TrainState:
         what `params` are to be multiplied by (not 1 only in the middle of an epoch).
     sums : ndarray of shape (2,)
         The current epoch's sum of weighted losses and of weights.
-    epoch, batch : int
-        Epochs done; batches done of the current one.
+    batch : int
+        Batches done of the current epoch.
     rate_factor : float
         What an adaptive schedule has come down to.
-    best : float
-        The best monitored value so far (larger is better).
-    stalled : int
-        Epochs in a row without improvement.
-    best_score : float
-        The best validation score; -inf without any.
-    best_params : ndarray or None
-        The parameters at the best validation score.
     since : ndarray of int32, shape (n_features + 1,) or (0,)
     clock : ndarray of shape (steps, numbers) or (0, 0)
         In the middle of an epoch with lazy steps (`gradstep.engine.kernels.lazy`): the step up to
@@ -186,27 +266,20 @@ class TrainState:
         At a pause of such an epoch, `params` and `slots` as they were before all features were
         brought up to date: what to go on from.
     shift, scale : ndarray of shape (n_features,) or (0,)
-        The lens (`gradstep.engine.standardisation`), if there is one.
+        How the features are standardised that `params` belong to, if they are.
     seen : ndarray of shape (3,)
         Of all rows of an incremental run: weighted sum of the losses at score zero, sum of
         weights, number of rows.
     """
 
-    start: NDArray[np.float64]
-    params: NDArray[np.float64]
     slots: NDArray[np.float64]
     average: NDArray[np.float64]
     counters: NDArray[np.float64] = field(
         default_factory=lambda: np.array([0.0, 0.0, 0.0, 0.0, 1.0])
     )
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    epoch: int = 0
     batch: int = 0
     rate_factor: float = 1.0
-    best: float = -np.inf
-    stalled: int = 0
-    best_score: float = -np.inf
-    best_params: NDArray[np.float64] | None = None
     since: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     clock: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     behind: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
@@ -219,56 +292,51 @@ class TrainState:
         """Number of steps taken."""
         return int(self.counters[0])
 
+    @property
+    def averaged(self) -> bool:
+        """Whether the model is a mean of iterates."""
+        return bool(self.counters[2] > 0)
+
     def _in_units(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self.scale.size:
             return params
-        return Lens(self.shift, self.scale, params.size // (self.scale.size + 1)).in_units(params)
+        k = params.size // (self.scale.size + 1)
+        return Standardisation(self.shift, self.scale, k).flat_in_units(params)
 
     def current(self) -> NDArray[np.float64]:
         """Return the model's parameters, in the features' own units: the average once there is one.
 
         Weights of each output, then intercepts.
         """
-        if self.counters[2] > 0:
+        if self.averaged:
             return self._in_units(self.average)
         scale = self.counters[4]
         return self._in_units(self.params if scale == 1.0 else self.params * scale)
 
-    def _is_seen_through(self, lens: Lens | None) -> bool:
-        """Tell whether the parameters are those behind a lens."""
-        if lens is None:
-            return not self.scale.size
-        same = np.array_equal(self.scale, lens.scale)
-        return same and np.array_equal(self.shift, lens.shift)
-
-    def seen_through(self, lens: Lens | None) -> TrainState:
-        """Return the same state behind a lens: of a stream, for one, whose statistics grow."""
-        if self._is_seen_through(lens):
+    def standardised(self, how: Standardisation | None) -> TextbookState:
+        """Return the same state for features standardised otherwise: their statistics may grow."""
+        if how is None and not self.scale.size:
             return self
-        k = self.params.size // (lens.scale.size + 1) if lens is not None else 0
-        shift, scale = (lens.shift, lens.scale) if lens is not None else (np.zeros(0),) * 2
+        same = how is not None and np.array_equal(self.scale, how.scale)
+        if how is not None and same and np.array_equal(self.shift, how.shift):
+            return self
+        shift, scale = (np.zeros(0),) * 2 if how is None else (how.shift, how.scale)
 
-        def seen(params: NDArray[np.float64]) -> NDArray[np.float64]:
-            raw = self._in_units(params)
-            return raw if lens is None else Lens(shift, scale, k).standardised(raw)
+        def changed(params: NDArray[np.float64]) -> NDArray[np.float64]:
+            in_units = self._in_units(params)
+            if how is None:
+                return in_units
+            k = params.size // (how.scale.size + 1)
+            return Standardisation(shift, scale, k).flat(in_units)
 
-        average = seen(self.average) if self.average.size else self.average
-        return replace(self, params=seen(self.params), average=average, shift=shift, scale=scale)
+        average = changed(self.average) if self.average.size else self.average
+        return replace(self, params=changed(self.params), average=average, shift=shift, scale=scale)
 
     def multiply_scale_in(self) -> None:
         """Make `params` the parameters themselves."""
         if self.counters[4] != 1.0:
             self.params *= self.counters[4]
             self.counters[4] = 1.0
-
-    def copy(self) -> TrainState:
-        """Return a state that shares no array with this one."""
-        arrays = {
-            name: value.copy()
-            for name, value in vars(self).items()
-            if isinstance(value, np.ndarray)
-        }
-        return replace(self, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -288,61 +356,3 @@ class Validation:
     data: Dataset
     score: Callable[[NDArray[np.float64]], float] | None = None
     stops: bool = True
-
-
-class EpochRecord(NamedTuple):
-    """What is known at the end of an epoch.
-
-    Attributes
-    ----------
-    epoch : int
-        Number of the epoch, from 1.
-    loss : float
-        The running objective: mean loss of each row before the step that it took part in,
-        plus the penalty at the end of the epoch. Of rounds, the objective itself at the end.
-    validation : float or None
-        The validation score, if there are validation rows.
-    learning_rate : float
-        The rate of the epoch's last step; of rounds, what their steps were shortened to.
-    rows_per_second, seconds : float
-        Speed, and time since the start of the epoch; validation not included.
-    passes : float or None
-        Rows read since the run began, a row as often as it was read, over the number of rows;
-        None where an epoch is a pass.
-    optimality : float or None
-        Length of the (proximal) gradient step in the metric, relative to that at the start; None
-        where there is no metric.
-    excess : float or None
-        The objective above its least value, where that is known.
-    note : str
-        What happened that a person should know: a step taken back, a switch of the method.
-    """
-
-    epoch: int
-    loss: float
-    validation: float | None
-    learning_rate: float
-    rows_per_second: float
-    seconds: float
-    passes: float | None = None
-    optimality: float | None = None
-    excess: float | None = None
-    note: str = ""
-
-
-class Outcome(Enum):
-    """How a run ended; the value is a sentence that says so."""
-
-    OPTIMAL = "The optimum was reached: the gradient step became shorter than tol of the first."
-    ROUNDING = "The optimum was reached as closely as floating-point numbers allow."
-    CONVERGED = "The training objective improved by less than tol in n_iter_no_change epochs."
-    VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
-    MAX_EPOCHS = "All max_iter epochs were run."
-    CALLBACK = "A callback asked to stop."
-    INTERRUPTED = "The run was interrupted; the model is the best so far."
-    PAUSED = "The number of batches or epochs asked for was run."
-
-    @property
-    def sentence(self) -> str:
-        """The sentence."""
-        return self.value

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from gradstep.checks import check_finite
 from gradstep.engine.callbacks import History, ProgressBar
-from gradstep.engine.state import Outcome, Validation
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import TextbookState, Validation
 from gradstep.errors import Diverged, InvalidData, InvalidParameter
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
@@ -184,7 +185,7 @@ def _run(
     params = state.current()
     if validation is not None and state.best_params is not None:
         params = state.best_params
-    if state.counters[2] > 0 and sets_zeros(problem.penalty):
+    if state.averaged and sets_zeros(problem.penalty):
         params = polish(problem, data, params, history.records[-1].learning_rate)
     for name, value in _weights_as_attributes(est, problem, params).items():
         setattr(est, name, value)
@@ -250,13 +251,19 @@ def _callers_level() -> int:
     return level
 
 
-def _resume(est: Any, problem: Problem) -> TrainState:
+def _resume(est: Any, problem: Problem) -> TextbookState:
     """Return the state that partial_fit goes on from."""
-    state: TrainState | None = getattr(est, "_state", None)
-    if state is None or state.params.size != problem.size:
+    earlier: TrainState | None = getattr(est, "_state", None)
+    state: TextbookState
+    if earlier is None or earlier.params.size != problem.size:
         state = problem.start()
+    elif isinstance(earlier, TextbookState):
+        state = earlier
+    else:
+        state = replace(problem.start(*problem.split(earlier.current())), epoch=earlier.epoch)
     if state.slots.shape[0] != problem.optimizer.n_slots():
-        state = replace(state, slots=np.zeros((problem.optimizer.n_slots(), problem.size)))
+        slots = np.zeros((problem.optimizer.n_slots(), problem.size))
+        state = replace(state, slots=slots)
     if bool(problem.average_from) != bool(state.average.size):
         state = replace(state, average=np.zeros(problem.size if problem.average_from else 0))
     if hasattr(est, "coef_"):
@@ -269,7 +276,7 @@ def _resume(est: Any, problem: Problem) -> TrainState:
             return replace(
                 state, params=own.params, shift=own.shift, scale=own.scale, counters=counters
             )
-    return state.seen_through(problem.lens)
+    return state.standardised(problem.standardisation)
 
 
 def forget(est: Any) -> None:
@@ -313,8 +320,8 @@ def fit(
 
 
 def _one_epoch(
-    est: Any, problem: Problem, data: Dataset, state: TrainState
-) -> tuple[TrainState, Outcome]:
+    est: Any, problem: Problem, data: Dataset, state: TextbookState
+) -> tuple[TextbookState, Outcome]:
     from gradstep.engine.training import train  # imports Numba
 
     callbacks = [History(), *(est.callbacks or ())]
@@ -324,8 +331,8 @@ def _one_epoch(
 
 
 def _braked(
-    est: Any, problem: Problem, data: Dataset, state: TrainState
-) -> tuple[Problem, TrainState]:
+    est: Any, problem: Problem, data: Dataset, state: TextbookState
+) -> tuple[Problem, TextbookState]:
     """Run an epoch at the automatic rate; again with a shorter step, if that diverges."""
     from gradstep.engine.running import past_help  # imports Numba
 

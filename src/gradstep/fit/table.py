@@ -36,7 +36,8 @@ from gradstep.optim.solvers import works_in_rounds
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gradstep.engine.state import EpochRecord, Outcome, Problem
+    from gradstep.engine.records import EpochRecord, Outcome
+    from gradstep.engine.state import Problem
 
 __all__ = ["TableFit", "fit_table", "preparing_for"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.callbacks import History
-from gradstep.engine.state import Outcome, Problem, TrainState, Validation
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import Problem, TrainState, Validation
 from gradstep.errors import Diverged, InvalidParameter
 from gradstep.fit.components import penalty_of
 from gradstep.fit.plan import is_auto, plan
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.engine.callbacks import End, EpochEnd
-    from gradstep.engine.state import EpochRecord
+    from gradstep.engine.records import EpochRecord
     from gradstep.fit.plan import Settings
 
 __all__ = ["ALPHAS", "TableRun"]

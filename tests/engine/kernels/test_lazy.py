@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gradstep.engine.textbook import epoch as walk
 from gradstep.engine.textbook import steps
-from gradstep.engine.textbook.steps import Way, way_of
+from gradstep.engine.textbook.steps import UpdateKind, update_kind
 from gradstep.objective.classification import Softmax
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.optim import schedules
@@ -57,13 +57,13 @@ CLASSES = classes(120, 60, layout=csr, density=0.06)
 
 
 def force(patch, way):
-    patch.setattr(steps, "way_of", lambda *_: way)
+    patch.setattr(steps, "update_kind", lambda *_: way)
 
 
 def both(of, data, **options):
     """Train by plain and by lazy steps."""
     found = []
-    for way in (Way.PLAIN, Way.LAZY):
+    for way in (UpdateKind.PLAIN, UpdateKind.LAZY):
         with pytest.MonkeyPatch.context() as patch:
             force(patch, way)
             found.append(fit(of, data, **options))
@@ -143,9 +143,9 @@ class TestEqualsThePlainSteps:
         for data in (SPARSE, TABLE):
             of = problem(data)
             with pytest.MonkeyPatch.context() as patch:
-                force(patch, Way.IN_PLACE)
+                force(patch, UpdateKind.IN_PLACE)
                 found = fit(of, data)
-                force(patch, Way.PLAIN)
+                force(patch, UpdateKind.PLAIN)
                 assert_equal(found, fit(of, data))
 
 
@@ -156,7 +156,7 @@ class TestGoingOn:
         changes |= {"average_from": 0}
         of = problem(SPARSE, **changes, optimizer=optimizer, penalty=PENALTIES[3])
         with pytest.MonkeyPatch.context() as patch:
-            force(patch, Way.LAZY)
+            force(patch, UpdateKind.LAZY)
             patch.setattr(steps, "PERIOD", period)
             whole, _, told = fit(of, SPARSE)
             again, _, told_again = fit_in_parts(of, SPARSE, parts)
@@ -164,7 +164,7 @@ class TestGoingOn:
         assert told_again == told
 
     def test_nor_do_copies_by_a_second_thread(self, monkeypatch):
-        force(monkeypatch, Way.LAZY)
+        force(monkeypatch, UpdateKind.LAZY)
         of = problem(SPARSE, optimizer=Momentum(), penalty=L1(0.01))
         alone = fit(of, SPARSE)
         monkeypatch.setattr(walk, "threads", lambda: 2)
@@ -174,7 +174,7 @@ class TestGoingOn:
         assert same_bits(helped[0], alone[0])
 
     def test_a_paused_state_is_left_alone(self, monkeypatch):
-        force(monkeypatch, Way.LAZY)
+        force(monkeypatch, UpdateKind.LAZY)
         of = problem(SPARSE, optimizer=AdaGrad(), penalty=L2(0.1))
         paused, _, _ = fit(of, SPARSE, max_batches=5)
         before = copy.deepcopy(paused)
@@ -184,7 +184,7 @@ class TestGoingOn:
         assert same_bits(still, before)
 
     def test_nothing_is_kept_after_an_epoch(self, monkeypatch):
-        force(monkeypatch, Way.LAZY)
+        force(monkeypatch, UpdateKind.LAZY)
         state, _, _ = fit(problem(SPARSE, optimizer=Momentum()), SPARSE)
         assert (state.since.size, state.clock.size, state.behind.size) == (0, 0, 0)
 
@@ -277,7 +277,7 @@ class TestCost:
             data = Dataset(rows._replace(width=width), SPARSE.y)
             of = problem(data, optimizer=Counting(), fit_intercept=False, max_epochs=2)
             with pytest.MonkeyPatch.context() as patch:
-                force(patch, Way.LAZY)
+                force(patch, UpdateKind.LAZY)
                 state, _, _ = fit(of, data)
             stepped.append(state.slots[0].sum())
             # at the end of an epoch, all that are not up to date are brought there
@@ -320,53 +320,53 @@ class TestWhichWay:
     @pytest.mark.parametrize(
         "optimizer, penalty, changes, way",
         [
-            (AdaGrad(), L2(), {}, Way.LAZY),
-            (Momentum(), L1(), {}, Way.LAZY),
-            (SGD(), L1(), {}, Way.LAZY),
-            (SGD(), L2(), {}, Way.IN_PLACE),
-            (SGD(), NoPenalty(), {}, Way.IN_PLACE),
-            (FTRL(), L1(), {}, Way.LAZY),
-            (FTRL(), L1(), {"schedule": schedules.Exponential()}, Way.LAZY),
-            (FTRL(), L1(), {"schedule": VARYING}, Way.PLAIN),
-            (FTRL(), NoPenalty(), {"schedule": VARYING}, Way.LAZY),
-            (AdaGrad(), L2(), {"schedule": VARYING}, Way.LAZY),
-            (AdaGrad(), L2(), {"average_from": 1}, Way.PLAIN),
-            (SGD(), L2(), {"average_from": 1}, Way.PLAIN),
-            (Adam(), L2(), {}, Way.PLAIN),
-            (Nesterov(), L1(), {}, Way.PLAIN),
-            (AdaGrad(), OwnPenalty(), {}, Way.PLAIN),
-            (SGD(), OwnPenalty(), {}, Way.PLAIN),
+            (AdaGrad(), L2(), {}, UpdateKind.LAZY),
+            (Momentum(), L1(), {}, UpdateKind.LAZY),
+            (SGD(), L1(), {}, UpdateKind.LAZY),
+            (SGD(), L2(), {}, UpdateKind.IN_PLACE),
+            (SGD(), NoPenalty(), {}, UpdateKind.IN_PLACE),
+            (FTRL(), L1(), {}, UpdateKind.LAZY),
+            (FTRL(), L1(), {"schedule": schedules.Exponential()}, UpdateKind.LAZY),
+            (FTRL(), L1(), {"schedule": VARYING}, UpdateKind.PLAIN),
+            (FTRL(), NoPenalty(), {"schedule": VARYING}, UpdateKind.LAZY),
+            (AdaGrad(), L2(), {"schedule": VARYING}, UpdateKind.LAZY),
+            (AdaGrad(), L2(), {"average_from": 1}, UpdateKind.PLAIN),
+            (SGD(), L2(), {"average_from": 1}, UpdateKind.PLAIN),
+            (Adam(), L2(), {}, UpdateKind.PLAIN),
+            (Nesterov(), L1(), {}, UpdateKind.PLAIN),
+            (AdaGrad(), OwnPenalty(), {}, UpdateKind.PLAIN),
+            (SGD(), OwnPenalty(), {}, UpdateKind.PLAIN),
         ],
     )
     @pytest.mark.parametrize("data", [SPARSE, TABLE], ids=["csr", "table"])
     def test_with_many_features(self, data, optimizer, penalty, changes, way):
         of = problem(data, optimizer=optimizer, penalty=penalty, **changes)
-        assert way_of(of, data.rows._replace(width=10_000), 8) is way
+        assert update_kind(of, data.rows._replace(width=10_000), 8) is way
 
     @pytest.mark.parametrize("data", [SPARSE, TABLE], ids=["csr", "table"])
     def test_depends_on_what_a_batch_touches(self, data):
         touched = data.rows.n_touched(8)
         for optimizer, penalty, many, way, else_way in (
-            (AdaGrad(), L2(), 16, Way.LAZY, Way.PLAIN),
-            (SGD(), L2(), 4, Way.IN_PLACE, Way.PLAIN),
+            (AdaGrad(), L2(), 16, UpdateKind.LAZY, UpdateKind.PLAIN),
+            (SGD(), L2(), 4, UpdateKind.IN_PLACE, UpdateKind.PLAIN),
         ):
             of = problem(data, optimizer=optimizer, penalty=penalty)
             enough = data.rows._replace(width=many * touched)
             fewer = data.rows._replace(width=many * touched - 1)
-            assert way_of(of, enough, 8) is way
-            if not (way is Way.IN_PLACE and data is SPARSE):  # there it always pays
-                assert way_of(of, fewer, 8) is else_way
-                assert way_of(of, enough, 9) is else_way
+            assert update_kind(of, enough, 8) is way
+            if not (way is UpdateKind.IN_PLACE and data is SPARSE):  # there it always pays
+                assert update_kind(of, fewer, 8) is else_way
+                assert update_kind(of, enough, 9) is else_way
 
     def test_dense_rows(self):
         rows = DenseRows(np.ones((3, 10_000)))
         of = problem(Dataset(rows, np.ones((3, 1))), optimizer=AdaGrad())
-        assert way_of(of, rows, 1) is Way.PLAIN
+        assert update_kind(of, rows, 1) is UpdateKind.PLAIN
 
     def test_as_it_comes(self):
         """Without a patch: few rows of many features, and the same as dense ones."""
         wide = regression(40, 4000, layout=csr, density=0.001)
         full = regression(40, 4000, layout=dense, density=0.001)
         of = problem(wide, optimizer=Momentum(), penalty=ElasticNet(0.1, 0.5), batch_size=4)
-        assert way_of(of, wide.rows, 4) is Way.LAZY
+        assert update_kind(of, wide.rows, 4) is UpdateKind.LAZY
         assert_equal(fit(of, wide), fit(of, full), within=1e-8)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradstep.engine import row_sums as passes
+from gradstep.engine import row_sums
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.kernels.sums import tile_curvatures
-from gradstep.engine.row_sums import Bends, Passes
+from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.objective.classification import OneVsRest, Softmax
 from gradstep.objective.losses import curvature, is_smooth, slope, value
 from gradstep.objective.regression import Pinball, Poisson, SquaredError
@@ -122,8 +122,8 @@ class Sum:
     def all_pairs(self):
         return 6 if type(self.loss) is Softmax else self.k
 
-    def passes(self, data=None):
-        return Passes(self.data if data is None else data, self.k)
+    def row_sums(self, data=None):
+        return RowSums(self.data if data is None else data, self.k)
 
 
 def examples():
@@ -157,7 +157,7 @@ class TestGradient:
     @losses_and_layouts
     def test_is_that_of_numpy(self, loss, layout):
         of = Sum(loss, layout)
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             mean, gradient = summed.gradient(loss, of.params)
         assert mean == pytest.approx(of.value(of.params), rel=1e-10)
         expected = of.gradient(of.params)
@@ -168,7 +168,7 @@ class TestGradient:
     @losses_and_layouts
     def test_agrees_with_finite_differences(self, loss, layout):
         of, h = Sum(loss, layout), 1e-5
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             mean, gradient = summed.gradient(loss, of.params)
             for seed in range(3):
                 to = np.random.default_rng(seed).normal(size=gradient.size)
@@ -180,7 +180,7 @@ class TestGradient:
     @some_losses
     def test_without_weights_all_weigh_one(self, loss, layout):
         of = Sum(loss, layout, weighted=False)
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             mean, gradient = summed.gradient(loss, of.params)
         assert mean == pytest.approx(of.value(of.params), rel=1e-10)
         np.testing.assert_allclose(gradient, of.gradient(of.params), **EXACT)
@@ -190,7 +190,7 @@ class TestGradient:
         of = Sum(loss)
         part = of.data.select(SOME_ROWS)
         copy = Dataset(dense(of.numbers[SOME_ROWS]), of.y[SOME_ROWS], WEIGHT[SOME_ROWS])
-        with of.passes(part) as summed, of.passes(copy) as expected:
+        with of.row_sums(part) as summed, of.row_sums(copy) as expected:
             found = summed.gradient(loss, of.params), expected.gradient(loss, of.params)
         assert found[0][0] == pytest.approx(found[1][0], rel=1e-13)
         np.testing.assert_allclose(found[0][1], found[1][1], **EXACT)
@@ -198,10 +198,10 @@ class TestGradient:
 
     @pytest.mark.parametrize("layout", ROWS)
     def test_in_pieces(self, layout, monkeypatch):
-        monkeypatch.setattr(passes, "_PIECE_BYTES", 64)
+        monkeypatch.setattr(row_sums, "_PIECE_BYTES", 64)
         of = Sum(SquaredError(), layout)
-        monkeypatch.setattr(passes, "_NUMBERS_FOR_A_PARAMETER", 1)
-        with of.passes() as summed:
+        monkeypatch.setattr(row_sums, "_NUMBERS_FOR_A_PARAMETER", 1)
+        with of.row_sums() as summed:
             assert len(summed._bounds(N, N)) > 10
             mean, gradient = summed.gradient(of.loss, of.params)
         assert mean == pytest.approx(mean_loss(of.loss, of.data, of.params, of.k), rel=1e-13)
@@ -209,7 +209,7 @@ class TestGradient:
 
     def test_beyond_the_numbers_it_is_not_finite(self):
         of = Sum(Poisson())
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             mean, gradient = summed.gradient(of.loss, 1e3 * of.params)
         assert not np.isfinite(mean)
         assert not np.isfinite(gradient).all()
@@ -229,7 +229,7 @@ class TestSmoothed:
         else:
             smoothed = Smoothed(loss, self.WIDTH)
         shifted = [of.params + np.append(np.zeros(of.k * P), np.full(of.k, s)) for s in self.SHIFTS]
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             mean, gradient = summed.gradient(smoothed, of.params)
         assert mean == pytest.approx(np.mean([of.value(params) for params in shifted]), rel=1e-12)
         np.testing.assert_allclose(
@@ -274,14 +274,14 @@ def products(of, h, A, rows=slice(None)):
 def bends(of, widths, pairs, shift=None, scale=None):
     p = of.numbers.shape[1]
     shift = np.zeros(p) if shift is None else shift
-    return Bends(pairs, widths, shift, np.ones(p) if scale is None else scale)
+    return HessianOptions(pairs, widths, shift, np.ones(p) if scale is None else scale)
 
 
 def curvatures(of, widths, pairs, rows=None, shift=None, scale=None):
     sample = None if rows is None else of.data.select(rows)
-    with of.passes() as summed:
+    with of.row_sums() as summed:
         how = bends(of, widths, pairs, shift, scale)
-        return summed.curvatures(of.loss, of.params, how, sample)
+        return summed.hessian(of.loss, of.params, how, sample)
 
 
 class TestCurvatures:
@@ -305,7 +305,7 @@ class TestCurvatures:
         at = [(c, d) for c in range(of.k) for d in range(c + 1) if of.all_pairs > of.k or c == d]
         for (c, d), block in zip(at, matrices, strict=True):
             whole[c, :, d] = whole[d, :, c] = block
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             for seed in range(3):
                 to = np.random.default_rng(seed).normal(size=(of.k, p + 1))
                 flat = np.append(to[:, :p].ravel(), to[:, p])
@@ -340,9 +340,9 @@ class TestCurvatures:
     def test_of_any_number_of_features(self, p):
         """The products of dense rows are unrolled: eight at a time, then two, then one."""
         X, y = matrix(N, 14)[:, :p], np.zeros((N, 1))
-        with Passes(Dataset(dense(X), y, WEIGHT), 1) as summed:
-            how = Bends(1, np.array([[0.5], [1.0]]), np.zeros(p), np.ones(p))
-            (found,) = summed.curvatures(SquaredError(), np.zeros(p + 1), how)
+        with RowSums(Dataset(dense(X), y, WEIGHT), 1) as summed:
+            how = HessianOptions(1, np.array([[0.5], [1.0]]), np.zeros(p), np.ones(p))
+            (found,) = summed.hessian(SquaredError(), np.zeros(p + 1), how)
         A = np.column_stack([X, np.ones(N)])
         np.testing.assert_allclose(found, (A.T * WEIGHT) @ A / WEIGHT.sum(), **EXACT)
 
@@ -369,26 +369,26 @@ class TestLook:
         of = Sum(loss, layout)
         widths = ONE_WIDTH if is_smooth(loss) else WIDTHS
         shift, scale = lens(of)
-        with of.passes() as summed:
-            seen = summed.look(loss, of.params, bends(of, widths, of.all_pairs, shift, scale))
+        with of.row_sums() as summed:
+            seen = summed.evaluate(loss, of.params, bends(of, widths, of.all_pairs, shift, scale))
             assert summed.rows_read == N
             mean, gradient = summed.gradient(loss, of.params)
         assert seen.loss == pytest.approx(mean, rel=1e-13)
         np.testing.assert_allclose(seen.gradient, gradient, **EXACT)
         alone = curvatures(of, widths, of.all_pairs, None, shift, scale)
-        np.testing.assert_allclose(seen.curvatures, alone, **EXACT)
+        np.testing.assert_allclose(seen.hessian, alone, **EXACT)
 
     @pytest.mark.parametrize("loss", [loss for loss in JUMPING if type(loss) in LOSSES], ids=repr)
     def test_through_several_widths_at_once(self, loss):
         of, near, far = Sum(loss), Smoothed(loss, 0.2), Smoothed(loss, 0.8)
-        with of.passes() as summed:
-            seen = summed.look(near, of.params, bends(of, WIDTHS, of.k), before=far, plain=loss)
+        with of.row_sums() as summed:
+            seen = summed.evaluate(near, of.params, bends(of, WIDTHS, of.k), before=far, plain=loss)
             assert summed.rows_read == N
             found = [summed.gradient(each, of.params) for each in (near, far, loss)]
         means = seen.loss, seen.before, seen.plain
         np.testing.assert_allclose(means, [mean for mean, _ in found], rtol=1e-12)
         np.testing.assert_allclose(seen.gradient, found[0][1], **EXACT)
-        np.testing.assert_allclose(seen.curvatures, curvatures(of, WIDTHS, of.k), **EXACT)
+        np.testing.assert_allclose(seen.hessian, curvatures(of, WIDTHS, of.k), **EXACT)
 
 
 class TestSquares:
@@ -396,8 +396,8 @@ class TestSquares:
     @some_losses
     def test_are_those_of_numpy(self, loss, layout):
         of = Sum(loss, layout)
-        with of.passes() as summed:
-            found = summed.squares(loss, of.params, WIDTHS)
+        with of.row_sums() as summed:
+            found = summed.hessian_diagonal(loss, of.params, WIDTHS)
         h = of.curvatures(of.params, WIDTHS, of.k) * of.weight[:, None] / of.weight.sum()
         expected = np.append((h.T @ of.numbers**2).ravel(), h.sum(axis=0))
         np.testing.assert_allclose(found, expected, **EXACT)
@@ -413,9 +413,9 @@ class TestLengths:
         q = of.numbers.shape[1] + 1
         half = np.random.default_rng(6).normal(size=(of.k if blocks == "one for each" else 1, q, q))
         inverse = half @ np.transpose(half, (0, 2, 1))
-        with of.passes() as summed:
+        with of.row_sums() as summed:
             how = bends(of, WIDTHS, of.k, shift, scale)
-            found = summed.lengths(loss, of.params, of.data.select(SOME_ROWS), how, inverse)
+            found = summed.row_lengths(loss, of.params, of.data.select(SOME_ROWS), how, inverse)
         A, h = through(of, shift, scale), of.curvatures(of.params, WIDTHS, of.k)
         each = np.einsum("ni,cij,nj->nc", A, inverse, A)
         expected = (h * each).sum(axis=1)[SOME_ROWS]
@@ -441,23 +441,23 @@ class TestThreads:
         )
         data = Dataset({"dense": dense, "csr": csr}[layout](X), y, rng.random(self.N))
         params, found = rng.normal(size=k * (self.P + 1)) / 8.0, []
-        how = Bends(k, ONE_WIDTH, np.zeros(self.P), np.ones(self.P))
+        how = HessianOptions(k, ONE_WIDTH, np.zeros(self.P), np.ones(self.P))
         for threads in (1, 2, 3):
-            monkeypatch.setattr(passes, "threads", lambda threads=threads: threads)
-            with Passes(data, k) as summed:
+            monkeypatch.setattr(row_sums, "threads", lambda threads=threads: threads)
+            with RowSums(data, k) as summed:
                 assert len(summed._bounds(self.N, 8)) > 3
                 mean, gradient = summed.gradient(loss, params)
-                curvature = summed.curvatures(loss, params, how)
-                squares = summed.squares(loss, params, ONE_WIDTH)
-                both = summed.look(loss, params, how)
+                curvature = summed.hessian(loss, params, how)
+                squares = summed.hessian_diagonal(loss, params, ONE_WIDTH)
+                both = summed.evaluate(loss, params, how)
                 assert summed.rows_read == 4 * self.N
-            arrays = np.array([mean]), gradient, curvature, squares, both.gradient, both.curvatures
+            arrays = np.array([mean]), gradient, curvature, squares, both.gradient, both.hessian
             found.append([array.tobytes() for array in arrays])
         assert found[0] == found[1] == found[2]
 
     @pytest.mark.parametrize("fails", ["the caller", "another", "both"])
     def test_an_error_of_a_piece_reaches_the_caller_and_ends_the_others(self, fails, monkeypatch):
-        monkeypatch.setattr(passes, "threads", lambda: 2)
+        monkeypatch.setattr(row_sums, "threads", lambda: 2)
         caller, met, did = threading.current_thread(), threading.Barrier(2), []
 
         def work(piece):
@@ -471,13 +471,13 @@ class TestThreads:
 
         data = Dataset(dense(matrix(4, 2)), np.zeros((4, 1)))
         expected = "another" if fails == "another" else "caller"
-        with pytest.raises(ArithmeticError, match=expected), Passes(data, 1) as summed:
+        with pytest.raises(ArithmeticError, match=expected), RowSums(data, 1) as summed:
             summed._map(work, range(100))
         assert len(did) < 10
 
     def test_an_error_in_one_reaches_the_caller_and_none_is_left(self, monkeypatch):
-        monkeypatch.setattr(passes, "threads", lambda: 2)
+        monkeypatch.setattr(row_sums, "threads", lambda: 2)
         data = Dataset(dense(matrix(self.N, self.P)), np.zeros((self.N, 1)))
-        with pytest.raises(TypeError), Passes(data, 1) as summed:
+        with pytest.raises(TypeError), RowSums(data, 1) as summed:
             summed.gradient(object(), np.zeros(self.P + 1))
         assert not [t for t in threading.enumerate() if t.name.startswith("gradstep-pass")]

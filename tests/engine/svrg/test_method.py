@@ -1,4 +1,4 @@
-"""Rounds come to the optimum by every way, never rise, and tell how they went."""
+"""The automatic method comes to the optimum by every kind of step, never rises, and tells how."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from gradstep.engine import descent
-from gradstep.engine import row_sums as passes
+from gradstep.engine import row_sums, training
 from gradstep.engine.callbacks import History
+from gradstep.engine.records import Outcome
 from gradstep.engine.running import run
-from gradstep.engine.state import Outcome, Problem
+from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
-from gradstep.engine.svrg.method import Rounds
-from gradstep.engine.svrg.scaled_problem import Facts, Way
+from gradstep.engine.svrg.choice import StepKind, rule_for
+from gradstep.engine.svrg.method import Svrg
+from gradstep.engine.svrg.progress import noise_of
+from gradstep.engine.svrg.scaled_problem import ScaledProblem
 from gradstep.errors import Diverged
 from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import is_smooth, target_range
@@ -65,11 +67,11 @@ def problem(data, **changes):
 
 @dataclass
 class Solved:
-    """A run, and what was seen of it: each step's way, each anchor's rise, each model."""
+    """A run, and what was seen of it: each step's kind, each snapshot's rise, each model."""
 
     ran: Any = None
     records: list = field(default_factory=list)
-    ways: list = field(default_factory=list)
+    kinds: list = field(default_factory=list)
     rises: list = field(default_factory=list)
     models: list = field(default_factory=list)
 
@@ -98,23 +100,25 @@ def solver(monkeypatch):
     def solve(data, start=None, columns=None, *, brake=False, **changes):
         of, seen, history = problem(data, **changes), Solved(), History()
 
-        class Watched(Rounds):
-            def first(self, start):
-                anchor, step = super().first(start)
-                if step is not None:
-                    seen.ways.append(step.way)
-                return anchor, step
+        class Watched(Svrg):
+            def _first(self, state):
+                state, kind, note = super()._first(state)
+                if kind is not None:
+                    seen.kinds.append(kind)
+                return state, kind, note
 
-            def advance(self, anchor):
-                after, step = super().advance(anchor)
-                if self.facts.has_optimality:
-                    seen.rises.append(after.objective - anchor.objective - self.noise(anchor))
-                if step.taken_back:
-                    assert np.array_equal(after.params, anchor.params)
-                seen.ways.append(step.way)
-                return after, step
+            def _advance(self, state):
+                before = state.at
+                state, kind, note = super()._advance(state)
+                if self.of.has_optimality:
+                    rise = state.at.objective - before.objective
+                    seen.rises.append(rise - noise_of(state, before))
+                if state.rejected:
+                    assert np.array_equal(state.at.params, before.params)
+                seen.kinds.append(kind)
+                return state, kind, note
 
-        monkeypatch.setattr(descent, "Rounds", Watched)
+        monkeypatch.setattr(training, "Svrg", Watched)
         seen.ran = run(
             of, data, of.start() if start is None else start, columns=columns,
             callbacks=[history, seen], brake=brake,
@@ -250,32 +254,32 @@ class TestOptimum:
         found = solve(data, **case(name, loss))
         assert found.outcome in {Outcome.OPTIMAL, Outcome.ROUNDING}
         Objective.of(data, X, **case(name, loss)).assert_solved_by(found.params)
-        return found.ways
+        return found.kinds
 
     @pytest.mark.parametrize("loss", usual_first(one_of_each(is_smooth)), ids=repr)
     def test_by_newton_steps(self, solve, loss):
-        assert set(self.check(solve, "newton", loss)) == {Way.NEWTON}
+        assert set(self.check(solve, "newton", loss)) == {StepKind.NEWTON}
 
     @pytest.mark.parametrize("loss", [LogLoss(), Poisson(), Softmax(), Huber(0.5)], ids=repr)
     def test_by_a_plain_epoch_and_newton_steps(self, solve, loss):
         first, *others = self.check(solve, "plain", loss)
-        assert first is Way.PLAIN
-        assert set(others) == {Way.NEWTON}
+        assert first is StepKind.PLAIN
+        assert set(others) == {StepKind.NEWTON}
 
     @pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), Poisson()], ids=repr)
     def test_by_variance_reduced_steps(self, solve, loss):
-        ways = self.check(solve, "reduced", loss)
-        assert ways.count(Way.REDUCED) > 4
+        kinds = self.check(solve, "reduced", loss)
+        assert kinds.count(StepKind.REDUCED) > 4
 
     def test_by_variance_reduced_steps_of_a_joint_loss(self, solve):
-        ways = self.check(solve, "reduced, joint", Softmax())
-        assert ways.count(Way.REDUCED) > 4
+        kinds = self.check(solve, "reduced, joint", Softmax())
+        assert kinds.count(StepKind.REDUCED) > 4
 
     @pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), Poisson()], ids=repr)
     def test_by_steps_in_a_diagonal_metric(self, solve, loss):
         first, *others = self.check(solve, "diagonal", loss)
-        assert first is Way.PLAIN
-        assert set(others) == {Way.DIAGONAL}
+        assert first is StepKind.PLAIN
+        assert set(others) == {StepKind.DIAGONAL}
 
     @pytest.mark.parametrize("changes", [
         {"fit_intercept": False}, {"penalty": NoPenalty()}, {"batch_size": 7},
@@ -327,7 +331,7 @@ class TestPenalties:
         data, X = sized(name, loss)
         changes = {"loss": loss, "penalty": penalty, "n_outputs": outputs(loss)}
         found = solve(data, **changes)
-        assert found.ways[-1] is Way[name.upper()]
+        assert found.kinds[-1] is StepKind[name.upper()]
         slopes = Objective.of(data, X, **changes)(found.params)[1]
         (w, _), (slope, slope_b) = (
             problem(data, **changes).split(a) for a in (found.params, slopes)
@@ -346,9 +350,9 @@ class TestPenalties:
     def test_that_are_known_by_their_map_alone(self, solve, penalty, same):
         data, _ = sized("newton", LogLoss())
         found = solve(data, loss=LogLoss(), penalty=penalty)
-        assert set(found.ways[1:]) == {Way.DIAGONAL}
+        assert set(found.kinds[1:]) == {StepKind.DIAGONAL}
         expected = solve(data, loss=LogLoss(), penalty=same)
-        assert set(expected.ways) == {Way.NEWTON}
+        assert set(expected.kinds) == {StepKind.NEWTON}
         np.testing.assert_allclose(found.params, expected.params, rtol=1e-5, atol=1e-7)
 
 
@@ -396,27 +400,27 @@ def way(n, p, k=1, layout=None, columns=None, **changes):
     rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (n, p))) if layout is None else layout
     data = Dataset(rows, np.zeros((n, 1)))
     columns = Columns.unmeasured(p) if columns is None else columns
-    return Facts(problem(data, n_outputs=k, **changes), data, columns).way()
+    return rule_for(ScaledProblem(problem(data, n_outputs=k, **changes), data, columns)).kind
 
 
-class TestWay:
+class TestChoice:
     @pytest.mark.parametrize("n, p, changes, expected", [
-        (10, 5, {}, Way.NEWTON),
-        (10**6, 60, {}, Way.NEWTON),  # few features: no matter how many rows
-        (10**6, 60, {"loss": LogLoss()}, Way.NEWTON),
-        (10**6, 70, {"loss": LogLoss()}, Way.REDUCED),
-        (10**6, 70, {"optimizer": Exact()}, Way.NEWTON),
-        (10**6, 70, {"loss": Pinball()}, Way.NEWTON),  # noise hides where slopes jump
-        (10**6, 70, {"penalty": L1(0.1)}, Way.NEWTON),
-        (20_000, 1000, {"loss": LogLoss()}, Way.NEWTON),  # few rows a feature
-        (10**6, 1000, {"loss": LogLoss()}, Way.REDUCED),
-        (10**6, 2000, {"loss": LogLoss()}, Way.DIAGONAL),
-        (10, 2000, {}, Way.DIAGONAL),
-        (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, Way.DIAGONAL),
-        (10**6, 5, {"loss": Softmax(), "k": 4}, Way.NEWTON),
-        (10**6, 500, {"loss": Softmax(), "k": 4}, Way.REDUCED),
-        (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, Way.DIAGONAL),
-        (10**6, 500, {"loss": OneVsRest(LogLoss()), "k": 4, "penalty": L1(0.1)}, Way.NEWTON),
+        (10, 5, {}, StepKind.NEWTON),
+        (10**6, 60, {}, StepKind.NEWTON),  # few features: no matter how many rows
+        (10**6, 60, {"loss": LogLoss()}, StepKind.NEWTON),
+        (10**6, 70, {"loss": LogLoss()}, StepKind.REDUCED),
+        (10**6, 70, {"optimizer": Exact()}, StepKind.NEWTON),
+        (10**6, 70, {"loss": Pinball()}, StepKind.NEWTON),  # noise hides where slopes jump
+        (10**6, 70, {"penalty": L1(0.1)}, StepKind.NEWTON),
+        (20_000, 1000, {"loss": LogLoss()}, StepKind.NEWTON),  # few rows a feature
+        (10**6, 1000, {"loss": LogLoss()}, StepKind.REDUCED),
+        (10**6, 2000, {"loss": LogLoss()}, StepKind.DIAGONAL),
+        (10, 2000, {}, StepKind.DIAGONAL),
+        (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.DIAGONAL),
+        (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.NEWTON),
+        (10**6, 500, {"loss": Softmax(), "k": 4}, StepKind.REDUCED),
+        (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, StepKind.DIAGONAL),
+        (10**6, 500, {"loss": OneVsRest(LogLoss()), "k": 4, "penalty": L1(0.1)}, StepKind.NEWTON),
     ])  # fmt: skip
     def test_follows_from_sizes(self, n, p, changes, expected):
         assert way(n, p, columns=even(p), **changes) is expected
@@ -424,15 +428,15 @@ class TestWay:
     def test_where_rows_are_far_out_steps_are_newtons_unless_the_curvature_has_a_bound(self):
         far = even(70)
         far.high[3] = 100.0
-        assert way(10**6, 70, columns=even(70), loss=Poisson()) is Way.REDUCED
-        assert way(10**6, 70, columns=far, loss=Poisson()) is Way.NEWTON
-        assert way(10**6, 70, columns=far, loss=LogLoss()) is Way.REDUCED
-        assert way(10**6, 70, loss=LogLoss()) is Way.NEWTON  # nothing is known of them
+        assert way(10**6, 70, columns=even(70), loss=Poisson()) is StepKind.REDUCED
+        assert way(10**6, 70, columns=far, loss=Poisson()) is StepKind.NEWTON
+        assert way(10**6, 70, columns=far, loss=LogLoss()) is StepKind.REDUCED
+        assert way(10**6, 70, loss=LogLoss()) is StepKind.NEWTON  # nothing is known of them
 
     def test_of_sparse_rows_follows_from_what_they_have(self):
         sparse = csr(matrix(3000, 1500, density=0.002))
-        assert way(3000, 1500, layout=sparse, loss=LogLoss()) is Way.NEWTON
-        assert way(3000, 1500, loss=LogLoss()) is Way.DIAGONAL
+        assert way(3000, 1500, layout=sparse, loss=LogLoss()) is StepKind.NEWTON
+        assert way(3000, 1500, loss=LogLoss()) is StepKind.DIAGONAL
 
 
 # --- never up -----------------------------------------------------------------------------
@@ -489,7 +493,7 @@ class TestNeverUp:
     @pytest.mark.parametrize("name", ["reduced", "diagonal"])
     def test_with_many_features_and_rows_that_are_far_out(self, solve, name, monkeypatch):
         """Steps that are too long are taken back, and shorter; the run ends all the same."""
-        monkeypatch.setattr(Facts, "is_uneven", lambda *_: False)  # so that they are taken
+        monkeypatch.setattr(ScaledProblem, "is_uneven", lambda *_: False)  # so that they are taken
         data, X = sized(name, Poisson())
         X, y = X.copy(), data.y.copy()
         X[7], X[8], y[5] = 1e3 * X[7], 100.0 * X[8], 1e5
@@ -503,7 +507,7 @@ class TestNeverUp:
         assert back
         assert all(0.0 < r.learning_rate <= 1.0 for r in found.records)
         if name == "reduced":
-            assert found.ways[-1] is Way.NEWTON
+            assert found.kinds[-1] is StepKind.NEWTON
             assert "Newton steps now" in back[-1].note
             assert found.outcome is Outcome.OPTIMAL
         else:
@@ -595,7 +599,7 @@ class TestRecords:
             optimizer = SVRG(share=share)
             found = solve(data, **case("reduced", LogLoss()), optimizer=optimizer, max_epochs=3)
             told = [record.passes for record in found.records]
-            assert set(found.ways) == {Way.REDUCED}
+            assert set(found.kinds) == {StepKind.REDUCED}
             np.testing.assert_allclose(np.diff(told), 1.0 + share, atol=0.02)
 
     def test_constant_columns_are_named_once_and_have_no_weight(self, solve):
@@ -686,10 +690,10 @@ class TestBits:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_are_those_of_the_seed_whatever_the_threads(self, solve, name, monkeypatch):
-        monkeypatch.setattr(passes, "_PIECE_BYTES", 1 << 13)
+        monkeypatch.setattr(row_sums, "_PIECE_BYTES", 1 << 13)
         ends = []
         for threads in (1, 1, 2, 3):
-            monkeypatch.setattr(passes, "threads", lambda threads=threads: threads)
+            monkeypatch.setattr(row_sums, "threads", lambda threads=threads: threads)
             ends.append(self.fitted(solve, name).bits)
         assert ends[0] == ends[1] == ends[2] == ends[3]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gradstep.engine.row_sums import Passes
-from gradstep.engine.svrg.method import Rounds
-from gradstep.engine.svrg.scaled_problem import ALWAYS_NEWTON
+from gradstep.engine.svrg.choice import ALWAYS_NEWTON
+from gradstep.engine.svrg.method import Svrg
+from gradstep.engine.svrg.state import SvrgState
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.solvers import Exact
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.engine.state import Problem
@@ -53,12 +52,13 @@ class LeastSquares:
     """
 
     def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
-        with Passes(data, problem.n_outputs) as passes:
-            rounds = Rounds(replace(problem, optimizer=Exact()), data, columns, passes)
-            self._metric, self._seen = rounds.solution(np.zeros(problem.size))
-        self._lens = rounds.facts.lens
-        self.params = self._lens.raw(self._seen)
+        exact = replace(problem, optimizer=Exact())
+        with Svrg(exact, data, columns) as method:
+            self._preconditioner, self._lines = method.solution(SvrgState.of(exact.start()))
+        self._standardisation = method.of.standardisation
+        self.params = self._standardisation.in_units(self._lines)
 
     def excess(self, params: NDArray[np.float64]) -> float:
         """Return how far the objective at a point is above its least value."""
-        return 0.5 * self._metric.square(self._lens.seen(params) - self._seen)
+        lines = self._standardisation.lines(params)
+        return 0.5 * self._preconditioner.square(lines - self._lines)

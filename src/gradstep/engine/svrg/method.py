@@ -1,110 +1,76 @@
-"""From anchor to anchor: how `optimizer="svrg"` comes to the optimum.
+"""The automatic method: from snapshot to snapshot, to the optimum.
 
-An *anchor* is a point where objective and gradient of all rows are known. An epoch goes from one
-to the next, by whichever step is cheapest for its worth (`Facts.way`):
+A *snapshot* is a point where objective and gradient of all rows are known (Johnson and Zhang,
+"Accelerating stochastic gradient descent using predictive variance reduction", NIPS 2013). An
+epoch goes from one to the next:
 
-- a *plain* one: mini-batch steps over all rows once, averaged; only the first, with many rows;
-- *variance-reduced*: mini-batch steps on a share of the rows, corrected by the anchor's gradient;
-- *Newton*: the minimum of the quadratic model (with l1: by coordinate descent), shortened until
-  the objective falls. With few features the curvature costs no more than a gradient does.
+1. It takes the step that the rules of `choice` have chosen, in standardised features and in a
+   *preconditioner*, the Hessian of all rows or a sample (PROMISE; Frangella, Rathore, Zhao and
+   Udell, JMLR 25(346), 2024), full where there are up to about a thousand features, else diagonal:
 
-All work in centred and scaled features and in the metric of the curvature, full where there are
-up to about a thousand features, else diagonal. The objective is known at every anchor, so an
-epoch that does not lower it is taken back and the step shortened: it never rises.
+   - plain mini-batch steps over all rows once, averaged; only the first epoch, with many rows;
+   - variance-reduced ones, w ← w - rate · M⁻¹ · (∇F_B(w) - ∇F_B(s) + ∇F(s)), on a share of the
+     rows, s being the snapshot and M the preconditioner; rate ½ / (1 + R²/b) with R² the mean
+     length of rows in the metric of M and b the rows of a batch (Jain et al., JMLR 18(223), 2018);
+   - a Newton step: the minimum of the quadratic model (with l1: by coordinate descent), halved
+     until the objective falls (`line_search`). With few features the Hessian costs no more than a
+     gradient does.
+2. It evaluates all rows there: the next snapshot, and the Hessian where the next step needs it.
+3. It accepts the step if the objective has not risen, else rejects it and shortens the next: so
+   the objective never rises.
+4. Where the loss has kinks, it narrows the width that they are smoothed over (`smoothing`) once
+   that has done its work.
+5. It tells how far it is: from the length of the next step, and what the last one gained
+   (`progress`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from gradstep.engine.baseline import without_features
-from gradstep.engine.svrg.hessian import Curvatures
+from gradstep.engine.method import Epoch
+from gradstep.engine.row_sums import RowSums
+from gradstep.engine.statistics import columns_of
+from gradstep.engine.svrg.choice import StepKind, batch_size, begins_plain, rule_for
 from gradstep.engine.svrg.mini_batches import MiniBatches
-from gradstep.engine.svrg.scaled_problem import Facts, Way
+from gradstep.engine.svrg.model import Model
+from gradstep.engine.svrg.newton import newton_step
+from gradstep.engine.svrg.progress import (
+    how_it_ends,
+    is_narrow,
+    noise_of,
+    progressed,
+    proximal_length,
+)
+from gradstep.engine.svrg.reduced import fall_back, reduced_steps, steps_at
+from gradstep.engine.svrg.scaled_problem import ScaledProblem
+from gradstep.engine.svrg.smoothing import Smoothing
+from gradstep.errors import Diverged
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from numpy.typing import NDArray
 
-    from gradstep.engine.row_sums import Passes
+    from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
-    from gradstep.engine.svrg.preconditioner import FullMetric
+    from gradstep.engine.svrg.preconditioner import Preconditioner
+    from gradstep.engine.svrg.state import SvrgState
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Anchor", "Rounds", "Step", "Way"]
+__all__ = ["Svrg"]
 
-_POOR = 0.25  # a round should shrink the square of the step more than that
-_HALVINGS = 40
-_FEW_HALVINGS = 6  # where slopes jump, and to look farther ahead is what helps
-_ENOUGH = 1e-4  # share of the step's promise that a step must keep (Armijo)
-_STEEP = 0.25  # share of a step's slope that is still there at its end, for a longer one to pay
-_MOST_STEPS = 8.0
-_ROUNDING = 1e-14
-_NO_STEP = 1e-9
-_LITTLE = 1e-3  # of the fall so far
-_FAR = 0.02  # of the fall so far: below it, a width has done its work
-_MOST_ROWS = 8  # times as many rows as usual in the sample of a metric
+_FAR = 0.02  # of the decrease so far: below it, a width has done its work
+_NAMED = 5  # constant columns
 
 
-@dataclass(frozen=True)
-class Anchor:
-    """A point where objective and gradient are known.
-
-    Attributes
-    ----------
-    params : ndarray of shape (size,)
-        Parameters in the features' own units.
-    seen : ndarray of shape (k, p + 1)
-        The same for centred and scaled features.
-    objective : float
-        Mean loss (smoothed, where slopes jump) and penalty.
-    before : float
-        The same with the loss smoothed as it was for the anchor before.
-    true : float
-        The same with the loss as it is.
-    raw : ndarray of shape (size,)
-        Gradient of the mean loss in the features' own units.
-    curvatures : ndarray of shape (pairs, p + 1, p + 1) or None
-        What the look has seen of the curvature, where the next step needs it.
-    """
-
-    params: NDArray[np.float64]
-    seen: NDArray[np.float64]
-    objective: float
-    before: float
-    true: float
-    raw: NDArray[np.float64]
-    curvatures: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
-class Step:
-    """What an epoch did.
-
-    Attributes
-    ----------
-    way : Way
-        How.
-    rate : float
-        Length of its steps, 1 being as long as they are by themselves.
-    note : str
-        What a person should know.
-    taken_back : bool
-        Whether the anchor is that of before, with something changed for the next epoch.
-    """
-
-    way: Way
-    rate: float
-    note: str = ""
-    taken_back: bool = False
-
-
-class Rounds:
-    """What takes a problem from anchor to anchor.
+class Svrg:
+    """The automatic method for a problem.
 
     Parameters
     ----------
@@ -112,332 +78,168 @@ class Rounds:
         What is fixed.
     data : Dataset
         The rows.
-    columns : Columns
-        Their statistics.
-    passes : Passes
-        What sums over rows.
-
-    Attributes
-    ----------
-    facts : Facts
-        What is known of the problem.
-    way : Way
-        How epochs go now.
-    metric : FullMetric or None
-        The last full metric.
-    stuck : bool
-        Whether there is no way down any more.
-    fall : float
-        How far the objective has fallen since the start; told by who knows.
+    columns : Columns, optional
+        Their statistics, if they are known.
     """
 
-    def __init__(self, problem: Problem, data: Dataset, columns: Columns, passes: Passes) -> None:
-        self.facts = facts = Facts(problem, data, columns)
-        self._passes = passes
-        self._curvatures = Curvatures(facts, passes)
-        self._batches = MiniBatches(facts, passes, self._curvatures)
-        self.way = facts.way()
-        self.metric: FullMetric | None = None
-        self.stuck = False
-        self.fall = 0.0
-        self._poor = 0
-        self._narrows = False
-        self._at_start = self._offset = 0.0
-        self._smoothing = math.inf
-        self._metric_of: Anchor | None = None
-        self._known: tuple[Anchor, FullMetric, NDArray[np.float64]] | None = None
+    def __init__(self, problem: Problem, data: Dataset, columns: Columns | None = None) -> None:
+        self.row_sums = RowSums(data, problem.n_outputs)
+        self._columns = columns_of(data) if columns is None else columns
+        self.of = ScaledProblem(problem, data, self._columns)
+        self.rule = rule_for(self.of)
+        self._model = Model(self.of, self.row_sums)
+        self._batches = MiniBatches(self.of, self.row_sums)
 
-    # ------------------------------------------------------------------ looking at the rows
+    def __enter__(self) -> Self:
+        return self
 
-    def look(self, params: NDArray[np.float64]) -> Anchor:
-        """Return an anchor at a point: one pass over the rows."""
-        facts, curvatures = self.facts, self._curvatures
-        newton = self.way is Way.NEWTON and curvatures.takes_all and not self._knows_curvature
-        bends = curvatures.of_looks if newton else None
-        loss = curvatures.loss
-        with np.errstate(all="ignore"):
-            if facts.has_optimality:
-                seen = self._passes.look(loss, params, bends)
-                losses = np.full(3, seen.loss)
-            else:
-                plain = facts.problem.loss
-                seen = self._passes.look(
-                    loss, params, bends, before=curvatures.loss_before, plain=plain
-                )
-                losses = np.array([seen.loss, seen.before, seen.plain])
-            objective, before, true = (losses + facts.problem.penalty_of(params)).tolist()
-        return Anchor(
-            params, facts.lens.seen(params), objective, before, true, seen.gradient,
-            seen.curvatures,
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.row_sums.close()
+
+    def epoch(
+        self, state: SvrgState, _max_batches: int | None = None, *, more: bool = True
+    ) -> tuple[SvrgState, Epoch, None]:
+        """Go to the next snapshot; see `gradstep.engine.method.Method`."""
+        del more
+        of = self.of
+        self.row_sums.rows_read = state.rows_read
+        note, step, first = "", None, state.kind < 0
+        if first:
+            state, step, note = self._first(state)
+        if step is None:
+            state, step, own = self._advance(state)
+            note = f"{note}; {own}" if note and own else note or own
+        state = self._with_length(state)
+        if first:
+            note = self._with_constant_columns(note)
+        read = self.row_sums.rows_read
+        progress = state.progress
+        known = not math.isnan(progress.optimality)
+        excess = None
+        if known and self._model.knows_excess(state):
+            excess = 0.5 * progress.length * progress.length
+        told = Epoch(
+            loss=state.least,
+            learning_rate=state.rate,
+            rows=read - state.rows_read,
+            passes=read / of.data.n,
+            optimality=progress.optimality if known else None,
+            excess=excess,
+            note=note,
+            step=f"{step.words}: {self.rule.why}" if first else step.words,
+        )
+        return replace(state, epoch=state.epoch + 1, rows_read=read), told, None
+
+    def outcome(self, state: SvrgState, _epoch: Epoch, *, judged: bool = False) -> Outcome | None:
+        """Tell how the run ends, if it does; see `gradstep.engine.method.Method`."""
+        del judged
+        return how_it_ends(self.of, state, narrow=is_narrow(self.of, state))
+
+    def _with_constant_columns(self, note: str) -> str:
+        """Add to a note which columns are constant."""
+        columns = self._columns
+        if not columns.measured or not self.of.problem.fit_intercept:
+            return note
+        constant = (columns.low >= columns.high).nonzero()[0]
+        if not constant.size:
+            return note
+        more = ", ..." if constant.size > _NAMED else ""
+        which = ", ".join(map(str, constant[:_NAMED])) + more
+        own = f"constant columns have the coefficient 0: {which}"
+        return f"{note}; {own}" if note else own
+
+    def _first(self, state: SvrgState) -> tuple[SvrgState, StepKind | None, str]:
+        """Take the first snapshot: after a plain epoch where that pays, else at the start."""
+        of, columns, kind = self.of, self._columns, self.rule.kind
+        self.row_sums.rows_read += of.data.n if columns.measured else 0
+        start = state.params.copy()
+        at_start = self._model.objective(start)
+        offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
+        plain = begins_plain(of, kind)
+        smoothing = Smoothing.first(of, after_plain_steps=plain)
+        state = replace(
+            state, kind=int(kind), least=at_start, smoothing=smoothing,
+            progress=state.progress._replace(at_start=at_start, last=at_start, offset=offset),
         )  # fmt: skip
+        note = ""
+        if plain:
+            # An l1 penalty is left to what follows: this is a start.
+            state, steps = steps_at(
+                self._model, self._batches, state, start, diagonal=kind is StepKind.DIAGONAL
+            )
+            # Among the noise of plain steps a kink does no harm.
+            candidate, rows_done = self._batches.run(
+                steps, state.step_factor, of.problem.loss, start, None, of.data.n, state.rows_done
+            )
+            state = replace(state, rows_done=rows_done)
+            if candidate is not None:
+                snapshot = self._model.evaluate(state, candidate)
+                if snapshot.true <= at_start:
+                    return state.accepted(snapshot, state.step_factor), StepKind.PLAIN, note
+            state, _ = fall_back(of, replace(state, step_factor=state.step_factor / 4.0))
+            note = "plain steps were too long for this data: taken back"
+        snapshot = self._model.evaluate(state, start)
+        if not math.isfinite(snapshot.objective):
+            msg = (
+                "The objective is not a finite number where training starts: the numbers of the "
+                "data, or the weights to start from (coef_init, intercept_init), are too large. "
+                "Scale the target, or leave the start to gradstep."
+            )
+            raise Diverged(msg, epoch=0)
+        return replace(state, snapshot=snapshot), None, note
 
-    @property
-    def _knows_curvature(self) -> bool:
-        """Whether the curvature is the same everywhere, and known."""
-        return self.facts.quadratic and self.metric is not None and self._curvatures.is_whole
-
-    def objective(self, params: NDArray[np.float64]) -> float:
-        """Return the objective at a point; cheap, if no feature has a weight there."""
-        problem, data, k = self.facts.problem, self.facts.data, self.facts.k
-        if params[:-k].any():
-            loss = self.facts.loss_at(params, data)
-            self._passes.rows_read += data.n
-        else:  # what is read is targets alone
-            loss = self.facts.loss_at(params[-k:].copy(), without_features(data))
-        return loss + problem.penalty_of(params)
-
-    def noise(self, anchor: Anchor) -> float:
-        """Return what falls of the objective are below what can be told."""
-        return _ROUNDING * self.size_of_sums(anchor)
-
-    def size_of_sums(self, anchor: Anchor) -> float:
-        """Return the size of the numbers that the objective is a sum of.
-
-        Where targets lie far from zero, so do scores, and their difference has lost digits.
-        """
-        return abs(anchor.objective) + (1.0 + self._offset) * abs(self._at_start)
-
-    def begin(self, start: NDArray[np.float64]) -> float:
-        """Return the objective where a run begins; from it follows what rounding is."""
-        facts = self.facts
-        self._at_start = self.objective(start)
-        self._offset = float(np.abs(facts.lens.seen(start)[:, -1]).max()) / facts.score_unit
-        return self._at_start
-
-    # ------------------------------------------------------------------ the step, its length
-
-    def _gradient(self, anchor: Anchor) -> NDArray[np.float64]:
-        """Return the gradient of loss and l2 penalty, for centred and scaled features."""
-        return self.facts.lens.gradient(anchor.raw) + self.facts.ridge * anchor.seen
-
-    def _direction(self, anchor: Anchor) -> NDArray[np.float64]:
-        """Return the step to the minimum of the model in the full metric."""
-        assert self.metric is not None  # noqa: S101
-        known = self._known
-        if known is not None and known[0] is anchor and known[1] is self.metric:
-            return known[2]
-        gradient = self._gradient(anchor)
-        if self.facts.has_l1:
-            step = self.metric.direction_with_l1(gradient, anchor.seen, self.facts.l1)
+    def _advance(self, state: SvrgState) -> tuple[SvrgState, StepKind, str]:
+        """Go to the next snapshot, whose objective is no higher; return how."""
+        smoothing, before = state.smoothing.settled(), state.at
+        state = replace(state, smoothing=smoothing)
+        kind = StepKind(state.kind)
+        note = ""
+        if kind is StepKind.NEWTON:
+            state = newton_step(self._model, state)
         else:
-            step = self.metric.direction(gradient)
-        self._known = anchor, self.metric, step
-        return step
+            state, note = reduced_steps(self._model, self._batches, state)
+        after = state.at
+        state = replace(state, gap=after.objective - after.true)
+        if not state.rejected and not is_narrow(self.of, state):
+            least = state.progress.at_start - state.decrease
+            gained = min(before.true, least) - after.true
+            due = gained <= max(_FAR * state.decrease, noise_of(state, after))
+            state = replace(state, narrowing=due)
+        return state, kind, note
 
-    def _take_metric_of(self, anchor: Anchor) -> None:
-        """Go on in the metric of an anchor: what its look has seen, if it is not in use yet."""
-        if self._knows_curvature or self._metric_of is anchor:
-            return
-        self.metric = self._curvatures.for_newton(anchor.params, anchor.curvatures)
-        self._metric_of = anchor
+    def _with_length(self, state: SvrgState) -> SvrgState:
+        """Tell the length of the next step, where there is one, and how far the run has come."""
+        of, length = self.of, math.nan
+        if of.has_optimality:
+            snapshot = state.at
+            if state.kind == StepKind.DIAGONAL:
+                assert state.diagonal is not None  # noqa: S101
+                batch = batch_size(of, StepKind.DIAGONAL, float(of.q))
+                inverse, rate, _ = self._model.hessians.diagonal_steps(state.diagonal, batch)
+                length = proximal_length(of, snapshot, inverse, rate)
+            else:
+                if state.kind == StepKind.NEWTON and snapshot.hessian is not None:
+                    state = self._model.with_hessian_of_snapshot(state)
+                if state.matrices is not None:
+                    square = self._model.square(state, snapshot)
+                    if self._model.direction(state, snapshot)[1]:
+                        length = math.sqrt(square)
+        return progressed(of, state, length)
 
-    def _square(self, anchor: Anchor) -> float:
-        """Return the square of the length of the next step in the full metric."""
-        assert self.metric is not None  # noqa: S101
-        return max(self.metric.square(self._direction(anchor)), 0.0)
-
-    def solution(self, start: NDArray[np.float64]) -> tuple[FullMetric, NDArray[np.float64]]:
-        """Return the metric and the minimum, behind the lens, of an objective that is quadratic."""
-        anchor = self.look(start)
-        self._take_metric_of(anchor)
-        assert self.metric is not None  # noqa: S101
-        return self.metric, anchor.seen + self._direction(anchor)
-
-    def step_length(self, anchor: Anchor) -> float | None:
-        """Return the length of the next step in the metric; None if it is not known.
-
-        There is no metric yet, or coordinate descent did not come to the model's minimum.
-        """
-        if self.way is Way.DIAGONAL:
-            return self._proximal_length(anchor)
-        if self.way is Way.NEWTON and anchor.curvatures is not None:
-            self._take_metric_of(anchor)
-        if self.metric is None:
-            return None
-        square = self._square(anchor)
-        return math.sqrt(square) if self.metric.is_solved else None
-
-    def _proximal_length(self, anchor: Anchor) -> float:
-        """Return the length of the proximal gradient step in the diagonal metric."""
-        facts = self.facts
-        batch = facts.batch_size(Way.DIAGONAL, float(facts.q))
-        inverse, rate, _ = self._curvatures.diagonal(anchor.params, batch)
-        own = rate * inverse
-        moved = anchor.seen - own * facts.lens.gradient(anchor.raw)
-        unit = np.broadcast_to(facts.unit, moved[:, :-1].shape)
-        at = (own[:, :-1] > 0.0) & (unit > 0.0)
-        x, steps, units = moved[:, :-1][at], own[:, :-1][at], unit[at]
-        if facts.only_prox:
-            prox = np.vectorize(facts.problem.penalty.prox, otypes=[np.float64])
-            moved[:, :-1][at] = prox(x * units, steps * units * units) / units
-        else:
-            l1 = np.broadcast_to(facts.l1[:-1], at.shape)[at]
-            l2 = np.broadcast_to(facts.ridge[:-1], at.shape)[at]
-            cut = steps * l1
-            moved[:, :-1][at] = (x - np.clip(x, -cut, cut)) / (1.0 + steps * l2)
-        step = (moved - anchor.seen) / rate
-        there = inverse > 0.0
-        return math.sqrt(float((step[there] * step[there] / inverse[there]).sum()))
-
-    @property
-    def knows_excess(self) -> bool:
-        """Whether half the square of the step's length is the objective above its least value."""
-        return self.facts.quadratic and self._curvatures.is_whole and not self.facts.has_l1
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether slopes are taken as near to each other as they need to be.
-
-        What smoothing adds to the loss must be little beside what there is to gain.
-        """
-        curvatures = self._curvatures
-        little = self._smoothing <= _LITTLE * self.fall
-        return curvatures.is_narrow and (little or curvatures.is_narrowest)
-
-    # ------------------------------------------------------------------ epochs
-
-    def first(self, start: NDArray[np.float64]) -> tuple[Anchor, Step | None]:
-        """Return the first anchor: after a plain epoch where that pays, else where `begin` was."""
-        facts, batches = self.facts, self._batches
-        if not facts.starts_plain(self.way):
-            return self.look(start), None
-        if self.way is not Way.DIAGONAL:  # an l1 penalty is left to what follows: this is a start
-            self.metric = batches.metric = self._curvatures.for_steps(start)
-        candidate = batches.run(start, None, None, facts.data.n)
-        if candidate is not None:
-            anchor = self.look(candidate)
-            if anchor.true <= self._at_start:
-                return anchor, Step(Way.PLAIN, batches.short)
-        batches.short /= 4.0
-        self._fall_back()
-        anchor, step = self.advance(self.look(start))
-        note = "plain steps were too long for this data: taken back"
-        return anchor, replace(step, note=f"{note}; {step.note}" if step.note else note)
-
-    def advance(self, anchor: Anchor) -> tuple[Anchor, Step]:
-        """Return the next anchor, whose objective is no higher, and how it was come to."""
-        self._curvatures.forget_before()
-        after, step = self._newton(anchor) if self.way is Way.NEWTON else self._reduced(anchor)
-        self._smoothing = after.objective - after.true
-        if not step.taken_back and not self.is_narrow:
-            least = self._at_start - self.fall
-            gained = min(anchor.true, least) - after.true
-            self._narrows = gained <= max(_FAR * self.fall, self.noise(after))
-        return after, step
-
-    def _narrow_if_due(self) -> None:
-        """Let the next look be one through a narrower width, if this one has done its work."""
-        if self._narrows:
-            self._curvatures.narrow()
-            self._narrows = False
-
-    def _newton(self, anchor: Anchor) -> tuple[Anchor, Step]:
-        """Take a Newton step, shortened until it keeps enough of its promise."""
-        facts, curvatures = self.facts, self._curvatures
-        self._take_metric_of(anchor)
-        step = self._direction(anchor)
-        slope = float((self._gradient(anchor) * step).sum())
-        if facts.has_l1:
-            slope += float(((np.abs(anchor.seen + step) - np.abs(anchor.seen)) * facts.l1).sum())
-        noise, t = self.noise(anchor), 1.0
-        self._narrow_if_due()
-        curvatures.shorten_reach()
-        for _ in range(_HALVINGS if facts.smooth else _FEW_HALVINGS):
-            trial = self.look(facts.lens.raw(anchor.seen + t * step))
-            if trial.before <= anchor.objective + _ENOUGH * t * min(slope, 0.0):
-                break
-            if trial.before <= anchor.objective + noise and -slope <= 1e3 * noise:
-                break  # what is left to gain is below what can be told
-            t /= 2.0
-        else:
-            return self._no_way_down(anchor)
-        if t < 1.0:
-            curvatures.lengthen_reach(t)
-            if not facts.smooth:  # it was seen with the reach of a whole step
-                trial = replace(trial, curvatures=None)
-        elif facts.smooth and not facts.has_l1:
-            trial, t = self._farther(anchor, step, slope, trial)
-        if (
-            not curvatures.is_whole
-            and t == 1.0
-            and self._square(trial) > _POOR * self._square(anchor)
-        ):
-            curvatures.more_rows *= 4  # the sample does not lead on fast enough
-        return trial, Step(Way.NEWTON, t)
-
-    def _farther(
-        self, anchor: Anchor, step: NDArray[np.float64], slope: float, trial: Anchor
-    ) -> tuple[Anchor, float]:
-        """Go on in the direction of a step while it leads down nearly as steeply as it began."""
-        t = 1.0
-        while t < _MOST_STEPS and (self._gradient(trial) * step).sum() < _STEEP * slope:
-            farther = self.look(self.facts.lens.raw(anchor.seen + 2.0 * t * step))
-            if not farther.objective < trial.objective:
-                break
-            trial, t = farther, 2.0 * t
-        return trial, t
-
-    def _no_way_down(self, anchor: Anchor) -> tuple[Anchor, Step]:
-        """Look farther ahead, or from nearer, if slopes jump; else this is the end."""
-        curvatures = self._curvatures
-        curvatures.keep_reach()
-        if not curvatures.reaches_farthest:
-            curvatures.reach_farther()
-        elif not self.is_narrow:
-            curvatures.narrow()
-        else:
-            self.stuck = True
-        return self._seen_anew(anchor), Step(Way.NEWTON, 0.0, taken_back=True)
-
-    def _seen_anew(self, anchor: Anchor) -> Anchor:
-        """Return an anchor as it is seen now that widths, or the reach, are others."""
-        if self.stuck or self.facts.smooth:
-            return anchor
-        if self.facts.has_optimality:
-            return replace(anchor, curvatures=None)
-        return self.look(anchor.params)
-
-    def _reduced(self, anchor: Anchor) -> tuple[Anchor, Step]:
-        """Take variance-reduced steps from an anchor, in the full or the diagonal metric."""
-        facts, batches = self.facts, self._batches
-        if self.way is Way.REDUCED and (batches.metric is None or self._poor):
-            self.metric = batches.metric = self._curvatures.for_steps(anchor.params)
-        share = getattr(facts.problem.optimizer, "share", 0.25)
-        rows = max(1, int(share * facts.data.n))
-        candidate = batches.run(anchor.params, anchor.params, anchor.raw, rows)
-        self._narrow_if_due()
-        trial = None if candidate is None else self.look(candidate)
-        if trial is None or not trial.before <= anchor.objective + self.noise(anchor):
-            return self._taken_back(anchor)
-        step = Step(self.way, batches.short)
-        if self.way is Way.REDUCED:
-            self._poor = self._poor + 1 if self._is_poor(anchor, trial) else 0
-            if self._poor == 1:
-                self._curvatures.more_rows = min(2 * self._curvatures.more_rows, _MOST_ROWS)
-            elif self._poor == 2:
-                batches.short /= 2.0
-            elif self._poor > 2 and self._fall_back():
-                step = replace(step, note="variance-reduced steps led on slowly: Newton steps now")
-        return trial, step
-
-    def _is_poor(self, before: Anchor, after: Anchor) -> bool:
-        """Tell whether a round has brought little."""
-        return self._square(after) > _POOR * self._square(before)
-
-    def _taken_back(self, anchor: Anchor) -> tuple[Anchor, Step]:
-        self._batches.short /= 2.0
-        self._poor += 1
-        note = "steps were too long for this data: taken back, and shortened"
-        if self._poor > 1 and self._fall_back():
-            note = "steps were too long for this data: taken back; Newton steps now"
-        elif self._batches.short < _NO_STEP:
-            self.stuck = True
-        step = Step(self.way, self._batches.short, note, taken_back=True)
-        return self._seen_anew(anchor), step
-
-    def _fall_back(self) -> bool:
-        """Go on by Newton steps, if that can be; return whether."""
-        if self.way is not Way.REDUCED or not self.facts.can_step_as_newton:
-            return False
-        self.way = Way.NEWTON
-        return True
+    def solution(
+        self, state: SvrgState
+    ) -> tuple[Preconditioner, NDArray[np.float64]]:  # fmt: skip
+        """Return the preconditioner and the minimum, standardised, of a quadratic objective."""
+        smoothing = Smoothing.first(self.of, after_plain_steps=False)
+        state = replace(state, kind=int(StepKind.NEWTON), smoothing=smoothing)
+        state = replace(state, snapshot=self._model.evaluate(state, state.params))
+        state = self._model.with_hessian_of_snapshot(state)
+        snapshot = state.at
+        step, _ = self._model.direction(state, snapshot)
+        lines = self.of.standardisation.lines(snapshot.params)
+        return self._model.preconditioner(state), lines + step

@@ -1,16 +1,16 @@
-"""Mini-batch steps in a metric, over some of the rows: plain, or corrected by an anchor."""
+"""Mini-batch steps in a preconditioner, over some of the rows: plain, or variance-reduced."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.svrg import run_in_diagonal_metric, run_in_full_metric
 from gradstep.engine.row_sums import RUN_ROWS
-from gradstep.engine.svrg.scaled_problem import Way
+from gradstep.engine.svrg.choice import StepKind, batch_size
 from gradstep.rows.order import order_of
 from gradstep.rows.readonly import readonly
 
@@ -19,134 +19,147 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.engine.row_sums import Passes
-    from gradstep.engine.svrg.hessian import Curvatures
-    from gradstep.engine.svrg.preconditioner import FullMetric
-    from gradstep.engine.svrg.scaled_problem import Facts
+    from gradstep.engine.row_sums import RowSums
+    from gradstep.engine.svrg.hessian import Hessians
+    from gradstep.engine.svrg.preconditioner import Preconditioner
+    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.svrg.state import Diagonal, Snapshot
 
-__all__ = ["MiniBatches"]
+__all__ = ["MiniBatches", "Steps"]
 
 _SAFE = 0.5  # of the longest step that is stable on average
-_LONGEST = 0.5  # change of scores in a step, where the curvature has no bound
+_LONGEST = 0.5  # change of scores in a step, where the second derivative has no bound
 
 
-class MiniBatches:
-    """What takes mini-batch steps.
-
-    Parameters
-    ----------
-    facts, passes, curvatures
-        The problem, what counts the rows read, and the metrics.
+class Steps(NamedTuple):
+    """How the steps of a run are taken.
 
     Attributes
     ----------
-    metric : FullMetric or None
-        In which steps are taken; None for a diagonal one.
-    short : float
-        What steps have been shortened to.
+    batch : int
+        Rows of a batch.
+    rate : float
+        Their length.
+    longest : float
+        The longest step, in the preconditioner's metric.
+    metric : tuple of ndarray
+        Inverse of the preconditioner, and the penalty there: as the kernel takes them.
+    full : bool
+        Whether the preconditioner is a matrix.
     """
 
-    def __init__(self, facts: Facts, passes: Passes, curvatures: Curvatures) -> None:
-        self._facts, self._passes, self._curvatures = facts, passes, curvatures
-        problem, data = facts.problem, facts.data
+    batch: int
+    rate: float
+    longest: float
+    metric: tuple[NDArray[np.float64], NDArray[np.float64]]
+    full: bool
+
+
+class MiniBatches:
+    """What takes mini-batch steps; keeps nothing that a result depends on.
+
+    Parameters
+    ----------
+    of, row_sums
+        The problem, and what counts the rows read.
+    """
+
+    def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
+        self._of, self._row_sums = of, row_sums
+        problem, data = of.problem, of.data
         self._order = order_of(
             problem.shuffle, data.n, problem.seed, data.rows.row_bytes(), shuffled=data.shuffled
         )[0]
         self._orders: dict[int, Any] = {}
-        self._done_rows = 0
-        self._of_metric: tuple[NDArray[np.float64], float] | None = None
-        self._metric: FullMetric | None = None
-        self.short = 1.0
 
-    @property
-    def metric(self) -> FullMetric | None:
-        """The metric."""
-        return self._metric
+    def in_full(self, preconditioner: Preconditioner) -> Steps:
+        """Return how steps are taken in a full preconditioner, made for them."""
+        of, length = self._of, preconditioner.matrices.mean_length
+        batch = batch_size(of, StepKind.REDUCED, length)
+        longest = self._longest(preconditioner.of_intercepts)
+        metric = (preconditioner.inverses, of.ridge)
+        return Steps(batch, _SAFE / (1.0 + length / batch), longest, metric, full=True)
 
-    @metric.setter
-    def metric(self, metric: FullMetric) -> None:
-        self._metric, self._of_metric = metric, None
+    def in_diagonal(self, hessians: Hessians, diagonal: Diagonal) -> Steps:
+        """Return how steps are taken in the diagonal preconditioner."""
+        of = self._of
+        batch = batch_size(of, StepKind.DIAGONAL, float(of.q))
+        inverse, rate, of_scores = hessians.diagonal_steps(diagonal, batch)
+        flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
+        metric = (flat, of.unit)
+        return Steps(batch, _SAFE * rate, self._longest(of_scores), metric, full=False)
+
+    def _longest(self, of_scores: float) -> float:
+        of = self._of
+        return math.inf if of.bounded else _LONGEST * of.score_unit * math.sqrt(of_scores)
 
     def run(
-        self,
-        start: NDArray[np.float64],
-        anchor: NDArray[np.float64] | None,
-        gradient: NDArray[np.float64] | None,
-        rows: int,
-    ) -> NDArray[np.float64] | None:
+        self, steps: Steps, step_factor: float, loss: Any, start: NDArray[np.float64],
+        snapshot: Snapshot | None, rows: int, rows_done: int,
+    ) -> tuple[NDArray[np.float64] | None, int]:  # fmt: skip
         """Take steps over some rows.
 
         Parameters
         ----------
+        steps : Steps
+            How.
+        step_factor : float
+            What they are shortened to.
+        loss : Loss
+            What slopes are taken of.
         start : ndarray of shape (size,)
-            Where, in the features' own units.
-        anchor, gradient : ndarray of shape (size,), optional
-            The anchor, and the gradient of the mean loss of all rows there.
+            From where, in the features' own units.
+        snapshot : Snapshot or None
+            What corrects the steps; None for plain ones.
         rows : int
-            How many.
+            How many rows.
+        rows_done : int
+            Rows of the shuffled order that are taken already.
 
         Returns
         -------
-        ndarray of shape (size,) or None
+        params : ndarray of shape (size,) or None
             The mean of the iterates of the second half; None if they left the numbers.
+        rows_done : int
         """
-        facts, data, k = self._facts, self._facts.data, self._facts.k
-        lens = facts.lens
-        params = lens.standardised(start)
+        of, data, standardisation = self._of, self._of.data, self._of.standardisation
+        params = standardisation.flat(start)
         average, none = np.zeros_like(params), np.zeros(params.size)
-        full = self._metric is not None
-        batch, rate, longest, of_metric = self._in_full() if full else self._in_diagonal(start)
-        batch = min(batch, rows)
-        steps, taken = rows // batch, 0
-        kernel = run_in_full_metric if full else run_in_diagonal_metric
-        # Among the noise of plain steps a jump of the slope does no harm.
-        loss = facts.problem.loss if anchor is None else self._curvatures.loss
-        components = (loss,) if full else (loss, facts.problem.penalty)
-        for order in self._take(steps * batch, max(batch, RUN_ROWS // batch * batch)):
+        batch = min(steps.batch, rows)
+        n_steps, taken = rows // batch, 0
+        kernel = run_in_full_metric if steps.full else run_in_diagonal_metric
+        components = (loss,) if steps.full else (loss, of.problem.penalty)
+        at_once = max(batch, RUN_ROWS // batch * batch)
+        orders, rows_done = self._take(n_steps * batch, at_once, rows_done)
+        for order in orders:
             launch(
                 kernel, components, readonly(data.rows), readonly(data.y),
-                readonly(data.sample_weight), readonly(order), batch, data.mean_weight, k,
-                data.rows.tile_rows(), readonly(lens.shift), readonly(lens.scale),
-                *map(readonly, of_metric), rate * self.short, longest, anchor is not None,
-                readonly(none if anchor is None else anchor),
-                readonly(none if gradient is None else gradient),
-                taken, steps // 2, params, average,
+                readonly(data.sample_weight), readonly(order), batch, data.mean_weight, of.k,
+                data.rows.tile_rows(), readonly(standardisation.shift),
+                readonly(standardisation.scale), *map(readonly, steps.metric),
+                steps.rate * step_factor, steps.longest, snapshot is not None,
+                readonly(none if snapshot is None else snapshot.params),
+                readonly(none if snapshot is None else snapshot.gradient),
+                taken, n_steps // 2, params, average,
             )  # fmt: skip
             taken += order.size // batch
-        self._passes.rows_read += steps * batch
-        return lens.in_units(average) if np.isfinite(average).all() else None
+        self._row_sums.rows_read += n_steps * batch
+        found = standardisation.flat_in_units(average) if np.isfinite(average).all() else None
+        return found, rows_done
 
-    def _in_full(self) -> tuple[int, float, float, tuple[NDArray[np.float64], ...]]:
-        facts = self._facts
-        assert self._metric is not None  # noqa: S101
-        if self._of_metric is None:
-            inverse = self._metric.inverses()
-            self._of_metric = inverse, self._curvatures.mean_length(self._metric.at, inverse)
-        inverse, length = self._of_metric
-        batch = facts.batch_size(Way.REDUCED, length)
-        bend = float(self._metric.diagonal()[:, -1].mean())
-        longest = math.inf if facts.bounded else _LONGEST * facts.score_unit * math.sqrt(bend)
-        return batch, _SAFE / (1.0 + length / batch), longest, (inverse, facts.ridge)
-
-    def _in_diagonal(
-        self, start: NDArray[np.float64]
-    ) -> tuple[int, float, float, tuple[NDArray[np.float64], ...]]:
-        facts = self._facts
-        batch = facts.batch_size(Way.DIAGONAL, float(facts.q))
-        inverse, rate, bend = self._curvatures.diagonal(start, batch)
-        longest = math.inf if facts.bounded else _LONGEST * facts.score_unit * math.sqrt(bend)
-        flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
-        return batch, _SAFE * rate, longest, (flat, facts.unit)
-
-    def _take(self, rows: int, at_once: int) -> Iterator[NDArray[np.uint32]]:
-        """Yield the next rows of the shuffled order, going on from one epoch to the next."""
-        data = self._facts.data
-        epoch, at = divmod(self._done_rows, data.n)
+    def _take(
+        self, rows: int, at_once: int, rows_done: int
+    ) -> tuple[Iterator[NDArray[np.uint32]], int]:
+        """Return the next rows of the shuffled order, going on from one epoch to the next."""
+        data = self._of.data
+        epoch, at = divmod(rows_done, data.n)
         if at + rows > data.n:  # what is left of an order is fewer rows: take the next one
             epoch, at = epoch + 1, 0
         if epoch not in self._orders:
             self._orders = {epoch: self._order(epoch)}
-        self._done_rows = epoch * data.n + at + rows
         order = self._orders[epoch]
-        for lo in range(at, at + rows, at_once):
-            yield data.rows_at(order[lo : min(lo + at_once, at + rows)])
+        parts = (
+            data.rows_at(order[lo : min(lo + at_once, at + rows)])
+            for lo in range(at, at + rows, at_once)
+        )
+        return parts, epoch * data.n + at + rows

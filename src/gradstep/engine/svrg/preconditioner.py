@@ -1,13 +1,13 @@
-"""Metrics from the data: in which a gradient step goes straight to the optimum, or nearly.
+"""The full preconditioner: the Hessian of loss and l2 penalty, and the steps that it gives.
 
-A metric is the curvature of the objective (loss and l2) in centred and scaled features, the
-intercept being the last. *Full*: a matrix for each output, or one for all outputs of a joint
-loss together, from all rows or a sample. *Diagonal*: where there are too many features for a
-matrix, or where they are sparse.
+For standardised features, the intercept being the last. A matrix for each output, or one for all
+outputs of a joint loss together, from all rows or a sample. Where there are too many features for
+a matrix, the preconditioner is diagonal (`gradstep.engine.svrg.hessian`).
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,62 +17,44 @@ from gradstep.engine.kernels.linalg import factor, inverse, minimise_quadratic, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FullMetric"]
+    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.svrg.state import Matrices
+
+__all__ = ["Preconditioner"]
 
 _MOST_SWEEPS = 20_000
 _BLIND = 1e-4
-_DEGENERATE = 1e-3  # of the mean curvature: given to a direction that the loss is blind to
+_DEGENERATE = 1e-3  # of the mean diagonal: given to a direction that the loss is blind to
 
 
-class FullMetric:
-    """The matrix of curvatures, and what is made of it.
+class Preconditioner:
+    """The Hessian, and what is made of it; a function of the problem and of `Matrices`.
 
     Parameters
     ----------
-    matrices : ndarray of shape (pairs, q, q)
-        Mean curvatures, as `Passes.curvatures` returns them: one for each output, or for each
-        pair of outputs.
-    k : int
-        Number of outputs.
-    ridge : ndarray of shape (q,)
-        Curvature of the l2 penalty.
-    at : ndarray of shape (size,)
-        The parameters at which the curvatures were taken, in the features' own units.
-    fit_intercept : bool
-        Whether the last of the q moves.
-
-    Attributes
-    ----------
-    is_solved : bool
-        Whether the last step was the minimum of the model: coordinate descent may give up.
+    of : ScaledProblem
+        The problem, for its shape and its penalty.
+    matrices : Matrices
+        The mean Hessian of the loss: a block for each output, or for each pair of outputs.
     """
 
-    def __init__(
-        self,
-        matrices: NDArray[np.float64],
-        k: int,
-        ridge: NDArray[np.float64],
-        at: NDArray[np.float64],
-        *,
-        fit_intercept: bool,
-    ) -> None:
-        self.at = at
-        q = matrices.shape[1]
-        if not fit_intercept:
-            matrices[:, -1, :] = matrices[:, :, -1] = 0.0
-        self.k, self.q = k, q
-        self.joint = matrices.shape[0] > k
-        blocks = _joined(matrices, k, ridge) if self.joint else matrices
-        self.ridge = np.tile(ridge, k) if self.joint else ridge
-        self.curvature = blocks
-        whole = blocks + np.eye(self.ridge.size) * self.ridge
+    def __init__(self, of: ScaledProblem, matrices: Matrices) -> None:
+        self.matrices = matrices
+        hessian = matrices.hessian
+        if not of.problem.fit_intercept:
+            hessian = hessian.copy()
+            hessian[:, -1, :] = hessian[:, :, -1] = 0.0
+        self.k, self.q = of.k, of.q
+        self.joint = hessian.shape[0] > of.k
+        self.ridge = np.tile(of.ridge, of.k) if self.joint else of.ridge
+        self.hessian = _joined(hessian, of.k, of.ridge) if self.joint else hessian
+        whole = self.hessian + np.eye(self.ridge.size) * self.ridge
         own = np.sqrt(np.einsum("bii->bi", whole))
         with np.errstate(divide="ignore"):
             self.unit = np.where(own > 0.0, 1.0 / own, 0.0)
         self._lower = whole * self.unit[:, :, None] * self.unit[:, None, :]
         for block in self._lower:
             factor(block)
-        self.is_solved = True
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
         return each.reshape(1, -1) if self.joint else each
@@ -90,7 +72,7 @@ class FullMetric:
 
     def direction_with_l1(
         self, gradient: NDArray[np.float64], params: NDArray[np.float64], l1: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    ) -> tuple[NDArray[np.float64], bool]:
         """Return the step to the minimum of the quadratic model with an l1 penalty.
 
         Parameters
@@ -101,14 +83,19 @@ class FullMetric:
             Where it was taken.
         l1 : ndarray of shape (q,)
             Strengths.
+
+        Returns
+        -------
+        step : ndarray of shape (k, q)
+        solved : bool
+            Whether that is the minimum: coordinate descent may give up.
         """
-        self.is_solved = True
         blocks, at_params = self._blocks(gradient), self._blocks(params)
         strengths = np.tile(l1, self.k) if self.joint else l1
-        step = np.empty_like(blocks)
+        step, all_solved = np.empty_like(blocks), True
         for c, (g, x0) in enumerate(zip(blocks, at_params, strict=True)):
-            at = c % self.curvature.shape[0]
-            unit, matrix = self.unit[at], self.curvature[at]
+            at = c % self.hessian.shape[0]
+            unit, matrix = self.unit[at], self.hessian[at]
             # Scaled to a unit diagonal, in terms of the parameters themselves: y = x / unit.
             scaled = matrix * unit[:, None] * unit[None, :]
             ridge = self.ridge * unit * unit
@@ -117,48 +104,50 @@ class FullMetric:
             linear = g * unit - np.einsum("ij,j->i", scaled, y0) - ridge * y0
             y = y0.copy()
             solved = minimise_quadratic(scaled, linear, y, strengths * unit, ridge, _MOST_SWEEPS)
-            self.is_solved = self.is_solved and bool(solved)
+            all_solved = all_solved and bool(solved)
             step[c] = (y - y0) * unit
-        return step.reshape(gradient.shape)
+        return step.reshape(gradient.shape), all_solved
 
     def square(self, step: NDArray[np.float64]) -> float:
         """Return the square of a step's length in the metric."""
         total = 0.0
         for c, d in enumerate(self._blocks(step)):
-            matrix = self.curvature[c % self.curvature.shape[0]]
+            matrix = self.hessian[c % self.hessian.shape[0]]
             total += float(np.einsum("i,ij,j->", d, matrix, d) + (self.ridge * d * d).sum())
         return total
 
+    @cached_property
     def inverses(self) -> NDArray[np.float64]:
-        """Return the inverse of each output's matrix, (k or 1, q, q)."""
+        """The inverse of each output's matrix, (k or 1, q, q)."""
         out = np.empty_like(self._lower)
         for lower, inverted in zip(self._lower, out, strict=True):
             inverse(lower, inverted)
         whole: NDArray[np.float64] = out * self.unit[:, :, None] * self.unit[:, None, :]
         return whole
 
-    def diagonal(self) -> NDArray[np.float64]:
-        """Return the loss's curvature along each parameter: (k, q)."""
-        own = np.einsum("bii->bi", self.curvature)
+    @property
+    def of_intercepts(self) -> float:
+        """Mean second derivative of the loss along the intercepts: of scores, that is."""
+        own = np.einsum("bii->bi", self.hessian)
         if self.joint:
-            return np.asarray(own.reshape(self.k, self.q))
-        return np.broadcast_to(own, (self.k, self.q)).copy() if own.shape[0] == 1 else own.copy()
+            return float(own.reshape(self.k, self.q)[:, -1].mean())
+        return float(np.broadcast_to(own, (self.k, self.q))[:, -1].mean())
 
 
 def _joined(
-    matrices: NDArray[np.float64], k: int, ridge: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    blocks: NDArray[np.float64], k: int, ridge: NDArray[np.float64]
+) -> NDArray[np.float64]:  # fmt: skip
     """Return the matrix of all outputs together, from those of the pairs of outputs."""
-    q = matrices.shape[1]
+    q = blocks.shape[1]
     whole = np.zeros((k, q, k, q))
     pair = 0
     for c in range(k):
         for d in range(c + 1):
-            whole[c, :, d, :] = whole[d, :, c, :] = matrices[pair]
+            whole[c, :, d, :] = whole[d, :, c, :] = blocks[pair]
             pair += 1
     # A joint loss may be blind to what all outputs have in common (softmax is): then differences
-    # of slopes must not say otherwise. Where no penalty sees it either, it gets a little
-    # curvature, which changes no optimum.
+    # of slopes must not say otherwise. Where no penalty sees it either, it gets a little of a
+    # second derivative, which changes no optimum.
     common = whole.sum(axis=2)
     if np.abs(common).max(initial=0.0) <= _BLIND * np.abs(whole).max(initial=0.0):
         for c in range(k):

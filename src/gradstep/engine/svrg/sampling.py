@@ -1,9 +1,9 @@
-"""Which rows the sample of a curvature is made of.
+"""Which rows the sample of a Hessian is made of.
 
 Rows are drawn at random. Where the squares of a column hang on few rows (rare levels, heavy tails,
-outliers), an even draw would miss them, and the metric with them. There half of the draw goes by
-the squares of the rows, each feature by its own mean, and what is drawn counts for one over its
-chance: the mean is the same, and each feature finds some of its rows. Source: Xu, Yang,
+outliers), an even draw would miss them, and the preconditioner with them. There half of the draw
+goes by the squares of the rows, each feature by its own mean, and what is drawn counts for one over
+its chance: the mean is the same, and each feature finds some of its rows. Source: Xu, Yang,
 Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with non-uniform sampling" (2016).
 """
 
@@ -18,13 +18,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.row_sums import Passes
-    from gradstep.engine.svrg.scaled_problem import Facts
+    from gradstep.engine.row_sums import RowSums
+    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.svrg.state import Sampling
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Sample", "Samples"]
+__all__ = ["Sample", "Sampler"]
 
-# Looking at a row costs all features, of sparse rows as well. Those that are drawn from are
+# To evaluate a row costs all features, of sparse rows as well. Those that are drawn from are
 _POOL = 16  # times as many as are drawn, or
 _AFFORDABLE = 300_000_000  # features; and at most
 _MOST_IN_POOL = 1 << 20  # rows, or where all are in memory, as dense numbers,
@@ -47,65 +48,85 @@ class Sample(NamedTuple):
     chance: NDArray[np.float64] | None
 
 
-class Samples:
-    """Draws rows of a problem.
+class Sampler:
+    """Draws rows of a problem: a function of the data, the seed and the record `Sampling`.
 
     Parameters
     ----------
-    facts : Facts
+    of : ScaledProblem
         The problem.
-    passes : Passes
-        What looks at rows.
+    row_sums : RowSums
+        What reads rows.
     """
 
-    def __init__(self, facts: Facts, passes: Passes) -> None:
-        self._facts, self._passes = facts, passes
-        self._draws = 0
-        self._pool: tuple[NDArray[np.intp], NDArray[np.float64]] | None = None
+    def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
+        self._of, self._row_sums = of, row_sums
+        self._pool: tuple[tuple[int, int], NDArray[np.intp], NDArray[np.float64]] | None = None
 
-    def draw(self, rows: int, squares: NDArray[np.float64] | None) -> Sample:
-        """Draw rows among those that weigh anything.
+    def draw(self, rows: int, sampling: Sampling) -> tuple[Sample, Sampling]:
+        """Draw rows among those that weigh anything; return them, and how to go on.
 
         Parameters
         ----------
         rows : int
             How many.
-        squares : ndarray of shape (n_features,), optional
-            Mean square of each feature, centred and scaled; 1 by default.
+        sampling : Sampling
+            How the samples before were drawn.
         """
-        facts, data = self._facts, self._facts.data
-        self._draws += 1
-        seed = [facts.problem.seed, _NO_EPOCH, self._draws]
-        rng = np.random.default_rng(np.random.SeedSequence(seed))
-        if not facts.is_uneven(rows):
+        of, data = self._of, self._of.data
+        sampling = sampling._replace(draws=sampling.draws + 1)
+        rng = self._random(sampling.draws)
+        if not of.is_uneven(rows):
             weighty = self._weighty
             at = np.sort(rng.integers(0, data.n if weighty is None else weighty.size, rows))
-            return Sample(_copied(data, at if weighty is None else weighty[at]), None)
-        if self._pool is None:
-            there = self._pool_of(rows, rng)
-            self._pool = there, self._chances(there, squares)
-        there, chances = self._pool
+            return Sample(_copied(data, at if weighty is None else weighty[at]), None), sampling
+        if not sampling.pool_draw:
+            sampling = sampling._replace(pool_draw=sampling.draws, pool_rows=rows)
+        there, chances = self._pool_of(sampling, rng)
         below = np.cumsum(chances)
         at = np.searchsorted(below, np.sort(rng.random(rows)) * below[-1], side="right")
         at = np.minimum(at, there.size - 1)
         chance = chances[at] * there.size
         drawn = _copied(data, there[at])
         own = 1.0 if drawn.sample_weight is None else drawn.sample_weight
-        return Sample(replace(drawn, sample_weight=own / chance), chance)
+        return Sample(replace(drawn, sample_weight=own / chance), chance), sampling
+
+    def _random(self, draw: int) -> np.random.Generator:
+        seed = [self._of.problem.seed, _NO_EPOCH, draw]
+        return np.random.default_rng(np.random.SeedSequence(seed))
 
     @cached_property
     def _weighty(self) -> NDArray[np.intp] | None:
         """Positions of the rows that weigh anything; None if all do."""
-        weight = self._facts.data.weights()
+        weight = self._of.data.weights()
         if weight is None or bool(weight.min() > 0.0):
             return None
         return np.flatnonzero(weight > 0.0)
 
-    def _pool_of(self, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return positions of rows that are looked at before some are drawn: a bounded number."""
-        facts, n = self._facts, self._facts.data.n
-        most = min(max(_POOL * rows, _AFFORDABLE // facts.q), _MOST_IN_POOL)
-        if facts.columns.measured:
+    def _pool_of(
+        self, sampling: Sampling, rng: np.random.Generator
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the rows that uneven samples are drawn from, and the chance of each.
+
+        Made in the first uneven draw, with its random numbers; anew where a run goes on from a
+        written state, which holds no rows.
+        """
+        key = (sampling.pool_draw, sampling.pool_rows)
+        if self._pool is None or self._pool[0] != key:
+            first = sampling.draws == sampling.pool_draw
+            read = self._row_sums.rows_read
+            there = self._positions(sampling.pool_rows, rng if first else self._random(key[0]))
+            squares = sampling.squares if sampling.squares.size else None
+            self._pool = key, there, self._chances(there, squares)
+            if not first:
+                self._row_sums.rows_read = read  # counted when it was made first
+        return self._pool[1], self._pool[2]
+
+    def _positions(self, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Return positions of rows that are read before some are drawn: a bounded number."""
+        of, n = self._of, self._of.data.n
+        most = min(max(_POOL * rows, _AFFORDABLE // of.q), _MOST_IN_POOL)
+        if of.columns.measured:
             most = _MOST_IN_MEMORY
         there = self._weighty
         if n <= most:
@@ -117,13 +138,13 @@ class Samples:
         self, there: NDArray[np.intp], squares: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Return the chance of each row of a pool: half even, half by its squares."""
-        lens = self._facts.lens
-        factor = lens.scale
+        standardisation = self._of.standardisation
+        factor = standardisation.scale
         if squares is not None:
             with np.errstate(divide="ignore"):
                 factor = np.where(squares > 0.0, factor / np.sqrt(squares), 0.0)
-        numbers = self._facts.data.rows_at(there.astype(np.uint32))
-        own = self._passes.row_squares(numbers, lens.shift, factor)
+        numbers = self._of.data.rows_at(there.astype(np.uint32))
+        own = self._row_sums.row_squares(numbers, standardisation.shift, factor)
         total = float(own.sum())
         if not 0.0 < total < np.inf:
             return np.full(there.size, 1.0 / there.size)

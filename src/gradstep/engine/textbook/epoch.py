@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.engine.state import Problem, TrainState
+    from gradstep.engine.state import Problem, TextbookState
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.layouts import Rows
 
@@ -131,6 +131,10 @@ class Walk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads."""
         self._orders.close()
         self._steps.close()
         if self._pool is not None:
@@ -189,7 +193,7 @@ class Walk:
     def _span(self, batches: range) -> tuple[int, int]:
         return batches.start * self.batch_size, min(batches.stop * self.batch_size, self.n_rows)
 
-    def rates(self, state: TrainState, batches: range) -> NDArray[np.float64]:
+    def rates(self, state: TextbookState, batches: range) -> NDArray[np.float64]:
         """Return the learning rate of each batch's step."""
         number = np.arange(len(batches))
         schedule = self._problem.schedule
@@ -207,6 +211,6 @@ class Walk:
             raise InvalidComponent(msg)
         return rates
 
-    def train_on(self, run: Run, state: TrainState, rates: NDArray[np.float64]) -> None:
+    def train_on(self, run: Run, state: TextbookState, rates: NDArray[np.float64]) -> None:
         """Train on a run of batches; changes the state in place."""
         self._steps.train_on(run, state, rates)

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.engine.state import Problem, TrainState
+    from gradstep.engine.state import Problem, TextbookState
     from gradstep.rows.layouts import Rows
 
-__all__ = ["Run", "Steps", "Way", "many_features", "pieces_of", "show_params", "way_of"]
+__all__ = ["Run", "Steps", "UpdateKind", "many_features", "pieces_of", "show_params", "update_kind"]
 
 _PIECE_ROWS = 128  # below, sharing out a batch costs more than it saves
 _MOST_PIECES = 8
@@ -73,7 +73,7 @@ def pieces_of(batch_size: int, row_bytes: int, n_parameters: int) -> int:
     return max(1, min(by_rows, batch_size * row_bytes // least, _MOST_PIECES))
 
 
-class Way(Enum):
+class UpdateKind(Enum):
     """How steps are taken; the value says it in words."""
 
     PLAIN = "all features in each step"
@@ -97,7 +97,7 @@ def many_features(rows: Rows, batch_size: int, times: int) -> bool:
     return rows.n_features >= times * touched
 
 
-def way_of(problem: Problem, rows: Rows, batch_size: int) -> Way:
+def update_kind(problem: Problem, rows: Rows, batch_size: int) -> UpdateKind:
     """Return how steps are taken: a function of the problem and the data, never of the machine.
 
     Parameters
@@ -111,22 +111,22 @@ def way_of(problem: Problem, rows: Rows, batch_size: int) -> Way:
     """
     optimizer, penalty = problem.optimizer, problem.penalty
     if problem.average_from or not hasattr(rows, "list_touched"):
-        return Way.PLAIN
+        return UpdateKind.PLAIN
     if problem.scale is not None or problem.penalty_scales is not None:
-        return Way.PLAIN
+        return UpdateKind.PLAIN
     if type(optimizer) is SGD and hasattr(penalty, "shrink"):
         here = isinstance(rows, CsrRows) or many_features(rows, batch_size, _MANY_IN_PLACE)
-        return Way.IN_PLACE if here else Way.PLAIN
+        return UpdateKind.IN_PLACE if here else UpdateKind.PLAIN
     if not (hasattr(optimizer, "idle") and hasattr(penalty, "strengths")):
-        return Way.PLAIN
+        return UpdateKind.PLAIN
     if type(optimizer) is FTRL and any(penalty.strengths()):
         steady = isinstance(problem.schedule, _STEADY)
         if not steady:  # each step would be a period of its own
-            return Way.PLAIN
-    return Way.LAZY if many_features(rows, batch_size, _MANY_LAZILY) else Way.PLAIN
+            return UpdateKind.PLAIN
+    return UpdateKind.LAZY if many_features(rows, batch_size, _MANY_LAZILY) else UpdateKind.PLAIN
 
 
-def show_params(problem: Problem, state: TrainState) -> None:
+def show_params(problem: Problem, state: TextbookState) -> None:
     """Bring all features up to date at the end of an epoch, or at a pause.
 
     At a pause, what the features had before is kept in the state, to go on from: else the last
@@ -197,21 +197,21 @@ class Steps:
         self._mean_weight = mean_weight
         self._tile = rows.tile_rows()
         k, size = problem.n_outputs, problem.size
-        self._way = way_of(problem, rows, batch_size)
-        self.read_twice = self._way is not Way.PLAIN
+        self._kind = update_kind(problem, rows, batch_size)
+        self.read_twice = self._kind is not UpdateKind.PLAIN
         pieces = 1 if self.read_twice else pieces_of(batch_size, rows.row_bytes(), size // k)
-        if self._way is Way.IN_PLACE:
+        if self._kind is UpdateKind.IN_PLACE:
             self._work = np.empty(2 * batch_size * k)
         else:
             self._work = np.zeros((pieces, piece_room(size, self._tile, k)))
-        room = problem.n_features + 1 if self._way is Way.LAZY else 0
+        room = problem.n_features + 1 if self._kind is UpdateKind.LAZY else 0
         self._touched = (np.empty(room, np.int32), np.empty(room, np.int32))
         self._ahead = np.empty(size if hasattr(problem.optimizer, "lookahead") else 0)
-        lens = problem.lens
+        how = problem.standardisation
         self._standardised = (
-            None if lens is None else Standardised(readonly(lens.shift), readonly(lens.scale))
+            None if how is None else Standardised(readonly(how.shift), readonly(how.scale))
         )
-        self._in_units = np.empty(0 if lens is None else size)
+        self._in_units = np.empty(0 if how is None else size)
         self._outputs = Outputs(
             k, problem.fit_intercept, problem.intercept_factor, problem.average_from
         )
@@ -226,7 +226,7 @@ class Steps:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def train_on(self, run: Run, state: TrainState, rates: NDArray[np.float64]) -> None:
+    def train_on(self, run: Run, state: TextbookState, rates: NDArray[np.float64]) -> None:
         """Train on a run of batches; changes the state in place."""
         problem = self._problem
         data = Data(run.rows, run.y, run.sample_weight)
@@ -237,12 +237,12 @@ class Steps:
         iterate = Iterate(state.params, state.slots, state.average, state.counters, state.sums)
         call = (batches, self._outputs, iterate)
         state.batch = run.batches.stop
-        if self._way is Way.IN_PLACE:
+        if self._kind is UpdateKind.IN_PLACE:
             two = (problem.loss, problem.penalty)
             launch(run_batches_in_place, two, *call, data, self._work)
             return
         components = (problem.loss, problem.penalty, problem.optimizer)
-        if self._way is Way.LAZY:
+        if self._kind is UpdateKind.LAZY:
             self._resume(state)
             waiting = (state.since, state.clock)
             launch(
@@ -271,7 +271,7 @@ class Steps:
                 close(self._board)  # where the kernel did not get that far
                 helper.result()
 
-    def _resume(self, state: TrainState) -> None:
+    def _resume(self, state: TextbookState) -> None:
         """Begin to note what features are behind, or go on from before a pause."""
         if not state.since.size:
             optimizer: Any = self._problem.optimizer

@@ -1,0 +1,93 @@
+"""What the loop asks of a method.
+
+A method takes a run from epoch to epoch. It is a function of the problem, the data and the state:
+what it keeps besides are threads, and results that it could compute again from these three.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from gradstep.engine.records import Outcome
+
+__all__ = ["Epoch", "Method"]
+
+
+class Epoch(NamedTuple):
+    """What came of an epoch.
+
+    Attributes
+    ----------
+    loss : float
+        The objective, as `EpochRecord.loss` has it.
+    learning_rate : float
+        Of the last step.
+    rows : int
+        Rows read.
+    passes, optimality, excess, note, step
+        As in `EpochRecord`.
+    """
+
+    loss: float
+    learning_rate: float
+    rows: int
+    passes: float | None = None
+    optimality: float | None = None
+    excess: float | None = None
+    note: str = ""
+    step: str = ""
+
+
+class Method(Protocol):
+    """A method; a context, since it may own threads."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the threads."""
+
+    def epoch(
+        self, state: Any, max_batches: int | None, *, more: bool
+    ) -> tuple[Any, Epoch | None, int | None]:
+        """Take an epoch from a state, or what is left of one.
+
+        Parameters
+        ----------
+        state : TrainState
+            Of the method; may be changed.
+        max_batches : int or None
+            Batches after which to pause.
+        more : bool
+            Whether another epoch will follow, for what can be made ready meanwhile.
+
+        Returns
+        -------
+        state : TrainState
+            Where it ended.
+        epoch : Epoch or None
+            What came of it; None if the epoch is not over.
+        max_batches : int or None
+            What is left of them.
+        """
+
+    def outcome(self, state: Any, epoch: Epoch, *, judged: bool) -> Outcome | None:
+        """Tell how the run ends after an epoch, if it does.
+
+        Parameters
+        ----------
+        state : TrainState
+            May be changed: epochs without improvement are counted there.
+        epoch : Epoch
+            What came of the epoch.
+        judged : bool
+            Whether a validation score decides when the run ends.
+        """

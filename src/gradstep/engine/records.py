@@ -1,0 +1,81 @@
+"""What is told of a run: a record of each epoch, and how it ended."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from gradstep.engine.method import Epoch
+
+__all__ = ["EpochRecord", "Outcome"]
+
+
+class EpochRecord(NamedTuple):
+    """What is known at the end of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the epoch, from 1.
+    loss : float
+        The running objective: mean loss of each row before the step that it took part in,
+        plus the penalty at the end of the epoch. Of the automatic method, the least objective so
+        far.
+    validation : float or None
+        The validation score, if there are validation rows.
+    learning_rate : float
+        The rate of the epoch's last step; of the automatic method, what it was shortened to.
+    rows_per_second, seconds : float
+        Speed, and time since the start of the epoch; validation not included.
+    passes : float or None
+        Rows read since the run began, a row as often as it was read, over the number of rows;
+        None where an epoch is a pass.
+    optimality : float or None
+        Length of the next (proximal) step in the preconditioner's metric, relative to that at the
+        start; None where there is no preconditioner.
+    excess : float or None
+        The objective above its least value, where that is known.
+    note : str
+        What happened that a person should know: a rejected step, another kind of steps.
+    step : str
+        What kind of steps the automatic method took, and in the first epoch, which rule chose it.
+    """
+
+    epoch: int
+    loss: float
+    validation: float | None
+    learning_rate: float
+    rows_per_second: float
+    seconds: float
+    passes: float | None = None
+    optimality: float | None = None
+    excess: float | None = None
+    note: str = ""
+    step: str = ""
+
+    @classmethod
+    def of(cls, number: int, epoch: Epoch, score: float | None, seconds: float) -> Self:
+        """Return the record of an epoch that took so long."""
+        return cls(
+            number, epoch.loss, score, epoch.learning_rate, epoch.rows / max(seconds, 1e-9),
+            seconds, epoch.passes, epoch.optimality, epoch.excess, epoch.note, epoch.step,
+        )  # fmt: skip
+
+
+class Outcome(Enum):
+    """How a run ended; the value is a sentence that says so."""
+
+    OPTIMAL = "The optimum was reached: the gradient step became shorter than tol of the first."
+    ROUNDING = "The optimum was reached as closely as floating-point numbers allow."
+    CONVERGED = "The training objective improved by less than tol in n_iter_no_change epochs."
+    VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
+    MAX_EPOCHS = "All max_iter epochs were run."
+    CALLBACK = "A callback asked to stop."
+    INTERRUPTED = "The run was interrupted; the model is the best so far."
+    PAUSED = "The number of batches or epochs asked for was run."
+
+    @property
+    def sentence(self) -> str:
+        """The sentence."""
+        return self.value

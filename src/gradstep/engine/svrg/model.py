@@ -1,0 +1,168 @@
+"""What is known of the objective at a snapshot and near it: the quadratic model of a step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradstep.engine.baseline import without_features
+from gradstep.engine.row_sums import RowSums
+from gradstep.engine.svrg.choice import StepKind
+from gradstep.engine.svrg.hessian import Hessians
+from gradstep.engine.svrg.preconditioner import Preconditioner
+from gradstep.engine.svrg.state import Snapshot
+from gradstep.objective.smoothed import smoothed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.svrg.state import Matrices, SvrgState
+
+__all__ = ["Model"]
+
+_POOR = 0.25  # an epoch should shrink the square of the step more than that
+
+
+class Model:
+    """The quadratic model of a problem, wherever a state says.
+
+    Parameters
+    ----------
+    of : ScaledProblem
+        The problem.
+    row_sums : RowSums
+        What sums over rows.
+
+    Attributes
+    ----------
+    hessians : Hessians
+        What sums the Hessian.
+    """
+
+    def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
+        self.of, self.row_sums = of, row_sums
+        self.hessians = Hessians(of, row_sums)
+        # Kept to save time: what follows from a state, by the records that it follows from.
+        self._preconditioner_of: tuple[Matrices, Preconditioner] | None = None
+        self._direction_of: tuple[Snapshot, Matrices, NDArray[np.float64], bool] | None = None
+
+    def evaluate(self, state: SvrgState, params: NDArray[np.float64]) -> Snapshot:
+        """Return the snapshot at a point: one pass over the rows."""
+        of, smoothing = self.of, state.smoothing
+        newton = state.kind == StepKind.NEWTON and not self.knows_hessian(state)
+        all_rows = newton and self.hessians.takes_all_rows(state.sampling)
+        options = self.hessians.options(smoothing) if all_rows else None
+        loss = smoothing.loss(of)
+        with np.errstate(all="ignore"):
+            if of.has_optimality:
+                found = self.row_sums.evaluate(loss, params, options)
+                losses = np.full(3, found.loss)
+            else:
+                found = self.row_sums.evaluate(
+                    loss, params, options, before=smoothing.loss_before(of), plain=of.problem.loss
+                )
+                losses = np.array([found.loss, found.before, found.plain])
+            objective, before, true = (losses + of.problem.penalty_of(params)).tolist()
+        return Snapshot(params, objective, before, true, found.gradient, found.hessian)
+
+    def evaluated_anew(self, state: SvrgState) -> SvrgState:
+        """Keep the snapshot, as it is now that widths, or how far they reach, are others."""
+        if state.stuck or self.of.smooth:
+            return state
+        snapshot = state.at
+        if self.of.has_optimality:
+            return replace(
+                state, snapshot=snapshot._replace(hessian=None), matrices_of_snapshot=False
+            )
+        snapshot = self.evaluate(state, snapshot.params)
+        return replace(state, snapshot=snapshot, matrices_of_snapshot=False)
+
+    def objective(self, params: NDArray[np.float64]) -> float:
+        """Return the objective at a point; cheap, if no feature has a weight there."""
+        of = self.of
+        data, problem, k = of.data, of.problem, of.k
+        at = params
+        if params[:-k].any():
+            self.row_sums.rows_read += data.n
+        else:  # what is read is targets alone
+            data, at = without_features(data), params[-k:].copy()
+        with RowSums(data, k) as row_sums:
+            if of.has_optimality:
+                loss = row_sums.evaluate(problem.loss, at).loss
+            else:
+                loss = row_sums.mean_loss(smoothed(problem.loss, 1.0), at, problem.loss)
+        return loss + problem.penalty_of(params)
+
+    def knows_hessian(self, state: SvrgState) -> bool:
+        """Tell whether the Hessian is the same everywhere, and known."""
+        return self.of.quadratic and state.matrices is not None and state.matrices.whole
+
+    def knows_excess(self, state: SvrgState) -> bool:
+        """Tell whether half the square of the step's length is the objective above its least."""
+        return self.knows_hessian(state) and not self.of.has_l1
+
+    def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
+        """Return the gradient of loss and l2 penalty, for standardised features."""
+        of = self.of
+        lines = of.standardisation.lines(snapshot.params)
+        return of.standardisation.gradient(snapshot.gradient) + of.ridge * lines
+
+    def slope_along(self, step: NDArray[np.float64], snapshot: Snapshot) -> float:
+        """Return the slope of loss and l2 penalty along a step, at a snapshot."""
+        return float((self.gradient(snapshot) * step).sum())
+
+    def with_hessian_of_snapshot(self, state: SvrgState) -> SvrgState:
+        """Go on in the Hessian of the snapshot, if it is not in use yet."""
+        if self.knows_hessian(state) or state.matrices_of_snapshot:
+            return state
+        snapshot = state.at
+        matrices, sampling = self.hessians.for_newton(
+            snapshot.params, snapshot.hessian, state.smoothing, state.sampling
+        )
+        return replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
+
+    def with_matrices_for_steps(
+        self, state: SvrgState, params: NDArray[np.float64]
+    ) -> SvrgState:  # fmt: skip
+        """Take a new preconditioner for mini-batch steps, from a sample."""
+        found, sampling = self.hessians.for_steps(params, state.smoothing, state.sampling)
+        self._preconditioner_of = found.matrices, found
+        return replace(
+            state, matrices=found.matrices, matrices_of_snapshot=False, sampling=sampling
+        )
+
+    def preconditioner(self, state: SvrgState) -> Preconditioner:
+        """Return the full preconditioner that a state is in."""
+        matrices = state.matrices
+        assert matrices is not None  # noqa: S101
+        if self._preconditioner_of is None or self._preconditioner_of[0] is not matrices:
+            self._preconditioner_of = matrices, Preconditioner(self.of, matrices)
+        return self._preconditioner_of[1]
+
+    def direction(
+        self, state: SvrgState, snapshot: Snapshot
+    ) -> tuple[NDArray[np.float64], bool]:  # fmt: skip
+        """Return the step from a snapshot to the minimum of the model, and whether it is that."""
+        preconditioner = self.preconditioner(state)
+        matrices, known = preconditioner.matrices, self._direction_of
+        if known is not None and known[0] is snapshot and known[1] is matrices:
+            return known[2], known[3]
+        gradient, solved = self.gradient(snapshot), True
+        if self.of.has_l1:
+            lines = self.of.standardisation.lines(snapshot.params)
+            step, solved = preconditioner.direction_with_l1(gradient, lines, self.of.l1)
+        else:
+            step = preconditioner.direction(gradient)
+        self._direction_of = snapshot, matrices, step, solved
+        return step, solved
+
+    def square(self, state: SvrgState, snapshot: Snapshot) -> float:
+        """Return the square of the length of the next step in the preconditioner's metric."""
+        return max(self.preconditioner(state).square(self.direction(state, snapshot)[0]), 0.0)
+
+    def is_poor(self, state: SvrgState, before: Snapshot, trial: Snapshot) -> bool:
+        """Tell whether an epoch has brought little."""
+        return self.square(state, trial) > _POOR * self.square(state, before)

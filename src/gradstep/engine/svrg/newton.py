@@ -1,0 +1,67 @@
+"""A Newton step from a snapshot to the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradstep.engine.svrg.line_search import backtrack, extend
+from gradstep.engine.svrg.progress import is_narrow, noise_of
+
+if TYPE_CHECKING:
+    from gradstep.engine.svrg.model import Model
+    from gradstep.engine.svrg.state import Snapshot, SvrgState
+
+__all__ = ["newton_step"]
+
+
+def newton_step(model: Model, state: SvrgState) -> SvrgState:
+    """Take a Newton step, shortened until it keeps enough of its promise."""
+    of = model.of
+    # 1. The direction: to the minimum of the quadratic model, and how steeply it leads down.
+    state = model.with_hessian_of_snapshot(state)
+    snapshot = state.at
+    lines = of.standardisation.lines(snapshot.params)
+    step, _ = model.direction(state, snapshot)
+    slope = model.slope_along(step, snapshot)
+    if of.has_l1:
+        slope += float(((np.abs(lines + step) - np.abs(lines)) * of.l1).sum())
+    # 2. The line search, by the loss as it was smoothed for the snapshot.
+    noise = noise_of(state, snapshot)
+    state = state.narrowed_if_due()
+    kept = state.smoothing
+    ahead = replace(state, smoothing=kept.shortened(of))
+
+    def evaluate(t: float) -> Snapshot:
+        return model.evaluate(ahead, of.standardisation.in_units(lines + t * step))
+
+    trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=of.smooth)
+    if trial is None:
+        return _no_way_down(model, state)
+    state = ahead
+    if t < 1.0:
+        state = replace(state, smoothing=kept.lengthened(t))
+        if not of.smooth:  # it was summed over the widths of a whole step
+            trial = trial._replace(hessian=None)
+    elif of.smooth and not of.has_l1:
+        trial, t = extend(evaluate, lambda at: model.slope_along(step, at), slope, trial)
+    # 3. A sample that does not lead on fast enough becomes larger.
+    assert state.matrices is not None  # noqa: S101
+    if not state.matrices.whole and t == 1.0 and model.is_poor(state, snapshot, trial):
+        sampling = state.sampling
+        state = replace(state, sampling=sampling._replace(factor=4 * sampling.factor))
+    return state.accepted(trial, rate=t)
+
+
+def _no_way_down(model: Model, state: SvrgState) -> SvrgState:
+    """Look farther ahead, or from nearer, if slopes jump; else this is the end."""
+    smoothing = state.smoothing
+    if not smoothing.reaches_farthest(model.of):
+        state = replace(state, smoothing=smoothing.reaching_farther())
+    elif not is_narrow(model.of, state):
+        state = replace(state, smoothing=smoothing.narrowed())
+    else:
+        state = replace(state, stuck=True)
+    return replace(model.evaluated_anew(state), rejected=True, rate=0.0)

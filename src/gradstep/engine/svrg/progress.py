@@ -1,0 +1,166 @@
+"""How far a run has come, and whether there is any further to go.
+
+For a quadratic objective, half the square of the next step's length in the metric of the Hessian
+is how far the objective is above its least value. So the length at the start is taken from the
+decrease since then, which costs no pass over the rows, and *optimality* is the one over the other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradstep.engine.records import Outcome
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.svrg.state import Snapshot, SvrgState
+
+__all__ = ["how_it_ends", "is_narrow", "noise_of", "progressed", "proximal_length"]
+
+_NUMBERS_END = 1e-14  # of the square root of the loss: steps in the metric below it are noise
+_EXACTLY = 1e-11  # tol of the exact solution
+_STALLS = 2  # epochs in a row that gain nothing, after which there is nothing to gain
+_SHORTER = 0.9  # a step that shrinks no faster than that, while nothing is gained, is noise
+_ROUNDING = 1e-14
+_LITTLE = 1e-3  # of the decrease so far
+
+
+def is_narrow(of: ScaledProblem, state: SvrgState) -> bool:
+    """Tell whether slopes are taken as near to each other as they need to be.
+
+    What smoothing adds to the loss must be little beside what there is to gain.
+    """
+    smoothing = state.smoothing
+    little = state.gap <= _LITTLE * state.decrease
+    return smoothing.is_narrow(of) and (little or smoothing.is_narrowest(of))
+
+
+def noise_of(state: SvrgState, snapshot: Snapshot) -> float:
+    """Return what falls of the objective are below what can be told."""
+    return _ROUNDING * _size_of_sums(state, snapshot)
+
+
+def _size_of_sums(state: SvrgState, snapshot: Snapshot) -> float:
+    """Return the size of the numbers that the objective is a sum of.
+
+    Where targets lie far from zero, so do scores, and their difference has lost digits.
+    """
+    progress = state.progress
+    return abs(snapshot.objective) + (1.0 + progress.offset) * abs(progress.at_start)
+
+
+def proximal_length(
+    of: ScaledProblem, snapshot: Snapshot, inverse: NDArray[np.float64], rate: float
+) -> float:
+    """Return the length of the proximal gradient step in a diagonal preconditioner.
+
+    Parameters
+    ----------
+    of : ScaledProblem
+        The problem.
+    snapshot : Snapshot
+        From where.
+    inverse : ndarray of shape (k, q)
+        Of the preconditioner.
+    rate : float
+        The longest safe step.
+    """
+    lines = of.standardisation.lines(snapshot.params)
+    own = rate * inverse
+    moved = lines - own * of.standardisation.gradient(snapshot.gradient)
+    unit = np.broadcast_to(of.unit, moved[:, :-1].shape)
+    at = (own[:, :-1] > 0.0) & (unit > 0.0)
+    x, steps, units = moved[:, :-1][at], own[:, :-1][at], unit[at]
+    if of.only_prox:
+        prox = np.vectorize(of.problem.penalty.prox, otypes=[np.float64])
+        moved[:, :-1][at] = prox(x * units, steps * units * units) / units
+    else:
+        l1 = np.broadcast_to(of.l1[:-1], at.shape)[at]
+        l2 = np.broadcast_to(of.ridge[:-1], at.shape)[at]
+        cut = steps * l1
+        moved[:, :-1][at] = (x - np.clip(x, -cut, cut)) / (1.0 + steps * l2)
+    step = (moved - lines) / rate
+    there = inverse > 0.0
+    return math.sqrt(float((step[there] * step[there] / inverse[there]).sum()))
+
+
+def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
+    """Return the state with the books of an epoch closed.
+
+    Parameters
+    ----------
+    of : ScaledProblem
+        The problem.
+    state : SvrgState
+        After the epoch's step.
+    length : float
+        Length of the next step in the preconditioner's metric; NaN if it is not known.
+    """
+    progress, snapshot = state.progress, state.at
+    objective = snapshot.true
+    gained = progress.last - objective
+    params, least = state.params, state.least
+    if objective < least or (of.has_optimality and objective == least):
+        least, params = objective, snapshot.params.copy()
+    recent, highest = progress.recent, progress.highest
+    if not state.rejected:  # not the least: the way may lead down from above the start
+        recent = np.append(recent, objective)[-(of.problem.patience + 1) :]
+        highest = max(highest, objective)
+    state = replace(state, params=params, least=least)
+    noise = noise_of(state, snapshot)
+    stalls, optimality = progress.stalls, math.nan
+    nothing = gained <= noise
+    if of.has_optimality and math.isnan(length):
+        # There is no model's minimum to tell it by: what counts is the decrease.
+        tol = of.problem.tol or 0.0
+        nothing = nothing or gained <= tol * tol * state.decrease
+        stalls = stalls + 1 if nothing and not state.rejected else 0
+        length = progress.length
+    elif of.has_optimality:
+        fall = max(progress.at_start - snapshot.objective, 0.0)
+        whole = math.sqrt(2.0 * fall + length * length)
+        smallest = _NUMBERS_END * math.sqrt(_size_of_sums(state, snapshot))
+        optimality = 0.0 if length <= smallest else length / whole
+        shorter = math.isnan(progress.length) or length < _SHORTER * progress.length
+        if not state.rejected:
+            stalls = stalls + 1 if nothing and not shorter else 0
+    return replace(
+        state,
+        progress=progress._replace(
+            last=objective, highest=highest, gained=gained, noise=noise, stalls=stalls,
+            length=length, optimality=optimality, recent=recent,
+        ),
+    )  # fmt: skip
+
+
+def how_it_ends(of: ScaledProblem, state: SvrgState, *, narrow: bool) -> Outcome | None:
+    """Return how the run ends, if it does.
+
+    Parameters
+    ----------
+    of : ScaledProblem
+        The problem.
+    state : SvrgState
+        After an epoch.
+    narrow : bool
+        Whether kinks are smoothed as little as they need to be.
+    """
+    progress, problem = state.progress, of.problem
+    tol = _EXACTLY if of.is_exact else problem.tol
+    if state.stuck:
+        return Outcome.ROUNDING if of.has_optimality else Outcome.CONVERGED
+    if of.has_optimality:
+        if tol is not None and progress.optimality <= tol:
+            return Outcome.OPTIMAL
+        return Outcome.ROUNDING if progress.stalls >= _STALLS else None
+    if tol is None or not narrow or progress.recent.size <= problem.patience:
+        return None
+    gained = float(progress.recent[0] - progress.recent[-1])
+    fall = max(state.decrease, progress.highest - float(progress.recent[-1]))
+    return Outcome.CONVERGED if gained <= max(tol * fall, progress.noise) else None

@@ -1,0 +1,125 @@
+"""Losses with kinks: over which widths of scores their slopes and second derivatives are taken.
+
+Where the slope of a loss jumps (hinge, pinball), or its second derivative does (Huber), the
+Hessian is taken from the rise of the slope over a *width* of scores, and over that width doubled
+up to `reach` times: what lies ahead is to be seen before a long step meets it. Both come down as a
+run comes to its end. What lies farther away counts for a part, so that no feature is without a
+second derivative. Where slopes jump, the loss itself is smoothed over the width, too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from gradstep.objective.smoothed import smoothed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+
+__all__ = ["Smoothing"]
+
+_WIDTH = 1e-4  # of scores, between slopes that a second derivative is taken from
+# At first, of targets and of classes: wide where the slope jumps, so that few steps come near,
+_FIRST_WIDTH, _FIRST_MARGIN = 0.5, 1.0
+_BENT_WIDTH, _BENT_MARGIN = 0.25, 0.0625  # and narrower where the second derivative does
+_AFTER_PLAIN = 0.0625  # the same, where plain steps lead near first
+_LAST_WIDTH, _LEAST_WIDTH = 1e-4, 1e-8
+_NARROWING = 4.0
+_REACH, _FARTHEST_REACH = 3, 20
+_BEYOND_REACH, _LEAST_BEYOND = 0.1, 1e-6
+
+
+class Smoothing(NamedTuple):
+    """Over which widths slopes are taken; each method returns another such record.
+
+    Attributes
+    ----------
+    width, before : float
+        The width, and that of the snapshot before, by which it is compared with what follows.
+    reach : int
+        How often the width is doubled.
+    beyond : float
+        What widths beyond that count for.
+    """
+
+    width: float
+    before: float
+    reach: int = _REACH
+    beyond: float = _BEYOND_REACH
+
+    @classmethod
+    def first(cls, of: ScaledProblem, *, after_plain_steps: bool) -> Self:
+        """Return the widths that a run begins with."""
+        first = _FIRST_MARGIN if of.of_classes else _FIRST_WIDTH
+        if of.has_optimality:
+            first = _BENT_MARGIN if of.of_classes else _BENT_WIDTH
+        elif after_plain_steps:
+            first = _AFTER_PLAIN
+        width = (_WIDTH if of.smooth else first) * of.score_unit
+        return cls(width, width)
+
+    def loss(self, of: ScaledProblem) -> Any:
+        """Return the loss that slopes are taken of: smoothed, where they jump."""
+        return of.problem.loss if of.has_optimality else smoothed(of.problem.loss, self.width)
+
+    def loss_before(self, of: ScaledProblem) -> Any:
+        """Return the loss that slopes were taken of before the width was narrowed last."""
+        return self._replace(width=self.before).loss(of)
+
+    def widths(self, of: ScaledProblem) -> NDArray[np.float64]:
+        """Return widths, and what the rise over each counts for: beyond reach, a part."""
+        if of.smooth:
+            return np.array([[self.width], [1.0]])
+        doublings = np.arange(_FARTHEST_REACH + 1)
+        counts = np.where(doublings <= self.reach, 1.0, self.beyond)
+        return np.array([self.width * 2.0**doublings, counts])
+
+    # ------------------------------------------------------------------ how narrow it is
+
+    def is_narrow(self, of: ScaledProblem) -> bool:
+        """Tell whether the width is as small as it usually needs to be."""
+        return of.smooth or self.width <= _LAST_WIDTH * of.score_unit
+
+    def is_narrowest(self, of: ScaledProblem) -> bool:
+        """Tell whether numbers leave no room for a smaller width."""
+        return self.width <= _LEAST_WIDTH * of.score_unit
+
+    def narrowed(self) -> Self:
+        """Take slopes that are nearer to each other from now on."""
+        reach = min(self.reach + 2, _FARTHEST_REACH)
+        return self._replace(before=self.width, width=self.width / _NARROWING, reach=reach)
+
+    def settled(self) -> Self:
+        """Go on from a snapshot that is known by the loss as it is smoothed now."""
+        return self._replace(before=self.width)
+
+    # ------------------------------------------------------------------ how far it looks ahead
+
+    def reaches_farthest(self, of: ScaledProblem) -> bool:
+        """Tell whether what lies ahead is seen as far as it can be."""
+        return of.smooth or self.reach >= _FARTHEST_REACH
+
+    def reaching_farther(self) -> Self:
+        """Look much farther ahead from now on."""
+        return self._replace(
+            reach=min(2 * self.reach + 2, _FARTHEST_REACH), beyond=_BEYOND_REACH
+        )  # fmt: skip
+
+    def shortened(self, of: ScaledProblem) -> Self:
+        """Look less far ahead, as after a whole step."""
+        beyond = self.beyond
+        if of.bounded:  # the Hessian is large enough without
+            beyond = max(0.1 * beyond, _LEAST_BEYOND)
+        return self._replace(reach=max(0, self.reach - 1), beyond=beyond)
+
+    def lengthened(self, t: float) -> Self:
+        """Look farther ahead, since a step had to be shortened to t."""
+        return self._replace(
+            reach=min(self.reach + round(-math.log2(t)), _FARTHEST_REACH),
+            beyond=min(10.0 * self.beyond, _BEYOND_REACH),
+        )

@@ -1,0 +1,234 @@
+"""What evolves in a run of the automatic method: all that its next step depends on.
+
+Arrays and numbers only, of size O(features²) at most: a run goes on from this record to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from gradstep.engine.state import TrainState
+from gradstep.engine.svrg.smoothing import Smoothing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Diagonal", "Matrices", "Progress", "Sampling", "Snapshot", "SvrgState"]
+
+
+class Snapshot(NamedTuple):
+    """A point where objective and gradient of all rows are known.
+
+    Attributes
+    ----------
+    params : ndarray of shape (size,)
+        Parameters in the features' own units.
+    objective : float
+        Mean loss (smoothed, where slopes jump) and penalty.
+    before : float
+        The same with the loss smoothed as it was for the snapshot before.
+    true : float
+        The same with the loss as it is.
+    gradient : ndarray of shape (size,)
+        Gradient of the mean loss in the features' own units.
+    hessian : ndarray of shape (pairs, p + 1, p + 1) or None
+        Of the mean loss, where the next step needs it and this evaluation summed it.
+    """
+
+    params: NDArray[np.float64]
+    objective: float
+    before: float
+    true: float
+    gradient: NDArray[np.float64]
+    hessian: NDArray[np.float64] | None
+
+
+class Matrices(NamedTuple):
+    """What the full preconditioner is made of; changes when a new one is taken.
+
+    Attributes
+    ----------
+    hessian : ndarray of shape (pairs, p + 1, p + 1)
+        Mean Hessian of the loss for standardised features.
+    at : ndarray of shape (size,)
+        Where it was taken, in the features' own units.
+    whole : bool
+        Whether all rows are in it, or a sample.
+    mean_length : float
+        R², the mean length of rows in its metric, where mini-batch steps are taken in it.
+    """
+
+    hessian: NDArray[np.float64]
+    at: NDArray[np.float64]
+    whole: bool
+    mean_length: float = math.nan
+
+
+class Diagonal(NamedTuple):
+    """What the diagonal preconditioner is made of; taken once.
+
+    Attributes
+    ----------
+    own : ndarray of shape (k, p)
+        Mean second derivative times square of each feature, standardised.
+    intercepts : ndarray of shape (k,)
+        Mean second derivative of each output.
+    """
+
+    own: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+
+
+class Sampling(NamedTuple):
+    """How the sample of a Hessian is drawn.
+
+    Attributes
+    ----------
+    draws : int
+        Samples drawn so far.
+    factor : int
+        How many times as many rows as usual a sample has.
+    pool_draw, pool_rows : int
+        The draw, and its number of rows, that the pool of uneven samples was made for; 0 for none.
+    squares : ndarray of shape (p,) or (0,)
+        Mean square of each feature, where columns are not measured; taken once.
+    """
+
+    draws: int = 0
+    factor: int = 1
+    pool_draw: int = 0
+    pool_rows: int = 0
+    squares: NDArray[np.float64] = np.zeros(0)
+
+
+class Progress(NamedTuple):
+    """How far a run has come; changes every epoch.
+
+    Attributes
+    ----------
+    at_start, last, highest : float
+        The objective where the run began, after the last epoch, and the highest after one.
+    offset : float
+        How far scores lie from zero at the start, in units of their spread.
+    gained : float
+        What the last epoch gained of it.
+    noise : float
+        What falls of the objective are below what can be told.
+    stalls : int
+        Epochs in a row that gained nothing.
+    length : float
+        Length of the next step in the preconditioner's metric; NaN if it is not known.
+    optimality : float
+        That over the length at the start; NaN if it is not known.
+    recent : ndarray of shape (patience + 1,) at most
+        The objective after the last epochs.
+    """
+
+    at_start: float = math.nan
+    last: float = math.nan
+    highest: float = -math.inf
+    offset: float = 0.0
+    gained: float = math.inf
+    noise: float = 0.0
+    stalls: int = 0
+    length: float = math.nan
+    optimality: float = math.nan
+    recent: NDArray[np.float64] = np.zeros(0)
+
+
+@dataclass
+class SvrgState(TrainState):
+    """The state of a run from snapshot to snapshot; `params` are the best so far.
+
+    Attributes
+    ----------
+    snapshot : Snapshot or None
+        Where the run is; None before the first evaluation.
+    kind : int
+        The `StepKind` of the next epoch; -1 before the first.
+    least : float
+        The least objective so far, that of `params`.
+    rejected : bool
+        Whether the last epoch's step was: the snapshot is that of before.
+    stuck : bool
+        Whether no step leads down any more.
+    poor : int
+        Epochs in a row that brought little.
+    step_factor : float
+        What mini-batch steps have been shortened to.
+    rate : float
+        Length of the last step, 1 being as long as it is by itself.
+    rows_done, rows_read : int
+        Rows of the shuffled order that mini-batches have taken; rows read in all.
+    narrowing : bool
+        Whether the width has done its work, and the next evaluation is one through a narrower.
+    gap : float
+        What smoothing adds to the objective at the snapshot.
+    smoothing, sampling, matrices, diagonal, progress
+        The records above and that of `smoothing`; `matrices` and `diagonal` are None until taken.
+    matrices_of_snapshot : bool
+        Whether the Hessian of the snapshot is the preconditioner's.
+    """
+
+    snapshot: Snapshot | None = None
+    kind: int = -1
+    least: float = math.nan
+    rejected: bool = False
+    stuck: bool = False
+    poor: int = 0
+    step_factor: float = 1.0
+    rate: float = 1.0
+    rows_done: int = 0
+    rows_read: int = 0
+    narrowing: bool = False
+    gap: float = math.inf
+    smoothing: Smoothing = Smoothing(math.nan, math.nan)  # noqa: RUF009  (never written to)
+    sampling: Sampling = field(default_factory=Sampling)
+    matrices: Matrices | None = None
+    matrices_of_snapshot: bool = False
+    diagonal: Diagonal | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    RECORDS: ClassVar[dict[str, type]] = {
+        "snapshot": Snapshot,
+        "smoothing": Smoothing,
+        "sampling": Sampling,
+        "matrices": Matrices,
+        "diagonal": Diagonal,
+        "progress": Progress,
+    }
+
+    @classmethod
+    def of(cls, state: TrainState) -> Self:
+        """Return a state of this method that shares no array: itself, or one that begins there."""
+        if isinstance(state, cls):
+            return state.copy()
+        common = {each.name: getattr(state, each.name) for each in fields(TrainState)}
+        return cls(**common | {"params": state.current()}).copy()
+
+    @property
+    def at(self) -> Snapshot:
+        """The snapshot, once there is one."""
+        assert self.snapshot is not None  # noqa: S101
+        return self.snapshot
+
+    def accepted(self, snapshot: Snapshot, rate: float) -> Self:
+        """Return the state at another snapshot, that a step of this length has led to."""
+        return replace(
+            self, snapshot=snapshot, matrices_of_snapshot=False, rejected=False, rate=rate
+        )
+
+    def narrowed_if_due(self) -> Self:
+        """Let the next evaluation be through a narrower width, if this one has done its work."""
+        if not self.narrowing:
+            return self
+        return replace(self, smoothing=self.smoothing.narrowed(), narrowing=False)
+
+    @property
+    def decrease(self) -> float:
+        """How far the objective has come down since the start."""
+        return max(self.progress.at_start - self.least, 0.0)

@@ -1,0 +1,141 @@
+"""The textbook's method: walk through the rows in batches, a step for each."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from gradstep.engine.baseline import Baseline
+from gradstep.engine.method import Epoch
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import TextbookState
+from gradstep.engine.stopping import stalled
+from gradstep.engine.textbook.epoch import Walk
+from gradstep.engine.textbook.steps import show_params
+from gradstep.errors import Diverged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from gradstep.engine.state import Problem, TrainState
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["ADVICE", "Textbook"]
+
+ADVICE = "The steps are too long"  # how what to do about a divergence begins
+
+
+class Textbook:
+    """The textbook's method for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fixed.
+    data : Dataset
+        The rows.
+    state : TextbookState
+        Where the run begins, or goes on.
+    excess_of : callable, optional
+        Returns how far the objective at some parameters is above its least value.
+    incremental : bool
+        Whether the rows are one part of a stream (see `Baseline`).
+    """
+
+    def __init__(
+        self, problem: Problem, data: Dataset, state: TextbookState,
+        excess_of: Callable[[NDArray[np.float64]], float] | None = None, *,
+        incremental: bool = False,
+    ) -> None:  # fmt: skip
+        self._problem, self._excess_of = problem, excess_of
+        mean_weight = state.seen[1] / state.seen[2] if incremental else data.mean_weight
+        self._walk = Walk(problem, data, mean_weight)
+        self._baseline = Baseline(problem.loss, data, problem.n_outputs, state.start, incremental)
+
+    @staticmethod
+    def begins(
+        problem: Problem, data: Dataset, state: TrainState, *, incremental: bool
+    ) -> TextbookState:
+        """Return a state of this method that shares no array with one that is given."""
+        if not isinstance(state, TextbookState):
+            state = problem.start(*problem.split(state.current()))
+        state = state.copy().standardised(problem.standardisation)
+        if incremental and state.batch == 0:
+            state.seen += (0.0, data.weight_sum, data.n)
+        return state
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._walk.close()
+
+    def epoch(
+        self, state: TextbookState, max_batches: int | None = None, *, more: bool = True
+    ) -> tuple[TextbookState, Epoch | None, int | None]:
+        """Walk through the rows, or what is left of them; see `gradstep.engine.method.Method`."""
+        walk, rate, rows = self._walk, 0.0, 0
+        for run in walk.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
+            rates = walk.rates(state, run.batches)
+            walk.train_on(run, state, rates)
+            rate = float(rates[-1])
+            rows += run.n
+            if max_batches is not None:
+                max_batches -= len(run.batches)
+        if state.batch < walk.n_batches:
+            show_params(self._problem, state)
+            return state, None, max_batches
+        loss = self._close_books(state)
+        excess = None if self._excess_of is None else self._excess_of(state.current())
+        return state, Epoch(loss, rate, rows, excess=excess), max_batches
+
+    def outcome(self, state: TextbookState, epoch: Epoch, *, judged: bool) -> Outcome | None:
+        """Tell whether the objective has stopped improving, unless a score is to tell."""
+        if not judged and stalled(self._problem, state, -epoch.loss):
+            return Outcome.CONVERGED
+        return None
+
+    def _close_books(self, state: TextbookState) -> float:
+        """Close the epoch's books; return its running objective, or raise `Diverged`."""
+        problem, baseline = self._problem, self._baseline
+        state.epoch += 1
+        state.batch = 0
+        state.multiply_scale_in()
+        show_params(problem, state)
+        total, weight = state.sums
+        state.sums[:] = 0.0
+        running = float(total / weight) if weight > 0.0 else 0.0
+        penalty = problem.penalty_of(state.current())
+        loss = running + penalty
+        finite = math.isfinite(loss) and bool(np.isfinite(state.params).all())
+        seen = 0.0
+        if baseline.incremental:
+            state.seen[0] += baseline.at_zero * baseline.data.weight_sum
+            seen = float(state.seen[0] / state.seen[1]) if state.seen[1] > 0.0 else 0.0
+        if not finite or baseline.diverged(running, state.current(), seen):
+            raise Diverged(_why_diverged(problem, state, loss, finite), epoch=state.epoch)
+        return loss
+
+
+def _why_diverged(problem: Problem, state: TextbookState, loss: float, finite: bool) -> str:
+    what = (
+        f"the objective is {loss:.3g}, far above that of the best constant prediction"
+        if finite
+        else "the objective or the weights are no longer finite numbers"
+    )
+    return (
+        f"Training diverged in epoch {state.epoch} (step {state.steps}): {what}. "
+        f"{ADVICE} for the scale of the features: use learning_rate='auto', which "
+        f"takes columns of any scale, or scale them (sklearn.preprocessing.StandardScaler), or "
+        f"lower the learning rate ({problem.schedule!r})."
+    )

@@ -1,0 +1,102 @@
+"""A run goes on from its written state to the same bits, whatever the method and the step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import TextbookState, Validation
+from gradstep.engine.svrg.state import SvrgState
+from gradstep.engine.training import train
+from gradstep.errors import InvalidParameter
+from gradstep.objective.classification import Hinge, LogLoss
+from gradstep.objective.penalties import L1, L2
+from gradstep.objective.regression import Poisson, SquaredError
+from gradstep.optim.optimizers import Adam
+from gradstep.optim.solvers import Exact
+from gradstep.rows.dataset import Dataset
+from tests.engine.svrg.test_method import case, nasty_data, problem, sized
+
+# Each kind of step, each way out of one, each record of the state.
+CASES = {
+    "newton": (*sized("newton", LogLoss()), case("newton", LogLoss())),
+    "plain": (*sized("plain", Poisson()), case("plain", Poisson())),
+    "reduced": (*sized("reduced", LogLoss()), case("reduced", LogLoss())),
+    "diagonal": (*sized("diagonal", LogLoss()), case("diagonal", LogLoss()) | {"max_epochs": 12}),
+    "kinks": (*sized("newton", Hinge()), case("newton", Hinge())),
+    "l1": (*sized("newton", LogLoss()), {"loss": LogLoss(), "penalty": L1(0.03)}),
+    "rejected": (*nasty_data("outlying rows", Poisson()), {"loss": Poisson(), "penalty": L2(1e-6)}),
+    "exact": (*sized("newton", SquaredError()), {"optimizer": Exact()}),
+}
+
+
+def told(state):
+    """Return all of a state but what depends on the clock, which there is none of."""
+    return {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in state.to_arrays().items()}
+
+
+def written(state):
+    """Return a state as it comes back from arrays alone."""
+    arrays = state.to_arrays()
+    assert all(isinstance(a, np.ndarray) and a.dtype.kind in "fiub" for a in arrays.values())
+    return type(state).from_arrays({name: a.copy() for name, a in arrays.items()})
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_automatic_method_goes_on_after_any_epoch(name):
+    data, _, changes = CASES[name]
+    of = problem(data, **changes)
+    whole, outcome = train(of, data, of.start())
+    assert isinstance(whole, SvrgState)
+    state, ended = of.start(), Outcome.PAUSED
+    while ended is Outcome.PAUSED:
+        state, ended = train(of, data, state, until_epoch=state.epoch + 1)
+        state = written(state)
+        ended = outcome if state.epoch == whole.epoch else ended
+    assert told(state) == told(whole)
+
+
+@pytest.mark.parametrize("name", ["newton", "diagonal"])
+def test_the_sum_of_arrays_is_of_the_size_of_the_model(name):
+    data, X, changes = CASES[name]
+    of = problem(data, **changes)
+    state, _ = train(of, data, of.start())
+    numbers = sum(array.size for array in state.to_arrays().values())
+    k, q = of.n_outputs, X.shape[1] + 1
+    assert numbers < 100 + 20 * k * q + 2 * (k * q) ** 2 * (name == "newton")
+
+
+def test_with_rows_held_out():
+    data, _, changes = CASES["plain"]
+    of = problem(data, **changes, tol=None, max_epochs=6)
+    parts = (np.arange(3000, dtype=np.uint32), np.arange(3000, 4000, dtype=np.uint32))
+    rest, held_out = (data.select(part) for part in parts)
+    validation = Validation(held_out)
+    whole, _ = train(of, rest, of.start(), validation=validation)
+    state = of.start()
+    for epoch in range(1, whole.epoch + 1):
+        state, _ = train(of, rest, state, validation=validation, until_epoch=epoch)
+        state = written(state)
+    assert told(state) == told(whole)
+
+
+def test_the_textbooks_goes_on_after_any_batch():
+    data, _, _ = CASES["newton"]
+    of = replace(problem(data), loss=LogLoss(), optimizer=Adam(), batch_size=64, max_epochs=3)
+    whole, _ = train(of, data, of.start())
+    assert isinstance(whole, TextbookState)
+    state, outcome = of.start(), Outcome.PAUSED
+    while outcome is Outcome.PAUSED:
+        state, outcome = train(of, data, state, max_batches=5)
+        state = written(state)
+    assert told(state) == told(whole)
+
+
+def test_the_automatic_method_has_no_batches_to_pause_after():
+    data = Dataset(CASES["newton"][0].rows, CASES["newton"][0].y)
+    of = problem(data)
+    with pytest.raises(InvalidParameter, match="no batches to count"):
+        train(of, data, of.start(), max_batches=1)
