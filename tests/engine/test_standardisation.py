@@ -42,7 +42,7 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def apart(data, dtype=np.float64):
-    """Return data whose columns lie far from zero, of unlike spread, and their means and spreads."""
+    """Return data with columns far from zero, of unlike spread; and their means and spreads."""
     X = (np.asarray(data.rows.values) * SPREADS + MEANS).astype(dtype)
     own = Dataset(dense(X), data.y, data.sample_weight)
     wide = X.astype(np.float64)
