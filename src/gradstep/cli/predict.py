@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import sys
-import time
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
@@ -15,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli import options as opt
-from gradstep.errors import CannotWrite, InvalidParameter
+from gradstep.errors import InvalidParameter
+from gradstep.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-_REMOVALS, _BETWEEN = 50, 0.01  # seconds
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
             ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
 
@@ -54,7 +50,7 @@ def predict(
 
     fitted = load(model)
     copied = opt.split(keep)
-    _refuse_names(fitted, copied, probabilities=probabilities)
+    fitted.refuse_to_keep(copied, probabilities=probabilities)
     if out is not None:
         _format(out)
         opt.refuse_unwritable(out)
@@ -93,34 +89,17 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
         typer.echo(f"note: {note}", err=True)
 
 
-def _outputs(fitted: Model, *, probabilities: bool) -> list[str]:
-    """Return what the columns of predictions are called."""
-    each = fitted.target.classes if probabilities and fitted.gives_probabilities else None
-    return ["prediction", *(f"probability_{label}" for label in each or ())]
-
-
-def _refuse_names(fitted: Model, keep: list[str], *, probabilities: bool) -> None:
-    taken = [name for name in keep if name in _outputs(fitted, probabilities=probabilities)]
-    if taken:
-        msg = (
-            f"--keep {taken[0]}: that is what a column of predictions is called. Rename the "
-            "table's column, or do not keep it."
-        )
-        raise InvalidParameter(msg)
-
-
 def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool) -> pl.DataFrame:
     """Return the columns of predictions, for a table that has no rows."""
+    import numpy as np
     import polars as pl
 
     from gradstep.data.sources.table import open_table
 
     known = open_table(table).schema if keep else {}
-    schema: dict[str, Any] = {name: known[name] for name in keep}
-    schema |= dict.fromkeys(_outputs(fitted, probabilities=probabilities), pl.Float64)
-    if fitted.target.classes is not None:
-        schema["prediction"] = pl.Series(list(fitted.target.classes)).dtype
-    return pl.DataFrame(schema=schema)
+    kept = pl.DataFrame(schema={name: known[name] for name in keep})
+    none = np.empty((0, fitted.n_outputs))
+    return pl.DataFrame([*kept, *fitted.predictions(none, probabilities=probabilities)])
 
 
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:
@@ -144,44 +123,17 @@ def _format(out: Path) -> str:
 def _write(batches: Callable[[], Iterator[pl.DataFrame]], out: Path) -> None:
     """Write batches to a file, which has its name once it is complete."""
     kind = _format(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out) as part:
         if kind == "parquet":
-            part.mkdir()
-            _write_parquet(batches(), part / out.name)
-            (part / out.name).replace(out)
-        else:
-            with part.open("wb") as file:
-                for number, batch in enumerate(batches()):
-                    if kind == "csv":
-                        separator = "\t" if out.suffix.lower() == ".tsv" else ","
-                        batch.write_csv(file, include_header=number == 0, separator=separator)
-                    else:
-                        batch.write_ndjson(file)
-            part.replace(out)
-    except OSError as error:
-        if isinstance(error, CannotWrite):
-            raise
-        msg = f"{out} cannot be written: {error.strerror or error}."
-        raise CannotWrite(msg) from error
-    finally:
-        _remove(part)
-
-
-def _remove(part: Path) -> None:
-    """Remove what is left of a file, or of the folder that it was written in.
-
-    After an error Polars may yet open its file: without the folder it cannot, and where it was
-    faster than the removal, the removal is tried again.
-    """
-    with contextlib.suppress(OSError):
-        part.unlink()
-    for _ in range(_REMOVALS):
-        shutil.rmtree(part, ignore_errors=True)
-        if not part.exists():
+            _write_parquet(batches(), part)
             return
-        time.sleep(_BETWEEN)
+        with part.open("wb") as file:
+            for number, batch in enumerate(batches()):
+                if kind == "csv":
+                    separator = "\t" if out.suffix.lower() == ".tsv" else ","
+                    batch.write_csv(file, include_header=number == 0, separator=separator)
+                else:
+                    batch.write_ndjson(file)
 
 
 def _write_parquet(batches: Iterator[pl.DataFrame], path: Path) -> None:

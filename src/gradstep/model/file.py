@@ -6,19 +6,18 @@ encoding, the classes, the loss by name and numbers, and the provenance.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import gradstep
-from gradstep.data.preparing.prepared import Target, encoding_of
-from gradstep.errors import CannotWrite, InvalidModel, InvalidParameter
+from gradstep.data.preparing.prepared import encoding_of
+from gradstep.data.roles import Target
+from gradstep.errors import InvalidModel, InvalidParameter
+from gradstep.files import writing
 from gradstep.model.model import Model
 from gradstep.objective import classification, regression
 
@@ -87,7 +86,7 @@ def save(model: Model, path: str | Path) -> None:
         "format": FORMAT,
         "version": gradstep.__version__,
         "encoding": model.encoding.to_json(),
-        "target": {"column": model.target.column, "classes": model.target.classes},
+        "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
         "offset": model.offset,
         "provenance": model.provenance,
@@ -95,28 +94,8 @@ def save(model: Model, path: str | Path) -> None:
     entry = json.dumps({**told, _CHECKSUM: _checksum(told, model.params)})
     # one entry: the order of several is chance, and the same model is the same file
     content = to_bytes({"params": model.params}, metadata={_ENTRY: entry})
-    path = Path(path)
-    name = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            if name:
-                Path(name).unlink()
-        msg = f"{path} cannot be written: {error.strerror or error}."
-        raise CannotWrite(msg) from error
+    with writing(Path(path)) as part:
+        part.write_bytes(content)
 
 
 def load(path: str | Path) -> Model:
@@ -164,11 +143,9 @@ def load(path: str | Path) -> Model:
         raise InvalidModel(msg)
     try:
         encoding = encoding_of(told["encoding"])
-        classes = told["target"]["classes"]
-        target = Target(told["target"]["column"], None if classes is None else tuple(classes))
         model = Model(
-            encoding, target, _loss_from_json(told["loss"]), np.asarray(params, np.float64),
-            told["offset"], told["provenance"],
+            encoding, Target.from_json(told["target"]), _loss_from_json(told["loss"]),
+            np.asarray(params, np.float64), told["offset"], told["provenance"],
         )  # fmt: skip
         expected = model.n_outputs * (encoding.n_features + 1)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

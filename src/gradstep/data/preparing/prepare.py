@@ -28,11 +28,11 @@ from gradstep.data.preparing.prepared import (
     open_prepared,
     refuse_existing,
     seal,
-    writing,
 )
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.table import Table, open_table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
+from gradstep.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -222,7 +222,9 @@ def _make(maker: Any, folder: Path | None, *, lasting: bool = True) -> PreparedT
     if folder is None:
         prepared: PreparedTable = maker.fill(None)
         return prepared
-    with writing(folder) as part:
+    refuse_existing(folder)
+    advice = " Nothing was left behind. Free some space, or choose another place."
+    with writing(folder, folder=True, advice=advice) as part:
         prepared = maker.fill(part)
         seal(part, prepared.meta, lasting=lasting)
         del prepared

@@ -10,23 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.roles import Target
 from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.files import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -34,51 +32,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PreparedTable",
-    "Target",
-    "class_codes",
     "encoding_of",
     "new_array",
     "open_prepared",
     "read_meta",
     "refuse_existing",
     "seal",
-    "writing",
 ]
 
 FORMAT = 1
 _META = "meta.json"
-_HASH_BYTES = 1 << 22
 # What NumPy raises where a header of .npy is damaged.
 _UNREADABLE = (
     OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, TokenError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is predicted.
-
-    Attributes
-    ----------
-    column : str
-        Its name.
-    classes : tuple or None
-        The classes in the order of the codes; None for numbers. Two classes are -1 and +1 in
-        `y`, more are 0, 1, ….
-    """
-
-    column: str
-    classes: tuple[Any, ...] | None = None
-
-    @property
-    def task(self) -> str:
-        """``"classification"`` or ``"regression"``."""
-        return "regression" if self.classes is None else "classification"
-
-    @property
-    def n_outputs(self) -> int:
-        """Scores of a row."""
-        return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
 
 
 @dataclass
@@ -135,26 +102,6 @@ def encoding_of(told: Mapping[str, Any]) -> Encoding | SparseEncoding:
     return SparseEncoding.from_json(told) if "sparse" in told else Encoding.from_json(told)
 
 
-def class_codes(column: pl.Series, classes: Sequence[Any], target: str) -> NDArray[np.float64]:
-    """Return the number of each row's class; one that training did not see is an error."""
-    if isinstance(classes[0], (str, bool)):
-        names = [str(c).lower() if isinstance(c, bool) else c for c in classes]
-        code = column.cast(pl.String).cast(pl.Enum(names), strict=False).to_physical()
-        found = code.cast(pl.Float64).to_numpy()
-    else:
-        numbers = column.cast(pl.Float64).to_numpy()
-        at = np.minimum(np.searchsorted(classes, numbers), len(classes) - 1)
-        found = np.where(np.asarray(classes, np.float64)[at] == numbers, at, np.nan)
-    if np.isnan(found).any():
-        value = column[int(np.isnan(found).argmax())]
-        msg = (
-            f"The target {target!r} has the class {value!r}, which training did not see. It saw "
-            f"{', '.join(map(repr, classes[:10]))}."
-        )
-        raise InvalidTable(msg)
-    return found
-
-
 # --------------------------------------------------------------------------- writing
 
 
@@ -163,40 +110,6 @@ def refuse_existing(folder: Path) -> None:
     if folder.exists():
         msg = f"{folder} exists already. Choose another folder, or delete it first."
         raise CannotWrite(msg)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to; it gets its name at the end, or disappears on an error."""
-    refuse_existing(folder)
-    part: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(mkdtemp(".part", f".{folder.name}.", folder.parent))
-        part.chmod(0o755)
-        yield part
-        _sync(part)
-        part.replace(folder)
-        _sync(folder.parent)
-    except OSError as error:
-        if isinstance(error, CannotWrite):
-            raise
-        msg = (
-            f"{folder} cannot be written: {error.strerror or error}. Nothing was left behind. "
-            "Free some space, or choose another place."
-        )
-        raise CannotWrite(msg) from error
-    finally:
-        if part is not None and part.exists():
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def new_array(folder: Path | None, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -222,22 +135,19 @@ def seal(folder: Path, meta: dict[str, Any], *, lasting: bool = True) -> None:
     files = {}
     for path in sorted(folder.glob("*.npy")):
         if lasting:
-            _sync(path)
+            sync(path)
         digest = _digest(path) if lasting else None
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
     text = json.dumps({"format": FORMAT, **meta, "files": files}, indent=1)
     content = {"meta": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     path = folder / _META
     path.write_text(json.dumps(content), encoding="utf-8")
-    _sync(path)
+    sync(path)
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_HASH_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --------------------------------------------------------------------------- reading
@@ -275,8 +185,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
             )
             raise InvalidTable(msg)
     encoding = encoding_of(meta["encoding"])
-    classes = meta["target"]["classes"]
-    target = Target(meta["target"]["column"], None if classes is None else tuple(classes))
+    target = Target.from_json(meta["target"])
     train, held_out = (_arrays(folder, part, meta, encoding) for part in ("train", "validation"))
     return PreparedTable(
         encoding.dataset(train, shuffled=True),
