@@ -76,71 +76,30 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Each module's public names; the imports above say the same to type checkers.
 _HOMES = {
-    "gradstep.data.preparing.prepare": ("prepare",),
-    "gradstep.data.preparing.prepared": ("PreparedTable", "open_prepared"),
-    "gradstep.engine.callbacks": ("Callback", "EarlyStopping", "History", "ProgressBar"),
-    "gradstep.engine.records": ("EpochRecord", "Outcome"),
-    "gradstep.errors": (
-        "CannotWrite",
-        "Diverged",
-        "GradstepError",
-        "InvalidComponent",
-        "InvalidData",
-        "InvalidModel",
-        "InvalidParameter",
-        "InvalidTable",
-    ),
-    "gradstep.estimators": ("MiniBatchClassifier", "MiniBatchRegressor"),
-    "gradstep.model.evaluation": ("evaluate",),
-    "gradstep.model.model": ("Model",),
-    "gradstep.model.file": ("load", "save"),
-    "gradstep.objective.classification": (
-        "Hinge",
-        "LogLoss",
-        "ModifiedHuber",
-        "OneVsRest",
-        "Perceptron",
-        "Softmax",
-        "SquaredHinge",
-    ),
-    "gradstep.objective.penalties": ("ElasticNet", "L1", "L2", "NoPenalty"),
-    "gradstep.objective.regression": (
-        "EpsilonInsensitive",
-        "Gamma",
-        "Huber",
-        "Pinball",
-        "Poisson",
-        "SquaredEpsilonInsensitive",
-        "SquaredError",
-        "Tweedie",
-    ),
-    "gradstep.optim.optimizers": (
-        "FTRL",
-        "SGD",
-        "AdaGrad",
-        "Adam",
-        "At",
-        "Momentum",
-        "Nesterov",
-        "RMSprop",
-    ),
-    "gradstep.optim.schedules": (
-        "Adaptive",
-        "Constant",
-        "Cosine",
-        "Exponential",
-        "InvScaling",
-        "OneCycle",
-        "Optimal",
-        "StepDecay",
-        "UserSchedule",
-        "WarmUp",
-    ),
-    "gradstep.optim.solvers": ("SVRG", "Exact"),
-    "gradstep.fit.table": ("TableFit", "fit_table"),
+    "data.preparing.prepare": "prepare",
+    "data.preparing.prepared": "PreparedTable open_prepared",
+    "engine.callbacks": "Callback EarlyStopping History ProgressBar",
+    "engine.records": "EpochRecord Outcome",
+    "errors": "CannotWrite Diverged GradstepError InvalidComponent "
+    "InvalidData InvalidModel InvalidParameter InvalidTable",
+    "estimators": "MiniBatchClassifier MiniBatchRegressor",
+    "model.evaluation": "evaluate",
+    "model.model": "Model",
+    "model.file": "load save",
+    "objective.classification": "Hinge LogLoss ModifiedHuber "
+    "OneVsRest Perceptron Softmax SquaredHinge",
+    "objective.penalties": "ElasticNet L1 L2 NoPenalty",
+    "objective.regression": "EpsilonInsensitive Gamma Huber Pinball "
+    "Poisson SquaredEpsilonInsensitive SquaredError Tweedie",
+    "optim.optimizers": "FTRL SGD AdaGrad Adam At Momentum Nesterov RMSprop",
+    "optim.schedules": "Adaptive Constant Cosine Exponential InvScaling "
+    "OneCycle Optimal StepDecay UserSchedule WarmUp",
+    "optim.solvers": "SVRG Exact",
+    "fit.table": "TableFit fit_table",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: f"gradstep.{home}" for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  (names in a table, tested)
 

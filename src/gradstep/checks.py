@@ -1,4 +1,4 @@
-"""Checks of rows, targets, weights and numbers; each failure is one message that says where."""
+"""Checks of numbers, choices, rows, labels and weights; each failure is one message."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from gradstep.errors import InvalidData, InvalidParameter, InvalidTable
-from gradstep.objective.losses import target_range
+from gradstep.errors import InvalidData, InvalidParameter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.prepared import PreparedTable
 
 __all__ = [
     "check_choice",
     "check_finite",
     "check_labels",
     "check_number",
-    "check_prepared",
-    "check_targets",
     "check_weights",
+    "first_outside",
+    "is_one_of",
 ]
 
 
@@ -40,8 +37,9 @@ def check_number(
     open_low: bool = False,
     open_high: bool = False,
     whole: bool = False,
+    finite: bool = False,
 ) -> None:
-    """Refuse what is not a number (a whole one, if asked for) in a range.
+    """Refuse what is not a number (a whole or finite one, if asked for) in a range.
 
     Raises
     ------
@@ -53,9 +51,9 @@ def check_number(
     if right_kind and not math.isnan(value):
         above = value > low if open_low else value >= low
         below = value < high if open_high else value <= high
-        if above and below and (math.isfinite(value) or not whole):
+        if above and below and (math.isfinite(value) or not (whole or finite)):
             return
-    what = "a whole number" if whole else "a number"
+    what = "a whole number" if whole else "a finite number" if finite else "a number"
     bounds = []
     if low > -math.inf:
         bounds.append(f"{'>' if open_low else '>='} {low:g}")
@@ -66,12 +64,17 @@ def check_number(
     raise InvalidParameter(msg)
 
 
+def is_one_of(value: Any, allowed: Collection[Any]) -> bool:
+    """Tell whether a value is one of those allowed; 1 is not True."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return any(
+        plain is choice or (type(plain) is type(choice) and plain == choice) for choice in allowed
+    )
+
+
 def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) -> None:
     """Refuse what is not one of the values allowed."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not any(
-        plain is choice or (type(plain) is type(choice) and plain == choice) for choice in allowed
-    ):
+    if not is_one_of(value, allowed):
         names = ", ".join(repr(choice) for choice in allowed)
         msg = f"{name}={value!r} of {owner} must be one of {names}."
         raise InvalidParameter(msg)
@@ -97,13 +100,13 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
     columns : sequence of str, optional
         The columns' names.
     """
-    values = X.data if sp.issparse(X) else X
+    sparse = hasattr(X, "indptr")
+    values = X.data if sparse else X
     if values.dtype.kind != "f" or _all_finite(values):
         return
     bad = np.flatnonzero(~np.isfinite(values.reshape(-1)))
     first = values.reshape(-1)[bad[0]]
-    place = ""
-    if sp.issparse(X):
+    if sparse:
         row = int(np.searchsorted(X.indptr, bad[0], side="right")) - 1
         column: int | None = int(X.indices[bad[0]])
     else:
@@ -121,66 +124,6 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
     )
     msg = f"{name} contains {what} at {place}{rest}. {fix}"
     raise InvalidData(msg)
-
-
-def check_targets(
-    loss: Any,
-    y: NDArray[np.float64],
-    weight: NDArray[np.float64] | None,
-    label: str = "y",
-    *,
-    part: bool = False,
-) -> None:
-    """Refuse targets outside the loss's range, and ones that leave nothing to learn.
-
-    Parameters
-    ----------
-    loss : Loss
-        The loss.
-    y : ndarray of shape (n, k)
-        Targets.
-    weight : ndarray of shape (n,), optional
-        Weights; rows without weight may have any target.
-    label : str
-        What to call the targets.
-    part : bool
-        Whether they are one part of a stream, which may hold nothing but zeros.
-    """
-    allowed = target_range(loss)
-    wrong = ~allowed.holds(y)
-    if weight is not None:
-        wrong &= weight[:, None] > 0.0
-    if wrong.any():
-        row, column = (int(i) for i in np.argwhere(wrong)[0])
-        where = f"row {row}" if y.shape[1] == 1 else f"row {row}, column {column}"
-        name = type(loss).__name__
-        msg = (
-            f"loss {name} is defined for {allowed!r}, but {label} is {y[row, column]:g} at {where} "
-            f"({int(wrong.sum())} such values). Remove those rows, or use another loss."
-        )
-        raise InvalidData(msg)
-    counted = y if weight is None else y[weight > 0.0]
-    if not part and allowed.low == 0.0 and allowed.closed and not (counted > 0.0).any(axis=0).all():
-        msg = (
-            f"loss {type(loss).__name__} models the logarithm of the mean, but every {label} is 0 "
-            "in the rows that have weight: there is no finite model of such targets."
-        )
-        raise InvalidData(msg)
-
-
-def check_prepared(loss: Any, prepared: PreparedTable) -> None:
-    """Refuse a prepared table with targets outside the loss's range, in either of its parts."""
-    allowed = target_range(loss)
-    for data in (prepared.train, prepared.validation):
-        if data is None or prepared.target.classes is not None or allowed.low == -math.inf:
-            continue
-        low = data.y.min()
-        if not allowed.holds(low):
-            msg = (
-                f"The target {prepared.target.column!r} goes down to {low:g}; the loss "
-                f"{type(loss).__name__} needs {allowed}. Use another loss, or correct the column."
-            )
-            raise InvalidTable(msg)
 
 
 def check_labels(y: NDArray[Any], name: str) -> None:
@@ -206,11 +149,17 @@ def check_labels(y: NDArray[Any], name: str) -> None:
         raise InvalidData(msg)
 
 
+def first_outside(values: NDArray[np.float64], low: float = -math.inf) -> int | None:
+    """Return where the first number is that is not finite, or too low; None if there is none."""
+    bad = ~(np.isfinite(values) & (values >= low))
+    return int(bad.argmax()) if bad.any() else None
+
+
 def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> None:
     """Refuse weights that are not finite, negative, or all zero."""
     check_finite(weight, name)
-    if (weight < 0.0).any():
-        row = int(np.argmax(weight < 0.0))
+    row = first_outside(weight, 0.0)
+    if row is not None:
         msg = (
             f"{name} is {weight[row]:g} at row {row} ({int((weight < 0.0).sum())} negative "
             "weights). A weight says how often a row counts: use 0 to leave it out."

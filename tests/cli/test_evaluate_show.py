@@ -121,7 +121,7 @@ class TestEvaluate:
             ({"fare": pl.lit("much")}, (), "The target 'fare' has the value 'much', which is no"),
             ({"fare": pl.lit(None, pl.Float64)}, (), "nothing to judge"),
             ({"often": pl.lit(0)}, ("--weight", "often"), "'often' are all zero: no row counts"),
-            ({"often": pl.lit(-1)}, ("--weight", "often"), "'often' has the value -1"),
+            ({"often": pl.lit(-1)}, ("--weight", "often"), "'often' is -1: it must"),
             ({"often": pl.lit("x")}, ("--weight", "often"), "'often' has the value 'x'"),
             ({}, ("--weight", "oftn"), "'oftn' is not a column"),
             ({"km": pl.lit("far")}, (), "'km' has the value 'far'"),

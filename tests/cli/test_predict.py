@@ -81,6 +81,16 @@ class TestFiles:
         if kind != "ndjson":
             assert READERS[kind](f"out.{kind}").columns[:2] == ["km", "prediction"]
 
+    def test_of_truths_have_the_same_columns_with_and_without_rows(
+        self, told, gradstep, trips, later
+    ):
+        told("train", trips, "-t", "ok", *FEW)
+        pl.read_csv(later).head(0).write_parquet("none.parquet")
+        for table in (later, "none.parquet"):
+            gradstep("predict", "m.safetensors", table, "-o", "out.csv")
+            columns = pl.read_csv("out.csv").columns
+            assert columns == ["prediction", "probability_false", "probability_true"]
+
 
 class TestStdout:
     def test_is_csv_alone(self, gradstep, fares, later):
@@ -178,6 +188,12 @@ class TestErrors:
         table.with_columns(prediction=1).write_csv("taken.csv")
         told = fails("predict", *(a.format(later=later) for a in arguments.split()))
         assert message in told
+
+    def test_of_a_column_called_as_the_probability_of_a_truth(self, told, fails, trips, later):
+        told("train", trips, "-t", "ok", *FEW)
+        pl.read_csv(later).with_columns(probability_true=1).write_csv("taken.csv")
+        message = fails("predict", "m.safetensors", "taken.csv", "--keep", "probability_true")
+        assert "'probability_true' cannot be kept" in message
 
     def test_leave_no_file(self, fails, fares, later, tmp_path):
         table = pl.read_csv(later)

@@ -314,15 +314,15 @@ class TestErrors:
             ("-t fare --learning-rate=-1", "learning_rate=-1.0 must be a finite number > 0"),
             ("-t fare --alpha much", "--alpha much must be a number, or auto"),
             ("-t fare --alpha=-1", "alpha=-1.0 of L2 must be a finite number >= 0"),
-            ("-t fare --epochs 0", "epochs=0 must be at least 1"),
-            ("-t fare --batch-size 0", "batch_size=0 must be at least 1"),
-            ("-t fare --task guess", "task='guess' must be one of"),
+            ("-t fare --epochs 0", "epochs=0 .* whole number >= 1"),
+            ("-t fare --batch-size 0", "batch_size=0 .* whole number >= 1"),
+            ("-t fare --task guess", "task='guess' .* must be one of"),
             ("-t fare --task regression --loss hinge", "loss='hinge' is none of regression"),
             ("-t fare --as km", "--as km must be COLUMN=KIND"),
             ("-t fare --as km=big", "km=big is no kind of column"),
             ("-t fare --memory 1.2.3G", "--memory 1.2.3G is no size"),
             ("-t fare --validation none.csv", "--validation none.csv is neither a share"),
-            ("-t fare --validation 1", "must be a share of the rows"),
+            ("-t fare --validation 1", "validation=1.0 .* >= 0 and < 1"),
             ("-t claims --loss gamma", "'claims' goes down to 0; the loss Gamma needs y > 0"),
             ("-t fare -m .", "cannot be written: it is a folder"),
             ("-t fare -m /proc/none/m", "/proc/none/m cannot be written"),
@@ -415,7 +415,7 @@ class TestInterrupts:
         assert (done.returncode, done.stderr) == (130, "")
         flat = " ".join(done.stdout.split())
         assert "7 epochs in" in flat
-        assert "Interrupted: the model is the best so far." in flat
+        assert "The run was interrupted; the model is the best so far." in flat
         assert gs.load(tmp_path / "m").provenance["outcome"] == "interrupted"
         assert gs.evaluate(gs.load(tmp_path / "m"), later)["r2"] > 0.99
 

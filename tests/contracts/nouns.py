@@ -20,7 +20,7 @@ from gradstep.cli.progress import Progress
 from gradstep.engine.callbacks import Callbacks
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit import components
-from gradstep.fit.table_run import _Best
+from gradstep.fit.run import _Best
 from gradstep.objective.penalties import Scaled
 from gradstep.objective.smoothed import Smoothed
 from tests.contracts.callbacks import CALLBACKS

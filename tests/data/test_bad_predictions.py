@@ -51,7 +51,7 @@ def test_without_the_offset(model):
         (pl.col("day").alias("x"), "'x' has type Date, and held numbers"),
         (pl.lit("soon").alias("day"), "'day' has type String, and held dates"),
         (pl.lit(float("inf")).alias("x"), "'x' has an infinite value"),
-        (pl.lit(None, pl.Float64).alias("o"), "offset 'o' has the value None"),
+        (pl.lit(None, pl.Float64).alias("o"), "offset 'o' is None"),
         (pl.lit("a").alias("o"), "offset 'o' has the value 'a'"),
     ],
 )

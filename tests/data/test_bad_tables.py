@@ -200,15 +200,15 @@ CASES = {
         table(w=[1.0, 1.0, -0.5, *[1.0] * 37]), ["'w' is -0.5 in row 3"], {"weight": "w"}
     ),
     "a missing weight": Case(
-        table(w=[1.0, None, *[1.0] * 38]), ["'w' is nan in row 2"], {"weight": "w"}
+        table(w=[1.0, None, *[1.0] * 38]), ["'w' is None in row 2"], {"weight": "w"}
     ),
     "a negative weight behind rows without a target": Case(
         table(y=[None, None, *range(38)], w=[1.0, 1.0, 1.0, -1.0, *[1.0] * 36]),
-        ["'w' is -1 in row 4"],
+        ["'w' is -1.0 in row 4"],
         {"weight": "w"},
     ),
     "weights of text": Case(
-        table(w=["a"] * 40), ["'w'", "must be numbers"], {"weight": "w"}
+        table(w=["a"] * 40), ["weight 'w'", "'a', which is no number"], {"weight": "w"}
     ),
     "weights of zero": Case(table(w=0.0), ["'w' are all zero"], {"weight": "w"}),
     "weights of zero in the rows to train on": Case(
@@ -284,7 +284,7 @@ CASES = {
         table(), ["task='rank'", "classification"], {"task": "rank"}, kind=InvalidParameter
     ),
     "all rows held out": Case(
-        table(), ["validation=1.0", "below 1"], {"validation": 1.0}, kind=InvalidParameter
+        table(), ["validation=1.0", "< 1"], {"validation": 1.0}, kind=InvalidParameter
     ),
     "a target to drop": Case(
         table(), ["'y' cannot be left out"], {"drop": "y"}, kind=InvalidParameter

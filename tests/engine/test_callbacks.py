@@ -6,7 +6,6 @@ import copy
 import io
 import pickle
 
-import numpy as np
 import pytest
 
 from gradstep import (
@@ -231,10 +230,3 @@ class TestProgressBar:
         bar = ProgressBar(io.StringIO())
         assert copy.deepcopy(bar).stream is None
         assert pickle.loads(pickle.dumps(bar)).stream is None
-
-
-@pytest.mark.parametrize(
-    "number,text", [(5, "5"), (1234, "1.2 k"), (3.4e6, "3.4 M"), (2e9, "2.0 G")]
-)
-def test_counts_are_read_at_a_glance(number, text):
-    assert callbacks._count(np.float64(number)) == text

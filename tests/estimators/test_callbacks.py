@@ -234,10 +234,10 @@ class TestEarlyStopping:
     @pytest.mark.parametrize(
         "parameters, message",
         [
-            ({"monitor": "accuracy"}, "'accuracy'.* must be 'loss', 'validation' or 'full_obj"),
-            ({"patience": 0}, "patience >= 1.*patience=0"),
+            ({"monitor": "accuracy"}, "'accuracy'.* one of 'loss', 'validation', 'full_obj"),
+            ({"patience": 0}, "patience=0 .*>= 1"),
             ({"patience": "many"}, "patience.*'many'"),
-            ({"min_delta": -0.1}, "min_delta >= 0.*min_delta=-0.1"),
+            ({"min_delta": -0.1}, "min_delta=-0.1 .*>= 0"),
             ({"min_delta": float("nan")}, "min_delta=nan"),
             ({"min_delta": None}, "min_delta.*None"),
             ({"target": "low"}, "target.*'low'"),
@@ -274,7 +274,9 @@ class TestProgressBar:
             rf"epoch 1/4  loss {model.loss_curve_[0]:.6g}  [\d.]+( [kMG])? rows/s", lines[0]
         )
         assert lines[-2].startswith(f"epoch 4/4  loss {model.loss_curve_[-1]:.6g}")
-        assert re.fullmatch(r"4 epochs in \d+\.\d\d s: All max_iter epochs were run\.", lines[-1])
+        assert re.fullmatch(
+            r"4 epochs in \d+\.\d\d s: All epochs were run: max_iter of them\.", lines[-1]
+        )
         assert "\x1b" not in stream.getvalue()
 
     def test_prints_one_line_a_second_at_most(self, numbers):

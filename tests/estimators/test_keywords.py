@@ -105,5 +105,5 @@ def test_every_parameter_is_documented(ours):
 @pytest.mark.parametrize("ours", OTHER_DEFAULTS)
 def test_every_fitted_attribute_is_documented(ours, two_classes):
     model = ours(max_iter=1, tol=None).fit(*two_classes)
-    fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
+    fitted = {name for name in dir(model) if name.endswith("_") and not name.startswith("_")}
     assert fitted | {"feature_names_in_"} == documented(ours, "Attributes")

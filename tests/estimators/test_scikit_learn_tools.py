@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
 from gradstep import (
     Adam,
@@ -22,10 +24,12 @@ from gradstep import (
     Diverged,
     EarlyStopping,
     ElasticNet,
+    Gamma,
     History,
     Huber,
     MiniBatchClassifier,
     MiniBatchRegressor,
+    Outcome,
     ProgressBar,
 )
 
@@ -153,6 +157,38 @@ class TestClone:
             return 0.1 / (1.0 + epoch)
 
         assert clone(MiniBatchRegressor(learning_rate=rate)).learning_rate is rate
+
+
+class TestFittedAttributes:
+    """Formats that run no code, as skops, store numbers, text, arrays, tuples and dataclasses."""
+
+    @pytest.mark.parametrize("cls", [MiniBatchRegressor, MiniBatchClassifier])
+    def test_are_of_plain_types(self, two_classes, cls):
+        model = cls(**BRIEF).fit(*two_classes)
+        assert model.outcome_ is Outcome.MAX_EPOCHS
+        values = list(vars(model).values())
+        while values:
+            value = values.pop()
+            if dataclasses.is_dataclass(value):
+                values += vars(value).values()
+            elif isinstance(value, (list, tuple)):
+                values += value
+            else:
+                plain = (type(None), bool, int, float, str, np.ndarray, np.generic)
+                assert isinstance(value, plain), value
+
+    def test_how_a_run_ended_is_known_once_there_was_one(self):
+        assert not hasattr(MiniBatchRegressor(), "outcome_")
+
+
+class TestTags:
+    @pytest.mark.parametrize(
+        "loss, positive",
+        [("squared_error", False), ("poisson", True), ("gamma", True), ("tweedie", True),
+         (Gamma(), True), ("unknown", False)],
+    )  # fmt: skip
+    def test_say_which_losses_need_positive_targets(self, loss, positive):
+        assert get_tags(MiniBatchRegressor(loss)).target_tags.positive_only is positive
 
 
 class TestPickle:

@@ -19,7 +19,9 @@ from gradstep.fit.components import (
     penalty_of,
     schedule_of,
 )
-from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
+from gradstep.fit.components import LOSSES as NAMED
+from gradstep.objective import losses
+from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax, for_classes
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.objective.regression import (
     EpsilonInsensitive,
@@ -344,3 +346,33 @@ def test_optimal_needs_a_penalty_s_strength(alpha):
 
 def test_adagrad_s_epsilon_may_be_small_but_not_zero():
     assert optimizer_of(AdaGrad(1e-300)) == AdaGrad(1e-300)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_loss_says_of_what_it_is(name):
+    loss = loss_of(name, {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}, NAMED)
+    assert losses.is_of_classes(loss) is (name not in REGRESSION_LOSSES)
+    assert losses.has_optimum(loss) is losses.has_optimum(OneVsRest(loss)) is (name != "perceptron")
+    power = {"poisson": 1.0, "gamma": 2.0, "tweedie": 1.5}.get(name)
+    assert losses.variance_power(loss) == power
+    assert losses.takes_offset(loss)
+
+
+def test_a_loss_that_says_nothing_is_as_documented():
+    class Own(NamedTuple):
+        def value(self, y, z):
+            return abs(y - z)
+
+        def slope(self, y, z):
+            return -1.0 if z < y else 1.0
+
+    class Squared(Own):
+        def inverse_link(self, z):
+            return z * z
+
+    loss = Own()
+    assert (losses.is_of_classes(loss), losses.has_optimum(loss)) == (None, True)
+    assert for_classes(loss, 2) is loss
+    assert type(for_classes(loss, 3)) is OneVsRest
+    assert losses.takes_offset(loss)
+    assert not losses.takes_offset(Squared())

@@ -229,6 +229,43 @@ class TestInterrupted:
         assert fit.validation["rmse"] < fit.baseline["rmse"]
 
 
+class TestLossOfClasses:
+    """What a loss becomes does not depend on how it is given, nor on the front."""
+
+    @pytest.mark.parametrize(
+        "loss, of_three",
+        [
+            ("log_loss", gradstep.Softmax()),
+            (gradstep.LogLoss(), gradstep.Softmax()),
+            (gradstep.OneVsRest(gradstep.LogLoss()), gradstep.OneVsRest(gradstep.LogLoss())),
+            ("hinge", gradstep.OneVsRest(gradstep.Hinge())),
+            (gradstep.Softmax(), gradstep.Softmax()),
+        ],
+    )
+    def test_of_three_is_that_of_the_estimator(self, loss, of_three):
+        prepared = prepare(three(300), "y")
+        fit = fit_table(prepared, loss=loss, epochs=2)
+        assert repr(fit.model.loss) == repr(of_three)
+        model = gradstep.MiniBatchClassifier(loss, max_iter=2, tol=None).fit(prepared)
+        assert repr(model._model.loss) == repr(of_three)
+
+    @pytest.mark.parametrize("loss", [gradstep.Softmax(), gradstep.OneVsRest(gradstep.Hinge())])
+    def test_with_a_score_for_each_is_refused_of_two(self, loss):
+        prepared = prepare(logistic(100), "y")
+        for fit in (
+            lambda: fit_table(prepared, loss=loss),
+            lambda: gradstep.MiniBatchClassifier(loss).fit(prepared),
+        ):
+            with pytest.raises(InvalidParameter, match=r"takes a score for each class.*: use "):
+                fit()
+
+    def test_is_refused_of_numbers(self):
+        prepared = prepare(linear(100), "y")
+        for loss in (gradstep.LogLoss(), gradstep.Softmax()):
+            with pytest.raises(InvalidParameter, match="is one of classes; the target 'y'"):
+                fit_table(prepared, loss=loss)
+
+
 class TestPrepared:
     def test_options_that_come_too_late(self):
         prepared = prepare(linear(100), "y")
@@ -243,7 +280,7 @@ class TestPrepared:
 
     @pytest.mark.parametrize("name", ["batch_size", "epochs", "patience"])
     def test_numbers_from_one_on(self, name):
-        with pytest.raises(InvalidParameter, match=f"{name}=0 must be at least 1"):
+        with pytest.raises(InvalidParameter, match=f"{name}=0 .* whole number >= 1"):
             fit_table(linear(100), "y", **{name: 0})
 
     @pytest.mark.parametrize("loss", ["poisson", gradstep.Poisson()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics, auc
+from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
+from gradstep.model.ranking import MOST, Scores, area, auc
 
 SOME = settings(deadline=None, max_examples=60)
 RNG = np.random.default_rng(0)
@@ -136,3 +138,64 @@ class TestEdges:
         found = ClassificationMetrics(["a", "b"])
         found.add(np.array([1]), np.array([0]), np.array([[1.0, 0.0]]), np.array([-9.0]))
         assert 500.0 < found.result()["log_loss"] < 1000.0
+
+
+class TestAreaOfManyRows:
+    """Scores are thinned: memory is bounded, and so is the error."""
+
+    @staticmethod
+    def scores(most, score, positive, weight=None, portion=1000):
+        found = Scores(most), Scores(most)
+        weight = np.ones(score.size) if weight is None else weight
+        for lo in range(0, score.size, portion):
+            part = slice(lo, lo + portion)
+            for mine, kept in zip((~positive[part], positive[part]), found, strict=True):
+                kept.add(score[part][mine], weight[part][mine])
+        return found
+
+    @pytest.mark.parametrize("n", [20_000, 80_000])
+    def test_takes_bounded_memory(self, n):
+        rng, most = np.random.default_rng(1), 256
+        found = self.scores(most, rng.normal(size=n), rng.random(n) < 0.5)
+        assert len(pickle.dumps(found)) < 16 * most * 2 * np.log2(
+            n / most
+        )  # bytes, classes, levels
+
+    @pytest.mark.parametrize("order", ["random", "rising", "falling", "one class first"])
+    @pytest.mark.parametrize("weight", [None, "uniform", "heavy"])
+    @pytest.mark.parametrize("ties", [False, True])
+    def test_is_off_by_no_more_than_it_says(self, order, weight, ties):
+        rng, n, most = np.random.default_rng(2), 60_000, 256
+        score = rng.normal(size=n)
+        positive = score + 2.0 * rng.normal(size=n) > 1.0
+        if ties:
+            score = np.round(score, 1)
+        at = {"rising": np.argsort(score), "falling": np.argsort(-score),
+              "one class first": np.argsort(positive)}.get(order, np.arange(n))  # fmt: skip
+        score, positive = score[at], positive[at]
+        weights = {None: None, "uniform": rng.uniform(0.0, 2.0, n),
+                   "heavy": np.where(rng.random(n) < 1e-3, 100.0, 1.0)}[weight]  # fmt: skip
+        found = self.scores(most, score, positive, weights)
+        exact, error = auc(score, positive, weights), sum(s.moved / s.weight for s in found)
+        assert abs(area(*found) - exact) <= error + 1e-12
+        assert error < (0.5 if weight == "heavy" else 0.1)
+        if weight is None:
+            levels = sum(np.log2(m / most) / most for m in (positive.sum(), (~positive).sum()))
+            assert error <= levels + 2 / most
+        assert abs(area(*found) - exact) < 2e-3
+
+    def test_does_not_depend_on_portions(self):
+        rng = np.random.default_rng(3)
+        score, positive = rng.normal(size=5000), rng.random(5000) < 0.3
+        one, other = (area(*self.scores(64, score, positive, portion=p)) for p in (7, 5000))
+        assert one == other
+
+    def test_is_exact_while_all_are_kept(self):
+        rng = np.random.default_rng(4)
+        score, positive = rng.normal(size=2 * MOST), np.arange(2 * MOST) % 2 == 0
+        found = self.scores(MOST, score, positive, portion=1 << 16)
+        assert area(*found) == auc(score, positive)
+        assert all(s.moved == 0.0 for s in found)
+
+    def test_of_a_billion_rows_is_as_near_as_documented(self):
+        assert 2.0 * np.log2(1e9 / MOST) / MOST < 1e-4

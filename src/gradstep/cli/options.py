@@ -97,36 +97,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 def preparation(
     *,
     target: str | None,
-    task: str,
-    weight: str | None,
-    offset: str | None,
     time_column: str | None,
     validation: str,
     drop: list[str] | None,
     only: list[str] | None,
     kinds: list[str] | None,
-    max_levels: int,
-    missing: str,
-    missing_target: str,
     memory: str | None,
-    seed: int,
+    **others: Any,
 ) -> dict[str, Any]:
-    """Return keyword arguments of `gradstep.prepare` for what was typed."""
+    """Return keyword arguments of `gradstep.prepare` for what was typed; others are passed on."""
     if target is None:
         msg = "it is needed: the column to predict."
         raise typer.BadParameter(msg, param_hint="--target")
     asked: dict[str, Any] = {
-        "task": task,
-        "weight": weight,
-        "offset": offset,
+        **others,
         "time": time_column,
         "drop": split(drop),
         "only": split(only),
         "kinds": _kinds(kinds),
-        "max_levels": max_levels,
-        "missing": missing,
-        "missing_target": missing_target,
-        "seed": seed,
     }
     if memory is not None:
         asked["memory"] = read_bytes(memory)

@@ -50,7 +50,7 @@ def predict(
 
     fitted = load(model)
     copied = opt.split(keep)
-    _refuse_names(fitted, copied, probabilities=probabilities)
+    fitted.refuse_to_keep(copied, probabilities=probabilities)
     if out is not None:
         _format(out)
         refuse_unwritable(out)
@@ -92,34 +92,17 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
         typer.echo(f"note: {note}", err=True)
 
 
-def _outputs(fitted: Model, *, probabilities: bool) -> list[str]:
-    """Return what the columns of predictions are called."""
-    each = fitted.target.classes if probabilities and fitted.gives_probabilities else None
-    return ["prediction", *(f"probability_{label}" for label in each or ())]
-
-
-def _refuse_names(fitted: Model, keep: list[str], *, probabilities: bool) -> None:
-    taken = [name for name in keep if name in _outputs(fitted, probabilities=probabilities)]
-    if taken:
-        msg = (
-            f"--keep {taken[0]}: that is what a column of predictions is called. Rename the "
-            "table's column, or do not keep it."
-        )
-        raise InvalidParameter(msg)
-
-
 def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool) -> pl.DataFrame:
     """Return the columns of predictions, for a table that has no rows."""
+    import numpy as np
     import polars as pl
 
     from gradstep.data.sources.table import open_table
 
     known = open_table(table).schema if keep else {}
-    schema: dict[str, Any] = {name: known[name] for name in keep}
-    schema |= dict.fromkeys(_outputs(fitted, probabilities=probabilities), pl.Float64)
-    if fitted.target.classes is not None:
-        schema["prediction"] = pl.Series(list(fitted.target.classes)).dtype
-    return pl.DataFrame(schema=schema)
+    kept = pl.DataFrame(schema={name: known[name] for name in keep})
+    none = np.empty((0, fitted.n_outputs))
+    return pl.DataFrame([*kept, *fitted.predictions(none, probabilities=probabilities)])
 
 
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:

@@ -40,16 +40,17 @@ def prepare(
     from gradstep.cli import report
     from gradstep.cli.progress import Progress
     from gradstep.data.preparing.prepare import prepare as make
-    from gradstep.fit.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+    from gradstep.fit.components import LOSSES, loss_of
     from gradstep.fit.table import preparing_for
 
-    opt.refuse_unknown("--loss", loss, {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES})
+    opt.refuse_unknown("--loss", loss, LOSSES)
     asked = opt.preparation(
         target=target, task=task, weight=weight, offset=offset, time_column=time_column,
         validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
         missing=missing, missing_target=missing_target, memory=None, seed=seed,
     )  # fmt: skip
-    asked |= preparing_for(loss, power, asked)
+    numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
+    asked |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), asked)
     with Progress(wanted=not json) as progress:
         prepared = make(table, str(target), out=out, progress=progress, **asked)
     meta = prepared.meta

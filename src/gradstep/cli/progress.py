@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
+
+from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from gradstep.engine.callbacks import EpochEnd, Start
 
 __all__ = ["Progress"]
 
 _QUIET_SECONDS = 1.0
-_WIDE = 70  # characters: a narrower terminal has no room for a bar
 
 
 class Progress:
@@ -28,20 +27,14 @@ class Progress:
         self._began = time.monotonic()
         self._training = self._began
         self._most = 0
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
 
     def __call__(self, what: str, rows: int) -> None:
         """Show how many rows have been read."""
@@ -58,7 +51,7 @@ class Progress:
         text = f"loss {record.loss:.5g}"
         if record.validation is not None:
             text += f", held out {-record.validation:.5g}"
-        text += f", {_rate(record.rows_per_second)} rows/s"
+        text += f", {in_short(record.rows_per_second)} rows/s"
         an_epoch = (time.monotonic() - self._training) / record.epoch
         text += f", at most {_clock(an_epoch * (self._most - record.epoch))}"
         self._show("epoch", text, record.epoch, self._most)
@@ -67,30 +60,8 @@ class Progress:
         if not self._wanted or time.monotonic() - self._began < _QUIET_SECONDS:
             return
         if self._bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn
-            from rich.progress import Progress as Bar
-
-            terminal = Console(file=sys.stderr)
-            columns: list[Any] = [
-                "{task.description}",
-                BarColumn(bar_width=8),
-                "{task.fields[text]}",
-            ]
-            if terminal.width < _WIDE:
-                columns = ["{task.description} {task.fields[text]}"]
-            self._bar = Bar(*columns, console=terminal, transient=True)
-            self._task = self._bar.add_task(what, text="", total=None)
-            self._bar.start()
-        description = what if done is None else f"{what} {done}"
-        self._bar.update(
-            self._task, description=description, text=text, completed=done or 0, total=total
-        )
-
-
-def _rate(rows: float) -> str:
-    """Return a number of rows a second in few characters."""
-    return f"{rows / 1e6:.1f} M" if rows >= 1e6 else f"{rows / 1e3:.0f} k"
+            self._bar = Bar(sys.stderr)
+        self._bar.show(what if done is None else f"{what} {done}", text, done or 0, total)
 
 
 def _clock(seconds: float) -> str:

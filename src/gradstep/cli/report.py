@@ -6,13 +6,13 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
+from gradstep.data.roles import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,16 +21,11 @@ if TYPE_CHECKING:
     from gradstep.model.model import Model
 
 __all__ = [
-    "ENDED",
-    "class_name",
-    "coefficients",
     "confusion_table",
     "console",
     "count",
     "excess",
-    "in_words",
     "metrics_table",
-    "nonzero",
     "print_json",
     "print_notes",
     "prose",
@@ -49,18 +44,6 @@ _WORDS = {
     "accuracy": "accuracy",
     "log_loss": "log loss",
     "auc": "area under ROC",
-}
-
-
-# How a run ended, in the words of the command line.
-ENDED = {
-    "OPTIMAL": "The optimum is reached.",
-    "ROUNDING": "The optimum is reached, as closely as numbers allow.",
-    "CONVERGED": "The loss stopped improving.",
-    "VALIDATION": "The loss on the rows held out stopped improving.",
-    "MAX_EPOCHS": "All epochs were run.",
-    "INTERRUPTED": "Interrupted: the model is the best so far.",
-    "CALLBACK": "A callback asked to stop.",
 }
 
 
@@ -216,100 +199,17 @@ def confusion_table(confusion: Sequence[Sequence[float]], classes: Sequence[Any]
     table.add_column("true \\ predicted")
     more = len(classes) > _FEW
     for label in classes[:_FEW]:
-        table.add_column(escape(class_name(label)), justify="right")
+        table.add_column(escape(written(label)), justify="right")
     if more:
         table.add_column("others", justify="right")
         table.caption = f"{_FEW} of {len(classes):,} classes; --json has all."
     for label, row in zip(classes[:_FEW], confusion, strict=False):
         cells = [*row[:_FEW], *([sum(row[_FEW:])] if more else [])]
-        table.add_row(escape(class_name(label)), *(number(float(cell)) for cell in cells))
+        table.add_row(escape(written(label)), *(number(float(cell)) for cell in cells))
     return table
-
-
-def class_name(label: Any) -> str:
-    """Return a class as the table writes it."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def print_notes(to: Console, notes: Iterable[str]) -> None:
     """Print what a person should know."""
     for note in notes:
         to.print(f"[yellow]note:[/yellow] {escape(note)}")
-
-
-def nonzero(model: Model) -> int:
-    """Return how many coefficients are not zero."""
-    return int(np.count_nonzero(model.params[: model.coef_.size]))
-
-
-def coefficients(model: Model, most: int | None = None) -> list[dict[str, Any]]:
-    """Return the coefficients in the columns' own units, those of important features first.
-
-    Importance is the effect of a number's standard deviation, and of a level being the one.
-
-    Parameters
-    ----------
-    model : Model
-        The model.
-    most : int, optional
-        How many to return.
-    """
-    encoding, k = model.encoding, model.n_outputs
-    own = model.coef_
-    scaled = model.params[: own.size].reshape(own.shape)
-    labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
-    found: list[dict[str, Any]] = []
-    importance = np.abs(scaled).max(axis=0)
-    for j in np.argsort(-importance, kind="stable").tolist():
-        if importance[j] == 0.0 or (most is not None and len(found) >= most):
-            break
-        for c in np.flatnonzero(scaled[:, j]).tolist():
-            entry = {"feature": encoding.feature_name(j), "coefficient": float(own[c, j]),
-                     "importance": float(abs(scaled[c, j]))}  # fmt: skip
-            if k > 1:
-                entry["class"] = labels[c]
-                # what softmax's probabilities depend on: how classes differ
-                entry["centred"] = float(own[c, j] - own[:, j].mean())
-            if j < len(encoding.numbers):
-                entry["unit"] = "day" if encoding.numbers[j].part else "1"
-            found.append(entry)
-    return found[:most]
-
-
-def in_words(model: Model, entry: Mapping[str, Any]) -> str:
-    """Return what a coefficient says of the prediction, other features being the same."""
-    target, value = model.target, float(entry["coefficient"])
-    name = str(entry["feature"])
-    if "unit" in entry:
-        what = f"a day more of {name}" if entry["unit"] == "day" else f"1 more of {name}"
-    else:
-        what = name
-    loss = type(model.loss).__name__
-    if target.classes is not None:
-        label = class_name(entry.get("class", target.classes[-1]))
-        if loss == "LogLoss":
-            return f"{what}: the odds of {label} times {_factor(value)}"
-        if loss == "Softmax":
-            factor = _factor(float(entry["centred"]))
-            return f"{what}: {label} times {factor}, beside the average class"
-        return f"{what}: the score of {label} {value:+.4g}"
-    if hasattr(model.loss, "inverse_link"):
-        return f"{what}: {target.column} times {_factor(value)}"
-    of = f"the {model.loss.quantile:g} quantile of " if loss == "Pinball" else ""
-    verb, to = ("adds", "to") if value >= 0 else ("takes", "from")
-    return f"{what} {verb} {abs(value):.4g} {to} {of}{target.column}"
-
-
-def _factor(exponent: float) -> str:
-    """Return e to a power, with as many digits as tell it from 1.
-
-    Examples
-    --------
-    >>> _factor(0.0002345678), _factor(-2.0), _factor(9.0)
-    ('1.000235', '0.1353', '8103')
-    """
-    value = math.exp(min(max(exponent, -700.0), 700.0))
-    if 0.9 < value < 1.1 and exponent != 0.0:
-        places = max(3, 2 - math.floor(math.log10(abs(exponent))))
-        return f"{value:.{min(places, 15)}f}"
-    return f"{value:.4g}"

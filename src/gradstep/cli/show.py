@@ -29,10 +29,11 @@ def show(
     from rich.markup import escape
 
     from gradstep.cli import report
+    from gradstep.model.coefficients import coefficients, in_words, nonzero
     from gradstep.model.file import load
 
     fitted = load(model)
-    chosen = report.coefficients(fitted, top or None)
+    chosen = coefficients(fitted, top or None)
     if json:
         report.print_json({
             "target": fitted.target.column,
@@ -48,7 +49,7 @@ def show(
     to = report.console()
     report.prose(to, "Target", fitted.target.column)
     if fitted.target.classes is not None:
-        report.prose(to, "Classes", ", ".join(map(report.class_name, fitted.target.classes)))
+        report.prose(to, "Classes", ", ".join(fitted.target.names))
     report.prose(to, "Loss", repr(fitted.loss))
     if fitted.offset is not None:
         report.prose(to, "Offset", fitted.offset)
@@ -62,15 +63,16 @@ def show(
     report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",
-        f"{len(chosen):,} of {report.nonzero(fitted):,} that are not zero, most important first",
+        f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first",
     )  # fmt: skip
     for entry in chosen:
-        to.print(f"  {escape(report.in_words(fitted, entry))}")
+        to.print(f"  {escape(in_words(fitted, entry))}")
 
 
 def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
     """Print where a model comes from."""
     from gradstep.cli import report
+    from gradstep.engine.records import Outcome
 
     rows = report.count(known["rows"]["train"], "row", "rows")
     report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
@@ -80,7 +82,7 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
     report.prose(
         to, "Trained",
         f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "
-        f"{report.ENDED[known['outcome'].upper()]}",
+        f"{Outcome[known['outcome'].upper()].in_short}",
     )  # fmt: skip
     if known["validation"]:
         to.print(report.metrics_table(known["validation"], known["baseline"]))

@@ -169,8 +169,7 @@ def _check_names(
     """Refuse names that are not known, before the table is read."""
     from gradstep.fit import components as known
 
-    losses = {**known.REGRESSION_LOSSES, **known.CLASSIFICATION_LOSSES}
-    opt.refuse_unknown("--loss", loss, losses)
+    opt.refuse_unknown("--loss", loss, known.LOSSES)
     opt.refuse_unknown("--penalty", penalty, [*known.PENALTIES, "none"])
     opt.refuse_unknown("--penalty-scale", penalty_scale, ["deviation", "unit"])
     opt.refuse_unknown("--optimizer", optimizer, ["auto", *known.OPTIMIZERS, *known.SOLVERS])
@@ -215,6 +214,7 @@ def _rate(text: str) -> float | str:
 
 def _print_json(fit: TableFit, path: Path) -> None:
     from gradstep.cli import report
+    from gradstep.model.coefficients import coefficients
 
     meta = fit.prepared.meta
     report.print_json({
@@ -231,7 +231,7 @@ def _print_json(fit: TableFit, path: Path) -> None:
         "seconds": fit.seconds,
         "validation": fit.validation,
         "baseline": fit.baseline,
-        "coefficients": report.coefficients(fit.model, 10 * _SHOWN),
+        "coefficients": coefficients(fit.model, 10 * _SHOWN),
         "intercept": fit.model.intercept_.tolist(),
         "notes": fit.notes,
     })  # fmt: skip
@@ -241,6 +241,7 @@ def _report(fit: TableFit, path: Path) -> None:
     from rich.markup import escape
 
     from gradstep.cli import report
+    from gradstep.model.coefficients import coefficients, in_words
 
     to = report.console()
     meta = fit.prepared.meta
@@ -257,14 +258,14 @@ def _report(fit: TableFit, path: Path) -> None:
     report.prose(
         to, "Training",
         f"{epochs} in {fit.seconds['training']:.2f} s, after "
-        f"{fit.seconds['preparing']:.2f} s of preparing. {report.ENDED[fit.outcome.name]}"
+        f"{fit.seconds['preparing']:.2f} s of preparing. {fit.outcome.in_short}"
         f"{report.excess(fit)}",
     )  # fmt: skip
     report.print_notes(to, fit.notes)
     if fit.validation:
         to.print(report.metrics_table(fit.validation, fit.baseline))
-    largest = report.coefficients(fit.model, _SHOWN)
+    largest = coefficients(fit.model, _SHOWN)
     report.prose(to, "Coefficients", "the most important, in the columns' own units")
     for entry in largest:
-        to.print(f"  {escape(report.in_words(fit.model, entry))}")
+        to.print(f"  {escape(in_words(fit.model, entry))}")
     report.prose(to, "Model", str(path))

@@ -16,10 +16,11 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
+from gradstep.checks import check_choice, check_number
 from gradstep.errors import InvalidComponent, InvalidParameter
+from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -230,21 +231,12 @@ class EarlyStopping:
         patience: int = 5,
         target: float | None = None,
     ) -> None:
-        if monitor not in {"loss", "validation", "full_objective"}:
-            msg = (
-                f"monitor={monitor!r} of EarlyStopping must be 'loss', 'validation' or "
-                "'full_objective'."
-            )
-            raise InvalidParameter(msg)
-        checks: list[tuple[str, Any, type, float]] = [
-            ("patience", patience, Integral, 1.0),
-            ("min_delta", min_delta, Real, 0.0),
-            ("target", 0.0 if target is None else target, Real, -math.inf),
-        ]
-        for name, number, kind, least in checks:
-            if not isinstance(number, kind) or not number >= least:  # type: ignore[operator]
-                msg = f"EarlyStopping needs {name} >= {least:g}, not {name}={number!r}."
-                raise InvalidParameter(msg)
+        owner = type(self).__name__
+        check_choice(owner, "monitor", monitor, ("loss", "validation", "full_objective"))
+        check_number(owner, "patience", patience, low=1, whole=True)
+        check_number(owner, "min_delta", min_delta, low=0.0)
+        if target is not None:
+            check_number(owner, "target", target)
         self.monitor = monitor
         self.min_delta = min_delta
         self.patience = patience
@@ -289,13 +281,12 @@ class ProgressBar:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream
         self._bar: Any = None
-        self._task: Any = None
         self._max_epochs = 0
         self._last_line = -math.inf
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave an open bar and a stream out of pickles and copies."""
-        return {**vars(self), "stream": None, "_bar": None, "_task": None}
+        return {**vars(self), "stream": None, "_bar": None}
 
     def on_start(self, start: Start) -> None:
         """Open the bar."""
@@ -304,19 +295,9 @@ class ProgressBar:
         stream = self.stream or sys.stderr
         if not stream.isatty():
             return
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._bar = Progress(
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            console=Console(file=stream),
-            expand=True,
-        )
-        self._task = self._bar.add_task("", total=self._max_epochs, completed=start.state.epoch)
-        self._bar.start()
+        self._bar = Bar(stream, lasting=True)
+        self._bar.show(f"epoch {start.state.epoch}/{self._max_epochs}", "", start.state.epoch,
+                       self._max_epochs)  # fmt: skip
 
     def on_epoch_end(self, event: EpochEnd) -> None:
         """Move the bar, or print a line: each epoch, but no more than one a second."""
@@ -324,32 +305,22 @@ class ProgressBar:
         text = f"loss {record.loss:.6g}"
         if record.validation is not None:
             text += f"  validation {record.validation:.4f}"
+        where = f"epoch {record.epoch}/{self._max_epochs}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=record.epoch, description=text)
+            self._bar.show(where, text, record.epoch, self._max_epochs)
             return
         now = time.monotonic()
         if now - self._last_line >= 1.0 or record.epoch == self._max_epochs:
             self._last_line = now
-            self._print(
-                f"epoch {record.epoch}/{self._max_epochs}  {text}  "
-                f"{_count(record.rows_per_second)} rows/s"
-            )
+            self._print(f"{where}  {text}  {in_short(record.rows_per_second)} rows/s")
 
     def on_end(self, end: End) -> None:
         """Close the bar and say how the run ended."""
         if self._bar is not None:
-            self._bar.stop()
-            self._bar = self._task = None
+            self._bar.close()
+            self._bar = None
         if end.outcome is not None:
             self._print(f"{end.epochs} epochs in {end.seconds:.2f} s: {end.outcome.sentence}")
 
     def _print(self, line: str) -> None:
         print(line, file=self.stream or sys.stderr, flush=True)
-
-
-def _count(number: float) -> str:
-    """Return a number with a unit that a person reads at a glance."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return f"{number:.0f}"

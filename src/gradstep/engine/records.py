@@ -68,9 +68,13 @@ class Outcome(Enum):
 
     OPTIMAL = "The optimum was reached: the gradient step became shorter than tol of the first."
     ROUNDING = "The optimum was reached as closely as floating-point numbers allow."
-    CONVERGED = "The training objective improved by less than tol in n_iter_no_change epochs."
-    VALIDATION = "The validation score improved by less than tol in n_iter_no_change epochs."
-    MAX_EPOCHS = "All max_iter epochs were run."
+    CONVERGED = (
+        "The training objective stopped improving: by less than tol in n_iter_no_change epochs."
+    )
+    VALIDATION = (
+        "The validation score stopped improving: by less than tol in n_iter_no_change epochs."
+    )
+    MAX_EPOCHS = "All epochs were run: max_iter of them."
     CALLBACK = "A callback asked to stop."
     INTERRUPTED = "The run was interrupted; the model is the best so far."
     PAUSED = "The number of batches or epochs asked for was run."
@@ -79,3 +83,8 @@ class Outcome(Enum):
     def sentence(self) -> str:
         """The sentence."""
         return self.value
+
+    @property
+    def in_short(self) -> str:
+        """The sentence up to its colon: without the parameters that decided."""
+        return self.value.partition(":")[0].rstrip(".") + "."

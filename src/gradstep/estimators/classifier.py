@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from gradstep.checks import check_labels, check_number, check_weights
-from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators import fitting
+from gradstep.estimators.fitted import Fitted
 from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
@@ -22,43 +20,35 @@ from gradstep.estimators.inputs import (
     validation_data,
     weights_of,
 )
-from gradstep.estimators.sklearn_callbacks import (
-    CallbackSupportMixin,
-    with_callbacks,
-)
+from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
+from gradstep.estimators.targets import (
+    class_weights,
+    classes_of,
+    classes_to_come,
+    codes_of,
+    has_probabilities,
+)
 from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
 from gradstep.objective.classification import (
-    LogLoss,
-    OneVsRest,
-    Softmax,
+    as_codes,
+    as_targets,
     class_probabilities,
+    for_classes,
+    winners,
 )
+from gradstep.objective.losses import is_joint
 from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
-    from gradstep.engine.state import Problem
 
 __all__ = ["MiniBatchClassifier"]
 
 
-def _has_probabilities(est: Any) -> bool:
-    """Tell whether the loss gives probabilities; the reason if not is the error's text."""
-    loss = est._loss()
-    two_class = loss.loss if isinstance(loss, OneVsRest) else loss
-    if hasattr(two_class, "probability") or hasattr(two_class, "probabilities"):
-        return True
-    msg = (
-        f"predict_proba needs a loss that gives probabilities; loss={est.loss!r} does not. "
-        "Use loss='log_loss' or 'modified_huber'."
-    )
-    raise AttributeError(msg)
-
-
-class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     """Logistic regression, softmax and linear support vector machines by mini-batches.
 
     Minimises ``(1 / Σ s_i) Σ s_i loss(y_i, x_i·w + b) + alpha R(w)`` with s the sample
@@ -86,13 +76,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Most epochs. `partial_fit` runs one; there it is what schedules over the whole run
         ('cosine', 'one_cycle') take as its length.
     tol : float >= 0 or None, default=1e-3
-        With 'svrg' (the default), how long the next step may be in the metric, relative to the
-        first one, for the run to end: the objective is then about tol² of its fall above its
-        least; where the loss's slope jumps, the share of its fall that it still falls by in
-        `n_iter_no_change` epochs. With other optimizers, the least improvement of the epoch's
-        running objective that counts, as a share of the loss of the best constant prediction.
-        With `early_stopping`, the least improvement of the validation score. None runs
-        `max_iter` epochs.
+        What ends the run; see `MiniBatchRegressor`. With `early_stopping`, the least improvement
+        of the accuracy on the validation rows. None runs `max_iter` epochs.
     shuffle : bool, {'exact', 'blocks'} or callable, default=True
         The order of rows in each epoch; see `MiniBatchRegressor`.
     verbose : int, default=0
@@ -102,19 +87,15 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     n_jobs : int or None, default=None
         Unused: all classes are trained together. Taken because `SGDClassifier` has it.
     random_state : int, RandomState or None, default=0
-        Seed of the order of rows and of the validation split. The same int gives the same
-        model to the bit; None and a RandomState are drawn from once, into `seed_`.
+        Seed of the order of rows and of the validation split. The same int gives the same model to
+        the bit; see `MiniBatchRegressor`.
     learning_rate : str, float, callable or Schedule, default='auto'
         'auto' follows from the data, on columns of any scale (docs/no_tuning.md); with any other
-        the plain algorithm runs: 'constant', 'invscaling', 'optimal', 'adaptive', 'step',
-        'exponential', 'cosine', 'one_cycle'; a float is a constant rate; a callable takes
-        (epoch, step), both from 0.
+        the plain algorithm runs: a schedule by name, a constant rate, or a function of
+        (epoch, step); see `MiniBatchRegressor`.
     eta0 : float > 0 or None, default=None
-        First (for 'one_cycle' the largest) rate of a schedule given by name; refused with 'auto',
-        unused by 'optimal' and by rates given as a float, a callable or an object. None takes
-        0.4 / (κ · mean ‖x‖²), κ the loss's curvature, and 0.1 / κ for the intercept, which is
-        stable unless rows differ wildly in length; and 0.01 for optimizers that divide by the
-        size of past gradients ('adagrad', 'rmsprop', 'adam', 'ftrl').
+        First (for 'one_cycle' the largest) rate of a schedule given by name; refused with 'auto'.
+        None takes one that is stable on the data; see `MiniBatchRegressor`.
     power_t : float, default=0.5
         Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
     early_stopping : bool, default=False
@@ -129,11 +110,9 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the fit before.
     average : bool or int, default=False
-        Whether the model is the mean of the iterates; an int is how many rows must have been
-        seen before the mean starts.
+        Whether the model is the mean of the iterates; see `MiniBatchRegressor`.
     batch_size : int >= 1 or 'auto', default='auto'
-        Rows of a batch; above the number of rows it means all of them. 'auto' follows from what a
-        step and a row cost; it is 64 with a learning rate that is given.
+        Rows of a batch; see `MiniBatchRegressor`.
     optimizer : str or Optimizer, default='auto'
         'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
@@ -141,15 +120,12 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         and 'sgd' with any other, in `partial_fit`, and for the perceptron, whose loss is least
         with no weights at all.
     precondition : bool or 'auto', default='auto'
-        Whether steps are those behind a StandardScaler, without a copy of the data: 'auto' means
-        with ``learning_rate='auto'``. 'svrg' and 'exact' always do more than that.
+        Whether steps are those behind a StandardScaler; see `MiniBatchRegressor`.
     last_batch : {'scale', 'mean', 'drop'}, default='scale'
-        The short batch at the end of an epoch is divided by `batch_size` (each row has the
-        same say), or by its own size, or is left out. Unused by 'svrg', whose batches are full.
+        What the short batch at the end of an epoch is divided by; see `MiniBatchRegressor`.
     penalty_scale : {'deviation', 'unit'}, default='deviation'
-        What the penalty is of: of weights times the standard deviations of their columns, as
-        behind a StandardScaler, so that `alpha` means the same whatever the units (sparse
-        columns count as 1); or of the weights as they are, as in scikit-learn.
+        Whether the penalty is of weights times the standard deviations of their columns, or of
+        weights as they are; see `MiniBatchRegressor`.
     callbacks : list of Callback or None, default=None
         Told of the start, of each epoch, and of the end.
 
@@ -243,98 +219,19 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.penalty_scale = penalty_scale
         self.callbacks = callbacks
 
-    def __sklearn_tags__(self) -> Any:
-        """Say that sparse X is welcome."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there are weights: a fit that failed leaves none."""
-        return hasattr(self, "coef_")
-
     def _loss(self) -> Any:
         return loss_of(self.loss, {"epsilon": self.epsilon}, CLASSIFICATION_LOSSES)
 
     def _loss_of_classes(self) -> tuple[Any, int]:
         """Return the loss for this many classes, and the number of outputs."""
-        loss, k = self._loss(), len(self.classes_)
-        if hasattr(loss, "row_slopes"):
-            return loss, k
-        if k == 2:
-            return loss, 1
-        return (Softmax() if isinstance(loss, LogLoss) else OneVsRest(loss)), k
+        loss = for_classes(self._loss(), len(self.classes_))
+        return loss, len(self.classes_) if is_joint(loss) else 1
 
-    def _codes(self, y: Any, name: str) -> NDArray[np.intp]:
-        """Return the index of each label in `classes_`."""
-        y = np.asarray(y)
-        check_labels(y, name)
-        if y.dtype.kind != self.classes_.dtype.kind and "U" in (
-            y.dtype.kind + self.classes_.dtype.kind
-        ):
-            codes: NDArray[np.intp] = np.zeros(y.shape, np.intp)
-            unknown = np.ones(y.shape, bool)
-        else:
-            codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-            unknown = self.classes_[codes] != y
-        if unknown.any():
-            row = int(np.argmax(unknown))
-            label = y[row].item() if isinstance(y[row], np.generic) else y[row]
-            msg = (
-                f"{name} has the class {label!r} at row {row}, which is not among the classes "
-                f"{self.classes_.tolist()!r} ({int(unknown.sum())} such rows)."
-            )
-            raise InvalidData(msg)
-        return codes
-
-    def _targets(self, codes: NDArray[np.intp], k: int) -> NDArray[np.float64]:
-        """Return ±1 for one output, the index of the class for several; shape (n, 1)."""
-        y = np.where(codes == 1, 1.0, -1.0) if k == 1 else codes.astype(np.float64)
-        return y[:, None]
-
-    def _weights(
-        self, codes: NDArray[np.intp], sample_weight: Any, *, incremental: bool
-    ) -> NDArray[np.float64] | None:
-        """Return sample weight times class weight, None if all are 1."""
-        weight = weights_of(sample_weight, codes.shape[0])
-        if self.class_weight is None:
-            return weight
-        if incremental and self.class_weight == "balanced":
-            msg = (
-                "class_weight='balanced' needs all rows at once, which partial_fit has not. "
-                "Compute it with sklearn.utils.compute_class_weight and pass it as a dict."
-            )
-            raise InvalidParameter(msg)
-        if not isinstance(self.class_weight, dict) and self.class_weight != "balanced":
-            msg = f"class_weight={self.class_weight!r} must be a dict, 'balanced' or None."
-            raise InvalidParameter(msg)
-        if isinstance(self.class_weight, dict):
-            for label, number in self.class_weight.items():
-                check_number(type(self).__name__, f"class_weight[{label!r}]", number, low=0.0)
-        each = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=self.classes_[codes]
-        ) if not incremental else np.array(
-            [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
-        )  # fmt: skip
-        weight = each[codes] * (1.0 if weight is None else weight)
-        check_weights(weight, "sample_weight times class_weight")
-        return weight
-
-    def _score(self, _problem: Problem, held_out: Dataset) -> Any:
+    def _score(self, loss: Any, held_out: Dataset) -> Any:
         """Return the function from scores of the held-out rows to the accuracy."""
-        y, weight = held_out.targets()[:, 0], held_out.weights()
-        if len(self.classes_) == 2 and set(np.unique(y)) <= {-1.0, 1.0}:
-            y = (y > 0.0).astype(np.float64)
-        return lambda z: float(
-            accuracy_score(y, self._winners(z).astype(np.float64), sample_weight=weight)
-        )
-
-    def _winners(self, z: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the index of the class with the largest score."""
-        winners: NDArray[np.intp] = (
-            z.argmax(axis=1) if z.shape[1] > 1 else np.where(z > 0, 1, 0)[:, 0]
-        )
-        return winners
+        weight = held_out.weights()
+        codes = as_codes(held_out.targets()[:, 0], len(self.classes_) if is_joint(loss) else 1)
+        return lambda z: float(accuracy_score(codes, winners(z), sample_weight=weight))
 
     @with_callbacks
     def fit(
@@ -352,19 +249,12 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, sparse matrix or data frame of shape (n_rows, n_features)
-            Features. float64 and float32 in C order are used as they are; anything else is
-            converted once. Sparse matrices are trained on as CSR. Or what `gradstep.prepare`
-            returned, alone: then `predict` takes tables (paths, frames, queries), by the names
-            of their columns.
+        X : array, sparse matrix or data frame of shape (n_rows, n_features), or PreparedTable
+            Features, taken as in `MiniBatchRegressor.fit`.
         y : array of shape (n_rows,)
             Classes.
-        coef_init, intercept_init : array, optional
-            Weights and intercepts to start from, shaped as the fitted ones.
-        sample_weight : array of shape (n_rows,), optional
-            How often each row counts.
-        X_val, y_val, sample_weight_val : as X, y, sample_weight, optional
-            Rows to validate on after each epoch, instead of a fraction of X.
+        coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val : optional
+            As in `MiniBatchRegressor.fit`.
 
         Returns
         -------
@@ -380,7 +270,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_parameters(self)
         if is_prepared(X):
             fit_prepared(
-                self, X, lambda: self._loss_of_classes()[0], self._score, y=y, coef_init=coef_init,
+                self, X, self._loss(), self._score, y=y, coef_init=coef_init,
                 intercept_init=intercept_init, sample_weight=sample_weight, X_val=X_val,
                 y_val=y_val, sample_weight_val=sample_weight_val,
             )  # fmt: skip
@@ -388,35 +278,20 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            msg = (
-                f"y has one class, {self.classes_.tolist()!r}: a classifier needs at least two "
-                "classes."
-            )
-            raise InvalidData(msg)
-        weight = self._weights(codes, sample_weight, incremental=False)
-        if weight is not None and np.unique(codes[weight > 0.0]).size < 2:
-            msg = "All rows of weight above 0 are of one class; at least two classes are needed."
-            raise InvalidData(msg)
+        self.classes_ = classes_of(y, "y")
+        codes = codes_of(y, self.classes_, "y")
+        weight = weights_of(sample_weight, codes.shape[0])
+        weight = class_weights(self, codes, weight, incremental=False)
         loss, k = self._loss_of_classes()
         own = validation_data(
-            self,
-            X_val,
-            y_val,
-            sample_weight_val,
-            lambda y: self._targets(self._codes(y, "y_val"), k),
-        )
+            self, X_val, y_val, sample_weight_val,
+            lambda y: as_targets(codes_of(y, self.classes_, "y_val"), k)[:, None],
+        )  # fmt: skip
         fitting.fit(
-            self,
-            loss,
-            k,
-            Dataset(rows_of(X), self._targets(codes, k), weight),
-            init=(coef_init, intercept_init),
-            own=own,
-            score=self._score,
+            self, loss, k, Dataset(rows_of(X), as_targets(codes, k)[:, None], weight),
+            init=(coef_init, intercept_init), own=own, score=self._score,
             told=(X, y, sample_weight),
-        )
+        )  # fmt: skip
         return self
 
     def partial_fit(
@@ -438,31 +313,20 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         self
-            The fitted estimator.
         """
         check_parameters(self)
         first = not hasattr(self, "coef_")
-        if first and classes is None:
-            msg = "classes must be given in the first call of partial_fit: all that will come."
-            raise InvalidParameter(msg)
         X, y = check_features(self, X, reset=first, y=y)
         check_classification_targets(y)
+        self.classes_ = classes_to_come(self, classes)
         if first:
-            self.classes_ = np.unique(np.asarray(classes))
             self.seed_ = draw_seed(self.random_state)
-            if len(self.classes_) < 2:
-                msg = f"classes={classes!r} has one class: a classifier needs at least two classes."
-                raise InvalidData(msg)
-        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-            msg = (
-                f"classes={np.unique(np.asarray(classes)).tolist()!r} differs from that of the "
-                f"first call, {self.classes_.tolist()!r}."
-            )
-            raise InvalidParameter(msg)
-        codes = self._codes(y, "y")
-        weight = self._weights(codes, sample_weight, incremental=True)
+        codes = codes_of(y, self.classes_, "y")
+        weight = weights_of(sample_weight, codes.shape[0])
+        weight = class_weights(self, codes, weight, incremental=True)
         loss, k = self._loss_of_classes()
-        fitting.partial_fit(self, loss, k, Dataset(rows_of(X), self._targets(codes, k), weight))
+        data = Dataset(rows_of(X), as_targets(codes, k)[:, None], weight)
+        fitting.partial_fit(self, loss, k, data)
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -496,11 +360,11 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_rows,)
             Classes.
         """
-        winners = self._winners(fitting.decision(self, X))
-        labels: NDArray[Any] = self.classes_[winners]
+        z = fitting.decision(self, X)
+        labels: NDArray[Any] = self.classes_[winners(z)]
         return labels
 
-    @available_if(_has_probabilities)
+    @available_if(has_probabilities)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of each class, for losses that give one.
 
@@ -517,7 +381,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         z = fitting.decision(self, X)
         return class_probabilities(self._loss_of_classes()[0], z)
 
-    @available_if(_has_probabilities)
+    @available_if(has_probabilities)
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the logarithm of each class's probability.
 
@@ -534,23 +398,3 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             logs: NDArray[np.float64] = np.log(self.predict_proba(X))
         return logs
-
-    def sparsify(self) -> MiniBatchClassifier:
-        """Make `coef_` a sparse matrix.
-
-        Returns
-        -------
-        self
-        """
-        fitting.sparsify(self)
-        return self
-
-    def densify(self) -> MiniBatchClassifier:
-        """Make `coef_` an array again.
-
-        Returns
-        -------
-        self
-        """
-        fitting.densify(self)
-        return self

@@ -1,6 +1,7 @@
 """From checked data to a fitted estimator: what the two estimators share.
 
-The functions take the estimator, read its parameters and set its fitted attributes.
+The functions take the estimator, read its parameters and set its fitted attributes. What is run,
+and how, is `gradstep.fit`'s.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_is_fitted
@@ -22,11 +23,12 @@ from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
 from gradstep.errors import Diverged, InvalidData, InvalidParameter
+from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit.plan import Settings, is_auto, plan
+from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
-from gradstep.objective.penalties import sets_zeros
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import works_in_rounds
 
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.state import Problem, TrainState
-    from gradstep.fit.plan import Plan
+    from gradstep.fit.run import RunResult
     from gradstep.optim.automatic import Rate
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["decision", "densify", "fit", "forget", "partial_fit", "sparsify"]
+__all__ = ["decision", "fit", "forget", "partial_fit"]
 
 _BRAKES = 12
 
@@ -55,9 +57,10 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
     try:
         train, held_out = next(splitter.split(np.zeros((data.n, 1)), y))
     except ValueError as error:
+        why = str(error).rstrip(".")
         msg = (
             f"early_stopping=True cannot hold out validation_fraction={est.validation_fraction!r} "
-            f"of {data.n} rows: {error} Pass X_val and y_val instead, or a larger fraction."
+            f"of {data.n} rows: {why}. Pass X_val and y_val instead, or a larger fraction."
         )
         raise InvalidParameter(msg) from error
     rest, validation = data.select(train), data.select(held_out)
@@ -70,13 +73,10 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
     return rest, validation
 
 
-def _start(
-    est: Any, problem: Problem, data: Dataset, coef_init: Any, intercept_init: Any
-) -> TrainState:
-    """Return the first state: the given weights, a warm start's, or what needs no data.
-
-    That is zeros, as in the textbook; with the automatic rate, the best constant prediction.
-    """
+def _given(
+    est: Any, problem: Problem, coef_init: Any, intercept_init: Any
+) -> list[NDArray[np.float64] | None]:
+    """Return the weights and intercepts to start from: given ones, or a warm start's."""
     k, p = problem.n_outputs, problem.n_features
     warm = est.warm_start and hasattr(est, "coef_")
     shapes: dict[str, list[tuple[int, ...]]] = {
@@ -91,40 +91,7 @@ def _start(
         else:
             name = f"{earlier}init"
             given.append(None if init is None else _initial(est, name, init, shapes[earlier]))
-    own = any(g is not None for g in given)
-    if is_auto(est.learning_rate) and problem.fit_intercept and not own:
-        from gradstep.engine.baseline import best_constant  # imports Numba
-
-        given[1] = best_constant(problem.loss, data.sample(), k)
-    if not problem.fit_intercept and given[1] is not None:
-        given[1] = np.zeros(k)
-    state = problem.start(*given)
-    if works_in_rounds(problem.optimizer) and own:
-        return _no_worse_than_constant(problem, data, state)
-    return state
-
-
-def _no_worse_than_constant(problem: Problem, data: Dataset, state: TrainState) -> TrainState:
-    """Return a given start, or the best constant's if that has the lower objective.
-
-    Far out a loss may have no curvature to tell the way by; the optimum is the same.
-    """
-    from gradstep.engine.baseline import best_constant  # these import Numba
-    from gradstep.engine.evaluation import mean_loss
-
-    k, params = problem.n_outputs, state.current()
-    if not params[:-k].any() and not problem.fit_intercept:
-        return state
-    constant = best_constant(problem.loss, data.sample(), k) if problem.fit_intercept else None
-    other = problem.start(None, constant)
-    if np.array_equal(other.current(), params):
-        return state
-    with np.errstate(all="ignore"):
-        of_constant, of_start = (
-            mean_loss(problem.loss, data, at, k) + problem.penalty_of(at)
-            for at in (other.current(), params)
-        )
-    return state if of_start <= of_constant else other
+    return given
 
 
 def _initial(est: Any, name: str, value: Any, shapes: list[tuple[int, ...]]) -> NDArray[np.float64]:
@@ -148,59 +115,21 @@ def _weights_as_attributes(
 ) -> dict[str, NDArray[np.float64]]:
     """Return coef_ and intercept_ in scikit-learn's shapes."""
     coef, intercept = problem.split(params)
-    flat = isinstance(est, RegressorMixin) and problem.n_outputs == 1 and not est._y_is_2d
-    return {"coef_": coef[0].copy() if flat else coef.copy(), "intercept_": intercept.copy()}
+    return {"coef_": in_shape(est, coef).copy(), "intercept_": intercept.copy()}
 
 
-def _run(
-    est: Any,
-    chosen: Plan,
-    data: Dataset,
-    state: TrainState,
-    validation: Validation | None,
-    *,
-    bridge: Any = None,
-) -> TrainState:
-    """Train to the end, and set the fitted attributes."""
-    from gradstep.engine.baseline import Baseline  # these import Numba
-    from gradstep.engine.running import run
-    from gradstep.engine.textbook.proximal_finish import polish
-
-    problem = chosen.problem
-    history = History()
-    callbacks = [history, *(est.callbacks or ())]
-    if est.verbose:
-        callbacks.append(ProgressBar())
-    if bridge is not None:
-        callbacks.append(bridge)
-    stops = validation is not None and validation.stops
-    if not works_in_rounds(problem.optimizer) and not stops and problem.tol is not None:
-        baseline = Baseline(problem.loss, data, problem.n_outputs, state.start)
-        problem = replace(problem, tol=problem.tol * baseline.unit)
-    ran = run(
-        problem, data, state, columns=chosen.columns, validation=validation, callbacks=callbacks,
-        brake=is_auto(est.learning_rate),
-    )  # fmt: skip
-    problem, state, outcome = ran.problem, ran.state, ran.outcome
-    params = state.current()
-    if validation is not None and state.best_params is not None:
-        params = state.best_params
-    if state.averaged and sets_zeros(problem.penalty):
-        params = polish(problem, data, params, history.records[-1].learning_rate)
-    for name, value in _weights_as_attributes(est, problem, params).items():
+def _show(est: Any, ran: RunResult, state: TrainState, rate: Rate | None, *, judged: bool) -> None:
+    """Set the fitted attributes."""
+    for name, value in _weights_as_attributes(est, ran.problem, ran.params).items():
         setattr(est, name, value)
-    _set_rate(est, ran.problem, chosen.rate)
-    est.t_ = state.steps
-    est.outcome_ = outcome
-    est.converged_ = outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
-    est.n_iter_ = state.epoch
-    est.history_ = history.records
-    est.loss_curve_ = [record.loss for record in history.records]
-    est.validation_scores_ = (
-        None if validation is None else [record.validation for record in history.records]
-    )
-    _warn(est, problem, data, params, outcome, stops=stops)
-    return state
+    _set_rate(est, ran.problem, rate)
+    est.t_, est.n_iter_ = state.steps, state.epoch
+    est._outcome = ran.outcome.name
+    est.converged_ = ran.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
+    est.history_ = ran.records
+    est.loss_curve_ = [record.loss for record in ran.records]
+    est.validation_scores_ = [record.validation for record in ran.records] if judged else None
+    est._state, est._columns = state, ran.columns
 
 
 def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
@@ -210,34 +139,30 @@ def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
     est.eta0_ = None if rate is None else est._rate.eta0
 
 
-def _warn(
-    est: Any, problem: Problem, data: Dataset, params: NDArray[np.float64], outcome: Outcome,
-    *, stops: bool,
-) -> None:  # fmt: skip
+def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
     """Warn of classes that can be separated, and of a run that has not come to an end."""
-    name = type(est).__name__
-    if isinstance(est, ClassifierMixin) and is_unbounded(problem, data, params):
+    name, problem = type(est).__name__, ran.problem
+    if isinstance(est, ClassifierMixin) and is_unbounded(problem, data, ran.params):
         est.converged_ = False
-        warnings.warn(
+        message = (
             f"The classes can be separated: without a penalty there is no optimum, and {name} "
             "stopped where more of the same would change little. Its probabilities are 0 and 1, "
-            "nearly. Use penalty='l2' with alpha > 0.",
-            ConvergenceWarning,
-            stacklevel=_callers_level(),
+            "nearly. Use penalty='l2' with alpha > 0."
         )
-    elif outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
+    elif ran.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
         if works_in_rounds(problem.optimizer) and not stops:
             why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol"
         else:
             watched = "validation score" if stops else "objective"
             why = f"the {watched} stopped improving by tol={est.tol}"
             mend = "Raise max_iter, or the learning rate"
-        warnings.warn(
+        message = (
             f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}, or set "
-            "tol=None to always run max_iter epochs.",
-            ConvergenceWarning,
-            stacklevel=_callers_level(),
+            "tol=None to always run max_iter epochs."
         )
+    else:
+        return
+    warnings.warn(message, ConvergenceWarning, stacklevel=_callers_level())
 
 
 def _callers_level() -> int:
@@ -294,40 +219,47 @@ def fit(
     n_outputs: int,
     data: Dataset,
     *,
-    init: tuple[Any, Any],
+    init: tuple[Any, Any] = (None, None),
     own: Dataset | None,
     score: Any,
-    told: tuple[Any, Any, Any],
+    told: tuple[Any, Any, Any] = (None, None, None),
     stored_in: NDArray[np.float64] | None = None,
 ) -> None:
     """Fit: the part after labels and targets are numbers."""
     est.seed_ = draw_seed(est.random_state)
     data, held_out = _held_out(est, data, own)
     chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
-    problem = chosen.problem
-    state = _start(est, problem, data, *init)
+    at_constant = is_auto(est.learning_rate) or stored_in is not None
+    given = _given(est, chosen.problem, *init)
+    start = start_of(chosen.problem, data, *given, at_constant=at_constant)
     validation = None
     if held_out is not None:
-        stops = bool(est.early_stopping)
-        validation = Validation(held_out, score(problem, held_out), stops=stops)
-    bridge = (
-        Bridge(est, *told, _weights_as_attributes) if getattr(est, "_skl_callbacks", None) else None
-    )
-    est._state = _run(est, chosen, data, state, validation, bridge=bridge)
-    est._columns = chosen.columns
+        validation = Validation(held_out, score(loss, held_out), stops=bool(est.early_stopping))
+    callbacks = [*(est.callbacks or ()), *([ProgressBar()] if est.verbose else ())]
+    bridge = None
+    if getattr(est, "_skl_callbacks", None):
+        bridge = Bridge(est, *told, _weights_as_attributes)
+        callbacks.append(bridge)
+    ran = run(
+        chosen, data, start, validation=validation, callbacks=callbacks,
+        brake=is_auto(est.learning_rate),
+    )  # fmt: skip
+    assert ran.state is not None  # noqa: S101  (Ctrl-C goes through)
+    _show(est, ran, ran.state, chosen.rate, judged=validation is not None)
+    _warn(est, ran, data, stops=validation is not None and validation.stops)
     if bridge is not None:
         bridge.close()
 
 
-def _one_epoch(
-    est: Any, problem: Problem, data: Dataset, state: TextbookState
-) -> tuple[TextbookState, Outcome]:
+def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) -> TextbookState:
     from gradstep.engine.training import train  # imports Numba
 
     callbacks = [History(), *(est.callbacks or ())]
-    return train(
+    state, outcome = train(
         problem, data, state, callbacks=callbacks, until_epoch=state.epoch + 1, incremental=True
     )
+    est._outcome = outcome.name
+    return state
 
 
 def _braked(
@@ -341,7 +273,7 @@ def _braked(
     for attempt in range(_BRAKES):
         problem = replace(problem, schedule=Constant(rate * brake))
         try:
-            after, est.outcome_ = _one_epoch(est, problem, data, state)
+            after = _one_epoch(est, problem, data, state)
         except Diverged as error:
             if attempt == _BRAKES - 1:
                 raise past_help(problem, data, error) from error
@@ -380,7 +312,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     if is_auto(est.learning_rate):
         problem, state = _braked(est, problem, data, state)
     else:
-        state, est.outcome_ = _one_epoch(est, problem, data, state)
+        state = _one_epoch(est, problem, data, state)
     for name, value in _weights_as_attributes(est, problem, state.current()).items():
         setattr(est, name, value)
     _set_rate(est, problem, chosen.rate)
@@ -394,27 +326,10 @@ def decision(est: Any, X: Any) -> NDArray[np.float64]:
 
     check_is_fitted(est)
     if hasattr(est, "_model"):
-        from gradstep.estimators.tables import table_scores  # imports Polars
-
-        return table_scores(est, X)
+        scores_of_table: NDArray[np.float64] = est._model.table_scores(X)
+        return scores_of_table
     X = check_features(est, X, reset=False)
     coef = est.coef_.toarray() if sp.issparse(est.coef_) else np.asarray(est.coef_)
     coef = np.atleast_2d(coef)
     params = np.concatenate([coef.reshape(-1), np.ravel(est.intercept_)]).astype(np.float64)
     return scores(rows_of(X), params, coef.shape[0])
-
-
-def sparsify(est: Any) -> None:
-    """Make `coef_` a sparse matrix."""
-    check_is_fitted(est)
-    if not sp.issparse(est.coef_):
-        est.coef_ = sp.csr_matrix(np.atleast_2d(est.coef_))
-
-
-def densify(est: Any) -> None:
-    """Make `coef_` an array in scikit-learn's shape."""
-    check_is_fitted(est)
-    if sp.issparse(est.coef_):
-        dense = est.coef_.toarray()
-        flat = isinstance(est, RegressorMixin) and dense.shape[0] == 1 and not est._y_is_2d
-        est.coef_ = dense[0] if flat else dense

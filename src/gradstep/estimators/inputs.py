@@ -17,9 +17,9 @@ from gradstep.checks import (
     check_labels,
     check_number,
     check_weights,
+    is_one_of,
 )
 from gradstep.errors import InvalidData, InvalidParameter
-from gradstep.fit.plan import is_auto
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import CsrRows, DenseRows
 
@@ -39,36 +39,36 @@ __all__ = [
 
 _NO_Y = object()
 _log = logging.getLogger("gradstep")
+# The numbers that are allowed, and what else may stand there.
+_NUMBERS: dict[str, tuple[dict[str, Any], *tuple[Any, ...]]] = {
+    "alpha": ({"low": 0.0, "finite": True},),
+    "l1_ratio": ({"low": 0.0, "high": 1.0}, None),
+    "max_iter": ({"low": 1, "whole": True},),
+    "tol": ({"low": 0.0}, None),
+    "epsilon": ({"low": 0.0},),
+    "eta0": ({"low": 0.0, "open_low": True}, None),
+    "power_t": ({},),
+    "validation_fraction": ({"low": 0.0, "high": 1.0, "open_low": True, "open_high": True},),
+    "n_iter_no_change": ({"low": 1, "whole": True},),
+    "batch_size": ({"low": 1, "whole": True}, "auto"),
+    "verbose": ({"low": 0, "whole": True}, False, True),
+    "average": ({"low": 0, "whole": True}, False, True),
+}
 
 
 def check_parameters(est: Any) -> None:
     """Refuse wrong numbers and choices; components check their own."""
     owner = type(est).__name__
-    check_number(owner, "alpha", est.alpha, low=0.0, high=float("inf"), open_high=True)
-    if est.l1_ratio is not None or est.penalty == "elasticnet":
+    for name, (span, *others) in _NUMBERS.items():
+        value = getattr(est, name)
+        if not is_one_of(value, others):
+            check_number(owner, name, value, **span)
+    if est.penalty == "elasticnet":
         check_number(owner, "l1_ratio", est.l1_ratio, low=0.0, high=1.0)
-    check_number(owner, "max_iter", est.max_iter, low=1, whole=True)
-    if est.tol is not None:
-        check_number(owner, "tol", est.tol, low=0.0)
-    check_number(owner, "epsilon", est.epsilon, low=0.0)
-    if est.eta0 is not None:
-        check_number(owner, "eta0", est.eta0, low=0.0, open_low=True)
-    check_number(owner, "power_t", est.power_t)
-    check_number(
-        owner, "validation_fraction", est.validation_fraction,
-        low=0.0, high=1.0, open_low=True, open_high=True,
-    )  # fmt: skip
-    check_number(owner, "n_iter_no_change", est.n_iter_no_change, low=1, whole=True)
     _check_choices(owner, est)
-    if not is_auto(est.batch_size):
-        check_number(owner, "batch_size", est.batch_size, low=1, whole=True)
-    if not isinstance(est.verbose, bool):
-        check_number(owner, "verbose", est.verbose, low=0, whole=True)
     if est.callbacks is not None and not isinstance(est.callbacks, (list, tuple)):
         msg = f"callbacks={est.callbacks!r} of {owner} must be a list of callbacks, or None."
         raise InvalidParameter(msg)
-    if not isinstance(est.average, (bool, np.bool_)):
-        check_number(owner, "average", est.average, low=0, whole=True)
 
 
 def _check_choices(owner: str, est: Any) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array
 
-from gradstep.checks import check_finite, check_targets
-from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.errors import GradstepError, InvalidData, InvalidParameter
 from gradstep.estimators import fitting
+from gradstep.estimators.fitted import Fitted
 from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
@@ -20,25 +20,22 @@ from gradstep.estimators.inputs import (
     validation_data,
     weights_of,
 )
-from gradstep.estimators.sklearn_callbacks import (
-    CallbackSupportMixin,
-    with_callbacks,
-)
+from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
+from gradstep.estimators.targets import check_targets, numbers_of
 from gradstep.fit.components import REGRESSION_LOSSES, loss_of
-from gradstep.objective.losses import inverse_link
+from gradstep.objective.losses import inverse_link, is_joint, target_range
 from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
-    from gradstep.engine.state import Problem
 
 __all__ = ["MiniBatchRegressor"]
 
 
-class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
+class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
     """Linear, robust, quantile and log-linear regression by mini-batch gradient descent.
 
     Minimises ``(1 / Σ s_i) Σ s_i loss(y_i, x_i·w + b) + alpha R(w)`` with s the sample
@@ -245,37 +242,22 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.callbacks = callbacks
 
     def __sklearn_tags__(self) -> Any:
-        """Say that sparse X and several targets are welcome."""
+        """Say that several targets are welcome, and which losses need positive ones."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.target_tags.multi_output = True
+        with suppress(GradstepError):  # that a parameter is wrong is said by fit
+            tags.target_tags.positive_only = target_range(self._loss()).low >= 0.0
         return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there are weights: a fit that failed leaves none."""
-        return hasattr(self, "coef_")
 
     def _loss(self) -> Any:
         names = {"epsilon": self.epsilon, "quantile": self.quantile, "power": self.power}
         loss = loss_of(self.loss, names, REGRESSION_LOSSES)
-        if hasattr(loss, "row_slopes"):
+        if is_joint(loss):
             msg = f"loss={self.loss!r} is one of several classes: use MiniBatchClassifier."
             raise InvalidParameter(msg)
         return loss
 
-    def _targets(self, y: Any, name: str) -> NDArray[np.float64]:
-        """Return targets as (n, k) float64."""
-        y = check_array(
-            y, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name=name
-        )
-        if y.ndim > 2:
-            msg = f"{name} has {y.ndim} dimensions; it must have one, or two for several targets."
-            raise InvalidData(msg)
-        check_finite(y, name)
-        columns: NDArray[np.float64] = np.ascontiguousarray(y.reshape(y.shape[0], -1))
-        return columns
-
-    def _score(self, problem: Problem, held_out: Dataset) -> Any:
+    def _score(self, loss: Any, held_out: Dataset) -> Any:
         """Return the function from scores of the held-out rows to R²."""
         y, weight = held_out.targets(), held_out.weights()
         if held_out.n < 2:
@@ -283,7 +265,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 "R² needs at least two validation rows: pass more, or a larger validation_fraction."
             )
             raise InvalidData(msg)
-        return lambda z: float(r2_score(y, inverse_link(problem.loss, z), sample_weight=weight))
+        return lambda z: float(r2_score(y, inverse_link(loss, z), sample_weight=weight))
 
     @with_callbacks
     def fit(
@@ -329,19 +311,19 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         check_parameters(self)
         if is_prepared(X):
             fit_prepared(
-                self, X, self._loss, self._score, y=y, coef_init=coef_init,
+                self, X, self._loss(), self._score, y=y, coef_init=coef_init,
                 intercept_init=intercept_init, sample_weight=sample_weight, X_val=X_val,
                 y_val=y_val, sample_weight_val=sample_weight_val,
             )  # fmt: skip
             return self
         loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
-        targets = self._targets(y, "Input y")
+        targets = numbers_of(y, "Input y")
         weight = weights_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight)
         self._y_is_2d = np.ndim(y) == 2
         own = validation_data(
-            self, X_val, y_val, sample_weight_val, lambda y: self._targets(y, "Input y_val")
+            self, X_val, y_val, sample_weight_val, lambda y: numbers_of(y, "Input y_val")
         )
         if own is not None:
             if own.y.shape[1] != targets.shape[1]:
@@ -349,15 +331,10 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 raise InvalidData(msg)
             check_targets(loss, own.y, own.sample_weight, "y_val")
         fitting.fit(
-            self,
-            loss,
-            targets.shape[1],
-            Dataset(rows_of(X), targets, weight),
-            init=(coef_init, intercept_init),
-            own=own,
-            score=self._score,
+            self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight),
+            init=(coef_init, intercept_init), own=own, score=self._score,
             told=(X, y, sample_weight),
-        )
+        )  # fmt: skip
         return self
 
     def partial_fit(
@@ -379,7 +356,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         loss = self._loss()
         first = not hasattr(self, "coef_")
         X, y = check_features(self, X, reset=first, y=y, multi_output=True, y_numeric=True)
-        targets = self._targets(y, "Input y")
+        targets = numbers_of(y, "Input y")
         weight = weights_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight, part=not first)
         if first:
@@ -406,23 +383,3 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         z = inverse_link(self._loss(), fitting.decision(self, X))
         return z if self._y_is_2d else z[:, 0]
-
-    def sparsify(self) -> MiniBatchRegressor:
-        """Make `coef_` a sparse matrix of shape (n_outputs, n_features).
-
-        Returns
-        -------
-        self
-        """
-        fitting.sparsify(self)
-        return self
-
-    def densify(self) -> MiniBatchRegressor:
-        """Make `coef_` an array again.
-
-        Returns
-        -------
-        self
-        """
-        fitting.densify(self)
-        return self

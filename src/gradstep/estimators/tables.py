@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from gradstep.checks import check_prepared
+from gradstep.data.preparing.checks import check_range
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators import fitting
+from gradstep.fit.components import loss_for
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["fit_prepared", "is_prepared", "table_scores"]
+__all__ = ["fit_prepared", "is_prepared"]
 
 
 def is_prepared(X: Any) -> bool:
@@ -24,7 +22,7 @@ def is_prepared(X: Any) -> bool:
     return home is not None and isinstance(X, home.PreparedTable)
 
 
-def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: Any) -> None:
+def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) -> None:
     """Fit an estimator to a prepared table.
 
     Parameters
@@ -33,8 +31,8 @@ def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: An
         Gets its fitted attributes; coefficients are in the columns' own units.
     prepared : PreparedTable
         Rows, targets, weights, and the rows to validate on.
-    loss_of : callable
-        Returns the loss, once `classes_` is known.
+    loss : Loss
+        The loss, of two classes if there are any.
     score : callable
         As in `fitting.fit`.
     **others
@@ -65,19 +63,14 @@ def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: An
         raise InvalidParameter(msg)
     if target.classes is not None:
         est.classes_ = np.array(target.classes)
-    loss = loss_of()
-    check_prepared(loss, prepared)
+    loss = loss_for(loss, target)
+    check_range(loss, prepared)
     est._y_is_2d = False
     est.n_features_in_ = prepared.encoding.n_features
     vars(est).pop("feature_names_in_", None)
-    from gradstep.engine.baseline import best_constant, without_features  # imports Numba
-
-    data, k = prepared.train, target.n_outputs
-    constant = best_constant(loss, without_features(data.sample()), k)
-    start = constant if est.fit_intercept else None
     fitting.fit(
-        est, loss, k, data, init=(None, start), own=prepared.validation, score=score,
-        told=(None, None, None), stored_in=prepared.encoding.stored_in(),
+        est, loss, target.n_outputs, prepared.train, own=prepared.validation, score=score,
+        stored_in=prepared.encoding.stored_in(),
     )  # fmt: skip
     params = np.concatenate([np.ravel(est.coef_), np.ravel(est.intercept_)])
     offset = prepared.meta["asked"].get("offset")
@@ -86,10 +79,3 @@ def fit_prepared(est: Any, prepared: Any, loss_of: Any, score: Any, **others: An
     shape = est.coef_.shape
     est.coef_ = est._model.coef_.reshape(shape)
     est.intercept_ = est._model.intercept_
-
-
-def table_scores(est: Any, table: Any) -> NDArray[np.float64]:
-    """Return the scores of a raw table's rows, shape (n, k)."""
-    model = est._model
-    parts = [model.scores(frame) for frame in model.chunks(table)]
-    return np.concatenate([np.empty((0, model.n_outputs)), *parts])

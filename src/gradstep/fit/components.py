@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradstep.errors import InvalidComponent, InvalidParameter, nearest
 from gradstep.objective import classification, penalties, regression
+from gradstep.objective.losses import is_joint, is_of_classes
 from gradstep.optim import optimizers, schedules, solvers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gradstep.data.roles import Target
+
 __all__ = [
     "CLASSIFICATION_LOSSES",
     "LEARNING_RATES",
+    "LOSSES",
     "OPTIMIZERS",
     "PENALTIES",
     "REGRESSION_LOSSES",
     "SOLVERS",
+    "loss_for",
     "loss_of",
     "optimizer_of",
     "penalty_of",
@@ -57,6 +62,7 @@ CLASSIFICATION_LOSSES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
         )
     },
 }
+LOSSES = {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES}
 PENALTIES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "l2": lambda p: penalties.L2(p["alpha"]),
     "l1": lambda p: penalties.L1(p["alpha"]),
@@ -185,10 +191,33 @@ def loss_of(
         if value not in losses:
             _refuse("loss", value, losses)
         return _checked("loss", losses[value](parameters))
-    if hasattr(value, "row_slopes"):
+    if is_joint(value):
         inner = "loss" if isinstance(value, classification.OneVsRest) else ""
         return _checked("loss", value, "row_slopes", inner=inner)
     return _checked("loss", value, "value", "slope")
+
+
+def loss_for(loss: Any, target: Target) -> Any:
+    """Return what a loss becomes for a table's target: with more than two classes, one of several.
+
+    Raises
+    ------
+    InvalidParameter
+        If it is one of classes and the target a number, or if it takes two scores of two classes.
+    """
+    if target.classes is None:
+        if is_of_classes(loss):
+            msg = f"loss={loss!r} is one of classes; the target {target.column!r} is a number."
+            raise InvalidParameter(msg)
+        return loss
+    found = classification.for_classes(loss, len(target.classes))
+    if target.n_outputs == 1 and is_joint(found):
+        msg = (
+            f"loss={loss!r} takes a score for each class, and of a table's two classes there is "
+            f"one: use {getattr(loss, 'loss', classification.LogLoss())!r}."
+        )
+        raise InvalidParameter(msg)
+    return found
 
 
 def penalty_of(value: Any, parameters: Mapping[str, Any]) -> Any:

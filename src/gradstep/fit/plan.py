@@ -10,8 +10,7 @@ import numpy as np
 from gradstep.engine.state import Problem
 from gradstep.errors import InvalidParameter
 from gradstep.fit.components import optimizer_of, penalty_of, schedule_of
-from gradstep.objective.classification import OneVsRest, Perceptron
-from gradstep.objective.losses import slope
+from gradstep.objective.losses import has_optimum, is_quadratic, slope
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.automatic import Rate, stable_rate
 from gradstep.optim.schedules import Adaptive, Constant
@@ -194,14 +193,13 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
             "data. Leave it out, or name a schedule that starts from it (learning_rate='constant')."
         )
         raise InvalidParameter(msg)
-    has_optimum = not isinstance(getattr(loss, "loss", loss), Perceptron)
     if is_auto(asked.optimizer):
-        return optimizer_of("svrg" if auto and has_optimum and not incremental else "sgd")
+        return optimizer_of("svrg" if auto and has_optimum(loss) and not incremental else "sgd")
     optimizer = optimizer_of(asked.optimizer)
     if not works_in_rounds(optimizer):
         return optimizer
     name = type(optimizer).__name__.lower()
-    if not has_optimum:
+    if not has_optimum(loss):
         msg = (
             f"optimizer={name!r} goes to the least loss, and the perceptron's is that of no "
             "weights at all: the steps on mistakes make the model. Use optimizer='auto', which is "
@@ -226,7 +224,7 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
             value = getattr(asked, parameter)
             msg = f"{parameter}={value!r} cannot be used with optimizer={name!r}: it {why}."
             raise InvalidParameter(msg)
-    if isinstance(optimizer, Exact) and type(loss).__name__ != "SquaredError":
+    if isinstance(optimizer, Exact) and not is_quadratic(loss):
         msg = (
             f"optimizer='exact' is the solution of least squares: with {loss!r} there is none in "
             "closed form. Use optimizer='svrg' with tol=1e-8, which comes as close."
@@ -264,7 +262,7 @@ def _schedule(
     if is_auto(asked.learning_rate):
         eta0 = 1.0 if rate is None else rate.eta0
         return Constant(eta0) if incremental else Adaptive(eta0)
-    two_class = loss.loss if isinstance(loss, OneVsRest) else loss
+    two_class = getattr(loss, "loss", loss)
     return schedule_of(
         asked.learning_rate,
         {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.objective.classification import OneVsRest
-from gradstep.objective.losses import is_smooth
+from gradstep.objective.losses import is_quadratic, is_smooth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ def is_unbounded(problem: Problem, data: Dataset, params: NDArray[np.float64]) -
     """
     loss, k = problem.loss, problem.n_outputs
     coef = problem.split(params)[0]
-    if not is_smooth(loss) or type(loss).__name__ == "SquaredError" or not coef.any():
+    if not is_smooth(loss) or is_quadratic(loss) or not coef.any():
         return False
     if problem.penalty_of(np.ones(problem.size)) > 0.0:
         return False

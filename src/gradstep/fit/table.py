@@ -13,31 +13,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradstep
-from gradstep.checks import check_choice, check_prepared
+from gradstep.checks import check_choice, check_number
+from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
-from gradstep.errors import InvalidParameter
+from gradstep.engine.state import Validation
+from gradstep.errors import Diverged, InvalidParameter
+from gradstep.fit.alpha import ALPHAS, choose_alpha
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
+    LOSSES,
     REGRESSION_LOSSES,
+    loss_for,
     loss_of,
     optimizer_of,
     penalty_of,
     schedule_of,
 )
-from gradstep.fit.plan import Settings, checked_optimizer, is_auto
+from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
+from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
-from gradstep.fit.table_run import ALPHAS, TableRun
-from gradstep.model.evaluation import LOG_POWER, judge
+from gradstep.model.evaluation import judge
 from gradstep.model.model import Model
-from gradstep.objective.classification import OneVsRest, Softmax
+from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import works_in_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gradstep.engine.records import EpochRecord, Outcome
-    from gradstep.engine.state import Problem
+    from gradstep.engine.state import Problem, TrainState
+    from gradstep.fit.plan import Plan
+    from gradstep.fit.run import RunResult
 
 __all__ = ["TableFit", "fit_table", "preparing_for"]
 
@@ -141,47 +148,39 @@ def fit_table(
     """
     began = time.perf_counter()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
-    first_alpha: Any = ALPHAS[0] if alpha == "auto" else alpha
+    first_alpha: Any = ALPHAS[0] if is_auto(alpha) else alpha
     asked = Settings(
         penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
         optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, batch_size=batch_size,
         tol=tol, n_iter_no_change=patience,
         max_iter=_MOST_EPOCHS if epochs is None else epochs,
     )  # fmt: skip
-    penalty_of(penalty, {"alpha": first_alpha, "l1_ratio": l1_ratio})
-    if not is_auto(optimizer):
-        optimizer_of(optimizer)
-    check_choice("fit_table", "penalty_scale", penalty_scale, ("deviation", "unit"))
-    _check_before_reading(loss, numbers, asked, alpha, options.get("task", "auto"))
-    counts: dict[str, Any] = {"epochs": epochs, "patience": patience}
-    if not is_auto(batch_size):
-        counts["batch_size"] = batch_size
-    for name, number in counts.items():
-        if number is not None and number < 1:
-            msg = f"{name}={number!r} must be at least 1."
-            raise InvalidParameter(msg)
-    prepared = _prepared(table, target, loss, power, options)
-    component = _loss(loss, prepared, numbers)
-    check_prepared(component, prepared)
+    component = None if loss is None else loss_of(loss, numbers, LOSSES)
+    _check_before_reading(loss, component, asked, alpha, options.get("task", "auto"))
+    prepared = _prepared(table, target, component, options)
+    known, default = (
+        (REGRESSION_LOSSES, "squared_error")
+        if prepared.target.classes is None
+        else (CLASSIFICATION_LOSSES, "log_loss")
+    )
+    component = loss_of(default if loss is None else loss, numbers, known)
+    component = loss_for(component, prepared.target)
+    check_range(component, prepared)
     prepared_at = time.perf_counter()
-    run = TableRun(prepared, component, callbacks)
-    run.plan(replace(asked, seed=int(prepared.meta["asked"]["seed"])))
-    try:
-        start = run.choose_alpha(penalty, l1_ratio) if alpha == "auto" else None
-        run.train(start)
-    except KeyboardInterrupt:
-        run.interrupted()
+    asked = replace(asked, seed=int(prepared.meta["asked"]["seed"]))
+    ran = _trained(prepared, component, asked, callbacks, choose=is_auto(alpha))
     model = Model(
-        prepared.encoding, prepared.target, component, run.params(),
+        prepared.encoding, prepared.target, component, ran.params,
         prepared.meta["asked"].get("offset"),
     )  # fmt: skip
-    fit = TableFit(model, prepared, run.outcome, run.records, notes=run.notes)
-    if prepared.target.classes and is_unbounded(run.problem, prepared.train, run.params()):
+    fit = TableFit(
+        model, prepared, ran.outcome, ran.records, notes=[*prepared.meta["warnings"], *ran.notes]
+    )
+    if prepared.target.classes and is_unbounded(ran.problem, prepared.train, ran.params):
         fit.notes.append(
             "The classes can be separated: without a penalty there is no optimum, and training "
             "stopped where more of the same would change little. Use --penalty l2."
         )
-    fit.notes[:0] = prepared.meta["warnings"]
     fit.seconds = {
         "preparing": prepared_at - began,
         "training": time.perf_counter() - prepared_at,
@@ -190,40 +189,45 @@ def fit_table(
         fit.validation = judge(model, prepared)
         fit.baseline = judge(model, prepared, constant=True)
     held_out = options.get("validation_table")
-    model.provenance = _provenance(fit, run.problem)
+    model.provenance = _provenance(fit, ran.problem)
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
 
 
 def _check_before_reading(
-    loss: Any, numbers: Mapping[str, Any], asked: Settings, alpha: Any, task: str
+    loss: Any, component: Any, asked: Settings, alpha: float | str, task: str
 ) -> None:
     """Refuse what is known to be wrong without the table, which may take long to read."""
-    if isinstance(loss, str):
-        named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
-        known = {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES}
-        checked_optimizer(asked, loss_of(loss, numbers, known))
-        if task in named and loss not in named[task]:
-            msg = (
-                f"loss={loss!r} is none of {task}: with task={task!r} it must be one of "
-                f"{', '.join(named[task])}."
-            )
-            raise InvalidParameter(msg)
-    learning_rate = asked.learning_rate
-    if learning_rate == "optimal" and alpha == "auto":
+    penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
+    if not is_auto(asked.optimizer):
+        optimizer_of(asked.optimizer)
+    check_choice("fit_table", "penalty_scale", asked.penalty_scale, ("deviation", "unit"))
+    check_number("fit_table", "epochs", asked.max_iter, low=1, whole=True)
+    check_number("fit_table", "patience", asked.n_iter_no_change, low=1, whole=True)
+    if not is_auto(asked.batch_size):
+        check_number("fit_table", "batch_size", asked.batch_size, low=1, whole=True)
+    if component is not None:
+        checked_optimizer(asked, component)
+    named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
+    if isinstance(loss, str) and task in named and loss not in named[task]:
+        msg = (
+            f"loss={loss!r} is none of {task}: with task={task!r} it must be one of "
+            f"{', '.join(named[task])}."
+        )
+        raise InvalidParameter(msg)
+    if asked.learning_rate == "optimal" and is_auto(alpha):
         msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
         raise InvalidParameter(msg)
-    if is_auto(learning_rate):
-        return
-    schedule_of(
-        learning_rate,
-        {"eta0": 1.0, "power_t": 0.25, "alpha": alpha, "slope": lambda y, z: z - y},
-    )
+    if not is_auto(asked.learning_rate):
+        schedule_of(
+            asked.learning_rate,
+            {"eta0": 1.0, "power_t": 0.25, "alpha": alpha, "slope": lambda y, z: z - y},
+        )
 
 
 def _prepared(
-    table: Any, target: str | None, loss: Any, power: float, options: Mapping[str, Any]
+    table: Any, target: str | None, loss: Any, options: Mapping[str, Any]
 ) -> PreparedTable:
     if isinstance(table, PreparedTable):
         if options:
@@ -233,7 +237,7 @@ def _prepared(
             msg = f"The table was prepared for the target {table.target.column!r}, not {target!r}."
             raise InvalidParameter(msg)
         was = table.meta["asked"]
-        if "offset" in was and _log_power(loss, power) != was.get("log_power"):
+        if "offset" in was and _log_power(loss) != was.get("log_power"):
             msg = (
                 f"The offset {was['offset']!r} became part of the rows when the table was "
                 "prepared, for another loss. Give the same loss both times (prepare's --loss)."
@@ -243,62 +247,88 @@ def _prepared(
     if target is None:
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
-    return prepare(table, target, **{**options, **preparing_for(loss, power, options)})
+    return prepare(table, target, **{**options, **preparing_for(loss, options)})
 
 
-def preparing_for(
-    loss: Any, power: float = 1.5, asked: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def preparing_for(loss: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
 
     Parameters
     ----------
-    loss : str, Loss or None
+    loss : Loss or None
         The loss.
-    power : float
-        That of "tweedie".
     asked : mapping
         What is asked already: a task stays, and without an offset none acts.
     """
-    asked = asked or {}
     found: dict[str, Any] = {}
-    if loss is not None and asked.get("task", "auto") == "auto":
-        name = _plain_name(loss)
-        if name in map(_plain_name, REGRESSION_LOSSES):
-            found["task"] = "regression"
-        elif name in map(_plain_name, CLASSIFICATION_LOSSES) or hasattr(loss, "row_slopes"):
-            found["task"] = "classification"
+    of_classes = is_of_classes(loss)
+    if of_classes is not None and asked.get("task", "auto") == "auto":
+        found["task"] = "classification" if of_classes else "regression"
     if asked.get("offset") is not None:
-        found["log_power"] = _log_power(loss, power)
+        found["log_power"] = _log_power(loss)
     return found
 
 
-def _plain_name(loss: Any) -> str:
-    """Return a loss's name: that of ``SquaredError()`` and of ``"squared_error"`` are one."""
-    name = loss if isinstance(loss, str) else type(loss).__name__
-    return name.replace("_", "").lower()
-
-
-def _log_power(loss: Any, power: float) -> float | None:
+def _log_power(loss: Any) -> float | None:
     """Return the power of the variance of a loss whose link is the logarithm; None of others."""
-    name = _plain_name(loss)
-    if name == "tweedie":
-        return power if isinstance(loss, str) else float(loss.power)
-    if name not in LOG_POWER and hasattr(loss, "inverse_link"):
-        msg = f"An offset is known to act on {', '.join(LOG_POWER)} and tweedie; not on {loss!r}."
+    if not takes_offset(loss):
+        msg = (
+            f"How an offset acts on {loss!r} is not known: its predictions are neither the scores "
+            "nor, with a variance_power(), their exponentials."
+        )
         raise InvalidParameter(msg)
-    return LOG_POWER.get(name)
+    return variance_power(loss)
 
 
-def _loss(loss: Any, prepared: PreparedTable, parameters: Mapping[str, Any]) -> Any:
-    """Return the loss, over all classes at once where there are more than two."""
-    target = prepared.target
-    if target.classes is None:
-        return loss_of("squared_error" if loss is None else loss, parameters, REGRESSION_LOSSES)
-    found = loss_of("log_loss" if loss is None else loss, parameters, CLASSIFICATION_LOSSES)
-    if target.n_outputs == 1 or hasattr(found, "row_slopes"):
-        return found
-    return Softmax() if loss in {None, "log_loss"} else OneVsRest(found)
+def _trained(
+    prepared: PreparedTable, loss: Any, asked: Settings, callbacks: Sequence[Any], *, choose: bool
+) -> RunResult:
+    """Run to the end, after a choice of alpha, if asked for; Ctrl-C keeps the best so far."""
+    from gradstep.engine.statistics import Columns  # imports Numba
+
+    data, k, held_out = prepared.train, prepared.target.n_outputs, prepared.validation
+    chosen = plan(asked, loss, data, k, stored_in=prepared.encoding.stored_in())
+    chosen = replace(
+        chosen, columns=chosen.columns or Columns.unmeasured(chosen.problem.n_features)
+    )
+    # rounds end at the optimum: the rows held out keep the best epoch, and stop nothing
+    stops = not works_in_rounds(chosen.problem.optimizer)
+    validation = None if held_out is None else Validation(held_out, stops=stops)
+
+    def train(chosen: Plan, start: TrainState) -> RunResult:
+        try:
+            return run(
+                chosen, data, start, validation=validation, callbacks=callbacks,
+                brake=is_auto(asked.learning_rate) or asked.learning_rate == "adaptive",
+                keep_interrupted=True,
+            )  # fmt: skip
+        except Diverged as error:
+            msg = (
+                f"Training diverged in epoch {error.epoch}: the steps of "
+                f"{chosen.problem.schedule!r} are too long for this table. Use another learning "
+                "rate: 'auto' follows from the data, a number is constant."
+            )
+            raise Diverged(msg, epoch=error.epoch) from error
+
+    start, notes = start_of(chosen.problem, data, at_constant=True), []
+    if choose:
+        if validation is None or not isinstance(asked.penalty, str):
+            msg = (
+                "alpha='auto' needs validation rows to choose on and a penalty by name: hold some "
+                "rows out (--validation 0.1), or give alpha a number."
+            )
+            raise InvalidParameter(msg)
+        choice = choose_alpha(
+            chosen, start,
+            lambda alpha: penalty_of(asked.penalty, {"alpha": alpha, "l1_ratio": asked.l1_ratio}),
+            train,
+        )  # fmt: skip
+        if choice.ended is not None:
+            return replace(choice.ended, notes=choice.notes)
+        chosen, start, notes = choice.plan, choice.start, choice.notes
+    ran = train(chosen, start)
+    noted = [f"Epoch {record.epoch}: {record.note}." for record in ran.records if record.note]
+    return replace(ran, notes=[*notes, *ran.notes, *noted])
 
 
 def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:

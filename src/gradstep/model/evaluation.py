@@ -6,32 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.data.preparing.prepared import PreparedTable, class_codes
+from gradstep.data.roles import has_value, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
+from gradstep.objective.classification import as_codes, winners
+from gradstep.objective.losses import variance_power
+from gradstep.objective.regression import Pinball
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
+    from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
 
-__all__ = ["LOG_POWER", "evaluate", "judge"]
-
-# The power of the variance of losses whose link is the logarithm; tweedie has it as a field.
-LOG_POWER = {"poisson": 1.0, "gamma": 2.0}
+__all__ = ["evaluate", "judge"]
 
 
 def _metrics(model: Model) -> Any:
     if model.target.classes is not None:
         return ClassificationMetrics(model.target.classes)
-    name = type(model.loss).__name__.lower()
-    power = LOG_POWER.get(name, model.loss.power if name == "tweedie" else None)
-    return RegressionMetrics(power, model.loss.quantile if name == "pinball" else None)
+    quantile = model.loss.quantile if isinstance(model.loss, Pinball) else None
+    return RegressionMetrics(variance_power(model.loss), quantile)
 
 
 def _add(
-    metrics: Any, model: Model, z: NDArray[np.float64], y: NDArray[np.float64],
+    metrics: Any, model: Model, z: NDArray[np.float64], y: NDArray[Any],
     weight: NDArray[np.float64] | None,
 ) -> None:  # fmt: skip
     """Add rows to the metrics: scores, and targets as numbers or codes of classes."""
@@ -40,7 +39,7 @@ def _add(
         return
     each = model.probabilities(z) if model.gives_probabilities else None
     score = z[:, 0] if z.shape[1] == 1 else None
-    metrics.add(y.astype(np.intp), model.class_codes(z), each, score, weight)
+    metrics.add(y.astype(np.intp), winners(z), each, score, weight)
 
 
 def judge(model: Model, prepared: PreparedTable, *, constant: bool = False) -> dict[str, Any]:
@@ -64,9 +63,7 @@ def judge(model: Model, prepared: PreparedTable, *, constant: bool = False) -> d
             weight = held_out.sample_weight[index]
         if prepared.offset is not None:
             y, z, weight = _without_offset(prepared, y, z, weight, index)
-        if model.target.classes is not None and k == 1:
-            y = (y + 1.0) / 2.0
-        _add(metrics, model, z, y, weight)
+        _add(metrics, model, z, y if model.target.classes is None else as_codes(y, k), weight)
     found: dict[str, Any] = metrics.result()
     return found
 
@@ -103,22 +100,19 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
     -------
     dict
         ``rows``; for numbers ``rmse``, ``mae``, ``r2``, and the deviance or pinball loss of the
-        model's loss; for classes ``accuracy``, ``log_loss``, ``auc`` (two classes) and
-        ``confusion`` (a row for each class, a column for each prediction). ``missing_target``
-        counts the rows left out.
+        model's loss; for classes ``accuracy``, ``log_loss``, ``auc`` (two classes; of
+        very many rows to 1e-4) and ``confusion`` (a row for each class, a column for each
+        prediction). ``missing_target`` counts the rows left out.
     """
     metrics, missing = _metrics(model), 0
     target, weighed = model.target.column, 0.0
     for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
-        there = chunk[target].is_not_null()
-        if chunk[target].dtype.is_float():
-            there &= chunk[target].is_not_nan().fill_null(value=False)
-        frame = chunk.filter(there)
+        frame = chunk.filter(has_value(chunk[target]))
         missing += chunk.height - frame.height
         if frame.height:
-            s = None if weight is None else _weights(frame[weight], weight)
+            s = None if weight is None else weights_of(frame[weight])
             weighed += frame.height if s is None else float(s.sum())
-            _add(metrics, model, model.scores(frame), _targets(model, frame[target]), s)
+            _add(metrics, model, model.scores(frame), model.target.values(frame[target]), s)
     found: dict[str, Any] = metrics.result()
     if found["rows"] == 0:
         msg = f"The table has no row with a value of the target {target!r}: nothing to judge."
@@ -129,32 +123,3 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
     if missing:
         found["missing_target"] = missing
     return found
-
-
-def _targets(model: Model, column: pl.Series) -> NDArray[np.float64]:
-    """Return targets as numbers, or as codes of the classes."""
-    target = model.target
-    if target.classes is not None:
-        return class_codes(column, target.classes, target.column)
-    return _numbers(column, f"The target {target.column!r}")
-
-
-def _numbers(column: pl.Series, what: str) -> NDArray[np.float64]:
-    import polars as pl
-
-    found = column.cast(pl.Float64, strict=False)
-    bad = found.is_null() & column.is_not_null()
-    if bad.any():
-        msg = f"{what} has the value {column.filter(bad)[0]!r}, which is no number."
-        raise InvalidTable(msg)
-    return found.to_numpy()
-
-
-def _weights(column: pl.Series, name: str) -> NDArray[np.float64]:
-    weight = _numbers(column, f"The weight {name!r}")
-    bad = ~(np.isfinite(weight) & (weight >= 0.0))
-    if bad.any():
-        value = column[int(bad.argmax())]
-        msg = f"The weight {name!r} has the value {value!r}: it must be a finite number from 0 on."
-        raise InvalidTable(msg)
-    return weight

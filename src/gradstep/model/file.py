@@ -18,7 +18,8 @@ import numpy as np
 
 import gradstep
 from gradstep.data.from_json import MISSTATED, is_text, record
-from gradstep.data.preparing.prepared import Target, encoding_of
+from gradstep.data.preparing.prepared import encoding_of
+from gradstep.data.roles import Target
 from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import writing_file
 from gradstep.model.model import Model
@@ -88,7 +89,7 @@ def save(model: Model, path: str | Path) -> None:
         "format": FORMAT,
         "version": gradstep.__version__,
         "encoding": model.encoding.to_json(),
-        "target": {"column": model.target.column, "classes": model.target.classes},
+        "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
         "offset": model.offset,
         "provenance": model.provenance,

@@ -1,4 +1,7 @@
-"""How good predictions are: sums over chunks of rows, so that a table of any size can be judged."""
+"""How good predictions are: sums over chunks of rows, so that a table of any size can be judged.
+
+The area under the ROC curve is none; `gradstep.model.ranking` bounds what is kept for it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.model.ranking import Scores, area
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["ClassificationMetrics", "RegressionMetrics", "auc", "deviance"]
+__all__ = ["ClassificationMetrics", "RegressionMetrics", "deviance"]
 
 
 def deviance(power: float, y: NDArray[np.float64], mean: NDArray[np.float64]) -> Any:
@@ -27,33 +32,6 @@ def deviance(power: float, y: NDArray[np.float64], mean: NDArray[np.float64]) ->
             return 2.0 * (np.log(mean / y) + y / mean - 1.0)
         a, b = 1.0 - power, 2.0 - power
         return 2.0 * (np.maximum(y, 0.0) ** b / (a * b) - y * mean**a / a + mean**b / b)
-
-
-def auc(
-    score: NDArray[np.float64],
-    positive: NDArray[np.bool_],
-    weight: NDArray[np.float64] | None = None,
-) -> float:
-    """Return the area under the ROC curve: how often a positive row scores above a negative one.
-
-    Ties count half (the Mann-Whitney statistic).
-
-    Examples
-    --------
-    >>> auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
-    0.75
-    """
-    weight = np.ones(score.size) if weight is None else weight
-    order = np.argsort(score, kind="stable")
-    score, positive, weight = score[order], positive[order], weight[order]
-    first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
-    above = np.add.reduceat(np.where(positive, weight, 0.0), first)
-    below = np.add.reduceat(np.where(positive, 0.0, weight), first)
-    total = float(above.sum()) * float(below.sum())
-    if total == 0.0:
-        return math.nan
-    won = above * (below.cumsum() - 0.5 * below)
-    return float(won.sum() / total)
 
 
 @dataclass
@@ -131,7 +109,7 @@ class ClassificationMetrics:
     _right: float = 0.0
     _log_loss: float | None = 0.0
     _confusion: NDArray[np.float64] = field(init=False)
-    _scores: list[tuple[Any, ...]] = field(default_factory=list)
+    _scores: list[Scores] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._confusion = np.zeros((len(self.classes), len(self.classes)))
@@ -157,7 +135,9 @@ class ClassificationMetrics:
             own = np.maximum(probabilities[np.arange(code.size), code], least)
             self._log_loss -= float((s * np.log(own)).sum())
         if score is not None and len(self.classes) == 2:
-            self._scores.append((score, code == 1, s))
+            self._scores = self._scores or [Scores(), Scores()]
+            for c, scores in enumerate(self._scores):
+                scores.add(score[code == c], s[code == c])
 
     def result(self) -> dict[str, Any]:
         """Return rows, accuracy, log_loss, auc (two classes) and the confusion matrix."""
@@ -168,6 +148,6 @@ class ClassificationMetrics:
         if self._log_loss is not None:
             found["log_loss"] = self._log_loss / self._weight
         if self._scores:
-            found["auc"] = auc(*(np.concatenate(p) for p in zip(*self._scores, strict=True)))
+            found["auc"] = area(*self._scores)
         found["confusion"] = self._confusion.tolist()
         return found

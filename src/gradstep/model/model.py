@@ -15,8 +15,13 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.features.matching import chunks_as, readable
-from gradstep.errors import InvalidParameter, InvalidTable
-from gradstep.objective.classification import class_probabilities
+from gradstep.data.roles import offsets_of
+from gradstep.errors import InvalidParameter
+from gradstep.objective.classification import (
+    class_probabilities,
+    gives_probabilities,
+    winners,
+)
 from gradstep.objective.losses import inverse_link
 
 if TYPE_CHECKING:
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.features.sparse_encoding import SparseEncoding
-    from gradstep.data.preparing.prepared import Target
+    from gradstep.data.roles import Target
 
 __all__ = ["Model"]
 
@@ -85,10 +90,7 @@ class Model:
     @property
     def gives_probabilities(self) -> bool:
         """Whether the loss is one whose scores are probabilities."""
-        inner = getattr(self.loss, "loss", self.loss)
-        return self.target.classes is not None and (
-            hasattr(self.loss, "probabilities") or hasattr(inner, "probability")
-        )
+        return self.target.classes is not None and gives_probabilities(self.loss)
 
     @cached_property
     def _in_units(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -115,12 +117,7 @@ class Model:
         encoded = self.encoding.encode(readable(frame, self.encoding), self.unseen)
         z = scores(self.encoding.rows(encoded), self.params, self.n_outputs)
         if self.offset is not None:
-            offset = frame[self.offset].cast(pl.Float64, strict=False).to_numpy()
-            if not np.isfinite(offset).all():
-                value = frame[self.offset][int((~np.isfinite(offset)).argmax())]
-                msg = f"The offset {self.offset!r} has the value {value!r}: it must be a number."
-                raise InvalidTable(msg)
-            z += offset[:, None]
+            z += offsets_of(frame[self.offset])[:, None]
         return z
 
     def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,10 +130,6 @@ class Model:
             msg = f"The loss {self.loss!r} gives no probabilities."
             raise InvalidParameter(msg)
         return class_probabilities(self.loss, z)
-
-    def class_codes(self, z: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the number of the predicted class for scores, shape (n,)."""
-        return (z[:, 0] > 0.0).astype(np.intp) if z.shape[1] == 1 else z.argmax(axis=1)
 
     def predict(self, table: Any) -> NDArray[Any]:
         """Return the prediction for each row of a table: a class, or a number.
@@ -151,15 +144,19 @@ class Model:
         InvalidTable
             If the table cannot be read, or lacks a column.
         """
-        parts = [batch["prediction"] for batch in self.predict_batches(table, probabilities=False)]
-        return pl.concat(parts).to_numpy() if parts else np.empty(0)
+        none = self.predictions(np.empty((0, self.n_outputs)), probabilities=False)
+        found = pl.concat([none, *self.predict_batches(table, probabilities=False)])
+        return found["prediction"].to_numpy()
 
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """Return the probability of each class for each row of a table."""
         self.probabilities(np.zeros((1, self.n_outputs)))
-        found = [self.probabilities(self.scores(frame)) for frame in self.chunks(table)]
-        classes = 0 if self.target.classes is None else len(self.target.classes)
-        return np.concatenate([np.empty((0, classes)), *found])
+        return self.probabilities(self.table_scores(table))
+
+    def table_scores(self, table: Any) -> NDArray[np.float64]:
+        """Return the scores of the rows of a table, shape (n, n_outputs)."""
+        found = [self.scores(frame) for frame in self.chunks(table)]
+        return np.concatenate([np.empty((0, self.n_outputs)), *found])
 
     def chunks(
         self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = ()
@@ -188,28 +185,27 @@ class Model:
         polars.DataFrame
             The kept columns, ``prediction``, and probabilities.
         """
-        classes = self.target.classes
-        named = ["prediction", *(f"probability_{label}" for label in classes or ())]
-        if taken := [name for name in keep if name in named]:
-            msg = f"The column {taken[0]!r} cannot be kept: a column of that name is predicted."
-            raise InvalidParameter(msg)
+        self.refuse_to_keep(keep, probabilities=probabilities)
         for frame in self.chunks(table, copied=keep):
-            z = self.scores(frame)
-            columns = [frame[name] for name in dict.fromkeys(keep)]
-            if classes is None:
-                columns.append(pl.Series("prediction", self.means(z)))
-            else:
-                labels = pl.Series("prediction", list(classes))
-                columns.append(labels[self.class_codes(z).tolist()].alias("prediction"))
-                if probabilities and self.gives_probabilities:
-                    each = self.probabilities(z)
-                    columns += [
-                        pl.Series(f"probability_{_written(label)}", each[:, c])
-                        for c, label in enumerate(classes)
-                    ]
-            yield pl.DataFrame(columns)
+            found = self.predictions(self.scores(frame), probabilities=probabilities)
+            yield pl.DataFrame([*(frame[name] for name in dict.fromkeys(keep)), *found])
 
+    def refuse_to_keep(self, keep: Sequence[str], *, probabilities: bool = True) -> None:
+        """Refuse columns that are called as one of the predictions is."""
+        named = self.target.column_names(probabilities=probabilities and self.gives_probabilities)
+        if taken := [name for name in keep if name in named]:
+            msg = (
+                f"The column {taken[0]!r} cannot be kept: that is what a column of predictions is "
+                "called. Rename the table's column, or do not keep it."
+            )
+            raise InvalidParameter(msg)
 
-def _written(label: Any) -> str:
-    """Return a class as tables write it."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
+    def predictions(self, z: NDArray[np.float64], *, probabilities: bool = True) -> pl.DataFrame:
+        """Return what is predicted for scores, as `predict_batches` yields it."""
+        if self.target.classes is None:
+            return pl.DataFrame({"prediction": self.means(z)})
+        found = [self.target.labels(winners(z))]
+        if probabilities and self.gives_probabilities:
+            names = self.target.column_names()[1:]
+            found += map(pl.Series, names, self.probabilities(z).T)
+        return pl.DataFrame(found)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.objective.elementary import exp, positive_part, sigmoid, softplus
-from gradstep.objective.losses import is_smooth, slope, value
+from gradstep.objective.losses import curvature, has_optimum, is_joint, is_smooth, slope, value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,12 @@ __all__ = [
     "Perceptron",
     "Softmax",
     "SquaredHinge",
+    "as_codes",
+    "as_targets",
     "class_probabilities",
+    "for_classes",
+    "gives_probabilities",
+    "winners",
 ]
 
 
@@ -44,6 +49,14 @@ class LogLoss(NamedTuple):
     >>> round(LogLoss().value(1.0, 0.0), 6), LogLoss().slope(1.0, 0.0)
     (0.693147, -0.5)
     """
+
+    def is_of_classes(self) -> bool:
+        """Return True."""
+        return True
+
+    def for_classes(self, k: int) -> Any:
+        """Return `Softmax` for more than two classes: they are trained together."""
+        return self if k == 2 else Softmax()
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -82,6 +95,10 @@ class Hinge(NamedTuple):
     (2.0, -1.0)
     """
 
+    def is_of_classes(self) -> bool:
+        """Return True."""
+        return True
+
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
         return positive_part(1.0 - y * z)
@@ -103,6 +120,10 @@ class SquaredHinge(NamedTuple):
     >>> SquaredHinge().value(1.0, -1.0), SquaredHinge().slope(1.0, -1.0)
     (4.0, -4.0)
     """
+
+    def is_of_classes(self) -> bool:
+        """Return True."""
+        return True
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -130,6 +151,10 @@ class ModifiedHuber(NamedTuple):
     >>> ModifiedHuber().value(1.0, -2.0), ModifiedHuber().slope(1.0, -2.0)
     (8.0, -4.0)
     """
+
+    def is_of_classes(self) -> bool:
+        """Return True."""
+        return True
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -162,6 +187,14 @@ class Perceptron(NamedTuple):
     >>> Perceptron().value(1.0, -2.0), Perceptron().slope(1.0, 0.0)
     (2.0, -1.0)
     """
+
+    def is_of_classes(self) -> bool:
+        """Return True."""
+        return True
+
+    def has_optimum(self) -> bool:
+        """Return False: its least value is that of no weights; steps on mistakes make a model."""
+        return False
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -267,10 +300,53 @@ class OneVsRest(NamedTuple):
         """Tell whether the loss of two classes is smooth."""
         return is_smooth(self.loss)
 
+    def has_optimum(self) -> bool:
+        """Tell whether the loss of two classes has one."""
+        return has_optimum(self.loss)
+
     def curvature(self) -> float | None:
         """Return the bound of the loss of two classes."""
-        method = getattr(self.loss, "curvature", None)
-        return None if method is None else float(method())
+        return curvature(self.loss)
+
+
+def for_classes(loss: Any, k: int) -> Any:
+    """Return what a loss becomes with k classes.
+
+    What its own ``for_classes`` says; else one class against the rest, unless there are two, or
+    the loss is of several classes already.
+
+    Examples
+    --------
+    >>> for_classes(LogLoss(), 3), for_classes(Hinge(), 3), for_classes(Hinge(), 2)
+    (Softmax(), OneVsRest(loss=Hinge()), Hinge())
+    """
+    if hasattr(loss, "for_classes"):
+        return loss.for_classes(k)
+    return loss if k == 2 or is_joint(loss) else OneVsRest(loss)
+
+
+def winners(z: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the number of the predicted class from scores of shape (n, k), k = 1 for two."""
+    codes: NDArray[np.intp] = (
+        (z[:, 0] > 0.0).astype(np.intp) if z.shape[1] == 1 else z.argmax(axis=1)
+    )
+    return codes
+
+
+def as_targets(codes: NDArray[Any], k: int) -> NDArray[np.float64]:
+    """Return numbers of classes as targets of k scores: -1 and +1 of one, else as they are."""
+    return 2.0 * codes - 1.0 if k == 1 else codes.astype(np.float64)
+
+
+def as_codes(y: NDArray[np.float64], k: int) -> NDArray[np.intp]:
+    """Return the numbers of the classes from targets of k scores."""
+    return (y > 0.0 if k == 1 else y).astype(np.intp)
+
+
+def gives_probabilities(loss: Any) -> bool:
+    """Tell whether scores can be made probabilities."""
+    inner = getattr(loss, "loss", loss)
+    return hasattr(loss, "probabilities") or hasattr(inner, "probability")
 
 
 def class_probabilities(loss: Any, z: NDArray[np.float64]) -> NDArray[np.float64]:

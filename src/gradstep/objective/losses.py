@@ -14,8 +14,9 @@ Compiled methods may use arithmetic, `math`, NumPy, and `gradstep.objective.elem
 the same code runs uncompiled. In addition a loss says, in plain Python, what it needs to
 know of its targets (`target_range`), how scores become predictions (`inverse_link`), a
 bound of its curvature (`curvature`, None if there is none), whether it has a second derivative
-everywhere (`is_smooth`), and the least value it can
-take for a given y (`floor`). What is optional has a default here (see `describe`).
+everywhere (`is_smooth`), the least value it can take for a given y (`floor`), whether it is one of
+classes (`is_of_classes`) and what it becomes with several (`for_classes`). All that is optional:
+the functions at the end of this page say what holds without it.
 
 The scale of every loss is scikit-learn's: see `gradstep.objective.regression` and
 `gradstep.objective.classification` for the formulas.
@@ -24,7 +25,7 @@ The scale of every loss is scikit-learn's: see `gradstep.objective.regression` a
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["JointLoss", "Loss", "TargetRange", "row_slopes", "slope", "value"]
+
+T = TypeVar("T")
 
 
 class TargetRange(NamedTuple):
@@ -97,22 +100,49 @@ def row_slopes(loss: JointLoss, y: float, z: Any, at: int, k: int, slopes: Any) 
     return loss.row_slopes(y, z, at, k, slopes)
 
 
+# What a loss says of itself, with what holds for one that does not say.
+
+
+def _asked(loss: object, name: str, default: T) -> T:
+    """Return what an optional method of a loss returns, or the default."""
+    method = getattr(loss, name, None)
+    return default if method is None else method()
+
+
+def is_joint(loss: object) -> bool:
+    """Tell whether the loss looks at all scores of a row at once."""
+    return hasattr(loss, "row_slopes")
+
+
+def is_of_classes(loss: object) -> bool | None:
+    """Tell whether the loss is one of classes, or of numbers; None, if nothing says so."""
+    known = True if is_joint(loss) else None if variance_power(loss) is None else False
+    return _asked(loss, "is_of_classes", known)
+
+
+def has_optimum(loss: object) -> bool:
+    """Tell whether its least value is what is wanted; True, if the loss does not say."""
+    return _asked(loss, "has_optimum", default=True)
+
+
 def target_range(loss: object) -> TargetRange:
     """Return the targets that a loss allows; any, if it does not say."""
-    method = getattr(loss, "target_range", None)
-    return method() if method is not None else TargetRange()
+    return _asked(loss, "target_range", TargetRange())
 
 
 def curvature(loss: object) -> float | None:
     """Return an upper bound of d2 loss / d z2, or None if the loss gives none."""
-    method = getattr(loss, "curvature", None)
-    return method() if method is not None else None
+    return _asked(loss, "curvature", None)
 
 
 def is_smooth(loss: object) -> bool:
     """Tell whether the loss has a second derivative everywhere; False, if it does not say."""
-    method = getattr(loss, "is_smooth", None)
-    return bool(method()) if method is not None else False
+    return _asked(loss, "is_smooth", default=False)
+
+
+def is_quadratic(loss: object) -> bool:
+    """Tell whether the loss is ½ (z - y)², solved in closed form; False, if it does not say."""
+    return _asked(loss, "is_quadratic", default=False)
 
 
 def floor(loss: object, y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,3 +155,13 @@ def inverse_link(loss: object, z: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn scores into predictions of the mean; the score itself by default."""
     method = getattr(loss, "inverse_link", None)
     return method(z) if method is not None else z
+
+
+def variance_power(loss: object) -> float | None:
+    """Return p of a variance ~ mean^p, if the score is the mean's logarithm; else None."""
+    return _asked(loss, "variance_power", None)
+
+
+def takes_offset(loss: object) -> bool:
+    """Tell whether it is known how an offset of the score acts: on y - z, or with a logarithm."""
+    return variance_power(loss) is not None or not hasattr(loss, "inverse_link")

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from gradstep.errors import InvalidParameter
+from gradstep.checks import check_number
 from gradstep.objective.elementary import exp
 
 __all__ = ["L1", "L2", "ElasticNet", "NoPenalty", "Penalty", "Scaled", "prox"]
@@ -98,12 +98,6 @@ def sets_zeros(penalty: Penalty) -> bool:
     return bool(penalty.prox(1e-300, 1.0) == 0.0)
 
 
-def _check_alpha(owner: str, alpha: float) -> None:
-    if not (alpha >= 0.0 and math.isfinite(alpha)):
-        msg = f"alpha={alpha!r} of {owner} must be a finite number >= 0."
-        raise InvalidParameter(msg)
-
-
 class NoPenalty(NamedTuple):
     """No penalty.
 
@@ -159,7 +153,7 @@ class L2(NamedTuple):
 
     def check(self) -> None:
         """Refuse an alpha below zero."""
-        _check_alpha("L2", self.alpha)
+        check_number("L2", "alpha", self.alpha, low=0.0, finite=True)
 
 
 class L1(NamedTuple):
@@ -188,7 +182,7 @@ class L1(NamedTuple):
 
     def check(self) -> None:
         """Refuse an alpha below zero."""
-        _check_alpha("L1", self.alpha)
+        check_number("L1", "alpha", self.alpha, low=0.0, finite=True)
 
 
 class ElasticNet(NamedTuple):
@@ -219,10 +213,8 @@ class ElasticNet(NamedTuple):
 
     def check(self) -> None:
         """Refuse an alpha below zero and an l1_ratio outside [0, 1]."""
-        _check_alpha("ElasticNet", self.alpha)
-        if not 0.0 <= self.l1_ratio <= 1.0:
-            msg = f"l1_ratio={self.l1_ratio!r} of ElasticNet must lie between 0 and 1."
-            raise InvalidParameter(msg)
+        check_number("ElasticNet", "alpha", self.alpha, low=0.0, finite=True)
+        check_number("ElasticNet", "l1_ratio", self.l1_ratio, low=0.0, high=1.0)
 
 
 class Scaled(NamedTuple):

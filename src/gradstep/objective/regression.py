@@ -8,12 +8,12 @@ the terms that depend on y alone (`floor` gives those).
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradstep.errors import InvalidParameter
+from gradstep.checks import check_number
+from gradstep.objective.constants import balance, balance_of_excess, log_of_mean, middle, quantile
 from gradstep.objective.elementary import exp, positive_part
 from gradstep.objective.losses import TargetRange
 
@@ -31,16 +31,6 @@ __all__ = [
     "Tweedie",
 ]
 
-_SOME = 2048  # targets, of which a quantile is guessed
-_SUM_ROUNDING = 1e-15  # of the sizes of what is summed
-_MOST_BALANCE_STEPS = 200
-
-
-def _check_not_negative(owner: str, name: str, number: float) -> None:
-    if not (number >= 0.0 and math.isfinite(number)):
-        msg = f"{name}={number!r} of {owner} must be a finite number >= 0."
-        raise InvalidParameter(msg)
-
 
 class SquaredError(NamedTuple):
     """½ (z - y)², the loss of least squares; its slope is z - y.
@@ -50,6 +40,10 @@ class SquaredError(NamedTuple):
     >>> SquaredError().value(1.0, 3.0), SquaredError().slope(1.0, 3.0)
     (2.0, 2.0)
     """
+
+    def is_of_classes(self) -> bool:
+        """Return False."""
+        return False
 
     def value(self, y: float, z: float) -> float:
         """Return ½ (z - y)²."""
@@ -63,6 +57,10 @@ class SquaredError(NamedTuple):
         """Return True: there is a second derivative everywhere."""
         return True
 
+    def is_quadratic(self) -> bool:
+        """Return True."""
+        return True
+
     def curvature(self) -> float:
         """Return 1."""
         return 1.0
@@ -70,91 +68,6 @@ class SquaredError(NamedTuple):
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant: the weighted mean."""
         return float(np.average(y, weights=weight))
-
-
-def _in_order(y: NDArray[np.float64], *at: int) -> list[float]:
-    """Return the numbers at some neighbouring positions of the sorted targets.
-
-    Of many, those that a few thousand say to lie near are partitioned, if that proves true.
-    """
-    some = np.sort(y[:: max(1, y.size // _SOME)])
-    if y.size > 2 * some.size:
-        margin = 3 * math.isqrt(some.size)
-        middle = at[0] * some.size // y.size
-        low = some[max(middle - margin, 0)]
-        high = some[min(middle + margin, some.size - 1)]
-        below = int(np.count_nonzero(y < low))
-        near = y[(y >= low) & (y <= high)]
-        if below <= at[0] and at[-1] < below + near.size:
-            y, at = near, tuple(each - below for each in at)
-    parted = np.partition(y, at)
-    return [float(parted[each]) for each in at]
-
-
-def _quantile(y: NDArray[np.float64], weight: NDArray[np.float64] | None, share: float) -> float:
-    """Return the least number that a share of the weight lies at or below."""
-    if weight is None:
-        at = min(max(math.ceil(share * y.size) - 1, 0), y.size - 1)
-        return _in_order(y, at)[0]
-    order = np.argsort(y)
-    below = np.cumsum(weight[order])
-    at = int(np.searchsorted(below, share * below[-1]))
-    return float(y[order[min(at, y.size - 1)]])
-
-
-def _middle(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
-    """Return the middle of all medians."""
-    if weight is None:
-        low, high = _in_order(y, (y.size - 1) // 2, y.size // 2)
-        return 0.5 * low + 0.5 * high
-    return 0.5 * (_quantile(y, weight, 0.5) - _quantile(-y, weight, 0.5))
-
-
-def _balance(
-    y: NDArray[np.float64],
-    weight: NDArray[np.float64] | None,
-    epsilon: float,
-    start: float,
-    *,
-    beyond: bool,
-) -> float:
-    """Return the score at which residuals that are cut to epsilon, or what is cut off, cancel.
-
-    Their mean rises with the score, in straight pieces: Newton's method arrives in a few steps.
-    A step out of the bracket, which is where the mean changes its sign, goes to its middle. What
-    has not come to rest after very many steps is as near as numbers so far apart allow.
-
-    Parameters
-    ----------
-    y, weight
-        Targets, and weights if there are any.
-    epsilon : float
-        What residuals are cut to.
-    start : float
-        Where to begin.
-    beyond : bool
-        Whether what is cut off counts, instead of what is left.
-    """
-    low, high = float(y.min()), float(y.max())
-    score = start if math.isfinite(start) else 0.5 * low + 0.5 * high
-    for _ in range(_MOST_BALANCE_STEPS):
-        residual = score - y
-        cut = np.clip(residual, -epsilon, epsilon)
-        counted, straight = (residual - cut, residual != cut) if beyond else (cut, residual == cut)
-        mean = float(np.average(counted, weights=weight))
-        if abs(mean) <= _SUM_ROUNDING * float(np.average(np.abs(counted), weights=weight)):
-            break
-        low, high = (low, score) if mean > 0.0 else (score, high)
-        rise = float(np.average(straight, weights=weight))
-        after = score - mean / rise if rise > 0.0 else high
-        if after == score:
-            break
-        if not low < after < high:
-            after = 0.5 * low + 0.5 * high
-        if after in {low, high, score}:
-            break
-        score = after
-    return score
 
 
 class Huber(NamedTuple):
@@ -167,6 +80,10 @@ class Huber(NamedTuple):
     """
 
     epsilon: float = 0.1
+
+    def is_of_classes(self) -> bool:
+        """Return False."""
+        return False
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -184,11 +101,11 @@ class Huber(NamedTuple):
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant: where residuals cut to epsilon cancel."""
-        return _balance(y, weight, self.epsilon, _middle(y, weight), beyond=False)
+        return balance(y, weight, self.epsilon, middle(y, weight), beyond=False)
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
-        _check_not_negative("Huber", "epsilon", self.epsilon)
+        check_number("Huber", "epsilon", self.epsilon, low=0.0, finite=True)
 
 
 class EpsilonInsensitive(NamedTuple):
@@ -201,6 +118,10 @@ class EpsilonInsensitive(NamedTuple):
     """
 
     epsilon: float = 0.1
+
+    def is_of_classes(self) -> bool:
+        """Return False."""
+        return False
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -217,11 +138,11 @@ class EpsilonInsensitive(NamedTuple):
         The middle of all that there are: at its ends a loss of zero would be lost to rounding.
         """
         jumps = np.concatenate([y - self.epsilon, y + self.epsilon])
-        return _middle(jumps, None if weight is None else np.tile(weight, 2))
+        return middle(jumps, None if weight is None else np.tile(weight, 2))
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
-        _check_not_negative("EpsilonInsensitive", "epsilon", self.epsilon)
+        check_number("EpsilonInsensitive", "epsilon", self.epsilon, low=0.0, finite=True)
 
 
 class SquaredEpsilonInsensitive(NamedTuple):
@@ -234,6 +155,10 @@ class SquaredEpsilonInsensitive(NamedTuple):
     """
 
     epsilon: float = 0.1
+
+    def is_of_classes(self) -> bool:
+        """Return False."""
+        return False
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
@@ -251,17 +176,11 @@ class SquaredEpsilonInsensitive(NamedTuple):
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant: where excesses over epsilon cancel."""
-        weighty = slice(None) if weight is None else weight > 0.0
-        low, high = float(y[weighty].min()), float(y[weighty].max())
-        if high - low <= 2.0 * self.epsilon:
-            return 0.5 * low + 0.5 * high  # there is no excess
-        with np.errstate(over="ignore"):
-            mean = float(np.average(y, weights=weight))
-        return _balance(y, weight, self.epsilon, mean, beyond=True)
+        return balance_of_excess(y, weight, self.epsilon)
 
     def check(self) -> None:
         """Refuse an epsilon below zero."""
-        _check_not_negative("SquaredEpsilonInsensitive", "epsilon", self.epsilon)
+        check_number("SquaredEpsilonInsensitive", "epsilon", self.epsilon, low=0.0, finite=True)
 
 
 class Pinball(NamedTuple):
@@ -275,6 +194,10 @@ class Pinball(NamedTuple):
 
     quantile: float = 0.5
 
+    def is_of_classes(self) -> bool:
+        """Return False."""
+        return False
+
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
         r = y - z
@@ -286,17 +209,13 @@ class Pinball(NamedTuple):
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant: the weighted quantile."""
-        return _quantile(y, weight, self.quantile)
+        return quantile(y, weight, self.quantile)
 
     def check(self) -> None:
         """Refuse a quantile outside (0, 1)."""
-        if not 0.0 < self.quantile < 1.0:
-            msg = f"quantile={self.quantile!r} of Pinball must lie strictly between 0 and 1."
-            raise InvalidParameter(msg)
-
-
-def _log_of_mean(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
-    return math.log(float(np.average(y, weights=weight)))
+        check_number(
+            "Pinball", "quantile", self.quantile, low=0.0, high=1.0, open_low=True, open_high=True
+        )
 
 
 def _exp(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -342,9 +261,13 @@ class Poisson(NamedTuple):
         """Return exp(z)."""
         return _exp(z)
 
+    def variance_power(self) -> float:
+        """Return 1: the variance is the mean."""
+        return 1.0
+
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the logarithm of the weighted mean."""
-        return _log_of_mean(y, weight)
+        return log_of_mean(y, weight)
 
 
 class Gamma(NamedTuple):
@@ -384,9 +307,13 @@ class Gamma(NamedTuple):
         """Return exp(z)."""
         return _exp(z)
 
+    def variance_power(self) -> float:
+        """Return 2: the deviation is in proportion to the mean."""
+        return 2.0
+
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the logarithm of the weighted mean."""
-        return _log_of_mean(y, weight)
+        return log_of_mean(y, weight)
 
 
 class Tweedie(NamedTuple):
@@ -455,15 +382,14 @@ class Tweedie(NamedTuple):
         """Return exp(z)."""
         return _exp(z)
 
+    def variance_power(self) -> float:
+        """Return the power."""
+        return self.power
+
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the logarithm of the weighted mean."""
-        return _log_of_mean(y, weight)
+        return log_of_mean(y, weight)
 
     def check(self) -> None:
-        """Refuse powers below 1."""
-        if not (self.power >= 1.0 and math.isfinite(self.power)):
-            msg = (
-                f"power={self.power!r} of Tweedie must be a finite number >= 1 "
-                "(1 is Poisson, 2 is gamma; for power 0 use loss='squared_error')."
-            )
-            raise InvalidParameter(msg)
+        """Refuse powers below 1: for 0 there is `SquaredError`."""
+        check_number("Tweedie", "power", self.power, low=1.0, finite=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from gradstep.checks import check_number
 from gradstep.errors import InvalidComponent, InvalidParameter
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ class Schedule(Protocol):
 
 def _check(owner: str, **numbers: float) -> None:
     for name, number in numbers.items():
-        if not (number > 0.0 and math.isfinite(number)):
-            msg = f"{name}={number!r} of {owner} must be a finite number > 0."
-            raise InvalidParameter(msg)
+        check_number(owner, name, number, low=0.0, open_low=True, finite=True)
 
 
 class Constant(NamedTuple):
@@ -177,9 +176,7 @@ class Adaptive(NamedTuple):
     def check(self) -> None:
         """Refuse numbers that are not above zero, and a divisor up to 1."""
         _check("Adaptive", eta0=self.eta0, smallest=self.smallest)
-        if not self.divisor > 1.0:
-            msg = f"divisor={self.divisor!r} of Adaptive must be a number > 1."
-            raise InvalidParameter(msg)
+        check_number("Adaptive", "divisor", self.divisor, low=1.0, open_low=True)
 
 
 class StepDecay(NamedTuple):
@@ -299,9 +296,9 @@ class OneCycle(NamedTuple):
             start_divisor=self.start_divisor,
             end_divisor=self.end_divisor,
         )
-        if not 0.0 < self.rise < 1.0:
-            msg = f"rise={self.rise!r} of OneCycle must lie strictly between 0 and 1."
-            raise InvalidParameter(msg)
+        check_number(
+            "OneCycle", "rise", self.rise, low=0.0, high=1.0, open_low=True, open_high=True
+        )
 
 
 class WarmUp(NamedTuple):

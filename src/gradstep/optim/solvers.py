@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradstep.errors import InvalidParameter
+from gradstep.checks import check_number
 
 __all__ = ["SVRG", "Exact", "works_in_rounds"]
 
@@ -40,9 +40,7 @@ class SVRG(NamedTuple):
 
     def check(self) -> None:
         """Refuse a share outside (0, 1]."""
-        if not 0.0 < self.share <= 1.0:
-            msg = f"share={self.share!r} of SVRG must lie in (0, 1]."
-            raise InvalidParameter(msg)
+        check_number("SVRG", "share", self.share, low=0.0, high=1.0, open_low=True)
 
 
 class Exact(NamedTuple):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gradstep.data.features.encoding import Encoding
-    from gradstep.data.preparing.prepared import Target
+    from gradstep.data.roles import Target
     from gradstep.data.sources.table import Table
 
 __all__ = ["check_columns", "chunks_as", "open_as", "readable"]
@@ -54,7 +54,7 @@ def open_as(table: Any, encoding: Encoding, target: Target, copied: Sequence[str
     """Open a table, its categories as the text that they are, whatever they look like there."""
     as_text = list(copied)
     as_text += [c.source for c in encoding.coded if not getattr(c, "part", "")]
-    if target.classes is not None and isinstance(target.classes[0], str):
+    if target.is_text:
         as_text.append(target.column)
     return open_table(table, as_text=as_text)
 

@@ -6,6 +6,7 @@ or made by someone else, is refused here.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from gradstep.data.from_json import is_text
 from gradstep.errors import InvalidTable
+from gradstep.objective.losses import target_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.prepared import Target
+    from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.data.roles import Target
 
     _Test = Callable[[NDArray[Any]], Any]
 
-__all__ = ["check_meta", "check_numbers"]
+__all__ = ["check_meta", "check_numbers", "check_range"]
 
 _FILE = re.compile(r"(train|validation)_[a-z]+\.npy")
 _KNOWN = ("low", "high", "mean", "deviation")  # of a target that is a number
@@ -144,3 +147,18 @@ def _targets(k: int) -> tuple[_Test, str]:
     if k == 2:
         return lambda y: np.abs(y) == 1.0, "-1 or 1"
     return lambda y: (y >= 0.0) & (y < k) & (np.floor(y) == y), f"one of the classes 0 to {k - 1}"
+
+
+def check_range(loss: Any, prepared: PreparedTable) -> None:
+    """Refuse a prepared table with targets outside the loss's range, in either of its parts."""
+    allowed = target_range(loss)
+    for data in (prepared.train, prepared.validation):
+        if data is None or prepared.target.classes is not None or allowed.low == -math.inf:
+            continue
+        low = data.y.min()
+        if not allowed.holds(low):
+            msg = (
+                f"The target {prepared.target.column!r} goes down to {low:g}; the loss "
+                f"{type(loss).__name__} needs {allowed}. Use another loss, or correct the column."
+            )
+            raise InvalidTable(msg)

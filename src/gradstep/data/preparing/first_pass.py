@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.encoding import LeftOut, decide
+from gradstep.data.features.decision import decide
+from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
 from gradstep.data.preparing.options import MOST_FEATURES
-from gradstep.data.preparing.prepared import Target
+from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers, has_value, weights_of
 from gradstep.data.sources.table import chunk_rows
 from gradstep.errors import InvalidParameter, InvalidTable
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.options import Preparation, Progress
     from gradstep.data.sources.table import Table
 
-__all__ = ["FirstLook", "weights_of"]
+__all__ = ["FirstLook"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
 _THREADS = 2
@@ -243,9 +244,7 @@ class FirstLook:
     def _look_at(self, frame: pl.DataFrame, first: int) -> None:
         asked = self.asked
         target = frame[asked.target]
-        kept = target.is_not_null()
-        if self._target_kind == "number" and target.dtype.is_float():
-            kept &= target.is_not_nan().fill_null(value=True)
+        kept = has_value(target) if self._target_kind == "number" else target.is_not_null()
         flags = None if kept.all() else kept.to_numpy()
         self.kept.append(flags)
         rows = np.arange(first, first + frame.height)
@@ -264,7 +263,7 @@ class FirstLook:
             self.target_survey.add(target, rows)
             y = self._as_two(target)
         if asked.weight is not None:
-            self.weight_sum += float(weights_of(frame, asked.weight, rows).sum())
+            self.weight_sum += float(weights_of(frame[asked.weight], rows).sum())
         add_to(self.surveys, frame, rows, y, self._pool)
         if self._target_kind == "category":
             self._note_copies(frame, target)
@@ -310,33 +309,21 @@ class FirstLook:
             raise InvalidParameter(msg)
         self.target = Target(asked.target, None if classes is None else tuple(classes))
 
-    def _classes(self) -> list[Any] | None:
+    def _classes(self) -> Sequence[Any] | None:
         """Return the classes of the target; None if it is a number."""
         asked, survey = self.asked, self.target_survey
-        classes: list[Any] | None = None
         if self._target_kind == "category":
-            if survey.counts is None or len(survey.counts) > 1000:
+            if survey.counts is None or len(survey.counts) > MOST_CLASSES:
                 msg = (
                     f"The target {asked.target!r} has more than 1,000 different values of text: "
                     "too many classes. Is it the right column?"
                 )
                 raise InvalidTable(msg)
-            classes = sorted(survey.counts)
+            classes: list[Any] = sorted(survey.counts)
             if self.table.schema[asked.target] == pl.Boolean:
                 classes = [value == "true" for value in classes]
-        elif asked.task == "classification" or (
-            asked.task == "auto" and survey.distinct is not None and len(survey.distinct) <= 2
-        ):
-            if survey.distinct is None:
-                msg = (
-                    f"The target {asked.target!r} has more than 1,000 different numbers: too many "
-                    "classes. Use task='regression', or another column."
-                )
-                raise InvalidTable(msg)
-            classes = sorted(survey.distinct)
-            if survey.whole:
-                classes = [int(value) for value in classes]
-        return classes
+            return classes
+        return classes_of_numbers(asked.target, survey.distinct, asked.task)
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -377,7 +364,7 @@ class FirstLook:
     def told(self) -> dict[str, Any]:
         """Return what is known, for people."""
         classes, survey = self.target.classes, self.target_survey
-        target: dict[str, Any] = {"column": self.target.column, "classes": classes}
+        target = self.target.to_json()
         if classes is None:
             numbers = survey.numbers
             target |= {
@@ -402,21 +389,3 @@ def _told(survey: Any) -> dict[str, Any]:
     numbers = survey.numbers
     known = {"missing": survey.missing, "mean": numbers.mean, "deviation": numbers.deviation}
     return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})
-
-
-def weights_of(frame: pl.DataFrame, column: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the weights of rows, which have these numbers in the table."""
-    try:
-        weight = frame[column].cast(pl.Float64).to_numpy()
-    except pl.exceptions.PolarsError as error:
-        msg = f"The weights {column!r} have type {frame.schema[column]}: they must be numbers."
-        raise InvalidTable(msg) from error
-    bad = ~(np.isfinite(weight) & (weight >= 0.0))
-    if bad.any():
-        at = int(bad.argmax())
-        msg = (
-            f"The weight {column!r} is {weight[at]:g} in row {rows[at] + 1} (of the rows, from 1): "
-            "weights must be finite numbers from 0 on."
-        )
-        raise InvalidTable(msg)
-    return weight

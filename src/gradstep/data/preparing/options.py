@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.checks import check_choice, check_number
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
@@ -93,24 +94,16 @@ class Preparation:
             "missing_target": ("drop", "error"),
         }
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                msg = f"{name}={getattr(self, name)!r} must be one of {', '.join(allowed)}."
-                raise InvalidParameter(msg)
-        if not 0.0 <= self.validation < 1.0:
-            msg = f"validation={self.validation!r} must be a share of the rows, from 0 to below 1."
-            raise InvalidParameter(msg)
+            check_choice("prepare", name, getattr(self, name), allowed)
+        check_number("prepare", "validation", self.validation, low=0.0, high=1.0, open_high=True)
+        check_number("prepare", "max_levels", self.max_levels, low=1, whole=True)
+        check_number("prepare", "seed", self.seed, low=0, whole=True)
         roles = [role for role in (self.target, self.weight, self.offset) if role is not None]
         if len(set(roles)) < len(roles):
             msg = (
                 f"Target {self.target!r}, weight {self.weight!r} and offset {self.offset!r} must "
                 "be different columns."
             )
-            raise InvalidParameter(msg)
-        if self.max_levels < 1:
-            msg = f"max_levels={self.max_levels!r} must be at least 1."
-            raise InvalidParameter(msg)
-        if self.seed < 0:
-            msg = f"seed={self.seed!r} must be at least 0."
             raise InvalidParameter(msg)
 
 

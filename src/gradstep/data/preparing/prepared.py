@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
-from gradstep.data.from_json import MISSTATED, is_text
+from gradstep.data.from_json import MISSTATED
 from gradstep.data.preparing.checks import check_meta, check_numbers
+from gradstep.data.roles import Target
 from gradstep.errors import InvalidTable
 from gradstep.files import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PreparedTable",
-    "Target",
-    "class_codes",
     "encoding_of",
     "new_array",
     "open_prepared",
@@ -51,56 +47,6 @@ _META = "meta.json"
 _UNREADABLE = (
     OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, TokenError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is predicted.
-
-    Attributes
-    ----------
-    column : str
-        Its name.
-    classes : tuple or None
-        The classes in the order of the codes; None for numbers. Two classes are -1 and +1 in
-        `y`, more are 0, 1, ….
-    """
-
-    column: str
-    classes: tuple[Any, ...] | None = None
-
-    @property
-    def task(self) -> str:
-        """``"classification"`` or ``"regression"``."""
-        return "regression" if self.classes is None else "classification"
-
-    @property
-    def n_outputs(self) -> int:
-        """Scores of a row."""
-        return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
-
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Target:
-        """Return the target that a file tells of: its ``column`` and ``classes``.
-
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            If the classes are not two or more of one type, in rising order.
-        """
-        column, classes = told["column"], told["classes"]
-        if classes is not None:
-            kinds = {type(c) for c in classes}
-            rising = all(one < next_one for one, next_one in pairwise(classes))
-            texts = kinds == {str} and all(map(is_text, classes))
-            numbers = kinds in ({bool}, {int}, {float}) and math.isfinite(math.fsum(classes))
-            if not (isinstance(classes, list) and len(classes) > 1 and rising and texts | numbers):
-                msg = "classes are two or more texts, truths or numbers, in rising order"
-                raise ValueError(msg)
-        if not is_text(column):
-            msg = f"column is {column!r:.60}, which is no name"
-            raise ValueError(msg)
-        return cls(column, None if classes is None else tuple(classes))
 
 
 @dataclass
@@ -155,26 +101,6 @@ class PreparedTable:
 def encoding_of(told: Mapping[str, Any]) -> Encoding | SparseEncoding:
     """Return the encoding that was written as JSON."""
     return SparseEncoding.from_json(told) if "sparse" in told else Encoding.from_json(told)
-
-
-def class_codes(column: pl.Series, classes: Sequence[Any], target: str) -> NDArray[np.float64]:
-    """Return the number of each row's class; one that training did not see is an error."""
-    if isinstance(classes[0], (str, bool)):
-        names = [str(c).lower() if isinstance(c, bool) else c for c in classes]
-        code = column.cast(pl.String).cast(pl.Enum(names), strict=False).to_physical()
-        found = code.cast(pl.Float64).to_numpy()
-    else:
-        numbers = column.cast(pl.Float64).to_numpy()
-        at = np.minimum(np.searchsorted(classes, numbers), len(classes) - 1)
-        found = np.where(np.asarray(classes, np.float64)[at] == numbers, at, np.nan)
-    if np.isnan(found).any():
-        value = column[int(np.isnan(found).argmax())]
-        msg = (
-            f"The target {target!r} has the class {value!r}, which training did not see. It saw "
-            f"{', '.join(map(repr, classes[:10]))}."
-        )
-        raise InvalidTable(msg)
-    return found
 
 
 # --------------------------------------------------------------------------- writing

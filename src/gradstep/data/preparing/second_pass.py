@@ -17,9 +17,10 @@ import polars as pl
 import gradstep
 from gradstep.data.features.matching import check_columns, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
-from gradstep.data.preparing.first_pass import FirstLook, weights_of
+from gradstep.data.preparing.first_pass import FirstLook
 from gradstep.data.preparing.hold_out import HoldOut
-from gradstep.data.preparing.prepared import PreparedTable, class_codes, new_array
+from gradstep.data.preparing.prepared import PreparedTable, new_array
+from gradstep.data.roles import has_value, offsets_of, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
 
@@ -180,18 +181,13 @@ class TableMaker:
         return unseen
 
     def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
-        dtype = np.float32 if self._first.encoding.single else np.float64
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            "values": ((n, self._first.encoding.n_values), dtype),
-            "codes": ((n, len(self._first.encoding.coded)), np.int32),
-            "y": ((n, 1), np.float64),
-        }
+        shapes = self._first.encoding.layout(n)
         if self._first.weighted:
             shapes["weight"] = ((n,), np.float64)
         if part == "validation" and self.asked.offset is not None:
             shapes["offset"] = ((n,), np.float64)
         return {
-            name: new_array(folder, f"{part}_{name}", shape, kind)
+            name: new_array(folder, f"{part}_{name}", shape or (n,), kind)
             for name, (shape, kind) in shapes.items()
         }
 
@@ -200,39 +196,21 @@ class TableMaker:
     ) -> dict[str, NDArray[Any]]:
         asked = self.asked
         values, codes = self._first.encoding.encode(frame, unseen)
-        y = self._targets(frame)
-        weight = None if asked.weight is None else weights_of(frame, asked.weight, rows)
+        target = self._first.target
+        y = target.encoded(frame[target.column])
+        weight = None if asked.weight is None else weights_of(frame[asked.weight], rows)
         parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
         if asked.offset is not None:
-            offset = frame[asked.offset].cast(pl.Float64, strict=False).to_numpy()
-            if not np.isfinite(offset).all():
-                at = int(rows[~np.isfinite(offset)][0]) + 1
-                msg = (
-                    f"The offset {asked.offset!r} is no finite number in row {at} (of the rows, "
-                    "from 1)."
-                )
-                raise InvalidTable(msg)
-            parts["offset"] = offset
+            parts["offset"] = offset = offsets_of(frame[asked.offset], rows)
             y, weight = with_offset(y, weight, offset, asked.log_power)
         parts["y"] = y[:, None]
         if weight is not None:
             parts["weight"] = weight
         return parts
 
-    def _targets(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        column = frame[self._first.target.column]
-        classes = self._first.target.classes
-        if classes is None:
-            return column.cast(pl.Float64).to_numpy()
-        found = class_codes(column, classes, self._first.target.column)
-        return 2.0 * found - 1.0 if len(classes) == 2 else found
-
     def _with_target(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that have a target."""
-        target = frame[self.asked.target]
-        kept = target.is_not_null()
-        if target.dtype.is_float():
-            kept &= target.is_not_nan().fill_null(value=False)
+        kept = has_value(frame[self.asked.target])
         return frame if kept.all() else frame.filter(kept)
 
     def _rows_to_validate(self) -> int:

@@ -6,7 +6,7 @@ belongs at once: that takes some sixteen bytes of memory a row, whatever the row
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,8 @@ import gradstep
 from gradstep.data.features.sparse_encoding import SparseEncoding, widest
 from gradstep.data.kernels.sparse import put_entries
 from gradstep.data.preparing.hold_out import HELD_OUT
-from gradstep.data.preparing.prepared import PreparedTable, Target, new_array
+from gradstep.data.preparing.prepared import PreparedTable, new_array
+from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers
 from gradstep.data.sources.svmlight import LABEL, SparseTable
 from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets, chosen
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseMaker"]
 
-_MOST_CLASSES = 1000
 _BUCKET_ROWS = 1 << 16
 _NO_MEANING = ("weight", "offset", "time", "drop", "only", "kinds")
 
@@ -91,17 +91,8 @@ class SparseMaker:
         if distinct.size < 2:
             msg = f"The label is {distinct[0]:g} in every row: there is nothing to learn."
             raise InvalidTable(msg)
-        classifies = self.asked.task == "classification" or (
-            self.asked.task == "auto" and distinct.size == 2
-        )
-        if classifies and distinct.size > _MOST_CLASSES:
-            msg = f"The label has {distinct.size:,} different values: too many classes."
-            raise InvalidTable(msg)
-        classes: tuple[Any, ...] | None = None
-        if classifies:
-            whole = bool((np.trunc(distinct) == distinct).all())
-            classes = tuple(int(c) if whole else c for c in distinct.tolist())
-        self.target = Target(LABEL, classes)
+        known = set(distinct.tolist()) if distinct.size <= MOST_CLASSES else None
+        self.target = Target(LABEL, classes_of_numbers(LABEL, known, self.asked.task))
         self.known = {"low": float(labels.min()), "high": float(labels.max()),
                       "mean": float(labels.mean()), "deviation": float(labels.std())}  # fmt: skip
         self.bytes = entries * 12 + self.n * 16
@@ -137,7 +128,7 @@ class SparseMaker:
             "sparse": True,
             "asked": self.asked.told(),
             "rows": rows,
-            "target": {"column": LABEL, "classes": self.target.classes, **self.known},
+            "target": {**self.target.to_json(), **self.known},
             "encoding": encoding.to_json(),
             "columns": {},
             "warnings": [],
@@ -155,14 +146,10 @@ class SparseMaker:
         by_place = np.empty(n, np.int64)
         by_place[places[chosen_rows]] = lengths[chosen_rows]
         total = int(by_place.sum())
+        encoding = SparseEncoding(self.width)
         arrays = {
-            name: new_array(folder, f"{part}_{name}", shape, kind)
-            for name, shape, kind in (
-                ("starts", (n + 1,), np.int64),
-                ("columns", (total,), np.int32),
-                ("values", (total,), np.float64),
-                ("y", (n, 1), np.float64),
-            )
+            name: new_array(folder, f"{part}_{name}", shape or (total,), kind)
+            for name, (shape, kind) in encoding.layout(n).items()
         }
         arrays["starts"][0] = 0
         np.cumsum(by_place, out=arrays["starts"][1:])
@@ -174,26 +161,12 @@ class SparseMaker:
                 table.refuse_change()
             put_entries(chunk.rows, where, arrays["starts"], arrays["columns"], arrays["values"])
             mine = where >= 0
-            arrays["y"][where[mine], 0] = self._targets(chunk.labels[mine])
+            arrays["y"][where[mine], 0] = self.target.encoded(chunk[LABEL].filter(mine))
             at += chunk.height
             self.progress("encoding", at)
         if at != places.size:
             table.refuse_change()
-        return SparseEncoding(self.width).dataset(arrays, shuffled=part == "train")
-
-    def _targets(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        classes = self.target.classes
-        if classes is None:
-            return labels
-        code = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-        unknown = np.asarray(classes, np.float64)[code] != labels
-        if unknown.any():
-            msg = (
-                f"The label {labels[unknown][0]:g} is no class of the rows to train on "
-                f"({', '.join(map(str, classes[:10]))})."
-            )
-            raise InvalidTable(msg)
-        return 2.0 * code - 1.0 if len(classes) == 2 else code.astype(np.float64)
+        return encoding.dataset(arrays, shuffled=part == "train")
 
 
 def _measure(

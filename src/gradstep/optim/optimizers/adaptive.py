@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from gradstep.checks import check_number
 from gradstep.objective.penalties import prox, prox_in_turn, strengths
-from gradstep.optim.optimizers.base import At, check_fraction, check_positive, step
+from gradstep.optim.optimizers.base import At, step
 
 __all__ = ["FTRL", "AdaGrad", "Adam", "RMSprop"]
 
@@ -110,7 +111,7 @@ class AdaGrad(NamedTuple):
 
     def check(self) -> None:
         """Refuse an epsilon that is not above zero."""
-        check_positive("AdaGrad", "epsilon", self.epsilon)
+        check_number("AdaGrad", "epsilon", self.epsilon, low=0.0, open_low=True, finite=True)
 
 
 class RMSprop(NamedTuple):
@@ -152,8 +153,8 @@ class RMSprop(NamedTuple):
 
     def check(self) -> None:
         """Refuse a decay outside [0, 1) and an epsilon that is not above zero."""
-        check_fraction("RMSprop", "decay", self.decay)
-        check_positive("RMSprop", "epsilon", self.epsilon)
+        check_number("RMSprop", "decay", self.decay, low=0.0, high=1.0, open_high=True)
+        check_number("RMSprop", "epsilon", self.epsilon, low=0.0, open_low=True, finite=True)
 
 
 class Adam(NamedTuple):
@@ -213,9 +214,9 @@ class Adam(NamedTuple):
 
     def check(self) -> None:
         """Refuse betas outside [0, 1) and an epsilon that is not above zero."""
-        check_fraction("Adam", "beta1", self.beta1)
-        check_fraction("Adam", "beta2", self.beta2)
-        check_positive("Adam", "epsilon", self.epsilon)
+        check_number("Adam", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
+        check_number("Adam", "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
+        check_number("Adam", "epsilon", self.epsilon, low=0.0, open_low=True, finite=True)
 
 
 class FTRL(NamedTuple):
@@ -292,4 +293,4 @@ class FTRL(NamedTuple):
 
     def check(self) -> None:
         """Refuse a beta that is not above zero."""
-        check_positive("FTRL", "beta", self.beta)
+        check_number("FTRL", "beta", self.beta, low=0.0, open_low=True, finite=True)

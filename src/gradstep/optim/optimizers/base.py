@@ -29,10 +29,7 @@ The methods are compiled; the same code runs uncompiled.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
-
-from gradstep.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from gradstep.objective.penalties import Penalty
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "At",
     "Optimizer",
-    "check_fraction",
-    "check_positive",
     "idle",
     "lookahead",
     "step",
@@ -123,17 +118,3 @@ def idle(
 ) -> None:
     """Take a weight from after step `since` to after step `now`, all idle (kernels call this)."""
     optimizer.idle(penalty, params, gradient, slots, j, clock, since, now)
-
-
-def check_fraction(owner: str, name: str, number: float) -> None:
-    """Refuse a number outside [0, 1)."""
-    if not 0.0 <= number < 1.0:
-        msg = f"{name}={number!r} of {owner} must lie in [0, 1)."
-        raise InvalidParameter(msg)
-
-
-def check_positive(owner: str, name: str, number: float) -> None:
-    """Refuse what is not a finite number > 0."""
-    if not (number > 0.0 and math.isfinite(number)):
-        msg = f"{name}={number!r} of {owner} must be a finite number > 0."
-        raise InvalidParameter(msg)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradstep.checks import check_number
 from gradstep.objective.penalties import prox, prox_in_turn, strengths
-from gradstep.optim.optimizers.base import At, check_fraction
+
+if TYPE_CHECKING:
+    from gradstep.optim.optimizers.base import At
 
 __all__ = ["SGD", "Momentum", "Nesterov"]
 
@@ -224,7 +227,7 @@ class Momentum(NamedTuple):
 
     def check(self) -> None:
         """Refuse a momentum outside [0, 1)."""
-        check_fraction("Momentum", "momentum", self.momentum)
+        check_number("Momentum", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
 
 
 class Nesterov(NamedTuple):
@@ -269,4 +272,4 @@ class Nesterov(NamedTuple):
 
     def check(self) -> None:
         """Refuse a momentum outside [0, 1)."""
-        check_fraction("Nesterov", "momentum", self.momentum)
+        check_number("Nesterov", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)

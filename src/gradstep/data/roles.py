@@ -1,0 +1,206 @@
+"""The columns of a table that are no features: what is predicted, weights, offsets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from gradstep.checks import first_outside
+from gradstep.data.from_json import is_text
+from gradstep.errors import InvalidTable
+from gradstep.objective.classification import as_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Target", "classes_of_numbers", "has_value", "offsets_of", "weights_of", "written"]
+
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: how it is written in tables, coded, and called in predictions.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    classes : tuple or None
+        The classes in the order of their codes 0, 1, …; None for numbers.
+
+    Examples
+    --------
+    >>> target = Target("paid", (False, True))
+    >>> target.codes(pl.Series([True, False])), target.column_names()
+    (array([1., 0.]), ['prediction', 'probability_false', 'probability_true'])
+    """
+
+    column: str
+    classes: tuple[Any, ...] | None = None
+
+    @property
+    def task(self) -> str:
+        """``"classification"`` or ``"regression"``."""
+        return "regression" if self.classes is None else "classification"
+
+    @property
+    def n_outputs(self) -> int:
+        """Scores of a row."""
+        return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the classes are text, whatever they look like in another table."""
+        return self.classes is not None and isinstance(self.classes[0], str)
+
+    @property
+    def names(self) -> list[str]:
+        """The classes as tables write them; none for numbers."""
+        return [written(label) for label in self.classes or ()]
+
+    def column_names(self, *, probabilities: bool = True) -> list[str]:
+        """Return what the columns of predictions are called."""
+        each = self.names if probabilities else ()
+        return ["prediction", *(f"probability_{name}" for name in each)]
+
+    def codes(self, column: pl.Series) -> NDArray[np.float64]:
+        """Return the number of each row's class; one that training did not see is an error."""
+        classes = self.classes or ()
+        if isinstance(classes[0], (str, bool)):
+            code = column.cast(pl.String).cast(pl.Enum(self.names), strict=False).to_physical()
+            found = code.cast(pl.Float64).to_numpy()
+        else:
+            values = column.cast(pl.Float64).to_numpy()
+            at = np.minimum(np.searchsorted(classes, values), len(classes) - 1)
+            found = np.where(np.asarray(classes, np.float64)[at] == values, at, np.nan)
+        if np.isnan(found).any():
+            value = column[int(np.isnan(found).argmax())]
+            msg = (
+                f"The target {self.column!r} has the class {value!r}, which training did not see. "
+                f"It saw {', '.join(map(repr, classes[:10]))}."
+            )
+            raise InvalidTable(msg)
+        return found
+
+    def values(self, column: pl.Series) -> NDArray[np.float64]:
+        """Return numbers, or codes of classes."""
+        if self.classes is None:
+            return _numbers(column, f"The target {self.column!r}")
+        return self.codes(column)
+
+    def encoded(self, column: pl.Series) -> NDArray[np.float64]:
+        """Return what is trained on: numbers; -1 and +1 for two classes, codes for more."""
+        found = self.values(column)
+        return found if self.classes is None else as_targets(found, self.n_outputs)
+
+    def labels(self, codes: NDArray[np.intp]) -> pl.Series:
+        """Return the column of predictions of classes."""
+        return pl.Series("prediction", list(self.classes or ())).gather(codes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        return {"column": self.column, "classes": self.classes}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Return the target that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If the classes are not two or more of one type, in rising order.
+        """
+        column, classes = told["column"], told["classes"]
+        if classes is not None:
+            kinds = {type(c) for c in classes}
+            rising = all(one < next_one for one, next_one in pairwise(classes))
+            texts = kinds == {str} and all(map(is_text, classes))
+            numbers = kinds in ({bool}, {int}, {float}) and math.isfinite(math.fsum(classes))
+            if not (isinstance(classes, list) and len(classes) > 1 and rising and texts | numbers):
+                msg = "classes are two or more texts, truths or numbers, in rising order"
+                raise ValueError(msg)
+        if not is_text(column):
+            msg = f"column is {column!r:.60}, which is no name"
+            raise ValueError(msg)
+        return cls(column, None if classes is None else tuple(classes))
+
+
+def classes_of_numbers(
+    column: str, distinct: Collection[float] | None, task: str
+) -> tuple[Any, ...] | None:
+    """Return the classes of a target of numbers: if there are two, or the task says so.
+
+    `distinct` are the numbers that there are; None, if more than any classes.
+    """
+    if task == "regression" or (task == "auto" and (distinct is None or len(distinct) > 2)):
+        return None
+    if distinct is None:
+        msg = (
+            f"The target {column!r} has more than {MOST_CLASSES:,} different numbers: too many "
+            "classes. Use task='regression', or another column."
+        )
+        raise InvalidTable(msg)
+    whole = all(float(value).is_integer() for value in distinct)
+    return tuple(int(value) if whole else value for value in sorted(distinct))
+
+
+def written(label: Any) -> str:
+    """Return a class as tables write it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def has_value(column: pl.Series) -> pl.Series:
+    """Tell for each row whether it has a value that is not NaN."""
+    there = column.is_not_null()
+    if column.dtype.is_float():
+        there &= column.is_not_nan().fill_null(value=False)
+    return there
+
+
+def weights_of(column: pl.Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Return the weights of rows; to be named if wrong, by these numbers in the table."""
+    return _finite(column, "weight", rows, low=0.0)
+
+
+def offsets_of(column: pl.Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Return the offsets of rows; to be named if wrong, by these numbers in the table."""
+    return _finite(column, "offset", rows)
+
+
+def _finite(
+    column: pl.Series, role: str, rows: NDArray[np.int64] | None, low: float = -math.inf
+) -> NDArray[np.float64]:
+    """Return the numbers of a column that must all be finite, and not below a least one."""
+    values = _numbers(column, f"The {role} {column.name!r}")
+    at = first_outside(values, low)
+    if at is not None:
+        where = "" if rows is None else f" in row {rows[at] + 1} (of the rows, from 1)"
+        least = " from 0 on" if low == 0.0 else ""
+        msg = (
+            f"The {role} {column.name!r} is {column[at]!r}{where}: it must be a finite "
+            f"number{least}."
+        )
+        raise InvalidTable(msg)
+    return values
+
+
+def _numbers(column: pl.Series, what: str) -> NDArray[np.float64]:
+    """Return a column as numbers, NaN where it is missing."""
+    try:
+        found = column.cast(pl.Float64, strict=False)
+    except pl.exceptions.PolarsError as error:
+        msg = f"{what} has values of type {column.dtype}: they must be numbers."
+        raise InvalidTable(msg) from error
+    bad = found.is_null() & column.is_not_null()
+    if bad.any():
+        msg = f"{what} has the value {column.filter(bad)[0]!r}, which is no number."
+        raise InvalidTable(msg)
+    return found.to_numpy()

@@ -1,0 +1,205 @@
+"""One run, of arrays and of tables: from a plan and a start to parameters, and how they came."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.engine.callbacks import History
+from gradstep.engine.records import Outcome
+from gradstep.errors import Diverged
+from gradstep.objective.penalties import sets_zeros
+from gradstep.optim.solvers import works_in_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.engine.callbacks import End, EpochEnd
+    from gradstep.engine.records import EpochRecord
+    from gradstep.engine.state import Problem, TrainState, Validation
+    from gradstep.engine.statistics import Columns
+    from gradstep.fit.plan import Plan
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["RunResult", "run", "start_of"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run.
+
+    Attributes
+    ----------
+    params : ndarray of shape (size,)
+        The model's parameters: of the best epoch, where validation rows judge, else of the last.
+    problem : Problem
+        As it was in the end: a brake changes the learning rate.
+    state : TrainState or None
+        Where the run ended; None if it was interrupted.
+    outcome : Outcome
+        How.
+    records : list of EpochRecord
+        One for each epoch.
+    notes : list of str
+        What a person should know.
+    columns : Columns or None
+        Statistics of the columns, where something is made of them.
+    score : float
+        Of the parameters on the validation rows; -inf without any.
+    """
+
+    params: NDArray[np.float64]
+    problem: Problem
+    state: TrainState | None
+    outcome: Outcome
+    records: list[EpochRecord]
+    notes: list[str] = field(default_factory=list)
+    columns: Columns | None = None
+    score: float = -math.inf
+
+
+class _Best:
+    """Keeps the best parameters so far: by validation, else the last epoch's."""
+
+    def __init__(self, start: TrainState) -> None:
+        self.params, self.score = start.best_params, start.best_score
+
+    def on_epoch_end(self, event: EpochEnd) -> None:
+        """Keep them."""
+        state = event.state
+        if state.best_params is None:
+            self.params = state.current().copy()
+        else:
+            self.params, self.score = state.best_params, state.best_score
+
+    def on_end(self, end: End) -> None:
+        """Forget those of a run that diverged, unless validation rows have judged them."""
+        if isinstance(end.error, Diverged) and self.score == -math.inf:
+            self.params = None
+
+
+def run(
+    chosen: Plan,
+    data: Dataset,
+    start: TrainState,
+    *,
+    validation: Validation | None = None,
+    callbacks: Sequence[Any] = (),
+    brake: bool = False,
+    keep_interrupted: bool = False,
+) -> RunResult:
+    """Train to the end.
+
+    Parameters
+    ----------
+    chosen : Plan
+        What is fixed.
+    data : Dataset
+        The rows to train on.
+    start : TrainState
+        Where to start from.
+    validation : Validation, optional
+        Held-out rows.
+    callbacks : sequence of Callback
+        Told of start, epochs and end.
+    brake : bool
+        Whether a run that diverges is begun anew with a shorter step.
+    keep_interrupted : bool
+        Whether Ctrl-C ends the run with the best parameters so far, if there are any.
+
+    Raises
+    ------
+    Diverged
+        If the objective left the numbers, and there is no brake or it did not help.
+    """
+    from gradstep.engine import running  # these import Numba
+    from gradstep.engine.textbook.proximal_finish import polish
+
+    problem = _in_units_of_loss(chosen.problem, data, validation)
+    history, best = History(), _Best(start)
+    try:
+        ran = running.run(
+            problem, data, start, columns=chosen.columns, validation=validation,
+            callbacks=[history, best, *callbacks], brake=brake,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if not keep_interrupted or best.params is None:
+            raise
+        return RunResult(
+            best.params, problem, None, Outcome.INTERRUPTED, history.records,
+            columns=chosen.columns, score=best.score,
+        )  # fmt: skip
+    problem, state = ran.problem, ran.state
+    params = state.current() if state.best_params is None else state.best_params
+    if state.averaged and sets_zeros(problem.penalty):
+        params = polish(problem, data, params, history.records[-1].learning_rate)
+    return RunResult(
+        params, problem, state, ran.outcome, history.records, ran.notes, chosen.columns,
+        state.best_score,
+    )  # fmt: skip
+
+
+def _in_units_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
+    """Return the problem with `tol` as a share of the best constant's loss, if losses are watched.
+
+    Rounds watch their steps instead; a score of validation rows has a unit of its own.
+    """
+    by_score = validation is not None and validation.stops and validation.score is not None
+    if works_in_rounds(problem.optimizer) or by_score or problem.tol is None:
+        return problem
+    from gradstep.engine.baseline import Baseline  # imports Numba
+
+    baseline = Baseline(problem.loss, data, problem.n_outputs, np.zeros(problem.size))
+    return replace(problem, tol=problem.tol * baseline.unit)
+
+
+def start_of(
+    problem: Problem,
+    data: Dataset,
+    coef: NDArray[np.float64] | None = None,
+    intercept: NDArray[np.float64] | None = None,
+    *,
+    at_constant: bool,
+) -> TrainState:
+    """Return the first state: given weights, the best constant prediction, or zeros.
+
+    Parameters
+    ----------
+    problem, data
+        What is fixed, and the rows.
+    coef, intercept : ndarray, optional
+        Weights to start from. An optimizer that goes to the optimum anyway takes the best constant
+        instead, if that has the lower objective: far out a loss may have no curvature to tell the
+        way by.
+    at_constant : bool
+        Whether to start from the best constant, if no weights are given: levels, whose weights
+        together could take the intercept's place, then say how they differ from it. Else from
+        zeros, as in the textbook.
+    """
+    from gradstep.engine.baseline import best_constant  # these import Numba
+    from gradstep.engine.evaluation import mean_loss
+
+    k, given = problem.n_outputs, coef is not None or intercept is not None
+    in_rounds = works_in_rounds(problem.optimizer)
+    constant = None
+    if problem.fit_intercept and (in_rounds if given else at_constant):
+        constant = best_constant(problem.loss, data.sample(), k)
+    elif not problem.fit_intercept and intercept is not None:
+        intercept = np.zeros(k)
+    other = problem.start(None, constant)
+    if not given:
+        return other
+    state = problem.start(coef, intercept)
+    if not in_rounds or np.array_equal(other.current(), state.current()):
+        return state
+    with np.errstate(all="ignore"):
+        of_other, of_state = (
+            mean_loss(problem.loss, data, at, k) + problem.penalty_of(at)
+            for at in (other.current(), state.current())
+        )
+    return state if of_state <= of_other else other

@@ -1,0 +1,121 @@
+"""The area under the ROC curve, of any number of rows: scores are thinned, ranks hardly move.
+
+Scores of a class fill a level. A full level is sorted, of each pair of neighbours one is kept with
+the weight of both, and that half goes on to the next level (Munro, Paterson, 1980). Whatever score
+one asks about, only the pair around it can change how much weight lies below, by the weight of
+the one that is dropped. So n rows of weight 1 on levels of m move no rank by more than
+n/m · log2(n/m), as a share of n by log2(n/m)/m; and the area by no more than both classes'
+shares together: it is a mean of one class's ranks among the other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Weighed = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+__all__ = ["Scores", "area", "auc"]
+
+MOST = 1 << 18  # rows of each class up to which the area is exact; a billion: to 1e-4
+
+
+def auc(
+    score: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None = None,
+) -> float:
+    """Return the area under the ROC curve: how often a positive row scores above a negative one.
+
+    Ties count half (the Mann-Whitney statistic).
+
+    Examples
+    --------
+    >>> auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
+    0.75
+    """
+    weight = np.ones(score.size) if weight is None else weight
+    order = np.argsort(score, kind="stable")
+    score, positive, weight = score[order], positive[order], weight[order]
+    first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
+    above = np.add.reduceat(np.where(positive, weight, 0.0), first)
+    below = np.add.reduceat(np.where(positive, 0.0, weight), first)
+    total = float(above.sum()) * float(below.sum())
+    if total == 0.0:
+        return math.nan
+    won = above * (below.cumsum() - 0.5 * below)
+    return float(won.sum() / total)
+
+
+@dataclass
+class Scores:
+    """Scores with weights, of which a bounded number is kept.
+
+    Attributes
+    ----------
+    most : int
+        How many on a level.
+    weight : float
+        Sum of all weights.
+    moved : float
+        At most so much weight lies on the wrong side of any score.
+    """
+
+    most: int = MOST
+    weight: float = 0.0
+    moved: float = 0.0
+    _levels: list[Weighed] = field(default_factory=list)
+    _upper: bool = False
+
+    def add(self, score: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
+        """Add rows; in what portions changes nothing."""
+        self.weight += float(weight.sum())
+        self._put(0, score, weight)
+
+    def kept(self) -> Weighed:
+        """Return the scores that stand for all, with their weights."""
+        none = (np.empty(0), np.empty(0))
+        score, weight = zip(none, *self._levels, strict=True)
+        return np.concatenate(score), np.concatenate(weight)
+
+    def _put(self, level: int, score: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
+        if level == len(self._levels):
+            self._levels.append((np.empty(0), np.empty(0)))
+        while score.size:
+            held = self._levels[level]
+            if held[0].size == self.most:
+                self._levels[level] = (np.empty(0), np.empty(0))
+                self._put(level + 1, *self._halved(*held))
+                continue
+            room = self.most - held[0].size
+            self._levels[level] = (
+                np.concatenate([held[0], score[:room]]), np.concatenate([held[1], weight[:room]]),
+            )  # fmt: skip
+            score, weight = score[room:], weight[room:]
+
+    def _halved(self, score: NDArray[np.float64], weight: NDArray[np.float64]) -> Weighed:
+        """Return one of each two neighbours, the heavier one, with the weight of both."""
+        order = np.argsort(score, kind="stable")
+        scores, weights = score[order].reshape(-1, 2), weight[order].reshape(-1, 2)
+        lower, upper = weights.T
+        self._upper = not self._upper  # of equal ones in turn, so that errors cancel
+        at = np.where(lower == upper, self._upper, upper > lower).astype(np.intp)
+        apart = scores[:, 0] != scores[:, 1]
+        self.moved += float(np.max(np.minimum(lower, upper), where=apart, initial=0.0))
+        return scores[np.arange(at.size), at], lower + upper
+
+
+def area(negative: Scores, positive: Scores) -> float:
+    """Return the area under the ROC curve of the scores that are kept of both classes.
+
+    It is off by at most ``moved / weight`` of the one plus that of the other; 0 while all are kept.
+    """
+    (low, low_weight), (high, high_weight) = negative.kept(), positive.kept()
+    above = np.arange(low.size + high.size) >= low.size
+    return auc(np.concatenate([low, high]), above, np.concatenate([low_weight, high_weight]))
