@@ -21,7 +21,7 @@ REAL = RNG.normal(3.0, 2.0, N) + RNG.exponential(3.0, N)
 COUNTS = RNG.poisson(2.0, N).astype(float)
 AMOUNTS = RNG.gamma(2.0, 3.0, N)
 SIGNS = np.where(RNG.random(N) < 0.3, 1.0, -1.0)
-WEIGHT = RNG.integers(0, 4, N).astype(float)
+WEIGHT = RNG.integers(1, 5, N).astype(float)
 
 LOSSES = [
     (regression.SquaredError(), REAL),

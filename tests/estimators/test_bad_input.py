@@ -568,10 +568,10 @@ VALIDATION = [
         ["early_stopping=True", r"validation_fraction=0\.1", "20 rows", "X_val and y_val instead"],
     ),
     Case(
-        "a fraction without weight",
+        "a fraction of one row that has weight",
         lambda: regressor(early_stopping=True).fit(X, Y, sample_weight=np.eye(20)[0]),
-        InvalidData,
-        ["early_stopping=True", "weight 0", "X_val and y_val"],
+        InvalidParameter,
+        ["early_stopping=True", "1 row", "X_val and y_val"],
     ),
 ]
 

@@ -13,7 +13,8 @@ N, P = 41, 5
 X = matrix(N, P, density=0.6)
 X[[3, 8]] = 0.0
 Y = np.arange(2.0 * N).reshape(N, 2)
-WEIGHT = np.random.default_rng(2).integers(0, 4, N).astype(float)
+WEIGHT = np.random.default_rng(2).integers(1, 5, N).astype(float)
+SOME_ZERO = WEIGHT - 1.0
 SOME = np.array([30, 2, 2, 17, 3, 40], np.uint32)
 ODD = np.arange(1, N, 2, dtype=np.uint32)
 
@@ -116,7 +117,34 @@ class TestMeanSquareNorm:
         some = X[::3]
         assert mean_square_norm(data) == pytest.approx((some**2).sum(axis=1).mean(), rel=1e-13)
 
-    def test_of_rows_that_weigh_nothing(self, layout, monkeypatch):
-        data = Dataset(layout(X), Y, np.where(np.arange(N) % 3 == 0, 0.0, 1.0))
-        monkeypatch.setattr(dataset, "_ENOUGH_NUMBERS", N * (data.rows.row_bytes() // 8) // 3)
-        assert mean_square_norm(data) == pytest.approx((X[::3] ** 2).sum(axis=1).mean(), rel=1e-13)
+
+@pytest.mark.parametrize("layout", [dense, csr])
+class TestRowsOfWeightZero:
+    def test_are_taken_out(self, layout):
+        """Without a copy, but of sparse rows, whose mean length would tell of them."""
+        counted = np.flatnonzero(SOME_ZERO > 0.0)
+        data = Dataset(layout(X), Y, SOME_ZERO)
+        assert data.n == counted.size < N
+        assert data.weights().tolist() == SOME_ZERO[counted].tolist()
+        np.testing.assert_array_equal(data.targets(), Y[counted])
+        at = data.rows_between(0, data.n)
+        np.testing.assert_array_equal(to_dense(data.rows.take(at)), X[counted])
+        assert data.rows.row_bytes() == layout(X[counted]).row_bytes()
+
+    def test_of_a_part(self, layout):
+        part = Dataset(layout(X), Y, None).select(ODD)
+        part = Dataset(part.rows, part.y, SOME_ZERO, part.index, shuffled=True)
+        np.testing.assert_array_equal(part.targets(), Y[ODD[SOME_ZERO[ODD] > 0.0]])
+        assert part.shuffled
+
+    def test_without_any_nothing_changes(self, layout):
+        rows, weight = layout(X), np.ones(N)
+        data = Dataset(rows, Y, weight)
+        assert data.rows is rows
+        assert data.y is Y
+        assert data.sample_weight is weight
+        assert data.index is None
+
+    def test_nothing_but_such_rows(self, layout):
+        data = Dataset(layout(X), Y, np.zeros(N))
+        assert (data.n, data.weight_sum, data.mean_weight) == (0, 0.0, 0.0)

@@ -311,8 +311,9 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if isinstance(self.class_weight, dict):
             for label, number in self.class_weight.items():
                 check_number(type(self).__name__, f"class_weight[{label!r}]", number, low=0.0)
+        counted = codes if weight is None else codes[weight > 0.0]
         each = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+            self.class_weight, classes=self.classes_, y=self.classes_[counted]
         ) if not incremental else np.array(
             [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
         )  # fmt: skip
@@ -388,14 +389,18 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        weight = weights_of(sample_weight, y.shape[0])
+        counted = slice(None) if weight is None else weight > 0.0
+        self.classes_ = np.unique(y[counted])
         if len(self.classes_) < 2:
+            which = "y" if weight is None else "y, in the rows of weight above 0,"
             msg = (
-                f"y has one class, {self.classes_.tolist()!r}: a classifier needs at least two "
-                "classes."
+                f"{which} has one class, {self.classes_.tolist()!r}: a classifier needs at least "
+                "two classes."
             )
             raise InvalidData(msg)
-        weight = self._weights(codes, sample_weight, incremental=False)
+        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        weight = self._weights(codes, weight, incremental=False)
         if weight is not None and np.unique(codes[weight > 0.0]).size < 2:
             msg = "All rows of weight above 0 are of one class; at least two classes are needed."
             raise InvalidData(msg)

@@ -50,7 +50,7 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
     splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
         test_size=est.validation_fraction, random_state=est.seed_ % (1 << 32)
     )
-    y = data.y[:, 0] if data.y.shape[1] == 1 else np.zeros(data.n)
+    y = data.targets()[:, 0] if data.y.shape[1] == 1 else np.zeros(data.n)
     try:
         train, held_out = next(splitter.split(np.zeros((data.n, 1)), y))
     except ValueError as error:
@@ -59,14 +59,7 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
             f"of {data.n} rows: {error} Pass X_val and y_val instead, or a larger fraction."
         )
         raise InvalidParameter(msg) from error
-    rest, validation = data.select(train), data.select(held_out)
-    for part, name in ((rest, "training"), (validation, "validation")):
-        if not part.weight_sum > 0.0:
-            msg = (
-                f"early_stopping=True left only rows of weight 0 for {name}: pass X_val and y_val."
-            )
-            raise InvalidData(msg)
-    return rest, validation
+    return data.select(train), data.select(held_out)
 
 
 def _start(

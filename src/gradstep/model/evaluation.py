@@ -97,7 +97,7 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
     table : table
         With the columns that the model reads, and the target; rows without one are left out.
     weight : str, optional
-        Column of row weights.
+        Column of row weights; a row of weight 0 is no row.
 
     Returns
     -------
@@ -107,24 +107,26 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         ``confusion`` (a row for each class, a column for each prediction). ``missing_target``
         counts the rows left out.
     """
-    metrics, missing = _metrics(model), 0
-    target, weighed = model.target.column, 0.0
+    metrics, target = _metrics(model), model.target.column
+    missing = weightless = 0
     for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
         there = chunk[target].is_not_null()
         if chunk[target].dtype.is_float():
             there &= chunk[target].is_not_nan().fill_null(value=False)
         frame = chunk.filter(there)
         missing += chunk.height - frame.height
+        s = None if weight is None else _weights(frame[weight], weight)
+        if s is not None:  # a row of weight 0 is no row
+            weightless += int((s == 0.0).sum())
+            frame, s = frame.filter(s > 0.0), s[s > 0.0]
         if frame.height:
-            s = None if weight is None else _weights(frame[weight], weight)
-            weighed += frame.height if s is None else float(s.sum())
             _add(metrics, model, model.scores(frame), _targets(model, frame[target]), s)
     found: dict[str, Any] = metrics.result()
+    if found["rows"] == 0 and weightless:
+        msg = f"The weights {weight!r} are all zero: no row counts."
+        raise InvalidTable(msg)
     if found["rows"] == 0:
         msg = f"The table has no row with a value of the target {target!r}: nothing to judge."
-        raise InvalidTable(msg)
-    if not weighed > 0.0:
-        msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)
     if missing:
         found["missing_target"] = missing

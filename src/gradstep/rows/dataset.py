@@ -1,4 +1,9 @@
-"""Rows with their targets and weights: what a run reads."""
+"""Rows with their targets and weights: what a run reads.
+
+A row of weight 0 is no row. It is dropped here, once, by an index, whatever it holds: no kernel
+meets it, so no 0·inf can come of it, batches are full, and the order is one of the rows that
+count. Why here: docs/adr/0012.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from gradstep.rows.layouts import CsrRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +40,8 @@ class Dataset:
     sample_weight : ndarray of shape (n_rows,), float64, optional
         Weights; without them every row weighs 1.
     index : ndarray of uint32, optional
-        The rows that count, if not all: a part of the data without a copy of it.
+        The rows that count, if not all: a part of the data without a copy of it. Those of
+        weight 0 are taken out.
     shuffled : bool
         Whether the rows lie in random order, as those of a prepared table do.
     """
@@ -43,6 +51,17 @@ class Dataset:
     sample_weight: NDArray[np.float64] | None = None
     index: NDArray[np.uint32] | None = None
     shuffled: bool = False
+
+    def __post_init__(self) -> None:
+        """Take out the rows of weight 0."""
+        weight = self.weights()
+        if weight is None or not weight.size or weight.min() > 0.0:
+            return
+        counted = np.flatnonzero(weight > 0.0).astype(np.uint32)
+        part = self.select(counted)
+        if isinstance(self.rows, CsrRows):  # their mean length decides where sums are cut
+            part = replace(self.permuted(counted), shuffled=self.shuffled)
+        vars(self).update(vars(part))
 
     @property
     def n(self) -> int:
@@ -58,7 +77,7 @@ class Dataset:
     @property
     def mean_weight(self) -> float:
         """Mean of the weights."""
-        return 1.0 if self.sample_weight is None else self.weight_sum / self.n
+        return 1.0 if self.sample_weight is None else self.weight_sum / max(1, self.n)
 
     def weights(self) -> NDArray[np.float64] | None:
         """Return the weights of the rows that count, None if they are all 1."""
@@ -95,7 +114,7 @@ class Dataset:
         part = slice(_SAMPLE_ROWS)
         weight = None if self.sample_weight is None else self.sample_weight[part]
         sample = Dataset(self.rows.first(_SAMPLE_ROWS), self.y[part], weight, shuffled=True)
-        return sample if sample.weight_sum > 0.0 else self
+        return sample if sample.n else self
 
     def permuted(self, order: NDArray[np.uint32]) -> Dataset:
         """Return a copy in which the rows lie in this order of positions."""

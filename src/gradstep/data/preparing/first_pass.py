@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.options import Preparation, Progress
     from gradstep.data.sources.table import Table
 
-__all__ = ["FirstLook", "weights_of"]
+__all__ = ["FirstLook", "weighs", "weights_of"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
 _THREADS = 2
@@ -45,11 +45,13 @@ class FirstLook:
     nothing : list of LeftOut
         Columns that were not looked at.
     kept : list
-        For each chunk, which rows have a target; None for all.
+        For each chunk, which rows count: have a target, and a weight above 0; None for all.
     encoding, target
         What was decided.
     rows_read, n_kept, row_bytes, bytes : int
-        Rows, those with a target, and the memory that they take once encoded.
+        Rows, those that count, and the memory that they take once encoded.
+    weightless : int
+        Rows of weight 0, which are no rows.
     """
 
     table: Table
@@ -59,7 +61,7 @@ class FirstLook:
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
-    weight_sum: float = 0.0
+    weightless: int = 0
     _kept_frames: deque[pl.DataFrame] | None = None
 
     def run(self) -> None:
@@ -245,17 +247,22 @@ class FirstLook:
     def _look_at(self, frame: pl.DataFrame, first: int) -> None:
         asked = self.asked
         target = frame[asked.target]
+        counted = weighs(frame, asked.weight)
+        self.weightless += frame.height - int(counted.sum())
         kept = target.is_not_null()
         if self._target_kind == "number" and target.dtype.is_float():
             kept &= target.is_not_nan().fill_null(value=True)
-        flags = None if kept.all() else kept.to_numpy()
-        self.kept.append(flags)
         rows = np.arange(first, first + frame.height)
-        if flags is not None:
-            if asked.missing_target == "error":
-                at = int(rows[~flags][0]) + 1
+        if asked.missing_target == "error":
+            without = (counted & ~kept).to_numpy()
+            if without.any():
+                at = int(rows[without][0]) + 1
                 msg = f"The target {asked.target!r} is missing in row {at} (of the rows, from 1)."
                 raise InvalidTable(msg)
+        kept &= counted
+        flags = None if kept.all() else kept.to_numpy()
+        self.kept.append(flags)
+        if flags is not None:
             frame, rows = frame.filter(kept), rows[flags]
             target = frame[asked.target]
         y: NDArray[np.float64] | None = None
@@ -266,7 +273,7 @@ class FirstLook:
             self.target_survey.add(target, rows)
             y = self._as_two(target)
         if asked.weight is not None:
-            self.weight_sum += float(weights_of(frame, asked.weight, rows).sum())
+            weights_of(frame, asked.weight, rows)
         add_to(self.surveys, frame, rows, y, self._pool)
         if self._target_kind == "category":
             self._note_copies(frame, target)
@@ -291,11 +298,13 @@ class FirstLook:
 
     def _check_target(self) -> None:
         asked, survey = self.asked, self.target_survey
+        if self.n_kept == 0 and self.weightless:
+            msg = (
+                f"The weights {asked.weight!r} are all zero where there is a target: no row counts."
+            )
+            raise InvalidTable(msg)
         if self.n_kept == 0:
             msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
-            raise InvalidTable(msg)
-        if asked.weight is not None and not self.weight_sum > 0.0:
-            msg = f"The weights {asked.weight!r} are all zero: no row counts."
             raise InvalidTable(msg)
         classes = self._classes()
         constant = len(classes) < 2 if classes is not None else (
@@ -392,6 +401,18 @@ def _told(survey: Any) -> dict[str, Any]:
     numbers = survey.numbers
     known = {"missing": survey.missing, "mean": numbers.mean, "deviation": numbers.deviation}
     return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})
+
+
+def weighs(frame: pl.DataFrame, column: str | None) -> pl.Series:
+    """Return which rows have another weight than 0; what is no weight is left to `weights_of`."""
+    all_of_them = pl.repeat(True, frame.height, eager=True)  # noqa: FBT003
+    if column is None:
+        return all_of_them
+    try:
+        weight = frame[column].cast(pl.Float64, strict=False)
+    except pl.exceptions.PolarsError:
+        return all_of_them
+    return (weight != 0.0).fill_null(value=True)
 
 
 def weights_of(frame: pl.DataFrame, column: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:

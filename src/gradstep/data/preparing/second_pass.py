@@ -17,7 +17,7 @@ import polars as pl
 import gradstep
 from gradstep.data.features.matching import check_columns, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
-from gradstep.data.preparing.first_pass import FirstLook, weights_of
+from gradstep.data.preparing.first_pass import FirstLook, weighs, weights_of
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, class_codes, new_array
 from gradstep.errors import InvalidTable
@@ -86,18 +86,15 @@ class TableMaker:
         self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
-        for part, which in ((train, "to train on"), (rest, "held out")):
-            if asked.weight is not None and part and not part["weight"].any():
-                msg = f"The weights {asked.weight!r} are zero in all of the rows {which}."
-                raise InvalidTable(msg)
         meta = {
             "version": gradstep.__version__,
             **look.told(),
             "rows": {
                 "read": look.rows_read,
-                "dropped": look.rows_read - look.n_kept,
+                "dropped": look.rows_read - look.n_kept - look.weightless,
                 "train": n_train,
                 "validation": n_held_out,
+                **({"weightless": look.weightless} if look.weightless else {}),
             },
             "unseen": dict(self.unseen),
         }
@@ -221,12 +218,13 @@ class TableMaker:
         found = class_codes(column, classes, self._first.target.column)
         return 2.0 * found - 1.0 if len(classes) == 2 else found
 
-    def _with_target(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows that have a target."""
+    def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that have a target, and a weight above 0."""
         target = frame[self.asked.target]
         kept = target.is_not_null()
         if target.dtype.is_float():
             kept &= target.is_not_nan().fill_null(value=False)
+        kept &= weighs(frame, self.asked.weight)
         return frame if kept.all() else frame.filter(kept)
 
     def _rows_to_validate(self) -> int:
@@ -236,9 +234,13 @@ class TableMaker:
         for column in (self.asked.target, self.asked.weight, self.asked.offset):
             if column is not None:
                 table.check_column(column, "The column")
-        n = sum(self._with_target(frame).height for frame in table.chunks([self.asked.target]))
+        read = [c for c in (self.asked.target, self.asked.weight) if c is not None]
+        n = sum(self._counted(frame).height for frame in table.chunks(read))
         if n == 0:
-            msg = f"{table.name} has no row with a value of the target {self.asked.target!r}."
+            which = "" if self.asked.weight is None else " and a weight above 0"
+            msg = (
+                f"{table.name} has no row with a value of the target {self.asked.target!r}{which}."
+            )
             raise InvalidTable(msg)
         return n
 
@@ -250,7 +252,7 @@ class TableMaker:
         )
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
-            frame = readable(self._with_target(chunk), self._first.encoding)
+            frame = readable(self._counted(chunk), self._first.encoding)
             rows = np.arange(at, at + frame.height)
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."
