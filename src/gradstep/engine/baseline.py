@@ -18,7 +18,7 @@ import numpy as np
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.row_sums import Passes
 from gradstep.objective.losses import floor
-from gradstep.rows.dataset import Dataset
+from gradstep.rows.dataset import Dataset, scattered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,9 +44,8 @@ def _search(loss: Any, data: Dataset) -> float:
     A convex loss falls to the left of it and rises to the right: where the slope turns is
     bracketed by doubling, then found by Brent's method.
     """
-    step = -(-data.n // _SAMPLE_ROWS)
-    sample = data.select(np.arange(0, data.n, step, dtype=np.uint32))
-    if step == 1 or not sample.weight_sum > 0.0:
+    sample = data.select(scattered(data.n, _SAMPLE_ROWS))
+    if sample.n == data.n:
         return _turning_point(loss, data, 0.0, 1.0)
     first = _turning_point(loss, sample, 0.0, 1.0)
     return _turning_point(loss, data, first, max(abs(first), 1.0) * _NEAR)

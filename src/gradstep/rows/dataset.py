@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gradstep.rows.layouts import Rows
 
-__all__ = ["Dataset", "are_classes", "mean_square_norm", "score_unit"]
+__all__ = ["Dataset", "are_classes", "mean_square_norm", "scattered", "score_unit"]
 
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
@@ -124,14 +124,12 @@ class Dataset:
 
 
 def mean_square_norm(data: Dataset) -> float:
-    """Return the weighted mean of ‖x‖² over the rows; of evenly spaced ones, if very many."""
+    """Return the weighted mean of ‖x‖² over the rows; of scattered ones, if very many."""
     data = data.sample()
-    every = max(1, data.n * max(1, data.rows.row_bytes() // 8) // _ENOUGH_NUMBERS)
-    at = data.rows_at(np.arange(0, data.n, every, dtype=np.uint32))
+    enough = max(1, _ENOUGH_NUMBERS // max(1, data.rows.row_bytes() // 8))
+    at = data.rows_at(scattered(data.n, enough))
     norms = data.rows.take(at).square_norms()
     weight = None if data.sample_weight is None else data.sample_weight[at]
-    if weight is not None and not weight.any():
-        weight = None  # the few rows that weigh anything were all passed over
     return float(np.average(norms, weights=weight))
 
 
@@ -142,15 +140,14 @@ def are_classes(loss: Any, data: Dataset) -> bool:
     return bool(np.isin(data.sample().targets(), (-1.0, 1.0)).all())
 
 
-def _scattered(n: int, enough: int) -> NDArray[np.intp]:
+def scattered(n: int, enough: int) -> NDArray[np.uint32]:
     """Return positions all over n rows: one in each stretch, at random, so that no period fits."""
     step = max(1, n // enough)
     first = np.arange(0, n, step)
-    if step == 1:
-        return first
-    within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
-    positions: NDArray[np.intp] = np.minimum(first + within, n - 1)
-    return positions
+    if step > 1:
+        within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
+        first = np.minimum(first + within, n - 1)
+    return first.astype(np.uint32)
 
 
 def score_unit(loss: Any, data: Dataset) -> float:
@@ -161,7 +158,7 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    some = y[_scattered(y.shape[0], _ENOUGH_TARGETS)]
+    some = y[scattered(y.shape[0], _ENOUGH_TARGETS)]
     for outer, of_normal, numbers in ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y)):
         low, high = np.quantile(numbers, (outer, 1.0 - outer), axis=0)
         spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
