@@ -1,4 +1,4 @@
-"""A row of weight 0 is no row: whatever it holds, and wherever it lies, no bit of a model changes."""
+"""A row of weight 0 is no row: whatever it holds, wherever it lies, no bit of a model changes."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from gradstep.estimators.sklearn_callbacks import (
 )
 from gradstep.estimators.tables import fit_prepared, is_prepared
 from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
+from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import (
     LogLoss,
     OneVsRest,
@@ -338,6 +339,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return winners
 
     @with_callbacks
+    @as_by_default
     def fit(
         self,
         X: ArrayLike | PreparedTable,
@@ -424,6 +426,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
         return self
 
+    @as_by_default
     def partial_fit(
         self,
         X: ArrayLike,
@@ -470,6 +473,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         fitting.partial_fit(self, loss, k, Dataset(rows_of(X), self._targets(codes, k), weight))
         return self
 
+    @as_by_default
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the scores of each row.
 
@@ -488,6 +492,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return z[:, 1] - z[:, 0]
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @as_by_default
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of each row.
 
@@ -506,6 +511,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return labels
 
     @available_if(_has_probabilities)
+    @as_by_default
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of each class, for losses that give one.
 
@@ -523,6 +529,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return class_probabilities(self._loss_of_classes()[0], z)
 
     @available_if(_has_probabilities)
+    @as_by_default
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the logarithm of each class's probability.
 
@@ -539,6 +546,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             logs: NDArray[np.float64] = np.log(self.predict_proba(X))
         return logs
+
+    score = as_by_default(ClassifierMixin.score)
 
     def sparsify(self) -> MiniBatchClassifier:
         """Make `coef_` a sparse matrix.

@@ -26,6 +26,7 @@ from gradstep.estimators.sklearn_callbacks import (
 )
 from gradstep.estimators.tables import fit_prepared, is_prepared
 from gradstep.fit.components import REGRESSION_LOSSES, loss_of
+from gradstep.floating_point import as_by_default
 from gradstep.objective.losses import inverse_link
 from gradstep.rows.dataset import Dataset
 
@@ -286,6 +287,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         return lambda z: float(r2_score(y, inverse_link(problem.loss, z), sample_weight=weight))
 
     @with_callbacks
+    @as_by_default
     def fit(
         self,
         X: ArrayLike | PreparedTable,
@@ -360,6 +362,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         )
         return self
 
+    @as_by_default
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> MiniBatchRegressor:
@@ -391,6 +394,7 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         fitting.partial_fit(self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight))
         return self
 
+    @as_by_default
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the mean (the quantile, under 'pinball') for each row.
 
@@ -406,6 +410,8 @@ class MiniBatchRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         z = inverse_link(self._loss(), fitting.decision(self, X))
         return z if self._y_is_2d else z[:, 0]
+
+    score = as_by_default(RegressorMixin.score)
 
     def sparsify(self) -> MiniBatchRegressor:
         """Make `coef_` a sparse matrix of shape (n_outputs, n_features).

@@ -30,6 +30,7 @@ from gradstep.fit.components import (
 from gradstep.fit.plan import Settings, checked_optimizer, is_auto
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_run import ALPHAS, TableRun
+from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import LOG_POWER, judge
 from gradstep.model.model import Model
 from gradstep.objective.classification import OneVsRest, Softmax
@@ -81,6 +82,7 @@ class TableFit:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@as_by_default
 def fit_table(
     table: Any,
     target: str | None = None,

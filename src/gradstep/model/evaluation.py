@@ -8,6 +8,7 @@ import numpy as np
 
 from gradstep.data.preparing.prepared import PreparedTable, class_codes
 from gradstep.errors import InvalidTable
+from gradstep.floating_point import as_by_default
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _without_offset(
     return y * exposure, z + offset[:, None], weight
 
 
+@as_by_default
 def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
     """Return how good a model's predictions are on a table that has the target.
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from gradstep.data.features.matching import chunks_as, readable
 from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import class_probabilities
 from gradstep.objective.losses import inverse_link
 
@@ -91,6 +92,7 @@ class Model:
         )
 
     @cached_property
+    @as_by_default
     def _in_units(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         k, p = self.n_outputs, self.encoding.n_features
         coef = self.params[: k * p].reshape(k, p)
@@ -108,6 +110,7 @@ class Model:
 
     # ------------------------------------------------------------------ predicting
 
+    @as_by_default
     def scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Return the scores of the rows of a frame, shape (n, n_outputs)."""
         from gradstep.engine.evaluation import scores  # imports Numba
@@ -123,10 +126,12 @@ class Model:
             z += offset[:, None]
         return z
 
+    @as_by_default
     def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what is predicted for scores of a regression, shape (n,)."""
         return inverse_link(self.loss, z[:, 0])
 
+    @as_by_default
     def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each class for scores, shape (n, n_classes)."""
         if not self.gives_probabilities:
@@ -138,6 +143,7 @@ class Model:
         """Return the number of the predicted class for scores, shape (n,)."""
         return (z[:, 0] > 0.0).astype(np.intp) if z.shape[1] == 1 else z.argmax(axis=1)
 
+    @as_by_default
     def predict(self, table: Any) -> NDArray[Any]:
         """Return the prediction for each row of a table: a class, or a number.
 
@@ -154,6 +160,7 @@ class Model:
         parts = [batch["prediction"] for batch in self.predict_batches(table, probabilities=False)]
         return pl.concat(parts).to_numpy() if parts else np.empty(0)
 
+    @as_by_default
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """Return the probability of each class for each row of a table."""
         self.probabilities(np.zeros((1, self.n_outputs)))
