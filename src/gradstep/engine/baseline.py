@@ -173,6 +173,18 @@ class Baseline:
         at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
         return not np.isfinite(at_end) or self.far_worse(at_end, scale_seen)
 
+    def note(self, params: NDArray[np.float64]) -> str:
+        """Return what to say of a run that has ended far out; nothing of others."""
+        at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
+        if not self.far_worse(at_end, 0.0):
+            return ""
+        best = self.at_best + self.floor
+        return (
+            f"The loss is {at_end:.3g} in the end, far above that of the best constant prediction "
+            f"({best:.3g}): the steps were too long for the scale of the columns. Use "
+            "learning_rate='auto', or scale them."
+        )
+
     def far_worse(self, running: float, scale_seen: float) -> bool:
         """Tell whether a mean loss is that of a run that has diverged.
 

@@ -143,7 +143,8 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with no weights at all.
     precondition : bool or 'auto', default='auto'
         Whether steps are those behind a StandardScaler, without a copy of the data: 'auto' means
-        with ``learning_rate='auto'``. 'svrg' and 'exact' always do more than that.
+        with ``learning_rate='auto'``, and with 'optimal', which takes its length from the penalty,
+        where the penalty is one per deviation. 'svrg' and 'exact' always do more than that.
     last_batch : {'scale', 'mean', 'drop'}, default='scale'
         The short batch at the end of an epoch is divided by `batch_size` (each row has the
         same say), or by its own size, or is left out. Unused by 'svrg', whose batches are full.

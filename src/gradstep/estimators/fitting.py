@@ -192,6 +192,13 @@ def _run(
         None if validation is None else [record.validation for record in history.records]
     )
     _warn(est, problem, data, params, outcome, stops=stops)
+    if ran.notes and getattr(problem.schedule, "settles", False):
+        est.converged_ = False
+        warnings.warn(
+            f"{type(est).__name__}: {ran.notes[-1]}",
+            ConvergenceWarning,
+            stacklevel=_callers_level(),
+        )
     return state
 
 
