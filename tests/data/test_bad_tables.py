@@ -211,6 +211,9 @@ CASES = {
         table(w=["a"] * 40), ["'w'", "must be numbers"], {"weight": "w"}
     ),
     "weights of zero": Case(table(w=0.0), ["'w' are all zero"], {"weight": "w"}),
+    "weights that are far too large": Case(
+        table(w=1e300), ["'w' is 1e+300", "divide them by their mean"], {"weight": "w"}
+    ),
     "a missing offset": Case(
         table(o=[0.0] * 5 + [None] + [0.0] * 34), ["'o'", "row 6"], {"offset": "o"}
     ),

@@ -392,9 +392,9 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)
         check_classification_targets(y)
-        weight = weights_of(sample_weight, y.shape[0])
-        counted = slice(None) if weight is None else weight > 0.0
-        self.classes_ = np.unique(y[counted])
+        labels = np.asarray(y)
+        weight = weights_of(sample_weight, labels.shape[0])
+        self.classes_ = np.unique(labels if weight is None else labels[weight > 0.0])
         if len(self.classes_) < 2:
             which = "y" if weight is None else "y, in the rows of weight above 0,"
             msg = (
@@ -402,7 +402,7 @@ class MiniBatchClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 "two classes."
             )
             raise InvalidData(msg)
-        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
         weight = self._weights(codes, weight, incremental=False)
         if weight is not None and np.unique(codes[weight > 0.0]).size < 2:
             msg = "All rows of weight above 0 are of one class; at least two classes are needed."

@@ -214,8 +214,9 @@ class Softmax(NamedTuple):
         in the end is what they begin with.
         """
         share = np.bincount(y.astype(np.intp), weights=weight, minlength=k)
-        scores: NDArray[np.float64] = np.log(np.maximum(share / share.sum(), 1e-12))
-        return scores - scores.mean()
+        logs = np.log(np.maximum(share / share.sum(), 1e-12))
+        centred: NDArray[np.float64] = logs - logs.mean()
+        return centred
 
     def is_smooth(self) -> bool:
         """Return True: there is a second derivative everywhere."""

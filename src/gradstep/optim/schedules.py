@@ -176,7 +176,7 @@ class Optimal(NamedTuple):
     def check(self) -> None:
         """Refuse numbers that are not above zero, and a `settles` that is no truth."""
         _check("Optimal", alpha=self.alpha, t0=self.t0, batch_size=self.batch_size)
-        if not isinstance(self.settles, bool):
+        if self.settles not in {True, False}:
             msg = f"settles={self.settles!r} of Optimal must be True or False."
             raise InvalidParameter(msg)
 

@@ -161,7 +161,8 @@ def score_unit(loss: Any, data: Dataset) -> float:
     some = y[scattered(y.shape[0], _ENOUGH_TARGETS)]
     for outer, of_normal, numbers in ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y)):
         low, high = np.quantile(numbers, (outer, 1.0 - outer), axis=0)
-        spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
+        with np.errstate(over="ignore"):  # not finite, it is passed over
+            spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
         if 0.0 < spread < np.inf:
             return spread
     return max(1.0, float(np.abs(y).max()))

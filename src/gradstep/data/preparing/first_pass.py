@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import polars as pl
 
+from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.encoding import LeftOut, decide
 from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
 from gradstep.data.preparing.prepared import Target
@@ -52,6 +53,8 @@ class FirstLook:
         Rows, those that count, and the memory that they take once encoded.
     weightless : int
         Rows of weight 0, which are no rows.
+    heaviest : float
+        The largest weight.
     """
 
     table: Table
@@ -62,6 +65,7 @@ class FirstLook:
     rows_read: int = 0
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
     weightless: int = 0
+    heaviest: float = 0.0
     _kept_frames: deque[pl.DataFrame] | None = None
 
     def run(self) -> None:
@@ -273,7 +277,8 @@ class FirstLook:
             self.target_survey.add(target, rows)
             y = self._as_two(target)
         if asked.weight is not None:
-            weights_of(frame, asked.weight, rows)
+            heaviest = weights_of(frame, asked.weight, rows).max(initial=0.0)
+            self.heaviest = max(self.heaviest, float(heaviest))
         add_to(self.surveys, frame, rows, y, self._pool)
         if self._target_kind == "category":
             self._note_copies(frame, target)
@@ -305,6 +310,9 @@ class FirstLook:
             raise InvalidTable(msg)
         if self.n_kept == 0:
             msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            raise InvalidTable(msg)
+        if asked.weight is not None and out_of_range(self.heaviest):
+            msg = f"The weight {asked.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
             raise InvalidTable(msg)
         classes = self._classes()
         constant = len(classes) < 2 if classes is not None else (
