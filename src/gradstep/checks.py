@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "OUT_OF_RANGE",
     "check_choice",
     "check_finite",
     "check_labels",
@@ -24,7 +25,14 @@ __all__ = [
     "check_weights",
     "first_outside",
     "is_one_of",
+    "out_of_range",
 ]
+
+_FARTHEST_WEIGHT = 1e100
+OUT_OF_RANGE = (  # of weights
+    "what it is multiplied by would leave the range of floating-point numbers. Only the ratios of "
+    "weights count: divide them by their mean."
+)
 
 
 def check_number(
@@ -168,3 +176,11 @@ def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> N
     if not weight.any():
         msg = f"{name} is zero in every row: there is nothing to train on."
         raise InvalidData(msg)
+    if out_of_range(float(weight.max())):
+        msg = f"{name} is {weight.max():.3g} at most: {OUT_OF_RANGE}"
+        raise InvalidData(msg)
+
+
+def out_of_range(weight: float) -> bool:
+    """Tell whether the largest weight is one whose sums and products leave the numbers."""
+    return not 1.0 / _FARTHEST_WEIGHT <= weight <= _FARTHEST_WEIGHT

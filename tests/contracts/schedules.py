@@ -84,10 +84,10 @@ SCHEDULES: dict[type, ScheduleCase] = {
         refused={"eta0": -0.1, "power_t": None},
     ),
     Optimal: ScheduleCase(
-        schedules=(Optimal(1e-3, 50.0), Optimal.for_slope(1e-4, lambda *_: -1.0)),
-        formula=lambda s, t: 1.0 / (s.alpha * (s.t0 + t.step)),
+        schedules=(Optimal(1e-3, 50.0, 7.0), Optimal.for_slope(1e-4, lambda *_: -1.0)),
+        formula=lambda s, t: 1.0 / (s.alpha * (s.t0 + s.batch_size * t.step)),
         name="optimal",
-        refused={"alpha": 0.0, "t0": 0.0},
+        refused={"alpha": 0.0, "t0": 0.0, "batch_size": 0.0, "settles": 2},
     ),
     Adaptive: ScheduleCase(
         schedules=(Adaptive(0.2),),

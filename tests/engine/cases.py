@@ -53,7 +53,7 @@ def regression(n=53, p=3, k=1, seed=0, *, weighted=False, layout=dense, density=
     X = matrix(n, p, seed, density)
     rng = np.random.default_rng(seed + 1000)
     y = X @ rng.normal(size=(p, k)) + 1.0 + 0.1 * rng.normal(size=(n, k))
-    weight = rng.integers(0, 4, n).astype(float) if weighted else None
+    weight = rng.integers(1, 5, n).astype(float) if weighted else None
     return Dataset(layout(X), y, weight)
 
 

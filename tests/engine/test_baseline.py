@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, minimize_scalar
 
+from gradstep.engine import baseline
 from gradstep.engine.baseline import Baseline, best_constant
 from gradstep.engine.evaluation import mean_loss
 from gradstep.objective import classification, regression
@@ -21,7 +22,7 @@ REAL = RNG.normal(3.0, 2.0, N) + RNG.exponential(3.0, N)
 COUNTS = RNG.poisson(2.0, N).astype(float)
 AMOUNTS = RNG.gamma(2.0, 3.0, N)
 SIGNS = np.where(RNG.random(N) < 0.3, 1.0, -1.0)
-WEIGHT = RNG.integers(0, 4, N).astype(float)
+WEIGHT = RNG.integers(1, 5, N).astype(float)
 
 LOSSES = [
     (regression.SquaredError(), REAL),
@@ -166,3 +167,20 @@ class TestFarWorse:
         baseline = Baseline(regression.SquaredError(), part, 1, np.zeros(1), incremental=True)
         assert baseline.far_worse(1.0, 0.01)
         assert not baseline.far_worse(1.0, 1.0)
+
+
+def test_a_period_in_the_rows_costs_no_passes(monkeypatch):
+    """What is found on a sample is near: no multiple of a stride decides which rows are in it."""
+    n = 1 << 17
+    y = np.where(np.arange(n) % 8 == 0, 1000.0, np.arange(n) % 7 - 3.0)[:, None]
+    read = []
+    gradient = baseline.Passes.gradient
+
+    def counted(self, *args):
+        read.append(self.data.n == n)
+        return gradient(self, *args)
+
+    monkeypatch.setattr(baseline.Passes, "gradient", counted)
+    found = best_constant(HalfSquare(), Dataset(rows(n), y), 1)
+    assert found == pytest.approx(y.mean(), rel=1e-9)
+    assert sum(read) <= 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradstep import Diverged
+from gradstep import Diverged, MiniBatchRegressor
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.records import Outcome
 from gradstep.objective.classification import Perceptron
@@ -191,3 +191,11 @@ class TestIsNot:
             part = Dataset(dense(X[some]), np.full((10, 1), Y[some].mean()))
             state, _, _ = fit(problem, part, state, incremental=True, until_epoch=state.epoch + 1)
         assert state.epoch == N // 10
+
+
+def test_a_part_of_a_stream_at_the_automatic_rate_is_not_told_to_use_it():
+    far = np.random.default_rng(0).normal(size=(64, 2))
+    with pytest.raises(Diverged) as caught:
+        MiniBatchRegressor().partial_fit(far, 1e200 * far[:, 0])
+    assert "learning_rate='auto'" not in str(caught.value)
+    assert "at every learning rate" in str(caught.value)

@@ -94,6 +94,16 @@ def check(case):
 
 
 FEATURES = [
+    *(
+        Case(
+            f"numbers of {size}, {form.__name__}",
+            lambda size=size, form=form: regressor().fit(form(size * X), Y),
+            InvalidData,
+            ["column .* of X|Column .* of X", word, "floating-point numbers", "a power of ten"],
+        )
+        for size, word in ((1e-162, "multiply"), (1e-310, "multiply"), (1e170, "divide"))
+        for form in (np.asarray, sp.csr_matrix)
+    ),
     Case(
         "NaN in X",
         lambda: regressor().fit(put(X, (7, 2), NAN), Y),
@@ -405,6 +415,19 @@ WEIGHTS = [
         InvalidData,
         ["sample_weight", "zero in every row", "nothing to train on"],
     ),
+    *(
+        Case(
+            f"weights of {size}{', going on' * going_on}",
+            lambda size=size, fit=fit: fit(X, Y, sample_weight=size * ONES),
+            InvalidData,
+            ["sample_weight is", "ratios of weights count", "divide them by their mean"],
+        )
+        for size in (1e307, 1e300, 1e-320)
+        for going_on, fit in (
+            (False, lambda *a, **k: regressor().fit(*a, **k)),
+            (True, lambda *a, **k: regressor().partial_fit(*a, **k)),
+        )
+    ),
     Case(
         "a negative weight in partial_fit",
         lambda: classifier().partial_fit(X, LABELS, [0, 1], put(ONES, 5, -1)),
@@ -578,10 +601,10 @@ VALIDATION = [
         ],
     ),
     Case(
-        "a fraction without weight",
+        "a fraction of one row that has weight",
         lambda: regressor(early_stopping=True).fit(X, Y, sample_weight=np.eye(20)[0]),
-        InvalidData,
-        ["early_stopping=True", "weight 0", "X_val and y_val"],
+        InvalidParameter,
+        ["early_stopping=True", "1 row", "X_val and y_val"],
     ),
 ]
 

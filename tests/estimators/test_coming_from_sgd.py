@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.preprocessing import StandardScaler
 
@@ -37,6 +40,39 @@ def serves_as_well(load, loss, batch_size):
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris, made])
 def test_of_classes(load, loss, batch_size):
     assert serves_as_well(load, loss, batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+@pytest.mark.parametrize("loss", ["hinge", "log_loss"])
+@pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
+class TestRawColumns:
+    """SGDClassifier's objective goes to a million there, and comes down again."""
+
+    def test_of_classes(self, load, loss, batch_size):
+        X, y = load(return_X_y=True)
+        model = MiniBatchClassifier(loss, batch_size=batch_size, **CLASSIFIER).fit(X, y)
+        assert model.score(X, y) > 0.92
+
+    def test_with_the_penalty_of_scikit_learn(self, load, loss, batch_size):
+        """The rule is then theirs; where it ends far out, that is said."""
+        X, y = load(return_X_y=True)
+        ours, theirs = [], []
+        for seed in range(4):
+            model = MiniBatchClassifier(
+                loss, batch_size=batch_size, penalty_scale="unit", random_state=seed, **CLASSIFIER
+            )
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                ours.append(model.fit(X, y).score(X, y))
+            if load is load_breast_cancer:
+                assert "far above that of the best constant prediction" in str(said[0].message)
+                assert said[0].category is ConvergenceWarning
+                assert not model.converged_
+            theirs.append(
+                SGDClassifier(loss, random_state=seed, **CLASSIFIER).fit(X, y).score(X, y)
+            )
+        few_steps = load is load_iris and batch_size == 64  # three an epoch
+        assert np.mean(ours) > np.mean(theirs) - (0.2 if few_steps else 0.1)
 
 
 def test_of_numbers():

@@ -318,7 +318,7 @@ class TestEvaluate:
         repeated = table[np.repeat(np.arange(300), weight)]
         one = evaluate(model, table.with_columns(w=pl.Series(weight)), weight="w")
         two = evaluate(model, repeated)
-        assert one.pop("rows") == 300
+        assert one.pop("rows") == (weight > 0).sum()
         assert two.pop("rows") == weight.sum()
         assert one == pytest.approx(two, rel=1e-12)
 

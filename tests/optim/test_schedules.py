@@ -162,4 +162,12 @@ def test_first_step_of_optimal(steepness, first):
     seen = []
     schedule = Optimal.for_slope(1e-4, lambda y, z: seen.append((y, z)) or steepness)
     assert schedule.rates(np.array([0]), np.array([0.0]), HORIZON) == pytest.approx([first])
-    assert seen == [(1.0, pytest.approx(-10.0))]
+    assert seen[0] == (1.0, pytest.approx(-10.0))
+
+
+def test_optimal_counts_rows_and_settles_where_slopes_are_bounded():
+    of_hinge = Optimal.for_slope(1e-4, lambda y, z: -y if y * z <= 1.0 else 0.0, 8)
+    rates = of_hinge.rates(np.array([0, 125]), np.zeros(2), HORIZON)
+    np.testing.assert_allclose(rates, [10.0, 5.0])  # t0 is 1000 rows
+    assert of_hinge.settles
+    assert not Optimal.for_slope(1e-4, lambda y, z: z - y, 8).settles

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradstep.rows import dataset
 from gradstep.rows.dataset import Dataset, mean_square_norm
 from tests.engine.cases import csr, dense, matrix
 
@@ -13,7 +12,8 @@ N, P = 41, 5
 X = matrix(N, P, density=0.6)
 X[[3, 8]] = 0.0
 Y = np.arange(2.0 * N).reshape(N, 2)
-WEIGHT = np.random.default_rng(2).integers(0, 4, N).astype(float)
+WEIGHT = np.random.default_rng(2).integers(1, 5, N).astype(float)
+SOME_ZERO = WEIGHT - 1.0
 SOME = np.array([30, 2, 2, 17, 3, 40], np.uint32)
 ODD = np.arange(1, N, 2, dtype=np.uint32)
 
@@ -109,14 +109,45 @@ class TestMeanSquareNorm:
         norm = mean_square_norm(Dataset(layout(X), Y).select(ODD))
         assert norm == pytest.approx((X[ODD] ** 2).sum(axis=1).mean(), rel=1e-13)
 
-    def test_of_evenly_spaced_rows(self, layout, monkeypatch):
-        """Where there are more numbers than it takes."""
-        data = Dataset(layout(X), Y)
-        monkeypatch.setattr(dataset, "_ENOUGH_NUMBERS", N * (data.rows.row_bytes() // 8) // 3)
-        some = X[::3]
-        assert mean_square_norm(data) == pytest.approx((some**2).sum(axis=1).mean(), rel=1e-13)
+    def test_of_scattered_rows(self, layout):
+        """Where there are more numbers than it takes: a period in the rows must not hide.
 
-    def test_of_rows_that_weigh_nothing(self, layout, monkeypatch):
-        data = Dataset(layout(X), Y, np.where(np.arange(N) % 3 == 0, 0.0, 1.0))
-        monkeypatch.setattr(dataset, "_ENOUGH_NUMBERS", N * (data.rows.row_bytes() // 8) // 3)
-        assert mean_square_norm(data) == pytest.approx((X[::3] ** 2).sum(axis=1).mean(), rel=1e-13)
+        One row in three is long, which every third row would miss, or nothing but find.
+        """
+        size = 30_000
+        lengths = np.where(np.arange(size) % 3 == 0, 10.0, 1.0)
+        rows = np.full((size, 100), 0.1) * lengths[:, None]
+        norm = mean_square_norm(Dataset(layout(rows), np.zeros((size, 1))))
+        assert norm == pytest.approx(34.0, rel=0.05)
+
+
+@pytest.mark.parametrize("layout", [dense, csr])
+class TestRowsOfWeightZero:
+    def test_are_taken_out(self, layout):
+        """Without a copy, but of sparse rows, whose mean length would tell of them."""
+        counted = np.flatnonzero(SOME_ZERO > 0.0)
+        data = Dataset(layout(X), Y, SOME_ZERO)
+        assert data.n == counted.size < N
+        assert data.weights().tolist() == SOME_ZERO[counted].tolist()
+        np.testing.assert_array_equal(data.targets(), Y[counted])
+        at = data.rows_between(0, data.n)
+        np.testing.assert_array_equal(to_dense(data.rows.take(at)), X[counted])
+        assert data.rows.row_bytes() == layout(X[counted]).row_bytes()
+
+    def test_of_a_part(self, layout):
+        part = Dataset(layout(X), Y, None).select(ODD)
+        part = Dataset(part.rows, part.y, SOME_ZERO, part.index, shuffled=True)
+        np.testing.assert_array_equal(part.targets(), Y[ODD[SOME_ZERO[ODD] > 0.0]])
+        assert part.shuffled
+
+    def test_without_any_nothing_changes(self, layout):
+        rows, weight = layout(X), np.ones(N)
+        data = Dataset(rows, Y, weight)
+        assert data.rows is rows
+        assert data.y is Y
+        assert data.sample_weight is weight
+        assert data.index is None
+
+    def test_nothing_but_such_rows(self, layout):
+        data = Dataset(layout(X), Y, np.zeros(N))
+        assert (data.n, data.weight_sum, data.mean_weight) == (0, 0.0, 0.0)

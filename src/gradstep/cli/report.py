@@ -118,6 +118,8 @@ def prose(to: Console, head: str, text: str) -> None:
 def tell_rows(to: Console, rows: Mapping[str, int]) -> None:
     """Print what became of the rows."""
     dropped = f", {rows['dropped']:,} without a target dropped" if rows["dropped"] else ""
+    if rows.get("weightless"):
+        dropped += f", {rows['weightless']:,} of weight 0 left out"
     prose(
         to, "Rows",
         f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Target", "classes_of_numbers", "has_value", "offsets_of", "weights_of", "written"]
+__all__ = ["Target", "classes_of_numbers", "has_value", "offsets_of", "weighs", "weights_of",
+           "written"]  # fmt: skip
 
 MOST_CLASSES = 1000
 
@@ -163,6 +164,18 @@ def has_value(column: pl.Series) -> pl.Series:
     if column.dtype.is_float():
         there &= column.is_not_nan().fill_null(value=False)
     return there
+
+
+def weighs(frame: pl.DataFrame, column: str | None) -> pl.Series:
+    """Return which rows have another weight than 0; what is no weight is left to `weights_of`."""
+    all_of_them = pl.repeat(True, frame.height, eager=True)  # noqa: FBT003
+    if column is None:
+        return all_of_them
+    try:
+        weight = frame[column].cast(pl.Float64, strict=False)
+    except pl.exceptions.PolarsError:
+        return all_of_them
+    return (weight != 0.0).fill_null(value=True)
 
 
 def weights_of(column: pl.Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:

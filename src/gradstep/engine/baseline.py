@@ -18,7 +18,7 @@ import numpy as np
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.row_sums import RowSums
 from gradstep.objective.losses import floor
-from gradstep.rows.dataset import Dataset
+from gradstep.rows.dataset import Dataset, scattered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,9 +44,8 @@ def _search(loss: Any, data: Dataset) -> float:
     A convex loss falls to the left of it and rises to the right: where the slope turns is
     bracketed by doubling, then found by Brent's method.
     """
-    step = -(-data.n // _SAMPLE_ROWS)
-    sample = data.select(np.arange(0, data.n, step, dtype=np.uint32))
-    if step == 1 or not sample.weight_sum > 0.0:
+    sample = data.select(scattered(data.n, _SAMPLE_ROWS))
+    if sample.n == data.n:
         return _turning_point(loss, data, 0.0, 1.0)
     first = _turning_point(loss, sample, 0.0, 1.0)
     return _turning_point(loss, data, first, max(abs(first), 1.0) * _NEAR)
@@ -173,6 +172,18 @@ class Baseline:
             return False
         at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
         return not np.isfinite(at_end) or self.far_worse(at_end, scale_seen)
+
+    def note(self, params: NDArray[np.float64]) -> str:
+        """Return what to say of a run that has ended far out; nothing of others."""
+        at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
+        if not self.far_worse(at_end, 0.0):
+            return ""
+        best = self.at_best + self.floor
+        return (
+            f"The loss is {at_end:.3g} in the end, far above that of the best constant prediction "
+            f"({best:.3g}): the steps were too long for the scale of the columns. Use "
+            "learning_rate='auto', or scale them."
+        )
 
     def far_worse(self, running: float, scale_seen: float) -> bool:
         """Tell whether a mean loss is that of a run that has diverged.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.engine.baseline import Baseline
 from gradstep.engine.statistics import columns_of
 from gradstep.engine.svrg.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.textbook.method import ADVICE
@@ -105,6 +106,10 @@ def run(
                 f"{shorter.eta0:.3g}."
             )
         else:
+            if getattr(problem.schedule, "settles", False):
+                start, params = ended[0].start, ended[0].current()
+                note = Baseline(problem.loss, data, problem.n_outputs, start).note(params)
+                notes += [note] if note else []
             return Ran(problem, *ended, notes)
     try:
         ended = train(

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradstep.engine.kernels.statistics import measure_rows
 from gradstep.errors import InvalidData
-from gradstep.rows.layouts import DenseRows
+from gradstep.rows.layouts import CsrRows, DenseRows
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ __all__ = ["Columns", "columns_of", "measure"]
 
 _TILE_BYTES = 1 << 15
 _CHUNK_ROWS = 1 << 18  # fixed: the last bits depend on where sums are cut
+_MOST, _LEAST_SQUARE = 1e150, 2.0**-1000  # of which sums, and digits, are numbers
+_TOO_LARGE = (
+    "Column {} of X has numbers as large as {:.3g}, whose squares are beyond floating-point "
+    "numbers: divide it by a power of ten."
+)
+_TOO_SMALL = (
+    "The numbers of column {} of X {} no more than {:.3g}, and squares as small are below "
+    "floating-point numbers: multiply it by a power of ten."
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Columns:
     def kept(self, later: Columns) -> Columns:
         """Return the same, but for columns that were constant: what is known of those later.
 
-        For what was kept in the units of a lens: a constant column is not seen through it.
+        For what was kept in the units of a standardisation: it takes a constant column out.
         """
         if not (self.measured and later.measured and later.weight > 0.0):
             return self
@@ -149,18 +158,33 @@ def columns_of(data: Dataset) -> Columns:
     Raises
     ------
     InvalidData
-        If the squares of a column are too large for floating-point numbers.
+        If the squares of a column are too large or too small for floating-point numbers.
     """
+    if isinstance(data.rows, CsrRows):
+        _check_squares(data.rows)
     if not isinstance(data.rows, DenseRows):
         return Columns.unmeasured(data.rows.n_features)
     columns = measure(data)
     beyond = ~np.isfinite(columns.square)
     if beyond.any():
         j = int(beyond.argmax())
-        largest = max(abs(columns.low[j]), abs(columns.high[j]))
-        msg = (
-            f"Column {j} of X has numbers as large as {largest:.3g}, whose squares are beyond "
-            "floating-point numbers: divide it by a power of ten."
-        )
-        raise InvalidData(msg)
+        raise InvalidData(_TOO_LARGE.format(j, max(abs(columns.low[j]), abs(columns.high[j]))))
+    below = (columns.low < columns.high) & (columns.square < columns.weight * _LEAST_SQUARE)
+    if below.any():
+        j = int(below.argmax())
+        raise InvalidData(_TOO_SMALL.format(j, "differ by", columns.high[j] - columns.low[j]))
     return columns
+
+
+def _check_squares(rows: CsrRows) -> None:
+    """Refuse sparse rows whose squares are beyond the numbers, or all below them."""
+    values = rows.values
+    if not values.size:
+        return
+    most, least = float(values.max()), float(values.min())
+    at, largest = (values.argmax(), most) if most >= -least else (values.argmin(), -least)
+    column = int(rows.columns[at])
+    if largest > _MOST:
+        raise InvalidData(_TOO_LARGE.format(column, largest))
+    if largest > 0.0 and largest * largest < _LEAST_SQUARE:
+        raise InvalidData(_TOO_SMALL.format(column, "are", largest))

@@ -30,6 +30,7 @@ from gradstep.estimators.targets import (
     has_probabilities,
 )
 from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
+from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import (
     as_codes,
     as_targets,
@@ -234,6 +235,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return lambda z: float(accuracy_score(codes, winners(z), sample_weight=weight))
 
     @with_callbacks
+    @as_by_default
     def fit(
         self,
         X: ArrayLike | PreparedTable,
@@ -278,9 +280,10 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)
         check_classification_targets(y)
-        self.classes_ = classes_of(y, "y")
-        codes = codes_of(y, self.classes_, "y")
-        weight = weights_of(sample_weight, codes.shape[0])
+        labels = np.asarray(y)
+        weight = weights_of(sample_weight, labels.shape[0])
+        self.classes_ = classes_of(labels, "y", weight)
+        codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
         weight = class_weights(self, codes, weight, incremental=False)
         loss, k = self._loss_of_classes()
         own = validation_data(
@@ -294,6 +297,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         )  # fmt: skip
         return self
 
+    @as_by_default
     def partial_fit(
         self,
         X: ArrayLike,
@@ -329,6 +333,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         fitting.partial_fit(self, loss, k, data)
         return self
 
+    @as_by_default
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the scores of each row.
 
@@ -347,6 +352,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
             return z[:, 1] - z[:, 0]
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @as_by_default
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of each row.
 
@@ -365,6 +371,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return labels
 
     @available_if(has_probabilities)
+    @as_by_default
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of each class, for losses that give one.
 
@@ -382,6 +389,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return class_probabilities(self._loss_of_classes()[0], z)
 
     @available_if(has_probabilities)
+    @as_by_default
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the logarithm of each class's probability.
 
@@ -398,3 +406,5 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             logs: NDArray[np.float64] = np.log(self.predict_proba(X))
         return logs
+
+    score = as_by_default(ClassifierMixin.score)

@@ -53,7 +53,7 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
     splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
         test_size=est.validation_fraction, random_state=est.seed_ % (1 << 32)
     )
-    y = data.y[:, 0] if data.y.shape[1] == 1 else np.zeros(data.n)
+    y = data.targets()[:, 0] if data.y.shape[1] == 1 else np.zeros(data.n)
     try:
         train, held_out = next(splitter.split(np.zeros((data.n, 1)), y))
     except ValueError as error:
@@ -63,14 +63,7 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
             f"of {data.n} rows: {why}. Pass X_val and y_val instead, or a larger fraction."
         )
         raise InvalidParameter(msg) from error
-    rest, validation = data.select(train), data.select(held_out)
-    for part, name in ((rest, "training"), (validation, "validation")):
-        if not part.weight_sum > 0.0:
-            msg = (
-                f"early_stopping=True left only rows of weight 0 for {name}: pass X_val and y_val."
-            )
-            raise InvalidData(msg)
-    return rest, validation
+    return data.select(train), data.select(held_out)
 
 
 def _given(
@@ -142,7 +135,10 @@ def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
 def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
     """Warn of classes that can be separated, and of a run that has not come to an end."""
     name, problem = type(est).__name__, ran.problem
-    if isinstance(est, ClassifierMixin) and is_unbounded(problem, data, ran.params):
+    if ran.notes and getattr(problem.schedule, "settles", False):
+        est.converged_ = False
+        message = f"{name}: {ran.notes[-1]}"
+    elif isinstance(est, ClassifierMixin) and is_unbounded(problem, data, ran.params):
         est.converged_ = False
         message = (
             f"The classes can be separated: without a penalty there is no optimum, and {name} "

@@ -24,6 +24,7 @@ from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
 from gradstep.estimators.targets import check_targets, numbers_of
 from gradstep.fit.components import REGRESSION_LOSSES, loss_of
+from gradstep.floating_point import as_by_default
 from gradstep.objective.losses import inverse_link, is_joint, target_range
 from gradstep.rows.dataset import Dataset
 
@@ -118,7 +119,8 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         and 'sgd' with any other, and in `partial_fit`.
     precondition : bool or 'auto', default='auto'
         Whether steps are those behind a StandardScaler, without a copy of the data: 'auto' means
-        with ``learning_rate='auto'``. 'svrg' and 'exact' always do more than that.
+        with ``learning_rate='auto'``, and with 'optimal', which takes its length from the penalty,
+        where the penalty is one per deviation. 'svrg' and 'exact' always do more than that.
     last_batch : {'scale', 'mean', 'drop'}, default='scale'
         The short batch at the end of an epoch is divided by `batch_size` (each row has the
         same say), or by its own size, or is left out. Unused by 'svrg', whose batches are full.
@@ -268,6 +270,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         return lambda z: float(r2_score(y, inverse_link(loss, z), sample_weight=weight))
 
     @with_callbacks
+    @as_by_default
     def fit(
         self,
         X: ArrayLike | PreparedTable,
@@ -337,6 +340,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         )  # fmt: skip
         return self
 
+    @as_by_default
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> MiniBatchRegressor:
@@ -368,6 +372,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         fitting.partial_fit(self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight))
         return self
 
+    @as_by_default
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the mean (the quantile, under 'pinball') for each row.
 
@@ -383,3 +388,5 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         """
         z = inverse_link(self._loss(), fitting.decision(self, X))
         return z if self._y_is_2d else z[:, 0]
+
+    score = as_by_default(RegressorMixin.score)

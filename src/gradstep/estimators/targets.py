@@ -82,12 +82,14 @@ def check_targets(
         raise InvalidData(msg)
 
 
-def classes_of(y: Any, name: str) -> NDArray[Any]:
-    """Return the classes that labels have, in order; one alone is refused."""
-    classes: NDArray[Any] = np.unique(np.asarray(y))
+def classes_of(y: Any, name: str, weight: NDArray[np.float64] | None = None) -> NDArray[Any]:
+    """Return the classes of the rows that weigh anything, in order; one alone is refused."""
+    y = np.asarray(y)
+    classes: NDArray[Any] = np.unique(y if weight is None else y[weight > 0.0])
     if len(classes) < 2:
+        which = name if weight is None else f"{name}, in the rows of weight above 0,"
         msg = (
-            f"{name} has one class, {classes.tolist()!r}: a classifier needs at least two classes."
+            f"{which} has one class, {classes.tolist()!r}: a classifier needs at least two classes."
         )
         raise InvalidData(msg)
     return classes
@@ -149,7 +151,8 @@ def class_weights(
 ) -> NDArray[np.float64] | None:
     """Return the rows' weights times those of their classes, None if all are 1."""
     if est.class_weight is not None:
-        each = _weight_of_each(est, codes, incremental=incremental)
+        counted = codes if weight is None else codes[weight > 0.0]
+        each = _weight_of_each(est, counted, incremental=incremental)
         weight = each[codes] * (1.0 if weight is None else weight)
         check_weights(weight, "sample_weight times class_weight")
     if not incremental and weight is not None and np.unique(codes[weight > 0.0]).size < 2:

@@ -82,7 +82,9 @@ SOLVERS: Mapping[str, Callable[[], Any]] = {"svrg": solvers.SVRG, "exact": solve
 LEARNING_RATES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "constant": lambda p: schedules.Constant(p["eta0"]),
     "invscaling": lambda p: schedules.InvScaling(p["eta0"], p["power_t"]),
-    "optimal": lambda p: schedules.Optimal.for_slope(p["alpha"], p["slope"]),
+    "optimal": lambda p: schedules.Optimal.for_slope(
+        p["alpha"], p["slope"], p.get("batch_size", 1.0)
+    ),
     "adaptive": lambda p: schedules.Adaptive(p["eta0"]),
     "step": lambda p: schedules.StepDecay(p["eta0"]),
     "exponential": lambda p: schedules.Exponential(p["eta0"]),
@@ -262,7 +264,7 @@ def schedule_of(value: Any, parameters: Mapping[str, Any]) -> Any:
     value : str, float, callable or Schedule
         What the user gave: a float is a constant rate, a function takes (epoch, step).
     parameters : mapping
-        `eta0`, `power_t`, `alpha`, and `slope` of the loss: for names only.
+        `eta0`, `power_t`, `alpha`, `slope` of the loss, `batch_size`: for names only.
 
     Examples
     --------

@@ -119,8 +119,13 @@ def plan(
     optimizer = checked_optimizer(asked, loss, incremental=incremental)
     in_rounds = works_in_rounds(optimizer)
     penalty = penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
-    standardised = not in_rounds and (auto if is_auto(asked.precondition) else asked.precondition)
     by_deviation = asked.penalty_scale == "deviation" and not isinstance(penalty, NoPenalty)
+    # 'optimal' takes its length from the penalty, and so its unit
+    by_itself = auto or (asked.learning_rate == "optimal" and by_deviation)
+    standardised = not in_rounds and (
+        by_itself if is_auto(asked.precondition) else asked.precondition
+    )
+    batch_size = _batch_size(asked, data.n, auto=auto, in_rounds=in_rounds)
     columns = None
     if in_rounds or standardised or by_deviation:
         from gradstep.engine.statistics import columns_of  # imports Numba
@@ -128,7 +133,7 @@ def plan(
         columns = columns_of(data)
         if earlier is not None:
             columns = earlier.merged(columns)
-            if optimizer.n_slots():  # what it keeps is in the units of its first lens
+            if optimizer.n_slots():  # what it keeps is in the first units
                 columns = earlier.kept(columns)
     center = scale = None
     if standardised and columns is not None and columns.measured:
@@ -145,12 +150,14 @@ def plan(
         loss=loss,
         penalty=penalty,
         optimizer=optimizer,
-        schedule=_schedule(asked, loss, rate, in_rounds=in_rounds, incremental=incremental),
+        schedule=_schedule(
+            asked, loss, rate, min(batch_size, data.n), in_rounds=in_rounds, incremental=incremental
+        ),
         n_features=data.rows.n_features,
         n_outputs=n_outputs,
         fit_intercept=bool(asked.fit_intercept),
         intercept_factor=rate.intercept_factor if rate else 1.0,
-        batch_size=_batch_size(asked, data.n, auto=auto, in_rounds=in_rounds),
+        batch_size=batch_size,
         last_batch=asked.last_batch,
         shuffle=shuffle,
         seed=asked.seed,
@@ -254,7 +261,13 @@ def _uses_eta0(asked: Settings) -> bool:
 
 
 def _schedule(
-    asked: Settings, loss: Any, rate: Rate | None, *, in_rounds: bool, incremental: bool
+    asked: Settings,
+    loss: Any,
+    rate: Rate | None,
+    batch_size: int,
+    *,
+    in_rounds: bool,
+    incremental: bool,
 ) -> Any:
     """Return the schedule of learning rates."""
     if in_rounds:
@@ -269,6 +282,7 @@ def _schedule(
             "eta0": None if rate is None else rate.eta0,
             "power_t": asked.power_t,
             "alpha": asked.alpha,
+            "batch_size": batch_size,
             "slope": lambda y, z: slope(two_class, y, z) if hasattr(two_class, "slope") else 1.0,
         },
     )

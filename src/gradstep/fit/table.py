@@ -33,6 +33,7 @@ from gradstep.fit.components import (
 from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
+from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import judge
 from gradstep.model.model import Model
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
@@ -86,6 +87,7 @@ class TableFit:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@as_by_default
 def fit_table(
     table: Any,
     target: str | None = None,

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradstep.data.roles import has_value, weights_of
 from gradstep.errors import InvalidTable
+from gradstep.floating_point import as_by_default
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.objective.classification import as_codes, winners
 from gradstep.objective.losses import variance_power
@@ -84,6 +85,7 @@ def _without_offset(
     return y * exposure, z + offset[:, None], weight
 
 
+@as_by_default
 def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
     """Return how good a model's predictions are on a table that has the target.
 
@@ -94,7 +96,7 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
     table : table
         With the columns that the model reads, and the target; rows without one are left out.
     weight : str, optional
-        Column of row weights.
+        Column of row weights; a row of weight 0 is no row.
 
     Returns
     -------
@@ -104,21 +106,23 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         very many rows to 1e-4) and ``confusion`` (a row for each class, a column for each
         prediction). ``missing_target`` counts the rows left out.
     """
-    metrics, missing = _metrics(model), 0
-    target, weighed = model.target.column, 0.0
+    metrics, target = _metrics(model), model.target.column
+    missing = weightless = 0
     for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
         frame = chunk.filter(has_value(chunk[target]))
         missing += chunk.height - frame.height
+        s = None if weight is None else weights_of(frame[weight])
+        if s is not None:  # a row of weight 0 is no row
+            weightless += int((s == 0.0).sum())
+            frame, s = frame.filter(s > 0.0), s[s > 0.0]
         if frame.height:
-            s = None if weight is None else weights_of(frame[weight])
-            weighed += frame.height if s is None else float(s.sum())
             _add(metrics, model, model.scores(frame), model.target.values(frame[target]), s)
     found: dict[str, Any] = metrics.result()
+    if found["rows"] == 0 and weightless:
+        msg = f"The weights {weight!r} are all zero: no row counts."
+        raise InvalidTable(msg)
     if found["rows"] == 0:
         msg = f"The table has no row with a value of the target {target!r}: nothing to judge."
-        raise InvalidTable(msg)
-    if not weighed > 0.0:
-        msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)
     if missing:
         found["missing_target"] = missing

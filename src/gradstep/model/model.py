@@ -17,6 +17,7 @@ import polars as pl
 from gradstep.data.features.matching import chunks_as, readable
 from gradstep.data.roles import offsets_of
 from gradstep.errors import InvalidParameter
+from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import (
     class_probabilities,
     gives_probabilities,
@@ -93,6 +94,7 @@ class Model:
         return self.target.classes is not None and gives_probabilities(self.loss)
 
     @cached_property
+    @as_by_default
     def _in_units(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         k, p = self.n_outputs, self.encoding.n_features
         coef = self.params[: k * p].reshape(k, p)
@@ -110,6 +112,7 @@ class Model:
 
     # ------------------------------------------------------------------ predicting
 
+    @as_by_default
     def scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Return the scores of the rows of a frame, shape (n, n_outputs)."""
         from gradstep.engine.evaluation import scores  # imports Numba
@@ -120,10 +123,12 @@ class Model:
             z += offsets_of(frame[self.offset])[:, None]
         return z
 
+    @as_by_default
     def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what is predicted for scores of a regression, shape (n,)."""
         return inverse_link(self.loss, z[:, 0])
 
+    @as_by_default
     def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each class for scores, shape (n, n_classes)."""
         if not self.gives_probabilities:
@@ -131,6 +136,7 @@ class Model:
             raise InvalidParameter(msg)
         return class_probabilities(self.loss, z)
 
+    @as_by_default
     def predict(self, table: Any) -> NDArray[Any]:
         """Return the prediction for each row of a table: a class, or a number.
 
@@ -148,6 +154,7 @@ class Model:
         found = pl.concat([none, *self.predict_batches(table, probabilities=False)])
         return found["prediction"].to_numpy()
 
+    @as_by_default
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """Return the probability of each class for each row of a table."""
         self.probabilities(np.zeros((1, self.n_outputs)))

@@ -241,10 +241,15 @@ class Softmax(NamedTuple):
     def best_scores(
         self, y: NDArray[np.float64], weight: NDArray[np.float64] | None, k: int
     ) -> NDArray[np.float64]:
-        """Return the logarithms of the classes' shares."""
+        """Return the logarithms of the classes' shares, shifted to a sum of zero.
+
+        The loss is blind to a shift of all scores, and so is every step: what intercepts sum to
+        in the end is what they begin with.
+        """
         share = np.bincount(y.astype(np.intp), weights=weight, minlength=k)
-        scores: NDArray[np.float64] = np.log(np.maximum(share / share.sum(), 1e-12))
-        return scores
+        logs = np.log(np.maximum(share / share.sum(), 1e-12))
+        centred: NDArray[np.float64] = logs - logs.mean()
+        return centred
 
     def is_smooth(self) -> bool:
         """Return True: there is a second derivative everywhere."""

@@ -7,7 +7,8 @@ planned and how many steps one has. Schedules are plain NumPy, called once for a
 batches, never per step.
 
 `Adaptive` also has ``after_stall(factor)``: the factor on all later rates once training has
-stopped improving, or None to let it end.
+stopped improving, or None to let it end. `Optimal` also has ``settles``: whether a loss far above
+the best constant's may yet come down.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ __all__ = [
     "UserSchedule",
     "WarmUp",
 ]
+
+_FAR, _LITTLE_STEEPER = 1e4, 4.0  # of scores, and of slopes that have a bound
 
 
 class Horizon(NamedTuple):
@@ -114,7 +117,11 @@ class InvScaling(NamedTuple):
 
 
 class Optimal(NamedTuple):
-    """1 / (alpha·(t0 + t - 1)), t from 1: Bottou's rate for l2-penalised losses.
+    """1 / (alpha·(t0 + t)), t the rows seen before: Bottou's rate for l2-penalised losses.
+
+    The first steps may be far too long for the data. Where the loss's slope is bounded they lead
+    no farther than they are long, and are made good once the rate has come down: a loss that is
+    far too large on the way is then no sign of divergence.
 
     Parameters
     ----------
@@ -123,6 +130,15 @@ class Optimal(NamedTuple):
     t0 : float
         Chosen so that the first steps are as long as weights can be expected to be; see
         `Optimal.for_slope`.
+    batch_size : float
+        Rows of a step.
+    settles : bool
+        Whether the loss's slope is bounded.
+
+    Examples
+    --------
+    >>> Optimal(0.1, t0=10.0, batch_size=5.0).rates(np.array([0, 2]), np.zeros(2), Horizon(1, 9))
+    array([1. , 0.5])
 
     References
     ----------
@@ -131,10 +147,14 @@ class Optimal(NamedTuple):
 
     alpha: float = 1e-4
     t0: float = 1e4
+    batch_size: float = 1.0
+    settles: bool = False
 
     @classmethod
-    def for_slope(cls, alpha: float, slope: Callable[[float, float], float]) -> Optimal:
-        """Return the schedule for a loss, given its slope(y, z)."""
+    def for_slope(
+        cls, alpha: float, slope: Callable[[float, float], float], batch_size: float = 1.0
+    ) -> Optimal:
+        """Return the schedule for a loss, given its slope(y, z), and the rows of a step."""
         if not alpha > 0.0:
             msg = (
                 f"learning_rate='optimal' needs alpha > 0, not alpha={alpha!r}: it is 1/(alpha·t)."
@@ -142,16 +162,22 @@ class Optimal(NamedTuple):
             raise InvalidParameter(msg)
         typical_weight = math.sqrt(1.0 / math.sqrt(alpha))
         first = typical_weight / max(1.0, slope(1.0, -typical_weight))
-        return cls(alpha, 1.0 / (first * alpha))
+        near, far = (abs(slope(1.0, -z)) for z in (typical_weight, _FAR * typical_weight))
+        settles = far <= _LITTLE_STEEPER * max(1.0, near)
+        return cls(alpha, 1.0 / (first * alpha), float(batch_size), settles)
 
     def rates(self, steps: Any, epochs: Any, horizon: Horizon) -> NDArray[np.float64]:
         """Return the learning rate of each step."""
-        decayed: NDArray[np.float64] = 1.0 / (self.alpha * (self.t0 + np.asarray(steps)))
+        rows = self.batch_size * np.asarray(steps)
+        decayed: NDArray[np.float64] = 1.0 / (self.alpha * (self.t0 + rows))
         return decayed
 
     def check(self) -> None:
-        """Refuse an alpha or a t0 that is not above zero."""
-        _check("Optimal", alpha=self.alpha, t0=self.t0)
+        """Refuse numbers that are not above zero, and a `settles` that is no truth."""
+        _check("Optimal", alpha=self.alpha, t0=self.t0, batch_size=self.batch_size)
+        if self.settles not in {True, False}:
+            msg = f"settles={self.settles!r} of Optimal must be True or False."
+            raise InvalidParameter(msg)
 
 
 class Adaptive(NamedTuple):

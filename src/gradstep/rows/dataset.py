@@ -1,4 +1,9 @@
-"""Rows with their targets and weights: what a run reads."""
+"""Rows with their targets and weights: what a run reads.
+
+A row of weight 0 is no row. It is dropped here, once, by an index, whatever it holds: no kernel
+meets it, so no 0·inf can come of it, batches are full, and the order is one of the rows that
+count. Why here: docs/adr/0012.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.rows.layouts import CsrRows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.rows.layouts import Rows
 
-__all__ = ["Dataset", "are_classes", "mean_square_norm", "score_unit"]
+__all__ = ["Dataset", "are_classes", "mean_square_norm", "scattered", "score_unit"]
 
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
@@ -33,7 +40,8 @@ class Dataset:
     sample_weight : ndarray of shape (n_rows,), float64, optional
         Weights; without them every row weighs 1.
     index : ndarray of uint32, optional
-        The rows that count, if not all: a part of the data without a copy of it.
+        The rows that count, if not all: a part of the data without a copy of it. Those of
+        weight 0 are taken out.
     shuffled : bool
         Whether the rows lie in random order, as those of a prepared table do.
     """
@@ -43,6 +51,17 @@ class Dataset:
     sample_weight: NDArray[np.float64] | None = None
     index: NDArray[np.uint32] | None = None
     shuffled: bool = False
+
+    def __post_init__(self) -> None:
+        """Take out the rows of weight 0."""
+        weight = self.weights()
+        if weight is None or not weight.size or weight.min() > 0.0:
+            return
+        counted = np.flatnonzero(weight > 0.0).astype(np.uint32)
+        part = self.select(counted)
+        if isinstance(self.rows, CsrRows):  # their mean length decides where sums are cut
+            part = replace(self.permuted(counted), shuffled=self.shuffled)
+        vars(self).update(vars(part))
 
     @property
     def n(self) -> int:
@@ -58,7 +77,7 @@ class Dataset:
     @property
     def mean_weight(self) -> float:
         """Mean of the weights."""
-        return 1.0 if self.sample_weight is None else self.weight_sum / self.n
+        return 1.0 if self.sample_weight is None else self.weight_sum / max(1, self.n)
 
     def weights(self) -> NDArray[np.float64] | None:
         """Return the weights of the rows that count, None if they are all 1."""
@@ -95,7 +114,7 @@ class Dataset:
         part = slice(_SAMPLE_ROWS)
         weight = None if self.sample_weight is None else self.sample_weight[part]
         sample = Dataset(self.rows.first(_SAMPLE_ROWS), self.y[part], weight, shuffled=True)
-        return sample if sample.weight_sum > 0.0 else self
+        return sample if sample.n else self
 
     def permuted(self, order: NDArray[np.uint32]) -> Dataset:
         """Return a copy in which the rows lie in this order of positions."""
@@ -105,14 +124,12 @@ class Dataset:
 
 
 def mean_square_norm(data: Dataset) -> float:
-    """Return the weighted mean of ‖x‖² over the rows; of evenly spaced ones, if very many."""
+    """Return the weighted mean of ‖x‖² over the rows; of scattered ones, if very many."""
     data = data.sample()
-    every = max(1, data.n * max(1, data.rows.row_bytes() // 8) // _ENOUGH_NUMBERS)
-    at = data.rows_at(np.arange(0, data.n, every, dtype=np.uint32))
+    enough = max(1, _ENOUGH_NUMBERS // max(1, data.rows.row_bytes() // 8))
+    at = data.rows_at(scattered(data.n, enough))
     norms = data.rows.take(at).square_norms()
     weight = None if data.sample_weight is None else data.sample_weight[at]
-    if weight is not None and not weight.any():
-        weight = None  # the few rows that weigh anything were all passed over
     return float(np.average(norms, weights=weight))
 
 
@@ -123,15 +140,14 @@ def are_classes(loss: Any, data: Dataset) -> bool:
     return bool(np.isin(data.sample().targets(), (-1.0, 1.0)).all())
 
 
-def _scattered(n: int, enough: int) -> NDArray[np.intp]:
+def scattered(n: int, enough: int) -> NDArray[np.uint32]:
     """Return positions all over n rows: one in each stretch, at random, so that no period fits."""
     step = max(1, n // enough)
     first = np.arange(0, n, step)
-    if step == 1:
-        return first
-    within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
-    positions: NDArray[np.intp] = np.minimum(first + within, n - 1)
-    return positions
+    if step > 1:
+        within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
+        first = np.minimum(first + within, n - 1)
+    return first.astype(np.uint32)
 
 
 def score_unit(loss: Any, data: Dataset) -> float:
@@ -142,10 +158,11 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    some = y[_scattered(y.shape[0], _ENOUGH_TARGETS)]
+    some = y[scattered(y.shape[0], _ENOUGH_TARGETS)]
     for outer, of_normal, numbers in ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y)):
         low, high = np.quantile(numbers, (outer, 1.0 - outer), axis=0)
-        spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
+        with np.errstate(over="ignore"):  # not finite, it is passed over
+            spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
         if 0.0 < spread < np.inf:
             return spread
     return max(1.0, float(np.abs(y).max()))

@@ -15,7 +15,7 @@ from tests.engine.cases import csr, dense, fit, matrix, problem
 
 X = matrix(200, 10)
 Y = X[:, 0] - 2.0 * X[:, 1] + 0.5 + 0.3 * np.random.default_rng(5).normal(size=200)
-WEIGHT = np.random.default_rng(6).integers(0, 3, 200).astype(float)
+WEIGHT = np.random.default_rng(6).integers(1, 4, 200).astype(float)
 
 
 def averaged(data):

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import polars as pl
 
+from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
 from gradstep.data.preparing.options import MOST_FEATURES
-from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers, has_value, weights_of
+from gradstep.data.roles import (
+    MOST_CLASSES,
+    Target,
+    classes_of_numbers,
+    has_value,
+    weighs,
+    weights_of,
+)
 from gradstep.data.sources.table import chunk_rows
 from gradstep.errors import InvalidParameter, InvalidTable
 
@@ -47,11 +55,15 @@ class FirstLook:
     nothing : list of LeftOut
         Columns that were not looked at.
     kept : list
-        For each chunk, which rows have a target; None for all.
+        For each chunk, which rows count: have a target, and a weight above 0; None for all.
     encoding, target
         What was decided.
     rows_read, n_kept, row_bytes, bytes : int
-        Rows, those with a target, and the memory that they take once encoded.
+        Rows, those that count, and the memory that they take once encoded.
+    weightless : int
+        Rows of weight 0, which are no rows.
+    heaviest : float
+        The largest weight.
     """
 
     table: Table
@@ -61,7 +73,8 @@ class FirstLook:
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
-    weight_sum: float = 0.0
+    weightless: int = 0
+    heaviest: float = 0.0
     _kept_frames: deque[pl.DataFrame] | None = None
 
     def run(self) -> None:
@@ -244,15 +257,20 @@ class FirstLook:
     def _look_at(self, frame: pl.DataFrame, first: int) -> None:
         asked = self.asked
         target = frame[asked.target]
+        counted = weighs(frame, asked.weight)
+        self.weightless += frame.height - int(counted.sum())
         kept = has_value(target) if self._target_kind == "number" else target.is_not_null()
-        flags = None if kept.all() else kept.to_numpy()
-        self.kept.append(flags)
         rows = np.arange(first, first + frame.height)
-        if flags is not None:
-            if asked.missing_target == "error":
-                at = int(rows[~flags][0]) + 1
+        if asked.missing_target == "error":
+            without = (counted & ~kept).to_numpy()
+            if without.any():
+                at = int(rows[without][0]) + 1
                 msg = f"The target {asked.target!r} is missing in row {at} (of the rows, from 1)."
                 raise InvalidTable(msg)
+        kept &= counted
+        flags = None if kept.all() else kept.to_numpy()
+        self.kept.append(flags)
+        if flags is not None:
             frame, rows = frame.filter(kept), rows[flags]
             target = frame[asked.target]
         y: NDArray[np.float64] | None = None
@@ -263,7 +281,8 @@ class FirstLook:
             self.target_survey.add(target, rows)
             y = self._as_two(target)
         if asked.weight is not None:
-            self.weight_sum += float(weights_of(frame[asked.weight], rows).sum())
+            heaviest = weights_of(frame[asked.weight], rows).max(initial=0.0)
+            self.heaviest = max(self.heaviest, float(heaviest))
         add_to(self.surveys, frame, rows, y, self._pool)
         if self._target_kind == "category":
             self._note_copies(frame, target)
@@ -288,11 +307,16 @@ class FirstLook:
 
     def _check_target(self) -> None:
         asked, survey = self.asked, self.target_survey
+        if self.n_kept == 0 and self.weightless:
+            msg = (
+                f"The weights {asked.weight!r} are all zero where there is a target: no row counts."
+            )
+            raise InvalidTable(msg)
         if self.n_kept == 0:
             msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
             raise InvalidTable(msg)
-        if asked.weight is not None and not self.weight_sum > 0.0:
-            msg = f"The weights {asked.weight!r} are all zero: no row counts."
+        if asked.weight is not None and out_of_range(self.heaviest):
+            msg = f"The weight {asked.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
             raise InvalidTable(msg)
         classes = self._classes()
         constant = len(classes) < 2 if classes is not None else (

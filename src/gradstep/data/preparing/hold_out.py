@@ -68,14 +68,16 @@ class HoldOut:
             )
             raise InvalidTable(msg)
         found, first = [], 0
-        share = min(1.0, _SAMPLE_OF_TIMES / look.rows_read)
-        for frame in look.table.chunks([name]):
-            times = _times(frame[name])
-            if np.isnan(times).any():
-                at = first + int(np.isnan(times).argmax()) + 1
+        share = min(1.0, _SAMPLE_OF_TIMES / look.n_kept)
+        for times, kept in zip(self._times(), look.kept, strict=True):
+            counted = np.ones(times.size, np.bool_) if kept is None else kept
+            missing = counted & np.isnan(times)
+            if missing.any():
+                at = first + int(missing.argmax()) + 1
                 msg = f"The time column {name!r} is missing in row {at}."
                 raise InvalidTable(msg)
-            found.append(times[chosen(look.asked.seed, first, times.size, share, _TIMES)])
+            drawn = chosen(look.asked.seed, first, times.size, share, _TIMES)
+            found.append(times[drawn & counted])
             first += times.size
         times = np.sort(np.concatenate(found))
         keep = min(times.size - 1, math.floor(times.size * (1.0 - self.share)))
@@ -97,31 +99,30 @@ class HoldOut:
             return look.n_kept, 0
         held_out = first = 0
         if self._look.asked.time is not None:
-            sizes = iter(self._times_again())
+            times = self._times()
         for size, kept in zip(self._look.chunk_sizes(), look.kept, strict=True):
             if self._look.asked.time is not None:
-                flags = next(sizes)
+                flags = next(times) > self._latest
             else:
                 flags = chosen(self._look.asked.seed, first, size, self.share, HELD_OUT)
             held_out += int((flags if kept is None else flags & kept).sum())
             first += size
         return look.n_kept - held_out, held_out
 
-    def _times_again(self) -> Iterator[NDArray[np.bool_]]:
-        """Yield which rows are held out by time, in the chunks of the other passes."""
-        left: list[NDArray[np.bool_]] = []
-        assert self._look.asked.time is not None  # noqa: S101
-        chunks = (_times(f[self._look.asked.time]) > self._latest
-                  for f in self._look.table.chunks([self._look.asked.time]))  # fmt: skip
+    def _times(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the times of the rows, in the chunks of the other passes."""
+        name, left = str(self._look.asked.time), np.zeros(0)
+        chunks = (_times(frame[name]) for frame in self._look.table.chunks([name]))
         for size in self._look.chunk_sizes():
-            while sum(part.size for part in left) < size:
+            parts = [left]
+            while sum(part.size for part in parts) < size:
                 more = next(chunks, None)
                 if more is None:
                     self._look.refuse_change("fewer")
-                left.append(more)
-            joined = np.concatenate(left)
+                parts.append(more)
+            joined = np.concatenate(parts)
             yield joined[:size]
-            left = [joined[size:]]
+            left = joined[size:]
 
 
 def _times(series: pl.Series) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.table import Table, open_table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
 from gradstep.files import refuse_existing, sweep, temporary_folder, writing_folder
+from gradstep.floating_point import as_by_default
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ DEFAULT_MEMORY = 1 << 30  # bytes of arrays that are kept in memory rather than 
 LEAST_MEMORY = 1 << 27
 
 
+@as_by_default
 def prepare(
     table: Any,
     target: str,

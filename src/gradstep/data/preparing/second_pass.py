@@ -20,7 +20,7 @@ from gradstep.data.kernels.columns import gather_rows, put_rows
 from gradstep.data.preparing.first_pass import FirstLook
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, new_array
-from gradstep.data.roles import has_value, offsets_of, weights_of
+from gradstep.data.roles import has_value, offsets_of, weighs, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
 
@@ -87,18 +87,15 @@ class TableMaker:
         self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
-        for part, which in ((train, "to train on"), (rest, "held out")):
-            if asked.weight is not None and part and not part["weight"].any():
-                msg = f"The weights {asked.weight!r} are zero in all of the rows {which}."
-                raise InvalidTable(msg)
         meta = {
             "version": gradstep.__version__,
             **look.told(),
             "rows": {
                 "read": look.rows_read,
-                "dropped": look.rows_read - look.n_kept,
+                "dropped": look.rows_read - look.n_kept - look.weightless,
                 "train": n_train,
                 "validation": n_held_out,
+                **({"weightless": look.weightless} if look.weightless else {}),
             },
             "unseen": dict(self.unseen),
         }
@@ -208,9 +205,9 @@ class TableMaker:
             parts["weight"] = weight
         return parts
 
-    def _with_target(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows that have a target."""
-        kept = has_value(frame[self.asked.target])
+    def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that have a target, and a weight above 0."""
+        kept = has_value(frame[self.asked.target]) & weighs(frame, self.asked.weight)
         return frame if kept.all() else frame.filter(kept)
 
     def _rows_to_validate(self) -> int:
@@ -220,9 +217,13 @@ class TableMaker:
         for column in (self.asked.target, self.asked.weight, self.asked.offset):
             if column is not None:
                 table.check_column(column, "The column")
-        n = sum(self._with_target(frame).height for frame in table.chunks([self.asked.target]))
+        read = [c for c in (self.asked.target, self.asked.weight) if c is not None]
+        n = sum(self._counted(frame).height for frame in table.chunks(read))
         if n == 0:
-            msg = f"{table.name} has no row with a value of the target {self.asked.target!r}."
+            which = "" if self.asked.weight is None else " and a weight above 0"
+            msg = (
+                f"{table.name} has no row with a value of the target {self.asked.target!r}{which}."
+            )
             raise InvalidTable(msg)
         return n
 
@@ -234,7 +235,7 @@ class TableMaker:
         )
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
-            frame = readable(self._with_target(chunk), self._first.encoding)
+            frame = readable(self._counted(chunk), self._first.encoding)
             rows = np.arange(at, at + frame.height)
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."

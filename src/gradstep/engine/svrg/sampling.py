@@ -10,7 +10,6 @@ Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with non-uniform 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -64,7 +63,7 @@ class Sampler:
         self._pool: tuple[tuple[int, int], NDArray[np.intp], NDArray[np.float64]] | None = None
 
     def draw(self, rows: int, sampling: Sampling) -> tuple[Sample, Sampling]:
-        """Draw rows among those that weigh anything; return them, and how to go on.
+        """Draw rows; return them, and how to go on.
 
         Parameters
         ----------
@@ -77,9 +76,8 @@ class Sampler:
         sampling = sampling._replace(draws=sampling.draws + 1)
         rng = self._random(sampling.draws)
         if not of.is_uneven(rows):
-            weighty = self._weighty
-            at = np.sort(rng.integers(0, data.n if weighty is None else weighty.size, rows))
-            return Sample(_copied(data, at if weighty is None else weighty[at]), None), sampling
+            at = np.sort(rng.integers(0, data.n, rows))
+            return Sample(_copied(data, at), None), sampling
         if not sampling.pool_draw:
             sampling = sampling._replace(pool_draw=sampling.draws, pool_rows=rows)
         there, chances = self._pool_of(sampling, rng)
@@ -94,14 +92,6 @@ class Sampler:
     def _random(self, draw: int) -> np.random.Generator:
         seed = [self._of.problem.seed, _NO_EPOCH, draw]
         return np.random.default_rng(np.random.SeedSequence(seed))
-
-    @cached_property
-    def _weighty(self) -> NDArray[np.intp] | None:
-        """Positions of the rows that weigh anything; None if all do."""
-        weight = self._of.data.weights()
-        if weight is None or bool(weight.min() > 0.0):
-            return None
-        return np.flatnonzero(weight > 0.0)
 
     def _pool_of(
         self, sampling: Sampling, rng: np.random.Generator
@@ -128,11 +118,7 @@ class Sampler:
         most = min(max(_POOL * rows, _AFFORDABLE // of.q), _MOST_IN_POOL)
         if of.columns.measured:
             most = _MOST_IN_MEMORY
-        there = self._weighty
-        if n <= most:
-            return np.arange(n) if there is None else there
-        drawn = rng.integers(0, n if there is None else there.size, most)
-        return np.unique(drawn if there is None else there[drawn])
+        return np.arange(n) if n <= most else np.unique(rng.integers(0, n, most))
 
     def _chances(
         self, there: NDArray[np.intp], squares: NDArray[np.float64] | None

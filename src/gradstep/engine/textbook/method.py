@@ -122,7 +122,8 @@ class Textbook:
         if baseline.incremental:
             state.seen[0] += baseline.at_zero * baseline.data.weight_sum
             seen = float(state.seen[0] / state.seen[1]) if state.seen[1] > 0.0 else 0.0
-        if not finite or baseline.diverged(running, state.current(), seen):
+        settles = getattr(problem.schedule, "settles", False)
+        if not finite or (not settles and baseline.diverged(running, state.current(), seen)):
             raise Diverged(_why_diverged(problem, state, loss, finite), epoch=state.epoch)
         return loss
 
