@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from gradstep.engine.callbacks import History
@@ -20,6 +19,7 @@ from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import CsrRows, DenseRows
+from tests.examples import examples
 
 
 def usual_first(losses):
@@ -180,4 +180,4 @@ PROBLEMS = st.fixed_dictionaries(
     }
 )
 PARTS = st.lists(st.integers(0, 40), max_size=4)
-SOME = settings(deadline=None, max_examples=80)
+SOME = examples(80)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score
 
 from gradstep import MiniBatchClassifier
+from tests.examples import examples
 
 BRIEF = {"max_iter": 3, "tol": None}
 FULL = {"batch_size": 60, "learning_rate": 0.1, "max_iter": 20, "tol": None}
@@ -97,7 +98,7 @@ class TestProbabilities:
     def test_sum_to_one_and_agree_with_the_prediction(self, loss, labels):
         model = with_scores(loss, labels)
 
-        @settings(deadline=None, max_examples=50)
+        @examples(50)
         @given(arrays(float, (4, model.n_features_in_), elements=SCORES))
         def check(scores):
             probabilities = model.predict_proba(scores)

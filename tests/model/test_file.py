@@ -21,6 +21,7 @@ from gradstep import CannotWrite, InvalidModel, InvalidParameter, Model, fit_tab
 from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
 from gradstep.objective.regression import SquaredError
+from tests.examples import examples
 
 
 def table(n=80):
@@ -230,9 +231,7 @@ class TestDamaged:
         write(path, told, rest)
         self.refused(path, "is damaged: its header lacks or misstates something")
 
-    @settings(
-        deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.integers(0, 10_000), st.integers(0, 7))
     def test_any_flipped_bit(self, path, at, bit):
         content = path.read_bytes()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.engine.evaluation import mean_loss, scores
@@ -20,6 +20,7 @@ from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset, mean_square_norm
 from gradstep.rows.layouts import TableRows
 from tests.engine.cases import csr, dense, fit, problem, same_bits
+from tests.examples import examples
 
 N = 61
 NUMBERS = 3
@@ -120,7 +121,7 @@ class TestAsOneHot:
     def test_however_it_is_walked(self, changes):
         check_same(ROWS, **changes)
 
-    @settings(deadline=None, max_examples=40)
+    @examples(40)
     @given(
         st.integers(1, 40), st.integers(0, 5), st.lists(st.integers(1, 6), max_size=4),
         st.floats(0.0, 1.0), st.integers(1, 50), st.integers(0, 99),

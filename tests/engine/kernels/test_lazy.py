@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.engine.textbook import epoch as walk
@@ -33,6 +33,7 @@ from tests.engine.cases import (
     regression,
     same_bits,
 )
+from tests.examples import examples
 
 OPTIMIZERS = [SGD(), Momentum(), AdaGrad(), FTRL()]
 PENALTIES = [NoPenalty(), L1(0.02), L2(0.3), ElasticNet(0.1, 0.3)]
@@ -192,7 +193,7 @@ class TestGoingOn:
 class TestFormulas:
     """What stands for many idle steps, uncompiled, against the steps one by one."""
 
-    @settings(SOME, max_examples=300)
+    @examples(300)
     @given(
         st.sampled_from([*OPTIMIZERS, Momentum(0.0), Momentum(0.97), AdaGrad(0.1), FTRL(1e-3)]),
         st.sampled_from([NoPenalty(), L1(), L2(), *(ElasticNet(1.0, r) for r in (0.01, 0.5, 1.0))]),
