@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
 SLOW = ("--optimizer", "sgd")  # takes many epochs
@@ -154,6 +155,7 @@ class TestWords:
         beside = p[:, 0] / np.exp(np.log(p).mean(axis=1))
         assert factor == pytest.approx(beside[1] / beside[0], abs=5e-4)
 
+    @uncompiled
     def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
         arguments = ("-t", "zone", *FEW, "--loss", "hinge", "--epochs", "2")
         _, out, _ = gradstep("train", trips, *arguments)
@@ -196,6 +198,7 @@ class TestTask:
         metric = "r2" if classes is None else "accuracy"
         assert fit["validation"][metric] > fit["baseline"][metric]
 
+    @uncompiled
     def test_can_be_said(self, told, trips):
         numbers = told("train", trips, "-t", "flag", *FEW, "--task", "regression", "--epochs", "1")
         assert numbers["loss"] == "SquaredError()"

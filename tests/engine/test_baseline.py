@@ -14,6 +14,7 @@ from gradstep.objective import classification, regression
 from gradstep.objective.losses import value
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
+from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(11)
 N = 150
@@ -72,6 +73,7 @@ def test_of_one_output(loss, y, weight):
     assert objective(score) == pytest.approx(least, rel=1e-6, abs=1e-12)
 
 
+@uncompiled
 def test_of_several_outputs():
     y = np.column_stack([REAL, 10.0 * REAL])
     found = best_constant(regression.SquaredError(), Dataset(rows(), y, WEIGHT), 2)

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 
 from gradstep import MiniBatchClassifier
 from tests.examples import examples
+from tests.uncompiled import uncompiled
 
 BRIEF = {"max_iter": 3, "tol": None}
 FULL = {"batch_size": 60, "learning_rate": 0.1, "max_iter": 20, "tol": None}
@@ -92,6 +93,7 @@ TWO_LABELS, THREE_LABELS = [0, 1] * 3, [0, 1, 2] * 2
 SCORES = st.floats(-800.0, 800.0) | st.floats(-2.0, 2.0)
 
 
+@uncompiled
 class TestProbabilities:
     @pytest.mark.parametrize("labels", [TWO_LABELS, THREE_LABELS], ids=["two", "three"])
     @pytest.mark.parametrize("loss", ["log_loss", "modified_huber"])
@@ -156,6 +158,7 @@ class TestProbabilities:
 
 
 class TestTrainedTogether:
+    @uncompiled
     def test_hinge_is_each_class_against_the_rest(self, three_classes):
         X, y = three_classes
         together = MiniBatchClassifier("hinge", **FULL).fit(X, y)
@@ -192,6 +195,7 @@ class TestClassWeight:
         by_row = self.weighted(three_classes, (60.0 / (3.0 * np.bincount(y)))[y])
         np.testing.assert_allclose(by_class, by_row, rtol=1e-13)
 
+    @uncompiled
     def test_multiplies_the_sample_weight(self, two_classes):
         of_rows = np.random.default_rng(0).uniform(0.5, 2.0, size=60)
         both = self.weighted(two_classes, of_rows, class_weight={1: 4.0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmarks.no_tuning.objective import Objective, deviations
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.engine.svrg.method import Rounds
 from gradstep.engine.svrg.scaled_problem import Way
+from tests.uncompiled import compiled_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +169,8 @@ def solved(rival, X, y, weight=None, *, fit_intercept=True):
 
 
 every_rival = pytest.mark.parametrize("name", RIVALS)
+# Those that few use are compiled for dense rows without weights.
+USUAL = compiled_if(lambda name: name not in {"gamma", "Tweedie", "squared hinge"}, RIVALS)
 
 
 class TestCoefficients:
@@ -175,18 +179,24 @@ class TestCoefficients:
     def test_are_those_of_scikit_learn(self, name, condition):
         self.compare(RIVALS[name], condition)
 
-    @every_rival
+    @pytest.mark.parametrize("name", USUAL)
     def test_of_sparse_rows(self, name):
         self.compare(RIVALS[name], 1e2, layout="csr")
 
-    @every_rival
+    @pytest.mark.parametrize("name", USUAL)
     def test_of_weighted_rows(self, name):
         self.compare(RIVALS[name], 1e2, weighted=True)
 
     @pytest.mark.parametrize(
-        "name", [name for name, rival in RIVALS.items() if len(rival.fit_intercept) == 2]
+        "name, layout",
+        compiled_if(
+            lambda case: case[1] == "dense" or case[0] in {"Ridge", "logistic"},
+            product(
+                (n for n, rival in RIVALS.items() if len(rival.fit_intercept) == 2),
+                ["dense", "csr"],
+            ),
+        ),
     )
-    @pytest.mark.parametrize("layout", ["dense", "csr"])
     def test_without_an_intercept(self, name, layout):
         self.compare(RIVALS[name], 1e2, layout=layout, fit_intercept=False)
 
@@ -315,9 +325,18 @@ class TestObjective:
         assert true[-1] == pytest.approx(objective.value_of(model), rel=1e-13)
         return np.array(true), told, objective
 
-    @pytest.mark.parametrize("name", [*RIVALS, "hinge", "pinball", "epsilon_insensitive"])
+    @pytest.mark.parametrize(
+        "name, n",
+        [
+            *product(["hinge", "pinball", "epsilon_insensitive"], [ROWS, 3000]),
+            *product(RIVALS, [ROWS]),
+            *compiled_if(
+                lambda case: case[0] not in {"gamma", "Tweedie", "squared hinge"},
+                product(RIVALS, [3000]),
+            ),
+        ],
+    )
     @pytest.mark.parametrize("scale", ["unit", "deviation"])
-    @pytest.mark.parametrize("n", [ROWS, 3000])
     def test_never_rises_and_is_below_the_best_constants(self, name, scale, n):
         classes = 2 if name == "hinge" else 0
         rival = RIVALS.get(name) or Rival(name, lambda _: None, classes=classes)
