@@ -99,7 +99,9 @@ class TestLens:
         state, expected = both(of, data, center, scale)
         np.testing.assert_allclose(state.current(), expected, **CLOSE)
 
-    @pytest.mark.parametrize("optimizer", [SGD(), Nesterov()], ids=repr)
+    @pytest.mark.parametrize(
+        "optimizer", [Nesterov(), pytest.param(SGD(), marks=pytest.mark.slow)], ids=repr
+    )
     def test_helpers_change_no_bit(self, optimizer, monkeypatch):
         data, center, scale = apart(regression(n=1300, weighted=True))
         penalty = L2(0.01) if type(optimizer) is SGD else L1(0.01)

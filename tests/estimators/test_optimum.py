@@ -168,29 +168,31 @@ def solved(rival, X, y, weight=None, *, fit_intercept=True):
     return coef, np.ravel(model.intercept_) - coef @ mean
 
 
-every_rival = pytest.mark.parametrize("name", RIVALS)
-# Those that few use are compiled for dense rows without weights.
-USUAL = compiled_if(lambda name: name not in {"gamma", "Tweedie", "squared hinge"}, RIVALS)
+RARE = {"gamma", "Tweedie", "squared hinge"}
+# Tweedie, which has a field, is compiled where rows are few.
+usual_compiled = pytest.mark.parametrize("name", compiled_if(lambda n: n not in RARE, RIVALS))
 
 
 class TestCoefficients:
-    @every_rival
+    @pytest.mark.parametrize(
+        "name", compiled_if(lambda name: name not in RARE - {"Tweedie"}, RIVALS)
+    )
     @pytest.mark.parametrize("condition", CONDITIONS)
     def test_are_those_of_scikit_learn(self, name, condition):
         self.compare(RIVALS[name], condition)
 
-    @pytest.mark.parametrize("name", USUAL)
+    @pytest.mark.parametrize("name", compiled_if({"Ridge", "logistic"}.__contains__, RIVALS))
     def test_of_sparse_rows(self, name):
         self.compare(RIVALS[name], 1e2, layout="csr")
 
-    @pytest.mark.parametrize("name", USUAL)
+    @usual_compiled
     def test_of_weighted_rows(self, name):
         self.compare(RIVALS[name], 1e2, weighted=True)
 
     @pytest.mark.parametrize(
         "name, layout",
         compiled_if(
-            lambda case: case[1] == "dense" or case[0] in {"Ridge", "logistic"},
+            lambda case: case[0] not in RARE if case[1] == "dense" else case[0] == "Ridge",
             product(
                 (n for n, rival in RIVALS.items() if len(rival.fit_intercept) == 2),
                 ["dense", "csr"],
@@ -328,12 +330,10 @@ class TestObjective:
     @pytest.mark.parametrize(
         "name, n",
         [
-            *product(["hinge", "pinball", "epsilon_insensitive"], [ROWS, 3000]),
-            *product(RIVALS, [ROWS]),
-            *compiled_if(
-                lambda case: case[0] not in {"gamma", "Tweedie", "squared hinge"},
-                product(RIVALS, [3000]),
-            ),
+            *product(["hinge", "pinball"], [ROWS, 3000]),
+            ("epsilon_insensitive", ROWS),
+            pytest.param("epsilon_insensitive", 3000, marks=pytest.mark.slow),
+            *compiled_if(lambda case: case[0] not in RARE, product(RIVALS, [ROWS, 3000])),
         ],
     )
     @pytest.mark.parametrize("scale", ["unit", "deviation"])
@@ -351,7 +351,9 @@ class TestObjective:
         assert passes[0] > 0.0
 
     @pytest.mark.parametrize("n, p", [(3000, 10), (12_500, 200)])
-    @pytest.mark.parametrize("name", ["logistic", "Poisson", "gamma"])
+    @pytest.mark.parametrize(
+        "name", ["logistic", "Poisson", pytest.param("gamma", marks=pytest.mark.slow)]
+    )
     def test_is_within_a_millionth_of_its_fall_by_default(self, name, n, p):
         """F is about tol² of its fall above its least: for tol=1e-3, some millionths."""
         rival = RIVALS[name]

@@ -16,16 +16,16 @@ from gradstep.engine import row_sums as passes
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.kernels.sums import tile_curvatures
 from gradstep.engine.row_sums import Bends, Passes
-from gradstep.objective.classification import Hinge, OneVsRest, Softmax
+from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import curvature, is_smooth, slope, value
 from gradstep.objective.regression import Pinball, Poisson, SquaredError
 from gradstep.objective.smoothed import Smoothed
 from gradstep.rows.dataset import Dataset
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.nouns import NOUNS, classes_of
-from tests.engine.cases import csr, dense, matrix, usual_first
+from tests.engine.cases import csr, dense, matrix
 from tests.rows.test_table_rows import coded, one_hot
-from tests.uncompiled import among, compiled_if
+from tests.uncompiled import among, compiled_if, uncompiled
 
 N, P = 150, 5  # more rows than fit into one go
 ROWS = {
@@ -135,34 +135,25 @@ def examples():
 
 
 JUMPING = [loss for loss in examples() if not (is_smooth(loss) or curvature(loss))]
-ONE_JUMPING = compiled_if(lambda loss: type(loss) is Hinge, JUMPING)
-every_loss = pytest.mark.parametrize("loss", usual_first(examples()), ids=repr)
 SOME_LOSSES = [SquaredError(), Pinball(0.25), Softmax()]
-some_losses = pytest.mark.parametrize("loss", SOME_LOSSES, ids=repr)
+# Each layout is compiled with one loss, dense rows with three.
+COMPILED = [
+    ("dense", SquaredError()), ("dense", LogLoss()), ("dense", Softmax()),
+    ("csr", Softmax()), ("table", SquaredError()),
+]  # fmt: skip
 
 
-def some_losses_on(layouts):
-    """Have some losses on layouts: each layout is compiled with one of them, and dense ones all."""
-    compiled = [("table", SquaredError()), *product(["dense"], SOME_LOSSES), ("csr", Softmax())]
-    cases = compiled_if(among(compiled), product(layouts, SOME_LOSSES))
+def on_layouts(losses, layouts):
+    """Have losses tested on layouts."""
+    cases = compiled_if(among(COMPILED), product(layouts, losses))
     return pytest.mark.parametrize("layout, loss", cases, ids=repr)
 
 
-ON_THREE = some_losses_on(["dense", "csr", "table"])
-# Every loss on dense rows, and some on every layout.
-losses_and_layouts = pytest.mark.parametrize(
-    "layout, loss",
-    [
-        *(
-            pytest.param("dense", loss, marks=() if usual else pytest.mark.slow)
-            for loss, usual in ((f, f in usual_first([f])) for f in examples())
-        ),
-        *compiled_if(
-            among([("csr", Softmax()), ("table", Poisson())]),
-            ((layout, loss) for loss in (Softmax(), Poisson()) for layout in list(ROWS)[1:]),
-        ),
-    ],
-    ids=repr,
+some_losses = pytest.mark.parametrize(
+    "loss", compiled_if(lambda loss: among(COMPILED)(("dense", loss)), SOME_LOSSES), ids=repr
+)
+every_loss = pytest.mark.parametrize(
+    "loss", compiled_if(lambda loss: among(COMPILED)(("dense", loss)), examples()), ids=repr
 )
 
 
@@ -170,7 +161,7 @@ losses_and_layouts = pytest.mark.parametrize(
 
 
 class TestGradient:
-    @losses_and_layouts
+    @on_layouts(examples(), ROWS)
     def test_is_that_of_numpy(self, loss, layout):
         of = Sum(loss, layout)
         with of.passes() as summed:
@@ -181,7 +172,7 @@ class TestGradient:
             gradient, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max()
         )
 
-    @losses_and_layouts
+    @on_layouts(examples(), ROWS)
     def test_agrees_with_finite_differences(self, loss, layout):
         of, h = Sum(loss, layout), 1e-5
         with of.passes() as summed:
@@ -218,7 +209,7 @@ class TestGradient:
         np.testing.assert_allclose(found[0][1], found[1][1], **EXACT)
         assert summed.rows_read == SOME_ROWS.size
 
-    @pytest.mark.parametrize("layout", compiled_if(lambda layout: layout != "csr", ROWS))
+    @pytest.mark.parametrize("layout", compiled_if({"dense", "table"}.__contains__, ROWS))
     def test_in_pieces(self, layout, monkeypatch):
         monkeypatch.setattr(passes, "_PIECE_BYTES", 64)
         of = Sum(SquaredError(), layout)
@@ -243,7 +234,8 @@ class TestSmoothed:
     WIDTH = 0.6
     SHIFTS = WIDTH * (np.arange(8) - 3.5) / 4.0
 
-    @pytest.mark.parametrize("loss", ONE_JUMPING, ids=repr)
+    @uncompiled
+    @pytest.mark.parametrize("loss", JUMPING, ids=repr)
     def test_is_the_mean_over_shifted_intercepts(self, loss):
         of = Sum(loss)
         if isinstance(loss, OneVsRest):
@@ -319,7 +311,13 @@ class TestCurvatures:
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * size)
         np.testing.assert_array_equal(found, np.transpose(found, (0, 2, 1)))
 
-    @pytest.mark.parametrize("loss", usual_first(f for f in examples() if is_smooth(f)), ids=repr)
+    @pytest.mark.parametrize(
+        "loss",
+        compiled_if(
+            lambda loss: among(COMPILED)(("dense", loss)), (f for f in examples() if is_smooth(f))
+        ),
+        ids=repr,
+    )
     def test_of_a_smooth_loss_are_second_differences_of_the_value(self, loss):
         of, h, p = Sum(loss), 1e-3, P
         matrices = curvatures(of, ONE_WIDTH, of.all_pairs)
@@ -338,7 +336,7 @@ class TestCurvatures:
                 found = np.einsum("ci,cidj,dj->", to, whole, to)
                 assert found == pytest.approx(second, rel=1e-4, abs=1e-8 * abs(here))
 
-    @some_losses_on(ROWS)
+    @on_layouts(SOME_LOSSES, ROWS)
     def test_of_every_layout(self, loss, layout):
         of = Sum(loss, layout)
         widths = ONE_WIDTH if is_smooth(loss) else WIDTHS
@@ -348,7 +346,7 @@ class TestCurvatures:
         expected = products(of, h, through(of, shift, scale))
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
-    @some_losses_on(ROWS)
+    @on_layouts(SOME_LOSSES, ROWS)
     def test_of_a_sample(self, loss, layout):
         of = Sum(loss, layout)
         found = curvatures(of, WIDTHS, of.k, SOME_ROWS)
@@ -384,7 +382,7 @@ class TestCurvatures:
 class TestLook:
     """One look tells what several would."""
 
-    @losses_and_layouts
+    @on_layouts(examples(), ROWS)
     def test_at_all_that_is_to_be_seen(self, loss, layout):
         of = Sum(loss, layout)
         widths = ONE_WIDTH if is_smooth(loss) else WIDTHS
@@ -398,13 +396,8 @@ class TestLook:
         alone = curvatures(of, widths, of.all_pairs, None, shift, scale)
         np.testing.assert_allclose(seen.curvatures, alone, **EXACT)
 
-    @pytest.mark.parametrize(
-        "loss",
-        compiled_if(
-            lambda loss: type(loss) is Hinge, (loss for loss in JUMPING if type(loss) in LOSSES)
-        ),
-        ids=repr,
-    )
+    @uncompiled
+    @pytest.mark.parametrize("loss", [loss for loss in JUMPING if type(loss) in LOSSES], ids=repr)
     def test_through_several_widths_at_once(self, loss):
         of, near, far = Sum(loss), Smoothed(loss, 0.2), Smoothed(loss, 0.8)
         with of.passes() as summed:
@@ -418,7 +411,7 @@ class TestLook:
 
 
 class TestSquares:
-    @ON_THREE
+    @on_layouts(SOME_LOSSES, ["dense", "csr", "table"])
     def test_are_those_of_numpy(self, loss, layout):
         of = Sum(loss, layout)
         with of.passes() as summed:
@@ -430,7 +423,7 @@ class TestSquares:
 
 class TestLengths:
     @pytest.mark.parametrize("blocks", ["one for all", "one for each"])
-    @ON_THREE
+    @on_layouts(SOME_LOSSES, ["dense", "csr", "table"])
     def test_are_those_of_numpy(self, loss, layout, blocks):
         of = Sum(loss, layout)
         shift, scale = lens(of)

@@ -261,7 +261,11 @@ class TestOptimum:
     def test_by_newton_steps(self, solve, loss):
         assert set(self.check(solve, "newton", loss)) == {Way.NEWTON}
 
-    @pytest.mark.parametrize("loss", [LogLoss(), Poisson(), Softmax(), Huber(0.5)], ids=repr)
+    @pytest.mark.parametrize(
+        "loss",
+        [LogLoss(), Poisson(), Softmax(), pytest.param(Huber(0.5), marks=pytest.mark.slow)],
+        ids=repr,
+    )
     def test_by_a_plain_epoch_and_newton_steps(self, solve, loss):
         first, *others = self.check(solve, "plain", loss)
         assert first is Way.PLAIN
