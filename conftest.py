@@ -26,6 +26,9 @@ from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+# Pages that fit with so many losses and optimizers that their kernels are not compiled.
+UNCOMPILED_PAGES = {"from_scikit_learn.md"}
+
 settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, max_examples=100
 )
@@ -46,6 +49,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--compile-all", action="store_true", help="compile for tests marked `uncompiled`, too"
     )
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the blocks of those pages."""
+    for item in items:
+        if item.path.name in UNCOMPILED_PAGES:
+            item.add_marker("uncompiled")
 
 
 @contextmanager

@@ -147,6 +147,7 @@ class TestWords:
         p = model.predict_proba(row)[:, 1]
         assert odds == pytest.approx(p[1] / (1 - p[1]) / (p[0] / (1 - p[0])), abs=5e-4)
 
+    @uncompiled
     def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, "-m", "m.safetensors")
         factor = float(re.search(r"1 more of km: airport times ([\d.]+), beside", out)[1])

@@ -97,6 +97,7 @@ def test_of_several_classes(weight):
         assert objective(found) == pytest.approx(minimize(objective, np.zeros(3)).fun, rel=1e-8)
 
 
+@uncompiled
 def test_of_part_of_the_rows():
     part = Dataset(rows(), REAL[:, None]).select(np.arange(7, dtype=np.uint32))
     (score,) = best_constant(regression.SquaredError(), part, 1)
@@ -113,6 +114,7 @@ def test_of_targets_that_any_constant_fits():
     assert mean_loss(loss, data, score, 1) == 0.0
 
 
+@uncompiled
 @pytest.mark.parametrize(
     "loss,y",
     [case for case in LOSSES if hasattr(case[0], "floor")],

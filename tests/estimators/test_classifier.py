@@ -184,11 +184,13 @@ class TestClassWeight:
         model = MiniBatchClassifier(learning_rate=0.1, **BRIEF, **parameters)
         return model.fit(*rows, sample_weight=sample_weight).coef_
 
+    @uncompiled
     def test_a_dict_weighs_each_classs_rows(self, three_classes):
         by_class = self.weighted(three_classes, class_weight={0: 3.0, 2: 0.5})
         by_row = self.weighted(three_classes, np.array([3.0, 1.0, 0.5])[three_classes.y])
         np.testing.assert_allclose(by_class, by_row, rtol=1e-13)
 
+    @uncompiled
     def test_balanced_gives_all_classes_the_same_say(self, three_classes):
         y = three_classes.y
         by_class = self.weighted(three_classes, class_weight="balanced")

@@ -433,8 +433,17 @@ class TestJumps:
         bounds = [(0, None)] * p + [(None, None)] + [(0, None)] * (p + n)
         return linprog(c, A, np.concatenate(limits), bounds=bounds).fun
 
-    @pytest.mark.parametrize("n", [150, 2400])
-    @pytest.mark.parametrize("loss", ["hinge", "pinball", "epsilon_insensitive"])
+    @pytest.mark.parametrize(
+        "loss, n",
+        [
+            ("hinge", 150),
+            ("pinball", 150),
+            ("epsilon_insensitive", 150),
+            ("pinball", 2400),
+            pytest.param("hinge", 2400, marks=pytest.mark.slow),
+            pytest.param("epsilon_insensitive", 2400, marks=pytest.mark.slow),
+        ],
+    )
     def test_are_solved_to_a_hundredth_of_the_fall(self, loss, n):
         classes = 2 if loss == "hinge" else 0
         rival = Rival(loss, lambda _: None, "l1", self.ALPHA, classes=classes)

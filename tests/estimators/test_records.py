@@ -242,6 +242,7 @@ class TestEta0:
         square = (X**2).sum(axis=1).mean()
         assert model.eta0_ == pytest.approx(0.4 / (curvature * square), rel=1e-12)
 
+    @uncompiled
     @pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
     def test_of_optimizers_without_scale_is_a_number(self, numbers, optimizer):
         model = MiniBatchRegressor(optimizer=optimizer, max_iter=1, tol=None)

@@ -445,8 +445,16 @@ class TestLengths:
 class TestThreads:
     N, P = 14_000, 64
 
-    @pytest.mark.parametrize("loss", [SquaredError(), Softmax()], ids=repr)
-    @pytest.mark.parametrize("layout", ["dense", "csr"])
+    @pytest.mark.parametrize(
+        "layout, loss",
+        [
+            ("dense", SquaredError()),
+            ("csr", Softmax()),
+            pytest.param("dense", Softmax(), marks=pytest.mark.slow),
+            pytest.param("csr", SquaredError(), marks=pytest.mark.slow),
+        ],
+        ids=repr,
+    )
     def test_their_number_changes_no_bit(self, layout, loss, monkeypatch):
         k = 3
         X = matrix(self.N, self.P, density=0.7)
