@@ -20,6 +20,7 @@ from sklearn.metrics import (
 )
 
 import gradstep as gs
+from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
 
@@ -56,6 +57,7 @@ class TestEvaluate:
         exposure = np.exp(pl.read_csv(later)["log_exposure"].to_numpy())
         np.testing.assert_allclose(mean, gs.load(model).predict(no_offset) * exposure)
 
+    @uncompiled
     def test_quantiles(self, told, train, later):
         model = train("fare", "--loss", "pinball", "--quantile", "0.9")
         y, mean = pl.read_csv(later)["fare"].to_numpy(), gs.load(model).predict(later)

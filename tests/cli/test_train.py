@@ -164,6 +164,7 @@ class TestWords:
         assert re.search(r"1 more of km: the score of airport [+-]\d", out)
         assert "odds" not in out
 
+    @uncompiled
     def test_of_counts_are_factors(self, gradstep, trips):
         arguments = ("--loss", "poisson", "--offset", "log_exposure", *FEW, "-m", "m.safetensors")
         _, out, _ = gradstep("train", trips, "-t", "claims", *arguments)
@@ -182,6 +183,7 @@ class TestWords:
 
 
 class TestTask:
+    @uncompiled
     @pytest.mark.parametrize(
         "target, classes",
         [

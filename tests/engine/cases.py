@@ -24,7 +24,7 @@ from tests.examples import examples
 
 def usual_first(losses):
     """Mark the losses that few use as slow: to compile each for each kernel takes seconds."""
-    usual = {"SquaredError", "LogLoss", "Hinge", "Poisson", "Softmax", "Pinball"}
+    usual = {"SquaredError", "LogLoss", "Poisson", "Softmax", "Pinball"}
     return [
         loss if type(loss).__name__ in usual else pytest.param(loss, marks=pytest.mark.slow)
         for loss in losses

@@ -204,6 +204,7 @@ class TestClassWeight:
         product = self.weighted(two_classes, of_rows * np.where(two_classes.y == 1, 4.0, 1.0))
         np.testing.assert_allclose(both, product, rtol=1e-13)
 
+    @uncompiled
     def test_in_a_partial_fit_counts_for_the_classes_that_come(self, two_classes):
         X, y = two_classes
         model = MiniBatchClassifier(learning_rate=0.1, class_weight={1: 4.0, 9: 2.0})

@@ -196,6 +196,7 @@ class TestBits:
 class TestUnitsOfTheTarget:
     """They do not matter, nor do a few targets that are far out."""
 
+    @uncompiled
     @pytest.mark.parametrize("scale", [1e-12, 1e9, 1e16])
     @pytest.mark.parametrize("loss, power", [("gamma", 1.5), ("poisson", 1.5), ("tweedie", 3.0)])
     def test_with_a_logarithmic_link(self, loss, power, scale):
@@ -248,6 +249,7 @@ class TestWhereItStarts:
 
 
 class TestTheBestConstantIsTheOptimum:
+    @uncompiled
     @pytest.mark.parametrize("loss", ["hinge", "log_loss", "squared_hinge"])
     def test_one_row_of_a_class(self, loss):
         labels = np.arange(500) == 3

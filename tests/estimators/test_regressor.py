@@ -110,6 +110,7 @@ def test_weights_without_intercept_leave_it_at_zero(numbers):
     np.testing.assert_allclose(model.predict(numbers.X), numbers.X @ model.coef_, rtol=1e-12)
 
 
+@uncompiled
 def test_a_component_counts_as_its_name(numbers):
     by_name = MiniBatchRegressor("huber", epsilon=0.5, **BRIEF).fit(*numbers)
     by_object = MiniBatchRegressor(Huber(epsilon=0.5), epsilon=9.0, **BRIEF).fit(*numbers)

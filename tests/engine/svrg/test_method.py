@@ -502,7 +502,7 @@ class TestNeverUp:
         for record, params in zip(found.records[::9], found.models[::9], strict=True):
             assert record.loss == pytest.approx(objective(params)[0], rel=1e-9, abs=1e-9 * size)
 
-    @pytest.mark.parametrize("name", ["reduced", "diagonal"])
+    @pytest.mark.parametrize("name", ["reduced", pytest.param("diagonal", marks=pytest.mark.slow)])
     def test_with_many_features_and_rows_that_are_far_out(self, solve, name, monkeypatch):
         """Steps that are too long are taken back, and shorter; the run ends all the same."""
         monkeypatch.setattr(Facts, "is_uneven", lambda *_: False)  # so that they are taken
