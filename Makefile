@@ -24,22 +24,24 @@ BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-bounds golden lint format types imports bench clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden lint format types imports bench clean
 
 help:
-	@echo 'make demo       the notebook to the digit, then 336,776 flights beside an exact solver'
-	@echo 'make test       the tests, without the slow ones'
-	@echo 'make test-slow  the slow tests alone'
-	@echo 'make test-all   both'
-	@echo 'make golden     which of the recorded fits have other bits now'
-	@echo 'make test-bounds  every index of compiled code checked, over what reads files and rows'
-	@echo 'make lint       ruff: rules and format'
-	@echo 'make format     ruff: apply the format and the safe fixes'
-	@echo 'make types      mypy'
-	@echo 'make imports    import-linter: which module may import which'
-	@echo 'make bench      the benchmarks against other libraries (installs PyTorch and JAX)'
-	@echo 'make setup      .venv alone'
-	@echo 'make clean      remove .venv and everything that tools left behind'
+	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
+	@echo 'make test          the tests, without the slow ones'
+	@echo 'make test-slow     the slow tests alone'
+	@echo 'make test-all      both'
+	@echo 'make test-random   further examples, other ones each time (Hypothesis)'
+	@echo 'make test-compiled what the tests run uncompiled, compiled'
+	@echo 'make test-bounds   every index of compiled code checked, over what reads files and rows'
+	@echo 'make golden        which of the recorded fits have other bits now'
+	@echo 'make lint          ruff: rules and format'
+	@echo 'make format        ruff: apply the format and the safe fixes'
+	@echo 'make types         mypy'
+	@echo 'make imports       import-linter: which module may import which'
+	@echo 'make bench         the benchmarks against other libraries (installs PyTorch and JAX)'
+	@echo 'make setup         .venv alone'
+	@echo 'make clean         remove .venv and everything that tools left behind'
 	@echo 'PYTHON=python3.13 chooses the interpreter; WORKERS=4 the processes that test'
 
 setup: $(READY)
@@ -86,6 +88,13 @@ test-slow: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Failures are kept in .hypothesis and tried first the next time.
+test-random: $(READY)
+	$(BIN)/python -m pytest -m 'hypothesis and not slow' -n $(WORKERS) --hypothesis-profile=random
+
+test-compiled: $(READY)
+	$(BIN)/python -m pytest -m uncompiled --compile-all -n $(WORKERS)
 
 # Compares the bits of some seventy fits with those in tests/golden/bits.json.
 golden: $(READY)

@@ -1,15 +1,41 @@
-"""Make the Python blocks of the Markdown pages tests.
+"""How the tests are run: which examples Hypothesis tries, what is compiled, what pages are tests.
 
-The blocks of a page run from top to bottom in one namespace, as a reader would type them.
-A block with `>>>` prompts is compared with the output that it shows; one without is only run.
+**Examples.** Under the profile ``repeatable``, which is the usual one, Hypothesis tries the same
+examples in every run and keeps none. ``--hypothesis-profile=random`` (`make test-random`) searches
+further each time, and keeps what it finds in .hypothesis. Tests say by `tests.examples.examples`
+how many they try.
+
+**Compilation.** To compile a kernel for one more combination of layout, loss, penalty and optimizer
+takes a second or more, so combinations that only repeat the arithmetic of others are marked
+``uncompiled``: their kernels run as the plain Python that they are. ``--compile-all``
+(`make test-compiled`) compiles them, too.
+
+**Pages.** The Python blocks of the Markdown pages are tests. They run from top to bottom in one
+namespace, as a reader would type them. A block with `>>>` prompts is compared with the output that
+it shows; one without is only run.
 """
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 
+import pytest
+from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+# It takes longest, and what it compiles others need, too: workers begin with it.
+FIRST = "test_optimum.py"
+# Pages that fit with so many losses and optimizers that their kernels are not compiled.
+UNCOMPILED_PAGES = {"from_scikit_learn.md"}
+
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, max_examples=100
+)
+settings.register_profile("random", deadline=None, max_examples=500, print_blob=True)
+settings.load_profile("repeatable")  # before Hypothesis reads --hypothesis-profile
 
 pytest_collect_file = Sybil(
     parsers=[
@@ -18,3 +44,44 @@ pytest_collect_file = Sybil(
     ],
     patterns=["README.md", "docs/*.md", "docs/**/*.md"],
 ).pytest()
+
+
+def pytest_addoption(parser):
+    """Add the option that compiles everything."""
+    parser.addoption(
+        "--compile-all", action="store_true", help="compile for tests marked `uncompiled`, too"
+    )
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest file first; mark the blocks of pages whose kernels are not compiled."""
+    items.sort(key=lambda item: item.path.name != FIRST)
+    for item in items:
+        if item.path.name in UNCOMPILED_PAGES:
+            item.add_marker("uncompiled")
+
+
+@contextmanager
+def without_compilation():
+    """Put the plain functions in the place of compiled ones, wherever gradstep names them."""
+    import numba  # where a test needs it: it takes a while to import
+    import numpy as np
+    from numba.core.dispatcher import Dispatcher
+
+    ours = [m for name, m in sys.modules.items() if name.partition(".")[0] == "gradstep"]
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(numba.config, "DISABLE_JIT", 1)  # which is also: one thread
+        for module in ours:
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Dispatcher):
+                    patch.setattr(module, name, value.py_func)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Run a test that is marked so without compilation."""
+    if item.get_closest_marker("uncompiled") is None or item.config.getoption("compile_all"):
+        return (yield)
+    with without_compilation():
+        return (yield)

@@ -22,6 +22,7 @@ from sklearn.metrics import (
 import gradstep as gs
 from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
+from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
 
@@ -58,6 +59,7 @@ class TestEvaluate:
         exposure = np.exp(pl.read_csv(later)["log_exposure"].to_numpy())
         np.testing.assert_allclose(mean, gs.load(model).predict(no_offset) * exposure)
 
+    @uncompiled
     def test_quantiles(self, told, train, later):
         model = train("fare", "--loss", "pinball", "--quantile", "0.9")
         y, mean = pl.read_csv(later)["fare"].to_numpy(), gs.load(model).predict(later)

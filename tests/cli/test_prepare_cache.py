@@ -14,6 +14,7 @@ from typer.main import get_command
 import gradstep as gs
 from gradstep.cache_folder import mark, private_folder
 from gradstep.cli.main import app
+from tests.uncompiled import uncompiled
 
 ROOT = Path(__file__).parents[2]
 ONLY = ("--only", "km,hour,colour")
@@ -49,6 +50,7 @@ class TestPrepare:
         assert "Columns 3 of 12 used, as 6 features" in flat
         assert flat.endswith("Prepared rows")
 
+    @uncompiled
     def test_knows_the_task_of_a_loss(self, told, trips):
         found = told("prepare", trips, "-t", "flag", *ONLY, "--loss", "poisson", "-o", "rows")
         assert found["target"]["classes"] is None

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
 SLOW = ("--optimizer", "sgd")  # takes many epochs
@@ -146,6 +147,7 @@ class TestWords:
         p = model.predict_proba(row)[:, 1]
         assert odds == pytest.approx(p[1] / (1 - p[1]) / (p[0] / (1 - p[0])), abs=5e-4)
 
+    @uncompiled
     def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, "-m", "m.safetensors")
         factor = float(re.search(r"1 more of km: airport times ([\d.]+), beside", out)[1])
@@ -154,6 +156,7 @@ class TestWords:
         beside = p[:, 0] / np.exp(np.log(p).mean(axis=1))
         assert factor == pytest.approx(beside[1] / beside[0], abs=5e-4)
 
+    @uncompiled
     def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
         arguments = ("-t", "zone", *FEW, "--loss", "hinge", "--epochs", "2")
         _, out, _ = gradstep("train", trips, *arguments)
@@ -161,6 +164,7 @@ class TestWords:
         assert re.search(r"1 more of km: the score of airport [+-]\d", out)
         assert "odds" not in out
 
+    @uncompiled
     def test_of_counts_are_factors(self, gradstep, trips):
         arguments = ("--loss", "poisson", "--offset", "log_exposure", *FEW, "-m", "m.safetensors")
         _, out, _ = gradstep("train", trips, "-t", "claims", *arguments)
@@ -179,6 +183,7 @@ class TestWords:
 
 
 class TestTask:
+    @uncompiled
     @pytest.mark.parametrize(
         "target, classes",
         [
@@ -196,6 +201,7 @@ class TestTask:
         metric = "r2" if classes is None else "accuracy"
         assert fit["validation"][metric] > fit["baseline"][metric]
 
+    @uncompiled
     def test_can_be_said(self, told, trips):
         numbers = told("train", trips, "-t", "flag", *FEW, "--task", "regression", "--epochs", "1")
         assert numbers["loss"] == "SquaredError()"

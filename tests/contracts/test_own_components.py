@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.objective.elementary import exp
 from gradstep.objective.penalties import prox
+from tests.uncompiled import uncompiled
 
 
 class LogCosh(NamedTuple):
@@ -126,6 +127,7 @@ def test_own_loss_penalty_and_optimizer_in_the_regressor(X):
     assert model.score(X, y) > 0.3
 
 
+@uncompiled
 def test_own_loss_of_two_classes_in_the_classifier(X):
     y = X[:, 0] - X[:, 1] + np.random.default_rng(1).normal(size=80) > 0.0
     model = MiniBatchClassifier(
@@ -136,6 +138,7 @@ def test_own_loss_of_two_classes_in_the_classifier(X):
     assert not hasattr(model, "predict_proba")
 
 
+@uncompiled
 def test_own_joint_loss_in_the_classifier(X):
     y = np.array(["c", "a", "b"])[(X[:, :3] + 0.3).argmax(axis=1)]
     model = MiniBatchClassifier(

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from gradstep.engine.callbacks import History
@@ -21,11 +20,12 @@ from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import CsrRows, DenseRows
+from tests.examples import examples
 
 
 def usual_first(losses):
     """Mark the losses that few use as slow: to compile each for each kernel takes seconds."""
-    usual = {"SquaredError", "LogLoss", "Hinge", "Poisson", "Softmax", "Pinball"}
+    usual = {"SquaredError", "LogLoss", "Poisson", "Softmax", "Pinball"}
     return [
         loss if type(loss).__name__ in usual else pytest.param(loss, marks=pytest.mark.slow)
         for loss in losses
@@ -181,4 +181,4 @@ PROBLEMS = st.fixed_dictionaries(
     }
 )
 PARTS = st.lists(st.integers(0, 40), max_size=4)
-SOME = settings(deadline=None, max_examples=80)
+SOME = examples(80)

@@ -15,6 +15,7 @@ from gradstep.objective import classification, regression
 from gradstep.objective.losses import value
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
+from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(11)
 N = 150
@@ -73,6 +74,7 @@ def test_of_one_output(loss, y, weight):
     assert objective(score) == pytest.approx(least, rel=1e-6, abs=1e-12)
 
 
+@uncompiled
 def test_of_several_outputs():
     y = np.column_stack([REAL, 10.0 * REAL])
     found = best_constant(regression.SquaredError(), Dataset(rows(), y, WEIGHT), 2)
@@ -96,6 +98,7 @@ def test_of_several_classes(weight):
         assert objective(found) == pytest.approx(minimize(objective, np.zeros(3)).fun, rel=1e-8)
 
 
+@uncompiled
 def test_of_part_of_the_rows():
     part = Dataset(rows(), REAL[:, None]).select(np.arange(7, dtype=np.uint32))
     (score,) = best_constant(regression.SquaredError(), part, 1)
@@ -112,6 +115,7 @@ def test_of_targets_that_any_constant_fits():
     assert mean_loss(loss, data, score, 1) == 0.0
 
 
+@uncompiled
 @pytest.mark.parametrize(
     "loss,y",
     [case for case in LOSSES if hasattr(case[0], "floor")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from gradstep.engine.textbook.steps import UpdateKind, update_kind
 from gradstep.objective.classification import Softmax
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty, Scaled
 from gradstep.optim.optimizers import FTRL, SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import (
     SOME,
@@ -31,13 +33,23 @@ from tests.engine.cases import (
     reversed_odd,
     same_bits,
 )
+from tests.uncompiled import among, compiled_if, uncompiled
 
 OPTIMIZERS = [
     SGD(), Momentum(), Nesterov(), AdaGrad(), RMSprop(), Adam(), Adam(amsgrad=True), FTRL(),
 ]  # fmt: skip
 PENALTIES = [NoPenalty(), L2(0.02), L1(0.02), ElasticNet(0.02, 0.5)]
+# These are compiled: an optimizer that looks ahead, one that does not, and one that counts steps,
+# with an elastic net, as for other tests.
+PAIRS = [*product([SGD(), Nesterov(), Adam(), Adam(amsgrad=True)], PENALTIES[3:])]
+ALL_PAIRS = compiled_if(among(PAIRS), product(OPTIMIZERS, PENALTIES))
+ONE_COMPILED = compiled_if(lambda optimizer: type(optimizer) is SGD, OPTIMIZERS)
+# Of scales alone: each penalty and optimizer, and both layouts.
+ENDS = [(L2(0.02), SGD(), dense), (L1(0.02), Momentum(), csr), (PENALTIES[3], Nesterov(), dense)]
 MEANS = np.array([30.0, -2.0, 0.5])
 SPREADS = np.array([8.0, 0.01, 3.0])
+PARTS = st.lists(st.integers(0, 20), max_size=3)
+POWERS = st.tuples(*[st.integers(-40, 40)] * 3)
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
@@ -67,10 +79,9 @@ def both(of, data, center, scale, **changes):
 
 
 class TestStandardisation:
-    @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+    @pytest.mark.parametrize("optimizer, penalty", ALL_PAIRS, ids=repr)
     def test_is_training_on_a_standardised_copy(self, optimizer, penalty):
-        data, center, scale = apart(regression(k=2, weighted=True))
+        data, center, scale = apart(regression(k=2))
         of = problem(data, optimizer=optimizer, penalty=penalty)
         state, expected = both(of, data, center, scale)
         np.testing.assert_allclose(state.current(), expected, **CLOSE)
@@ -84,16 +95,20 @@ class TestStandardisation:
         state, expected = both(of, data, center, scale)
         np.testing.assert_allclose(state.current(), expected, **CLOSE)
 
+    @uncompiled
     def test_of_a_joint_loss(self):
         data, center, scale = apart(classes())
         of = problem(data, loss=Softmax(), n_outputs=3, optimizer=Nesterov())
         state, expected = both(of, data, center, scale)
         np.testing.assert_allclose(state.current(), expected, **CLOSE)
 
-    @pytest.mark.parametrize("optimizer", [SGD(), Nesterov()], ids=repr)
+    @pytest.mark.parametrize(
+        "optimizer", [Nesterov(), pytest.param(SGD(), marks=pytest.mark.slow)], ids=repr
+    )
     def test_helpers_change_no_bit(self, optimizer, monkeypatch):
-        data, center, scale = apart(regression(n=1300))
-        of = problem(data, batch_size=512, optimizer=optimizer, max_epochs=20)
+        data, center, scale = apart(regression(n=1300, weighted=True))
+        penalty = L2(0.01) if type(optimizer) is SGD else L1(0.01)
+        of = problem(data, batch_size=512, optimizer=optimizer, penalty=penalty, max_epochs=20)
         ends = []
         for threads in (1, 3):
             monkeypatch.setattr(steps, "threads", lambda threads=threads: threads)
@@ -102,7 +117,7 @@ class TestStandardisation:
             ends.append(state)
         assert same_bits(*ends)
 
-    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("weighted", compiled_if(bool, [False, True]))
     def test_agrees_with_numpy(self, weighted):
         data, center, scale = apart(regression(weighted=weighted))
         X = np.asarray(data.rows.values)
@@ -115,29 +130,44 @@ class TestStandardisation:
         expected = np.append(w, seen[3] - w @ center)
         np.testing.assert_allclose(fit(of, data)[0].current(), expected, **CLOSE)
 
-    @given(parts=st.lists(st.integers(0, 20), max_size=3), at=st.integers(0, len(OPTIMIZERS) - 1))
+    @given(parts=PARTS, pair=st.sampled_from(PAIRS))
     @SOME
-    def test_a_pause_changes_no_bit(self, parts, at):
+    def test_a_pause_changes_no_bit(self, parts, pair):
+        self.check_pause(parts, *pair)
+
+    def check_pause(self, parts, optimizer, penalty):
         data, center, scale = apart(regression())
         of = problem(
-            data, optimizer=OPTIMIZERS[at], center=center, scale=scale, average_from=9
+            data, optimizer=optimizer, penalty=penalty, center=center, scale=scale,
+            penalty_scales=scale, average_from=9,
         )  # fmt: skip
         whole, outcome, told = fit(of, data)
         state, outcome_in_parts, told_in_parts = fit_in_parts(of, data, parts)
         assert same_bits(whole, state)
         assert (outcome, told) == (outcome_in_parts, told_in_parts)
 
-    @given(
-        powers=st.tuples(*[st.integers(-40, 40)] * 3),
-        at=st.integers(0, len(OPTIMIZERS) - 1),
-        penalty=st.sampled_from(PENALTIES),
-    )
+    @given(powers=POWERS, pair=st.sampled_from(PAIRS))
     @SOME
-    def test_a_power_of_two_changes_no_bit_of_the_scores(self, powers, at, penalty):
+    def test_a_power_of_two_changes_no_bit_of_the_scores(self, powers, pair):
+        self.check_power_of_two(powers, *pair)
+
+    @uncompiled
+    @given(parts=PARTS, pair=st.sampled_from([*product(OPTIMIZERS, PENALTIES)]))
+    @SOME
+    def test_a_pause_changes_no_bit_with_any_optimizer(self, parts, pair):
+        self.check_pause(parts, *pair)
+
+    @uncompiled
+    @given(powers=POWERS, pair=st.sampled_from([*product(OPTIMIZERS, PENALTIES)]))
+    @SOME
+    def test_a_power_of_two_changes_no_bit_with_any_penalty(self, powers, pair):
+        self.check_power_of_two(powers, *pair)
+
+    def check_power_of_two(self, powers, optimizer, penalty):
         data, center, scale = apart(regression())
         factor = 2.0 ** np.array(powers)
         other = Dataset(dense(np.asarray(data.rows.values) * factor), data.y)
-        of = problem(data, optimizer=OPTIMIZERS[at], penalty=penalty)
+        of = problem(data, optimizer=optimizer, penalty=penalty)
         one, two = (
             fit(replace(of, center=center * f, scale=scale * f, penalty_scales=scale * f), rows)[0]
             for f, rows in ((np.ones(3), data), (factor, other))
@@ -147,7 +177,7 @@ class TestStandardisation:
         assert raw[3] == scaled[3]
         assert (scaled[:3] * factor).tobytes() == raw[:3].tobytes()
 
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+    @pytest.mark.parametrize("optimizer", ONE_COMPILED, ids=repr)
     def test_a_constant_column_stays_at_zero(self, optimizer):
         data, center, scale = apart(regression())
         X = np.asarray(data.rows.values).copy()
@@ -193,6 +223,7 @@ class TestStandardisation:
             back = other.standardised(of.standardisation)
             np.testing.assert_allclose(back.params, state.params, rtol=1e-9)
 
+    @uncompiled
     def test_polish_takes_its_step_behind_it(self):
         data, center, scale = apart(regression())
         of = problem(
@@ -210,16 +241,21 @@ class TestStandardisation:
 class TestPenaltyScales:
     SCALES = np.array([0.0, 2.0, 0.3])
 
-    @pytest.mark.parametrize("layout", [dense, csr])
-    @pytest.mark.parametrize("optimizer", [SGD(), Momentum(), Nesterov()], ids=repr)
-    @pytest.mark.parametrize("penalty", PENALTIES[1:], ids=lambda penalty: type(penalty).__name__)
+    @pytest.mark.parametrize(
+        "penalty, optimizer, layout",
+        compiled_if(
+            among(ENDS),
+            product(PENALTIES[1:], [SGD(), Momentum(), Nesterov()], [dense, csr]),
+        ),
+        ids=lambda part: getattr(part, "__name__", None) or repr(part),
+    )
     def test_the_end_is_where_the_optimality_conditions_hold(self, penalty, optimizer, layout):
         """The subgradient of the objective, written out, has 0 in it."""
         data = regression(layout=layout)
         X, y, s = np.asarray(regression().rows.values), data.y[:, 0], self.SCALES
         penalty = penalty._replace(alpha=0.5)
         of = problem(data, penalty=penalty, optimizer=optimizer, batch_size=data.n,
-                     max_epochs=1500, penalty_scales=s)  # fmt: skip
+                     schedule=Constant(0.2), max_epochs=450, penalty_scales=s)  # fmt: skip
         w, b = np.split(fit(of, data)[0].current(), [3])
         error = X @ w + b - y
         slope = X.T @ error / data.n
@@ -229,7 +265,7 @@ class TestPenaltyScales:
         assert np.all(np.abs(rest[w != 0.0]) < 1e-9)
         assert np.all(np.abs(slope[w == 0.0]) <= (l1 * s)[w == 0.0] + 1e-9)
 
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+    @pytest.mark.parametrize("optimizer", ONE_COMPILED, ids=repr)
     def test_of_ones_change_nothing(self, optimizer):
         """But last bits: another form of the kernel is compiled for them."""
         data = regression(k=2)
@@ -244,6 +280,7 @@ class TestPenaltyScales:
         expected = np.sum((params[:6].reshape(2, 3) * self.SCALES) ** 2)
         assert of.penalty_of(params) == pytest.approx(expected, rel=1e-14)
 
+    @uncompiled
     def test_polish_respects_them(self):
         data = regression()
         X, y, s = np.asarray(data.rows.values), data.y[:, 0], self.SCALES

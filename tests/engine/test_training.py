@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import Validation
 from gradstep.errors import InvalidComponent
-from gradstep.objective.penalties import L1, L2, NoPenalty
+from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.optim import optimizers, schedules
 from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset
@@ -73,7 +73,7 @@ class TestGoingOn:
     @SOME
     @given(PROBLEMS, PARTS, st.sampled_from(OPTIMIZERS), st.booleans())
     def test_dense(self, changes, parts, optimizer, validate):
-        of = problem(DATA, **changes, optimizer=optimizer)
+        of = problem(DATA, **changes, optimizer=optimizer, penalty=ElasticNet(0.01, 0.5))
         validation = judged(regression(11, seed=5)) if validate else None
         self.check(of, DATA, parts, validation=validation)
 

@@ -38,6 +38,7 @@ from gradstep import (
     StepDecay,
     WarmUp,
 )
+from tests.uncompiled import uncompiled
 
 X = np.random.default_rng(0).normal(size=(20, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1
@@ -825,6 +826,7 @@ class NoWay(NamedTuple):
 
 
 class TestDivergence:
+    @uncompiled
     @pytest.mark.parametrize("method", ["fit", "partial_fit"])
     def test_that_no_brake_helps_names_the_farthest_column(self, method):
         far = X.copy()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score
 
 from gradstep import MiniBatchClassifier
+from tests.examples import examples
+from tests.uncompiled import uncompiled
 
 BRIEF = {"max_iter": 3, "tol": None}
 FULL = {"batch_size": 60, "learning_rate": 0.1, "max_iter": 20, "tol": None}
@@ -91,13 +93,14 @@ TWO_LABELS, THREE_LABELS = [0, 1] * 3, [0, 1, 2] * 2
 SCORES = st.floats(-800.0, 800.0) | st.floats(-2.0, 2.0)
 
 
+@uncompiled
 class TestProbabilities:
     @pytest.mark.parametrize("labels", [TWO_LABELS, THREE_LABELS], ids=["two", "three"])
     @pytest.mark.parametrize("loss", ["log_loss", "modified_huber"])
     def test_sum_to_one_and_agree_with_the_prediction(self, loss, labels):
         model = with_scores(loss, labels)
 
-        @settings(deadline=None, max_examples=50)
+        @examples(50)
         @given(arrays(float, (4, model.n_features_in_), elements=SCORES))
         def check(scores):
             probabilities = model.predict_proba(scores)
@@ -155,6 +158,7 @@ class TestProbabilities:
 
 
 class TestTrainedTogether:
+    @uncompiled
     def test_hinge_is_each_class_against_the_rest(self, three_classes):
         X, y = three_classes
         together = MiniBatchClassifier("hinge", **FULL).fit(X, y)
@@ -180,23 +184,27 @@ class TestClassWeight:
         model = MiniBatchClassifier(learning_rate=0.1, **BRIEF, **parameters)
         return model.fit(*rows, sample_weight=sample_weight).coef_
 
+    @uncompiled
     def test_a_dict_weighs_each_classs_rows(self, three_classes):
         by_class = self.weighted(three_classes, class_weight={0: 3.0, 2: 0.5})
         by_row = self.weighted(three_classes, np.array([3.0, 1.0, 0.5])[three_classes.y])
         np.testing.assert_allclose(by_class, by_row, rtol=1e-13)
 
+    @uncompiled
     def test_balanced_gives_all_classes_the_same_say(self, three_classes):
         y = three_classes.y
         by_class = self.weighted(three_classes, class_weight="balanced")
         by_row = self.weighted(three_classes, (60.0 / (3.0 * np.bincount(y)))[y])
         np.testing.assert_allclose(by_class, by_row, rtol=1e-13)
 
+    @uncompiled
     def test_multiplies_the_sample_weight(self, two_classes):
         of_rows = np.random.default_rng(0).uniform(0.5, 2.0, size=60)
         both = self.weighted(two_classes, of_rows, class_weight={1: 4.0})
         product = self.weighted(two_classes, of_rows * np.where(two_classes.y == 1, 4.0, 1.0))
         np.testing.assert_allclose(both, product, rtol=1e-13)
 
+    @uncompiled
     def test_in_a_partial_fit_counts_for_the_classes_that_come(self, two_classes):
         X, y = two_classes
         model = MiniBatchClassifier(learning_rate=0.1, class_weight={1: 4.0, 9: 2.0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmarks.no_tuning.objective import Objective, deviations
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.engine.svrg.choice import StepKind
 from gradstep.engine.svrg.method import Svrg
+from tests.uncompiled import compiled_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,27 +168,37 @@ def solved(rival, X, y, weight=None, *, fit_intercept=True):
     return coef, np.ravel(model.intercept_) - coef @ mean
 
 
-every_rival = pytest.mark.parametrize("name", RIVALS)
+RARE = {"gamma", "Tweedie", "squared hinge"}
+# Tweedie, which has a field, is compiled where rows are few.
+usual_compiled = pytest.mark.parametrize("name", compiled_if(lambda n: n not in RARE, RIVALS))
 
 
 class TestCoefficients:
-    @every_rival
+    @pytest.mark.parametrize(
+        "name", compiled_if(lambda name: name not in RARE - {"Tweedie"}, RIVALS)
+    )
     @pytest.mark.parametrize("condition", CONDITIONS)
     def test_are_those_of_scikit_learn(self, name, condition):
         self.compare(RIVALS[name], condition)
 
-    @every_rival
+    @pytest.mark.parametrize("name", compiled_if({"Ridge", "logistic"}.__contains__, RIVALS))
     def test_of_sparse_rows(self, name):
         self.compare(RIVALS[name], 1e2, layout="csr")
 
-    @every_rival
+    @usual_compiled
     def test_of_weighted_rows(self, name):
         self.compare(RIVALS[name], 1e2, weighted=True)
 
     @pytest.mark.parametrize(
-        "name", [name for name, rival in RIVALS.items() if len(rival.fit_intercept) == 2]
+        "name, layout",
+        compiled_if(
+            lambda case: case[0] not in RARE if case[1] == "dense" else case[0] == "Ridge",
+            product(
+                (n for n, rival in RIVALS.items() if len(rival.fit_intercept) == 2),
+                ["dense", "csr"],
+            ),
+        ),
     )
-    @pytest.mark.parametrize("layout", ["dense", "csr"])
     def test_without_an_intercept(self, name, layout):
         self.compare(RIVALS[name], 1e2, layout=layout, fit_intercept=False)
 
@@ -315,9 +327,18 @@ class TestObjective:
         assert true[-1] == pytest.approx(objective.value_of(model), rel=1e-13)
         return np.array(true), told, objective
 
-    @pytest.mark.parametrize("name", [*RIVALS, "hinge", "pinball", "epsilon_insensitive"])
+    @pytest.mark.parametrize(
+        "name, n",
+        [
+            *product(["hinge", "pinball"], [ROWS]),
+            ("pinball", 3000),
+            pytest.param("hinge", 3000, marks=pytest.mark.slow),
+            ("epsilon_insensitive", ROWS),
+            pytest.param("epsilon_insensitive", 3000, marks=pytest.mark.slow),
+            *compiled_if(lambda case: case[0] not in RARE, product(RIVALS, [ROWS, 3000])),
+        ],
+    )
     @pytest.mark.parametrize("scale", ["unit", "deviation"])
-    @pytest.mark.parametrize("n", [ROWS, 3000])
     def test_never_rises_and_is_below_the_best_constants(self, name, scale, n):
         classes = 2 if name == "hinge" else 0
         rival = RIVALS.get(name) or Rival(name, lambda _: None, classes=classes)
@@ -332,7 +353,9 @@ class TestObjective:
         assert passes[0] > 0.0
 
     @pytest.mark.parametrize("n, p", [(3000, 10), (12_500, 200)])
-    @pytest.mark.parametrize("name", ["logistic", "Poisson", "gamma"])
+    @pytest.mark.parametrize(
+        "name", ["logistic", "Poisson", pytest.param("gamma", marks=pytest.mark.slow)]
+    )
     def test_is_within_a_millionth_of_its_fall_by_default(self, name, n, p):
         """F is about tol² of its fall above its least: for tol=1e-3, some millionths."""
         rival = RIVALS[name]
@@ -412,8 +435,17 @@ class TestJumps:
         bounds = [(0, None)] * p + [(None, None)] + [(0, None)] * (p + n)
         return linprog(c, A, np.concatenate(limits), bounds=bounds).fun
 
-    @pytest.mark.parametrize("n", [150, 2400])
-    @pytest.mark.parametrize("loss", ["hinge", "pinball", "epsilon_insensitive"])
+    @pytest.mark.parametrize(
+        "loss, n",
+        [
+            ("hinge", 150),
+            ("pinball", 150),
+            ("epsilon_insensitive", 150),
+            ("pinball", 2400),
+            pytest.param("hinge", 2400, marks=pytest.mark.slow),
+            pytest.param("epsilon_insensitive", 2400, marks=pytest.mark.slow),
+        ],
+    )
     def test_are_solved_to_a_hundredth_of_the_fall(self, loss, n):
         classes = 2 if loss == "hinge" else 0
         rival = Rival(loss, lambda _: None, "l1", self.ALPHA, classes=classes)
@@ -431,6 +463,7 @@ class TestJumps:
         assert (model.converged_, model.outcome_.name) == (True, "CONVERGED")
         assert model.history_[-1].optimality is None
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n, share, low", [(2000, 0.2, 0.502), (2000, 0.1, 0.505)])
     def test_are_solved_where_little_beats_the_best_constant(self, n, share, low):
         """Ratings: the way from steps that smoothing has led astray is followed to its end."""

@@ -11,6 +11,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from gradstep import EpochRecord, Outcome
 from tests.estimators.textbook import MiniBatchClassifier, MiniBatchRegressor
+from tests.uncompiled import uncompiled
 
 
 class TestHistory:
@@ -216,6 +217,7 @@ class TestEta0:
     def test_that_is_given_is_kept(self, numbers):
         assert MiniBatchRegressor(eta0=0.03, max_iter=1, tol=None).fit(*numbers).eta0_ == 0.03
 
+    @uncompiled
     @pytest.mark.parametrize(
         "cls, loss, curvature",
         [
@@ -232,6 +234,7 @@ class TestEta0:
         square = np.average((X**2).sum(axis=1), weights=weight)
         assert model.eta0_ == pytest.approx(0.4 / (curvature * square), rel=1e-12)
 
+    @uncompiled
     def test_of_a_loss_without_bound_is_taken_at_the_mean_target(self, numbers):
         X, y = numbers.X, np.arange(60.0)
         model = MiniBatchRegressor("poisson", max_iter=1, tol=None).fit(X, y)
@@ -239,6 +242,7 @@ class TestEta0:
         square = (X**2).sum(axis=1).mean()
         assert model.eta0_ == pytest.approx(0.4 / (curvature * square), rel=1e-12)
 
+    @uncompiled
     @pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
     def test_of_optimizers_without_scale_is_a_number(self, numbers, optimizer):
         model = MiniBatchRegressor(optimizer=optimizer, max_iter=1, tol=None)

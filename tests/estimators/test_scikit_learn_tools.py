@@ -32,6 +32,7 @@ from gradstep import (
     Outcome,
     ProgressBar,
 )
+from tests.uncompiled import uncompiled
 
 BRIEF = {"max_iter": 5, "tol": None}
 
@@ -43,6 +44,7 @@ class TestGrids:
         assert np.isfinite(scores).all()
         return np.round(scores, 6)
 
+    @uncompiled
     def test_over_rates_of_every_kind_with_eta0(self, numbers):
         """eta0 means something under some of the rates only; the grid runs all the same."""
         rates = [0.01, 0.1, np.float64(0.05), 1, "constant", "invscaling", "optimal", "adaptive"]
@@ -51,6 +53,7 @@ class TestGrids:
         different = 3 + 1 + 2 + 1  # three small rates, 1, two decays from eta0, "optimal"
         assert len(set(self.search(model, grid, numbers))) == different
 
+    @uncompiled
     @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
     def test_over_rates_of_an_array(self, numbers, dtype):
         rates = np.array([1, 2], dtype=dtype)
@@ -73,6 +76,7 @@ class TestGrids:
         model = MiniBatchRegressor(learning_rate="constant", batch_size=8, **BRIEF)
         assert len(set(self.search(model, grid, numbers))) == 2
 
+    @uncompiled
     def test_over_optimizers_by_name_and_object(self, two_classes):
         grid = {"optimizer": ["sgd", "adam", Adam(beta1=0.5)], "class_weight": [None, "balanced"]}
         scores = self.search(MiniBatchClassifier(learning_rate=0.05, **BRIEF), grid, two_classes)
@@ -134,6 +138,7 @@ COMPONENTS = {
 
 
 class TestClone:
+    @uncompiled
     def test_of_components_trains_the_same_model(self, numbers):
         model = MiniBatchRegressor(**COMPONENTS, **BRIEF).fit(*numbers)
         twin = clone(model)
@@ -192,6 +197,7 @@ class TestTags:
 
 
 class TestPickle:
+    @uncompiled
     @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
     def test_predicts_the_same_bits(self, numbers, protocol):
         model = MiniBatchRegressor(**COMPONENTS, **BRIEF).fit(*numbers)

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 import gradstep
 from gradstep import InvalidParameter, InvalidTable, Outcome, evaluate, fit_table, prepare
+from tests.uncompiled import uncompiled
 
 N = 3000
 SCALES = np.array([1e-6, 1e-3, 1.0, 1e3, 1e6])
@@ -100,7 +101,15 @@ class TestWithoutAKnobTurned:
         assert fit.validation["deviance"] < 0.8 * fit.baseline["deviance"]
 
     @pytest.mark.parametrize(
-        "optimizer", ["sgd", "momentum", "nesterov", "adagrad", "adam", "ftrl"]
+        "optimizer",
+        [
+            "sgd",
+            "adam",
+            *(
+                pytest.param(o, marks=pytest.mark.slow)
+                for o in ("momentum", "nesterov", "adagrad", "ftrl")
+            ),
+        ],
     )
     def test_every_optimizer(self, optimizer):
         fit = fit_table(linear(1000), "y", optimizer=optimizer, epochs=200)
@@ -119,6 +128,7 @@ class TestWithoutAKnobTurned:
         y = table["y"].to_numpy()
         assert np.mean((fit.model.predict(table) - y) ** 2) < 1.05 * y.var()
 
+    @uncompiled
     def test_a_number_of_two_values_is_a_class(self):
         table = linear(300).with_columns(y=(pl.col("y") > 4.0).cast(pl.Int64) * 5)
         fit = fit_table(table, "y")

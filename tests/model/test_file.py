@@ -21,6 +21,8 @@ from gradstep import CannotWrite, InvalidModel, InvalidParameter, Model, fit_tab
 from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
 from gradstep.objective.regression import SquaredError
+from tests.examples import examples
+from tests.uncompiled import compiled_if
 
 
 def table(n=80):
@@ -68,7 +70,7 @@ def path(model, tmp_path):
 
 
 class TestRoundTrip:
-    @pytest.mark.parametrize("name", FITS)
+    @pytest.mark.parametrize("name", compiled_if(lambda name: name == "numbers", FITS))
     def test_gives_the_same_bits(self, name, tmp_path):
         frame, options = FITS[name]
         fitted = fit_table(frame, "y", epochs=3, validation=0.2, **options).model
@@ -230,9 +232,7 @@ class TestDamaged:
         write(path, told, rest)
         self.refused(path, "is damaged: its header lacks or misstates something")
 
-    @settings(
-        deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.integers(0, 10_000), st.integers(0, 7))
     def test_any_flipped_bit(self, path, at, bit):
         content = path.read_bytes()

@@ -7,14 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.model.ranking import MOST, Scores, area, auc
+from tests.examples import examples
 
-SOME = settings(deadline=None, max_examples=60)
+SOME = examples(60)
 RNG = np.random.default_rng(0)
 N = 200
 WEIGHTS = [None, RNG.uniform(0.1, 3.0, N), RNG.integers(0, 3, N).astype(float)]

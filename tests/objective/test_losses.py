@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize, minimize_scalar
@@ -48,6 +48,7 @@ from gradstep.objective.regression import (
     Tweedie,
 )
 from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS, exactly
+from tests.examples import examples
 
 LARGEST = Decimal(sys.float_info.max)
 H = Decimal("1e-30")
@@ -101,7 +102,7 @@ def near_a_kink(case, loss, y, z):
 
 
 @every_loss
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(data=st.data())
 def test_value_and_slope_are_those_of_the_formula(case, loss, data):
     y, z = data.draw(st.sampled_from(case.targets)), data.draw(scores)
@@ -111,7 +112,7 @@ def test_value_and_slope_are_those_of_the_formula(case, loss, data):
 
 
 @every_loss
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(data=st.data())
 def test_slope_agrees_with_central_differences(case, loss, data):
     y, z = data.draw(st.sampled_from(case.targets)), data.draw(st.floats(-8.0, 8.0))
@@ -386,7 +387,7 @@ def assert_joint_agrees(case, loss, y, z):
 
 
 @every_joint_loss
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(z=st.lists(scores, min_size=3, max_size=4), y=st.integers(0, 2))
 @example(z=[0.0, 0.0, 0.0], y=1)
 def test_joint_value_and_slopes_are_those_of_the_formula(case, loss, z, y):

@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -15,6 +15,7 @@ import gradstep.engine.kernels.components  # noqa: F401  (how kernels compile co
 from gradstep.jit import JIT_OPTIONS
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty, Penalty, prox, sets_zeros
 from tests.contracts.penalties import PENALTIES
+from tests.examples import examples
 
 CASES = [
     pytest.param(case, penalty, id=repr(penalty))
@@ -22,7 +23,7 @@ CASES = [
     for penalty in case.penalties
 ]
 every_penalty = pytest.mark.parametrize("case, penalty", CASES)
-modest = settings(max_examples=60, deadline=None, derandomize=True)
+modest = examples(60)
 points = st.floats(-50.0, 50.0)
 steps = st.floats(0.0, 20.0)
 alphas = st.floats(0.0, 5.0)

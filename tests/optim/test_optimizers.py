@@ -17,6 +17,7 @@ from gradstep.optim.schedules import Constant, InvScaling, UserSchedule
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 from tests.contracts.optimizers import OPTIMIZERS, Steps
+from tests.uncompiled import uncompiled
 
 CASES = [
     pytest.param(case, optimizer, id=repr(optimizer))
@@ -26,7 +27,8 @@ CASES = [
 every_optimizer = pytest.mark.parametrize("case, optimizer", CASES)
 
 # Each with its strengths of |w| and of ½ w². Of the elastic net there is one kernel for each
-# optimizer; its ends are L1 and L2 to the bit (tests/objective/test_penalties.py).
+# optimizer; its ends are L1 and L2 to the bit (tests/objective/test_penalties.py). The class
+# without a penalty runs uncompiled where that does not take longer.
 PENALTIES = {
     "none": (NoPenalty(), 0.0, 0.0),
     "l2": (ElasticNet(0.05, 0.0), 0.0, 0.05),
@@ -96,7 +98,13 @@ def transcribed(case, optimizer, X, y, l1, l2):
     return list(case.transcription(optimizer, steps, np.zeros(A.shape[1])))
 
 
-@every_penalty
+@pytest.mark.parametrize(
+    "penalty, l1, l2",
+    [
+        pytest.param(*parts, id=name, marks=uncompiled if name == "none" else ())
+        for name, parts in PENALTIES.items()
+    ],
+)
 @every_optimizer
 def test_two_hundred_steps_are_those_of_the_formula(case, optimizer, penalty, l1, l2):
     X, y = data(50, 5)
@@ -136,6 +144,8 @@ def exact(X, y, l1, l2):
 @every_optimizer
 def test_full_batches_converge_to_the_minimiser(case, optimizer, penalty, l1, l2):
     X, y = data(60, 5)
+    if type(penalty) is NoPenalty and type(optimizer) is not SGD:
+        penalty = ElasticNet(0.0)  # the kernel is compiled already
     state = trained(
         X,
         y,
@@ -180,6 +190,7 @@ def test_an_average_keeps_the_exact_zeros_of_l1():
     assert (model.fit(X, y).coef_ == 0.0).tolist() == [False, False, True, True, False]
 
 
+@uncompiled
 @every_optimizer
 def test_a_step_of_length_zero_changes_nothing(case, optimizer):
     X, y = data(50, 5)

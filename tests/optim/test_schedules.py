@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import SGDClassifier
 
@@ -22,6 +22,7 @@ from gradstep.optim.schedules import (
     WarmUp,
 )
 from tests.contracts.schedules import SCHEDULES, Time
+from tests.examples import examples
 
 STEPS_PER_EPOCH = 4
 HORIZON = Horizon(10, STEPS_PER_EPOCH)
@@ -48,7 +49,7 @@ def test_rates_are_those_of_the_formula(case, schedule):
 
 
 @every_schedule
-@settings(max_examples=20, deadline=None, derandomize=True)
+@examples(20)
 @given(cuts=st.lists(st.integers(0, len(STEPS)), max_size=4).map(sorted))
 def test_pieces_are_those_of_the_whole(case, schedule, cuts):
     bounds = [0, *cuts, len(STEPS)]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -24,7 +24,6 @@ def whole(n=N, seed=0, epoch=0, block_rows=10, window_blocks=4):
 
 
 class TestBlockOrder:
-    @settings(deadline=None)
     @given(
         st.integers(1, 300), st.integers(0, 5), st.integers(0, 5), st.integers(1, 40),
         st.integers(1, 9), st.lists(st.integers(0, 300), max_size=6),

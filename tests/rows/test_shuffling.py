@@ -10,14 +10,15 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.rows.kernels import shuffling
 from gradstep.rows.kernels.shuffling import block_shuffle, exact_shuffle, key_of
+from tests.examples import examples
 
 BUCKET = shuffling._BUCKET_ROWS
-SOME = settings(deadline=None, max_examples=60)
+SOME = examples(60)
 
 
 def is_permutation(order, n):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.engine.evaluation import mean_loss, scores
@@ -20,6 +21,8 @@ from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset, mean_square_norm
 from gradstep.rows.layouts import TableRows
 from tests.engine.cases import csr, dense, fit, problem, same_bits
+from tests.examples import examples
+from tests.uncompiled import among, compiled_if, uncompiled
 
 N = 61
 NUMBERS = 3
@@ -98,20 +101,29 @@ def check_same(rows, *, weight=None, loss="one number", tolerance=1e-12, **chang
 
 
 class TestAsOneHot:
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize(
+        "optimizer",
+        compiled_if(lambda optimizer: type(optimizer) is optimizers.SGD, OPTIMIZERS),
+        ids=str,
+    )
     def test_every_optimizer(self, optimizer):
         check_same(ROWS, optimizer=optimizer, penalty=L1(0.01))
 
-    @pytest.mark.slow
+    @uncompiled
     @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
     @pytest.mark.parametrize("penalty", [NoPenalty(), L2(0.1)], ids=str)
     def test_every_optimizer_with_other_penalties(self, optimizer, penalty):
         check_same(ROWS, optimizer=optimizer, penalty=penalty)
 
-    @pytest.mark.parametrize("loss", LOSSES)
-    @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
-    def test_every_kind_of_output(self, loss, weight):
-        check_same(ROWS, loss=loss, weight=weight)
+    @pytest.mark.parametrize(
+        "loss, weighted",
+        compiled_if(
+            among([("one number", False), ("one number", True)]),
+            product(LOSSES, [False, True]),
+        ),
+    )
+    def test_every_kind_of_output(self, loss, weighted):
+        check_same(ROWS, loss=loss, weight=WEIGHT if weighted else None)
 
     @pytest.mark.parametrize("changes", [
         {"shuffle": "blocks"}, {"shuffle": "none", "last_batch": "drop"}, {"last_batch": "mean"},
@@ -120,7 +132,7 @@ class TestAsOneHot:
     def test_however_it_is_walked(self, changes):
         check_same(ROWS, **changes)
 
-    @settings(deadline=None, max_examples=40)
+    @examples(40)
     @given(
         st.integers(1, 40), st.integers(0, 5), st.lists(st.integers(1, 6), max_size=4),
         st.floats(0.0, 1.0), st.integers(1, 50), st.integers(0, 99),
@@ -143,7 +155,7 @@ class TestAsOneHot:
         np.testing.assert_allclose(*same, rtol=1e-12, atol=1e-14)
 
     def test_of_float32(self):
-        check_same(coded(dtype=np.float32))
+        check_same(coded(dtype=np.float32), weight=WEIGHT)
 
     def test_of_all_codes_missing(self):
         rows = coded(gone=1.0)
@@ -168,7 +180,9 @@ class TestSameBits:
 
     DATA = both(coded(1500), weight=np.arange(1500.0) % 3)[0]
 
-    @pytest.mark.parametrize("loss", ["one number", "softmax"])
+    @pytest.mark.parametrize(
+        "loss", ["one number", pytest.param("softmax", marks=pytest.mark.slow)]
+    )
     def test_threads(self, loss, monkeypatch):
         component, k, kind = LOSSES[loss]
         data = both(coded(1500), k, kind)[0]

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep import fit_table, prepare
@@ -23,8 +23,9 @@ from gradstep.data.features.encoding import (
     NumberColumn,
 )
 from gradstep.data.sources import table as tables
+from tests.examples import examples
 
-SOME = settings(deadline=None, max_examples=40)
+SOME = examples(40)
 NUMBERS = st.floats(-1e6, 1e6).map(lambda v: round(v, 3))
 
 

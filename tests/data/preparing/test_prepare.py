@@ -10,7 +10,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import PoissonRegressor
 
@@ -22,8 +22,9 @@ from gradstep.data.preparing.second_pass import with_offset
 from gradstep.data.sources import table as tables
 from gradstep.rows.kernels.shuffling import Buckets
 from tests.data.cases import bits, numbered
+from tests.examples import examples
 
-SOME = settings(deadline=None, max_examples=30)
+SOME = examples(30)
 
 
 def order(prepared):

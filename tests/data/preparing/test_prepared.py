@@ -23,6 +23,7 @@ from gradstep.data.preparing import prepared as storing
 from gradstep.data.preparing import second_pass
 from gradstep.data.sources import source_file
 from tests.data.cases import arrays, bits, numbered
+from tests.examples import examples
 
 N = 400
 
@@ -217,9 +218,7 @@ class TestDamaged:
         self.refused(copy, f"{name}.npy is not what was written", verify=True)
 
     @pytest.mark.filterwarnings("ignore:Reading `.npy`")
-    @settings(
-        deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.integers(0, 127), st.integers(0, 7), st.sampled_from(["values", "codes", "y"]))
     @example(8, 1, "codes")  # a longer header: the numbers begin later
     def test_a_header_that_says_something_else(self, copy, byte, bit, noun):

@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
@@ -74,7 +74,6 @@ class TestReading:
         assert rows[1].tolist() == [0] * 8
         assert rows[2].tolist() == [0, 0, 100, 0, 0, 0, 0, -0.5]
 
-    @settings(deadline=None)
     @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
     def test_numbers_are_pythons(self, tmp_path_factory, number):
         path = tmp_path_factory.mktemp("number") / "one.svm"

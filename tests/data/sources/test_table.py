@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep import InvalidTable, prepare
@@ -20,6 +20,7 @@ from gradstep.data.preparing.prepared import Target
 from gradstep.data.sources import table as tables
 from gradstep.data.sources.table import chunk_rows, open_table
 from tests.data.cases import bits
+from tests.examples import examples
 
 N = 300
 DAY = pl.date(2024, 1, 1)
@@ -248,7 +249,7 @@ class TestTextFiles:
         (tmp_path / "t.csv").write_text('"x\nunit",y\n1,2\n')
         assert read(tmp_path / "t.csv").columns == ["x\nunit", "y"]
 
-    @settings(deadline=None, max_examples=100)
+    @examples(100)
     @given(
         st.lists(st.lists(st.text("ab,\"\n ;'\r", max_size=4), min_size=3, max_size=3), max_size=8),
         st.integers(0, 8),

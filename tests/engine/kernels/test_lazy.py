@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.engine.textbook import epoch as walk
@@ -33,10 +34,14 @@ from tests.engine.cases import (
     regression,
     same_bits,
 )
+from tests.examples import examples
+from tests.uncompiled import among, compiled_if, uncompiled
 
 OPTIMIZERS = [SGD(), Momentum(), AdaGrad(), FTRL()]
 PENALTIES = [NoPenalty(), L1(0.02), L2(0.3), ElasticNet(0.1, 0.3)]
+# Each optimizer with one penalty: these are compiled, on weighted rows of a CSR matrix.
 SOME_PAIRS = [*zip(OPTIMIZERS, (*PENALTIES[1:], NoPenalty()), strict=True)]
+ALL_PAIRS = [*product(OPTIMIZERS, PENALTIES)]
 OTHER_PAIRS = [*zip(OPTIMIZERS, reversed(PENALTIES), strict=True)]
 VARYING = WarmUp(Cosine(0.05), epochs=0.5)
 
@@ -87,8 +92,9 @@ def assert_equal(one, other, within=1e-9):
 
 class TestEqualsThePlainSteps:
     @pytest.mark.parametrize("schedule", [Constant(0.05), InvScaling(0.05, 0.3), VARYING], ids=str)
-    @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize(
+        "optimizer, penalty", compiled_if(among(SOME_PAIRS), ALL_PAIRS), ids=str
+    )
     def test_every_pair(self, optimizer, penalty, schedule):
         of = problem(TWO, optimizer=optimizer, penalty=penalty, schedule=schedule, batch_size=7)
         assert_equal(*both(of, TWO))
@@ -97,13 +103,26 @@ class TestEqualsThePlainSteps:
     @SOME
     @given(
         PROBLEMS,
-        st.sampled_from(OPTIMIZERS),
-        st.sampled_from(PENALTIES),
+        st.sampled_from(SOME_PAIRS),
         st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
         st.sampled_from([2, 16, steps.PERIOD]),
     )
-    def test_every_problem(self, changes, optimizer, penalty, alpha, period):
+    def test_every_problem(self, changes, pair, alpha, period):
         """Weak and strong penalties; periods that end in the middle of an epoch."""
+        self.check_problem(changes, *pair, alpha, period)
+
+    @pytest.mark.slow
+    @SOME
+    @given(
+        PROBLEMS,
+        st.sampled_from(ALL_PAIRS),
+        st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
+        st.sampled_from([2, 16, steps.PERIOD]),
+    )
+    def test_every_problem_and_pair(self, changes, pair, alpha, period):
+        self.check_problem(changes, *pair, alpha, period)
+
+    def check_problem(self, changes, optimizer, penalty, alpha, period):
         if hasattr(penalty, "alpha"):
             penalty = penalty._replace(alpha=alpha)
         changes |= {"average_from": 0}
@@ -114,7 +133,7 @@ class TestEqualsThePlainSteps:
 
     @pytest.mark.parametrize(
         "optimizer, penalty",
-        [*zip(OPTIMIZERS, (*PENALTIES[1:], NoPenalty()), strict=True)],
+        compiled_if(lambda pair: type(pair[0]) is SGD, SOME_PAIRS),
         ids=str,
     )
     @pytest.mark.parametrize("last_batch", ["scale", "mean"])
@@ -122,8 +141,13 @@ class TestEqualsThePlainSteps:
         of = problem(TABLE, optimizer=optimizer, penalty=penalty, last_batch=last_batch)
         assert_equal(*both(of, TABLE))
 
+    @uncompiled
     @pytest.mark.parametrize("intercept", [True, False])
-    @pytest.mark.parametrize("optimizer, penalty", OTHER_PAIRS, ids=str)
+    @pytest.mark.parametrize(
+        "optimizer, penalty",
+        OTHER_PAIRS,
+        ids=str,
+    )
     def test_softmax(self, optimizer, penalty, intercept):
         of = problem(
             CLASSES, loss=Softmax(), n_outputs=3, optimizer=optimizer, penalty=penalty,
@@ -131,10 +155,12 @@ class TestEqualsThePlainSteps:
         )  # fmt: skip
         assert_equal(*both(of, CLASSES))
 
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-    def test_from_given_weights(self, optimizer):
+    @pytest.mark.parametrize(
+        "optimizer, penalty", compiled_if(among(SOME_PAIRS), ALL_PAIRS), ids=str
+    )
+    def test_from_given_weights(self, optimizer, penalty):
         """Which features that no row has keep, or lose to the penalty."""
-        of = problem(SPARSE, optimizer=optimizer, penalty=PENALTIES[3])
+        of = problem(SPARSE, optimizer=optimizer, penalty=penalty)
         start = of.start(np.linspace(-1.0, 1.0, 80), np.array([2.0]))
         assert_equal(*both(of, SPARSE, state=start))
 
@@ -151,10 +177,10 @@ class TestEqualsThePlainSteps:
 
 class TestGoingOn:
     @SOME
-    @given(PROBLEMS, PARTS, st.sampled_from(OPTIMIZERS), st.sampled_from([4, steps.PERIOD]))
-    def test_pauses_change_no_bit(self, changes, parts, optimizer, period):
+    @given(PROBLEMS, PARTS, st.sampled_from(SOME_PAIRS), st.sampled_from([4, steps.PERIOD]))
+    def test_pauses_change_no_bit(self, changes, parts, pair, period):
         changes |= {"average_from": 0}
-        of = problem(SPARSE, **changes, optimizer=optimizer, penalty=PENALTIES[3])
+        of = problem(SPARSE, **changes, optimizer=pair[0], penalty=pair[1])
         with pytest.MonkeyPatch.context() as patch:
             force(patch, UpdateKind.LAZY)
             patch.setattr(steps, "PERIOD", period)
@@ -165,7 +191,7 @@ class TestGoingOn:
 
     def test_nor_do_copies_by_a_second_thread(self, monkeypatch):
         force(monkeypatch, UpdateKind.LAZY)
-        of = problem(SPARSE, optimizer=Momentum(), penalty=L1(0.01))
+        of = problem(SPARSE, optimizer=Momentum(), penalty=L2(0.01))
         alone = fit(of, SPARSE)
         monkeypatch.setattr(walk, "threads", lambda: 2)
         monkeypatch.setattr(walk, "_GATHER_BYTES", 0)
@@ -175,7 +201,7 @@ class TestGoingOn:
 
     def test_a_paused_state_is_left_alone(self, monkeypatch):
         force(monkeypatch, UpdateKind.LAZY)
-        of = problem(SPARSE, optimizer=AdaGrad(), penalty=L2(0.1))
+        of = problem(SPARSE, optimizer=AdaGrad(), penalty=ElasticNet(0.1, 0.3))
         paused, _, _ = fit(of, SPARSE, max_batches=5)
         before = copy.deepcopy(paused)
         fit(of, SPARSE, paused)
@@ -192,7 +218,7 @@ class TestGoingOn:
 class TestFormulas:
     """What stands for many idle steps, uncompiled, against the steps one by one."""
 
-    @settings(SOME, max_examples=300)
+    @examples(150)
     @given(
         st.sampled_from([*OPTIMIZERS, Momentum(0.0), Momentum(0.97), AdaGrad(0.1), FTRL(1e-3)]),
         st.sampled_from([NoPenalty(), L1(), L2(), *(ElasticNet(1.0, r) for r in (0.01, 0.5, 1.0))]),
@@ -268,6 +294,7 @@ class Counting(NamedTuple):
 
 
 class TestCost:
+    @uncompiled
     @pytest.mark.parametrize("layout", ["csr", "table"])
     def test_does_not_grow_with_the_features(self, layout):
         """The same rows, among a hundred times as many features."""
@@ -363,10 +390,11 @@ class TestWhichWay:
         of = problem(Dataset(rows, np.ones((3, 1))), optimizer=AdaGrad())
         assert update_kind(of, rows, 1) is UpdateKind.PLAIN
 
+    @uncompiled
     def test_as_it_comes(self):
         """Without a patch: few rows of many features, and the same as dense ones."""
-        wide = regression(40, 4000, layout=csr, density=0.001)
-        full = regression(40, 4000, layout=dense, density=0.001)
-        of = problem(wide, optimizer=Momentum(), penalty=ElasticNet(0.1, 0.5), batch_size=4)
+        wide = regression(40, 4000, layout=csr, density=0.001, weighted=True)
+        full = regression(40, 4000, layout=dense, density=0.001, weighted=True)
+        of = problem(wide, optimizer=SGD(), penalty=L1(0.1), batch_size=4)
         assert update_kind(of, wide.rows, 4) is UpdateKind.LAZY
         assert_equal(fit(of, wide), fit(of, full), within=1e-8)

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,16 @@ from gradstep.engine import row_sums
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.kernels.sums import tile_curvatures
 from gradstep.engine.row_sums import HessianOptions, RowSums
-from gradstep.objective.classification import OneVsRest, Softmax
+from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import curvature, is_smooth, slope, value
 from gradstep.objective.regression import Pinball, Poisson, SquaredError
 from gradstep.objective.smoothed import Smoothed
 from gradstep.rows.dataset import Dataset
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.nouns import NOUNS, classes_of
-from tests.engine.cases import csr, dense, matrix, usual_first
+from tests.engine.cases import csr, dense, matrix
 from tests.rows.test_table_rows import coded, one_hot
+from tests.uncompiled import among, compiled_if, uncompiled
 
 N, P = 150, 5  # more rows than fit into one go
 ROWS = {
@@ -133,20 +135,25 @@ def examples():
 
 
 JUMPING = [loss for loss in examples() if not (is_smooth(loss) or curvature(loss))]
-every_loss = pytest.mark.parametrize("loss", usual_first(examples()), ids=repr)
-every_layout = pytest.mark.parametrize("layout", ["dense", "csr", "table"])
-some_losses = pytest.mark.parametrize("loss", [SquaredError(), Pinball(0.25), Softmax()], ids=repr)
-# Every loss on dense rows, and some on every layout: each pair is compiled, which takes seconds.
-losses_and_layouts = pytest.mark.parametrize(
-    "layout, loss",
-    [
-        *(
-            pytest.param("dense", loss, marks=() if usual else pytest.mark.slow)
-            for loss, usual in ((f, f in usual_first([f])) for f in examples())
-        ),
-        *((layout, loss) for loss in (Softmax(), Poisson()) for layout in list(ROWS)[1:]),
-    ],
-    ids=repr,
+SOME_LOSSES = [SquaredError(), Pinball(0.25), Softmax()]
+# Each layout is compiled with one loss, dense rows with three.
+COMPILED = [
+    ("dense", SquaredError()), ("dense", LogLoss()), ("dense", Softmax()),
+    ("csr", Softmax()), ("table", SquaredError()),
+]  # fmt: skip
+
+
+def on_layouts(losses, layouts):
+    """Have losses tested on layouts."""
+    cases = compiled_if(among(COMPILED), product(layouts, losses))
+    return pytest.mark.parametrize("layout, loss", cases, ids=repr)
+
+
+some_losses = pytest.mark.parametrize(
+    "loss", compiled_if(lambda loss: among(COMPILED)(("dense", loss)), SOME_LOSSES), ids=repr
+)
+every_loss = pytest.mark.parametrize(
+    "loss", compiled_if(lambda loss: among(COMPILED)(("dense", loss)), examples()), ids=repr
 )
 
 
@@ -154,7 +161,7 @@ losses_and_layouts = pytest.mark.parametrize(
 
 
 class TestGradient:
-    @losses_and_layouts
+    @on_layouts(examples(), ROWS)
     def test_is_that_of_numpy(self, loss, layout):
         of = Sum(loss, layout)
         with of.row_sums() as summed:
@@ -165,7 +172,7 @@ class TestGradient:
             gradient, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max()
         )
 
-    @losses_and_layouts
+    @on_layouts(examples(), ROWS)
     def test_agrees_with_finite_differences(self, loss, layout):
         of, h = Sum(loss, layout), 1e-5
         with of.row_sums() as summed:
@@ -176,8 +183,14 @@ class TestGradient:
                 size = np.abs(gradient).max() + abs(mean)
                 assert gradient @ to == pytest.approx((up - down) / (2.0 * h), abs=1e-7 * size)
 
-    @pytest.mark.parametrize("layout", ROWS)
-    @some_losses
+    @pytest.mark.parametrize(
+        "layout, loss",
+        compiled_if(
+            among([("dense", SquaredError()), ("csr", SquaredError())]),
+            product(ROWS, SOME_LOSSES),
+        ),
+        ids=repr,
+    )
     def test_without_weights_all_weigh_one(self, loss, layout):
         of = Sum(loss, layout, weighted=False)
         with of.row_sums() as summed:
@@ -196,7 +209,7 @@ class TestGradient:
         np.testing.assert_allclose(found[0][1], found[1][1], **EXACT)
         assert summed.rows_read == SOME_ROWS.size
 
-    @pytest.mark.parametrize("layout", ROWS)
+    @pytest.mark.parametrize("layout", compiled_if({"dense", "table"}.__contains__, ROWS))
     def test_in_pieces(self, layout, monkeypatch):
         monkeypatch.setattr(row_sums, "_PIECE_BYTES", 64)
         of = Sum(SquaredError(), layout)
@@ -221,6 +234,7 @@ class TestSmoothed:
     WIDTH = 0.6
     SHIFTS = WIDTH * (np.arange(8) - 3.5) / 4.0
 
+    @uncompiled
     @pytest.mark.parametrize("loss", JUMPING, ids=repr)
     def test_is_the_mean_over_shifted_intercepts(self, loss):
         of = Sum(loss)
@@ -297,7 +311,13 @@ class TestCurvatures:
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * size)
         np.testing.assert_array_equal(found, np.transpose(found, (0, 2, 1)))
 
-    @pytest.mark.parametrize("loss", usual_first(f for f in examples() if is_smooth(f)), ids=repr)
+    @pytest.mark.parametrize(
+        "loss",
+        compiled_if(
+            lambda loss: among(COMPILED)(("dense", loss)), (f for f in examples() if is_smooth(f))
+        ),
+        ids=repr,
+    )
     def test_of_a_smooth_loss_are_second_differences_of_the_value(self, loss):
         of, h, p = Sum(loss), 1e-3, P
         matrices = curvatures(of, ONE_WIDTH, of.all_pairs)
@@ -316,8 +336,7 @@ class TestCurvatures:
                 found = np.einsum("ci,cidj,dj->", to, whole, to)
                 assert found == pytest.approx(second, rel=1e-4, abs=1e-8 * abs(here))
 
-    @pytest.mark.parametrize("layout", ROWS)
-    @some_losses
+    @on_layouts(SOME_LOSSES, ROWS)
     def test_of_every_layout(self, loss, layout):
         of = Sum(loss, layout)
         widths = ONE_WIDTH if is_smooth(loss) else WIDTHS
@@ -327,8 +346,7 @@ class TestCurvatures:
         expected = products(of, h, through(of, shift, scale))
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
-    @pytest.mark.parametrize("layout", ROWS)
-    @some_losses
+    @on_layouts(SOME_LOSSES, ROWS)
     def test_of_a_sample(self, loss, layout):
         of = Sum(loss, layout)
         found = curvatures(of, WIDTHS, of.k, SOME_ROWS)
@@ -359,7 +377,7 @@ class TestCurvatures:
 class TestLook:
     """One look tells what several would."""
 
-    @losses_and_layouts
+    @on_layouts(examples(), ROWS)
     def test_at_all_that_is_to_be_seen(self, loss, layout):
         of = Sum(loss, layout)
         widths = ONE_WIDTH if is_smooth(loss) else WIDTHS
@@ -373,6 +391,7 @@ class TestLook:
         alone = curvatures(of, widths, of.all_pairs, None, shift, scale)
         np.testing.assert_allclose(seen.hessian, alone, **EXACT)
 
+    @uncompiled
     @pytest.mark.parametrize("loss", [loss for loss in JUMPING if type(loss) in LOSSES], ids=repr)
     def test_through_several_widths_at_once(self, loss):
         of, near, far = Sum(loss), Smoothed(loss, 0.2), Smoothed(loss, 0.8)
@@ -387,8 +406,7 @@ class TestLook:
 
 
 class TestSquares:
-    @every_layout
-    @some_losses
+    @on_layouts(SOME_LOSSES, ["dense", "csr", "table"])
     def test_are_those_of_numpy(self, loss, layout):
         of = Sum(loss, layout)
         with of.row_sums() as summed:
@@ -400,8 +418,7 @@ class TestSquares:
 
 class TestLengths:
     @pytest.mark.parametrize("blocks", ["one for all", "one for each"])
-    @every_layout
-    @some_losses
+    @on_layouts(SOME_LOSSES, ["dense", "csr", "table"])
     def test_are_those_of_numpy(self, loss, layout, blocks):
         of = Sum(loss, layout)
         shift, scale = standardisation(of)
@@ -423,8 +440,16 @@ class TestLengths:
 class TestThreads:
     N, P = 14_000, 64
 
-    @pytest.mark.parametrize("loss", [SquaredError(), Softmax()], ids=repr)
-    @pytest.mark.parametrize("layout", ["dense", "csr"])
+    @pytest.mark.parametrize(
+        "layout, loss",
+        [
+            ("dense", SquaredError()),
+            ("csr", Softmax()),
+            pytest.param("dense", Softmax(), marks=pytest.mark.slow),
+            pytest.param("csr", SquaredError(), marks=pytest.mark.slow),
+        ],
+        ids=repr,
+    )
     def test_their_number_changes_no_bit(self, layout, loss, monkeypatch):
         k = 3
         X = matrix(self.N, self.P, density=0.7)

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.engine.textbook import epoch as walk
@@ -14,6 +14,7 @@ from gradstep.engine.textbook.epoch import Walk
 from gradstep.errors import InvalidData
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import PROBLEMS, csr, dense, fit, matrix, problem, regression, same_bits
+from tests.examples import examples
 
 DENSE = regression()
 SPARSE = regression(p=40, layout=csr, density=0.1)
@@ -29,7 +30,7 @@ def parts(data, done=0, **changes):
 
 
 class TestCuts:
-    @settings(deadline=None, max_examples=60)
+    @examples(60)
     @given(PROBLEMS, st.integers(1, 5000), st.sampled_from([DENSE, SPARSE, WEIGHTED]))
     def test_change_no_bit(self, changes, run_bytes, data):
         of = problem(data, **changes)

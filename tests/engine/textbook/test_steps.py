@@ -70,13 +70,22 @@ class TestThreads:
         "data, changes",
         [
             (REGRESSION, {}),
-            (REGRESSION, {"optimizer": Nesterov(0.9), "penalty": L1(0.01)}),
-            (WEIGHTED, {"last_batch": "mean", "average_from": 700}),
+            (
+                WEIGHTED,
+                {
+                    "optimizer": Nesterov(0.9),
+                    "penalty": L1(0.01),
+                    "last_batch": "mean",
+                    "average_from": 700,
+                },
+            ),
             (SPARSE, {"optimizer": Adam()}),
             (THREE_CLASSES, {"loss": Softmax(), "n_outputs": 3}),
-            (classes(n=1500, k=2), {"loss": LogLoss()}),
+            pytest.param(  # the pieces are those of ridge
+                classes(n=1500, k=2), {"loss": LogLoss()}, marks=pytest.mark.slow
+            ),
         ],
-        ids=["ridge", "nesterov", "weighted, averaged", "csr", "softmax", "logistic"],
+        ids=["ridge", "nesterov, weighted, averaged", "csr", "softmax", "logistic"],
     )
     def test_change_no_bit(self, data, changes, monkeypatch):
         of = problem(data, batch_size=640, max_epochs=20, **changes)
