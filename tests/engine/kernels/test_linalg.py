@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet, Lasso
 
@@ -200,6 +200,13 @@ class TestMinimiseQuadratic:
         levels=st.lists(st.integers(2, 8), min_size=1, max_size=4), seed=seeds,
         strength=st.sampled_from([1e-6, 1e-4, 1e-2]), warm=st.booleans(),
     )  # fmt: skip
+    # Half of a category above zero and half below: along what joins its levels, next to no slope.
+    @example(levels=[2, 7, 6, 2], seed=5466, strength=1e-6, warm=False)
+    # One level after the other comes to zero, and lets another one move.
+    @example(levels=[8, 7, 2, 8], seed=4602, strength=1e-6, warm=True)
+    # A zero wants to move by less than the value can tell; or is one, but for 1e-14.
+    @example(levels=[4], seed=8888, strength=1e-6, warm=True)
+    @example(levels=[6, 2], seed=4372, strength=1e-6, warm=False)
     @SOME
     def test_of_levels_that_depend_on_each_other_takes_few_sweeps(
         self, levels, seed, strength, warm

@@ -18,9 +18,11 @@ __all__ = ["factor", "inverse", "minimise_quadratic", "solve"]
 # A pivot below it says that a column is a combination of those before, to rounding.
 _DEPENDENT = 1e-12
 _AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope is just that
+_ROUNDING = 1e-14  # of what a slope is the sum of: it may be off by as much
 _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
 _MOST_ROUNDS, _SUPPORT_WORK = 32, 1e7  # of solving on a support, in products: some milliseconds
 _PROXIMAL = 1e-9  # of a diagonal of ones
+_FARTHEST = 1e9  # times such a step: where the model is flat, to rounding, zeros alone end it
 _DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
 
 
@@ -167,6 +169,7 @@ def _solve_on_support(matrix, g, x, l1, ridge, proximal, full):
 
     What depends on others is zero there: they take its part. Or, where half of `proximal` times
     the square of the distance from x is added, it is far out, in the direction that leads down.
+    Returns how many depend on others.
     """
     q = x.size
     support = np.empty(q, np.int64)
@@ -186,11 +189,34 @@ def _solve_on_support(matrix, g, x, l1, ridge, proximal, full):
             small[a, b] = matrix[i, support[b]] * size[a] * size[b]
         small[a, a] = 1.0 + proximal
         solution[a] = -(g[i] + np.sign(x[i]) * l1[i]) * size[a] + proximal * x[i] / size[a]
-    _factor(small)
+    dependent = _factor(small)
     _solve(small, solution)
     full[:] = 0.0
     for a in range(m):
         full[support[a]] = solution[a] * size[a]
+    return dependent
+
+
+@inlined
+def _lengthen(matrix, g, x, l1, ridge, full):
+    """Lengthen the way from x to full to the least of the model along it, were signs to stay."""
+    q = x.size
+    slope = 0.0
+    bend = 0.0
+    for i in range(q):
+        step = full[i] - x[i]
+        at = g[i] + ridge[i] * x[i] + np.sign(x[i]) * l1[i]
+        along = ridge[i] * step
+        for t in range(q):
+            at += matrix[i, t] * x[t]
+            along += matrix[i, t] * (full[t] - x[t])
+        slope += at * step
+        bend += along * step
+    times = -slope / bend if bend > 0.0 else _FARTHEST
+    if times > 1.0:
+        times = min(times, _FARTHEST)
+        for j in range(q):
+            full[j] = x[j] + times * (full[j] - x[j])
 
 
 @inlined
@@ -218,9 +244,11 @@ def _zeros_stay(matrix, g, x, l1):
     for j in range(x.size):
         if x[j] == 0.0 and l1[j] > 0.0:
             dot = g[j]
+            size = abs(g[j])
             for t in range(x.size):
                 dot += matrix[j, t] * x[t]
-            if abs(dot) > l1[j] * _AT_THE_EDGE:
+                size += abs(matrix[j, t] * x[t])
+            if abs(dot) > l1[j] * _AT_THE_EDGE + _ROUNDING * size:
                 return False
     return True
 
@@ -230,31 +258,38 @@ def _on_support(matrix, g, x, l1, ridge):
     """Go to the minimum on the coordinates that are not zero; say whether it is that of all.
 
     A coordinate that would change its sign on the way stops there, at zero, and the others go on
-    without it (as in feature-sign search; Lee, Battle, Raina and Ng, 2007). No step leads up.
+    without it (as in feature-sign search; Lee, Battle, Raina and Ng, 2007). Where coordinates
+    depend on each other, the way goes along what joins them, until one is zero. No step leads up
+    by more than rounding.
+
+    Returns whether it is the minimum of all, and whether only zeros that want to move are left.
     """
     q = x.size
     full = np.empty(q)
     before = _model(matrix, g, x, l1, ridge)
     rounds = max(1, min(_MOST_ROUNDS, int(_SUPPORT_WORK / (1.0 + q) ** 3)))
     for _ in range(rounds):
-        proximal = 0.0
-        while True:
-            _solve_on_support(matrix, g, x, l1, ridge, proximal, full)
+        dependent = _solve_on_support(matrix, g, x, l1, ridge, 0.0, full)
+        there = not _stop_at_zero(x, full, l1)
+        if there and _zeros_stay(matrix, g, full, l1):
+            x[:] = full
+            return True, True
+        after = _model(matrix, g, full, l1, ridge)
+        joined = dependent > 0 or not after < before
+        if joined:
+            _solve_on_support(matrix, g, x, l1, ridge, _PROXIMAL, full)
+            _lengthen(matrix, g, x, l1, ridge, full)
             stopped = _stop_at_zero(x, full, l1)
-            if not stopped and proximal == 0.0 and _zeros_stay(matrix, g, full, l1):
-                x[:] = full
-                return True
             after = _model(matrix, g, full, l1, ridge)
-            if after < before:
-                break
-            if proximal > 0.0:
-                return False
-            proximal = _PROXIMAL  # coordinates that depend on each other: along what joins them
+            # what is as good as zero stops a step at once, which changes nothing but that
+            bound = before + _ROUNDING * abs(before)
+            if not (after < before or (stopped and after <= bound)):
+                return False, there
         x[:] = full
         before = after
-        if not stopped:
-            return False
-    return False
+        if there and not joined:
+            return False, True
+    return False, False
 
 
 @compiled
@@ -298,12 +333,17 @@ def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
     while done < most_sweeps:
         over = _descend(matrix, g, x, l1, ridge, product, sweeps, _DESCENDED * scale)
         done += sweeps
-        if _on_support(matrix, g, x, l1, ridge) or over:
+        best, there = _on_support(matrix, g, x, l1, ridge)
+        if best or over:
             return True
         for i in range(q):
             dot = 0.0
             for t in range(q):
                 dot += matrix[i, t] * x[t]
             product[i] = dot
-        sweeps = min(2 * sweeps, 512)
+        if there:  # zeros want to move: a sweep over all lets them
+            sweeps = 8
+            done += q // 8  # what it cost to get there
+        else:
+            sweeps = min(2 * sweeps, 512)
     return False
