@@ -13,10 +13,12 @@ from scipy.optimize import linprog, minimize
 
 from gradstep.engine import row_sums, training
 from gradstep.engine.callbacks import History
+from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
 from gradstep.engine.running import run
 from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
+from gradstep.engine.svrg import preconditioner
 from gradstep.engine.svrg.choice import StepKind, rule_for
 from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.progress import noise_of
@@ -540,6 +542,24 @@ class TestOutcome:
         found = solve(data, **case(name, LogLoss()), tol=None)
         assert found.outcome is Outcome.ROUNDING
         Objective.of(data, X, **case(name, LogLoss())).assert_solved_by(found.params, 1e-12)
+
+    @pytest.mark.parametrize("changes", [{}, {"tol": None}, {"optimizer": Exact()}])
+    def test_stalled_where_coordinate_descent_gives_up(self, solve, monkeypatch, changes):
+        """Its step is taken all the same, while it leads down."""
+
+        def gives_up(*args):
+            minimise_quadratic(*args)
+            return False
+
+        data, _ = sized("newton", SquaredError())
+        asked = {"loss": SquaredError(), "penalty": L1(0.03), **changes}
+        expected = solve(data, **asked)
+        monkeypatch.setattr(preconditioner, "minimise_quadratic", gives_up)
+        found = solve(data, **asked)
+        assert expected.outcome in {Outcome.OPTIMAL, Outcome.ROUNDING}
+        assert found.outcome is Outcome.STALLED
+        assert all(record.optimality is None for record in found.records)
+        np.testing.assert_allclose(found.params, expected.params, rtol=1e-9, atol=1e-12)
 
     def test_max_epochs(self, solve):
         found = solve(self.DATA, **self.ASKED, max_epochs=2)

@@ -153,14 +153,18 @@ def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
 
 @inlined
 def _model(matrix, g, x, l1, ridge):
-    """Return the value of the model that `minimise_quadratic` minimises."""
+    """Return the value of the model that `minimise_quadratic` minimises, and its rounding."""
     total = 0.0
+    size = 0.0
     for i in range(x.size):
         dot = 0.0
+        part = 0.0
         for t in range(x.size):
             dot += matrix[i, t] * x[t]
+            part += abs(matrix[i, t] * x[t])
         total += (g[i] + 0.5 * (dot + ridge[i] * x[i])) * x[i] + l1[i] * abs(x[i])
-    return total
+        size += (abs(g[i]) + part) * abs(x[i])
+    return total, _ROUNDING * size
 
 
 @inlined
@@ -275,7 +279,7 @@ def _on_support(matrix, g, x, l1, ridge, most_work):
     """
     q = x.size
     full = np.empty(q)
-    before = _model(matrix, g, x, l1, ridge)
+    before, rounding = _model(matrix, g, x, l1, ridge)
     work = 0.0
     there = False
     while work == 0.0 or work < most_work:
@@ -285,22 +289,21 @@ def _on_support(matrix, g, x, l1, ridge, most_work):
         if there and _leaves_zero(matrix, g, full, l1, ridge, False) < 0:
             x[:] = full
             return True, True, work
-        after = _model(matrix, g, full, l1, ridge)
+        after, own = _model(matrix, g, full, l1, ridge)
         joined = dependent > 0 or not after < before
         if joined:
             _solve_on_support(matrix, g, x, l1, ridge, _PROXIMAL, full)
             _lengthen(matrix, g, x, l1, ridge, full)
             stopped = _stop_at_zero(x, full, l1)
-            after = _model(matrix, g, full, l1, ridge)
+            after, own = _model(matrix, g, full, l1, ridge)
             # what is as good as zero stops a step at once, which changes nothing but that
-            bound = before + _ROUNDING * abs(before)
-            if not (after < before or (stopped and after <= bound)):
+            if not (after < before or (stopped and after <= before + rounding)):
                 return False, there, work
         x[:] = full
-        before = after
+        before, rounding = after, own
         if there and not joined:
             _leaves_zero(matrix, g, x, l1, ridge, True)
-            before = _model(matrix, g, x, l1, ridge)
+            before, rounding = _model(matrix, g, x, l1, ridge)
     return False, there, work
 
 
