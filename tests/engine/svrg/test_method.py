@@ -15,14 +15,17 @@ from gradstep.engine import row_sums, training
 from gradstep.engine.callbacks import History
 from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
+from gradstep.engine.row_sums import RowSums
 from gradstep.engine.running import run
 from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
 from gradstep.engine.svrg import preconditioner
 from gradstep.engine.svrg.choice import StepKind, rule_for
+from gradstep.engine.svrg.hessian import Hessians
 from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.progress import noise_of
 from gradstep.engine.svrg.scaled_problem import ScaledProblem
+from gradstep.engine.svrg.smoothing import Smoothing
 from gradstep.errors import Diverged
 from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import is_smooth, target_range
@@ -517,6 +520,25 @@ class TestNeverUp:
         objective = Objective.of(data, X, loss=Poisson())
         gradient = objective(found.params)[1]
         assert np.abs(gradient / np.sqrt(np.average(X**2, axis=0).mean())).max() < 1e-6
+
+
+def test_no_period_of_rows_hides_from_the_longest_diagonal_step():
+    """Of every other row features are all alike: from them comes the largest eigenvalue."""
+    n, p = 2 * 4095 + 1, 30
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p))
+    X[1::2] = X[1::2, :1]
+
+    def rate(X):
+        data = Dataset(dense(X), np.zeros((n, 1)))
+        of = ScaledProblem(problem(data), data, columns_of(data))
+        with RowSums(data, 1) as sums:
+            hessians = Hessians(of, sums)
+            smoothing = Smoothing.first(of, after_plain_steps=False)
+            diagonal = hessians.diagonal(np.zeros(p + 1), smoothing)
+            return hessians.diagonal_steps(diagonal, 64)[1]
+
+    assert rate(X) == pytest.approx(rate(np.roll(X, 1, axis=0)), rel=1e-3)
 
 
 # --- how it ends, and what is told --------------------------------------------------------
