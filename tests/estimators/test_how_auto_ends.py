@@ -35,7 +35,7 @@ def test_the_optimum_is_reached_without_an_intercept(alpha, asked):
 
 
 def test_a_run_whose_steps_are_not_solved_says_so(monkeypatch):
-    monkeypatch.setattr(preconditioner, "minimise_quadratic", lambda *args: False)
+    monkeypatch.setattr(preconditioner, "minimise_quadratic", lambda *_: False)
     with pytest.warns(ConvergenceWarning, match="may have ended short of the optimum"):
         model = MiniBatchRegressor(**LASSO).fit(*far_from_zero())
     assert model.outcome_ is Outcome.STALLED

@@ -157,7 +157,10 @@ def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
         else:
             watched = "validation score" if stops else "objective"
             why = f"the {watched} stopped improving by tol={est.tol}"
-            mend = "Raise max_iter, or the learning rate, or set tol=None to always run max_iter epochs."
+            mend = (
+                "Raise max_iter, or the learning rate, or set tol=None to always run max_iter "
+                "epochs."
+            )
         message = f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}"
     else:
         return

@@ -243,11 +243,11 @@ def _stop_at_zero(x, full, l1):
 
 
 @inlined
-def _leaves_zero(matrix, g, x, l1, ridge, leave):
-    """Tell which coordinate that is zero wants most to leave, -1 if none does; or let it."""
+def _leaves_zero(matrix, g, x, l1, ridge):
+    """Return which coordinate that is zero wants most to leave, -1 if none does, and where to."""
     first = -1
     most = 0.0
-    slope = 0.0
+    to = 0.0
     for j in range(x.size):
         if x[j] == 0.0 and l1[j] > 0.0 and matrix[j, j] + ridge[j] > 0.0:
             dot = g[j]
@@ -257,11 +257,9 @@ def _leaves_zero(matrix, g, x, l1, ridge, leave):
                 size += abs(matrix[j, t] * x[t])
             if abs(dot) > l1[j] * _AT_THE_EDGE + _ROUNDING * size and abs(dot) - l1[j] > most:
                 most = abs(dot) - l1[j]
-                slope = dot
+                to = -np.sign(dot) * most / (matrix[j, j] + ridge[j])
                 first = j
-    if leave and first >= 0:
-        x[first] = -np.sign(slope) * most / (matrix[first, first] + ridge[first])
-    return first
+    return first, to
 
 
 @inlined
@@ -286,7 +284,8 @@ def _on_support(matrix, g, x, l1, ridge, most_work):
         work += 4.0 * q * q + np.count_nonzero(x) ** 3 / 6.0
         dependent = _solve_on_support(matrix, g, x, l1, ridge, 0.0, full)
         there = not _stop_at_zero(x, full, l1)
-        if there and _leaves_zero(matrix, g, full, l1, ridge, False) < 0:
+        leaves, to = _leaves_zero(matrix, g, full, l1, ridge) if there else (-1, 0.0)
+        if there and leaves < 0:
             x[:] = full
             return True, True, work
         after, own = _model(matrix, g, full, l1, ridge)
@@ -302,7 +301,7 @@ def _on_support(matrix, g, x, l1, ridge, most_work):
         x[:] = full
         before, rounding = after, own
         if there and not joined:
-            _leaves_zero(matrix, g, x, l1, ridge, True)
+            x[leaves] = to
             before, rounding = _model(matrix, g, x, l1, ridge)
     return False, there, work
 
