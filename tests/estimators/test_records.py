@@ -112,6 +112,7 @@ class TestOutcome:
         [
             (Outcome.OPTIMAL, ["optimum", "tol"]),
             (Outcome.ROUNDING, ["optimum", "floating-point"]),
+            (Outcome.STALLED, ["objective", "optimum", "coordinate descent"]),
             (Outcome.CONVERGED, ["objective", "tol", "n_iter_no_change"]),
             (Outcome.VALIDATION, ["validation score", "tol", "n_iter_no_change"]),
             (Outcome.MAX_EPOCHS, ["max_iter"]),
@@ -125,7 +126,7 @@ class TestOutcome:
         assert outcome.sentence.endswith(".")
 
     def test_of_every_kind_has_a_sentence_of_its_own(self):
-        assert len({outcome.sentence for outcome in Outcome}) == len(list(Outcome)) == 8
+        assert len({outcome.sentence for outcome in Outcome}) == len(list(Outcome)) == 9
 
     def test_not_converged_is_a_warning(self, numbers):
         with pytest.warns(ConvergenceWarning, match=r"MiniBatchRegressor .*max_iter=2 .*tol=1e-09"):

@@ -68,6 +68,10 @@ class Outcome(Enum):
 
     OPTIMAL = "The optimum was reached: the gradient step became shorter than tol of the first."
     ROUNDING = "The optimum was reached as closely as floating-point numbers allow."
+    STALLED = (
+        "The objective stopped falling, perhaps short of the optimum: coordinate descent did not "
+        "come to the end of the next step."
+    )
     CONVERGED = (
         "The training objective stopped improving: by less than tol in n_iter_no_change epochs."
     )

@@ -78,7 +78,8 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         ('cosine', 'one_cycle') take as its length.
     tol : float >= 0 or None, default=1e-3
         What ends the run; see `MiniBatchRegressor`. With `early_stopping`, the least improvement
-        of the accuracy on the validation rows. None runs `max_iter` epochs.
+        of the accuracy on the validation rows. None runs `max_iter` epochs;
+        with 'auto' and 'svrg' fewer, if the objective can be lowered no further before.
     shuffle : bool, {'exact', 'blocks'} or callable, default=True
         The order of rows in each epoch; see `MiniBatchRegressor`.
     verbose : int, default=0
@@ -100,7 +101,9 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     power_t : float, default=0.5
         Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
     early_stopping : bool, default=False
-        Whether to end when the validation score (accuracy) stops improving.
+        Whether to end when the validation score (accuracy) stops improving. With the
+        optimizers 'auto' and 'svrg' a run ends at the optimum of the training rows at the
+        latest, which may be sooner.
     validation_fraction : float in (0, 1), default=0.1
         Share of rows held out, the classes in proportion, if `early_stopping` without X_val;
         else unused.

@@ -145,17 +145,23 @@ def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
             "stopped where more of the same would change little. Its probabilities are 0 and 1, "
             "nearly. Use penalty='l2' with alpha > 0."
         )
+    elif ran.outcome is Outcome.STALLED:
+        message = (
+            f"{name} may have ended short of the optimum: the objective stopped falling, but "
+            "coordinate descent did not come to the end of the next step. Raise alpha, lower "
+            "l1_ratio, centre the features, or leave out some that others nearly determine."
+        )
     elif ran.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
         if works_in_rounds(problem.optimizer) and not stops:
-            why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol"
+            why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol."
         else:
             watched = "validation score" if stops else "objective"
             why = f"the {watched} stopped improving by tol={est.tol}"
-            mend = "Raise max_iter, or the learning rate"
-        message = (
-            f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}, or set "
-            "tol=None to always run max_iter epochs."
-        )
+            mend = (
+                "Raise max_iter, or the learning rate, or set tol=None to always run max_iter "
+                "epochs."
+            )
+        message = f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}"
     else:
         return
     warnings.warn(message, ConvergenceWarning, stacklevel=_callers_level())

@@ -68,7 +68,8 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         `n_iter_no_change` epochs. With other optimizers, the least improvement of the epoch's
         running objective that counts, as a share of the loss of the best constant prediction.
         With `early_stopping`, the least improvement of the validation score. None runs
-        `max_iter` epochs.
+        `max_iter` epochs; with 'auto' and 'svrg' fewer, if the objective can be lowered no
+        further before, to rounding.
     shuffle : bool, {'exact', 'blocks'} or callable, default=True
         The order of rows in each epoch. True is 'exact': every order equally likely. 'blocks'
         makes one permuted copy of the data, then each epoch shuffles blocks of it and the
@@ -95,7 +96,9 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
     power_t : float, default=0.25
         Exponent of 'invscaling': ``eta0 / step ** power_t``; else unused.
     early_stopping : bool, default=False
-        Whether to end when the validation score (`score`) stops improving.
+        Whether to end when the validation score (`score`) stops improving. With the
+        optimizers 'auto' and 'svrg' a run ends at the optimum of the training rows at the
+        latest, which may be sooner.
     validation_fraction : float in (0, 1), default=0.1
         Share of rows held out if `early_stopping` without X_val; else unused.
     n_iter_no_change : int >= 1, default=5

@@ -130,7 +130,8 @@ def fit_table(
     epochs : int, default=1000
         Most epochs.
     tol : float, optional
-        As of `MiniBatchRegressor`; None to run all epochs.
+        As of `MiniBatchRegressor`; None to run all epochs; with "auto" and "svrg" fewer, if the
+        objective can be lowered no further before.
     patience : int, default=3
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence

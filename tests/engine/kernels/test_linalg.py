@@ -260,6 +260,22 @@ class TestMinimiseQuadratic:
         x = minimum(M, np.array([-1.0, 0.0, 2.0]), 0.5)
         np.testing.assert_allclose(x, [0.5, 0.0, -1.5], rtol=1e-15)
 
+    @pytest.mark.parametrize("alpha", [1e-2, 1e-4])
+    def test_of_columns_far_from_zero_is_optimal(self, alpha):
+        """More of them than rows, nearly collinear: coordinate descent leads next to nowhere."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(55, 119))
+        y = X[:, :20] @ rng.normal(size=20) / 4
+        X += 1e3 * rng.uniform(size=119)
+        unit = 1.0 / np.sqrt(np.einsum("ij,ij->j", X, X) / 55)
+        X *= unit
+        w = minimum(X.T @ X / 55, -X.T @ y / 55, alpha * unit)
+        rest = (y - X @ w) / 55
+        primal = 0.5 * 55 * rest @ rest + alpha * unit @ np.abs(w)
+        rest *= min(1.0, 1.0 / np.abs(X.T @ rest / (alpha * unit)).max())
+        dual = rest @ y - 0.5 * 55 * rest @ rest
+        assert dual <= primal <= dual + 1e-5 * primal
+
     def test_never_ends_above_its_start(self):
         """Even of a matrix that is nearly singular, after few sweeps."""
         rng = np.random.default_rng(0)

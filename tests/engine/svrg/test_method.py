@@ -13,14 +13,19 @@ from scipy.optimize import linprog, minimize
 
 from gradstep.engine import row_sums, training
 from gradstep.engine.callbacks import History
+from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
+from gradstep.engine.row_sums import RowSums
 from gradstep.engine.running import run
 from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
+from gradstep.engine.svrg import preconditioner
 from gradstep.engine.svrg.choice import StepKind, rule_for
+from gradstep.engine.svrg.hessian import Hessians
 from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.progress import noise_of
 from gradstep.engine.svrg.scaled_problem import ScaledProblem
+from gradstep.engine.svrg.smoothing import Smoothing
 from gradstep.errors import Diverged
 from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import is_smooth, target_range
@@ -533,6 +538,25 @@ class TestNeverUp:
         assert np.abs(gradient / np.sqrt(np.average(X**2, axis=0).mean())).max() < 1e-6
 
 
+def test_no_period_of_rows_hides_from_the_longest_diagonal_step():
+    """Of every other row features are all alike: from them comes the largest eigenvalue."""
+    n, p = 2 * 4095 + 1, 30
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p))
+    X[1::2] = X[1::2, :1]
+
+    def rate(X):
+        data = Dataset(dense(X), np.zeros((n, 1)))
+        of = ScaledProblem(problem(data), data, columns_of(data))
+        with RowSums(data, 1) as sums:
+            hessians = Hessians(of, sums)
+            smoothing = Smoothing.first(of, after_plain_steps=False)
+            diagonal = hessians.diagonal(np.zeros(p + 1), smoothing)
+            return hessians.diagonal_steps(diagonal, 64)[1]
+
+    assert rate(X) == pytest.approx(rate(np.roll(X, 1, axis=0)), rel=1e-3)
+
+
 # --- how it ends, and what is told --------------------------------------------------------
 
 
@@ -556,6 +580,24 @@ class TestOutcome:
         found = solve(data, **case(name, LogLoss()), tol=None)
         assert found.outcome is Outcome.ROUNDING
         Objective.of(data, X, **case(name, LogLoss())).assert_solved_by(found.params, 1e-12)
+
+    @pytest.mark.parametrize("changes", [{}, {"tol": None}, {"optimizer": Exact()}])
+    def test_stalled_where_coordinate_descent_gives_up(self, solve, monkeypatch, changes):
+        """Its step is taken all the same, while it leads down."""
+
+        def gives_up(*args):
+            minimise_quadratic(*args)
+            return False
+
+        data, _ = sized("newton", SquaredError())
+        asked = {"loss": SquaredError(), "penalty": L1(0.03), **changes}
+        expected = solve(data, **asked)
+        monkeypatch.setattr(preconditioner, "minimise_quadratic", gives_up)
+        found = solve(data, **asked)
+        assert expected.outcome in {Outcome.OPTIMAL, Outcome.ROUNDING}
+        assert found.outcome is Outcome.STALLED
+        assert all(record.optimality is None for record in found.records)
+        np.testing.assert_allclose(found.params, expected.params, rtol=1e-9, atol=1e-12)
 
     def test_max_epochs(self, solve):
         found = solve(self.DATA, **self.ASKED, max_epochs=2)

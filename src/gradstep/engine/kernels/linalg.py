@@ -20,7 +20,7 @@ _DEPENDENT = 1e-12
 _AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope is just that
 _ROUNDING = 1e-14  # of what a slope is the sum of: it may be off by as much
 _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
-_MOST_ROUNDS, _SUPPORT_WORK = 32, 1e7  # of solving on a support, in products: some milliseconds
+_SUPPORT_WORK = 1e7  # of solving on a support at first, in products: some milliseconds
 _PROXIMAL = 1e-9  # of a diagonal of ones
 _FARTHEST = 1e9  # times such a step: where the model is flat, to rounding, zeros alone end it
 _DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
@@ -153,14 +153,18 @@ def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
 
 @inlined
 def _model(matrix, g, x, l1, ridge):
-    """Return the value of the model that `minimise_quadratic` minimises."""
+    """Return the value of the model that `minimise_quadratic` minimises, and its rounding."""
     total = 0.0
+    size = 0.0
     for i in range(x.size):
         dot = 0.0
+        part = 0.0
         for t in range(x.size):
             dot += matrix[i, t] * x[t]
+            part += abs(matrix[i, t] * x[t])
         total += (g[i] + 0.5 * (dot + ridge[i] * x[i])) * x[i] + l1[i] * abs(x[i])
-    return total
+        size += (abs(g[i]) + part) * abs(x[i])
+    return total, _ROUNDING * size
 
 
 @inlined
@@ -239,57 +243,67 @@ def _stop_at_zero(x, full, l1):
 
 
 @inlined
-def _zeros_stay(matrix, g, x, l1):
-    """Tell whether the coordinates that are zero want to stay there."""
+def _leaves_zero(matrix, g, x, l1, ridge):
+    """Return which coordinate that is zero wants most to leave, -1 if none does, and where to."""
+    first = -1
+    most = 0.0
+    to = 0.0
     for j in range(x.size):
-        if x[j] == 0.0 and l1[j] > 0.0:
+        if x[j] == 0.0 and l1[j] > 0.0 and matrix[j, j] + ridge[j] > 0.0:
             dot = g[j]
             size = abs(g[j])
             for t in range(x.size):
                 dot += matrix[j, t] * x[t]
                 size += abs(matrix[j, t] * x[t])
-            if abs(dot) > l1[j] * _AT_THE_EDGE + _ROUNDING * size:
-                return False
-    return True
+            if abs(dot) > l1[j] * _AT_THE_EDGE + _ROUNDING * size and abs(dot) - l1[j] > most:
+                most = abs(dot) - l1[j]
+                to = -np.sign(dot) * most / (matrix[j, j] + ridge[j])
+                first = j
+    return first, to
 
 
 @inlined
-def _on_support(matrix, g, x, l1, ridge):
-    """Go to the minimum on the coordinates that are not zero; say whether it is that of all.
+def _on_support(matrix, g, x, l1, ridge, most_work):
+    """Go to the minimum on the coordinates that are not zero, and from there to that of all.
 
     A coordinate that would change its sign on the way stops there, at zero, and the others go on
-    without it (as in feature-sign search; Lee, Battle, Raina and Ng, 2007). Where coordinates
-    depend on each other, the way goes along what joins them, until one is zero. No step leads up
-    by more than rounding.
+    without it; at the minimum on those, the zero that wants most to leaves, and all go on with it
+    (feature-sign search; Lee, Battle, Raina and Ng, 2007). Where coordinates depend on each
+    other, the way goes along what joins them, until one is zero. No step leads up by more than
+    rounding.
 
-    Returns whether it is the minimum of all, and whether only zeros that want to move are left.
+    Returns whether it is the minimum of all, whether only zeros that want to move are left, and
+    the work that was done, in products.
     """
     q = x.size
     full = np.empty(q)
-    before = _model(matrix, g, x, l1, ridge)
-    rounds = max(1, min(_MOST_ROUNDS, int(_SUPPORT_WORK / (1.0 + q) ** 3)))
-    for _ in range(rounds):
+    before, rounding = _model(matrix, g, x, l1, ridge)
+    work = 0.0
+    there = False
+    while work == 0.0 or work < most_work:
+        work += 4.0 * q * q + np.count_nonzero(x) ** 3 / 6.0
         dependent = _solve_on_support(matrix, g, x, l1, ridge, 0.0, full)
         there = not _stop_at_zero(x, full, l1)
-        if there and _zeros_stay(matrix, g, full, l1):
+        leaves, to = _leaves_zero(matrix, g, full, l1, ridge) if there else (-1, 0.0)
+        if there and leaves < 0:
             x[:] = full
-            return True, True
-        after = _model(matrix, g, full, l1, ridge)
+            return True, True, work
+        after, own = _model(matrix, g, full, l1, ridge)
         joined = dependent > 0 or not after < before
         if joined:
             _solve_on_support(matrix, g, x, l1, ridge, _PROXIMAL, full)
             _lengthen(matrix, g, x, l1, ridge, full)
             stopped = _stop_at_zero(x, full, l1)
-            after = _model(matrix, g, full, l1, ridge)
+            after, own = _model(matrix, g, full, l1, ridge)
             # what is as good as zero stops a step at once, which changes nothing but that
-            bound = before + _ROUNDING * abs(before)
-            if not (after < before or (stopped and after <= bound)):
-                return False, there
+            if not (after < before or (stopped and after <= before + rounding)):
+                return False, there, work
         x[:] = full
-        before = after
+        before, rounding = after, own
         if there and not joined:
-            return False, True
-    return False, False
+            x[leaves] = to
+            before, rounding = _model(matrix, g, x, l1, ridge)
+    return False, there, work
 
 
 @compiled
@@ -329,13 +343,17 @@ def minimise_quadratic(matrix, g, x, l1, ridge, most_sweeps):
             scale += g[j] * g[j] / own
     done = 0
     sweeps = 8
+    support_work = _SUPPORT_WORK
+    left = _MOST_WORK
     most_sweeps = min(most_sweeps, max(64, int(_MOST_WORK / max(1, q * q))))
     while done < most_sweeps:
         over = _descend(matrix, g, x, l1, ridge, product, sweeps, _DESCENDED * scale)
         done += sweeps
-        best, there = _on_support(matrix, g, x, l1, ridge)
+        best, there, work = _on_support(matrix, g, x, l1, ridge, min(support_work, left))
         if best or over:
             return True
+        left -= work
+        support_work *= 2.0
         for i in range(q):
             dot = 0.0
             for t in range(q):

@@ -15,6 +15,7 @@ from gradstep.engine.svrg.preconditioner import Preconditioner
 from gradstep.engine.svrg.sampling import Sampler
 from gradstep.engine.svrg.state import Diagonal, Matrices
 from gradstep.objective.regression import SquaredError
+from gradstep.rows.dataset import scattered
 from gradstep.rows.layouts import DenseRows
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Hessians:
     def _largest(self, inverse: NDArray[np.float64], of_scores: float) -> float:
         """Return the largest eigenvalue of the preconditioned Hessian, by power iteration."""
         data, standardisation = self._of.data, self._of.standardisation
-        at = np.linspace(0, data.n - 1, min(data.n, _LARGEST_ROWS)).astype(np.uint32)
+        at = scattered(data.n, _LARGEST_ROWS)
         part = replace(data.permuted(at), y=np.zeros((at.size, 1)))
         one = Standardisation(standardisation.shift, standardisation.scale, 1)
         half = np.sqrt(inverse)

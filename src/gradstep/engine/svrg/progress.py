@@ -118,7 +118,7 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
     nothing = gained <= noise
     if of.has_optimality and math.isnan(length):
         # There is no model's minimum to tell it by: what counts is the decrease.
-        tol = of.problem.tol or 0.0
+        tol = _tol_of(of) or 0.0
         nothing = nothing or gained <= tol * tol * state.decrease
         stalls = stalls + 1 if nothing and not state.rejected else 0
         length = progress.length
@@ -139,6 +139,10 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
     )  # fmt: skip
 
 
+def _tol_of(of: ScaledProblem) -> float | None:
+    return _EXACTLY if of.is_exact else of.problem.tol
+
+
 def how_it_ends(of: ScaledProblem, state: SvrgState, *, narrow: bool) -> Outcome | None:
     """Return how the run ends, if it does.
 
@@ -152,13 +156,15 @@ def how_it_ends(of: ScaledProblem, state: SvrgState, *, narrow: bool) -> Outcome
         Whether kinks are smoothed as little as they need to be.
     """
     progress, problem = state.progress, of.problem
-    tol = _EXACTLY if of.is_exact else problem.tol
-    if state.stuck:
-        return Outcome.ROUNDING if of.has_optimality else Outcome.CONVERGED
+    tol = _tol_of(of)
     if of.has_optimality:
-        if tol is not None and progress.optimality <= tol:
+        if not state.stuck and tol is not None and progress.optimality <= tol:
             return Outcome.OPTIMAL
-        return Outcome.ROUNDING if progress.stalls >= _STALLS else None
+        if not state.stuck and progress.stalls < _STALLS:
+            return None
+        return Outcome.STALLED if math.isnan(progress.optimality) else Outcome.ROUNDING
+    if state.stuck:
+        return Outcome.CONVERGED
     if tol is None or not narrow or progress.recent.size <= problem.patience:
         return None
     gained = float(progress.recent[0] - progress.recent[-1])
