@@ -193,7 +193,7 @@ class TestShow:
         for words in (
             "Offset log_exposure",
             f"trips.csv, {counted} rows; gradstep",
-            "3 epochs in rounds, auto steps",
+            "3 epochs of automatic steps",
             "seed 5. All epochs were run.",
             "best constant",
         ):

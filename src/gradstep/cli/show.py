@@ -78,7 +78,7 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
     report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
     epochs = report.count(known["epochs"], "epoch", "epochs")
     rows, rate = known["batch_size"], _short(known["learning_rate"])
-    steps = f"in rounds, {rate} steps" if rows == "auto" else f"of batches of {rows:,}; {rate}"
+    steps = "of automatic steps" if rows == "auto" else f"of batches of {rows:,}; {rate}"
     report.prose(
         to, "Trained",
         f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "

@@ -14,7 +14,7 @@ from gradstep.engine.svrg.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.textbook.method import ADVICE
 from gradstep.engine.training import train
 from gradstep.errors import Diverged
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def run(
     Diverged
         If the objective left the numbers, and there is no brake or it did not help.
     """
-    if works_in_rounds(problem.optimizer):
+    if is_automatic(problem.optimizer):
         ended = train(
             problem, data, state, columns=columns, validation=validation, callbacks=callbacks
         )

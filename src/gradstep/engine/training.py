@@ -17,7 +17,7 @@ from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.textbook.method import Textbook
 from gradstep.errors import InvalidParameter
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +130,7 @@ def _method_for(
     max_batches: int | None, incremental: bool,
 ) -> tuple[Callable[[], Any], Any]:  # fmt: skip
     """Return what makes the method that the optimizer asks for, and its state at the start."""
-    if not works_in_rounds(problem.optimizer):
+    if not is_automatic(problem.optimizer):
         begun = Textbook.begins(problem, data, state, incremental=incremental)
         return lambda: Textbook(problem, data, begun, excess_of, incremental=incremental), begun
     if max_batches is not None or incremental:

@@ -115,7 +115,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     batch_size : int >= 1 or 'auto', default='auto'
         Rows of a batch; see `MiniBatchRegressor`.
     optimizer : str or Optimizer, default='auto'
-        'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
+        'svrg' goes to the optimum, with a preconditioner from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
         the textbook algorithms; or an object. 'auto' is 'svrg' with ``learning_rate='auto'``,
         and 'sgd' with any other, in `partial_fit`, and for the perceptron, whose loss is least

@@ -30,7 +30,7 @@ from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,7 +146,7 @@ def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
             "nearly. Use penalty='l2' with alpha > 0."
         )
     elif ran.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
-        if works_in_rounds(problem.optimizer) and not stops:
+        if is_automatic(problem.optimizer) and not stops:
             why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol"
         else:
             watched = "validation score" if stops else "objective"

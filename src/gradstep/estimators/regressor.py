@@ -113,7 +113,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         Rows of a batch; above the number of rows it means all of them. 'auto' follows from what a
         step and a row cost; it is 64 with a learning rate that is given.
     optimizer : str or Optimizer, default='auto'
-        'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
+        'svrg' goes to the optimum, with a preconditioner from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
         the textbook algorithms; or an object. 'auto' is 'svrg' with ``learning_rate='auto'``,
         and 'sgd' with any other, and in `partial_fit`.

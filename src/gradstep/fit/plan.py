@@ -14,7 +14,7 @@ from gradstep.objective.losses import has_optimum, is_quadratic, slope
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.automatic import Rate, stable_rate
 from gradstep.optim.schedules import Adaptive, Constant
-from gradstep.optim.solvers import Exact, works_in_rounds
+from gradstep.optim.solvers import Exact, is_automatic
 from gradstep.rows.dataset import mean_square_norm, score_unit
 
 if TYPE_CHECKING:
@@ -117,17 +117,17 @@ def plan(
     """
     auto = is_auto(asked.learning_rate)
     optimizer = checked_optimizer(asked, loss, incremental=incremental)
-    in_rounds = works_in_rounds(optimizer)
+    automatic = is_automatic(optimizer)
     penalty = penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
     by_deviation = asked.penalty_scale == "deviation" and not isinstance(penalty, NoPenalty)
     # 'optimal' takes its length from the penalty, and so its unit
     by_itself = auto or (asked.learning_rate == "optimal" and by_deviation)
-    standardised = not in_rounds and (
+    standardised = not automatic and (
         by_itself if is_auto(asked.precondition) else asked.precondition
     )
-    batch_size = _batch_size(asked, data.n, auto=auto, in_rounds=in_rounds)
+    batch_size = _batch_size(asked, data.n, auto=auto, automatic=automatic)
     columns = None
-    if in_rounds or standardised or by_deviation:
+    if automatic or standardised or by_deviation:
         from gradstep.engine.statistics import columns_of  # imports Numba
 
         columns = columns_of(data)
@@ -144,14 +144,14 @@ def plan(
     shuffle: Any = asked.shuffle
     if isinstance(shuffle, (bool, np.bool_)):
         shuffle = "exact" if shuffle else "none"
-    if (incremental or in_rounds) and shuffle == "blocks":
+    if (incremental or automatic) and shuffle == "blocks":
         shuffle = "exact"  # a permuted copy would serve one epoch, or parts of some
     problem = Problem(
         loss=loss,
         penalty=penalty,
         optimizer=optimizer,
         schedule=_schedule(
-            asked, loss, rate, min(batch_size, data.n), in_rounds=in_rounds, incremental=incremental
+            asked, loss, rate, min(batch_size, data.n), automatic=automatic, incremental=incremental
         ),
         n_features=data.rows.n_features,
         n_outputs=n_outputs,
@@ -184,7 +184,7 @@ def _penalty_scales(
 
 
 def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) -> Any:
-    """Return the optimizer; by itself, rounds with the automatic rate, and SGD with any other.
+    """Return the optimizer; by default SVRG with the automatic rate, and SGD with any other.
 
     Needs no data, so that what does not go together can be refused before any is read.
 
@@ -203,7 +203,7 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
     if is_auto(asked.optimizer):
         return optimizer_of("svrg" if auto and has_optimum(loss) and not incremental else "sgd")
     optimizer = optimizer_of(asked.optimizer)
-    if not works_in_rounds(optimizer):
+    if not is_automatic(optimizer):
         return optimizer
     name = type(optimizer).__name__.lower()
     if not has_optimum(loss):
@@ -221,7 +221,7 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
         raise InvalidParameter(msg)
     refused = {
         "learning_rate": None if auto else "must be 'auto': the steps follow from the data",
-        "precondition": "must be 'auto' or True: it works in a metric"
+        "precondition": "must be 'auto' or True: it works with a preconditioner"
         if asked.precondition is False
         else None,
         "average": "must be False: it averages by itself" if asked.average else None,
@@ -244,7 +244,7 @@ def _rate(
     asked: Settings, loss: Any, optimizer: Any, data: Dataset, n_in_metric: Any
 ) -> Rate | None:
     """Return the rate that was given or one that is stable on this data; None if unused."""
-    if works_in_rounds(optimizer) or not _uses_eta0(asked):
+    if is_automatic(optimizer) or not _uses_eta0(asked):
         return None
     if asked.eta0 is not None:
         return Rate(float(asked.eta0), 1.0)
@@ -266,12 +266,12 @@ def _schedule(
     rate: Rate | None,
     batch_size: int,
     *,
-    in_rounds: bool,
+    automatic: bool,
     incremental: bool,
 ) -> Any:
     """Return the schedule of learning rates."""
-    if in_rounds:
-        return Constant(1.0)  # shown nowhere, used nowhere: rounds choose their steps
+    if automatic:
+        return Constant(1.0)  # shown nowhere, used nowhere: the automatic method chooses its steps
     if is_auto(asked.learning_rate):
         eta0 = 1.0 if rate is None else rate.eta0
         return Constant(eta0) if incremental else Adaptive(eta0)
@@ -288,10 +288,10 @@ def _schedule(
     )
 
 
-def _batch_size(asked: Settings, n: int, *, auto: bool, in_rounds: bool) -> int:
-    """Return the rows of a batch; 0 where rounds choose it."""
+def _batch_size(asked: Settings, n: int, *, auto: bool, automatic: bool) -> int:
+    """Return the rows of a batch; 0 where the automatic method chooses it."""
     if not is_auto(asked.batch_size):
         return int(asked.batch_size)
-    if in_rounds:
+    if automatic:
         return 0
     return min(_BATCH, max(_LEAST_BATCH, n // _BATCHES)) if auto else _BATCH

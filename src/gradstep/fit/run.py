@@ -12,7 +12,7 @@ from gradstep.engine.callbacks import History
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
 from gradstep.objective.penalties import sets_zeros
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,10 +147,10 @@ def run(
 def _in_units_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
     """Return the problem with `tol` as a share of the best constant's loss, if losses are watched.
 
-    Rounds watch their steps instead; a score of validation rows has a unit of its own.
+    The automatic method watches its steps instead; a score of validation rows has a unit of its own.
     """
     by_score = validation is not None and validation.stops and validation.score is not None
-    if works_in_rounds(problem.optimizer) or by_score or problem.tol is None:
+    if is_automatic(problem.optimizer) or by_score or problem.tol is None:
         return problem
     from gradstep.engine.baseline import Baseline  # imports Numba
 
@@ -174,8 +174,8 @@ def start_of(
         What is fixed, and the rows.
     coef, intercept : ndarray, optional
         Weights to start from. An optimizer that goes to the optimum anyway takes the best constant
-        instead, if that has the lower objective: far out a loss may have no curvature to tell the
-        way by.
+        instead, if that has the lower objective: far out the second derivative of a loss
+        may be 0, and no step follows from it.
     at_constant : bool
         Whether to start from the best constant, if no weights are given: levels, whose weights
         together could take the intercept's place, then say how they differ from it. Else from
@@ -185,9 +185,9 @@ def start_of(
     from gradstep.engine.evaluation import mean_loss
 
     k, given = problem.n_outputs, coef is not None or intercept is not None
-    in_rounds = works_in_rounds(problem.optimizer)
+    automatic = is_automatic(problem.optimizer)
     constant = None
-    if problem.fit_intercept and (in_rounds if given else at_constant):
+    if problem.fit_intercept and (automatic if given else at_constant):
         constant = best_constant(problem.loss, data.sample(), k)
     elif not problem.fit_intercept and intercept is not None:
         intercept = np.zeros(k)
@@ -195,7 +195,7 @@ def start_of(
     if not given:
         return other
     state = problem.start(coef, intercept)
-    if not in_rounds or np.array_equal(other.current(), state.current()):
+    if not automatic or np.array_equal(other.current(), state.current()):
         return state
     with np.errstate(all="ignore"):
         of_other, of_state = (

@@ -37,7 +37,7 @@ from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import judge
 from gradstep.model.model import Model
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -293,8 +293,8 @@ def _trained(
     chosen = replace(
         chosen, columns=chosen.columns or Columns.unmeasured(chosen.problem.n_features)
     )
-    # rounds end at the optimum: the rows held out keep the best epoch, and stop nothing
-    stops = not works_in_rounds(chosen.problem.optimizer)
+    # the automatic method ends at the optimum: held-out rows keep the best epoch, and stop nothing
+    stops = not is_automatic(chosen.problem.optimizer)
     validation = None if held_out is None else Validation(held_out, stops=stops)
 
     def train(chosen: Plan, start: TrainState) -> RunResult:
@@ -345,7 +345,7 @@ def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
         "loss": repr(problem.loss),
         "penalty": repr(problem.penalty),
         "optimizer": repr(problem.optimizer),
-        "learning_rate": "auto" if works_in_rounds(problem.optimizer) else repr(problem.schedule),
+        "learning_rate": "auto" if is_automatic(problem.optimizer) else repr(problem.schedule),
         "batch_size": problem.batch_size or "auto",
         "seed": problem.seed,
         "epochs": len(fit.history),

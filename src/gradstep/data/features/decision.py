@@ -13,7 +13,7 @@ from gradstep.data.features.encoding import (
     LevelColumn,
     NumberColumn,
 )
-from gradstep.data.features.profile import DateSurvey, LevelSurvey, Numbers, NumberSurvey
+from gradstep.data.features.profile import DateSurvey, LevelProfile, NumberProfile, Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,20 +46,20 @@ def decide(
     """
     columns: list[Any] = list(nothing)
     for name, survey in surveys.items():
-        if isinstance(survey, NumberSurvey):
+        if isinstance(survey, NumberProfile):
             columns.extend(_number(name, survey))
         elif isinstance(survey, DateSurvey):
             columns.extend(_date(name, survey))
         else:
             columns.append(_category(name, survey, asked.get(name, ""), max_levels))
-    numbers = [s for n, s in surveys.items() if isinstance(s, NumberSurvey)]
+    numbers = [s for n, s in surveys.items() if isinstance(s, NumberProfile)]
     used = {c.source for c in columns if isinstance(c, NumberColumn)}
     dates = any(isinstance(c, NumberColumn) and c.part for c in columns)
     single = not dates and all(s.single for s in numbers if s.column in used) and bool(used)
     return Encoding(tuple(columns), single)
 
 
-def _number(name: str, survey: NumberSurvey) -> list[Any]:
+def _number(name: str, survey: NumberProfile) -> list[Any]:
     numbers = survey.numbers
     if numbers.count == 0:
         return [LeftOut(name, "every value is missing")]
@@ -94,7 +94,7 @@ def _date(name: str, survey: DateSurvey) -> list[Any]:
     return columns
 
 
-def _category(name: str, survey: LevelSurvey, asked: str, max_levels: int) -> Any:
+def _category(name: str, survey: LevelProfile, asked: str, max_levels: int) -> Any:
     if asked.startswith("hash"):
         _, _, bits = asked.partition(":")
         return HashColumn(name, int(bits or HASH_BITS))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DateSurvey", "LevelSurvey", "NumberSurvey", "Numbers", "kind_of", "survey_of"]
+__all__ = ["DateSurvey", "LevelProfile", "NumberProfile", "Numbers", "kind_of", "survey_of"]
 
 MOST_COUNTED = 100_000  # distinct values; beyond, they are no longer told apart
 _MICROSECONDS_A_DAY = 86_400_000_000.0
@@ -115,7 +115,7 @@ class Numbers:
 
 
 @dataclass
-class NumberSurvey:
+class NumberProfile:
     """What is known of a column of numbers."""
 
     column: str
@@ -163,7 +163,7 @@ _FEW = 1000  # distinct numbers that may still be classes
 
 
 @dataclass
-class LevelSurvey:
+class LevelProfile:
     """What is known of a column of categories."""
 
     column: str
@@ -214,10 +214,10 @@ class DateSurvey:
     numbers: Numbers = field(default_factory=Numbers)
     missing: int = 0
     first_missing: int = -1
-    parts: dict[str, LevelSurvey] = field(init=False)
+    parts: dict[str, LevelProfile] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parts = {part: LevelSurvey(f"{self.column} {part}") for part in _DATE_PARTS}
+        self.parts = {part: LevelProfile(f"{self.column} {part}") for part in _DATE_PARTS}
 
     def add(
         self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
@@ -236,8 +236,8 @@ class DateSurvey:
 def survey_of(column: str, kind: str) -> Any:
     """Return an empty survey for a column of a kind."""
     if kind == "number":
-        return NumberSurvey(column)
-    return DateSurvey(column) if kind == "date" else LevelSurvey(column)
+        return NumberProfile(column)
+    return DateSurvey(column) if kind == "date" else LevelProfile(column)
 
 
 def add_to(
@@ -254,7 +254,7 @@ def add_to(
 
     def add(column: str) -> None:
         survey = surveys[column]
-        if isinstance(survey, LevelSurvey):
+        if isinstance(survey, LevelProfile):
             survey.add(frame[column], rows)
         else:
             survey.add(frame[column], rows, y)

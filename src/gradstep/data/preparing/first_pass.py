@@ -13,7 +13,7 @@ import polars as pl
 from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
-from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
+from gradstep.data.features.profile import LevelProfile, NumberProfile, add_to, kind_of, survey_of
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.roles import (
     MOST_CLASSES,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.options import Preparation, Progress
     from gradstep.data.sources.table import Table
 
-__all__ = ["FirstLook"]
+__all__ = ["FirstPass"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
 _THREADS = 2
@@ -43,7 +43,7 @@ _LEAKS = 0.9999
 
 
 @dataclass
-class FirstLook:
+class FirstPass:
     """What the first pass leaves to the second.
 
     Attributes
@@ -239,7 +239,7 @@ class FirstLook:
         """Turn text that is to be a number into one."""
         schema = frame.schema  # made anew by each call
         for column, survey in self.surveys.items():
-            if isinstance(survey, NumberSurvey) and kind_of(schema[column]) == "category":
+            if isinstance(survey, NumberProfile) and kind_of(schema[column]) == "category":
                 text = frame[column].cast(pl.String)
                 numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
                 bad = numbers.is_null() & text.is_not_null()
@@ -298,7 +298,7 @@ class FirstLook:
 
     def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
         if not hasattr(self, "_candidates"):
-            self._candidates = {c for c, s in self.surveys.items() if isinstance(s, LevelSurvey)}
+            self._candidates = {c for c, s in self.surveys.items() if isinstance(s, LevelProfile)}
         text = target.cast(pl.String)
         self._candidates = {
             c for c in self._candidates
@@ -408,7 +408,7 @@ class FirstLook:
 
 def _told(survey: Any) -> dict[str, Any]:
     """Return what is known of a column, for people."""
-    if isinstance(survey, LevelSurvey):
+    if isinstance(survey, LevelProfile):
         return {"missing": survey.missing, "levels": survey.distinct}
     numbers = survey.numbers
     known = {"missing": survey.missing, "mean": numbers.mean, "deviation": numbers.deviation}

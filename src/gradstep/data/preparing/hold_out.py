@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.first_pass import FirstLook
+    from gradstep.data.preparing.first_pass import FirstPass
 
 __all__ = ["HELD_OUT", "HoldOut"]
 
@@ -31,7 +31,7 @@ class HoldOut:
 
     Parameters
     ----------
-    look : FirstLook
+    look : FirstPass
         What the first pass found.
     wanted : bool
         Whether any are to be taken from the table.
@@ -42,7 +42,7 @@ class HoldOut:
         The share of the rows, 0 for none.
     """
 
-    def __init__(self, look: FirstLook, *, wanted: bool) -> None:
+    def __init__(self, look: FirstPass, *, wanted: bool) -> None:
         self._look = look
         self.share = look.asked.validation if wanted else 0.0
         if look.asked.time is None:

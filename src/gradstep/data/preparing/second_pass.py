@@ -17,7 +17,7 @@ import polars as pl
 import gradstep
 from gradstep.data.features.matching import check_columns, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
-from gradstep.data.preparing.first_pass import FirstLook
+from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.roles import has_value, offsets_of, weighs, weights_of
@@ -58,7 +58,7 @@ class TableMaker:
         self, table: Table, held_out: Table | None, asked: Preparation, progress: Progress
     ) -> None:
         self.held_out, self.asked = held_out, asked
-        self._first = FirstLook(table, asked, progress)
+        self._first = FirstPass(table, asked, progress)
 
     @property
     def bytes(self) -> int:

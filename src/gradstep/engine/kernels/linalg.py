@@ -19,7 +19,7 @@ __all__ = ["factor", "inverse", "minimise_quadratic", "solve"]
 _DEPENDENT = 1e-12
 _AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope is just that
 _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
-_MOST_ROUNDS, _SUPPORT_WORK = 32, 1e7  # of solving on a support, in products: some milliseconds
+_MOST_REPEATS, _SUPPORT_WORK = 32, 1e7  # of solving on a support, in products: some milliseconds
 _PROXIMAL = 1e-9  # of a diagonal of ones
 _DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
 
@@ -235,8 +235,8 @@ def _on_support(matrix, g, x, l1, ridge):
     q = x.size
     full = np.empty(q)
     before = _model(matrix, g, x, l1, ridge)
-    rounds = max(1, min(_MOST_ROUNDS, int(_SUPPORT_WORK / (1.0 + q) ** 3)))
-    for _ in range(rounds):
+    repeats = max(1, min(_MOST_REPEATS, int(_SUPPORT_WORK / (1.0 + q) ** 3)))
+    for _ in range(repeats):
         proximal = 0.0
         while True:
             _solve_on_support(matrix, g, x, l1, ridge, proximal, full)

@@ -27,7 +27,7 @@ from gradstep.jit import INLINED, compiled, inlined
 from gradstep.objective.losses import row_slopes, slope
 from gradstep.rows.layouts import add_gradient, add_products, add_squares, spread, tile_scores
 
-__all__ = ["lengths_in", "squares_of_rows", "sum_looks", "sum_squares"]
+__all__ = ["lengths_in", "squares_of_rows", "sum_evaluations", "sum_squares"]
 
 
 def tile_curvatures(
@@ -179,7 +179,7 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 
 @compiled
-def sum_looks(
+def sum_evaluations(
     rows, y, sample_weight, loss, before, plain, order, k, room, same, widths, shift, scale,
     params, losses, gradient, matrices,
 ):  # fmt: skip
@@ -302,7 +302,7 @@ def lengths_in(
 ):
     """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: how long rows are in a metric.
 
-    Arguments are those of `sum_looks`, and `inverse` of shape (k or 1, p + 1, p + 1).
+    Arguments are those of `sum_evaluations`, and `inverse` of shape (k or 1, p + 1, p + 1).
     """
     q = shift.size + 1
     room = 128

@@ -22,7 +22,7 @@ from gradstep.jit import compiled, inlined
 from gradstep.objective.penalties import prox
 from gradstep.rows.layouts import add_gradient, tile_scores
 
-__all__ = ["run_in_diagonal_metric", "run_in_full_metric"]
+__all__ = ["run_with_diagonal_preconditioner", "run_with_full_preconditioner"]
 
 
 @inlined
@@ -50,7 +50,7 @@ def _batch_gradient(
 
 
 @compiled
-def run_in_full_metric(
+def run_with_full_preconditioner(
     rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
     inverse, ridge, rate, longest, corrected, anchor, anchor_gradient, steps_before,
     average_from, params, average,
@@ -142,14 +142,14 @@ def run_in_full_metric(
 
 
 @compiled
-def run_in_diagonal_metric(
+def run_with_diagonal_preconditioner(
     rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
     inverse, unit, rate, longest, corrected, anchor, anchor_gradient, steps_before,
     average_from, params, average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
 
-    As `run_in_full_metric`, but
+    As `run_with_full_preconditioner`, but
     - inverse : ndarray of shape (size,), the inverse of the metric's diagonal, and
     - unit : ndarray of shape (p,), what a parameter is multiplied by before it is penalised.
     """

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.engine.kernels.launch import launch
-from gradstep.engine.kernels.svrg import run_in_diagonal_metric, run_in_full_metric
+from gradstep.engine.kernels.svrg import (
+    run_with_diagonal_preconditioner,
+    run_with_full_preconditioner,
+)
 from gradstep.engine.row_sums import RUN_ROWS
 from gradstep.engine.svrg.choice import StepKind, batch_size
 from gradstep.rows.order import order_of
@@ -127,7 +130,7 @@ class MiniBatches:
         average, none = np.zeros_like(params), np.zeros(params.size)
         batch = min(steps.batch, rows)
         n_steps, taken = rows // batch, 0
-        kernel = run_in_full_metric if steps.full else run_in_diagonal_metric
+        kernel = run_with_full_preconditioner if steps.full else run_with_diagonal_preconditioner
         components = (loss,) if steps.full else (loss, of.problem.penalty)
         at_once = max(batch, RUN_ROWS // batch * batch)
         orders, rows_done = self._take(n_steps * batch, at_once, rows_done)
