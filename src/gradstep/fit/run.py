@@ -147,7 +147,7 @@ def run(
 def _in_units_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
     """Return the problem with `tol` as a share of the best constant's loss, if losses are watched.
 
-    The automatic method watches its steps instead; a score of validation rows has a unit of its own.
+    The automatic method watches its steps; a score of validation rows has a unit of its own.
     """
     by_score = validation is not None and validation.stops and validation.score is not None
     if is_automatic(problem.optimizer) or by_score or problem.tol is None:

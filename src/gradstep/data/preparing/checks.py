@@ -46,7 +46,7 @@ def _is_map(value: Any, key: Callable[[Any], bool], of: Callable[[Any], bool]) -
     return isinstance(value, dict) and all(key(k) and of(v) for k, v in value.items())
 
 
-def _is_survey(known: Any) -> bool:
+def _is_profile(known: Any) -> bool:
     return _is_map(known, is_text, lambda value: value is None or _is_number(value))
 
 
@@ -74,7 +74,7 @@ _META: Mapping[str, Callable[[Any], bool]] = {
         and (target["classes"] is not None or all(map(_is_number, map(target.get, _KNOWN))))
     ),
     "warnings": lambda found: isinstance(found, list) and all(map(is_text, found)),
-    "columns": lambda columns: _is_map(columns, is_text, _is_survey),
+    "columns": lambda columns: _is_map(columns, is_text, _is_profile),
     "unseen": lambda unseen: _is_map(unseen, is_text, _is_count),
 }
 

@@ -13,7 +13,7 @@ import polars as pl
 from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
-from gradstep.data.features.profile import LevelProfile, NumberProfile, add_to, kind_of, survey_of
+from gradstep.data.features.profile import LevelProfile, NumberProfile, add_to, kind_of, profile_of
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.roles import (
     MOST_CLASSES,
@@ -50,10 +50,10 @@ class FirstPass:
     ----------
     table, asked, progress
         The table, what is asked of it, and what is told how far it is.
-    surveys : dict
+    profiles : dict
         What is known of each column that may become a feature.
     nothing : list of LeftOut
-        Columns that were not looked at.
+        Columns that were left out.
     kept : list
         For each chunk, which rows count: have a target, and a weight above 0; None for all.
     encoding, target
@@ -69,7 +69,7 @@ class FirstPass:
     table: Table
     asked: Preparation
     progress: Progress
-    surveys: dict[str, Any] = field(default_factory=dict)
+    profiles: dict[str, Any] = field(default_factory=dict)
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
@@ -92,11 +92,11 @@ class FirstPass:
             self.table.check_column(column, "The column")
         self._choose_columns()
         self._target_kind = self._kind_of_target()
-        self.target_survey = survey_of(asked.target, self._target_kind)
-        with ThreadPoolExecutor(_THREADS, "gradstep-survey") as self._pool:
+        self.target_profile = profile_of(asked.target, self._target_kind)
+        with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
             try:
                 for frame, first in self.chunks("reading"):
-                    self._look_at(frame, first)
+                    self._add(frame, first)
             except InvalidTable:
                 self.table.check_text()  # a row of the wrong length may be why
                 raise
@@ -109,7 +109,7 @@ class FirstPass:
         if asked.missing == "error":
             self._refuse_missing()
         self.encoding: Encoding = decide(
-            self.surveys, dict(asked.kinds), self.nothing, max_levels=asked.max_levels
+            self.profiles, dict(asked.kinds), self.nothing, max_levels=asked.max_levels
         )
         self._check_features()
         numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
@@ -117,7 +117,7 @@ class FirstPass:
         self.bytes = self.n_kept * self.row_bytes
 
     def _choose_columns(self) -> None:
-        """Start a survey of each column that may become a feature."""
+        """Start a profile of each column that may become a feature."""
         asked, schema = self.asked, self.table.schema
         kinds = dict(asked.kinds)
         roles = {asked.target, asked.weight, asked.offset}
@@ -135,7 +135,7 @@ class FirstPass:
                 self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
                 continue
             self._check_kind(column, kind, dtype)
-            self.surveys[column] = survey_of(column, "category" if kind == "hash" else kind)
+            self.profiles[column] = profile_of(column, "category" if kind == "hash" else kind)
 
     @property
     def weighted(self) -> bool:
@@ -233,13 +233,13 @@ class FirstPass:
 
     def _columns_read(self) -> list[str]:
         roles = (self.asked.target, self.asked.weight, self.asked.offset, self.asked.time)
-        return list(dict.fromkeys([*self.surveys, *(c for c in roles if c is not None)]))
+        return list(dict.fromkeys([*self.profiles, *(c for c in roles if c is not None)]))
 
     def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
         """Turn text that is to be a number into one."""
         schema = frame.schema  # made anew by each call
-        for column, survey in self.surveys.items():
-            if isinstance(survey, NumberProfile) and kind_of(schema[column]) == "category":
+        for column, profile in self.profiles.items():
+            if isinstance(profile, NumberProfile) and kind_of(schema[column]) == "category":
                 text = frame[column].cast(pl.String)
                 numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
                 bad = numbers.is_null() & text.is_not_null()
@@ -254,7 +254,7 @@ class FirstPass:
                 frame = frame.with_columns(numbers.alias(column))
         return frame
 
-    def _look_at(self, frame: pl.DataFrame, first: int) -> None:
+    def _add(self, frame: pl.DataFrame, first: int) -> None:
         asked = self.asked
         target = frame[asked.target]
         counted = weighs(frame, asked.weight)
@@ -275,21 +275,21 @@ class FirstPass:
             target = frame[asked.target]
         y: NDArray[np.float64] | None = None
         if self._target_kind == "number":
-            self.target_survey.add(target, rows, None)
+            self.target_profile.add(target, rows, None)
             y = target.cast(pl.Float64).to_numpy()
         else:
-            self.target_survey.add(target, rows)
+            self.target_profile.add(target, rows)
             y = self._as_two(target)
         if asked.weight is not None:
             heaviest = weights_of(frame[asked.weight], rows).max(initial=0.0)
             self.heaviest = max(self.heaviest, float(heaviest))
-        add_to(self.surveys, frame, rows, y, self._pool)
+        add_to(self.profiles, frame, rows, y, self._pool)
         if self._target_kind == "category":
             self._note_copies(frame, target)
 
     def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
         """Return a target of two classes so far as numbers, for the search for leaks."""
-        counts = self.target_survey.counts
+        counts = self.target_profile.counts
         if counts is None or len(counts) > 2:
             return None
         if not hasattr(self, "_first_class"):
@@ -298,7 +298,7 @@ class FirstPass:
 
     def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
         if not hasattr(self, "_candidates"):
-            self._candidates = {c for c, s in self.surveys.items() if isinstance(s, LevelProfile)}
+            self._candidates = {c for c, s in self.profiles.items() if isinstance(s, LevelProfile)}
         text = target.cast(pl.String)
         self._candidates = {
             c for c in self._candidates
@@ -306,7 +306,7 @@ class FirstPass:
         }  # fmt: skip
 
     def _check_target(self) -> None:
-        asked, survey = self.asked, self.target_survey
+        asked, profile = self.asked, self.target_profile
         if self.n_kept == 0 and self.weightless:
             msg = (
                 f"The weights {asked.weight!r} are all zero where there is a target: no row counts."
@@ -320,10 +320,10 @@ class FirstPass:
             raise InvalidTable(msg)
         classes = self._classes()
         constant = len(classes) < 2 if classes is not None else (
-            survey.numbers.low == survey.numbers.high
+            profile.numbers.low == profile.numbers.high
         )  # fmt: skip
         if constant:
-            value = classes[0] if classes else survey.numbers.low
+            value = classes[0] if classes else profile.numbers.low
             msg = (
                 f"The target {asked.target!r} is {value!r} in every row: there is nothing to learn."
             )
@@ -335,19 +335,19 @@ class FirstPass:
 
     def _classes(self) -> Sequence[Any] | None:
         """Return the classes of the target; None if it is a number."""
-        asked, survey = self.asked, self.target_survey
+        asked, profile = self.asked, self.target_profile
         if self._target_kind == "category":
-            if survey.counts is None or len(survey.counts) > MOST_CLASSES:
+            if profile.counts is None or len(profile.counts) > MOST_CLASSES:
                 msg = (
                     f"The target {asked.target!r} has more than 1,000 different values of text: "
                     "too many classes. Is it the right column?"
                 )
                 raise InvalidTable(msg)
-            classes: list[Any] = sorted(survey.counts)
+            classes: list[Any] = sorted(profile.counts)
             if self.table.schema[asked.target] == pl.Boolean:
                 classes = [value == "true" for value in classes]
             return classes
-        return classes_of_numbers(asked.target, survey.distinct, asked.task)
+        return classes_of_numbers(asked.target, profile.distinct, asked.task)
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -362,11 +362,11 @@ class FirstPass:
             raise InvalidTable(msg)
 
     def _refuse_missing(self) -> None:
-        for column, survey in self.surveys.items():
-            if survey.missing:
+        for column, profile in self.profiles.items():
+            if profile.missing:
                 msg = (
-                    f"Column {column!r} of {self.table.name} is missing in {survey.missing:,} "
-                    f"rows, first in row {survey.first_missing + 1} (of the rows, from 1). Fill "
+                    f"Column {column!r} of {self.table.name} is missing in {profile.missing:,} "
+                    f"rows, first in row {profile.first_missing + 1} (of the rows, from 1). Fill "
                     "it, drop it (--drop), or let missing values be encoded (--missing encode)."
                 )
                 raise InvalidTable(msg)
@@ -377,7 +377,7 @@ class FirstPass:
             f"Column {c!r} predicts the target almost perfectly (correlation "
             f"{s.numbers.correlation:.6f}). If it is not known when predictions are made, leave it "
             f"out (--drop {c})."
-            for c, s in self.surveys.items()
+            for c, s in self.profiles.items()
             if hasattr(s, "numbers") and abs(s.numbers.correlation) > _LEAKS
         ]
         return found + [
@@ -387,10 +387,10 @@ class FirstPass:
 
     def told(self) -> dict[str, Any]:
         """Return what is known, for people."""
-        classes, survey = self.target.classes, self.target_survey
+        classes, profile = self.target.classes, self.target_profile
         target = self.target.to_json()
         if classes is None:
-            numbers = survey.numbers
+            numbers = profile.numbers
             target |= {
                 "low": numbers.low, "high": numbers.high,
                 "mean": numbers.mean, "deviation": numbers.deviation,
@@ -401,15 +401,15 @@ class FirstPass:
             "asked": self.asked.told(),
             "target": target,
             "encoding": self.encoding.to_json(),
-            "columns": {c: _told(s) for c, s in self.surveys.items()},
+            "columns": {c: _told(s) for c, s in self.profiles.items()},
             "warnings": self.leaks(),
         }
 
 
-def _told(survey: Any) -> dict[str, Any]:
+def _told(profile: Any) -> dict[str, Any]:
     """Return what is known of a column, for people."""
-    if isinstance(survey, LevelProfile):
-        return {"missing": survey.missing, "levels": survey.distinct}
-    numbers = survey.numbers
-    known = {"missing": survey.missing, "mean": numbers.mean, "deviation": numbers.deviation}
+    if isinstance(profile, LevelProfile):
+        return {"missing": profile.missing, "levels": profile.distinct}
+    numbers = profile.numbers
+    known = {"missing": profile.missing, "mean": numbers.mean, "deviation": numbers.deviation}
     return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})

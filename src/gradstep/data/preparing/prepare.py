@@ -1,4 +1,4 @@
-"""Prepare a table: look at it, decide the encoding, hold out rows, shuffle the rest exactly.
+"""Prepare a table: profile it, decide the encoding, hold out rows, shuffle the rest exactly.
 
 Two passes over the table. The first (`first_pass` beside this file) learns what each column
 holds; the second (`second_pass`) encodes chunk by chunk and puts each row where it belongs.
@@ -121,7 +121,7 @@ def prepare(
     if not isinstance(opened, Table):
         from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
     maker = kind(opened, held_out, asked, progress or (lambda *_: None))
-    maker.look()
+    maker.read()
     made = None if kept is None else _make_in_cache(maker, kept, needed=cache is not True)
     if made is not None:
         return made

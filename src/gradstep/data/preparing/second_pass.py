@@ -58,52 +58,53 @@ class TableMaker:
         self, table: Table, held_out: Table | None, asked: Preparation, progress: Progress
     ) -> None:
         self.held_out, self.asked = held_out, asked
-        self._first = FirstPass(table, asked, progress)
+        self._first_pass = FirstPass(table, asked, progress)
 
     @property
     def bytes(self) -> int:
-        """Memory of the encoded rows; known after `look`."""
-        return self._first.bytes
+        """Memory of the encoded rows; known after `read`."""
+        return self._first_pass.bytes
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Read the table once, and decide what becomes of each column."""
-        self._first.run()
+        self._first_pass.run()
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs."""
-        asked, look = self.asked, self._first
-        hold_out = HoldOut(look, wanted=self.held_out is None)
+        asked, first_pass = self.asked, self._first_pass
+        hold_out = HoldOut(first_pass, wanted=self.held_out is None)
         n_train, n_held_out = hold_out.count()
         if n_train == 0:
             msg = (
-                f"Holding out {asked.validation:.0%} of {look.n_kept} rows leaves none to train on."
+                f"Holding out {asked.validation:.0%} of {first_pass.n_kept} rows leaves none to "
+                "train on."
             )
             raise InvalidTable(msg)
         if self.held_out is not None:
             n_held_out = self._rows_to_validate()
         train = self._new(folder, "train", n_train)
         rest = self._new(folder, "validation", n_held_out) if n_held_out else {}
-        buckets = Buckets(n_train, asked.seed, max(1, _BUCKET_BYTES // look.row_bytes))
+        buckets = Buckets(n_train, asked.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
         self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
         meta = {
             "version": gradstep.__version__,
-            **look.told(),
+            **first_pass.told(),
             "rows": {
-                "read": look.rows_read,
-                "dropped": look.rows_read - look.n_kept - look.weightless,
+                "read": first_pass.rows_read,
+                "dropped": first_pass.rows_read - first_pass.n_kept - first_pass.weightless,
                 "train": n_train,
                 "validation": n_held_out,
-                **({"weightless": look.weightless} if look.weightless else {}),
+                **({"weightless": first_pass.weightless} if first_pass.weightless else {}),
             },
             "unseen": dict(self.unseen),
         }
         return PreparedTable(
-            self._first.encoding.dataset(train, shuffled=True),
-            self._first.encoding.dataset(rest, shuffled=False) if rest else None,
-            self._first.encoding,
-            self._first.target,
+            self._first_pass.encoding.dataset(train, shuffled=True),
+            self._first_pass.encoding.dataset(rest, shuffled=False) if rest else None,
+            self._first_pass.encoding,
+            self._first_pass.target,
             meta,
             None,
             rest.get("offset"),
@@ -123,7 +124,7 @@ class TableMaker:
         In memory a row goes to its final place at once; on disk into its bucket's part, which is
         permuted when all have come: then writing goes forward everywhere.
         """
-        look = self._first
+        first_pass = self._first_pass
         final = buckets.final_places() if in_memory else None
         at_train = at_rest = 0
         to_train = len(train["y"])
@@ -131,17 +132,19 @@ class TableMaker:
         self.unseen: Counter[str] = Counter()
         jobs: deque[Future[Counter[str]]] = deque()
         with ThreadPoolExecutor(_THREADS, "gradstep-encode") as pool:
-            for (frame, first), kept in zip(look.chunks("encoding"), look.kept, strict=True):
+            for (frame, first), kept in zip(
+                first_pass.chunks("encoding"), first_pass.kept, strict=True
+            ):
                 flags = hold_out.flags(frame, first)
                 rows = np.arange(first, first + frame.height)
                 if kept is not None and kept.size != frame.height:
-                    look.refuse_change("others")
+                    first_pass.refuse_change("others")
                 if kept is not None:
                     frame = frame.filter(pl.Series(kept))  # noqa: PLW2901
                     flags, rows = flags[kept], rows[kept]
                 n_train, n_rest = int((~flags).sum()), int(flags.sum())
                 if at_train + n_train > to_train or at_rest + n_rest > to_rest:
-                    look.refuse_change("others")  # nothing may be put beyond the end
+                    first_pass.refuse_change("others")  # nothing may be put beyond the end
                 places = buckets.places(at_train, n_train)
                 at_train, at_rest = at_train + n_train, at_rest + n_rest
                 if final is not None:
@@ -154,7 +157,7 @@ class TableMaker:
             while jobs:
                 self.unseen += jobs.popleft().result()
             if (at_train, at_rest) != (to_train, to_rest):
-                look.refuse_change("others")  # and nothing may be left as it was found
+                first_pass.refuse_change("others")  # and nothing may be left as it was found
             if final is None:
                 list(pool.map(lambda span: _permute(train, buckets, *span), buckets.spans()))
 
@@ -178,8 +181,8 @@ class TableMaker:
         return unseen
 
     def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
-        shapes = self._first.encoding.layout(n)
-        if self._first.weighted:
+        shapes = self._first_pass.encoding.layout(n)
+        if self._first_pass.weighted:
             shapes["weight"] = ((n,), np.float64)
         if part == "validation" and self.asked.offset is not None:
             shapes["offset"] = ((n,), np.float64)
@@ -192,8 +195,8 @@ class TableMaker:
         self, frame: pl.DataFrame, rows: NDArray[np.int64], unseen: Counter[str]
     ) -> dict[str, NDArray[Any]]:
         asked = self.asked
-        values, codes = self._first.encoding.encode(frame, unseen)
-        target = self._first.target
+        values, codes = self._first_pass.encoding.encode(frame, unseen)
+        target = self._first_pass.target
         y = target.encoded(frame[target.column])
         weight = None if asked.weight is None else weights_of(frame[asked.weight], rows)
         parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
@@ -213,7 +216,7 @@ class TableMaker:
     def _rows_to_validate(self) -> int:
         table = self.held_out
         assert table is not None  # noqa: S101
-        check_columns(self._first.encoding, table.schema, table.name)
+        check_columns(self._first_pass.encoding, table.schema, table.name)
         for column in (self.asked.target, self.asked.weight, self.asked.offset):
             if column is not None:
                 table.check_column(column, "The column")
@@ -231,11 +234,11 @@ class TableMaker:
         assert self.held_out is not None  # noqa: S101
         extra = (self.asked.target, self.asked.weight, self.asked.offset)
         columns = dict.fromkeys(
-            [*self._first.encoding.sources, *(c for c in extra if c is not None)]
+            [*self._first_pass.encoding.sources, *(c for c in extra if c is not None)]
         )
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
-            frame = readable(self._counted(chunk), self._first.encoding)
+            frame = readable(self._counted(chunk), self._first_pass.encoding)
             rows = np.arange(at, at + frame.height)
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."

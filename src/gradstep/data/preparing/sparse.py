@@ -69,7 +69,7 @@ class SparseMaker:
         self.table, self.held_out = table, held_out
         self.asked, self.progress = asked, progress
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Read the file once: how long rows are, and which labels there are."""
         labels, self.lengths, self.width = _measure(self.table, self.progress)
         self.n = labels.size
