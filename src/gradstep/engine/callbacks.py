@@ -153,8 +153,8 @@ class Callbacks:
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """Tell all; True if one of them asks to end the run."""
-        told = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
-        return any(told)
+        answers = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
+        return any(answers)
 
     def on_end(self, end: End) -> None:
         """Tell all that were told of the start."""

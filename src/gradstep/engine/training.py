@@ -86,12 +86,12 @@ def train(
         problem, data, state, columns, excess_of, max_batches=max_batches, incremental=incremental
     )
     last_epoch = problem.max_epochs if until_epoch is None else until_epoch
-    told = Callbacks(callbacks)
+    listeners = Callbacks(callbacks)
     began = time.perf_counter()
     outcome: Outcome | None = None
     error: BaseException | None = None
     try:
-        told.on_start(Start(problem, data, current))
+        listeners.on_start(Start(problem, data, current))
         with method_of() as method:
             while outcome is None:
                 if current.epoch >= last_epoch:
@@ -106,9 +106,9 @@ def train(
                 seconds = time.perf_counter() - epoch_began
                 # 2. The rows that were held out score it.
                 score = score_held_out(problem, current, validation)
-                # 3. It is recorded, and the callbacks are told.
+                # 3. It is recorded, and the callbacks are called.
                 record = EpochRecord.of(current.epoch, epoch, score, seconds)
-                if told.on_epoch_end(EpochEnd(record, problem, data, current)):
+                if listeners.on_epoch_end(EpochEnd(record, problem, data, current)):
                     outcome = Outcome.CALLBACK
                 # 4. Whether the run is over: by the score, if that decides, or by the method.
                 elif validation is None or score is None or not validation.stops:
@@ -121,7 +121,7 @@ def train(
         error = exception
         raise
     finally:
-        told.on_end(End(outcome, error, current.epoch, time.perf_counter() - began))
+        listeners.on_end(End(outcome, error, current.epoch, time.perf_counter() - began))
     return current, outcome
 
 

@@ -293,7 +293,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         fitting.fit(
             self, loss, k, Dataset(rows_of(X), as_targets(codes, k)[:, None], weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            told=(X, y, sample_weight),
+            fit_arguments=(X, y, sample_weight),
         )  # fmt: skip
         return self
 

@@ -111,18 +111,20 @@ def _weights_as_attributes(
     return {"coef_": in_shape(est, coef).copy(), "intercept_": intercept.copy()}
 
 
-def _show(est: Any, ran: RunResult, state: TrainState, rate: Rate | None, *, judged: bool) -> None:
+def _show(
+    est: Any, result: RunResult, state: TrainState, rate: Rate | None, *, judged: bool
+) -> None:
     """Set the fitted attributes."""
-    for name, value in _weights_as_attributes(est, ran.problem, ran.params).items():
+    for name, value in _weights_as_attributes(est, result.problem, result.params).items():
         setattr(est, name, value)
-    _set_rate(est, ran.problem, rate)
+    _set_rate(est, result.problem, rate)
     est.t_, est.n_iter_ = state.steps, state.epoch
-    est._outcome = ran.outcome.name
-    est.converged_ = ran.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
-    est.history_ = ran.records
-    est.loss_curve_ = [record.loss for record in ran.records]
-    est.validation_scores_ = [record.validation for record in ran.records] if judged else None
-    est._state, est._columns = state, ran.columns
+    est._outcome = result.outcome.name
+    est.converged_ = result.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
+    est.history_ = result.records
+    est.loss_curve_ = [record.loss for record in result.records]
+    est.validation_scores_ = [record.validation for record in result.records] if judged else None
+    est._state, est._columns = state, result.columns
 
 
 def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
@@ -132,20 +134,20 @@ def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
     est.eta0_ = None if rate is None else est._rate.eta0
 
 
-def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
+def _warn(est: Any, result: RunResult, data: Dataset, *, stops: bool) -> None:
     """Warn of classes that can be separated, and of a run that has not come to an end."""
-    name, problem = type(est).__name__, ran.problem
-    if ran.notes and getattr(problem.schedule, "settles", False):
+    name, problem = type(est).__name__, result.problem
+    if result.notes and getattr(problem.schedule, "settles", False):
         est.converged_ = False
-        message = f"{name}: {ran.notes[-1]}"
-    elif isinstance(est, ClassifierMixin) and is_unbounded(problem, data, ran.params):
+        message = f"{name}: {result.notes[-1]}"
+    elif isinstance(est, ClassifierMixin) and is_unbounded(problem, data, result.params):
         est.converged_ = False
         message = (
             f"The classes can be separated: without a penalty there is no optimum, and {name} "
             "stopped where more of the same would change little. Its probabilities are 0 and 1, "
             "nearly. Use penalty='l2' with alpha > 0."
         )
-    elif ran.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
+    elif result.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
         if is_automatic(problem.optimizer) and not stops:
             why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol"
         else:
@@ -218,7 +220,7 @@ def fit(
     init: tuple[Any, Any] = (None, None),
     own: Dataset | None,
     score: Any,
-    told: tuple[Any, Any, Any] = (None, None, None),
+    fit_arguments: tuple[Any, Any, Any] = (None, None, None),
     stored_in: NDArray[np.float64] | None = None,
 ) -> None:
     """Fit: the part after labels and targets are numbers."""
@@ -234,15 +236,15 @@ def fit(
     callbacks = [*(est.callbacks or ()), *([ProgressBar()] if est.verbose else ())]
     bridge = None
     if getattr(est, "_skl_callbacks", None):
-        bridge = Bridge(est, *told, _weights_as_attributes)
+        bridge = Bridge(est, *fit_arguments, _weights_as_attributes)
         callbacks.append(bridge)
-    ran = run(
+    result = run(
         chosen, data, start, validation=validation, callbacks=callbacks,
         brake=is_auto(est.learning_rate),
     )  # fmt: skip
-    assert ran.state is not None  # noqa: S101  (Ctrl-C goes through)
-    _show(est, ran, ran.state, chosen.rate, judged=validation is not None)
-    _warn(est, ran, data, stops=validation is not None and validation.stops)
+    assert result.state is not None  # noqa: S101  (Ctrl-C goes through)
+    _show(est, result, result.state, chosen.rate, judged=validation is not None)
+    _warn(est, result, data, stops=validation is not None and validation.stops)
     if bridge is not None:
         bridge.close()
 

@@ -336,7 +336,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         fitting.fit(
             self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            told=(X, y, sample_weight),
+            fit_arguments=(X, y, sample_weight),
         )  # fmt: skip
         return self
 

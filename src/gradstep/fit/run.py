@@ -123,7 +123,7 @@ def run(
     problem = _in_units_of_loss(chosen.problem, data, validation)
     history, best = History(), _Best(start)
     try:
-        ran = running.run(
+        result = running.run(
             problem, data, start, columns=chosen.columns, validation=validation,
             callbacks=[history, best, *callbacks], brake=brake,
         )  # fmt: skip
@@ -134,12 +134,12 @@ def run(
             best.params, problem, None, Outcome.INTERRUPTED, history.records,
             columns=chosen.columns, score=best.score,
         )  # fmt: skip
-    problem, state = ran.problem, ran.state
+    problem, state = result.problem, result.state
     params = state.current() if state.best_params is None else state.best_params
     if state.averaged and sets_zeros(problem.penalty):
         params = polish(problem, data, params, history.records[-1].learning_rate)
     return RunResult(
-        params, problem, state, ran.outcome, history.records, ran.notes, chosen.columns,
+        params, problem, state, result.outcome, history.records, result.notes, chosen.columns,
         state.best_score,
     )  # fmt: skip
 

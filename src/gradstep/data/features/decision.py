@@ -26,7 +26,7 @@ _FEWEST_ROWS = 30  # below, distinct values in every row say nothing
 
 def decide(
     profiles: Mapping[str, Any],
-    asked: Mapping[str, str],
+    kinds: Mapping[str, str],
     nothing: Sequence[LeftOut] = (),
     *,
     max_levels: int = 1000,
@@ -37,7 +37,7 @@ def decide(
     ----------
     profiles : mapping
         Column to what is known of it, in the order of the table.
-    asked : mapping
+    kinds : mapping
         Column to the kind that the user asked for.
     nothing : sequence of LeftOut
         Columns that were not profiled.
@@ -51,7 +51,7 @@ def decide(
         elif isinstance(profile, DateProfile):
             columns.extend(_date(name, profile))
         else:
-            columns.append(_category(name, profile, asked.get(name, ""), max_levels))
+            columns.append(_category(name, profile, kinds.get(name, ""), max_levels))
     numbers = [s for n, s in profiles.items() if isinstance(s, NumberProfile)]
     used = {c.source for c in columns if isinstance(c, NumberColumn)}
     dates = any(isinstance(c, NumberColumn) and c.part for c in columns)
@@ -94,16 +94,16 @@ def _date(name: str, profile: DateProfile) -> list[Any]:
     return columns
 
 
-def _category(name: str, profile: LevelProfile, asked: str, max_levels: int) -> Any:
-    if asked.startswith("hash"):
-        _, _, bits = asked.partition(":")
+def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> Any:
+    if kind.startswith("hash"):
+        _, _, bits = kind.partition(":")
         return HashColumn(name, int(bits or HASH_BITS))
     if profile.present == 0:
         return LeftOut(name, "every value is missing")
     if profile.distinct == 1 and not profile.missing:
         return LeftOut(name, f"every value is {next(iter(profile.counts or {'': 0}))!r}")
     if (
-        not asked
+        not kind
         and profile.present >= _FEWEST_ROWS
         and profile.distinct > _NEARLY_EVERY_ROW * profile.present
     ):

@@ -258,13 +258,13 @@ class Encoding:
         return {"columns": columns, "single": self.single}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Encoding:
+    def from_json(cls, content: Mapping[str, Any]) -> Encoding:
         """Return the encoding that `to_json` wrote."""
         columns = [
             record(_KINDS[fields["kind"]], {k: v for k, v in fields.items() if k != "kind"})
-            for fields in told["columns"]
+            for fields in content["columns"]
         ]
-        encoding = cls(tuple(columns), bool(told["single"]))
+        encoding = cls(tuple(columns), bool(content["single"]))
         encoding.check_sizes()
         return encoding
 

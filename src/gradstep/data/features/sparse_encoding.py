@@ -114,9 +114,9 @@ class SparseEncoding:
         return {"sparse": self.width, "columns": []}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> SparseEncoding:
+    def from_json(cls, content: Mapping[str, Any]) -> SparseEncoding:
         """Return the encoding that `to_json` wrote."""
-        width = told["sparse"]
+        width = content["sparse"]
         if type(width) is not int or not 1 <= width <= MOST_FEATURES:
             msg = f"{width!r:.60} is no number of features"
             raise ValueError(msg)

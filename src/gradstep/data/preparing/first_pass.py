@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.features.encoding import Encoding
-    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.preparing.options import PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
 __all__ = ["FirstPass"]
@@ -48,8 +48,8 @@ class FirstPass:
 
     Attributes
     ----------
-    table, asked, progress
-        The table, what is asked of it, and what is told how far it is.
+    table, options, progress
+        The table, what to make of it, and what is called with how far it is.
     profiles : dict
         What is known of each column that may become a feature.
     nothing : list of LeftOut
@@ -67,7 +67,7 @@ class FirstPass:
     """
 
     table: Table
-    asked: Preparation
+    options: PrepareOptions
     progress: Progress
     profiles: dict[str, Any] = field(default_factory=dict)
     nothing: list[LeftOut] = field(default_factory=list)
@@ -79,20 +79,20 @@ class FirstPass:
 
     def run(self) -> None:
         """Read the table once, and decide what becomes of each column."""
-        asked = self.asked
-        self.table.check_column(asked.target, "The target")
-        for role, column in (("weight", asked.weight), ("offset", asked.offset),
-                             ("time column", asked.time)):  # fmt: skip
+        options = self.options
+        self.table.check_column(options.target, "The target")
+        for role, column in (("weight", options.weight), ("offset", options.offset),
+                             ("time column", options.time)):  # fmt: skip
             if column is not None:
                 self.table.check_column(column, f"The {role}")
-        if asked.target in asked.drop:
-            msg = f"The target {asked.target!r} cannot be left out."
+        if options.target in options.drop:
+            msg = f"The target {options.target!r} cannot be left out."
             raise InvalidParameter(msg)
-        for column in (*asked.drop, *asked.only, *(c for c, _ in asked.kinds)):
+        for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
         self._choose_columns()
         self._target_kind = self._kind_of_target()
-        self.target_profile = profile_of(asked.target, self._target_kind)
+        self.target_profile = profile_of(options.target, self._target_kind)
         with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
             try:
                 for frame, first in self.chunks("reading"):
@@ -106,10 +106,10 @@ class FirstPass:
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
                           zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
         self._check_target()
-        if asked.missing == "error":
+        if options.missing == "error":
             self._refuse_missing()
         self.encoding: Encoding = decide(
-            self.profiles, dict(asked.kinds), self.nothing, max_levels=asked.max_levels
+            self.profiles, dict(options.kinds), self.nothing, max_levels=options.max_levels
         )
         self._check_features()
         numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
@@ -118,13 +118,13 @@ class FirstPass:
 
     def _choose_columns(self) -> None:
         """Start a profile of each column that may become a feature."""
-        asked, schema = self.asked, self.table.schema
-        kinds = dict(asked.kinds)
-        roles = {asked.target, asked.weight, asked.offset}
+        options, schema = self.options, self.table.schema
+        kinds = dict(options.kinds)
+        roles = {options.target, options.weight, options.offset}
         for column, dtype in schema.items():
             if column in roles:
                 continue
-            if column in asked.drop or (asked.only and column not in asked.only):
+            if column in options.drop or (options.only and column not in options.only):
                 self.nothing.append(LeftOut(column, "left out on request"))
                 continue
             kind = kinds.get(column, kind_of(dtype)).partition(":")[0]
@@ -140,9 +140,9 @@ class FirstPass:
     @property
     def weighted(self) -> bool:
         """Whether rows have weights in the end, of their own or by their offset."""
-        power = self.asked.log_power
-        return self.asked.weight is not None or (
-            self.asked.offset is not None and power is not None and power != 2.0
+        power = self.options.log_power
+        return self.options.weight is not None or (
+            self.options.offset is not None and power is not None and power != 2.0
         )
 
     def _check_kind(self, column: str, kind: str, dtype: Any) -> None:
@@ -157,28 +157,28 @@ class FirstPass:
             raise InvalidTable(msg)
 
     def _kind_of_target(self) -> str:
-        asked = self.asked
-        dtype = self.table.schema[asked.target]
-        kind, as_kind = kind_of(dtype), dict(asked.kinds).get(asked.target)
+        options = self.options
+        dtype = self.table.schema[options.target]
+        kind, as_kind = kind_of(dtype), dict(options.kinds).get(options.target)
         if dtype == pl.Null:
-            msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
             raise InvalidTable(msg)
         if kind in {"date", "nothing"}:
-            msg = f"The target {asked.target!r} has type {dtype}, which cannot be predicted."
+            msg = f"The target {options.target!r} has type {dtype}, which cannot be predicted."
             raise InvalidTable(msg)
-        if asked.task == "regression" and kind == "category":
+        if options.task == "regression" and kind == "category":
             msg = (
-                f"The target {asked.target!r} holds text ({dtype}), which task='regression' cannot "
-                "predict. Use task='classification', or correct the column."
+                f"The target {options.target!r} holds text ({dtype}), which task='regression' "
+                "cannot predict. Use task='classification', or correct the column."
             )
             raise InvalidTable(msg)
-        if as_kind not in {None, kind, "category"} or (as_kind and asked.task == "regression"):
+        if as_kind not in {None, kind, "category"} or (as_kind and options.task == "regression"):
             msg = (
-                f"The target {asked.target!r} cannot be treated as {as_kind!r} here: only as "
+                f"The target {options.target!r} cannot be treated as {as_kind!r} here: only as "
                 "'category', for classification."
             )
             raise InvalidParameter(msg)
-        if as_kind == "category" or (dtype == pl.Boolean and asked.task != "regression"):
+        if as_kind == "category" or (dtype == pl.Boolean and options.task != "regression"):
             return "category"
         return kind
 
@@ -232,7 +232,7 @@ class FirstPass:
             left -= size
 
     def _columns_read(self) -> list[str]:
-        roles = (self.asked.target, self.asked.weight, self.asked.offset, self.asked.time)
+        roles = (self.options.target, self.options.weight, self.options.offset, self.options.time)
         return list(dict.fromkeys([*self.profiles, *(c for c in roles if c is not None)]))
 
     def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
@@ -255,24 +255,24 @@ class FirstPass:
         return frame
 
     def _add(self, frame: pl.DataFrame, first: int) -> None:
-        asked = self.asked
-        target = frame[asked.target]
-        counted = weighs(frame, asked.weight)
+        options = self.options
+        target = frame[options.target]
+        counted = weighs(frame, options.weight)
         self.weightless += frame.height - int(counted.sum())
         kept = has_value(target) if self._target_kind == "number" else target.is_not_null()
         rows = np.arange(first, first + frame.height)
-        if asked.missing_target == "error":
+        if options.missing_target == "error":
             without = (counted & ~kept).to_numpy()
             if without.any():
                 at = int(rows[without][0]) + 1
-                msg = f"The target {asked.target!r} is missing in row {at} (of the rows, from 1)."
+                msg = f"The target {options.target!r} is missing in row {at} (of the rows, from 1)."
                 raise InvalidTable(msg)
         kept &= counted
         flags = None if kept.all() else kept.to_numpy()
         self.kept.append(flags)
         if flags is not None:
             frame, rows = frame.filter(kept), rows[flags]
-            target = frame[asked.target]
+            target = frame[options.target]
         y: NDArray[np.float64] | None = None
         if self._target_kind == "number":
             self.target_profile.add(target, rows, None)
@@ -280,8 +280,8 @@ class FirstPass:
         else:
             self.target_profile.add(target, rows)
             y = self._as_two(target)
-        if asked.weight is not None:
-            heaviest = weights_of(frame[asked.weight], rows).max(initial=0.0)
+        if options.weight is not None:
+            heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
             self.heaviest = max(self.heaviest, float(heaviest))
         add_to(self.profiles, frame, rows, y, self._pool)
         if self._target_kind == "category":
@@ -306,17 +306,18 @@ class FirstPass:
         }  # fmt: skip
 
     def _check_target(self) -> None:
-        asked, profile = self.asked, self.target_profile
+        options, profile = self.options, self.target_profile
         if self.n_kept == 0 and self.weightless:
             msg = (
-                f"The weights {asked.weight!r} are all zero where there is a target: no row counts."
+                f"The weights {options.weight!r} are all zero where there is a target: no row "
+                "counts."
             )
             raise InvalidTable(msg)
         if self.n_kept == 0:
-            msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
             raise InvalidTable(msg)
-        if asked.weight is not None and out_of_range(self.heaviest):
-            msg = f"The weight {asked.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
+        if options.weight is not None and out_of_range(self.heaviest):
+            msg = f"The weight {options.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
             raise InvalidTable(msg)
         classes = self._classes()
         constant = len(classes) < 2 if classes is not None else (
@@ -325,29 +326,30 @@ class FirstPass:
         if constant:
             value = classes[0] if classes else profile.numbers.low
             msg = (
-                f"The target {asked.target!r} is {value!r} in every row: there is nothing to learn."
+                f"The target {options.target!r} is {value!r} in every row: there is nothing to "
+                "learn."
             )
             raise InvalidTable(msg)
-        if asked.offset is not None and classes is not None:
+        if options.offset is not None and classes is not None:
             msg = "An offset needs a regression loss; the target has classes."
             raise InvalidParameter(msg)
-        self.target = Target(asked.target, None if classes is None else tuple(classes))
+        self.target = Target(options.target, None if classes is None else tuple(classes))
 
     def _classes(self) -> Sequence[Any] | None:
         """Return the classes of the target; None if it is a number."""
-        asked, profile = self.asked, self.target_profile
+        options, profile = self.options, self.target_profile
         if self._target_kind == "category":
             if profile.counts is None or len(profile.counts) > MOST_CLASSES:
                 msg = (
-                    f"The target {asked.target!r} has more than 1,000 different values of text: "
+                    f"The target {options.target!r} has more than 1,000 different values of text: "
                     "too many classes. Is it the right column?"
                 )
                 raise InvalidTable(msg)
             classes: list[Any] = sorted(profile.counts)
-            if self.table.schema[asked.target] == pl.Boolean:
+            if self.table.schema[options.target] == pl.Boolean:
                 classes = [value == "true" for value in classes]
             return classes
-        return classes_of_numbers(asked.target, profile.distinct, asked.task)
+        return classes_of_numbers(options.target, profile.distinct, options.task)
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -385,8 +387,8 @@ class FirstPass:
             for c in sorted(getattr(self, "_candidates", ()))
         ]
 
-    def told(self) -> dict[str, Any]:
-        """Return what is known, for people."""
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known, for the record."""
         classes, profile = self.target.classes, self.target_profile
         target = self.target.to_json()
         if classes is None:
@@ -398,15 +400,15 @@ class FirstPass:
         return {
             "source": self.table.name,
             "fingerprint": self.table.fingerprint(),
-            "asked": self.asked.told(),
+            "asked": self.options.to_json(),
             "target": target,
             "encoding": self.encoding.to_json(),
-            "columns": {c: _told(s) for c, s in self.profiles.items()},
+            "columns": {c: _summary(s) for c, s in self.profiles.items()},
             "warnings": self.leaks(),
         }
 
 
-def _told(profile: Any) -> dict[str, Any]:
+def _summary(profile: Any) -> dict[str, Any]:
     """Return what is known of a column, for people."""
     if isinstance(profile, LevelProfile):
         return {"missing": profile.missing, "levels": profile.distinct}

@@ -44,8 +44,8 @@ class HoldOut:
 
     def __init__(self, first_pass: FirstPass, *, wanted: bool) -> None:
         self._first_pass = first_pass
-        self.share = first_pass.asked.validation if wanted else 0.0
-        if first_pass.asked.time is None:
+        self.share = first_pass.options.validation if wanted else 0.0
+        if first_pass.options.time is None:
             self.share = min(self.share, _MOST_ROWS / first_pass.n_kept)
         elif self.share > 0.0:
             self._split_by_time()
@@ -54,13 +54,13 @@ class HoldOut:
         """Return which rows are held out."""
         if self.share == 0.0:
             return np.zeros(frame.height, np.bool_)
-        if self._first_pass.asked.time is not None:
-            return _times(frame[self._first_pass.asked.time]) > self._latest
-        return chosen(self._first_pass.asked.seed, first, frame.height, self.share, HELD_OUT)
+        if self._first_pass.options.time is not None:
+            return _times(frame[self._first_pass.options.time]) > self._latest
+        return chosen(self._first_pass.options.seed, first, frame.height, self.share, HELD_OUT)
 
     def _split_by_time(self) -> None:
         """Find the time after which rows are held out, on a bounded sample of the rows."""
-        first_pass, name = self._first_pass, str(self._first_pass.asked.time)
+        first_pass, name = self._first_pass, str(self._first_pass.options.time)
         dtype = first_pass.table.schema[name]
         if kind_of(dtype) not in {"date", "number"}:
             msg = (
@@ -76,7 +76,7 @@ class HoldOut:
                 at = first + int(missing.argmax()) + 1
                 msg = f"The time column {name!r} is missing in row {at}."
                 raise InvalidTable(msg)
-            drawn = chosen(first_pass.asked.seed, first, times.size, share, _TIMES)
+            drawn = chosen(first_pass.options.seed, first, times.size, share, _TIMES)
             found.append(times[drawn & counted])
             first += times.size
         times = np.sort(np.concatenate(found))
@@ -98,20 +98,20 @@ class HoldOut:
         if self.share == 0.0:
             return first_pass.n_kept, 0
         held_out = first = 0
-        if self._first_pass.asked.time is not None:
+        if self._first_pass.options.time is not None:
             times = self._times()
         for size, kept in zip(self._first_pass.chunk_sizes(), first_pass.kept, strict=True):
-            if self._first_pass.asked.time is not None:
+            if self._first_pass.options.time is not None:
                 flags = next(times) > self._latest
             else:
-                flags = chosen(self._first_pass.asked.seed, first, size, self.share, HELD_OUT)
+                flags = chosen(self._first_pass.options.seed, first, size, self.share, HELD_OUT)
             held_out += int((flags if kept is None else flags & kept).sum())
             first += size
         return first_pass.n_kept - held_out, held_out
 
     def _times(self) -> Iterator[NDArray[np.float64]]:
         """Yield the times of the rows, in the chunks of the other passes."""
-        name, left = str(self._first_pass.asked.time), np.zeros(0)
+        name, left = str(self._first_pass.options.time), np.zeros(0)
         chunks = (_times(frame[name]) for frame in self._first_pass.table.chunks([name]))
         for size in self._first_pass.chunk_sizes():
             parts = [left]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.preparing.options import PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
 __all__ = ["TableMaker", "with_offset"]
@@ -48,17 +48,17 @@ class TableMaker:
         The table.
     held_out : Table or None
         One to validate on, instead of a share of the rows.
-    asked : Preparation
-        What is asked.
+    options : PrepareOptions
+        Of `prepare`.
     progress : callable
         Told what is done, and how many rows.
     """
 
     def __init__(
-        self, table: Table, held_out: Table | None, asked: Preparation, progress: Progress
+        self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress
     ) -> None:
-        self.held_out, self.asked = held_out, asked
-        self._first_pass = FirstPass(table, asked, progress)
+        self.held_out, self.options = held_out, options
+        self._first_pass = FirstPass(table, options, progress)
 
     @property
     def bytes(self) -> int:
@@ -71,12 +71,12 @@ class TableMaker:
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs."""
-        asked, first_pass = self.asked, self._first_pass
+        options, first_pass = self.options, self._first_pass
         hold_out = HoldOut(first_pass, wanted=self.held_out is None)
         n_train, n_held_out = hold_out.count()
         if n_train == 0:
             msg = (
-                f"Holding out {asked.validation:.0%} of {first_pass.n_kept} rows leaves none to "
+                f"Holding out {options.validation:.0%} of {first_pass.n_kept} rows leaves none to "
                 "train on."
             )
             raise InvalidTable(msg)
@@ -84,13 +84,13 @@ class TableMaker:
             n_held_out = self._rows_to_validate()
         train = self._new(folder, "train", n_train)
         rest = self._new(folder, "validation", n_held_out) if n_held_out else {}
-        buckets = Buckets(n_train, asked.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
+        buckets = Buckets(n_train, options.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
         self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
         meta = {
             "version": gradstep.__version__,
-            **first_pass.told(),
+            **first_pass.to_json(),
             "rows": {
                 "read": first_pass.rows_read,
                 "dropped": first_pass.rows_read - first_pass.n_kept - first_pass.weightless,
@@ -184,7 +184,7 @@ class TableMaker:
         shapes = self._first_pass.encoding.layout(n)
         if self._first_pass.weighted:
             shapes["weight"] = ((n,), np.float64)
-        if part == "validation" and self.asked.offset is not None:
+        if part == "validation" and self.options.offset is not None:
             shapes["offset"] = ((n,), np.float64)
         return {
             name: new_array(folder, f"{part}_{name}", shape or (n,), kind)
@@ -194,15 +194,15 @@ class TableMaker:
     def _encode(
         self, frame: pl.DataFrame, rows: NDArray[np.int64], unseen: Counter[str]
     ) -> dict[str, NDArray[Any]]:
-        asked = self.asked
+        options = self.options
         values, codes = self._first_pass.encoding.encode(frame, unseen)
         target = self._first_pass.target
         y = target.encoded(frame[target.column])
-        weight = None if asked.weight is None else weights_of(frame[asked.weight], rows)
+        weight = None if options.weight is None else weights_of(frame[options.weight], rows)
         parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
-        if asked.offset is not None:
-            parts["offset"] = offset = offsets_of(frame[asked.offset], rows)
-            y, weight = with_offset(y, weight, offset, asked.log_power)
+        if options.offset is not None:
+            parts["offset"] = offset = offsets_of(frame[options.offset], rows)
+            y, weight = with_offset(y, weight, offset, options.log_power)
         parts["y"] = y[:, None]
         if weight is not None:
             parts["weight"] = weight
@@ -210,29 +210,28 @@ class TableMaker:
 
     def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that have a target, and a weight above 0."""
-        kept = has_value(frame[self.asked.target]) & weighs(frame, self.asked.weight)
+        kept = has_value(frame[self.options.target]) & weighs(frame, self.options.weight)
         return frame if kept.all() else frame.filter(kept)
 
     def _rows_to_validate(self) -> int:
         table = self.held_out
         assert table is not None  # noqa: S101
         check_columns(self._first_pass.encoding, table.schema, table.name)
-        for column in (self.asked.target, self.asked.weight, self.asked.offset):
+        for column in (self.options.target, self.options.weight, self.options.offset):
             if column is not None:
                 table.check_column(column, "The column")
-        read = [c for c in (self.asked.target, self.asked.weight) if c is not None]
+        read = [c for c in (self.options.target, self.options.weight) if c is not None]
         n = sum(self._counted(frame).height for frame in table.chunks(read))
         if n == 0:
-            which = "" if self.asked.weight is None else " and a weight above 0"
-            msg = (
-                f"{table.name} has no row with a value of the target {self.asked.target!r}{which}."
-            )
+            which = "" if self.options.weight is None else " and a weight above 0"
+            target = f"{self.options.target!r}{which}"
+            msg = f"{table.name} has no row with a value of the target {target}."
             raise InvalidTable(msg)
         return n
 
     def _fill_validation(self, rest: dict[str, NDArray[Any]]) -> None:
         assert self.held_out is not None  # noqa: S101
-        extra = (self.asked.target, self.asked.weight, self.asked.offset)
+        extra = (self.options.target, self.options.weight, self.options.offset)
         columns = dict.fromkeys(
             [*self._first_pass.encoding.sources, *(c for c in extra if c is not None)]
         )
