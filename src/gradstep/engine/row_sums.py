@@ -265,7 +265,7 @@ class RowSums:
         options: HessianOptions,
         inverse: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the lengths of a sample's rows in a metric, whose inverse is given: (n,)."""
+        """Return lengths of a sample's rows in a preconditioner, whose inverse is given: (n,)."""
         out = np.empty(sample.n)
         launch(
             lengths_in, (loss,), *_arrays(sample), readonly(sample.rows_between(0, sample.n)),

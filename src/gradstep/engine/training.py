@@ -1,4 +1,4 @@
-"""The loop: ask the method for an epoch, judge it, report, maybe stop.
+"""The loop: ask the method for an epoch, validate, record, report, maybe stop.
 
 `train` takes a state and returns a state. It may stop after any epoch, the textbook's method after
 any batch, and go on later to the same bits: the order of rows is a function of (seed, epoch), and
@@ -58,7 +58,7 @@ def train(
     columns : Columns, optional
         The statistics of the columns, if they are known; of use to the automatic method.
     validation : Validation, optional
-        Held-out rows, judged after each epoch.
+        Held-out rows, scored after each epoch.
     callbacks : sequence of Callback
         Told of start, epochs and end.
     until_epoch : int, optional
@@ -112,11 +112,11 @@ def train(
                     outcome = Outcome.CALLBACK
                 # 4. Whether the run is over: by the score, if that decides, or by the method.
                 elif validation is None or score is None or not validation.stops:
-                    outcome = method.outcome(current, epoch, judged=False)
+                    outcome = method.outcome(current, epoch, by_score=False)
                 elif stalled(problem, current, score):
                     outcome = Outcome.VALIDATION
                 else:
-                    outcome = method.outcome(current, epoch, judged=True)
+                    outcome = method.outcome(current, epoch, by_score=True)
     except BaseException as exception:
         error = exception
         raise

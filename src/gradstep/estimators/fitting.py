@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decision", "fit", "forget", "partial_fit"]
 
-_BRAKES = 12
+_RESTARTS = 12
 
 
 def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Dataset | None]:
@@ -204,7 +204,7 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
 
 def forget(est: Any) -> None:
     """Drop the weights of an earlier fit, unless the next is to start from them."""
-    for name in ("_model", "_columns", "_brake", "feature_names_"):
+    for name in ("_model", "_columns", "_rate_factor", "feature_names_"):
         vars(est).pop(name, None)
     if not est.warm_start:
         for name in ("coef_", "intercept_", "_state"):
@@ -260,24 +260,24 @@ def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) 
     return state
 
 
-def _braked(
+def _restarted(
     est: Any, problem: Problem, data: Dataset, state: TextbookState
 ) -> tuple[Problem, TextbookState]:
     """Run an epoch at the automatic rate; again with a shorter step, if that diverges."""
-    from gradstep.engine.running import past_help  # imports Numba
+    from gradstep.engine.restart import past_help  # imports Numba
 
     rate = problem.schedule.eta0  # type: ignore[attr-defined]
-    brake = getattr(est, "_brake", 1.0) if getattr(est, "_state", None) is not None else 1.0
-    for attempt in range(_BRAKES):
-        problem = replace(problem, schedule=Constant(rate * brake))
+    factor = getattr(est, "_rate_factor", 1.0) if getattr(est, "_state", None) is not None else 1.0
+    for attempt in range(_RESTARTS):
+        problem = replace(problem, schedule=Constant(rate * factor))
         try:
             after = _one_epoch(est, problem, data, state)
         except Diverged as error:
-            if attempt == _BRAKES - 1:
+            if attempt == _RESTARTS - 1:
                 raise past_help(problem, data, error) from error
-            brake /= 4.0
+            factor /= 4.0
         else:
-            est._brake = brake
+            est._rate_factor = factor
             return problem, after
     raise AssertionError
 
@@ -308,7 +308,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     problem = chosen.problem
     state = _resume(est, problem)
     if is_auto(est.learning_rate):
-        problem, state = _braked(est, problem, data, state)
+        problem, state = _restarted(est, problem, data, state)
     else:
         state = _one_epoch(est, problem, data, state)
     for name, value in _weights_as_attributes(est, problem, state.current()).items():

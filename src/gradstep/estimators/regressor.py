@@ -62,9 +62,9 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         Most epochs. `partial_fit` runs one; there it is what schedules over the whole run
         ('cosine', 'one_cycle') take as its length.
     tol : float >= 0 or None, default=1e-3
-        With 'svrg' (the default), how long the next step may be in the metric, relative to the
-        first one, for the run to end: the objective is then about tol² of its fall above its
-        least; where the loss's slope jumps, the share of its fall that it still falls by in
+        With 'svrg' (the default), how long the next step may be, relative to the first one, for the
+        run to end: the objective is then about tol² of its decrease above its least; where the
+        loss's slope jumps, the share of its decrease that it still decreases by in
         `n_iter_no_change` epochs. With other optimizers, the least improvement of the epoch's
         running objective that counts, as a share of the loss of the best constant prediction.
         With `early_stopping`, the least improvement of the validation score. None runs

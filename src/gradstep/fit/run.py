@@ -36,9 +36,9 @@ class RunResult:
     Attributes
     ----------
     params : ndarray of shape (size,)
-        The model's parameters: of the best epoch, where validation rows judge, else of the last.
+        The model's parameters: of the best epoch by validation, if there is any, else of the last.
     problem : Problem
-        As it was in the end: a brake changes the learning rate.
+        As it was in the end: a restart lowers the learning rate.
     state : TrainState or None
         Where the run ended; None if it was interrupted.
     outcome : Outcome
@@ -78,7 +78,7 @@ class _Best:
             self.params, self.score = state.best_params, state.best_score
 
     def on_end(self, end: End) -> None:
-        """Forget those of a run that diverged, unless validation rows have judged them."""
+        """Forget those of a run that diverged, unless they are the best by validation rows."""
         if isinstance(end.error, Diverged) and self.score == -math.inf:
             self.params = None
 
@@ -115,15 +115,15 @@ def run(
     Raises
     ------
     Diverged
-        If the objective left the numbers, and there is no brake or it did not help.
+        If the objective left the numbers, and no shorter step was allowed, or none helped.
     """
-    from gradstep.engine import running  # these import Numba
+    from gradstep.engine import restart  # these import Numba
     from gradstep.engine.textbook.proximal_finish import polish
 
-    problem = _in_units_of_loss(chosen.problem, data, validation)
+    problem = _with_tol_of_loss(chosen.problem, data, validation)
     history, best = History(), _Best(start)
     try:
-        result = running.run(
+        result = restart.run(
             problem, data, start, columns=chosen.columns, validation=validation,
             callbacks=[history, best, *callbacks], brake=brake,
         )  # fmt: skip
@@ -144,7 +144,7 @@ def run(
     )  # fmt: skip
 
 
-def _in_units_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
+def _with_tol_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
     """Return the problem with `tol` as a share of the best constant's loss, if losses are watched.
 
     The automatic method watches its steps; a score of validation rows has a unit of its own.
@@ -155,7 +155,7 @@ def _in_units_of_loss(problem: Problem, data: Dataset, validation: Validation | 
     from gradstep.engine.baseline import Baseline  # imports Numba
 
     baseline = Baseline(problem.loss, data, problem.n_outputs, np.zeros(problem.size))
-    return replace(problem, tol=problem.tol * baseline.unit)
+    return replace(problem, tol=problem.tol * baseline.scale)
 
 
 def start_of(

@@ -34,7 +34,7 @@ from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
-from gradstep.model.evaluation import judge
+from gradstep.model.evaluation import evaluate_held_out
 from gradstep.model.model import Model
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import is_automatic
@@ -72,7 +72,7 @@ class TableFit:
         How good the model is on the rows held out, and how good the best constant; empty if none
         are.
     notes : list of str
-        What a person should know: warnings, brakes, the penalty that was chosen.
+        What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
         Of "preparing" and "training".
     """
@@ -189,8 +189,8 @@ def fit_table(
         "training": time.perf_counter() - prepared_at,
     }
     if prepared.validation is not None:
-        fit.validation = judge(model, prepared)
-        fit.baseline = judge(model, prepared, constant=True)
+        fit.validation = evaluate_held_out(model, prepared)
+        fit.baseline = evaluate_held_out(model, prepared, constant=True)
     held_out = options.get("validation_table")
     model.provenance = _provenance(fit, result.problem)
     if isinstance(held_out, (str, Path)):

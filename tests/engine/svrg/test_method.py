@@ -14,7 +14,7 @@ from scipy.optimize import linprog, minimize
 from gradstep.engine import row_sums, training
 from gradstep.engine.callbacks import History
 from gradstep.engine.records import Outcome
-from gradstep.engine.running import run
+from gradstep.engine.restart import run
 from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
 from gradstep.engine.svrg.choice import StepKind, rule_for

@@ -21,7 +21,7 @@ _AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope 
 _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
 _MOST_REPEATS, _SUPPORT_WORK = 32, 1e7  # of solving on a support, in products: some milliseconds
 _PROXIMAL = 1e-9  # of a diagonal of ones
-_DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
+_DESCENDED = 1e-28  # of the model's decrease, nearly: what steps of a sweep are below at its end
 
 
 @inlined

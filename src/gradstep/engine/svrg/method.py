@@ -135,9 +135,9 @@ class Svrg:
         )
         return replace(state, epoch=state.epoch + 1, rows_read=read), report, None
 
-    def outcome(self, state: SvrgState, _epoch: Epoch, *, judged: bool = False) -> Outcome | None:
+    def outcome(self, state: SvrgState, _epoch: Epoch, *, by_score: bool = False) -> Outcome | None:
         """Tell how the run ends, if it does; see `gradstep.engine.method.Method`."""
-        del judged
+        del by_score
         return how_it_ends(self.of, state, narrow=is_narrow(self.of, state))
 
     def _with_constant_columns(self, note: str) -> str:
