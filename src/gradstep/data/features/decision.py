@@ -1,4 +1,4 @@
-"""What becomes of each column: decided once, from what the first pass has seen of it."""
+"""What becomes of each column: decided once, from its profile."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from gradstep.data.features.encoding import (
 from gradstep.data.features.profile import DateProfile, LevelProfile, NumberProfile, Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["decide"]
+__all__ = ["decide", "leaks"]
 
 _NEARLY_EVERY_ROW = 0.9
 _FEWEST_ROWS = 30  # below, distinct values in every row say nothing
+_LEAKS = 0.9999
 
 
 def decide(
@@ -117,3 +118,18 @@ def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> A
         other=len(levels) > max_levels,
         missing=profile.missing > 0,
     )
+
+
+def leaks(profiles: Mapping[str, Any], copies: Iterable[str]) -> list[str]:
+    """Return warnings of columns that give the target away, or are copies of it."""
+    found = [
+        f"Column {name!r} predicts the target almost perfectly (correlation "
+        f"{profile.numbers.correlation:.6f}). If it is not known when predictions are made, leave "
+        f"it out (--drop {name})."
+        for name, profile in profiles.items()
+        if hasattr(profile, "numbers") and abs(profile.numbers.correlation) > _LEAKS
+    ]
+    return found + [
+        f"Column {name!r} is a copy of the target. Leave it out (--drop {name})."
+        for name in sorted(copies)
+    ]

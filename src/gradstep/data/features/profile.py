@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DateProfile", "LevelProfile", "NumberProfile", "Numbers", "kind_of", "profile_of"]
+__all__ = [
+    "DateProfile",
+    "LevelProfile",
+    "NumberProfile",
+    "Numbers",
+    "kind_of",
+    "profile_of",
+    "summary_of",
+]
 
 MOST_COUNTED = 100_000  # distinct values; beyond, they are no longer told apart
 _MICROSECONDS_A_DAY = 86_400_000_000.0
@@ -238,6 +246,15 @@ def profile_of(column: str, kind: str) -> Any:
     if kind == "number":
         return NumberProfile(column)
     return DateProfile(column) if kind == "date" else LevelProfile(column)
+
+
+def summary_of(profile: Any) -> dict[str, Any]:
+    """Return what is known of a column, for the record."""
+    if isinstance(profile, LevelProfile):
+        return {"missing": profile.missing, "levels": profile.distinct}
+    numbers = profile.numbers
+    known = {"missing": profile.missing, "mean": numbers.mean, "deviation": numbers.deviation}
+    return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})
 
 
 def add_to(

@@ -11,9 +11,16 @@ import numpy as np
 import polars as pl
 
 from gradstep.checks import OUT_OF_RANGE, out_of_range
-from gradstep.data.features.decision import decide
+from gradstep.data.features.decision import decide, leaks
 from gradstep.data.features.encoding import LeftOut
-from gradstep.data.features.profile import LevelProfile, NumberProfile, add_to, kind_of, profile_of
+from gradstep.data.features.profile import (
+    LevelProfile,
+    NumberProfile,
+    add_to,
+    kind_of,
+    profile_of,
+    summary_of,
+)
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.roles import (
     MOST_CLASSES,
@@ -39,7 +46,6 @@ __all__ = ["FirstPass"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
 _THREADS = 2
-_LEAKS = 0.9999
 
 
 @dataclass
@@ -373,20 +379,6 @@ class FirstPass:
                 )
                 raise InvalidTable(msg)
 
-    def leaks(self) -> list[str]:
-        """Return warnings of columns that give the target away."""
-        found = [
-            f"Column {c!r} predicts the target almost perfectly (correlation "
-            f"{s.numbers.correlation:.6f}). If it is not known when predictions are made, leave it "
-            f"out (--drop {c})."
-            for c, s in self.profiles.items()
-            if hasattr(s, "numbers") and abs(s.numbers.correlation) > _LEAKS
-        ]
-        return found + [
-            f"Column {c!r} is a copy of the target. Leave it out (--drop {c})."
-            for c in sorted(getattr(self, "_candidates", ()))
-        ]
-
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for the record."""
         classes, profile = self.target.classes, self.target_profile
@@ -403,15 +395,6 @@ class FirstPass:
             "asked": self.options.to_json(),
             "target": target,
             "encoding": self.encoding.to_json(),
-            "columns": {c: _summary(s) for c, s in self.profiles.items()},
-            "warnings": self.leaks(),
+            "columns": {c: summary_of(s) for c, s in self.profiles.items()},
+            "warnings": leaks(self.profiles, getattr(self, "_candidates", ())),
         }
-
-
-def _summary(profile: Any) -> dict[str, Any]:
-    """Return what is known of a column, for people."""
-    if isinstance(profile, LevelProfile):
-        return {"missing": profile.missing, "levels": profile.distinct}
-    numbers = profile.numbers
-    known = {"missing": profile.missing, "mean": numbers.mean, "deviation": numbers.deviation}
-    return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})

@@ -83,7 +83,7 @@ class Textbook:
     def epoch(
         self, state: TextbookState, max_batches: int | None = None, *, more: bool = True
     ) -> tuple[TextbookState, Epoch | None, int | None]:
-        """Take the epoch's batches, or what is left of them; see `gradstep.engine.method.Method`."""
+        """Take the epoch's batches, or the rest of them; see `gradstep.engine.method.Method`."""
         batches, rate, rows = self._batches, 0.0, 0
         for run in batches.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
             rates = batches.rates(state, run.batches)
