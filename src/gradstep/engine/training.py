@@ -60,7 +60,7 @@ def train(
     validation : Validation, optional
         Held-out rows, scored after each epoch.
     callbacks : sequence of Callback
-        Told of start, epochs and end.
+        Called at the start, after each epoch and at the end.
     until_epoch : int, optional
         Epochs to have done when the run ends; `Problem.max_epochs` by default.
     max_batches : int, optional

@@ -112,7 +112,7 @@ def _weights_as_attributes(
 
 
 def _show(
-    est: Any, result: RunResult, state: TrainState, rate: Rate | None, *, judged: bool
+    est: Any, result: RunResult, state: TrainState, rate: Rate | None, *, validated: bool
 ) -> None:
     """Set the fitted attributes."""
     for name, value in _weights_as_attributes(est, result.problem, result.params).items():
@@ -123,7 +123,7 @@ def _show(
     est.converged_ = result.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
     est.history_ = result.records
     est.loss_curve_ = [record.loss for record in result.records]
-    est.validation_scores_ = [record.validation for record in result.records] if judged else None
+    est.validation_scores_ = [record.validation for record in result.records] if validated else None
     est._state, est._columns = state, result.columns
 
 
@@ -243,7 +243,7 @@ def fit(
         brake=is_auto(est.learning_rate),
     )  # fmt: skip
     assert result.state is not None  # noqa: S101  (Ctrl-C goes through)
-    _show(est, result, result.state, chosen.rate, judged=validation is not None)
+    _show(est, result, result.state, chosen.rate, validated=validation is not None)
     _warn(est, result, data, stops=validation is not None and validation.stops)
     if bridge is not None:
         bridge.close()
@@ -290,7 +290,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     if est.early_stopping:
         msg = (
             "early_stopping=True has no meaning in partial_fit, which runs one epoch. Set it to "
-            "False, and judge the model between calls."
+            "False, and evaluate the model between calls."
         )
         raise InvalidParameter(msg)
     goes_on = getattr(est, "_state", None) is not None

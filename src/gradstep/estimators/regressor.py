@@ -17,8 +17,8 @@ from gradstep.estimators.inputs import (
     check_parameters,
     draw_seed,
     rows_of,
+    sample_weight_of,
     validation_data,
-    weights_of,
 )
 from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
@@ -129,7 +129,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         behind a StandardScaler, so that `alpha` means the same whatever the units (sparse
         columns count as 1); or of the weights as they are, as in scikit-learn.
     callbacks : list of Callback or None, default=None
-        Told of the start, of each epoch, and of the end.
+        Called at the start, after each epoch, and at the end.
 
     Attributes
     ----------
@@ -322,7 +322,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
         targets = numbers_of(y, "Input y")
-        weight = weights_of(sample_weight, targets.shape[0])
+        weight = sample_weight_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight)
         self._y_is_2d = np.ndim(y) == 2
         own = validation_data(
@@ -361,7 +361,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         first = not hasattr(self, "coef_")
         X, y = check_features(self, X, reset=first, y=y, multi_output=True, y_numeric=True)
         targets = numbers_of(y, "Input y")
-        weight = weights_of(sample_weight, targets.shape[0])
+        weight = sample_weight_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight, part=not first)
         if first:
             self.seed_ = draw_seed(self.random_state)

@@ -140,7 +140,7 @@ def plan(
         center = columns.mean if settings.fit_intercept else np.zeros_like(columns.mean)
         scale = columns.deviation if settings.fit_intercept else columns.length
     if rate is None:
-        rate = _rate(settings, loss, optimizer, data, n_in_metric=None if scale is None else scale)
+        rate = _rate(settings, loss, optimizer, data, scale)
     shuffle: Any = settings.shuffle
     if isinstance(shuffle, (bool, np.bool_)):
         shuffle = "exact" if shuffle else "none"
@@ -246,9 +246,7 @@ def checked_optimizer(settings: Settings, loss: Any, *, incremental: bool = Fals
     return optimizer
 
 
-def _rate(
-    settings: Settings, loss: Any, optimizer: Any, data: Dataset, n_in_metric: Any
-) -> Rate | None:
+def _rate(settings: Settings, loss: Any, optimizer: Any, data: Dataset, scale: Any) -> Rate | None:
     """Return the rate that was given or one that is stable on this data; None if unused."""
     if is_automatic(optimizer) or not _uses_eta0(settings):
         return None
@@ -256,7 +254,7 @@ def _rate(
         return Rate(float(settings.eta0), 1.0)
     sample = data.sample()
     mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
-    square = mean_square_norm(data) if n_in_metric is None else float(np.count_nonzero(n_in_metric))
+    square = mean_square_norm(data) if scale is None else float(np.count_nonzero(scale))
     unit = score_unit(loss, data) if is_auto(settings.learning_rate) else 1.0
     return stable_rate(optimizer, loss, square, mean, unit)
 

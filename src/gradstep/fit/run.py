@@ -106,7 +106,7 @@ def run(
     validation : Validation, optional
         Held-out rows.
     callbacks : sequence of Callback
-        Told of start, epochs and end.
+        Called at the start, after each epoch and at the end.
     brake : bool
         Whether a run that diverges is begun anew with a shorter step.
     keep_interrupted : bool

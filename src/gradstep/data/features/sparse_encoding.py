@@ -84,7 +84,7 @@ class SparseEncoding:
         return Dataset(rows, arrays["y"], shuffled=shuffled)
 
     def check(self, arrays: Mapping[str, Any]) -> bool:
-        """Tell whether rows and their entries lie within the arrays: kernels do not look."""
+        """Tell whether rows and their entries lie within the arrays: kernels do not check."""
         rows = CsrRows(arrays["values"], arrays["columns"], arrays["starts"], self.width)
         if self.width > widest(rows.columns.size):
             return False

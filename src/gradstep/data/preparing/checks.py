@@ -1,6 +1,6 @@
 """What a prepared folder says of itself, and what its arrays hold, checked before they are used.
 
-Compiled code follows codes of classes and of features without looking: a folder that was damaged,
+Compiled code follows codes of classes and of features unchecked: a folder that was damaged,
 or made by someone else, is refused here.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["check_meta", "check_numbers", "check_range"]
 
 _FILE = re.compile(r"(train|validation)_[a-z]+\.npy")
 _KNOWN = ("low", "high", "mean", "deviation")  # of a target that is a number
-_ROWS = 1 << 18  # that are looked at together
+_ROWS = 1 << 18  # that are checked together
 
 
 def _is_number(value: Any) -> bool:
@@ -103,7 +103,7 @@ def check_numbers(folder: Path, part: str, arrays: Mapping[str, Any], target: Ta
     part : {"train", "validation"}
         Which of them these are.
     arrays : mapping
-        Of all names; looked at in pieces, so that they need not fit into memory.
+        Of all names; checked in pieces, so that they need not fit into memory.
     target : Target
         The classes; without any, targets are finite numbers.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "PrepareOptions", "Progress", "options_of"]
 
-# Told what is done, "reading" or "encoding", and how many rows so far.
+# Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
 
 _KINDS = ("number", "category", "date", "hash")

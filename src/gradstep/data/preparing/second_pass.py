@@ -51,7 +51,7 @@ class TableMaker:
     options : PrepareOptions
         Of `prepare`.
     progress : callable
-        Told what is done, and how many rows.
+        Called with what is done, and how many rows.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: Path) -> SourceFile:
-        """Look at a file that is to be read.
+        """Check a file that is to be read.
 
         Raises
         ------

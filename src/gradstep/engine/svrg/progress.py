@@ -91,7 +91,7 @@ def proximal_length(
 
 
 def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
-    """Return the state with the books of an epoch closed.
+    """Return the state with an epoch's progress recorded.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ class Textbook:
         if state.batch < batches.n_batches:
             show_params(self._problem, state)
             return state, None, max_batches
-        loss = self._close_books(state)
+        loss = self._end_epoch(state)
         excess = None if self._excess_of is None else self._excess_of(state.current())
         return state, Epoch(loss, rate, rows, excess=excess), max_batches
 
@@ -105,8 +105,8 @@ class Textbook:
             return Outcome.CONVERGED
         return None
 
-    def _close_books(self, state: TextbookState) -> float:
-        """Close the epoch's books; return its running objective, or raise `Diverged`."""
+    def _end_epoch(self, state: TextbookState) -> float:
+        """End the epoch; return its running objective, or raise `Diverged`."""
         problem, baseline = self._problem, self._baseline
         state.epoch += 1
         state.batch = 0
