@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import inspect
 import os
 import pickle
 import pkgutil
@@ -27,6 +29,7 @@ import gradstep
 from gradstep import cache_folder, jit
 from gradstep.cache_folder import mark
 from gradstep.objective.regression import Huber
+from tests.contracts.nouns import NOUNS, classes_of
 
 PACKAGE = Path(gradstep.__file__).parent
 
@@ -433,6 +436,70 @@ def test_uncompiled_is_compiled():
     assert len(compiled) == 6
     for ours, theirs in zip(uncompiled, compiled, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+def modules_of(node):
+    """Return the names of modules of ours that an import may mean."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gradstep"):
+        return [{node.module, f"{node.module}.{each.name}"} for each in node.names]
+    if isinstance(node, ast.Import):
+        return [{each.name} for each in node.names if each.name.startswith("gradstep.")]
+    return []
+
+
+class TestSources:
+    """What is compiled lies in folders named `kernels`, and in the key of the cache."""
+
+    FILES = tuple(sorted(PACKAGE.rglob("*.py")))
+    IN_KEY = frozenset(path for glob in jit._COMPILED_SOURCES for path in PACKAGE.glob(glob))
+    COMPILING = frozenset(
+        {"compiled", "inlined", "njit", "jit", "overload", "intrinsic", "register_jitable"}
+    )
+    # Called from Python only, before or after compiled code.
+    AROUND = frozenset(f"gradstep.{name}" for name in ("cache_folder", "checks", "errors", "files"))
+
+    def test_every_pattern_finds_files(self):
+        assert all(any(PACKAGE.glob(pattern)) for pattern in jit._COMPILED_SOURCES)
+
+    def test_whatever_compiles_lies_in_a_folder_of_kernels(self):
+        compiling = {
+            path.relative_to(PACKAGE).as_posix()
+            for path in self.FILES
+            for node in ast.walk(ast.parse(path.read_text()))
+            if (isinstance(node, ast.Name) and node.id in self.COMPILING)
+            or (isinstance(node, ast.Attribute) and node.attr in self.COMPILING)
+        }
+        assert len(compiling) > 8
+        assert {path for path in compiling if "/kernels/" not in path} == {"jit.py"}
+
+    @pytest.mark.parametrize("path", sorted(IN_KEY), ids=lambda path: path.stem)
+    def test_what_is_in_the_key_takes_nothing_from_outside_of_it(self, path):
+        """But for what runs in Python alone: else the change of a file would not be noticed."""
+        inside = {
+            ".".join(("gradstep", *source.relative_to(PACKAGE).with_suffix("").parts))
+            for source in self.IN_KEY
+        }
+        inside |= {name.removesuffix(".__init__") for name in inside} | self.AROUND
+        tree = ast.parse(path.read_text())
+        for_types = {
+            id(node)
+            for block in ast.walk(tree)
+            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+            for node in ast.walk(block)
+        }
+        outside = [
+            names
+            for node in ast.walk(tree)
+            if id(node) not in for_types
+            for names in modules_of(node)
+            if not names & inside
+        ]
+        assert outside == []
+
+    @pytest.mark.parametrize("noun", ["loss", "penalty", "optimizer", "row layout"])
+    def test_components_are_in_the_key(self, noun):
+        for component in classes_of(NOUNS[noun]):
+            assert Path(inspect.getfile(component)) in self.IN_KEY
 
 
 class TestWhole:

@@ -121,7 +121,7 @@ class TestEvaluate:
         "change, arguments, message",
         [
             ({"fare": pl.lit("much")}, (), "The target 'fare' has the value 'much', which is no"),
-            ({"fare": pl.lit(None, pl.Float64)}, (), "nothing to judge"),
+            ({"fare": pl.lit(None, pl.Float64)}, (), "nothing to evaluate"),
             ({"often": pl.lit(0)}, ("--weight", "often"), "'often' are all zero: no row counts"),
             ({"often": pl.lit(-1)}, ("--weight", "often"), "'often' is -1: it must"),
             ({"often": pl.lit("x")}, ("--weight", "often"), "'often' has the value 'x'"),
@@ -195,7 +195,7 @@ class TestShow:
         for words in (
             "Offset log_exposure",
             f"trips.csv, {counted} rows; gradstep",
-            "3 epochs in rounds, auto steps",
+            "3 epochs of automatic steps",
             "seed 5. All epochs were run.",
             "best constant",
         ):

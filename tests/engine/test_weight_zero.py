@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradstep.engine.baseline import Baseline, best_constant
-from gradstep.engine.running import run
+from gradstep.engine.restart import run
 from gradstep.engine.training import train
 from gradstep.fit.components import OPTIMIZERS
 from gradstep.fit.plan import Settings, plan

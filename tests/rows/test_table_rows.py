@@ -206,7 +206,7 @@ class TestSameBits:
         monkeypatch.setattr(walk, "threads", lambda: 2)
         monkeypatch.setattr(walk, "_GATHER_BYTES", 0)
         monkeypatch.setattr(walk, "_GATHERED_BYTES", 3 * 8 * rows.row_bytes())
-        with walk.Walk(of, data, 1.0) as walked:
+        with walk.EpochBatches(of, data, 1.0) as walked:
             runs = [np.shares_memory(run.rows.codes, rows.codes) for run in walked.epoch(0, 0)]
         assert len(runs) > 10
         assert not any(runs)

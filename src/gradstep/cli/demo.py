@@ -64,7 +64,7 @@ class Notebook:
         return order
 
 
-class _TellLoss:
+class _PrintLoss:
     """Tells the notebook's loss after each epoch, the mean square: twice ours."""
 
     def __init__(self, *, aloud: bool) -> None:
@@ -102,18 +102,18 @@ def demo(*, json: opt.Json = False) -> None:
         max_epochs=notebook.epochs,
         tol=None,
     )
-    told = _TellLoss(aloud=not json)
+    printer = _PrintLoss(aloud=not json)
     state, _ = train(
         problem,
         Dataset(DenseRows(notebook.X), notebook.y[:, None]),
         problem.start(notebook.coef_init, notebook.intercept_init),
-        callbacks=[told],
+        callbacks=[printer],
     )
     (coef,), (intercept,) = problem.split(state.params)
     if json:
         from gradstep.cli.report import print_json
 
-        print_json({"losses": told.losses, "w": float(coef[0]), "b": float(intercept)})
+        print_json({"losses": printer.losses, "w": float(coef[0]), "b": float(intercept)})
         return
     typer.echo("\nLearned parameters:")
     typer.echo(f"w = {coef[0]:.3f}, b = {intercept:.3f}")

@@ -19,13 +19,13 @@ def evaluate(
     weight: opt.Weight = None,
     json: opt.Json = False,
 ) -> None:
-    """Judge a model on a table that has the target."""
+    """Evaluate a model on a table that has the target."""
     from gradstep.cli import report
-    from gradstep.model.evaluation import evaluate as judge
+    from gradstep.model import evaluation
     from gradstep.model.file import load
 
     fitted = load(model)
-    found = judge(fitted, table, weight=weight)
+    found = evaluation.evaluate(fitted, table, weight=weight)
     if json:
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return

@@ -109,7 +109,7 @@ def preparation(
     if target is None:
         msg = "it is needed: the column to predict."
         raise typer.BadParameter(msg, param_hint="--target")
-    asked: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         **others,
         "time": time_column,
         "drop": split(drop),
@@ -117,9 +117,9 @@ def preparation(
         "kinds": _kinds(kinds),
     }
     if memory is not None:
-        asked["memory"] = read_bytes(memory)
+        chosen["memory"] = read_bytes(memory)
     try:
-        asked["validation"] = float(validation)
+        chosen["validation"] = float(validation)
     except ValueError:
         if not re.search(r"[*?\[]|://", validation) and not Path(validation).exists():
             msg = (
@@ -127,14 +127,14 @@ def preparation(
                 "file that exists."
             )
             raise InvalidParameter(msg) from None
-        asked["validation_table"] = validation
-    if time_column is not None and asked.get("validation", "") in {0.0, ""}:
+        chosen["validation_table"] = validation
+    if time_column is not None and chosen.get("validation", "") in {0.0, ""}:
         msg = (
             f"--time-column chooses a share of the rows to hold out; --validation {validation} "
             "holds out none of them. Leave one of the two away."
         )
         raise InvalidParameter(msg)
-    return asked
+    return chosen
 
 
 def given(ctx: typer.Context, names: Iterable[str]) -> list[str]:

@@ -44,15 +44,15 @@ def prepare(
     from gradstep.fit.table import preparing_for
 
     opt.refuse_unknown("--loss", loss, LOSSES)
-    asked = opt.preparation(
+    chosen = opt.preparation(
         target=target, task=task, weight=weight, offset=offset, time_column=time_column,
         validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
         missing=missing, missing_target=missing_target, memory=None, seed=seed,
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
-    asked |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), asked)
+    chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
     with Progress(wanted=not json) as progress:
-        prepared = make(table, str(target), out=out, progress=progress, **asked)
+        prepared = make(table, str(target), out=out, progress=progress, **chosen)
     meta = prepared.meta
     if json:
         report.print_json({

@@ -90,19 +90,19 @@ def count(n: int, one: str, more: str) -> str:
     return f"{n:,} {one if n == 1 else more}"
 
 
-def print_json(told: Mapping[str, Any]) -> None:
+def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON document; numbers that are not finite, which JSON lacks, become null."""
-    print(json.dumps(_finite(told), indent=1, allow_nan=False))
+    print(json.dumps(_finite(content), indent=1, allow_nan=False))
 
 
-def _finite(told: Any) -> Any:
-    if isinstance(told, float):
-        return told if math.isfinite(told) else None
-    if isinstance(told, dict):
-        return {key: _finite(value) for key, value in told.items()}
-    if isinstance(told, (list, tuple)):
-        return [_finite(value) for value in told]
-    return told
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return content
 
 
 def console() -> Console:

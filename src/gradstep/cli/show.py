@@ -78,7 +78,7 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
     report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
     epochs = report.count(known["epochs"], "epoch", "epochs")
     rows, rate = known["batch_size"], _short(known["learning_rate"])
-    steps = f"in rounds, {rate} steps" if rows == "auto" else f"of batches of {rows:,}; {rate}"
+    steps = "of automatic steps" if rows == "auto" else f"of batches of {rows:,}; {rate}"
     report.prose(
         to, "Trained",
         f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "
@@ -88,7 +88,7 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
         to.print(report.metrics_table(known["validation"], known["baseline"]))
 
 
-def _short(told: str) -> str:
+def _short(text: str) -> str:
     """Return a text with its long numbers rounded.
 
     Examples
@@ -96,4 +96,4 @@ def _short(told: str) -> str:
     >>> _short("Constant(eta0=0.12345678)")
     'Constant(eta0=0.1235)'
     """
-    return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.4g}", told)
+    return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.4g}", text)

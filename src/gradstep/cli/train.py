@@ -94,7 +94,7 @@ def train(
     _refuse_idle(ctx)
     _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
-    asked: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     folder = Path(table)
     if (folder / "meta.json").is_file():
         from gradstep.data.preparing.prepared import open_prepared
@@ -106,22 +106,22 @@ def train(
         source = open_prepared(folder)
         target = target or source.target.column
     else:
-        asked = opt.preparation(
+        chosen = opt.preparation(
             target=target, task=task, weight=weight, offset=offset, time_column=time_column,
             validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
             missing=missing, missing_target=missing_target, memory=memory, seed=seed,
         )  # fmt: skip
-    if alpha == "auto" and asked.get("validation") == 0.0:
+    if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
         raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
-    opt.refuse_sources(path, table, asked.get("validation_table"))
+    opt.refuse_sources(path, table, chosen.get("validation_table"))
     with Progress(wanted=not json) as progress:
         if source is table:
-            asked |= {"progress": progress, "cache": cache or not no_cache}
+            chosen |= {"progress": progress, "cache": cache or not no_cache}
         if epochs is not None:
-            asked["tol"] = None  # that many, whatever the loss does
+            chosen["tol"] = None  # that many, whatever the loss does
         fit = fit_table(
             source, target, loss=loss, penalty=None if penalty == "none" else penalty,
             alpha=_alpha(alpha), l1_ratio=l1_ratio, epsilon=epsilon, quantile=quantile,
@@ -129,7 +129,7 @@ def train(
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
             batch_size="auto" if batch_size is None else batch_size,
             epochs=max_epochs if epochs is None else epochs,
-            callbacks=[progress], **asked,
+            callbacks=[progress], **chosen,
         )  # fmt: skip
     save(fit.model, path)
     if json:

@@ -111,7 +111,7 @@ class Target:
         return {"column": self.column, "classes": self.classes}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Return the target that `to_json` wrote.
 
         Raises
@@ -119,7 +119,7 @@ class Target:
         ValueError, TypeError, KeyError
             If the classes are not two or more of one type, in rising order.
         """
-        column, classes = told["column"], told["classes"]
+        column, classes = content["column"], content["classes"]
         if classes is not None:
             kinds = {type(c) for c in classes}
             rising = all(one < next_one for one, next_one in pairwise(classes))

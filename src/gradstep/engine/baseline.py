@@ -96,7 +96,7 @@ def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
 
 
 def without_features(data: Dataset) -> Dataset:
-    """Return rows that have targets and weights alone: what a constant is judged on."""
+    """Return rows that have targets and weights alone: all that a constant's loss needs."""
     return Dataset(data.rows.without_features(), data.y, data.sample_weight, data.index)
 
 
@@ -147,7 +147,7 @@ class Baseline:
         return _constant_loss(self.loss, self.constant, scores) - self.floor
 
     @property
-    def unit(self) -> float:
+    def scale(self) -> float:
         """What an improvement is measured in: the best constant's loss, or 1 where that is 0."""
         return self.at_best if self.at_best > 0.0 else 1.0
 

@@ -120,13 +120,13 @@ class Callback(Protocol):
     """A callback with every hook; one hook is enough."""
 
     def on_start(self, start: Start) -> None:
-        """Be told that a run starts."""
+        """Take note that a run starts."""
 
     def on_epoch_end(self, event: EpochEnd) -> bool | None:
-        """Be told that an epoch has ended; return True to end the run."""
+        """Take note that an epoch has ended; return True to end the run."""
 
     def on_end(self, end: End) -> None:
-        """Be told that the run has ended."""
+        """Take note that the run has ended."""
 
 
 class Callbacks:
@@ -145,19 +145,19 @@ class Callbacks:
         self._started: list[Any] = []
 
     def on_start(self, start: Start) -> None:
-        """Tell all."""
+        """Call all."""
         for callback in self._callbacks:
             if hasattr(callback, "on_start"):
                 callback.on_start(start)
             self._started.append(callback)
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
-        """Tell all; True if one of them asks to end the run."""
-        told = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
-        return any(told)
+        """Call all; True if one of them asks to end the run."""
+        answers = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
+        return any(answers)
 
     def on_end(self, end: End) -> None:
-        """Tell all that were told of the start."""
+        """Call all that were called at the start."""
         for callback in self._started:
             if hasattr(callback, "on_end"):
                 callback.on_end(end)

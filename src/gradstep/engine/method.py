@@ -79,7 +79,7 @@ class Method(Protocol):
             What is left of them.
         """
 
-    def outcome(self, state: Any, epoch: Epoch, *, judged: bool) -> Outcome | None:
+    def outcome(self, state: Any, epoch: Epoch, *, by_score: bool) -> Outcome | None:
         """Tell how the run ends after an epoch, if it does.
 
         Parameters
@@ -88,6 +88,6 @@ class Method(Protocol):
             May be changed: epochs without improvement are counted there.
         epoch : Epoch
             What came of the epoch.
-        judged : bool
+        by_score : bool
             Whether a validation score decides when the run ends.
         """

@@ -1,4 +1,4 @@
-"""What is told of a run: a record of each epoch, and how it ended."""
+"""What is recorded of a run: a record of each epoch, and how it ended."""
 
 from __future__ import annotations
 

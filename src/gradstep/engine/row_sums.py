@@ -16,7 +16,7 @@ import numpy as np
 
 from gradstep.engine.kernels.launch import is_same, launch
 from gradstep.engine.kernels.pieces import threads
-from gradstep.engine.kernels.sums import lengths_in, squares_of_rows, sum_looks, sum_squares
+from gradstep.engine.kernels.sums import lengths_in, squares_of_rows, sum_evaluations, sum_squares
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class HessianOptions(NamedTuple):
     pairs : int
         How many blocks: one for each output, or for each pair of outputs.
     widths, shift, scale
-        As in `gradstep.engine.kernels.sums.sum_looks`.
+        As in `gradstep.engine.kernels.sums.sum_evaluations`.
     """
 
     pairs: int
@@ -244,7 +244,9 @@ class RowSums:
         def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
             sums = np.zeros(losses), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
             for order in _runs(data, *bounds):
-                launch(sum_looks, components, *_arrays(data), order, self.k, room, *fixed, *sums)
+                launch(
+                    sum_evaluations, components, *_arrays(data), order, self.k, room, *fixed, *sums
+                )
             return sums
 
         (totals, gradient, matrices), *others = self._map(piece, self._bounds(data.n, most, work))
@@ -263,7 +265,7 @@ class RowSums:
         options: HessianOptions,
         inverse: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the lengths of a sample's rows in a metric, whose inverse is given: (n,)."""
+        """Return lengths of a sample's rows in a preconditioner, whose inverse is given: (n,)."""
         out = np.empty(sample.n)
         launch(
             lengths_in, (loss,), *_arrays(sample), readonly(sample.rows_between(0, sample.n)),

@@ -1,4 +1,4 @@
-"""Standardised features: how they look centred and scaled, without a copy of the data.
+"""Standardised features: centred and scaled, without a copy of the data.
 
 Parameters w, b of features in their own units, and w̃, b̃ of standardised ones, give a row the
 same score: w̃_j = w_j / scale_j and b̃ = b + Σ shift_j w_j. All parameters are one array: weights

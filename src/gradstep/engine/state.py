@@ -341,7 +341,7 @@ class TextbookState(TrainState):
 
 @dataclass(frozen=True)
 class Validation:
-    """Held-out rows and how predictions on them are judged.
+    """Held-out rows and how predictions on them are scored.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What one pass tells of the columns: means, deviations, extremes, curvatures.
+"""What one pass tells of the columns: means, deviations, extremes.
 
 Dense rows are measured, tile by tile: the mean and the squares around it of a few rows that are
 in cache, merged into those of the rows before (Chan, Golub and LeVeque, 1983). Nothing cancels,

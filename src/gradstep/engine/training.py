@@ -1,4 +1,4 @@
-"""The loop: ask the method for an epoch, judge it, report, maybe stop.
+"""The loop: ask the method for an epoch, validate, record, report, maybe stop.
 
 `train` takes a state and returns a state. It may stop after any epoch, the textbook's method after
 any batch, and go on later to the same bits: the order of rows is a function of (seed, epoch), and
@@ -17,7 +17,7 @@ from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.textbook.method import Textbook
 from gradstep.errors import InvalidParameter
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,9 +58,9 @@ def train(
     columns : Columns, optional
         The statistics of the columns, if they are known; of use to the automatic method.
     validation : Validation, optional
-        Held-out rows, judged after each epoch.
+        Held-out rows, scored after each epoch.
     callbacks : sequence of Callback
-        Told of start, epochs and end.
+        Called at the start, after each epoch and at the end.
     until_epoch : int, optional
         Epochs to have done when the run ends; `Problem.max_epochs` by default.
     max_batches : int, optional
@@ -86,12 +86,12 @@ def train(
         problem, data, state, columns, excess_of, max_batches=max_batches, incremental=incremental
     )
     last_epoch = problem.max_epochs if until_epoch is None else until_epoch
-    told = Callbacks(callbacks)
+    listeners = Callbacks(callbacks)
     began = time.perf_counter()
     outcome: Outcome | None = None
     error: BaseException | None = None
     try:
-        told.on_start(Start(problem, data, current))
+        listeners.on_start(Start(problem, data, current))
         with method_of() as method:
             while outcome is None:
                 if current.epoch >= last_epoch:
@@ -106,22 +106,22 @@ def train(
                 seconds = time.perf_counter() - epoch_began
                 # 2. The rows that were held out score it.
                 score = score_held_out(problem, current, validation)
-                # 3. It is recorded, and the callbacks are told.
+                # 3. It is recorded, and the callbacks are called.
                 record = EpochRecord.of(current.epoch, epoch, score, seconds)
-                if told.on_epoch_end(EpochEnd(record, problem, data, current)):
+                if listeners.on_epoch_end(EpochEnd(record, problem, data, current)):
                     outcome = Outcome.CALLBACK
                 # 4. Whether the run is over: by the score, if that decides, or by the method.
                 elif validation is None or score is None or not validation.stops:
-                    outcome = method.outcome(current, epoch, judged=False)
+                    outcome = method.outcome(current, epoch, by_score=False)
                 elif stalled(problem, current, score):
                     outcome = Outcome.VALIDATION
                 else:
-                    outcome = method.outcome(current, epoch, judged=True)
+                    outcome = method.outcome(current, epoch, by_score=True)
     except BaseException as exception:
         error = exception
         raise
     finally:
-        told.on_end(End(outcome, error, current.epoch, time.perf_counter() - began))
+        listeners.on_end(End(outcome, error, current.epoch, time.perf_counter() - began))
     return current, outcome
 
 
@@ -130,7 +130,7 @@ def _method_for(
     max_batches: int | None, incremental: bool,
 ) -> tuple[Callable[[], Any], Any]:  # fmt: skip
     """Return what makes the method that the optimizer asks for, and its state at the start."""
-    if not works_in_rounds(problem.optimizer):
+    if not is_automatic(problem.optimizer):
         begun = Textbook.begins(problem, data, state, incremental=incremental)
         return lambda: Textbook(problem, data, begun, excess_of, incremental=incremental), begun
     if max_batches is not None or incremental:

@@ -17,8 +17,8 @@ from gradstep.estimators.inputs import (
     check_parameters,
     draw_seed,
     rows_of,
+    sample_weight_of,
     validation_data,
-    weights_of,
 )
 from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
@@ -118,7 +118,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     batch_size : int >= 1 or 'auto', default='auto'
         Rows of a batch; see `MiniBatchRegressor`.
     optimizer : str or Optimizer, default='auto'
-        'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
+        'svrg' goes to the optimum, with a preconditioner from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
         the textbook algorithms; or an object. 'auto' is 'svrg' with ``learning_rate='auto'``,
         and 'sgd' with any other, in `partial_fit`, and for the perceptron, whose loss is least
@@ -131,7 +131,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         Whether the penalty is of weights times the standard deviations of their columns, or of
         weights as they are; see `MiniBatchRegressor`.
     callbacks : list of Callback or None, default=None
-        Told of the start, of each epoch, and of the end.
+        Called at the start, after each epoch, and at the end.
 
     Attributes
     ----------
@@ -284,7 +284,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         X, y = check_features(self, X, reset=True, y=y)
         check_classification_targets(y)
         labels = np.asarray(y)
-        weight = weights_of(sample_weight, labels.shape[0])
+        weight = sample_weight_of(sample_weight, labels.shape[0])
         self.classes_ = classes_of(labels, "y", weight)
         codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
         weight = class_weights(self, codes, weight, incremental=False)
@@ -296,7 +296,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         fitting.fit(
             self, loss, k, Dataset(rows_of(X), as_targets(codes, k)[:, None], weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            told=(X, y, sample_weight),
+            fit_arguments=(X, y, sample_weight),
         )  # fmt: skip
         return self
 
@@ -329,7 +329,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         if first:
             self.seed_ = draw_seed(self.random_state)
         codes = codes_of(y, self.classes_, "y")
-        weight = weights_of(sample_weight, codes.shape[0])
+        weight = sample_weight_of(sample_weight, codes.shape[0])
         weight = class_weights(self, codes, weight, incremental=True)
         loss, k = self._loss_of_classes()
         data = Dataset(rows_of(X), as_targets(codes, k)[:, None], weight)

@@ -30,7 +30,7 @@ from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decision", "fit", "forget", "partial_fit"]
 
-_BRAKES = 12
+_RESTARTS = 12
 
 
 def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Dataset | None]:
@@ -111,18 +111,20 @@ def _weights_as_attributes(
     return {"coef_": in_shape(est, coef).copy(), "intercept_": intercept.copy()}
 
 
-def _show(est: Any, ran: RunResult, state: TrainState, rate: Rate | None, *, judged: bool) -> None:
+def _show(
+    est: Any, result: RunResult, state: TrainState, rate: Rate | None, *, validated: bool
+) -> None:
     """Set the fitted attributes."""
-    for name, value in _weights_as_attributes(est, ran.problem, ran.params).items():
+    for name, value in _weights_as_attributes(est, result.problem, result.params).items():
         setattr(est, name, value)
-    _set_rate(est, ran.problem, rate)
+    _set_rate(est, result.problem, rate)
     est.t_, est.n_iter_ = state.steps, state.epoch
-    est._outcome = ran.outcome.name
-    est.converged_ = ran.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
-    est.history_ = ran.records
-    est.loss_curve_ = [record.loss for record in ran.records]
-    est.validation_scores_ = [record.validation for record in ran.records] if judged else None
-    est._state, est._columns = state, ran.columns
+    est._outcome = result.outcome.name
+    est.converged_ = result.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
+    est.history_ = result.records
+    est.loss_curve_ = [record.loss for record in result.records]
+    est.validation_scores_ = [record.validation for record in result.records] if validated else None
+    est._state, est._columns = state, result.columns
 
 
 def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
@@ -132,27 +134,27 @@ def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
     est.eta0_ = None if rate is None else est._rate.eta0
 
 
-def _warn(est: Any, ran: RunResult, data: Dataset, *, stops: bool) -> None:
+def _warn(est: Any, result: RunResult, data: Dataset, *, stops: bool) -> None:
     """Warn of classes that can be separated, and of a run that has not come to an end."""
-    name, problem = type(est).__name__, ran.problem
-    if ran.notes and getattr(problem.schedule, "settles", False):
+    name, problem = type(est).__name__, result.problem
+    if result.notes and getattr(problem.schedule, "settles", False):
         est.converged_ = False
-        message = f"{name}: {ran.notes[-1]}"
-    elif isinstance(est, ClassifierMixin) and is_unbounded(problem, data, ran.params):
+        message = f"{name}: {result.notes[-1]}"
+    elif isinstance(est, ClassifierMixin) and is_unbounded(problem, data, result.params):
         est.converged_ = False
         message = (
             f"The classes can be separated: without a penalty there is no optimum, and {name} "
             "stopped where more of the same would change little. Its probabilities are 0 and 1, "
             "nearly. Use penalty='l2' with alpha > 0."
         )
-    elif ran.outcome is Outcome.STALLED:
+    elif result.outcome is Outcome.STALLED:
         message = (
             f"{name} may have ended short of the optimum: the objective stopped falling, but "
             "coordinate descent did not come to the end of the next step. Raise alpha, lower "
             "l1_ratio, centre the features, or leave out some that others nearly determine."
         )
-    elif ran.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
-        if works_in_rounds(problem.optimizer) and not stops:
+    elif result.outcome is Outcome.MAX_EPOCHS and problem.tol is not None:
+        if is_automatic(problem.optimizer) and not stops:
             why, mend = f"tol={est.tol} was reached", "Raise max_iter or tol."
         else:
             watched = "validation score" if stops else "objective"
@@ -208,7 +210,7 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
 
 def forget(est: Any) -> None:
     """Drop the weights of an earlier fit, unless the next is to start from them."""
-    for name in ("_model", "_columns", "_brake", "feature_names_"):
+    for name in ("_model", "_columns", "_rate_factor", "feature_names_"):
         vars(est).pop(name, None)
     if not est.warm_start:
         for name in ("coef_", "intercept_", "_state"):
@@ -224,7 +226,7 @@ def fit(
     init: tuple[Any, Any] = (None, None),
     own: Dataset | None,
     score: Any,
-    told: tuple[Any, Any, Any] = (None, None, None),
+    fit_arguments: tuple[Any, Any, Any] = (None, None, None),
     stored_in: NDArray[np.float64] | None = None,
 ) -> None:
     """Fit: the part after labels and targets are numbers."""
@@ -240,15 +242,15 @@ def fit(
     callbacks = [*(est.callbacks or ()), *([ProgressBar()] if est.verbose else ())]
     bridge = None
     if getattr(est, "_skl_callbacks", None):
-        bridge = Bridge(est, *told, _weights_as_attributes)
+        bridge = Bridge(est, *fit_arguments, _weights_as_attributes)
         callbacks.append(bridge)
-    ran = run(
+    result = run(
         chosen, data, start, validation=validation, callbacks=callbacks,
         brake=is_auto(est.learning_rate),
     )  # fmt: skip
-    assert ran.state is not None  # noqa: S101  (Ctrl-C goes through)
-    _show(est, ran, ran.state, chosen.rate, judged=validation is not None)
-    _warn(est, ran, data, stops=validation is not None and validation.stops)
+    assert result.state is not None  # noqa: S101  (Ctrl-C goes through)
+    _show(est, result, result.state, chosen.rate, validated=validation is not None)
+    _warn(est, result, data, stops=validation is not None and validation.stops)
     if bridge is not None:
         bridge.close()
 
@@ -264,24 +266,24 @@ def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) 
     return state
 
 
-def _braked(
+def _restarted(
     est: Any, problem: Problem, data: Dataset, state: TextbookState
 ) -> tuple[Problem, TextbookState]:
     """Run an epoch at the automatic rate; again with a shorter step, if that diverges."""
-    from gradstep.engine.running import past_help  # imports Numba
+    from gradstep.engine.restart import past_help  # imports Numba
 
     rate = problem.schedule.eta0  # type: ignore[attr-defined]
-    brake = getattr(est, "_brake", 1.0) if getattr(est, "_state", None) is not None else 1.0
-    for attempt in range(_BRAKES):
-        problem = replace(problem, schedule=Constant(rate * brake))
+    factor = getattr(est, "_rate_factor", 1.0) if getattr(est, "_state", None) is not None else 1.0
+    for attempt in range(_RESTARTS):
+        problem = replace(problem, schedule=Constant(rate * factor))
         try:
             after = _one_epoch(est, problem, data, state)
         except Diverged as error:
-            if attempt == _BRAKES - 1:
+            if attempt == _RESTARTS - 1:
                 raise past_help(problem, data, error) from error
-            brake /= 4.0
+            factor /= 4.0
         else:
-            est._brake = brake
+            est._rate_factor = factor
             return problem, after
     raise AssertionError
 
@@ -294,7 +296,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     if est.early_stopping:
         msg = (
             "early_stopping=True has no meaning in partial_fit, which runs one epoch. Set it to "
-            "False, and judge the model between calls."
+            "False, and evaluate the model between calls."
         )
         raise InvalidParameter(msg)
     goes_on = getattr(est, "_state", None) is not None
@@ -312,7 +314,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     problem = chosen.problem
     state = _resume(est, problem)
     if is_auto(est.learning_rate):
-        problem, state = _braked(est, problem, data, state)
+        problem, state = _restarted(est, problem, data, state)
     else:
         state = _one_epoch(est, problem, data, state)
     for name, value in _weights_as_attributes(est, problem, state.current()).items():

@@ -33,8 +33,8 @@ __all__ = [
     "check_parameters",
     "draw_seed",
     "rows_of",
+    "sample_weight_of",
     "validation_data",
-    "weights_of",
 ]
 
 _NO_Y = object()
@@ -121,7 +121,7 @@ def check_features(
 
 
 def _check_indices(X: Any, name: str) -> None:
-    """Refuse a CSR matrix with an index outside of it: compiled code does not look."""
+    """Refuse a CSR matrix with an index outside of it: compiled code does not check."""
     if not CsrRows(X.data, X.indices, X.indptr, X.shape[1]).is_sound():
         msg = (
             f"{name} is a damaged CSR matrix: its indices lie outside of its {X.shape[1]} columns, "
@@ -169,7 +169,7 @@ def rows_of(X: Any) -> DenseRows | CsrRows:
     )
 
 
-def weights_of(
+def sample_weight_of(
     sample_weight: Any, n: int, name: str = "sample_weight"
 ) -> NDArray[np.float64] | None:
     """Return weights as float64 of shape (n,), None if there are none; a number is for all."""
@@ -206,4 +206,4 @@ def validation_data(
     if y.shape[0] != X.shape[0]:
         msg = f"X_val has {X.shape[0]} rows, but y_val has {y.shape[0]}."
         raise InvalidData(msg)
-    return Dataset(rows_of(X), y, weights_of(weight_val, X.shape[0], "sample_weight_val"))
+    return Dataset(rows_of(X), y, sample_weight_of(weight_val, X.shape[0], "sample_weight_val"))

@@ -17,8 +17,8 @@ from gradstep.estimators.inputs import (
     check_parameters,
     draw_seed,
     rows_of,
+    sample_weight_of,
     validation_data,
-    weights_of,
 )
 from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
@@ -62,9 +62,9 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         Most epochs. `partial_fit` runs one; there it is what schedules over the whole run
         ('cosine', 'one_cycle') take as its length.
     tol : float >= 0 or None, default=1e-3
-        With 'svrg' (the default), how long the next step may be in the metric, relative to the
-        first one, for the run to end: the objective is then about tol² of its fall above its
-        least; where the loss's slope jumps, the share of its fall that it still falls by in
+        With 'svrg' (the default), how long the next step may be, relative to the first one, for the
+        run to end: the objective is then about tol² of its decrease above its least; where the
+        loss's slope jumps, the share of its decrease that it still decreases by in
         `n_iter_no_change` epochs. With other optimizers, the least improvement of the epoch's
         running objective that counts, as a share of the loss of the best constant prediction.
         With `early_stopping`, the least improvement of the validation score. None runs
@@ -116,7 +116,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         Rows of a batch; above the number of rows it means all of them. 'auto' follows from what a
         step and a row cost; it is 64 with a learning rate that is given.
     optimizer : str or Optimizer, default='auto'
-        'svrg' goes to the optimum in rounds, in a metric from the data; 'exact' is the solution
+        'svrg' goes to the optimum, with a preconditioner from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are
         the textbook algorithms; or an object. 'auto' is 'svrg' with ``learning_rate='auto'``,
         and 'sgd' with any other, and in `partial_fit`.
@@ -132,7 +132,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         behind a StandardScaler, so that `alpha` means the same whatever the units (sparse
         columns count as 1); or of the weights as they are, as in scikit-learn.
     callbacks : list of Callback or None, default=None
-        Told of the start, of each epoch, and of the end.
+        Called at the start, after each epoch, and at the end.
 
     Attributes
     ----------
@@ -325,7 +325,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
         targets = numbers_of(y, "Input y")
-        weight = weights_of(sample_weight, targets.shape[0])
+        weight = sample_weight_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight)
         self._y_is_2d = np.ndim(y) == 2
         own = validation_data(
@@ -339,7 +339,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         fitting.fit(
             self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            told=(X, y, sample_weight),
+            fit_arguments=(X, y, sample_weight),
         )  # fmt: skip
         return self
 
@@ -364,7 +364,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         first = not hasattr(self, "coef_")
         X, y = check_features(self, X, reset=first, y=y, multi_output=True, y_numeric=True)
         targets = numbers_of(y, "Input y")
-        weight = weights_of(sample_weight, targets.shape[0])
+        weight = sample_weight_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight, part=not first)
         if first:
             self.seed_ = draw_seed(self.random_state)

@@ -163,20 +163,22 @@ def class_weights(
 
 def _weight_of_each(est: Any, codes: NDArray[np.intp], *, incremental: bool) -> NDArray[np.float64]:
     """Return the weight of each class that `class_weight` asks for."""
-    asked, classes = est.class_weight, est.classes_
-    if incremental and asked == "balanced":
+    class_weight, classes = est.class_weight, est.classes_
+    if incremental and class_weight == "balanced":
         msg = (
             "class_weight='balanced' needs all rows at once, which partial_fit has not. "
             "Compute it with sklearn.utils.compute_class_weight and pass it as a dict."
         )
         raise InvalidParameter(msg)
-    if not isinstance(asked, dict) and asked != "balanced":
-        msg = f"class_weight={asked!r} must be a dict, 'balanced' or None."
+    if not isinstance(class_weight, dict) and class_weight != "balanced":
+        msg = f"class_weight={class_weight!r} must be a dict, 'balanced' or None."
         raise InvalidParameter(msg)
-    if isinstance(asked, dict):
-        for label, number in asked.items():
+    if isinstance(class_weight, dict):
+        for label, number in class_weight.items():
             check_number(type(est).__name__, f"class_weight[{label!r}]", number, low=0.0)
     if incremental:
-        return np.array([asked.get(label, 1.0) for label in classes.tolist()])
-    each: NDArray[np.float64] = compute_class_weight(asked, classes=classes, y=classes[codes])
+        return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+    each: NDArray[np.float64] = compute_class_weight(
+        class_weight, classes=classes, y=classes[codes]
+    )
     return each

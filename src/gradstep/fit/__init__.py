@@ -1,1 +1,1 @@
-"""From what was asked to a model: the plan, and the run."""
+"""From settings to a model: the plan, and the run."""

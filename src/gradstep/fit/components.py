@@ -77,7 +77,7 @@ OPTIMIZERS: Mapping[str, Callable[[], Any]] = {
     "adam": optimizers.Adam,
     "ftrl": optimizers.FTRL,
 }
-# Optimizers that work in rounds, and take no learning rate.
+# The automatic optimizers, which take no learning rate.
 SOLVERS: Mapping[str, Callable[[], Any]] = {"svrg": solvers.SVRG, "exact": solvers.Exact}
 LEARNING_RATES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "constant": lambda p: schedules.Constant(p["eta0"]),
@@ -252,7 +252,7 @@ def optimizer_of(value: Any) -> Any:
         if value not in known:
             _refuse("optimizer", value, {"auto": None, **known})
         value = known[value]()
-    methods = ("n_slots",) if solvers.works_in_rounds(value) else ("n_slots", "step")
+    methods = ("n_slots",) if solvers.is_automatic(value) else ("n_slots", "step")
     return _checked("optimizer", value, *methods)
 
 

@@ -1,4 +1,4 @@
-"""From what was asked to the fixed part of a run: what "auto" stands for."""
+"""From the settings to the fixed part of a run: what "auto" stands for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradstep.objective.losses import has_optimum, is_quadratic, slope
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.automatic import Rate, stable_rate
 from gradstep.optim.schedules import Adaptive, Constant
-from gradstep.optim.solvers import Exact, works_in_rounds
+from gradstep.optim.solvers import Exact, is_automatic
 from gradstep.rows.dataset import mean_square_norm, score_unit
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def is_auto(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked; as the parameters of `MiniBatchRegressor`, but for `seed`."""
+    """How to fit: the parameters of `MiniBatchRegressor`, but for `seed`."""
 
     penalty: Any = "l2"
     alpha: float = 1e-4
@@ -84,7 +84,7 @@ class Plan:
 
 
 def plan(
-    asked: Settings,
+    settings: Settings,
     loss: Any,
     data: Dataset,
     n_outputs: int,
@@ -98,7 +98,7 @@ def plan(
 
     Parameters
     ----------
-    asked : Settings
+    settings : Settings
         The parameters.
     loss : Loss
         What is minimised.
@@ -115,19 +115,19 @@ def plan(
     rate : Rate, optional
         The learning rate that an earlier part has decided.
     """
-    auto = is_auto(asked.learning_rate)
-    optimizer = checked_optimizer(asked, loss, incremental=incremental)
-    in_rounds = works_in_rounds(optimizer)
-    penalty = penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
-    by_deviation = asked.penalty_scale == "deviation" and not isinstance(penalty, NoPenalty)
+    auto = is_auto(settings.learning_rate)
+    optimizer = checked_optimizer(settings, loss, incremental=incremental)
+    automatic = is_automatic(optimizer)
+    penalty = penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
+    by_deviation = settings.penalty_scale == "deviation" and not isinstance(penalty, NoPenalty)
     # 'optimal' takes its length from the penalty, and so its unit
-    by_itself = auto or (asked.learning_rate == "optimal" and by_deviation)
-    standardised = not in_rounds and (
-        by_itself if is_auto(asked.precondition) else asked.precondition
+    by_itself = auto or (settings.learning_rate == "optimal" and by_deviation)
+    standardised = not automatic and (
+        by_itself if is_auto(settings.precondition) else settings.precondition
     )
-    batch_size = _batch_size(asked, data.n, auto=auto, in_rounds=in_rounds)
+    batch_size = _batch_size(settings, data.n, auto=auto, automatic=automatic)
     columns = None
-    if in_rounds or standardised or by_deviation:
+    if automatic or standardised or by_deviation:
         from gradstep.engine.statistics import columns_of  # imports Numba
 
         columns = columns_of(data)
@@ -137,54 +137,59 @@ def plan(
                 columns = earlier.kept(columns)
     center = scale = None
     if standardised and columns is not None and columns.measured:
-        center = columns.mean if asked.fit_intercept else np.zeros_like(columns.mean)
-        scale = columns.deviation if asked.fit_intercept else columns.length
+        center = columns.mean if settings.fit_intercept else np.zeros_like(columns.mean)
+        scale = columns.deviation if settings.fit_intercept else columns.length
     if rate is None:
-        rate = _rate(asked, loss, optimizer, data, n_in_metric=None if scale is None else scale)
-    shuffle: Any = asked.shuffle
+        rate = _rate(settings, loss, optimizer, data, scale)
+    shuffle: Any = settings.shuffle
     if isinstance(shuffle, (bool, np.bool_)):
         shuffle = "exact" if shuffle else "none"
-    if (incremental or in_rounds) and shuffle == "blocks":
+    if (incremental or automatic) and shuffle == "blocks":
         shuffle = "exact"  # a permuted copy would serve one epoch, or parts of some
     problem = Problem(
         loss=loss,
         penalty=penalty,
         optimizer=optimizer,
         schedule=_schedule(
-            asked, loss, rate, min(batch_size, data.n), in_rounds=in_rounds, incremental=incremental
+            settings,
+            loss,
+            rate,
+            min(batch_size, data.n),
+            automatic=automatic,
+            incremental=incremental,
         ),
         n_features=data.rows.n_features,
         n_outputs=n_outputs,
-        fit_intercept=bool(asked.fit_intercept),
+        fit_intercept=bool(settings.fit_intercept),
         intercept_factor=rate.intercept_factor if rate else 1.0,
         batch_size=batch_size,
-        last_batch=asked.last_batch,
+        last_batch=settings.last_batch,
         shuffle=shuffle,
-        seed=asked.seed,
-        average_from=int(asked.average),
-        max_epochs=int(asked.max_iter),
-        tol=asked.tol,
-        patience=int(asked.n_iter_no_change),
+        seed=settings.seed,
+        average_from=int(settings.average),
+        max_epochs=int(settings.max_iter),
+        tol=settings.tol,
+        patience=int(settings.n_iter_no_change),
         center=center,
         scale=scale,
-        penalty_scales=_penalty_scales(asked, penalty, columns, stored_in),
+        penalty_scales=_penalty_scales(settings, penalty, columns, stored_in),
     )
     return Plan(problem, columns, rate)
 
 
 def _penalty_scales(
-    asked: Settings, penalty: Any, columns: Columns | None, stored_in: NDArray[np.float64] | None
+    settings: Settings, penalty: Any, columns: Columns | None, stored_in: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
     """Return what weights are multiplied by to be penalised; None if they are not."""
     if isinstance(penalty, NoPenalty):
         return None
-    if asked.penalty_scale == "unit":
+    if settings.penalty_scale == "unit":
         return None if stored_in is None else 1.0 / stored_in
     return columns.scale if columns is not None and columns.measured else None
 
 
-def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) -> Any:
-    """Return the optimizer; by itself, rounds with the automatic rate, and SGD with any other.
+def checked_optimizer(settings: Settings, loss: Any, *, incremental: bool = False) -> Any:
+    """Return the optimizer; by default SVRG with the automatic rate, and SGD with any other.
 
     Needs no data, so that what does not go together can be refused before any is read.
 
@@ -193,17 +198,18 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
     InvalidParameter
         If the optimizer, the learning rate and the loss do not go together.
     """
-    auto = is_auto(asked.learning_rate)
-    if auto and asked.eta0 is not None:
+    auto = is_auto(settings.learning_rate)
+    if auto and settings.eta0 is not None:
         msg = (
-            f"eta0={asked.eta0!r} has no meaning with learning_rate='auto', which follows from the "
-            "data. Leave it out, or name a schedule that starts from it (learning_rate='constant')."
+            f"eta0={settings.eta0!r} has no meaning with learning_rate='auto', which follows from "
+            "the data. Leave it out, or name a schedule that starts from it "
+            "(learning_rate='constant')."
         )
         raise InvalidParameter(msg)
-    if is_auto(asked.optimizer):
+    if is_auto(settings.optimizer):
         return optimizer_of("svrg" if auto and has_optimum(loss) and not incremental else "sgd")
-    optimizer = optimizer_of(asked.optimizer)
-    if not works_in_rounds(optimizer):
+    optimizer = optimizer_of(settings.optimizer)
+    if not is_automatic(optimizer):
         return optimizer
     name = type(optimizer).__name__.lower()
     if not has_optimum(loss):
@@ -221,14 +227,14 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
         raise InvalidParameter(msg)
     refused = {
         "learning_rate": None if auto else "must be 'auto': the steps follow from the data",
-        "precondition": "must be 'auto' or True: it works in a metric"
-        if asked.precondition is False
+        "precondition": "must be 'auto' or True: it works with a preconditioner"
+        if settings.precondition is False
         else None,
-        "average": "must be False: it averages by itself" if asked.average else None,
+        "average": "must be False: it averages by itself" if settings.average else None,
     }
     for parameter, why in refused.items():
         if why is not None:
-            value = getattr(asked, parameter)
+            value = getattr(settings, parameter)
             msg = f"{parameter}={value!r} cannot be used with optimizer={name!r}: it {why}."
             raise InvalidParameter(msg)
     if isinstance(optimizer, Exact) and not is_quadratic(loss):
@@ -240,58 +246,56 @@ def checked_optimizer(asked: Settings, loss: Any, *, incremental: bool = False) 
     return optimizer
 
 
-def _rate(
-    asked: Settings, loss: Any, optimizer: Any, data: Dataset, n_in_metric: Any
-) -> Rate | None:
+def _rate(settings: Settings, loss: Any, optimizer: Any, data: Dataset, scale: Any) -> Rate | None:
     """Return the rate that was given or one that is stable on this data; None if unused."""
-    if works_in_rounds(optimizer) or not _uses_eta0(asked):
+    if is_automatic(optimizer) or not _uses_eta0(settings):
         return None
-    if asked.eta0 is not None:
-        return Rate(float(asked.eta0), 1.0)
+    if settings.eta0 is not None:
+        return Rate(float(settings.eta0), 1.0)
     sample = data.sample()
     mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
-    square = mean_square_norm(data) if n_in_metric is None else float(np.count_nonzero(n_in_metric))
-    unit = score_unit(loss, data) if is_auto(asked.learning_rate) else 1.0
+    square = mean_square_norm(data) if scale is None else float(np.count_nonzero(scale))
+    unit = score_unit(loss, data) if is_auto(settings.learning_rate) else 1.0
     return stable_rate(optimizer, loss, square, mean, unit)
 
 
-def _uses_eta0(asked: Settings) -> bool:
+def _uses_eta0(settings: Settings) -> bool:
     """Tell whether the learning rate is a schedule by name that starts from eta0."""
-    return isinstance(asked.learning_rate, str) and asked.learning_rate != "optimal"
+    return isinstance(settings.learning_rate, str) and settings.learning_rate != "optimal"
 
 
 def _schedule(
-    asked: Settings,
+    settings: Settings,
     loss: Any,
     rate: Rate | None,
     batch_size: int,
     *,
-    in_rounds: bool,
+    automatic: bool,
     incremental: bool,
 ) -> Any:
     """Return the schedule of learning rates."""
-    if in_rounds:
-        return Constant(1.0)  # shown nowhere, used nowhere: rounds choose their steps
-    if is_auto(asked.learning_rate):
+    if automatic:
+        return Constant(1.0)  # shown nowhere, used nowhere: the automatic method chooses its steps
+    if is_auto(settings.learning_rate):
         eta0 = 1.0 if rate is None else rate.eta0
         return Constant(eta0) if incremental else Adaptive(eta0)
     two_class = getattr(loss, "loss", loss)
     return schedule_of(
-        asked.learning_rate,
+        settings.learning_rate,
         {
             "eta0": None if rate is None else rate.eta0,
-            "power_t": asked.power_t,
-            "alpha": asked.alpha,
+            "power_t": settings.power_t,
+            "alpha": settings.alpha,
             "batch_size": batch_size,
             "slope": lambda y, z: slope(two_class, y, z) if hasattr(two_class, "slope") else 1.0,
         },
     )
 
 
-def _batch_size(asked: Settings, n: int, *, auto: bool, in_rounds: bool) -> int:
-    """Return the rows of a batch; 0 where rounds choose it."""
-    if not is_auto(asked.batch_size):
-        return int(asked.batch_size)
-    if in_rounds:
+def _batch_size(settings: Settings, n: int, *, auto: bool, automatic: bool) -> int:
+    """Return the rows of a batch; 0 where the automatic method chooses it."""
+    if not is_auto(settings.batch_size):
+        return int(settings.batch_size)
+    if automatic:
         return 0
     return min(_BATCH, max(_LEAST_BATCH, n // _BATCHES)) if auto else _BATCH

@@ -12,7 +12,7 @@ from gradstep.engine.callbacks import History
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
 from gradstep.objective.penalties import sets_zeros
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,9 @@ class RunResult:
     Attributes
     ----------
     params : ndarray of shape (size,)
-        The model's parameters: of the best epoch, where validation rows judge, else of the last.
+        The model's parameters: of the best epoch by validation, if there is any, else of the last.
     problem : Problem
-        As it was in the end: a brake changes the learning rate.
+        As it was in the end: a restart lowers the learning rate.
     state : TrainState or None
         Where the run ended; None if it was interrupted.
     outcome : Outcome
@@ -78,7 +78,7 @@ class _Best:
             self.params, self.score = state.best_params, state.best_score
 
     def on_end(self, end: End) -> None:
-        """Forget those of a run that diverged, unless validation rows have judged them."""
+        """Forget those of a run that diverged, unless they are the best by validation rows."""
         if isinstance(end.error, Diverged) and self.score == -math.inf:
             self.params = None
 
@@ -106,7 +106,7 @@ def run(
     validation : Validation, optional
         Held-out rows.
     callbacks : sequence of Callback
-        Told of start, epochs and end.
+        Called at the start, after each epoch and at the end.
     brake : bool
         Whether a run that diverges is begun anew with a shorter step.
     keep_interrupted : bool
@@ -115,15 +115,15 @@ def run(
     Raises
     ------
     Diverged
-        If the objective left the numbers, and there is no brake or it did not help.
+        If the objective left the numbers, and no shorter step was allowed, or none helped.
     """
-    from gradstep.engine import running  # these import Numba
+    from gradstep.engine import restart  # these import Numba
     from gradstep.engine.textbook.proximal_finish import polish
 
-    problem = _in_units_of_loss(chosen.problem, data, validation)
+    problem = _with_tol_of_loss(chosen.problem, data, validation)
     history, best = History(), _Best(start)
     try:
-        ran = running.run(
+        result = restart.run(
             problem, data, start, columns=chosen.columns, validation=validation,
             callbacks=[history, best, *callbacks], brake=brake,
         )  # fmt: skip
@@ -134,28 +134,28 @@ def run(
             best.params, problem, None, Outcome.INTERRUPTED, history.records,
             columns=chosen.columns, score=best.score,
         )  # fmt: skip
-    problem, state = ran.problem, ran.state
+    problem, state = result.problem, result.state
     params = state.current() if state.best_params is None else state.best_params
     if state.averaged and sets_zeros(problem.penalty):
         params = polish(problem, data, params, history.records[-1].learning_rate)
     return RunResult(
-        params, problem, state, ran.outcome, history.records, ran.notes, chosen.columns,
+        params, problem, state, result.outcome, history.records, result.notes, chosen.columns,
         state.best_score,
     )  # fmt: skip
 
 
-def _in_units_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
+def _with_tol_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
     """Return the problem with `tol` as a share of the best constant's loss, if losses are watched.
 
-    Rounds watch their steps instead; a score of validation rows has a unit of its own.
+    The automatic method watches its steps; a score of validation rows has a unit of its own.
     """
     by_score = validation is not None and validation.stops and validation.score is not None
-    if works_in_rounds(problem.optimizer) or by_score or problem.tol is None:
+    if is_automatic(problem.optimizer) or by_score or problem.tol is None:
         return problem
     from gradstep.engine.baseline import Baseline  # imports Numba
 
     baseline = Baseline(problem.loss, data, problem.n_outputs, np.zeros(problem.size))
-    return replace(problem, tol=problem.tol * baseline.unit)
+    return replace(problem, tol=problem.tol * baseline.scale)
 
 
 def start_of(
@@ -174,8 +174,8 @@ def start_of(
         What is fixed, and the rows.
     coef, intercept : ndarray, optional
         Weights to start from. An optimizer that goes to the optimum anyway takes the best constant
-        instead, if that has the lower objective: far out a loss may have no curvature to tell the
-        way by.
+        instead, if that has the lower objective: far out the second derivative of a loss
+        may be 0, and no step follows from it.
     at_constant : bool
         Whether to start from the best constant, if no weights are given: levels, whose weights
         together could take the intercept's place, then say how they differ from it. Else from
@@ -185,9 +185,9 @@ def start_of(
     from gradstep.engine.evaluation import mean_loss
 
     k, given = problem.n_outputs, coef is not None or intercept is not None
-    in_rounds = works_in_rounds(problem.optimizer)
+    automatic = is_automatic(problem.optimizer)
     constant = None
-    if problem.fit_intercept and (in_rounds if given else at_constant):
+    if problem.fit_intercept and (automatic if given else at_constant):
         constant = best_constant(problem.loss, data.sample(), k)
     elif not problem.fit_intercept and intercept is not None:
         intercept = np.zeros(k)
@@ -195,7 +195,7 @@ def start_of(
     if not given:
         return other
     state = problem.start(coef, intercept)
-    if not in_rounds or np.array_equal(other.current(), state.current()):
+    if not automatic or np.array_equal(other.current(), state.current()):
         return state
     with np.errstate(all="ignore"):
         of_other, of_state = (

@@ -34,10 +34,10 @@ from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
-from gradstep.model.evaluation import judge
+from gradstep.model.evaluation import evaluate_held_out
 from gradstep.model.model import Model
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class TableFit:
         How good the model is on the rows held out, and how good the best constant; empty if none
         are.
     notes : list of str
-        What a person should know: warnings, brakes, the penalty that was chosen.
+        What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
         Of "preparing" and "training".
     """
@@ -152,14 +152,14 @@ def fit_table(
     began = time.perf_counter()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
     first_alpha: Any = ALPHAS[0] if is_auto(alpha) else alpha
-    asked = Settings(
+    settings = Settings(
         penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
         optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, batch_size=batch_size,
         tol=tol, n_iter_no_change=patience,
         max_iter=_MOST_EPOCHS if epochs is None else epochs,
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
-    _check_before_reading(loss, component, asked, alpha, options.get("task", "auto"))
+    _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     prepared = _prepared(table, target, component, options)
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
@@ -170,16 +170,17 @@ def fit_table(
     component = loss_for(component, prepared.target)
     check_range(component, prepared)
     prepared_at = time.perf_counter()
-    asked = replace(asked, seed=int(prepared.meta["asked"]["seed"]))
-    ran = _trained(prepared, component, asked, callbacks, choose=is_auto(alpha))
+    settings = replace(settings, seed=int(prepared.meta["asked"]["seed"]))
+    result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
     model = Model(
-        prepared.encoding, prepared.target, component, ran.params,
+        prepared.encoding, prepared.target, component, result.params,
         prepared.meta["asked"].get("offset"),
     )  # fmt: skip
     fit = TableFit(
-        model, prepared, ran.outcome, ran.records, notes=[*prepared.meta["warnings"], *ran.notes]
-    )
-    if prepared.target.classes and is_unbounded(ran.problem, prepared.train, ran.params):
+        model, prepared, result.outcome, result.records,
+        notes=[*prepared.meta["warnings"], *result.notes],
+    )  # fmt: skip
+    if prepared.target.classes and is_unbounded(result.problem, prepared.train, result.params):
         fit.notes.append(
             "The classes can be separated: without a penalty there is no optimum, and training "
             "stopped where more of the same would change little. Use --penalty l2."
@@ -189,29 +190,29 @@ def fit_table(
         "training": time.perf_counter() - prepared_at,
     }
     if prepared.validation is not None:
-        fit.validation = judge(model, prepared)
-        fit.baseline = judge(model, prepared, constant=True)
+        fit.validation = evaluate_held_out(model, prepared)
+        fit.baseline = evaluate_held_out(model, prepared, constant=True)
     held_out = options.get("validation_table")
-    model.provenance = _provenance(fit, ran.problem)
+    model.provenance = _provenance(fit, result.problem)
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
 
 
 def _check_before_reading(
-    loss: Any, component: Any, asked: Settings, alpha: float | str, task: str
+    loss: Any, component: Any, settings: Settings, alpha: float | str, task: str
 ) -> None:
     """Refuse what is known to be wrong without the table, which may take long to read."""
-    penalty_of(asked.penalty, {"alpha": asked.alpha, "l1_ratio": asked.l1_ratio})
-    if not is_auto(asked.optimizer):
-        optimizer_of(asked.optimizer)
-    check_choice("fit_table", "penalty_scale", asked.penalty_scale, ("deviation", "unit"))
-    check_number("fit_table", "epochs", asked.max_iter, low=1, whole=True)
-    check_number("fit_table", "patience", asked.n_iter_no_change, low=1, whole=True)
-    if not is_auto(asked.batch_size):
-        check_number("fit_table", "batch_size", asked.batch_size, low=1, whole=True)
+    penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
+    if not is_auto(settings.optimizer):
+        optimizer_of(settings.optimizer)
+    check_choice("fit_table", "penalty_scale", settings.penalty_scale, ("deviation", "unit"))
+    check_number("fit_table", "epochs", settings.max_iter, low=1, whole=True)
+    check_number("fit_table", "patience", settings.n_iter_no_change, low=1, whole=True)
+    if not is_auto(settings.batch_size):
+        check_number("fit_table", "batch_size", settings.batch_size, low=1, whole=True)
     if component is not None:
-        checked_optimizer(asked, component)
+        checked_optimizer(settings, component)
     named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
     if isinstance(loss, str) and task in named and loss not in named[task]:
         msg = (
@@ -219,12 +220,12 @@ def _check_before_reading(
             f"{', '.join(named[task])}."
         )
         raise InvalidParameter(msg)
-    if asked.learning_rate == "optimal" and is_auto(alpha):
+    if settings.learning_rate == "optimal" and is_auto(alpha):
         msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
         raise InvalidParameter(msg)
-    if not is_auto(asked.learning_rate):
+    if not is_auto(settings.learning_rate):
         schedule_of(
-            asked.learning_rate,
+            settings.learning_rate,
             {"eta0": 1.0, "power_t": 0.25, "alpha": alpha, "slope": lambda y, z: z - y},
         )
 
@@ -253,21 +254,21 @@ def _prepared(
     return prepare(table, target, **{**options, **preparing_for(loss, options)})
 
 
-def preparing_for(loss: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
 
     Parameters
     ----------
     loss : Loss or None
         The loss.
-    asked : mapping
-        What is asked already: a task stays, and without an offset none acts.
+    given : mapping
+        Options that are given already: a task stays, and without an offset none acts.
     """
     found: dict[str, Any] = {}
     of_classes = is_of_classes(loss)
-    if of_classes is not None and asked.get("task", "auto") == "auto":
+    if of_classes is not None and given.get("task", "auto") == "auto":
         found["task"] = "classification" if of_classes else "regression"
-    if asked.get("offset") is not None:
+    if given.get("offset") is not None:
         found["log_power"] = _log_power(loss)
     return found
 
@@ -284,25 +285,26 @@ def _log_power(loss: Any) -> float | None:
 
 
 def _trained(
-    prepared: PreparedTable, loss: Any, asked: Settings, callbacks: Sequence[Any], *, choose: bool
-) -> RunResult:
+    prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any], *,
+    choose: bool,
+) -> RunResult:  # fmt: skip
     """Run to the end, after a choice of alpha, if asked for; Ctrl-C keeps the best so far."""
     from gradstep.engine.statistics import Columns  # imports Numba
 
     data, k, held_out = prepared.train, prepared.target.n_outputs, prepared.validation
-    chosen = plan(asked, loss, data, k, stored_in=prepared.encoding.stored_in())
+    chosen = plan(settings, loss, data, k, stored_in=prepared.encoding.stored_in())
     chosen = replace(
         chosen, columns=chosen.columns or Columns.unmeasured(chosen.problem.n_features)
     )
-    # rounds end at the optimum: the rows held out keep the best epoch, and stop nothing
-    stops = not works_in_rounds(chosen.problem.optimizer)
+    # the automatic method ends at the optimum: held-out rows keep the best epoch, and stop nothing
+    stops = not is_automatic(chosen.problem.optimizer)
     validation = None if held_out is None else Validation(held_out, stops=stops)
 
     def train(chosen: Plan, start: TrainState) -> RunResult:
         try:
             return run(
                 chosen, data, start, validation=validation, callbacks=callbacks,
-                brake=is_auto(asked.learning_rate) or asked.learning_rate == "adaptive",
+                brake=is_auto(settings.learning_rate) or settings.learning_rate == "adaptive",
                 keep_interrupted=True,
             )  # fmt: skip
         except Diverged as error:
@@ -315,7 +317,7 @@ def _trained(
 
     start, notes = start_of(chosen.problem, data, at_constant=True), []
     if choose:
-        if validation is None or not isinstance(asked.penalty, str):
+        if validation is None or not isinstance(settings.penalty, str):
             msg = (
                 "alpha='auto' needs validation rows to choose on and a penalty by name: hold some "
                 "rows out (--validation 0.1), or give alpha a number."
@@ -323,19 +325,21 @@ def _trained(
             raise InvalidParameter(msg)
         choice = choose_alpha(
             chosen, start,
-            lambda alpha: penalty_of(asked.penalty, {"alpha": alpha, "l1_ratio": asked.l1_ratio}),
+            lambda alpha: penalty_of(
+                settings.penalty, {"alpha": alpha, "l1_ratio": settings.l1_ratio}
+            ),
             train,
         )  # fmt: skip
         if choice.ended is not None:
             return replace(choice.ended, notes=choice.notes)
         chosen, start, notes = choice.plan, choice.start, choice.notes
-    ran = train(chosen, start)
-    noted = [f"Epoch {record.epoch}: {record.note}." for record in ran.records if record.note]
-    return replace(ran, notes=[*notes, *ran.notes, *noted])
+    result = train(chosen, start)
+    noted = [f"Epoch {record.epoch}: {record.note}." for record in result.records if record.note]
+    return replace(result, notes=[*notes, *result.notes, *noted])
 
 
 def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
-    """Return where a model comes from; a function of the table and what was asked, no clock."""
+    """Return where a model comes from; a function of the table and the settings, no clock."""
     meta = fit.prepared.meta
     return {
         "version": gradstep.__version__,
@@ -346,7 +350,7 @@ def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
         "loss": repr(problem.loss),
         "penalty": repr(problem.penalty),
         "optimizer": repr(problem.optimizer),
-        "learning_rate": "auto" if works_in_rounds(problem.optimizer) else repr(problem.schedule),
+        "learning_rate": "auto" if is_automatic(problem.optimizer) else repr(problem.schedule),
         "batch_size": problem.batch_size or "auto",
         "seed": problem.seed,
         "epochs": len(fit.history),

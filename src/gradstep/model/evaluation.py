@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
 
-__all__ = ["evaluate", "judge"]
+__all__ = ["evaluate", "evaluate_held_out"]
 
 
 def _metrics(model: Model) -> Any:
@@ -43,8 +43,10 @@ def _add(
     metrics.add(y.astype(np.intp), winners(z), each, score, weight)
 
 
-def judge(model: Model, prepared: PreparedTable, *, constant: bool = False) -> dict[str, Any]:
-    """Judge the model, or the best constant of the training rows, on the rows held out."""
+def evaluate_held_out(
+    model: Model, prepared: PreparedTable, *, constant: bool = False
+) -> dict[str, Any]:
+    """Evaluate the model, or the best constant of the training rows, on the rows held out."""
     from gradstep.engine.baseline import best_constant, without_features  # imports Numba
     from gradstep.engine.evaluation import scores
 
@@ -122,7 +124,7 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)
     if found["rows"] == 0:
-        msg = f"The table has no row with a value of the target {target!r}: nothing to judge."
+        msg = f"The table has no row with a value of the target {target!r}: nothing to evaluate."
         raise InvalidTable(msg)
     if missing:
         found["missing_target"] = missing

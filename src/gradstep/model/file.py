@@ -51,8 +51,8 @@ def _loss_to_json(loss: Any) -> dict[str, Any]:
     return {"name": type(loss).__name__, **fields}
 
 
-def _loss_from_json(told: Mapping[str, Any]) -> Any:
-    fields = {k: _loss_from_json(v) if isinstance(v, dict) else v for k, v in told.items()}
+def _loss_from_json(content: Mapping[str, Any]) -> Any:
+    fields = {k: _loss_from_json(v) if isinstance(v, dict) else v for k, v in content.items()}
     name = fields.pop("name")
     for home in (regression, classification):
         kind = getattr(home, name) if name in home.__all__ else None
@@ -62,9 +62,9 @@ def _loss_from_json(told: Mapping[str, Any]) -> Any:
     raise ValueError(msg)
 
 
-def _checksum(told: Mapping[str, Any], params: NDArray[np.float64]) -> str:
-    content = json.dumps(told).encode() + np.ascontiguousarray(params).tobytes()
-    return hashlib.sha256(content).hexdigest()
+def _checksum(content: Mapping[str, Any], params: NDArray[np.float64]) -> str:
+    data = json.dumps(content).encode() + np.ascontiguousarray(params).tobytes()
+    return hashlib.sha256(data).hexdigest()
 
 
 def save(model: Model, path: str | Path) -> None:
@@ -85,7 +85,7 @@ def save(model: Model, path: str | Path) -> None:
         )
         raise InvalidParameter(msg)
 
-    told = {
+    content = {
         "format": FORMAT,
         "version": gradstep.__version__,
         "encoding": model.encoding.to_json(),
@@ -94,11 +94,11 @@ def save(model: Model, path: str | Path) -> None:
         "offset": model.offset,
         "provenance": model.provenance,
     }
-    entry = json.dumps({**told, _CHECKSUM: _checksum(told, model.params)})
+    entry = json.dumps({**content, _CHECKSUM: _checksum(content, model.params)})
     # one entry: the order of several is chance, and the same model is the same file
-    content = to_bytes({_TENSOR: model.params}, metadata={_ENTRY: entry})
+    data = to_bytes({_TENSOR: model.params}, metadata={_ENTRY: entry})
     with writing_file(path) as file:
-        file.write(content)
+        file.write(data)
 
 
 def load(path: str | Path) -> Model:
@@ -131,9 +131,10 @@ def load(path: str | Path) -> Model:
         msg = f"{path} is damaged: its numbers are of type {dtype}, where {_DTYPE} is written."
         raise InvalidModel(msg)
     try:
-        told = json.loads(metadata[_ENTRY])
-        version, wrote, known = told["format"], told.get("version", "?"), told.pop(_CHECKSUM, None)
-        found = _checksum(told, params)
+        content = json.loads(metadata[_ENTRY])
+        version, wrote = content["format"], content.get("version", "?")
+        known = content.pop(_CHECKSUM, None)
+        found = _checksum(content, params)
     except MISSTATED as error:
         msg = f"{path} is damaged: its header cannot be read ({error})."
         raise InvalidModel(msg) from error
@@ -151,7 +152,7 @@ def load(path: str | Path) -> Model:
         )
         raise InvalidModel(msg)
     try:
-        model = _model_of(told, params)
+        model = _model_of(content, params)
         expected = model.n_outputs * (model.encoding.n_features + 1)
     except MISSTATED as error:
         msg = f"{path} is damaged: its header lacks or misstates something ({error})."
@@ -162,14 +163,14 @@ def load(path: str | Path) -> Model:
     return model
 
 
-def _model_of(told: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
+def _model_of(content: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
     """Return the model that a header describes, once each part is known to fit the others."""
-    target, loss = Target.from_json(told["target"]), _loss_from_json(told["loss"])
+    target, loss = Target.from_json(content["target"]), _loss_from_json(content["loss"])
     if hasattr(loss, "row_slopes") != (target.n_outputs > 1):
         msg = f"the loss {loss!r:.60} is not one of {target.n_outputs} scores"
         raise ValueError(msg)
-    offset, provenance = told["offset"], told["provenance"]
+    offset, provenance = content["offset"], content["provenance"]
     if not (offset is None or is_text(offset)) or not isinstance(provenance, dict):
         msg = "offset is a name or nothing, and provenance has fields"
         raise ValueError(msg)
-    return Model(encoding_of(told["encoding"]), target, loss, params, offset, provenance)
+    return Model(encoding_of(content["encoding"]), target, loss, params, offset, provenance)

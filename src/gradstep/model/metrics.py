@@ -1,4 +1,4 @@
-"""How good predictions are: sums over chunks of rows, so that a table of any size can be judged.
+"""How good predictions are: sums over chunks of rows, so that a table of any size can be evaluated.
 
 The area under the ROC curve is none; `gradstep.model.ranking` bounds what is kept for it.
 """

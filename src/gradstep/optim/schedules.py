@@ -1,14 +1,12 @@
 """Learning rates: what a step's rate is, as a function of the step and of the epoch.
 
-A schedule is a NamedTuple with ``rates(steps, epochs, horizon)``: given the numbers of
-updates done before each step (from 0), and the time in epochs at which each begins (0.25
-after a quarter of the first), it returns the rates. `Horizon` says how many epochs are
-planned and how many steps one has. Schedules are plain NumPy, called once for a run of
-batches, never per step.
+A schedule is a NamedTuple with ``rates(steps, epochs, horizon)``: given the numbers of updates done
+before each step (from 0), and the time in epochs at which each begins (0.25 after a quarter of the
+first), it returns the rates. `Horizon` says how many epochs are planned and how many steps one has.
+Schedules are plain NumPy, called once for a run of batches, never per step.
 
-`Adaptive` also has ``after_stall(factor)``: the factor on all later rates once training has
-stopped improving, or None to let it end. `Optimal` also has ``settles``: whether a loss far above
-the best constant's may yet come down.
+`Adaptive` also has ``after_stall(factor)``: the factor on all later rates once nothing improves, or
+None to end. `Optimal` also has ``settles``: whether one far above the best constant's may decrease.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Optimizers that work in rounds, in a metric from the data (`gradstep.engine.svrg.method`).
+"""The automatic optimizers: a preconditioner from the data, no learning rate.
 
-They take no learning rate: the step follows from the data. What is here is their names and
+The step follows from the data (`gradstep.engine.svrg.method`). What is here is their names and
 hyper-parameters; the formulas stand where they are computed.
 """
 
@@ -10,21 +10,21 @@ from typing import NamedTuple
 
 from gradstep.checks import check_number
 
-__all__ = ["SVRG", "Exact", "works_in_rounds"]
+__all__ = ["SVRG", "Exact", "is_automatic"]
 
 
 class SVRG(NamedTuple):
-    """Stochastic variance-reduced gradients in a metric from the data, to the optimum.
+    """Preconditioned stochastic variance-reduced gradients, to the optimum.
 
-    A round takes the gradient of all rows, then mini-batch steps on a share of them that are
-    corrected by it (Johnson and Zhang, NIPS 2013), in the metric of the curvature (PROMISE,
+    An epoch takes the gradient of all rows, then mini-batch steps on a share of them that are
+    corrected by it (Johnson and Zhang, NIPS 2013), preconditioned by the Hessian (PROMISE,
     Frangella, Rathore, Zhao and Udell, JMLR 25(346), 2024). Where there are few features or
-    few rows, a round is a (proximal) Newton step instead, which then costs less.
+    few rows, an epoch is a (proximal) Newton step instead, which then costs less.
 
     Parameters
     ----------
     share : float
-        Rows of a round's mini-batch steps, over all rows.
+        Rows of an epoch's mini-batch steps, over all rows.
 
     Examples
     --------
@@ -57,6 +57,6 @@ class Exact(NamedTuple):
         return 0
 
 
-def works_in_rounds(optimizer: object) -> bool:
-    """Tell whether an optimizer works in rounds."""
+def is_automatic(optimizer: object) -> bool:
+    """Tell whether an optimizer chooses its steps from the data: it takes no learning rate."""
     return isinstance(optimizer, (SVRG, Exact))

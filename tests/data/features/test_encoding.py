@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep import fit_table, prepare
-from gradstep.data.features import profile as survey
+from gradstep.data.features import profile
 from gradstep.data.features.encoding import (
     Encoding,
     HashColumn,
@@ -200,7 +200,7 @@ class TestCategories:
         assert codes.tolist() == [215712, 240162, 146199]
 
     def test_hashed_beyond_a_limit(self, monkeypatch):
-        monkeypatch.setattr(survey, "MOST_COUNTED", 10)
+        monkeypatch.setattr(profile, "MOST_COUNTED", 10)
         frame = pl.DataFrame({"c": [f"l{k % 20}" for k in range(100)], "x": range(100)})
         assert column(learned(frame), "c") == [HashColumn("c")]
 

@@ -285,9 +285,9 @@ class TestCache:
     @pytest.fixture
     def reads(self, monkeypatch):
         """Count the tables that were prepared anew."""
-        reads, look = [], second_pass.TableMaker.look
+        reads, read = [], second_pass.TableMaker.read
         monkeypatch.setattr(
-            second_pass.TableMaker, "look", lambda self: (reads.append(1), look(self))
+            second_pass.TableMaker, "read", lambda self: (reads.append(1), read(self))
         )
         return reads
 

@@ -14,7 +14,7 @@ import pytest
 
 from gradstep.engine import row_sums
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.kernels.sums import tile_curvatures
+from gradstep.engine.kernels.sums import tile_second_derivatives
 from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import curvature, is_smooth, slope, value
@@ -369,7 +369,7 @@ class TestCurvatures:
         k, z = 3, np.array([0.3, -0.2, 0.5])
         out = np.zeros((6, 1))
         order, work = np.zeros(1, np.uint32), np.empty(2 * k)
-        tile_curvatures(Softmax(), np.zeros((1, 1)), order, 0, 1, k, WIDTHS, z, out, work)
+        tile_second_derivatives(Softmax(), np.zeros((1, 1)), order, 0, 1, k, WIDTHS, z, out, work)
         assert np.isfinite(out).all()
         assert out[0, 0] > 0.0
 

@@ -15,8 +15,8 @@ from gradstep.engine import row_sums, training
 from gradstep.engine.callbacks import History
 from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
+from gradstep.engine.restart import run
 from gradstep.engine.row_sums import RowSums
-from gradstep.engine.running import run
 from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
 from gradstep.engine.svrg import preconditioner

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.engine.textbook import epoch as walk
-from gradstep.engine.textbook.epoch import Walk
+from gradstep.engine.textbook.epoch import EpochBatches
 from gradstep.errors import InvalidData
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import PROBLEMS, csr, dense, fit, matrix, problem, regression, same_bits
@@ -24,7 +24,7 @@ ROW = 3 * 8  # bytes of a row of DENSE
 
 def parts(data, done=0, **changes):
     """Return the batches of each run of the first epoch, and the rows that it reads."""
-    with Walk(problem(data, **changes), data, 1.0) as walked:
+    with EpochBatches(problem(data, **changes), data, 1.0) as walked:
         runs = list(walked.epoch(0, done))
         return [list(run.batches) for run in runs]
 
@@ -86,7 +86,7 @@ class TestGathering:
 
     def test_gathers_those_rows(self, gathers):
         gathers()
-        with Walk(problem(DENSE), DENSE, 1.0) as walked:
+        with EpochBatches(problem(DENSE), DENSE, 1.0) as walked:
             runs = [
                 (run.rows.values[run.order[: run.n]].copy(), run.y[run.order[: run.n]].copy())
                 for run in walked.epoch(0, 0)
@@ -104,7 +104,7 @@ class TestGathering:
     @pytest.mark.parametrize("shuffle", ["blocks", "none"])
     def test_only_scattered_rows(self, shuffle, gathers):
         gathers()
-        with Walk(problem(DENSE, shuffle=shuffle), DENSE, 1.0) as walked:
+        with EpochBatches(problem(DENSE, shuffle=shuffle), DENSE, 1.0) as walked:
             runs = list(walked.epoch(0, 0))
         assert len({run.rows.values.ctypes.data for run in runs}) == 1
         assert all(run.rows.values.shape == (53, 3) for run in runs)
@@ -115,16 +115,16 @@ class TestGathering:
             monkeypatch.setattr(walk, "_GATHER_ROW_BYTES", 0)
             monkeypatch.setattr(walk, "_CACHED_BYTES", 8 * SPARSE.rows.row_bytes() - 1)
             gathers()
-            with Walk(problem(SPARSE, shuffle=shuffle), SPARSE, 1.0) as walked:
+            with EpochBatches(problem(SPARSE, shuffle=shuffle), SPARSE, 1.0) as walked:
                 assert (len({id(run.rows.values) for run in walked.epoch(0, 0)}) > 1) == copied
             monkeypatch.setattr(walk, "_CACHED_BYTES", 8 * SPARSE.rows.row_bytes())
-            with Walk(problem(SPARSE, shuffle=shuffle), SPARSE, 1.0) as walked:
+            with EpochBatches(problem(SPARSE, shuffle=shuffle), SPARSE, 1.0) as walked:
                 assert {run.rows.n_rows for run in walked.epoch(0, 0)} == {53}
 
     def test_one_thread_does_not(self, gathers, monkeypatch):
         gathers()
         monkeypatch.setattr(walk, "threads", lambda: 1)
-        with Walk(problem(DENSE), DENSE, 1.0) as walked:
+        with EpochBatches(problem(DENSE), DENSE, 1.0) as walked:
             assert all(
                 np.shares_memory(run.rows.values, DENSE.rows.values) for run in walked.epoch(0, 0)
             )

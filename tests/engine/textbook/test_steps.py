@@ -17,7 +17,7 @@ from gradstep.engine.kernels.batches import (
     piece_room,
     run_batches,
 )
-from gradstep.engine.kernels.pieces import close, new_board, publish
+from gradstep.engine.kernels.pieces import close, new_queue, publish
 from gradstep.engine.kernels.tiles import Data
 from gradstep.engine.textbook import steps
 from gradstep.engine.textbook.steps import pieces_of
@@ -102,9 +102,9 @@ class TestThreads:
         """A helper alone, before the run is over: all pieces, each in its line."""
         data, k, tile, size = REGRESSION, 1, 16, 6
         params = np.arange(6.0)
-        board, work = new_board(), np.full((4, piece_room(size, tile, k)), np.nan)
-        publish(board, 4)
-        close(board)
+        queue, work = new_queue(), np.full((4, piece_room(size, tile, k)), np.nan)
+        publish(queue, 4)
+        close(queue)
         rows = readonly(np.arange(100, 1500, dtype=np.uint32))
         none = np.zeros(0)
         run_batches(
@@ -113,7 +113,7 @@ class TestThreads:
             Iterate(params, np.zeros((0, size)), none, np.zeros(5), np.zeros(2)),
             SquaredError(), NoPenalty(), SGD(),
             Data(readonly(data.rows), readonly(data.y), None), None, None,
-            Scratch(tile, none, none, params, work), board, helping=True,
+            Scratch(tile, none, none, params, work), queue, helping=True,
         )  # fmt: skip
         for piece in range(4):
             of = slice(100 + 150 * piece, 250 + 150 * piece)

@@ -1,4 +1,4 @@
-"""What becomes of each column: decided once, from what the first pass has seen of it."""
+"""What becomes of each column: decided once, from its profile."""
 
 from __future__ import annotations
 
@@ -13,61 +13,62 @@ from gradstep.data.features.encoding import (
     LevelColumn,
     NumberColumn,
 )
-from gradstep.data.features.profile import DateSurvey, LevelSurvey, Numbers, NumberSurvey
+from gradstep.data.features.profile import DateProfile, LevelProfile, NumberProfile, Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["decide"]
+__all__ = ["decide", "leaks"]
 
 _NEARLY_EVERY_ROW = 0.9
 _FEWEST_ROWS = 30  # below, distinct values in every row say nothing
+_LEAKS = 0.9999
 
 
 def decide(
-    surveys: Mapping[str, Any],
-    asked: Mapping[str, str],
+    profiles: Mapping[str, Any],
+    kinds: Mapping[str, str],
     nothing: Sequence[LeftOut] = (),
     *,
     max_levels: int = 1000,
 ) -> Encoding:
-    """Return the encoding for columns that have been surveyed.
+    """Return the encoding for columns that have been profiled.
 
     Parameters
     ----------
-    surveys : mapping
+    profiles : mapping
         Column to what is known of it, in the order of the table.
-    asked : mapping
+    kinds : mapping
         Column to the kind that the user asked for.
     nothing : sequence of LeftOut
-        Columns that were not surveyed.
+        Columns that were not profiled.
     max_levels : int
         Levels of a category that get a feature each; the rarer ones share one.
     """
     columns: list[Any] = list(nothing)
-    for name, survey in surveys.items():
-        if isinstance(survey, NumberSurvey):
-            columns.extend(_number(name, survey))
-        elif isinstance(survey, DateSurvey):
-            columns.extend(_date(name, survey))
+    for name, profile in profiles.items():
+        if isinstance(profile, NumberProfile):
+            columns.extend(_number(name, profile))
+        elif isinstance(profile, DateProfile):
+            columns.extend(_date(name, profile))
         else:
-            columns.append(_category(name, survey, asked.get(name, ""), max_levels))
-    numbers = [s for n, s in surveys.items() if isinstance(s, NumberSurvey)]
+            columns.append(_category(name, profile, kinds.get(name, ""), max_levels))
+    numbers = [s for n, s in profiles.items() if isinstance(s, NumberProfile)]
     used = {c.source for c in columns if isinstance(c, NumberColumn)}
     dates = any(isinstance(c, NumberColumn) and c.part for c in columns)
     single = not dates and all(s.single for s in numbers if s.column in used) and bool(used)
     return Encoding(tuple(columns), single)
 
 
-def _number(name: str, survey: NumberSurvey) -> list[Any]:
-    numbers = survey.numbers
+def _number(name: str, profile: NumberProfile) -> list[Any]:
+    numbers = profile.numbers
     if numbers.count == 0:
         return [LeftOut(name, "every value is missing")]
-    if numbers.low == numbers.high and not survey.missing:
+    if numbers.low == numbers.high and not profile.missing:
         return [LeftOut(name, f"every value is {numbers.low:g}")]
     if numbers.low == numbers.high:
         return [NumberColumn(name, numbers.mean, 1.0, indicator=True)]
-    return [NumberColumn(name, numbers.mean, _scale(numbers), indicator=survey.missing > 0)]
+    return [NumberColumn(name, numbers.mean, _scale(numbers), indicator=profile.missing > 0)]
 
 
 def _scale(numbers: Numbers) -> float:
@@ -76,44 +77,59 @@ def _scale(numbers: Numbers) -> float:
     return deviation if 0.0 < deviation < math.inf else numbers.high - numbers.low
 
 
-def _date(name: str, survey: DateSurvey) -> list[Any]:
-    numbers = survey.numbers
+def _date(name: str, profile: DateProfile) -> list[Any]:
+    numbers = profile.numbers
     if numbers.count == 0:
         return [LeftOut(name, "every value is missing")]
-    if numbers.low == numbers.high and not survey.missing:
+    if numbers.low == numbers.high and not profile.missing:
         return [LeftOut(name, "every value is the same")]
     scale = _scale(numbers) if numbers.high > numbers.low else 1.0
     columns: list[Any] = [
-        NumberColumn(name, numbers.mean, scale, indicator=survey.missing > 0, part="days")
+        NumberColumn(name, numbers.mean, scale, indicator=profile.missing > 0, part="days")
     ]
     columns += [
         LevelColumn(name, tuple(sorted(part.counts or {}, key=int)), part=label)
-        for label, part in survey.parts.items()
+        for label, part in profile.parts.items()
         if len(part.counts or {}) > 1
     ]
     return columns
 
 
-def _category(name: str, survey: LevelSurvey, asked: str, max_levels: int) -> Any:
-    if asked.startswith("hash"):
-        _, _, bits = asked.partition(":")
+def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> Any:
+    if kind.startswith("hash"):
+        _, _, bits = kind.partition(":")
         return HashColumn(name, int(bits or HASH_BITS))
-    if survey.present == 0:
+    if profile.present == 0:
         return LeftOut(name, "every value is missing")
-    if survey.distinct == 1 and not survey.missing:
-        return LeftOut(name, f"every value is {next(iter(survey.counts or {'': 0}))!r}")
+    if profile.distinct == 1 and not profile.missing:
+        return LeftOut(name, f"every value is {next(iter(profile.counts or {'': 0}))!r}")
     if (
-        not asked
-        and survey.present >= _FEWEST_ROWS
-        and survey.distinct > _NEARLY_EVERY_ROW * survey.present
+        not kind
+        and profile.present >= _FEWEST_ROWS
+        and profile.distinct > _NEARLY_EVERY_ROW * profile.present
     ):
         return LeftOut(name, f"nearly every row has another value (--as {name}=hash uses it)")
-    if survey.counts is None:
+    if profile.counts is None:
         return HashColumn(name)
-    levels = survey.levels()
+    levels = profile.levels()
     return LevelColumn(
         name,
         tuple(levels[:max_levels]),
         other=len(levels) > max_levels,
-        missing=survey.missing > 0,
+        missing=profile.missing > 0,
     )
+
+
+def leaks(profiles: Mapping[str, Any], copies: Iterable[str]) -> list[str]:
+    """Return warnings of columns that give the target away, or are copies of it."""
+    found = [
+        f"Column {name!r} predicts the target almost perfectly (correlation "
+        f"{profile.numbers.correlation:.6f}). If it is not known when predictions are made, leave "
+        f"it out (--drop {name})."
+        for name, profile in profiles.items()
+        if hasattr(profile, "numbers") and abs(profile.numbers.correlation) > _LEAKS
+    ]
+    return found + [
+        f"Column {name!r} is a copy of the target. Leave it out (--drop {name})."
+        for name in sorted(copies)
+    ]

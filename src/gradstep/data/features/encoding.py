@@ -50,7 +50,7 @@ _OTHER, _MISSING = "(other)", "(missing)"
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A number: one feature, and a second one for missing where it was seen missing.
+    """A number: one feature, and a second one for missing where it was found missing.
 
     `part` is "days" for those of a date.
     """
@@ -220,7 +220,7 @@ class Encoding:
         return Dataset(rows, arrays["y"], arrays.get("weight"), shuffled=shuffled)
 
     def check(self, arrays: Mapping[str, Any]) -> bool:
-        """Tell whether every code is one of a feature: kernels do not look."""
+        """Tell whether every code is one of a feature: kernels do not check."""
         codes = arrays["codes"]
         return not codes.size or (int(codes.min()) >= -1 and int(codes.max()) < self.n_features)
 
@@ -258,13 +258,13 @@ class Encoding:
         return {"columns": columns, "single": self.single}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Encoding:
+    def from_json(cls, content: Mapping[str, Any]) -> Encoding:
         """Return the encoding that `to_json` wrote."""
         columns = [
             record(_KINDS[fields["kind"]], {k: v for k, v in fields.items() if k != "kind"})
-            for fields in told["columns"]
+            for fields in content["columns"]
         ]
-        encoding = cls(tuple(columns), bool(told["single"]))
+        encoding = cls(tuple(columns), bool(content["single"]))
         encoding.check_sizes()
         return encoding
 

@@ -1,4 +1,4 @@
-"""The first look at a table: what each column holds, learned in one pass.
+"""Column profiles: what each column of a table holds, learned in one pass.
 
 Numbers are summed in NumPy's float64, chunk by chunk in the order of the rows (chunks depend on
 the data alone), and merged by the formulas of Chan, Golub and LeVeque (1983), so that the
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DateSurvey", "LevelSurvey", "NumberSurvey", "Numbers", "kind_of", "survey_of"]
+__all__ = [
+    "DateProfile",
+    "LevelProfile",
+    "NumberProfile",
+    "Numbers",
+    "kind_of",
+    "profile_of",
+    "summary_of",
+]
 
 MOST_COUNTED = 100_000  # distinct values; beyond, they are no longer told apart
 _MICROSECONDS_A_DAY = 86_400_000_000.0
@@ -115,7 +123,7 @@ class Numbers:
 
 
 @dataclass
-class NumberSurvey:
+class NumberProfile:
     """What is known of a column of numbers."""
 
     column: str
@@ -129,7 +137,7 @@ class NumberSurvey:
     def add(
         self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
     ) -> None:
-        """Look at the next rows, which have these numbers in the table."""
+        """Add the next rows, which have these numbers in the table."""
         x = as_floats(series)
         self.single &= x.dtype == np.float32
         found = summarise(x, y)
@@ -163,7 +171,7 @@ _FEW = 1000  # distinct numbers that may still be classes
 
 
 @dataclass
-class LevelSurvey:
+class LevelProfile:
     """What is known of a column of categories."""
 
     column: str
@@ -174,7 +182,7 @@ class LevelSurvey:
     in_chunks: int = 0  # distinct values of each chunk, added up
 
     def add(self, series: pl.Series, rows: NDArray[np.int64]) -> None:
-        """Look at the next rows, which have these numbers in the table."""
+        """Add the next rows, which have these numbers in the table."""
         self.rows += series.len()
         gone = series.null_count()
         if gone:
@@ -207,57 +215,66 @@ class LevelSurvey:
 
 
 @dataclass
-class DateSurvey:
+class DateProfile:
     """What is known of a column of dates or times of day on dates."""
 
     column: str
     numbers: Numbers = field(default_factory=Numbers)
     missing: int = 0
     first_missing: int = -1
-    parts: dict[str, LevelSurvey] = field(init=False)
+    parts: dict[str, LevelProfile] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parts = {part: LevelSurvey(f"{self.column} {part}") for part in _DATE_PARTS}
+        self.parts = {part: LevelProfile(f"{self.column} {part}") for part in _DATE_PARTS}
 
     def add(
         self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
     ) -> None:
-        """Look at the next rows, which have these numbers in the table."""
+        """Add the next rows, which have these numbers in the table."""
         found = summarise(as_days(series), y)
         if found.missing:
             if self.first_missing < 0:
                 self.first_missing = int(rows[found.first_missing])
             self.missing += found.missing
         self.numbers.add(found)
-        for part, survey in self.parts.items():
-            survey.add(date_part(series, part), rows)
+        for part, profile in self.parts.items():
+            profile.add(date_part(series, part), rows)
 
 
-def survey_of(column: str, kind: str) -> Any:
-    """Return an empty survey for a column of a kind."""
+def profile_of(column: str, kind: str) -> Any:
+    """Return an empty profile for a column of a kind."""
     if kind == "number":
-        return NumberSurvey(column)
-    return DateSurvey(column) if kind == "date" else LevelSurvey(column)
+        return NumberProfile(column)
+    return DateProfile(column) if kind == "date" else LevelProfile(column)
+
+
+def summary_of(profile: Any) -> dict[str, Any]:
+    """Return what is known of a column, for the record."""
+    if isinstance(profile, LevelProfile):
+        return {"missing": profile.missing, "levels": profile.distinct}
+    numbers = profile.numbers
+    known = {"missing": profile.missing, "mean": numbers.mean, "deviation": numbers.deviation}
+    return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})
 
 
 def add_to(
-    surveys: Mapping[str, Any],
+    profiles: Mapping[str, Any],
     frame: pl.DataFrame,
     rows: NDArray[np.int64],
     y: NDArray[np.float64] | None,
     pool: Executor,
 ) -> None:
-    """Add a chunk of rows to the surveys of its columns, side by side.
+    """Add a chunk of rows to the profiles of its columns, several at a time.
 
     `rows` are their numbers in the table, from 0; `y` their targets, if those are numbers.
     """
 
     def add(column: str) -> None:
-        survey = surveys[column]
-        if isinstance(survey, LevelSurvey):
-            survey.add(frame[column], rows)
+        profile = profiles[column]
+        if isinstance(profile, LevelProfile):
+            profile.add(frame[column], rows)
         else:
-            survey.add(frame[column], rows, y)
+            profile.add(frame[column], rows, y)
 
-    for _ in pool.map(add, surveys):
+    for _ in pool.map(add, profiles):
         pass

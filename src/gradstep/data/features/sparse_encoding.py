@@ -84,7 +84,7 @@ class SparseEncoding:
         return Dataset(rows, arrays["y"], shuffled=shuffled)
 
     def check(self, arrays: Mapping[str, Any]) -> bool:
-        """Tell whether rows and their entries lie within the arrays: kernels do not look."""
+        """Tell whether rows and their entries lie within the arrays: kernels do not check."""
         rows = CsrRows(arrays["values"], arrays["columns"], arrays["starts"], self.width)
         if self.width > widest(rows.columns.size):
             return False
@@ -114,9 +114,9 @@ class SparseEncoding:
         return {"sparse": self.width, "columns": []}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> SparseEncoding:
+    def from_json(cls, content: Mapping[str, Any]) -> SparseEncoding:
         """Return the encoding that `to_json` wrote."""
-        width = told["sparse"]
+        width = content["sparse"]
         if type(width) is not int or not 1 <= width <= MOST_FEATURES:
             msg = f"{width!r:.60} is no number of features"
             raise ValueError(msg)

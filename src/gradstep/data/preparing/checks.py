@@ -1,6 +1,6 @@
 """What a prepared folder says of itself, and what its arrays hold, checked before they are used.
 
-Compiled code follows codes of classes and of features without looking: a folder that was damaged,
+Compiled code follows codes of classes and of features unchecked: a folder that was damaged,
 or made by someone else, is refused here.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["check_meta", "check_numbers", "check_range"]
 
 _FILE = re.compile(r"(train|validation)_[a-z]+\.npy")
 _KNOWN = ("low", "high", "mean", "deviation")  # of a target that is a number
-_ROWS = 1 << 18  # that are looked at together
+_ROWS = 1 << 18  # that are checked together
 
 
 def _is_number(value: Any) -> bool:
@@ -46,7 +46,7 @@ def _is_map(value: Any, key: Callable[[Any], bool], of: Callable[[Any], bool]) -
     return isinstance(value, dict) and all(key(k) and of(v) for k, v in value.items())
 
 
-def _is_survey(known: Any) -> bool:
+def _is_profile(known: Any) -> bool:
     return _is_map(known, is_text, lambda value: value is None or _is_number(value))
 
 
@@ -74,7 +74,7 @@ _META: Mapping[str, Callable[[Any], bool]] = {
         and (target["classes"] is not None or all(map(_is_number, map(target.get, _KNOWN))))
     ),
     "warnings": lambda found: isinstance(found, list) and all(map(is_text, found)),
-    "columns": lambda columns: _is_map(columns, is_text, _is_survey),
+    "columns": lambda columns: _is_map(columns, is_text, _is_profile),
     "unseen": lambda unseen: _is_map(unseen, is_text, _is_count),
 }
 
@@ -103,7 +103,7 @@ def check_numbers(folder: Path, part: str, arrays: Mapping[str, Any], target: Ta
     part : {"train", "validation"}
         Which of them these are.
     arrays : mapping
-        Of all names; looked at in pieces, so that they need not fit into memory.
+        Of all names; checked in pieces, so that they need not fit into memory.
     target : Target
         The classes; without any, targets are finite numbers.
 

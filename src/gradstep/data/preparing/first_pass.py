@@ -11,9 +11,16 @@ import numpy as np
 import polars as pl
 
 from gradstep.checks import OUT_OF_RANGE, out_of_range
-from gradstep.data.features.decision import decide
+from gradstep.data.features.decision import decide, leaks
 from gradstep.data.features.encoding import LeftOut
-from gradstep.data.features.profile import LevelSurvey, NumberSurvey, add_to, kind_of, survey_of
+from gradstep.data.features.profile import (
+    LevelProfile,
+    NumberProfile,
+    add_to,
+    kind_of,
+    profile_of,
+    summary_of,
+)
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.roles import (
     MOST_CLASSES,
@@ -32,28 +39,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.features.encoding import Encoding
-    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.preparing.options import PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
-__all__ = ["FirstLook"]
+__all__ = ["FirstPass"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
 _THREADS = 2
-_LEAKS = 0.9999
 
 
 @dataclass
-class FirstLook:
+class FirstPass:
     """What the first pass leaves to the second.
 
     Attributes
     ----------
-    table, asked, progress
-        The table, what is asked of it, and what is told how far it is.
-    surveys : dict
+    table, options, progress
+        The table, what to make of it, and what is called with how far it is.
+    profiles : dict
         What is known of each column that may become a feature.
     nothing : list of LeftOut
-        Columns that were not looked at.
+        Columns that were left out.
     kept : list
         For each chunk, which rows count: have a target, and a weight above 0; None for all.
     encoding, target
@@ -67,9 +73,9 @@ class FirstLook:
     """
 
     table: Table
-    asked: Preparation
+    options: PrepareOptions
     progress: Progress
-    surveys: dict[str, Any] = field(default_factory=dict)
+    profiles: dict[str, Any] = field(default_factory=dict)
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
@@ -79,24 +85,24 @@ class FirstLook:
 
     def run(self) -> None:
         """Read the table once, and decide what becomes of each column."""
-        asked = self.asked
-        self.table.check_column(asked.target, "The target")
-        for role, column in (("weight", asked.weight), ("offset", asked.offset),
-                             ("time column", asked.time)):  # fmt: skip
+        options = self.options
+        self.table.check_column(options.target, "The target")
+        for role, column in (("weight", options.weight), ("offset", options.offset),
+                             ("time column", options.time)):  # fmt: skip
             if column is not None:
                 self.table.check_column(column, f"The {role}")
-        if asked.target in asked.drop:
-            msg = f"The target {asked.target!r} cannot be left out."
+        if options.target in options.drop:
+            msg = f"The target {options.target!r} cannot be left out."
             raise InvalidParameter(msg)
-        for column in (*asked.drop, *asked.only, *(c for c, _ in asked.kinds)):
+        for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
         self._choose_columns()
         self._target_kind = self._kind_of_target()
-        self.target_survey = survey_of(asked.target, self._target_kind)
-        with ThreadPoolExecutor(_THREADS, "gradstep-survey") as self._pool:
+        self.target_profile = profile_of(options.target, self._target_kind)
+        with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
             try:
                 for frame, first in self.chunks("reading"):
-                    self._look_at(frame, first)
+                    self._add(frame, first)
             except InvalidTable:
                 self.table.check_text()  # a row of the wrong length may be why
                 raise
@@ -106,10 +112,10 @@ class FirstLook:
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
                           zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
         self._check_target()
-        if asked.missing == "error":
+        if options.missing == "error":
             self._refuse_missing()
         self.encoding: Encoding = decide(
-            self.surveys, dict(asked.kinds), self.nothing, max_levels=asked.max_levels
+            self.profiles, dict(options.kinds), self.nothing, max_levels=options.max_levels
         )
         self._check_features()
         numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
@@ -117,14 +123,14 @@ class FirstLook:
         self.bytes = self.n_kept * self.row_bytes
 
     def _choose_columns(self) -> None:
-        """Start a survey of each column that may become a feature."""
-        asked, schema = self.asked, self.table.schema
-        kinds = dict(asked.kinds)
-        roles = {asked.target, asked.weight, asked.offset}
+        """Start a profile of each column that may become a feature."""
+        options, schema = self.options, self.table.schema
+        kinds = dict(options.kinds)
+        roles = {options.target, options.weight, options.offset}
         for column, dtype in schema.items():
             if column in roles:
                 continue
-            if column in asked.drop or (asked.only and column not in asked.only):
+            if column in options.drop or (options.only and column not in options.only):
                 self.nothing.append(LeftOut(column, "left out on request"))
                 continue
             kind = kinds.get(column, kind_of(dtype)).partition(":")[0]
@@ -135,14 +141,14 @@ class FirstLook:
                 self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
                 continue
             self._check_kind(column, kind, dtype)
-            self.surveys[column] = survey_of(column, "category" if kind == "hash" else kind)
+            self.profiles[column] = profile_of(column, "category" if kind == "hash" else kind)
 
     @property
     def weighted(self) -> bool:
         """Whether rows have weights in the end, of their own or by their offset."""
-        power = self.asked.log_power
-        return self.asked.weight is not None or (
-            self.asked.offset is not None and power is not None and power != 2.0
+        power = self.options.log_power
+        return self.options.weight is not None or (
+            self.options.offset is not None and power is not None and power != 2.0
         )
 
     def _check_kind(self, column: str, kind: str, dtype: Any) -> None:
@@ -157,28 +163,28 @@ class FirstLook:
             raise InvalidTable(msg)
 
     def _kind_of_target(self) -> str:
-        asked = self.asked
-        dtype = self.table.schema[asked.target]
-        kind, as_kind = kind_of(dtype), dict(asked.kinds).get(asked.target)
+        options = self.options
+        dtype = self.table.schema[options.target]
+        kind, as_kind = kind_of(dtype), dict(options.kinds).get(options.target)
         if dtype == pl.Null:
-            msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
             raise InvalidTable(msg)
         if kind in {"date", "nothing"}:
-            msg = f"The target {asked.target!r} has type {dtype}, which cannot be predicted."
+            msg = f"The target {options.target!r} has type {dtype}, which cannot be predicted."
             raise InvalidTable(msg)
-        if asked.task == "regression" and kind == "category":
+        if options.task == "regression" and kind == "category":
             msg = (
-                f"The target {asked.target!r} holds text ({dtype}), which task='regression' cannot "
-                "predict. Use task='classification', or correct the column."
+                f"The target {options.target!r} holds text ({dtype}), which task='regression' "
+                "cannot predict. Use task='classification', or correct the column."
             )
             raise InvalidTable(msg)
-        if as_kind not in {None, kind, "category"} or (as_kind and asked.task == "regression"):
+        if as_kind not in {None, kind, "category"} or (as_kind and options.task == "regression"):
             msg = (
-                f"The target {asked.target!r} cannot be treated as {as_kind!r} here: only as "
+                f"The target {options.target!r} cannot be treated as {as_kind!r} here: only as "
                 "'category', for classification."
             )
             raise InvalidParameter(msg)
-        if as_kind == "category" or (dtype == pl.Boolean and asked.task != "regression"):
+        if as_kind == "category" or (dtype == pl.Boolean and options.task != "regression"):
             return "category"
         return kind
 
@@ -232,14 +238,14 @@ class FirstLook:
             left -= size
 
     def _columns_read(self) -> list[str]:
-        roles = (self.asked.target, self.asked.weight, self.asked.offset, self.asked.time)
-        return list(dict.fromkeys([*self.surveys, *(c for c in roles if c is not None)]))
+        roles = (self.options.target, self.options.weight, self.options.offset, self.options.time)
+        return list(dict.fromkeys([*self.profiles, *(c for c in roles if c is not None)]))
 
     def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
         """Turn text that is to be a number into one."""
         schema = frame.schema  # made anew by each call
-        for column, survey in self.surveys.items():
-            if isinstance(survey, NumberSurvey) and kind_of(schema[column]) == "category":
+        for column, profile in self.profiles.items():
+            if isinstance(profile, NumberProfile) and kind_of(schema[column]) == "category":
                 text = frame[column].cast(pl.String)
                 numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
                 bad = numbers.is_null() & text.is_not_null()
@@ -254,42 +260,42 @@ class FirstLook:
                 frame = frame.with_columns(numbers.alias(column))
         return frame
 
-    def _look_at(self, frame: pl.DataFrame, first: int) -> None:
-        asked = self.asked
-        target = frame[asked.target]
-        counted = weighs(frame, asked.weight)
+    def _add(self, frame: pl.DataFrame, first: int) -> None:
+        options = self.options
+        target = frame[options.target]
+        counted = weighs(frame, options.weight)
         self.weightless += frame.height - int(counted.sum())
         kept = has_value(target) if self._target_kind == "number" else target.is_not_null()
         rows = np.arange(first, first + frame.height)
-        if asked.missing_target == "error":
+        if options.missing_target == "error":
             without = (counted & ~kept).to_numpy()
             if without.any():
                 at = int(rows[without][0]) + 1
-                msg = f"The target {asked.target!r} is missing in row {at} (of the rows, from 1)."
+                msg = f"The target {options.target!r} is missing in row {at} (of the rows, from 1)."
                 raise InvalidTable(msg)
         kept &= counted
         flags = None if kept.all() else kept.to_numpy()
         self.kept.append(flags)
         if flags is not None:
             frame, rows = frame.filter(kept), rows[flags]
-            target = frame[asked.target]
+            target = frame[options.target]
         y: NDArray[np.float64] | None = None
         if self._target_kind == "number":
-            self.target_survey.add(target, rows, None)
+            self.target_profile.add(target, rows, None)
             y = target.cast(pl.Float64).to_numpy()
         else:
-            self.target_survey.add(target, rows)
+            self.target_profile.add(target, rows)
             y = self._as_two(target)
-        if asked.weight is not None:
-            heaviest = weights_of(frame[asked.weight], rows).max(initial=0.0)
+        if options.weight is not None:
+            heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
             self.heaviest = max(self.heaviest, float(heaviest))
-        add_to(self.surveys, frame, rows, y, self._pool)
+        add_to(self.profiles, frame, rows, y, self._pool)
         if self._target_kind == "category":
             self._note_copies(frame, target)
 
     def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
         """Return a target of two classes so far as numbers, for the search for leaks."""
-        counts = self.target_survey.counts
+        counts = self.target_profile.counts
         if counts is None or len(counts) > 2:
             return None
         if not hasattr(self, "_first_class"):
@@ -298,7 +304,7 @@ class FirstLook:
 
     def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
         if not hasattr(self, "_candidates"):
-            self._candidates = {c for c, s in self.surveys.items() if isinstance(s, LevelSurvey)}
+            self._candidates = {c for c, s in self.profiles.items() if isinstance(s, LevelProfile)}
         text = target.cast(pl.String)
         self._candidates = {
             c for c in self._candidates
@@ -306,48 +312,50 @@ class FirstLook:
         }  # fmt: skip
 
     def _check_target(self) -> None:
-        asked, survey = self.asked, self.target_survey
+        options, profile = self.options, self.target_profile
         if self.n_kept == 0 and self.weightless:
             msg = (
-                f"The weights {asked.weight!r} are all zero where there is a target: no row counts."
+                f"The weights {options.weight!r} are all zero where there is a target: no row "
+                "counts."
             )
             raise InvalidTable(msg)
         if self.n_kept == 0:
-            msg = f"The target {asked.target!r} is missing in every row of {self.table.name}."
+            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
             raise InvalidTable(msg)
-        if asked.weight is not None and out_of_range(self.heaviest):
-            msg = f"The weight {asked.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
+        if options.weight is not None and out_of_range(self.heaviest):
+            msg = f"The weight {options.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
             raise InvalidTable(msg)
         classes = self._classes()
         constant = len(classes) < 2 if classes is not None else (
-            survey.numbers.low == survey.numbers.high
+            profile.numbers.low == profile.numbers.high
         )  # fmt: skip
         if constant:
-            value = classes[0] if classes else survey.numbers.low
+            value = classes[0] if classes else profile.numbers.low
             msg = (
-                f"The target {asked.target!r} is {value!r} in every row: there is nothing to learn."
+                f"The target {options.target!r} is {value!r} in every row: there is nothing to "
+                "learn."
             )
             raise InvalidTable(msg)
-        if asked.offset is not None and classes is not None:
+        if options.offset is not None and classes is not None:
             msg = "An offset needs a regression loss; the target has classes."
             raise InvalidParameter(msg)
-        self.target = Target(asked.target, None if classes is None else tuple(classes))
+        self.target = Target(options.target, None if classes is None else tuple(classes))
 
     def _classes(self) -> Sequence[Any] | None:
         """Return the classes of the target; None if it is a number."""
-        asked, survey = self.asked, self.target_survey
+        options, profile = self.options, self.target_profile
         if self._target_kind == "category":
-            if survey.counts is None or len(survey.counts) > MOST_CLASSES:
+            if profile.counts is None or len(profile.counts) > MOST_CLASSES:
                 msg = (
-                    f"The target {asked.target!r} has more than 1,000 different values of text: "
+                    f"The target {options.target!r} has more than 1,000 different values of text: "
                     "too many classes. Is it the right column?"
                 )
                 raise InvalidTable(msg)
-            classes: list[Any] = sorted(survey.counts)
-            if self.table.schema[asked.target] == pl.Boolean:
+            classes: list[Any] = sorted(profile.counts)
+            if self.table.schema[options.target] == pl.Boolean:
                 classes = [value == "true" for value in classes]
             return classes
-        return classes_of_numbers(asked.target, survey.distinct, asked.task)
+        return classes_of_numbers(options.target, profile.distinct, options.task)
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -362,35 +370,21 @@ class FirstLook:
             raise InvalidTable(msg)
 
     def _refuse_missing(self) -> None:
-        for column, survey in self.surveys.items():
-            if survey.missing:
+        for column, profile in self.profiles.items():
+            if profile.missing:
                 msg = (
-                    f"Column {column!r} of {self.table.name} is missing in {survey.missing:,} "
-                    f"rows, first in row {survey.first_missing + 1} (of the rows, from 1). Fill "
+                    f"Column {column!r} of {self.table.name} is missing in {profile.missing:,} "
+                    f"rows, first in row {profile.first_missing + 1} (of the rows, from 1). Fill "
                     "it, drop it (--drop), or let missing values be encoded (--missing encode)."
                 )
                 raise InvalidTable(msg)
 
-    def leaks(self) -> list[str]:
-        """Return warnings of columns that give the target away."""
-        found = [
-            f"Column {c!r} predicts the target almost perfectly (correlation "
-            f"{s.numbers.correlation:.6f}). If it is not known when predictions are made, leave it "
-            f"out (--drop {c})."
-            for c, s in self.surveys.items()
-            if hasattr(s, "numbers") and abs(s.numbers.correlation) > _LEAKS
-        ]
-        return found + [
-            f"Column {c!r} is a copy of the target. Leave it out (--drop {c})."
-            for c in sorted(getattr(self, "_candidates", ()))
-        ]
-
-    def told(self) -> dict[str, Any]:
-        """Return what is known, for people."""
-        classes, survey = self.target.classes, self.target_survey
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known, for the record."""
+        classes, profile = self.target.classes, self.target_profile
         target = self.target.to_json()
         if classes is None:
-            numbers = survey.numbers
+            numbers = profile.numbers
             target |= {
                 "low": numbers.low, "high": numbers.high,
                 "mean": numbers.mean, "deviation": numbers.deviation,
@@ -398,18 +392,9 @@ class FirstLook:
         return {
             "source": self.table.name,
             "fingerprint": self.table.fingerprint(),
-            "asked": self.asked.told(),
+            "asked": self.options.to_json(),
             "target": target,
             "encoding": self.encoding.to_json(),
-            "columns": {c: _told(s) for c, s in self.surveys.items()},
-            "warnings": self.leaks(),
+            "columns": {c: summary_of(s) for c, s in self.profiles.items()},
+            "warnings": leaks(self.profiles, getattr(self, "_candidates", ())),
         }
-
-
-def _told(survey: Any) -> dict[str, Any]:
-    """Return what is known of a column, for people."""
-    if isinstance(survey, LevelSurvey):
-        return {"missing": survey.missing, "levels": survey.distinct}
-    numbers = survey.numbers
-    known = {"missing": survey.missing, "mean": numbers.mean, "deviation": numbers.deviation}
-    return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})

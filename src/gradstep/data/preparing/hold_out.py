@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.first_pass import FirstLook
+    from gradstep.data.preparing.first_pass import FirstPass
 
 __all__ = ["HELD_OUT", "HoldOut"]
 
@@ -31,7 +31,7 @@ class HoldOut:
 
     Parameters
     ----------
-    look : FirstLook
+    first_pass : FirstPass
         What the first pass found.
     wanted : bool
         Whether any are to be taken from the table.
@@ -42,11 +42,11 @@ class HoldOut:
         The share of the rows, 0 for none.
     """
 
-    def __init__(self, look: FirstLook, *, wanted: bool) -> None:
-        self._look = look
-        self.share = look.asked.validation if wanted else 0.0
-        if look.asked.time is None:
-            self.share = min(self.share, _MOST_ROWS / look.n_kept)
+    def __init__(self, first_pass: FirstPass, *, wanted: bool) -> None:
+        self._first_pass = first_pass
+        self.share = first_pass.options.validation if wanted else 0.0
+        if first_pass.options.time is None:
+            self.share = min(self.share, _MOST_ROWS / first_pass.n_kept)
         elif self.share > 0.0:
             self._split_by_time()
 
@@ -54,29 +54,29 @@ class HoldOut:
         """Return which rows are held out."""
         if self.share == 0.0:
             return np.zeros(frame.height, np.bool_)
-        if self._look.asked.time is not None:
-            return _times(frame[self._look.asked.time]) > self._latest
-        return chosen(self._look.asked.seed, first, frame.height, self.share, HELD_OUT)
+        if self._first_pass.options.time is not None:
+            return _times(frame[self._first_pass.options.time]) > self._latest
+        return chosen(self._first_pass.options.seed, first, frame.height, self.share, HELD_OUT)
 
     def _split_by_time(self) -> None:
         """Find the time after which rows are held out, on a bounded sample of the rows."""
-        look, name = self._look, str(self._look.asked.time)
-        dtype = look.table.schema[name]
+        first_pass, name = self._first_pass, str(self._first_pass.options.time)
+        dtype = first_pass.table.schema[name]
         if kind_of(dtype) not in {"date", "number"}:
             msg = (
                 f"The time column {name!r} has type {dtype}: it must hold dates, times or numbers."
             )
             raise InvalidTable(msg)
         found, first = [], 0
-        share = min(1.0, _SAMPLE_OF_TIMES / look.n_kept)
-        for times, kept in zip(self._times(), look.kept, strict=True):
+        share = min(1.0, _SAMPLE_OF_TIMES / first_pass.n_kept)
+        for times, kept in zip(self._times(), first_pass.kept, strict=True):
             counted = np.ones(times.size, np.bool_) if kept is None else kept
             missing = counted & np.isnan(times)
             if missing.any():
                 at = first + int(missing.argmax()) + 1
                 msg = f"The time column {name!r} is missing in row {at}."
                 raise InvalidTable(msg)
-            drawn = chosen(look.asked.seed, first, times.size, share, _TIMES)
+            drawn = chosen(first_pass.options.seed, first, times.size, share, _TIMES)
             found.append(times[drawn & counted])
             first += times.size
         times = np.sort(np.concatenate(found))
@@ -94,31 +94,31 @@ class HoldOut:
 
     def count(self) -> tuple[int, int]:
         """Return how many rows are trained on and held out."""
-        look = self._look
+        first_pass = self._first_pass
         if self.share == 0.0:
-            return look.n_kept, 0
+            return first_pass.n_kept, 0
         held_out = first = 0
-        if self._look.asked.time is not None:
+        if self._first_pass.options.time is not None:
             times = self._times()
-        for size, kept in zip(self._look.chunk_sizes(), look.kept, strict=True):
-            if self._look.asked.time is not None:
+        for size, kept in zip(self._first_pass.chunk_sizes(), first_pass.kept, strict=True):
+            if self._first_pass.options.time is not None:
                 flags = next(times) > self._latest
             else:
-                flags = chosen(self._look.asked.seed, first, size, self.share, HELD_OUT)
+                flags = chosen(self._first_pass.options.seed, first, size, self.share, HELD_OUT)
             held_out += int((flags if kept is None else flags & kept).sum())
             first += size
-        return look.n_kept - held_out, held_out
+        return first_pass.n_kept - held_out, held_out
 
     def _times(self) -> Iterator[NDArray[np.float64]]:
         """Yield the times of the rows, in the chunks of the other passes."""
-        name, left = str(self._look.asked.time), np.zeros(0)
-        chunks = (_times(frame[name]) for frame in self._look.table.chunks([name]))
-        for size in self._look.chunk_sizes():
+        name, left = str(self._first_pass.options.time), np.zeros(0)
+        chunks = (_times(frame[name]) for frame in self._first_pass.table.chunks([name]))
+        for size in self._first_pass.chunk_sizes():
             parts = [left]
             while sum(part.size for part in parts) < size:
                 more = next(chunks, None)
                 if more is None:
-                    self._look.refuse_change("fewer")
+                    self._first_pass.refuse_change("fewer")
                 parts.append(more)
             joined = np.concatenate(parts)
             yield joined[:size]

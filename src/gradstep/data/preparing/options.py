@@ -1,4 +1,4 @@
-"""What is asked of `prepare`, apart from the table: its result is a function of the two."""
+"""The options of `prepare`: its result is a function of them and of the table."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gradstep.errors import InvalidParameter, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "Preparation", "Progress", "asked_of"]
+__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "PrepareOptions", "Progress", "options_of"]
 
-# Told what is done, "reading" or "encoding", and how many rows so far.
+# Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
 
 _KINDS = ("number", "category", "date", "hash")
@@ -25,8 +25,8 @@ MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """What is asked of `prepare`, apart from the table: what its result is a function of.
+class PrepareOptions:
+    """The options of `prepare`: its result is a function of them and of the table.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Preparation:
     log_power: float | None = None
     seed: int = 0
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return what was given, for the record: without what is None or empty."""
         return {k: v for k, v in vars(self).items() if v not in (None, ())}
 
@@ -107,8 +107,8 @@ class Preparation:
             raise InvalidParameter(msg)
 
 
-def asked_of(target: str, options: Mapping[str, Any]) -> Preparation:
-    """Return what is asked by keyword arguments, once it is known to be allowed."""
+def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
+    """Return the options that keyword arguments give, checked."""
     found = {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
     for name in ("drop", "only"):
         if isinstance(found.get(name), str):
@@ -118,11 +118,11 @@ def asked_of(target: str, options: Mapping[str, Any]) -> Preparation:
     kinds = found.get("kinds")
     if kinds is not None:
         found["kinds"] = tuple(sorted(dict(kinds).items()))
-    known = Preparation.__dataclass_fields__
+    known = PrepareOptions.__dataclass_fields__
     for name in found:
         if name not in known or name == "target":
             msg = f"prepare has no parameter {name!r}.{nearest(name, known)}"
             raise InvalidParameter(msg)
-    asked = Preparation(target, **found)
-    asked.check()
-    return asked
+    checked = PrepareOptions(target, **found)
+    checked.check()
+    return checked

@@ -1,4 +1,4 @@
-"""Prepare a table: look at it, decide the encoding, hold out rows, shuffle the rest exactly.
+"""Prepare a table: profile it, decide the encoding, hold out rows, shuffle the rest exactly.
 
 Two passes over the table. The first (`first_pass` beside this file) learns what each column
 holds; the second (`second_pass`) encodes chunk by chunk and puts each row where it belongs.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import gradstep
 from gradstep.cache_folder import cache_folder, mark, private_folder, remove_marked
 from gradstep.data.features.profile import kind_of
-from gradstep.data.preparing.options import asked_of
+from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.table import Table, open_table
@@ -30,7 +30,7 @@ from gradstep.floating_point import as_by_default
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.preparing.options import PrepareOptions, Progress
 
 __all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
 
@@ -69,9 +69,9 @@ def prepare(
         Called with ("reading" or "encoding", rows so far).
     cache : bool or path, default=False
         Keep the folder in the user's cache, or in a folder of one's own, and use the one that
-        lies there if neither the files nor what is asked have changed.
+        lies there if neither the files nor the options have changed.
     **options
-        The fields of `Preparation`: `task`, `weight`, `offset`, `time`, `drop`, `only`,
+        The fields of `PrepareOptions`: `task`, `weight`, `offset`, `time`, `drop`, `only`,
         `kinds`, `max_levels`, `validation`, `missing`, `missing_target`, `seed`.
 
     Returns
@@ -99,7 +99,7 @@ def prepare(
     >>> prepared.feature_names
     ['x', 'colour=blue', 'colour=red']
     """
-    asked = asked_of(target, options)
+    prepare_options = options_of(target, options)
     if memory < LEAST_MEMORY:
         msg = (
             f"memory={memory:,} bytes is too little: preparing a table takes at least "
@@ -108,10 +108,12 @@ def prepare(
         raise InvalidParameter(msg)
     if out is not None:
         refuse_existing(Path(out))
-    opened, held_out = _open(table, validation_table, asked)
+    opened, held_out = _open(table, validation_table, prepare_options)
     kept = None
     if cache and opened.fingerprint() and (held_out is None or held_out.fingerprint()):
-        kept = _place_in_cache(cache, _key(asked, [opened, *([held_out] if held_out else [])]))
+        kept = _place_in_cache(
+            cache, _key(prepare_options, [opened, *([held_out] if held_out else [])])
+        )
     if kept is not None and kept.exists():
         try:
             return open_prepared(kept)
@@ -120,8 +122,8 @@ def prepare(
     kind: Any = TableMaker
     if not isinstance(opened, Table):
         from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
-    maker = kind(opened, held_out, asked, progress or (lambda *_: None))
-    maker.look()
+    maker = kind(opened, held_out, prepare_options, progress or (lambda *_: None))
+    maker.read()
     made = None if kept is None else _make_in_cache(maker, kept, needed=cache is not True)
     if made is not None:
         return made
@@ -130,7 +132,7 @@ def prepare(
     return _make(maker, None if out is None else Path(out))
 
 
-def _open(table: Any, validation_table: Any, asked: Preparation) -> tuple[Any, Any]:
+def _open(table: Any, validation_table: Any, options: PrepareOptions) -> tuple[Any, Any]:
     """Open the table, and the one to validate on, if there is one."""
     from gradstep.data.sources.svmlight import SparseTable, is_svmlight
 
@@ -140,7 +142,7 @@ def _open(table: Any, validation_table: Any, asked: Preparation) -> tuple[Any, A
             raise InvalidTable(msg)
         held_out = None if validation_table is None else SparseTable(validation_table)
         return SparseTable(table), held_out
-    as_text = [c for c, kind in asked.kinds if kind.startswith(("category", "hash"))]
+    as_text = [c for c, kind in options.kinds if kind.startswith(("category", "hash"))]
     opened = open_table(table, as_text=as_text)
     if validation_table is None:
         return opened, None
@@ -211,9 +213,9 @@ def _make(
     return open_prepared(folder)
 
 
-def _key(asked: Preparation, tables: Sequence[Table]) -> str:
-    """Return a name for what these tables become when this is asked of them."""
+def _key(options: PrepareOptions, tables: Sequence[Table]) -> str:
+    """Return a name for what these tables become with these options."""
     key = json.dumps(
-        [[t.fingerprint() for t in tables], repr(asked), gradstep.__version__], sort_keys=True
+        [[t.fingerprint() for t in tables], repr(options), gradstep.__version__], sort_keys=True
     )
     return hashlib.sha256(key.encode()).hexdigest()[:24]

@@ -98,9 +98,9 @@ class PreparedTable:
         )
 
 
-def encoding_of(told: Mapping[str, Any]) -> Encoding | SparseEncoding:
+def encoding_of(content: Mapping[str, Any]) -> Encoding | SparseEncoding:
     """Return the encoding that was written as JSON."""
-    return SparseEncoding.from_json(told) if "sparse" in told else Encoding.from_json(told)
+    return SparseEncoding.from_json(content) if "sparse" in content else Encoding.from_json(content)
 
 
 # --------------------------------------------------------------------------- writing

@@ -17,7 +17,7 @@ import polars as pl
 import gradstep
 from gradstep.data.features.matching import check_columns, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
-from gradstep.data.preparing.first_pass import FirstLook
+from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.roles import has_value, offsets_of, weighs, weights_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.preparing.options import PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
 __all__ = ["TableMaker", "with_offset"]
@@ -48,62 +48,63 @@ class TableMaker:
         The table.
     held_out : Table or None
         One to validate on, instead of a share of the rows.
-    asked : Preparation
-        What is asked.
+    options : PrepareOptions
+        Of `prepare`.
     progress : callable
-        Told what is done, and how many rows.
+        Called with what is done, and how many rows.
     """
 
     def __init__(
-        self, table: Table, held_out: Table | None, asked: Preparation, progress: Progress
+        self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress
     ) -> None:
-        self.held_out, self.asked = held_out, asked
-        self._first = FirstLook(table, asked, progress)
+        self.held_out, self.options = held_out, options
+        self._first_pass = FirstPass(table, options, progress)
 
     @property
     def bytes(self) -> int:
-        """Memory of the encoded rows; known after `look`."""
-        return self._first.bytes
+        """Memory of the encoded rows; known after `read`."""
+        return self._first_pass.bytes
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Read the table once, and decide what becomes of each column."""
-        self._first.run()
+        self._first_pass.run()
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs."""
-        asked, look = self.asked, self._first
-        hold_out = HoldOut(look, wanted=self.held_out is None)
+        options, first_pass = self.options, self._first_pass
+        hold_out = HoldOut(first_pass, wanted=self.held_out is None)
         n_train, n_held_out = hold_out.count()
         if n_train == 0:
             msg = (
-                f"Holding out {asked.validation:.0%} of {look.n_kept} rows leaves none to train on."
+                f"Holding out {options.validation:.0%} of {first_pass.n_kept} rows leaves none to "
+                "train on."
             )
             raise InvalidTable(msg)
         if self.held_out is not None:
             n_held_out = self._rows_to_validate()
         train = self._new(folder, "train", n_train)
         rest = self._new(folder, "validation", n_held_out) if n_held_out else {}
-        buckets = Buckets(n_train, asked.seed, max(1, _BUCKET_BYTES // look.row_bytes))
+        buckets = Buckets(n_train, options.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
         self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
         meta = {
             "version": gradstep.__version__,
-            **look.told(),
+            **first_pass.to_json(),
             "rows": {
-                "read": look.rows_read,
-                "dropped": look.rows_read - look.n_kept - look.weightless,
+                "read": first_pass.rows_read,
+                "dropped": first_pass.rows_read - first_pass.n_kept - first_pass.weightless,
                 "train": n_train,
                 "validation": n_held_out,
-                **({"weightless": look.weightless} if look.weightless else {}),
+                **({"weightless": first_pass.weightless} if first_pass.weightless else {}),
             },
             "unseen": dict(self.unseen),
         }
         return PreparedTable(
-            self._first.encoding.dataset(train, shuffled=True),
-            self._first.encoding.dataset(rest, shuffled=False) if rest else None,
-            self._first.encoding,
-            self._first.target,
+            self._first_pass.encoding.dataset(train, shuffled=True),
+            self._first_pass.encoding.dataset(rest, shuffled=False) if rest else None,
+            self._first_pass.encoding,
+            self._first_pass.target,
             meta,
             None,
             rest.get("offset"),
@@ -123,7 +124,7 @@ class TableMaker:
         In memory a row goes to its final place at once; on disk into its bucket's part, which is
         permuted when all have come: then writing goes forward everywhere.
         """
-        look = self._first
+        first_pass = self._first_pass
         final = buckets.final_places() if in_memory else None
         at_train = at_rest = 0
         to_train = len(train["y"])
@@ -131,17 +132,19 @@ class TableMaker:
         self.unseen: Counter[str] = Counter()
         jobs: deque[Future[Counter[str]]] = deque()
         with ThreadPoolExecutor(_THREADS, "gradstep-encode") as pool:
-            for (frame, first), kept in zip(look.chunks("encoding"), look.kept, strict=True):
+            for (frame, first), kept in zip(
+                first_pass.chunks("encoding"), first_pass.kept, strict=True
+            ):
                 flags = hold_out.flags(frame, first)
                 rows = np.arange(first, first + frame.height)
                 if kept is not None and kept.size != frame.height:
-                    look.refuse_change("others")
+                    first_pass.refuse_change("others")
                 if kept is not None:
                     frame = frame.filter(pl.Series(kept))  # noqa: PLW2901
                     flags, rows = flags[kept], rows[kept]
                 n_train, n_rest = int((~flags).sum()), int(flags.sum())
                 if at_train + n_train > to_train or at_rest + n_rest > to_rest:
-                    look.refuse_change("others")  # nothing may be put beyond the end
+                    first_pass.refuse_change("others")  # nothing may be put beyond the end
                 places = buckets.places(at_train, n_train)
                 at_train, at_rest = at_train + n_train, at_rest + n_rest
                 if final is not None:
@@ -154,7 +157,7 @@ class TableMaker:
             while jobs:
                 self.unseen += jobs.popleft().result()
             if (at_train, at_rest) != (to_train, to_rest):
-                look.refuse_change("others")  # and nothing may be left as it was found
+                first_pass.refuse_change("others")  # and nothing may be left as it was found
             if final is None:
                 list(pool.map(lambda span: _permute(train, buckets, *span), buckets.spans()))
 
@@ -178,10 +181,10 @@ class TableMaker:
         return unseen
 
     def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
-        shapes = self._first.encoding.layout(n)
-        if self._first.weighted:
+        shapes = self._first_pass.encoding.layout(n)
+        if self._first_pass.weighted:
             shapes["weight"] = ((n,), np.float64)
-        if part == "validation" and self.asked.offset is not None:
+        if part == "validation" and self.options.offset is not None:
             shapes["offset"] = ((n,), np.float64)
         return {
             name: new_array(folder, f"{part}_{name}", shape or (n,), kind)
@@ -191,15 +194,15 @@ class TableMaker:
     def _encode(
         self, frame: pl.DataFrame, rows: NDArray[np.int64], unseen: Counter[str]
     ) -> dict[str, NDArray[Any]]:
-        asked = self.asked
-        values, codes = self._first.encoding.encode(frame, unseen)
-        target = self._first.target
+        options = self.options
+        values, codes = self._first_pass.encoding.encode(frame, unseen)
+        target = self._first_pass.target
         y = target.encoded(frame[target.column])
-        weight = None if asked.weight is None else weights_of(frame[asked.weight], rows)
+        weight = None if options.weight is None else weights_of(frame[options.weight], rows)
         parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
-        if asked.offset is not None:
-            parts["offset"] = offset = offsets_of(frame[asked.offset], rows)
-            y, weight = with_offset(y, weight, offset, asked.log_power)
+        if options.offset is not None:
+            parts["offset"] = offset = offsets_of(frame[options.offset], rows)
+            y, weight = with_offset(y, weight, offset, options.log_power)
         parts["y"] = y[:, None]
         if weight is not None:
             parts["weight"] = weight
@@ -207,35 +210,34 @@ class TableMaker:
 
     def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that have a target, and a weight above 0."""
-        kept = has_value(frame[self.asked.target]) & weighs(frame, self.asked.weight)
+        kept = has_value(frame[self.options.target]) & weighs(frame, self.options.weight)
         return frame if kept.all() else frame.filter(kept)
 
     def _rows_to_validate(self) -> int:
         table = self.held_out
         assert table is not None  # noqa: S101
-        check_columns(self._first.encoding, table.schema, table.name)
-        for column in (self.asked.target, self.asked.weight, self.asked.offset):
+        check_columns(self._first_pass.encoding, table.schema, table.name)
+        for column in (self.options.target, self.options.weight, self.options.offset):
             if column is not None:
                 table.check_column(column, "The column")
-        read = [c for c in (self.asked.target, self.asked.weight) if c is not None]
+        read = [c for c in (self.options.target, self.options.weight) if c is not None]
         n = sum(self._counted(frame).height for frame in table.chunks(read))
         if n == 0:
-            which = "" if self.asked.weight is None else " and a weight above 0"
-            msg = (
-                f"{table.name} has no row with a value of the target {self.asked.target!r}{which}."
-            )
+            which = "" if self.options.weight is None else " and a weight above 0"
+            target = f"{self.options.target!r}{which}"
+            msg = f"{table.name} has no row with a value of the target {target}."
             raise InvalidTable(msg)
         return n
 
     def _fill_validation(self, rest: dict[str, NDArray[Any]]) -> None:
         assert self.held_out is not None  # noqa: S101
-        extra = (self.asked.target, self.asked.weight, self.asked.offset)
+        extra = (self.options.target, self.options.weight, self.options.offset)
         columns = dict.fromkeys(
-            [*self._first.encoding.sources, *(c for c in extra if c is not None)]
+            [*self._first_pass.encoding.sources, *(c for c in extra if c is not None)]
         )
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
-            frame = readable(self._counted(chunk), self._first.encoding)
+            frame = readable(self._counted(chunk), self._first_pass.encoding)
             rows = np.arange(at, at + frame.height)
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."

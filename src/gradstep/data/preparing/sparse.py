@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.options import Preparation, Progress
+    from gradstep.data.preparing.options import PrepareOptions, Progress
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["SparseMaker"]
@@ -43,33 +43,33 @@ class SparseMaker:
         The file.
     held_out : SparseTable or None
         A file to validate on.
-    asked : Preparation
-        What is asked; options about columns have no meaning here.
+    options : PrepareOptions
+        Of `prepare`; those about columns have no meaning here.
     progress : callable
         Called with what is done, and how many rows.
     """
 
     def __init__(
-        self, table: SparseTable, held_out: SparseTable | None, asked: Preparation,
+        self, table: SparseTable, held_out: SparseTable | None, options: PrepareOptions,
         progress: Progress,
     ) -> None:  # fmt: skip
-        given = [name for name in _NO_MEANING if getattr(asked, name)]
+        given = [name for name in _NO_MEANING if getattr(options, name)]
         if given:
             msg = (
                 f"{', '.join(given)}: sparse text has a label and numbered features, no columns "
                 "that this could name."
             )
             raise InvalidParameter(msg)
-        if asked.target != LABEL:
+        if options.target != LABEL:
             msg = (
                 f"The target of sparse text is its first number: call it {LABEL!r}, not "
-                f"{asked.target!r}."
+                f"{options.target!r}."
             )
             raise InvalidTable(msg)
         self.table, self.held_out = table, held_out
-        self.asked, self.progress = asked, progress
+        self.options, self.progress = options, progress
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Read the file once: how long rows are, and which labels there are."""
         labels, self.lengths, self.width = _measure(self.table, self.progress)
         self.n = labels.size
@@ -92,20 +92,20 @@ class SparseMaker:
             msg = f"The label is {distinct[0]:g} in every row: there is nothing to learn."
             raise InvalidTable(msg)
         known = set(distinct.tolist()) if distinct.size <= MOST_CLASSES else None
-        self.target = Target(LABEL, classes_of_numbers(LABEL, known, self.asked.task))
+        self.target = Target(LABEL, classes_of_numbers(LABEL, known, self.options.task))
         self.known = {"low": float(labels.min()), "high": float(labels.max()),
                       "mean": float(labels.mean()), "deviation": float(labels.std())}  # fmt: skip
         self.bytes = entries * 12 + self.n * 16
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the file again and put every row where it belongs."""
-        share = 0.0 if self.held_out is not None else self.asked.validation
-        held_out = chosen(self.asked.seed, 0, self.n, share, HELD_OUT)
+        share = 0.0 if self.held_out is not None else self.options.validation
+        held_out = chosen(self.options.seed, 0, self.n, share, HELD_OUT)
         n_train = int((~held_out).sum())
         if n_train == 0:
             msg = f"Holding out {share:.0%} of {self.n} rows leaves none to train on."
             raise InvalidTable(msg)
-        buckets = Buckets(n_train, self.asked.seed, _BUCKET_ROWS)
+        buckets = Buckets(n_train, self.options.seed, _BUCKET_ROWS)
         final = buckets.final_places()[buckets.places(0, n_train)].astype(np.int64)
         places = np.full(self.n, -1, np.int64)
         places[~held_out] = final
@@ -126,7 +126,7 @@ class SparseMaker:
             "source": self.table.name,
             "fingerprint": self.table.fingerprint(),
             "sparse": True,
-            "asked": self.asked.told(),
+            "asked": self.options.to_json(),
             "rows": rows,
             "target": {**self.target.to_json(), **self.known},
             "encoding": encoding.to_json(),

@@ -43,7 +43,7 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: Path) -> SourceFile:
-        """Look at a file that is to be read.
+        """Check a file that is to be read.
 
         Raises
         ------
@@ -99,10 +99,10 @@ def fingerprint(files: Sequence[SourceFile]) -> list[dict[str, Any]]:
     n = max(1, len(files))
     blocks = max(_LEAST_BLOCKS, _BLOCKS // n)
     whole = max(_WHOLE_BYTES // n, blocks * _BLOCK_BYTES)
-    told = []
+    entries = []
     for file in files:
         entry: dict[str, Any] = {"path": str(file.path.resolve()), "size": file.size}
         if file.size > whole:
             entry["changed"] = list(file.changed)
-        told.append(entry | {"sha256": file.digest(blocks if file.size > whole else None)})
-    return told
+        entries.append(entry | {"sha256": file.digest(blocks if file.size > whole else None)})
+    return entries

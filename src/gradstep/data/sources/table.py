@@ -121,7 +121,7 @@ class Table:
 
     def _explain(self, error: Exception) -> NoReturn:
         """Say what a reader's error means, in terms of files, lines, columns and values."""
-        told = str(error).split("\n", maxsplit=1)[0]
+        reason = str(error).split("\n", maxsplit=1)[0]
         parsed = re.search(
             r"could not parse `(.*)` as dtype `([^`]+)` at column '(.*?)'", str(error)
         )
@@ -138,7 +138,7 @@ class Table:
                         f"(--drop {column})."
                     )
                     raise InvalidTable(msg) from error
-        for text in self._text if "utf-8" in told or "utf8" in told else ():
+        for text in self._text if "utf-8" in reason or "utf8" in reason else ():
             line = text.undecodable_line()
             if line is not None:
                 msg = (
@@ -152,7 +152,7 @@ class Table:
                 problem = bad_json(file.path, numbers)
                 if problem:
                     raise InvalidTable(problem) from error
-        msg = f"{self.name} cannot be read: {told}"
+        msg = f"{self.name} cannot be read: {reason}"
         raise InvalidTable(msg) from error
 
 
@@ -196,8 +196,8 @@ def _frame(lazy: pl.LazyFrame, name: str) -> Table:
     try:
         schema = dict(lazy.collect_schema())
     except (pl.exceptions.PolarsError, OSError) as error:
-        told = str(error).split("\n", maxsplit=1)[0]
-        msg = f"{name} cannot be read: {told}"
+        reason = str(error).split("\n", maxsplit=1)[0]
+        msg = f"{name} cannot be read: {reason}"
         raise InvalidTable(msg) from error
     for column in schema:
         if column.startswith("^") and column.endswith("$"):
@@ -303,8 +303,8 @@ def _scan_typed(paths: list[Path], kind: str, as_text: Collection[str]) -> pl.La
             part = _scan_one(path, kind, as_text)
             schema = part.collect_schema()
         except (pl.exceptions.PolarsError, OSError) as error:
-            told = str(error).split("\n", maxsplit=1)[0]
-            msg = f"{path} is no {kind} file, or a damaged one: {told}"
+            reason = str(error).split("\n", maxsplit=1)[0]
+            msg = f"{path} is no {kind} file, or a damaged one: {reason}"
             if path.stat().st_size == 0:
                 msg = f"{path} is empty."
             elif kind == "ndjson":

@@ -275,8 +275,8 @@ def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any
         if file.undecodable_line():  # said better when the rows are read
             return dict.fromkeys(file.header, pl.String()), set()
         file.check_records()
-        told = str(error).split("\n", maxsplit=1)[0]
-        msg = f"{file.path} cannot be read: {told}"
+        reason = str(error).split("\n", maxsplit=1)[0]
+        msg = f"{file.path} cannot be read: {reason}"
         raise InvalidTable(msg) from error
     except OSError as error:
         msg = f"{file.path} cannot be unpacked: {error}."

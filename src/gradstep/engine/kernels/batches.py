@@ -166,7 +166,7 @@ def run_batches(
     standardised: Any,
     units: Any,
     scratch: Any,
-    board: Any,
+    queue: Any,
     helping: bool,
 ) -> None:
     """Train on the rows of a call, batch after batch; or help a thread that does.
@@ -187,7 +187,7 @@ def run_batches(
         What each weight is multiplied by to be penalised; None for ones.
     scratch : Scratch
         The same for a thread that trains and those that help it.
-    board : ndarray or None
+    queue : ndarray or None
         Where helpers find the pieces of a batch, closed at the end; None if batches are not cut.
     helping : bool
         Whether to take pieces off a thread that trains, until its call is over.
@@ -213,22 +213,22 @@ def run_batches(
     start = 0
     while start < n:
         stop = min(start + batches.size, n)
-        if board is not None and helping:
-            if not wait_for_pieces(board):
+        if queue is not None and helping:
+            if not wait_for_pieces(queue):
                 return
         else:
             # 1. Where the gradient is taken.
             ahead = lookahead(optimizer, params, slots, scratch.ahead)
             if standardised is not None:
                 write_in_units(ahead, standardised.shift, standardised.scale, k, scratch.in_units)
-            if board is not None:
-                publish(board, pieces)
+            if queue is not None:
+                publish(queue, pieces)
 
         # 2. The gradient of the batch: a sum over its pieces, in their order.
         piece, at, end = 0, start, stop
         while True:
-            if board is not None:
-                claimed = claim(board)
+            if queue is not None:
+                claimed = claim(queue)
                 if claimed < 0:
                     break
                 piece = claimed % pieces
@@ -248,13 +248,13 @@ def run_batches(
                 add_gradient(rows, order, at, to, slopes, k, own)
                 at = to
             work[piece, room - 1] = total
-            if board is None:
+            if queue is None:
                 break
-            finish(board)
-        if board is not None:
+            finish(queue)
+        if queue is not None:
             if helping:
                 continue
-            wait(board)
+            wait(queue)
             for other in range(1, pieces):
                 work[0, room - 1] += work[other, room - 1]
                 for j in range(size):
@@ -292,8 +292,8 @@ def run_batches(
         count_batch(sample_weight, order, start, stop, work[0, room - 1], iterate.sums)
         batch += 1
         start = stop
-    if board is not None:
-        close(board)
+    if queue is not None:
+        close(queue)
 
 
 @compiled

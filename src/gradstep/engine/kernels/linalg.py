@@ -23,7 +23,7 @@ _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
 _SUPPORT_WORK = 1e7  # of solving on a support at first, in products: some milliseconds
 _PROXIMAL = 1e-9  # of a diagonal of ones
 _FARTHEST = 1e9  # times such a step: where the model is flat, to rounding, zeros alone end it
-_DESCENDED = 1e-28  # of the model's fall, nearly: what steps of a sweep are below at its end
+_DESCENDED = 1e-28  # of the model's decrease, nearly: what steps of a sweep are below at its end
 
 
 @inlined

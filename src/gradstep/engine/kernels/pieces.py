@@ -1,4 +1,4 @@
-"""How threads share a batch: its pieces, claimed on a board.
+"""How threads share a batch: its pieces, claimed from a queue.
 
 A large batch is cut into pieces; their number and bounds depend on the batch alone. Each piece
 sums its gradient in memory of its own, and these are added up in the order of the pieces: no
@@ -8,7 +8,7 @@ The thread that runs the batches publishes the pieces of one, claims pieces unti
 and waits for those that others claimed. Helpers claim pieces meanwhile. Nobody ever waits for a
 piece that nobody has claimed, so a helper that comes late, or never, holds nothing up.
 
-A board is 32 integers, the four that count 64 bytes apart, since threads that write to one line
+A queue is 32 integers, the four that count 64 bytes apart, since threads that write to one line
 of the cache wait for each other:
 
 - pieces claimed so far; pieces published; pieces finished; 1 when the run is over.
@@ -31,7 +31,7 @@ from gradstep.jit import INLINED
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["claim", "close", "finish", "new_board", "publish", "threads", "wait", "wait_for_pieces"]
+__all__ = ["claim", "close", "finish", "new_queue", "publish", "threads", "wait", "wait_for_pieces"]
 
 _CLAIMED, _PUBLISHED, _FINISHED, _OVER = 0, 8, 16, 24
 _SPINS_BEFORE_YIELD = 1 << 10  # some ten microseconds: longer than a piece, shorter than a nap
@@ -47,81 +47,81 @@ def threads() -> int:
     return 1 if numba.config.DISABLE_JIT else int(numba.config.NUMBA_NUM_THREADS)
 
 
-def new_board() -> NDArray[np.int64]:
-    """Return a board with nothing on it."""
+def new_queue() -> NDArray[np.int64]:
+    """Return an empty queue."""
     return np.zeros(32, np.int64)
 
 
 # What kernels call. Uncompiled there is one thread, and these are all there is to it.
 
 
-def publish(board: Any, pieces: int) -> None:
-    """Put the pieces of the next batch on the board."""
-    board[_PUBLISHED] += pieces
+def publish(queue: Any, pieces: int) -> None:
+    """Put the pieces of the next batch into the queue."""
+    queue[_PUBLISHED] += pieces
 
 
-def claim(board: Any) -> int:
+def claim(queue: Any) -> int:
     """Return the number of a piece that is now the caller's, -1 if there is none."""
-    if board[_CLAIMED] >= board[_PUBLISHED]:
+    if queue[_CLAIMED] >= queue[_PUBLISHED]:
         return -1
-    board[_CLAIMED] += 1
-    return int(board[_CLAIMED]) - 1
+    queue[_CLAIMED] += 1
+    return int(queue[_CLAIMED]) - 1
 
 
-def finish(board: Any) -> None:
+def finish(queue: Any) -> None:
     """Say that a claimed piece is done."""
-    board[_FINISHED] += 1
+    queue[_FINISHED] += 1
 
 
-def wait(board: Any) -> None:
+def wait(queue: Any) -> None:
     """Return when all published pieces are finished, once none is left to claim."""
 
 
-def wait_for_pieces(board: Any) -> bool:
+def wait_for_pieces(queue: Any) -> bool:
     """Return True as soon as there may be something to claim, False if the run is over."""
-    return bool(board[_CLAIMED] < board[_PUBLISHED])
+    return bool(queue[_CLAIMED] < queue[_PUBLISHED])
 
 
-def close(board: Any) -> None:
+def close(queue: Any) -> None:
     """Say that the run is over."""
-    board[_OVER] = 1
+    queue[_OVER] = 1
 
 
 # Compiled: the same with atomic operations, and spinning where there is something to wait for.
 
 
-def _address(context: Any, builder: Any, board_type: Any, board: Any, slot: int) -> Any:
-    data = context.make_array(board_type)(context, builder, board).data
+def _address(context: Any, builder: Any, queue_type: Any, queue: Any, slot: int) -> Any:
+    data = context.make_array(queue_type)(context, builder, queue).data
     return builder.gep(data, [ir.Constant(ir.IntType(64), slot)])
 
 
 def _reader(slot: int) -> Any:
     @intrinsic
-    def read(typing_context: Any, board: Any) -> Any:
+    def read(typing_context: Any, queue: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             address = _address(context, builder, signature.args[0], arguments[0], slot)
             return builder.load_atomic(address, "acquire", 8)
 
-        return types.int64(board), generate
+        return types.int64(queue), generate
 
     return read
 
 
 def _adder(slot: int) -> Any:
     @intrinsic
-    def add(typing_context: Any, board: Any, number: Any) -> Any:
+    def add(typing_context: Any, queue: Any, number: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             address = _address(context, builder, signature.args[0], arguments[0], slot)
             number = context.cast(builder, arguments[1], signature.args[1], types.int64)
             return builder.atomic_rmw("add", address, number, "acq_rel")
 
-        return types.int64(board, number), generate
+        return types.int64(queue, number), generate
 
     return add
 
 
 @intrinsic
-def _claim_if(typing_context: Any, board: Any, expected: Any) -> Any:
+def _claim_if(typing_context: Any, queue: Any, expected: Any) -> Any:
     """Claim the piece `expected`; return whether nobody else had."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -130,7 +130,7 @@ def _claim_if(typing_context: Any, board: Any, expected: Any) -> Any:
         pair = builder.cmpxchg(address, arguments[1], following, "acq_rel", "acquire")
         return builder.zext(builder.extract_value(pair, 1), ir.IntType(8))
 
-    return types.uint8(board, types.int64), generate
+    return types.uint8(queue, types.int64), generate
 
 
 @intrinsic
@@ -177,29 +177,29 @@ def _compiled_as(function: Any) -> Any:
 
 
 @_compiled_as(publish)
-def _publish(board: Any, pieces: Any) -> None:
-    _add_published(board, pieces)
+def _publish(queue: Any, pieces: Any) -> None:
+    _add_published(queue, pieces)
 
 
 @_compiled_as(claim)
-def _claim(board: Any) -> Any:
+def _claim(queue: Any) -> Any:
     while True:
-        piece = _claimed(board)
-        if piece >= _published(board):
+        piece = _claimed(queue)
+        if piece >= _published(queue):
             return -1
-        if _claim_if(board, piece):
+        if _claim_if(queue, piece):
             return piece
 
 
 @_compiled_as(finish)
-def _finish(board: Any) -> None:
-    _add_finished(board, 1)
+def _finish(queue: Any) -> None:
+    _add_finished(queue, 1)
 
 
 @_compiled_as(wait)
-def _wait(board: Any) -> None:
+def _wait(queue: Any) -> None:
     spins = 0
-    while _finished(board) < _published(board):
+    while _finished(queue) < _published(queue):
         spins += 1
         if spins & (_SPINS_BEFORE_YIELD - 1):
             _pause()
@@ -208,10 +208,10 @@ def _wait(board: Any) -> None:
 
 
 @_compiled_as(wait_for_pieces)
-def _wait_for_pieces(board: Any) -> Any:
+def _wait_for_pieces(queue: Any) -> Any:
     spins = 0
-    while _claimed(board) >= _published(board):
-        if _is_over(board):
+    while _claimed(queue) >= _published(queue):
+        if _is_over(queue):
             return False
         spins += 1
         if spins & (_SPINS_BEFORE_YIELD - 1):
@@ -222,5 +222,5 @@ def _wait_for_pieces(board: Any) -> Any:
 
 
 @_compiled_as(close)
-def _close(board: Any) -> None:
-    _add_over(board, 1)
+def _close(queue: Any) -> None:
+    _add_over(queue, 1)

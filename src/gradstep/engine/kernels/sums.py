@@ -1,18 +1,18 @@
-"""Sums over all rows, or a sample of them: gradients, curvatures, squares. The compiled part.
+"""Sums over all rows, or a sample of them: gradients, Hessians, squares. The compiled part.
 
-a. Losses, gradient and curvatures at a point are summed in one look at each row, as far as they
-   are asked for: reading the rows is what costs.
-b. A matrix of curvatures is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
+a. Losses, gradient and Hessian at a point are summed in one pass over the rows, as far as they
+   are wanted: reading the rows is what costs.
+b. A Hessian is Σ h_i·x_i·x_iᵀ over rows that are centred, scaled and followed by a 1
    for the intercept. Dense rows are spread out in tiles, feature by feature, so that an element
    of the matrix is a dot product of two contiguous lines; eight of them are summed at a time,
    which keeps the processor's multipliers busy. Of sparse and coded rows, pairs of what they have
    are added one by one.
-c. The curvature h_i of a row is the difference of two slopes around its score. A loss needs no
-   second derivative for it, and one whose slope jumps gets the curvature of the loss smoothed
-   over that width. Far from a jump that is zero, though a long step would meet it: such losses
-   take the largest over widths doubled again and again, which is the curvature of a parabola
-   that lies above the loss (as in iteratively reweighted least squares).
-   A joint loss has a curvature for each pair of outputs.
+c. The second derivative h_i of a row is the difference of two slopes around its score. A loss
+   need not give it, and one whose slope jumps gets that of the loss smoothed over this width.
+   Far from a jump that is zero, though a long step would meet it: such losses take the largest
+   over widths doubled again and again, which is the second derivative of a parabola that lies
+   above the loss (as in iteratively reweighted least squares).
+   A joint loss has a second derivative for each pair of outputs.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from gradstep.jit import INLINED, compiled, inlined
 from gradstep.objective.losses import row_slopes, slope
 from gradstep.rows.layouts import add_gradient, add_products, add_squares, spread, tile_scores
 
-__all__ = ["lengths_in", "squares_of_rows", "sum_looks", "sum_squares"]
+__all__ = ["lengths_in", "squares_of_rows", "sum_evaluations", "sum_squares"]
 
 
-def tile_curvatures(
+def tile_second_derivatives(
     loss: Any, y: Any, order: Any, lo: int, hi: int, k: int, widths: Any, z: Any, out: Any,
     work: Any,
 ) -> None:  # fmt: skip
-    """Write the curvatures of a tile of scores to `out`, a line for each pair of outputs.
+    """Write second derivatives at a tile of scores to `out`, a line for each pair of outputs.
 
     Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
     `work` has room for two numbers for each row of a tile, or for each output if those are more.
     """
-    kind = _curvatures_joint if is_joint(type(loss)) else _curvatures_apart
+    kind = _second_derivatives_joint if is_joint(type(loss)) else _second_derivatives_apart
     kind(loss, y, order, lo, hi, k, widths, z, out, work)
 
 
-def _curvatures_apart(loss, y, order, lo, hi, k, widths, z, out, work):
+def _second_derivatives_apart(loss, y, order, lo, hi, k, widths, z, out, work):
     m = hi - lo
     targets = work[:m]
     scores = work[m : 2 * m]
-    for c in range(out.shape[0]):  # one, where the curvature is the same for every output
+    for c in range(out.shape[0]):  # one, where they are the same for every output
         largest = out[c]
         for i in range(m):
             targets[i] = y[order[lo + i], c]
@@ -63,7 +63,7 @@ def _curvatures_apart(loss, y, order, lo, hi, k, widths, z, out, work):
                 largest[i] = max(largest[i], factor * rise)
 
 
-def _curvatures_joint(loss, y, order, lo, hi, k, widths, z, out, work):
+def _second_derivatives_joint(loss, y, order, lo, hi, k, widths, z, out, work):
     up = work[:k]
     down = work[k : 2 * k]
     alone = out.shape[0] == k  # each output's own, of which the largest over all widths counts
@@ -92,9 +92,9 @@ def _curvatures_joint(loss, y, order, lo, hi, k, widths, z, out, work):
             own[c] = score
 
 
-@overload(tile_curvatures, strict=False, jit_options=INLINED)
-def _choose_tile_curvatures(loss: Any, *_: Any) -> Any:
-    return _curvatures_joint if is_joint(loss.instance_class) else _curvatures_apart
+@overload(tile_second_derivatives, strict=False, jit_options=INLINED)
+def _choose_tile_second_derivatives(loss: Any, *_: Any) -> Any:
+    return _second_derivatives_joint if is_joint(loss.instance_class) else _second_derivatives_apart
 
 
 @inlined
@@ -179,28 +179,28 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 
 @compiled
-def sum_looks(
+def sum_evaluations(
     rows, y, sample_weight, loss, before, plain, order, k, room, same, widths, shift, scale,
     params, losses, gradient, matrices,
 ):  # fmt: skip
-    """Add what one look at rows ``order`` tells of a point.
+    """Add what rows ``order`` contribute to losses, gradient and Hessian at a point.
 
     Parameters
     ----------
     loss : Loss
         What slopes are taken of.
     before, plain : Loss or None
-        More losses, of which the values are wanted. Curvatures are those of `plain`, if it is
-        there: over widths, they need no smoothing.
+        More losses, of which the values are wanted. Second derivatives are those of `plain`, if it
+        is there: over widths, they need no smoothing.
     room : int
         Rows of a tile.
     same : bool
         Whether `before` is `loss`.
     widths : ndarray of shape (2, m)
-        Half the distance of the two slopes that a curvature is taken from, and what it is
-        multiplied by; of several, the largest counts.
+        Half the distance of the two slopes that a second derivative is taken from, and what it
+        is multiplied by; of several, the largest counts.
     shift, scale : ndarray of shape (n_features,)
-        What is subtracted from a row, and what it is multiplied by then, for curvatures.
+        What is subtracted from a row, and what it is multiplied by then, for the Hessian.
     params : ndarray of shape (size,)
         The point, in the features' own units.
     losses : ndarray of shape (3,) or (0,)
@@ -210,8 +210,8 @@ def sum_looks(
         Sum of slopes times rows: added to, if there is room for it; if not, the losses but
         for the plain one are not summed either.
     matrices : ndarray of shape (pairs, p + 1, p + 1)
-        A matrix for each output, or for each pair of outputs (`tile_curvatures`), or none; the
-        last line and column are the intercept's. Added to: the lower triangles.
+        A matrix for each output, or for each pair of outputs (`tile_second_derivatives`), or none;
+        the last line and column are the intercept's. Added to: the lower triangles.
     """
     pairs, q = matrices.shape[0], shift.size + 1
     x = np.empty((q if pairs > 0 else 0, room))
@@ -229,9 +229,9 @@ def sum_looks(
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
             if plain is None:
-                tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+                tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
             else:
-                tile_curvatures(plain, y, order, at, end, k, widths, z, h, work)
+                tile_second_derivatives(plain, y, order, at, end, k, widths, z, h, work)
             if sample_weight is not None:
                 for i in range(m):
                     for pair in range(pairs):
@@ -258,7 +258,7 @@ def sum_looks(
 
 @compiled
 def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares):
-    """Add curvature times the squares of rows ``order``: the diagonal alone, nothing centred."""
+    """Add second derivatives times squares of rows ``order``: the diagonal, nothing centred."""
     room = 128
     z = np.empty(room * k)
     h = np.empty((k, room))
@@ -269,7 +269,7 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
         end = min(at + room, order.size)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
-        tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
         for i in range(m):
             weight = 1.0 if sample_weight is None else sample_weight[order[at + i]]
             for c in range(k):
@@ -300,9 +300,9 @@ def squares_of_rows(rows, order, shift, scale, squares):
 def lengths_in(
     rows, y, sample_weight, loss, order, k, widths, shift, scale, params, inverse, lengths
 ):
-    """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: how long rows are in a metric.
+    """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: their lengths in the metric of M.
 
-    Arguments are those of `sum_looks`, and `inverse` of shape (k or 1, p + 1, p + 1).
+    Arguments are those of `sum_evaluations`, and `inverse` of shape (k or 1, p + 1, p + 1).
     """
     q = shift.size + 1
     room = 128
@@ -319,7 +319,7 @@ def lengths_in(
         tile_scores(rows, order, at, end, params, k, z)
         spread(rows, order, at, end, shift, scale, x)
         lengths[at:end] = 0.0
-        tile_curvatures(loss, y, order, at, end, k, widths, z, h, work)
+        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
         for c in range(k):
             matrix = inverse[c % inverse.shape[0]]
             for i in range(q):

@@ -1,16 +1,16 @@
-"""The inner run of a round: mini-batch steps in a metric, corrected by an anchor. Compiled.
+"""SVRG's inner loop: preconditioned mini-batch steps, corrected by a snapshot. Compiled.
 
 A step of stochastic variance-reduced gradient (SVRG; Johnson and Zhang, 2013) on batch B is
 
-    w ← w - rate · M⁻¹ · (∇F_B(w) - ∇F_B(a) + ∇F(a))
+    w ← w - rate · M⁻¹ · (∇F_B(w) - ∇F_B(s) + ∇F(s))
 
-with an anchor a at which the gradient of all rows is known. Its noise vanishes as w and a come
-to the optimum, so the rate stays constant. The anchor's scores cost next to nothing: the rows
-are in cache. Uncorrected the steps are those of plain stochastic gradients.
+with a snapshot s at which the gradient of all rows is known, and a preconditioner M. Its noise
+vanishes as w and s come to the optimum, so the rate stays constant. The snapshot's scores cost
+next to nothing: the rows are in cache. Uncorrected the steps are plain stochastic gradients'.
 
 Parameters are those of centred and scaled features (w_j / scale_j and the score at the centre),
-which the metric belongs to; the point at which scores are taken is written out in the features'
-own units before each batch. Iterates are averaged over the second part of the run.
+which the preconditioner belongs to; the point at which scores are taken is written out in the
+features' own units before each batch. Iterates are averaged over the second part of the run.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from gradstep.jit import compiled, inlined
 from gradstep.objective.penalties import prox
 from gradstep.rows.layouts import add_gradient, tile_scores
 
-__all__ = ["run_in_diagonal_metric", "run_in_full_metric"]
+__all__ = ["run_with_diagonal_preconditioner", "run_with_full_preconditioner"]
 
 
 @inlined
 def _batch_gradient(
-    rows, y, sample_weight, loss, order, lo, hi, k, tile, point, corrected, anchor, gradient, z,
+    rows, y, sample_weight, loss, order, lo, hi, k, tile, point, corrected, snapshot, gradient, z,
     slopes, before,
 ):  # fmt: skip
-    """Write the sum of slopes times rows, less those at the anchor; return the sum of losses."""
+    """Write the sum of slopes times rows, less those at the snapshot; return the sum of losses."""
     gradient[:] = 0.0
     total = 0.0
     at = lo
     while at < hi:
         end = min(at + tile, hi)
         if corrected:
-            tile_scores(rows, order, at, end, anchor, k, z)
+            tile_scores(rows, order, at, end, snapshot, k, z)
             tile_losses(loss, y, sample_weight, order, at, end, k, z, before)
         tile_scores(rows, order, at, end, point, k, z)
         total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
@@ -50,9 +50,9 @@ def _batch_gradient(
 
 
 @compiled
-def run_in_full_metric(
+def run_with_full_preconditioner(
     rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, ridge, rate, longest, corrected, anchor, anchor_gradient, steps_before,
+    inverse, ridge, rate, longest, corrected, snapshot, snapshot_gradient, steps_before,
     average_from, params, average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``.
@@ -62,15 +62,15 @@ def run_in_full_metric(
     shift, scale : ndarray of shape (p,)
         Centre of the features, and what they are multiplied by then.
     inverse : ndarray of shape (blocks, p + 1, p + 1)
-        Inverse of the metric of each output, or one for all.
+        Inverse of the preconditioner of each output, or one for all.
     ridge : ndarray of shape (p + 1,)
-        Curvature of the l2 penalty.
+        Second derivative of the l2 penalty.
     longest : float
-        Longest step, in the metric.
+        Longest step, in the preconditioner's metric.
     corrected : bool
-        Whether there is an anchor.
-    anchor, anchor_gradient : ndarray of shape (size,)
-        The anchor, in the features' own units, and the gradient of the mean loss there; zeros
+        Whether there is a snapshot.
+    snapshot, snapshot_gradient : ndarray of shape (size,)
+        The snapshot, in the features' own units, and the gradient of the mean loss there; zeros
         without one.
     steps_before : int
         Steps of this run that were taken in earlier calls.
@@ -104,15 +104,15 @@ def run_in_full_metric(
         stop = start + batch_size
         write_in_units(params, shift, scale, k, point)
         total += _batch_gradient(
-            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, anchor,
+            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, snapshot,
             gradient, z, slopes, before,
         )  # fmt: skip
         share = 1.0 / (batch_size * mean_weight)
         length = 0.0
         for c in range(k):
-            g_b = gradient[k * p + c] * share + anchor_gradient[k * p + c]
+            g_b = gradient[k * p + c] * share + snapshot_gradient[k * p + c]
             for j in range(p):
-                g = gradient[c * p + j] * share + anchor_gradient[c * p + j]
+                g = gradient[c * p + j] * share + snapshot_gradient[c * p + j]
                 v[c, j] = (g - shift[j] * g_b) * scale[j] + ridge[j] * params[c * p + j]
             v[c, p] = g_b
             matrix = inverse[c % blocks]
@@ -142,16 +142,16 @@ def run_in_full_metric(
 
 
 @compiled
-def run_in_diagonal_metric(
+def run_with_diagonal_preconditioner(
     rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, unit, rate, longest, corrected, anchor, anchor_gradient, steps_before,
+    inverse, penalty_scale, rate, longest, corrected, snapshot, snapshot_gradient, steps_before,
     average_from, params, average,
 ):  # fmt: skip
     """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
 
-    As `run_in_full_metric`, but
-    - inverse : ndarray of shape (size,), the inverse of the metric's diagonal, and
-    - unit : ndarray of shape (p,), what a parameter is multiplied by before it is penalised.
+    As `run_with_full_preconditioner`, but
+    - inverse : ndarray of shape (size,), the inverse of a diagonal preconditioner, and
+    - penalty_scale : ndarray of shape (p,), what a parameter is multiplied by to be penalised.
     """
     p = shift.size
     size = params.size
@@ -170,15 +170,15 @@ def run_in_diagonal_metric(
         stop = start + batch_size
         write_in_units(params, shift, scale, k, point)
         total += _batch_gradient(
-            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, anchor,
+            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, snapshot,
             gradient, z, slopes, before,
         )  # fmt: skip
         share = 1.0 / (batch_size * mean_weight)
         length = 0.0
         for c in range(k):
-            g_b = gradient[k * p + c] * share + anchor_gradient[k * p + c]
+            g_b = gradient[k * p + c] * share + snapshot_gradient[k * p + c]
             for j in range(p):
-                g = gradient[c * p + j] * share + anchor_gradient[c * p + j]
+                g = gradient[c * p + j] * share + snapshot_gradient[c * p + j]
                 v[c * p + j] = (g - shift[j] * g_b) * scale[j]
             v[k * p + c] = g_b
         for j in range(size):  # a loop of its own: see `write_in_units`
@@ -190,7 +190,7 @@ def run_in_diagonal_metric(
             own = step * inverse[j]
             x = params[j] - own * v[j]
             if j < k * p and own > 0.0:
-                s = unit[j % p]
+                s = penalty_scale[j % p]
                 if s > 0.0:
                     x = prox(penalty, x * s, own * s * s) / s
             params[j] = x

@@ -117,7 +117,7 @@ class Hessians:
         self, params: NDArray[np.float64], inverse: NDArray[np.float64], sample: Sample,
         smoothing: Smoothing,
     ) -> float:  # fmt: skip
-        """Return R², the mean length of the sample's rows in a metric, long rows counting more."""
+        """Return R², the mean length of a sample's rows in the metric, long rows counting more."""
         of, n = self._of, sample.data.n
         at = np.arange(0, n, max(1, n // _LENGTH_ROWS), dtype=np.uint32)
         part, options = sample.data.select(at), self.options(smoothing, of.k)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["backtrack", "extend"]
 
 _HALVINGS = 40
-_FEW_HALVINGS = 6  # where slopes jump, and to look farther ahead is what helps
+_FEW_HALVINGS = 6  # where slopes jump, and wider smoothing is what helps
 _ENOUGH = 1e-4  # share of the step's promise that a step must keep (Armijo)
 _STEEP = 0.25  # share of a step's slope that is still there at its end, for a longer one to pay
 _LONGEST = 8.0
@@ -22,7 +22,7 @@ def backtrack(
     evaluate: Callable[[float], Snapshot], objective: float, slope: float, noise: float, *,
     smooth: bool,
 ) -> tuple[Snapshot | None, float]:  # fmt: skip
-    """Halve a step until the objective falls by enough of what its slope promises.
+    """Halve a step until the objective decreases by enough of what its slope promises.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def backtrack(
     objective, slope : float
         Where the step begins.
     noise : float
-        What falls are below what can be told: then it is enough that the objective does not rise.
+        The decrease that rounding hides: below it, it is enough that the objective does not rise.
     smooth : bool
         Whether the loss has no kinks.
 

@@ -123,7 +123,7 @@ class Svrg:
         excess = None
         if known and self._model.knows_excess(state):
             excess = 0.5 * progress.length * progress.length
-        told = Epoch(
+        report = Epoch(
             loss=state.least,
             learning_rate=state.rate,
             rows=read - state.rows_read,
@@ -133,11 +133,11 @@ class Svrg:
             note=note,
             step=f"{step.words}: {self.rule.why}" if first else step.words,
         )
-        return replace(state, epoch=state.epoch + 1, rows_read=read), told, None
+        return replace(state, epoch=state.epoch + 1, rows_read=read), report, None
 
-    def outcome(self, state: SvrgState, _epoch: Epoch, *, judged: bool = False) -> Outcome | None:
+    def outcome(self, state: SvrgState, _epoch: Epoch, *, by_score: bool = False) -> Outcome | None:
         """Tell how the run ends, if it does; see `gradstep.engine.method.Method`."""
-        del judged
+        del by_score
         return how_it_ends(self.of, state, narrow=is_narrow(self.of, state))
 
     def _with_constant_columns(self, note: str) -> str:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.engine.kernels.launch import launch
-from gradstep.engine.kernels.svrg import run_in_diagonal_metric, run_in_full_metric
+from gradstep.engine.kernels.svrg import (
+    run_with_diagonal_preconditioner,
+    run_with_full_preconditioner,
+)
 from gradstep.engine.row_sums import RUN_ROWS
 from gradstep.engine.svrg.choice import StepKind, batch_size
 from gradstep.rows.order import order_of
@@ -42,7 +45,7 @@ class Steps(NamedTuple):
         Their length.
     longest : float
         The longest step, in the preconditioner's metric.
-    metric : tuple of ndarray
+    arrays : tuple of ndarray
         Inverse of the preconditioner, and the penalty there: as the kernel takes them.
     full : bool
         Whether the preconditioner is a matrix.
@@ -51,7 +54,7 @@ class Steps(NamedTuple):
     batch: int
     rate: float
     longest: float
-    metric: tuple[NDArray[np.float64], NDArray[np.float64]]
+    arrays: tuple[NDArray[np.float64], NDArray[np.float64]]
     full: bool
 
 
@@ -77,8 +80,8 @@ class MiniBatches:
         of, length = self._of, preconditioner.matrices.mean_length
         batch = batch_size(of, StepKind.REDUCED, length)
         longest = self._longest(preconditioner.of_intercepts)
-        metric = (preconditioner.inverses, of.ridge)
-        return Steps(batch, _SAFE / (1.0 + length / batch), longest, metric, full=True)
+        arrays = (preconditioner.inverses, of.ridge)
+        return Steps(batch, _SAFE / (1.0 + length / batch), longest, arrays, full=True)
 
     def in_diagonal(self, hessians: Hessians, diagonal: Diagonal) -> Steps:
         """Return how steps are taken in the diagonal preconditioner."""
@@ -86,8 +89,8 @@ class MiniBatches:
         batch = batch_size(of, StepKind.DIAGONAL, float(of.q))
         inverse, rate, of_scores = hessians.diagonal_steps(diagonal, batch)
         flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
-        metric = (flat, of.unit)
-        return Steps(batch, _SAFE * rate, self._longest(of_scores), metric, full=False)
+        arrays = (flat, of.penalty_scale)
+        return Steps(batch, _SAFE * rate, self._longest(of_scores), arrays, full=False)
 
     def _longest(self, of_scores: float) -> float:
         of = self._of
@@ -127,7 +130,7 @@ class MiniBatches:
         average, none = np.zeros_like(params), np.zeros(params.size)
         batch = min(steps.batch, rows)
         n_steps, taken = rows // batch, 0
-        kernel = run_in_full_metric if steps.full else run_in_diagonal_metric
+        kernel = run_with_full_preconditioner if steps.full else run_with_diagonal_preconditioner
         components = (loss,) if steps.full else (loss, of.problem.penalty)
         at_once = max(batch, RUN_ROWS // batch * batch)
         orders, rows_done = self._take(n_steps * batch, at_once, rows_done)
@@ -136,7 +139,7 @@ class MiniBatches:
                 kernel, components, readonly(data.rows), readonly(data.y),
                 readonly(data.sample_weight), readonly(order), batch, data.mean_weight, of.k,
                 data.rows.tile_rows(), readonly(standardisation.shift),
-                readonly(standardisation.scale), *map(readonly, steps.metric),
+                readonly(standardisation.scale), *map(readonly, steps.arrays),
                 steps.rate * step_factor, steps.longest, snapshot is not None,
                 readonly(none if snapshot is None else snapshot.params),
                 readonly(none if snapshot is None else snapshot.gradient),

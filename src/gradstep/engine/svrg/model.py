@@ -69,7 +69,7 @@ class Model:
         return Snapshot(params, objective, before, true, found.gradient, found.hessian)
 
     def evaluated_anew(self, state: SvrgState) -> SvrgState:
-        """Keep the snapshot, as it is now that widths, or how far they reach, are others."""
+        """Keep the snapshot, evaluated anew, since the widths are others."""
         if state.stuck or self.of.smooth:
             return state
         snapshot = state.at

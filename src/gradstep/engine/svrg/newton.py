@@ -56,10 +56,10 @@ def newton_step(model: Model, state: SvrgState) -> SvrgState:
 
 
 def _no_way_down(model: Model, state: SvrgState) -> SvrgState:
-    """Look farther ahead, or from nearer, if slopes jump; else this is the end."""
+    """Double the smoothing width more often, or narrow it, if slopes jump; else it ends here."""
     smoothing = state.smoothing
-    if not smoothing.reaches_farthest(model.of):
-        state = replace(state, smoothing=smoothing.reaching_farther())
+    if not smoothing.is_widest(model.of):
+        state = replace(state, smoothing=smoothing.doubled_often())
     elif not is_narrow(model.of, state):
         state = replace(state, smoothing=smoothing.narrowed())
     else:

@@ -51,8 +51,8 @@ class Preconditioner:
         whole = self.hessian + np.eye(self.ridge.size) * self.ridge
         own = np.sqrt(np.einsum("bii->bi", whole))
         with np.errstate(divide="ignore"):
-            self.unit = np.where(own > 0.0, 1.0 / own, 0.0)
-        self._lower = whole * self.unit[:, :, None] * self.unit[:, None, :]
+            self.scale = np.where(own > 0.0, 1.0 / own, 0.0)
+        self._lower = whole * self.scale[:, :, None] * self.scale[:, None, :]
         for block in self._lower:
             factor(block)
 
@@ -65,9 +65,9 @@ class Preconditioner:
         step = np.empty_like(blocks)
         for c, g in enumerate(blocks):
             at = c % self._lower.shape[0]
-            x = -g * self.unit[at]
+            x = -g * self.scale[at]
             solve(self._lower[at], x)
-            step[c] = x * self.unit[at]
+            step[c] = x * self.scale[at]
         return step.reshape(gradient.shape)
 
     def direction_with_l1(
@@ -95,17 +95,17 @@ class Preconditioner:
         step, all_solved = np.empty_like(blocks), True
         for c, (g, x0) in enumerate(zip(blocks, at_params, strict=True)):
             at = c % self.hessian.shape[0]
-            unit, matrix = self.unit[at], self.hessian[at]
-            # Scaled to a unit diagonal, in terms of the parameters themselves: y = x / unit.
-            scaled = matrix * unit[:, None] * unit[None, :]
-            ridge = self.ridge * unit * unit
+            scale, matrix = self.scale[at], self.hessian[at]
+            # Scaled to a unit diagonal, in terms of the parameters themselves: y = x / scale.
+            scaled = matrix * scale[:, None] * scale[None, :]
+            ridge = self.ridge * scale * scale
             with np.errstate(divide="ignore", invalid="ignore"):
-                y0 = np.where(unit > 0.0, x0 / unit, 0.0)
-            linear = g * unit - np.einsum("ij,j->i", scaled, y0) - ridge * y0
+                y0 = np.where(scale > 0.0, x0 / scale, 0.0)
+            linear = g * scale - np.einsum("ij,j->i", scaled, y0) - ridge * y0
             y = y0.copy()
-            solved = minimise_quadratic(scaled, linear, y, strengths * unit, ridge, _MOST_SWEEPS)
+            solved = minimise_quadratic(scaled, linear, y, strengths * scale, ridge, _MOST_SWEEPS)
             all_solved = all_solved and bool(solved)
-            step[c] = (y - y0) * unit
+            step[c] = (y - y0) * scale
         return step.reshape(gradient.shape), all_solved
 
     def square(self, step: NDArray[np.float64]) -> float:
@@ -122,7 +122,7 @@ class Preconditioner:
         out = np.empty_like(self._lower)
         for lower, inverted in zip(self._lower, out, strict=True):
             inverse(lower, inverted)
-        whole: NDArray[np.float64] = out * self.unit[:, :, None] * self.unit[:, None, :]
+        whole: NDArray[np.float64] = out * self.scale[:, :, None] * self.scale[:, None, :]
         return whole
 
     @property

@@ -42,7 +42,7 @@ def is_narrow(of: ScaledProblem, state: SvrgState) -> bool:
 
 
 def noise_of(state: SvrgState, snapshot: Snapshot) -> float:
-    """Return what falls of the objective are below what can be told."""
+    """Return the decrease of the objective below which rounding hides it."""
     return _ROUNDING * _size_of_sums(state, snapshot)
 
 
@@ -74,12 +74,12 @@ def proximal_length(
     lines = of.standardisation.lines(snapshot.params)
     own = rate * inverse
     moved = lines - own * of.standardisation.gradient(snapshot.gradient)
-    unit = np.broadcast_to(of.unit, moved[:, :-1].shape)
-    at = (own[:, :-1] > 0.0) & (unit > 0.0)
-    x, steps, units = moved[:, :-1][at], own[:, :-1][at], unit[at]
+    scale = np.broadcast_to(of.penalty_scale, moved[:, :-1].shape)
+    at = (own[:, :-1] > 0.0) & (scale > 0.0)
+    x, steps, scales = moved[:, :-1][at], own[:, :-1][at], scale[at]
     if of.only_prox:
         prox = np.vectorize(of.problem.penalty.prox, otypes=[np.float64])
-        moved[:, :-1][at] = prox(x * units, steps * units * units) / units
+        moved[:, :-1][at] = prox(x * scales, steps * scales * scales) / scales
     else:
         l1 = np.broadcast_to(of.l1[:-1], at.shape)[at]
         l2 = np.broadcast_to(of.ridge[:-1], at.shape)[at]
@@ -91,7 +91,7 @@ def proximal_length(
 
 
 def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
-    """Return the state with the books of an epoch closed.
+    """Return the state with an epoch's progress recorded.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
         stalls = stalls + 1 if nothing and not state.rejected else 0
         length = progress.length
     elif of.has_optimality:
-        fall = max(progress.at_start - snapshot.objective, 0.0)
-        whole = math.sqrt(2.0 * fall + length * length)
+        decrease = max(progress.at_start - snapshot.objective, 0.0)
+        whole = math.sqrt(2.0 * decrease + length * length)
         smallest = _NUMBERS_END * math.sqrt(_size_of_sums(state, snapshot))
         optimality = 0.0 if length <= smallest else length / whole
         shorter = math.isnan(progress.length) or length < _SHORTER * progress.length
@@ -168,5 +168,5 @@ def how_it_ends(of: ScaledProblem, state: SvrgState, *, narrow: bool) -> Outcome
     if tol is None or not narrow or progress.recent.size <= problem.patience:
         return None
     gained = float(progress.recent[0] - progress.recent[-1])
-    fall = max(state.decrease, progress.highest - float(progress.recent[-1]))
-    return Outcome.CONVERGED if gained <= max(tol * fall, progress.noise) else None
+    decrease = max(state.decrease, progress.highest - float(progress.recent[-1]))
+    return Outcome.CONVERGED if gained <= max(tol * decrease, progress.noise) else None

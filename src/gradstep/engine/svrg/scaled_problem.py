@@ -43,7 +43,7 @@ class ScaledProblem:
         Number of outputs; of parameters of an output, its intercept included.
     standardisation : Standardisation
         How features are centred and scaled.
-    unit : ndarray of shape (p,)
+    penalty_scale : ndarray of shape (p,)
         What a weight of standardised features is multiplied by to be penalised.
     l1, ridge : ndarray of shape (q,)
         Strengths of the l1 penalty, and the second derivatives of the l2 penalty, there.
@@ -64,12 +64,12 @@ class ScaledProblem:
         center = columns.mean if centred else np.zeros(p)
         self.standardisation = Standardisation.of(center, spread, self.k)
         scales = np.ones(p) if problem.penalty_scales is None else problem.penalty_scales
-        self.unit = scales * self.standardisation.scale
+        self.penalty_scale = scales * self.standardisation.scale
         strengths = getattr(problem.penalty, "strengths", None)
         self.only_prox = strengths is None
         l1, l2 = (0.0, 0.0) if strengths is None else strengths()
-        self.l1 = np.append(l1 * self.unit, 0.0)
-        self.ridge = np.append(l2 * self.unit * self.unit, 0.0)
+        self.l1 = np.append(l1 * self.penalty_scale, 0.0)
+        self.ridge = np.append(l2 * self.penalty_scale * self.penalty_scale, 0.0)
         self.has_l1 = bool(self.l1.any())
         self.smooth = is_smooth(problem.loss)
         self.bounded = curvature(problem.loss) is not None

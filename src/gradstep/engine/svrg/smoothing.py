@@ -2,8 +2,8 @@
 
 Where the slope of a loss jumps (hinge, pinball), or its second derivative does (Huber), the
 Hessian is taken from the rise of the slope over a *width* of scores, and over that width doubled
-up to `reach` times: what lies ahead is to be seen before a long step meets it. Both come down as a
-run comes to its end. What lies farther away counts for a part, so that no feature is without a
+up to `doublings` times, so that a kink counts before a long step meets it. Both come down as a
+run comes to its end. Wider doublings count for a part, so that no feature is without a
 second derivative. Where slopes jump, the loss itself is smoothed over the width, too.
 """
 
@@ -30,8 +30,8 @@ _BENT_WIDTH, _BENT_MARGIN = 0.25, 0.0625  # and narrower where the second deriva
 _AFTER_PLAIN = 0.0625  # the same, where plain steps lead near first
 _LAST_WIDTH, _LEAST_WIDTH = 1e-4, 1e-8
 _NARROWING = 4.0
-_REACH, _FARTHEST_REACH = 3, 20
-_BEYOND_REACH, _LEAST_BEYOND = 0.1, 1e-6
+_DOUBLINGS, _MOST_DOUBLINGS = 3, 20
+_BEYOND, _LEAST_BEYOND = 0.1, 1e-6
 
 
 class Smoothing(NamedTuple):
@@ -41,7 +41,7 @@ class Smoothing(NamedTuple):
     ----------
     width, before : float
         The width, and that of the snapshot before, by which it is compared with what follows.
-    reach : int
+    doublings : int
         How often the width is doubled.
     beyond : float
         What widths beyond that count for.
@@ -49,8 +49,8 @@ class Smoothing(NamedTuple):
 
     width: float
     before: float
-    reach: int = _REACH
-    beyond: float = _BEYOND_REACH
+    doublings: int = _DOUBLINGS
+    beyond: float = _BEYOND
 
     @classmethod
     def first(cls, of: ScaledProblem, *, after_plain_steps: bool) -> Self:
@@ -72,12 +72,12 @@ class Smoothing(NamedTuple):
         return self._replace(width=self.before).loss(of)
 
     def widths(self, of: ScaledProblem) -> NDArray[np.float64]:
-        """Return widths, and what the rise over each counts for: beyond reach, a part."""
+        """Return widths, and what the rise over each counts for: beyond `doublings`, a part."""
         if of.smooth:
             return np.array([[self.width], [1.0]])
-        doublings = np.arange(_FARTHEST_REACH + 1)
-        counts = np.where(doublings <= self.reach, 1.0, self.beyond)
-        return np.array([self.width * 2.0**doublings, counts])
+        powers = np.arange(_MOST_DOUBLINGS + 1)
+        counts = np.where(powers <= self.doublings, 1.0, self.beyond)
+        return np.array([self.width * 2.0**powers, counts])
 
     # ------------------------------------------------------------------ how narrow it is
 
@@ -91,35 +91,35 @@ class Smoothing(NamedTuple):
 
     def narrowed(self) -> Self:
         """Take slopes that are nearer to each other from now on."""
-        reach = min(self.reach + 2, _FARTHEST_REACH)
-        return self._replace(before=self.width, width=self.width / _NARROWING, reach=reach)
+        doublings = min(self.doublings + 2, _MOST_DOUBLINGS)
+        return self._replace(before=self.width, width=self.width / _NARROWING, doublings=doublings)
 
     def settled(self) -> Self:
         """Go on from a snapshot that is known by the loss as it is smoothed now."""
         return self._replace(before=self.width)
 
-    # ------------------------------------------------------------------ how far it looks ahead
+    # ------------------------------------------------------------------ how often it is doubled
 
-    def reaches_farthest(self, of: ScaledProblem) -> bool:
-        """Tell whether what lies ahead is seen as far as it can be."""
-        return of.smooth or self.reach >= _FARTHEST_REACH
+    def is_widest(self, of: ScaledProblem) -> bool:
+        """Tell whether the width is doubled as often as it may be."""
+        return of.smooth or self.doublings >= _MOST_DOUBLINGS
 
-    def reaching_farther(self) -> Self:
-        """Look much farther ahead from now on."""
+    def doubled_often(self) -> Self:
+        """Double the width much more often from now on."""
         return self._replace(
-            reach=min(2 * self.reach + 2, _FARTHEST_REACH), beyond=_BEYOND_REACH
+            doublings=min(2 * self.doublings + 2, _MOST_DOUBLINGS), beyond=_BEYOND
         )  # fmt: skip
 
     def shortened(self, of: ScaledProblem) -> Self:
-        """Look less far ahead, as after a whole step."""
+        """Double the width less often, as after a whole step."""
         beyond = self.beyond
         if of.bounded:  # the Hessian is large enough without
             beyond = max(0.1 * beyond, _LEAST_BEYOND)
-        return self._replace(reach=max(0, self.reach - 1), beyond=beyond)
+        return self._replace(doublings=max(0, self.doublings - 1), beyond=beyond)
 
     def lengthened(self, t: float) -> Self:
-        """Look farther ahead, since a step had to be shortened to t."""
+        """Double the width more often, since a step had to be shortened to t."""
         return self._replace(
-            reach=min(self.reach + round(-math.log2(t)), _FARTHEST_REACH),
-            beyond=min(10.0 * self.beyond, _BEYOND_REACH),
+            doublings=min(self.doublings + round(-math.log2(t)), _MOST_DOUBLINGS),
+            beyond=min(10.0 * self.beyond, _BEYOND),
         )

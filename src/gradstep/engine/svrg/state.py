@@ -117,7 +117,7 @@ class Progress(NamedTuple):
     gained : float
         What the last epoch gained of it.
     noise : float
-        What falls of the objective are below what can be told.
+        The decrease of the objective below which rounding hides it.
     stalls : int
         Epochs in a row that gained nothing.
     length : float

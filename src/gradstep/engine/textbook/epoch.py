@@ -1,4 +1,4 @@
-"""How an epoch is walked: its order, cut into runs of batches, fetched, handed to the kernel.
+"""The batches of an epoch: its order, cut into runs, fetched, handed to the kernel.
 
 The kernel is called for a run of batches at a time, and further threads help it in one of two
 ways. Large batches are cut into pieces, which helpers take off the kernel. Where batches are
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.layouts import Rows
 
-__all__ = ["Run", "Walk"]
+__all__ = ["EpochBatches", "Run"]
 
 _RUN_BYTES = 1 << 26  # of rows in one call of the kernel: milliseconds, so that calls cost nothing
 _GATHERED_BYTES = 1 << 22  # the same where rows are gathered: in cache
@@ -73,8 +73,8 @@ class _Buffer:
         )
 
 
-class Walk:
-    """The walk over a dataset, epoch after epoch; a context, since it may own threads.
+class EpochBatches:
+    """A dataset's batches, epoch after epoch; a context, since it may own threads.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Walk:
         at_most : int, optional
             Batches to yield at most.
         more : bool
-            Whether the next epoch will be walked, too.
+            Whether another epoch will follow.
         """
         order = self._orders.order(epoch, more=more)
         room = _RUN_BYTES if self._pool is None else _GATHERED_BYTES

@@ -1,4 +1,4 @@
-"""The textbook's method: walk through the rows in batches, a step for each."""
+"""The textbook's method: the rows in batches, a step for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradstep.engine.method import Epoch
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState
 from gradstep.engine.stopping import stalled
-from gradstep.engine.textbook.epoch import Walk
+from gradstep.engine.textbook.epoch import EpochBatches
 from gradstep.engine.textbook.steps import show_params
 from gradstep.errors import Diverged
 
@@ -54,7 +54,7 @@ class Textbook:
     ) -> None:  # fmt: skip
         self._problem, self._excess_of = problem, excess_of
         mean_weight = state.seen[1] / state.seen[2] if incremental else data.mean_weight
-        self._walk = Walk(problem, data, mean_weight)
+        self._batches = EpochBatches(problem, data, mean_weight)
         self._baseline = Baseline(problem.loss, data, problem.n_outputs, state.start, incremental)
 
     @staticmethod
@@ -78,35 +78,35 @@ class Textbook:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._walk.close()
+        self._batches.close()
 
     def epoch(
         self, state: TextbookState, max_batches: int | None = None, *, more: bool = True
     ) -> tuple[TextbookState, Epoch | None, int | None]:
-        """Walk through the rows, or what is left of them; see `gradstep.engine.method.Method`."""
-        walk, rate, rows = self._walk, 0.0, 0
-        for run in walk.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
-            rates = walk.rates(state, run.batches)
-            walk.train_on(run, state, rates)
+        """Take the epoch's batches, or the rest of them; see `gradstep.engine.method.Method`."""
+        batches, rate, rows = self._batches, 0.0, 0
+        for run in batches.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
+            rates = batches.rates(state, run.batches)
+            batches.train_on(run, state, rates)
             rate = float(rates[-1])
             rows += run.n
             if max_batches is not None:
                 max_batches -= len(run.batches)
-        if state.batch < walk.n_batches:
+        if state.batch < batches.n_batches:
             show_params(self._problem, state)
             return state, None, max_batches
-        loss = self._close_books(state)
+        loss = self._end_epoch(state)
         excess = None if self._excess_of is None else self._excess_of(state.current())
         return state, Epoch(loss, rate, rows, excess=excess), max_batches
 
-    def outcome(self, state: TextbookState, epoch: Epoch, *, judged: bool) -> Outcome | None:
+    def outcome(self, state: TextbookState, epoch: Epoch, *, by_score: bool) -> Outcome | None:
         """Tell whether the objective has stopped improving, unless a score is to tell."""
-        if not judged and stalled(self._problem, state, -epoch.loss):
+        if not by_score and stalled(self._problem, state, -epoch.loss):
             return Outcome.CONVERGED
         return None
 
-    def _close_books(self, state: TextbookState) -> float:
-        """Close the epoch's books; return its running objective, or raise `Diverged`."""
+    def _end_epoch(self, state: TextbookState) -> float:
+        """End the epoch; return its running objective, or raise `Diverged`."""
         problem, baseline = self._problem, self._baseline
         state.epoch += 1
         state.batch = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.engine.evaluation import mean_loss
-from gradstep.engine.textbook.epoch import Walk
+from gradstep.engine.textbook.epoch import EpochBatches
 from gradstep.optim.optimizers import SGD
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def polish(
 
     full = replace(problem, optimizer=SGD(), batch_size=data.n, average_from=0, shuffle="none")
     limit = objective(start)
-    with Walk(full, data, data.mean_weight) as walk:
+    with EpochBatches(full, data, data.mean_weight) as walk:
         for halvings in range(_MOST_HALVINGS):
             trial = full.start(*full.split(start))
             for run in walk.epoch(0, 0, more=False):

@@ -25,7 +25,7 @@ from gradstep.engine.kernels.batches import (
 )
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.lazy import PERIOD, bring_up_to_date, run_lazily
-from gradstep.engine.kernels.pieces import close, new_board, threads
+from gradstep.engine.kernels.pieces import close, new_queue, threads
 from gradstep.engine.kernels.tiles import Data
 from gradstep.optim.optimizers import FTRL, SGD
 from gradstep.optim.schedules import Adaptive, Constant, Exponential, StepDecay
@@ -217,7 +217,7 @@ class Steps:
         )
         units = problem.penalty_units
         self._units = None if units is None else readonly(units)
-        self._board = new_board() if pieces > 1 else None
+        self._queue = new_queue() if pieces > 1 else None
         self.helpers = min(pieces, threads()) - 1
         self._pool = ThreadPoolExecutor(self.helpers, "gradstep-help") if self.helpers else None
 
@@ -254,13 +254,13 @@ class Steps:
         if self._in_units.size:
             point = self._in_units
         scratch = Scratch(self._tile, self._ahead, self._in_units, point, self._work)
-        shared = (data, self._standardised, self._units, scratch, self._board)
+        shared = (data, self._standardised, self._units, scratch, self._queue)
 
         def take_part(helping: bool) -> None:
             launch(run_batches, components, *call, *shared, helping)
 
-        if self._board is not None:
-            self._board[:] = 0
+        if self._queue is not None:
+            self._queue[:] = 0
         helpers: list[Future[None]] = []
         if self._pool is not None:
             helpers = [self._pool.submit(take_part, helping=True) for _ in range(self.helpers)]
@@ -268,7 +268,7 @@ class Steps:
             take_part(helping=False)
         finally:
             for helper in helpers:
-                close(self._board)  # where the kernel did not get that far
+                close(self._queue)  # where the kernel did not get that far
                 helper.result()
 
     def _resume(self, state: TextbookState) -> None:

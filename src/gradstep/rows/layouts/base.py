@@ -7,7 +7,7 @@ in the processor's cache; for each tile it calls
   after row, k outputs each; and asks the memory for the rows that come next;
 - ``add_gradient(order, lo, hi, slopes, k, gradient)``: adds slope times row, for each output;
 - ``spread(order, lo, hi, shift, scale, out)``: writes rows out, centred and scaled, a column of
-  `out` for each: what a matrix of curvatures is made of;
+  `out` for each: what a Hessian is made of;
 - ``add_squares(order, lo, hi, weights, k, squares)``: adds weight times the squares of a row.
 
 A layout whose rows have few of the features each may also have ``n_touched(n)`` and

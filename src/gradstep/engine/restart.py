@@ -1,4 +1,4 @@
-"""One way to run a problem, whatever its optimizer: in rounds or epochs, with a brake."""
+"""Running a problem to its end: begun anew with a shorter step where it diverges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradstep.engine.svrg.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.textbook.method import ADVICE
 from gradstep.engine.training import train
 from gradstep.errors import Diverged
-from gradstep.optim.solvers import works_in_rounds
+from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Ran", "past_help", "run"]
+__all__ = ["TrainResult", "past_help", "run"]
 
-_BRAKES = 12
+_RESTARTS = 12
 _SHORTER = 4.0
 _FAR_OUT, _ALONE = 100.0, 0.8  # deviations; for each root of a row
 
 
 @dataclass
-class Ran:
-    """How a run went.
+class TrainResult:
+    """How a run ended.
 
     Attributes
     ----------
     problem : Problem
-        As it was in the end: a brake changes the learning rate.
+        As it was in the end: a restart lowers the learning rate.
     state : TrainState
         Where it ended.
     outcome : Outcome
@@ -62,7 +62,7 @@ def run(
     validation: Validation | None = None,
     callbacks: Sequence[Any] = (),
     brake: bool = False,
-) -> Ran:
+) -> TrainResult:
     """Run a problem to its end.
 
     Parameters
@@ -78,18 +78,18 @@ def run(
     Raises
     ------
     Diverged
-        If the objective left the numbers, and there is no brake or it did not help.
+        If the objective left the numbers, and no shorter step was allowed, or none helped.
     """
-    if works_in_rounds(problem.optimizer):
+    if is_automatic(problem.optimizer):
         ended = train(
             problem, data, state, columns=columns, validation=validation, callbacks=callbacks
         )
-        return Ran(problem, *ended)
+        return TrainResult(problem, *ended)
     excess_of = None
     if brake and columns is not None and has_exact_solution(problem):
         excess_of = LeastSquares(problem, data, columns).excess
     notes: list[str] = []
-    for _ in range(_BRAKES):
+    for _ in range(_RESTARTS):
         try:
             ended = train(
                 problem, data, state, validation=validation, callbacks=callbacks,
@@ -110,14 +110,14 @@ def run(
                 start, params = ended[0].start, ended[0].current()
                 note = Baseline(problem.loss, data, problem.n_outputs, start).note(params)
                 notes += [note] if note else []
-            return Ran(problem, *ended, notes)
+            return TrainResult(problem, *ended, notes)
     try:
         ended = train(
             problem, data, state, validation=validation, callbacks=callbacks, excess_of=excess_of
         )
     except Diverged as error:
         raise past_help(problem, data, error) from error
-    return Ran(problem, *ended, notes)
+    return TrainResult(problem, *ended, notes)
 
 
 def past_help(problem: Problem, data: Dataset, error: Diverged) -> Diverged:
