@@ -11,6 +11,7 @@ import typer
 
 from gradstep.cache_folder import cache_folder, is_marked, remove_marked
 from gradstep.cli import options as opt
+from gradstep.cli.terminal import say
 from gradstep.errors import CannotWrite, InvalidTable
 from gradstep.files import sweep, unfinished
 
@@ -66,15 +67,15 @@ def cache(
         return
     for entry in entries:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["written"]))
-        typer.echo(f"{_mb(entry['bytes'])}  {when}  {entry['source']} → {entry['target']}")
+        say(f"{_mb(entry['bytes'])}  {when}  {entry['source']} → {entry['target']}")
         if "damage" in entry:
-            typer.echo(f"  damaged: {entry['damage']}")
+            say(f"  damaged: {entry['damage']}")
     for name, size in sizes.items():
         if size:
-            typer.echo(f"{_mb(size)}  {_OTHERS[name]}")
+            say(f"{_mb(size)}  {_OTHERS[name]}")
     number = count(len(entries), "prepared table", "prepared tables")
     where = folder if folder is not None else home
-    typer.echo(f"{'Deleted' if clear else 'In all'} {_mb(total).strip()} in {where}: {number}.")
+    say(f"{'Deleted' if clear else 'In all'} {_mb(total).strip()} in {where}: {number}.")
 
 
 def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:
