@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import gradstep
 from gradstep.cache_folder import cache_folder, mark, private_folder, remove_marked
 from gradstep.data.features.profile import kind_of
+from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import asked_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
 from gradstep.data.preparing.second_pass import TableMaker
@@ -112,19 +113,23 @@ def prepare(
     kept = None
     if cache and opened.fingerprint() and (held_out is None or held_out.fingerprint()):
         kept = _place_in_cache(cache, _key(asked, [opened, *([held_out] if held_out else [])]))
+    limit = 0 if kept is None else cache_limit(kept.parent)
     if kept is not None and kept.exists():
         try:
-            return open_prepared(kept)
-        except InvalidTable:  # damaged: made again
+            return open_kept(kept)
+        except InvalidTable:  # damaged, or it made room: made again
             remove_marked(kept)
     kind: Any = TableMaker
     if not isinstance(opened, Table):
         from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
     maker = kind(opened, held_out, asked, progress or (lambda *_: None))
     maker.look()
-    made = None if kept is None else _make_in_cache(maker, kept, needed=cache is not True)
-    if made is not None:
-        return made
+    if kept is not None:
+        note = make_room(kept.parent, maker.bytes, limit)
+        made = _make_in_cache(maker, kept, needed=cache is not True)
+        if made is not None:
+            made.meta["warnings"] += [note] if note else []
+            return made
     if out is None and maker.bytes > memory:
         return _make_for_now(maker)
     return _make(maker, None if out is None else Path(out))
@@ -189,7 +194,7 @@ def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable |
         return _make(maker, folder, cached=True)
     except CannotWrite:
         with contextlib.suppress(InvalidTable):
-            return open_prepared(folder)
+            return open_kept(folder)
         if needed:
             raise
         return None
@@ -208,7 +213,7 @@ def _make(
         prepared = maker.fill(part)
         seal(part, prepared.meta, lasting=lasting)
         del prepared
-    return open_prepared(folder)
+    return open_kept(folder) if cached else open_prepared(folder)
 
 
 def _key(asked: Preparation, tables: Sequence[Table]) -> str:
