@@ -17,9 +17,11 @@ from platformdirs import user_cache_path
 __all__ = [
     "cache_folder",
     "is_marked",
+    "last_used",
     "mark",
     "private_folder",
     "remove_marked",
+    "use",
     "why_not_trusted",
 ]
 
@@ -64,6 +66,19 @@ def mark(folder: Path) -> None:
     """Mark a folder as made by gradstep."""
     with suppress(FileExistsError), (folder / _MARK).open("xb") as file:
         file.write(_SIGNATURE)
+
+
+def use(folder: Path) -> None:
+    """Note that a folder of gradstep is used now; the time of its mark says so."""
+    with suppress(OSError):  # as in a cache that is only read
+        os.utime(folder / _MARK)
+
+
+def last_used(folder: Path) -> float:
+    """Return when a folder of gradstep was last used, in seconds; 0 if it is gone."""
+    with suppress(OSError):
+        return (folder / _MARK).lstat().st_mtime
+    return 0.0
 
 
 def is_marked(folder: Path) -> bool:

@@ -1,8 +1,9 @@
-"""Checks of numbers, choices, rows, labels and weights; each failure is one message."""
+"""Checks of numbers, sizes, choices, rows, labels and weights; each failure is one message."""
 
 from __future__ import annotations
 
 import math
+import re
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "first_outside",
     "is_one_of",
     "out_of_range",
+    "read_bytes",
 ]
 
 _FARTHEST_WEIGHT = 1e100
@@ -184,3 +186,21 @@ def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> N
 def out_of_range(weight: float) -> bool:
     """Tell whether the largest weight is one whose sums and products leave the numbers."""
     return not 1.0 / _FARTHEST_WEIGHT <= weight <= _FARTHEST_WEIGHT
+
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def read_bytes(text: str, name: str) -> int:
+    """Return a size such as ``2GB`` as a number of bytes; `name` is whose it is.
+
+    Examples
+    --------
+    >>> read_bytes("2GB", "--memory"), read_bytes("1000", "--memory")
+    (2147483648, 1000)
+    """
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    if found is None:
+        msg = f"{name} {text} is no size. Write it as 2GB, or 500MB."
+        raise InvalidParameter(msg)
+    return int(float(found[1]) * _UNITS[found[2].upper()])

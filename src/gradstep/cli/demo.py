@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli.terminal import say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class _PrintLoss:
         self.losses.append(2.0 * event.full_loss)
         if self.aloud:
             of = event.problem.max_epochs
-            typer.echo(f"Epoch {event.record.epoch}/{of} | Loss: {self.losses[-1]:.4f}")
+            say(f"Epoch {event.record.epoch}/{of} | Loss: {self.losses[-1]:.4f}")
 
 
 def demo(*, json: opt.Json = False) -> None:
@@ -115,5 +115,6 @@ def demo(*, json: opt.Json = False) -> None:
 
         print_json({"losses": printer.losses, "w": float(coef[0]), "b": float(intercept)})
         return
-    typer.echo("\nLearned parameters:")
-    typer.echo(f"w = {coef[0]:.3f}, b = {intercept:.3f}")
+    say("")
+    say("Learned parameters:")
+    say(f"w = {coef[0]:.3f}, b = {intercept:.3f}")

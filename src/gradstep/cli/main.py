@@ -15,6 +15,7 @@ from gradstep.cli.evaluate import evaluate
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.show import show
+from gradstep.cli.terminal import finish_stdout, say, set_up_streams
 from gradstep.cli.train import train
 from gradstep.errors import GradstepError
 
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gradstep {gradstep.__version__}")
+        say(f"gradstep {gradstep.__version__}")
         raise typer.Exit
 
 
@@ -68,7 +69,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
             panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(error)
             if not panic and not isinstance(error, KeyboardInterrupt):
                 raise
-            typer.echo("Interrupted before there was a result.", err=True)
+            say("Interrupted before there was a result.", err=True)
             raise typer.Exit(_INTERRUPTED) from None
 
     return run
@@ -80,10 +81,16 @@ for _verb in (train, predict, evaluate, show, prepare, cache, demo):
 
 def main() -> None:
     """Run the command line; an error is one message on stderr and exit status 1."""
+    set_up_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            finish_stdout()
+    except BrokenPipeError:  # who read it has had enough
+        sys.exit(1)
     except GradstepError as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradstep.checks import read_bytes
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ __all__ = [
     "refuse_unknown",
     "split",
 ]
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 TableArgument = Annotated[
     str,
@@ -117,7 +116,7 @@ def preparation(
         "kinds": _kinds(kinds),
     }
     if memory is not None:
-        chosen["memory"] = read_bytes(memory)
+        chosen["memory"] = read_bytes(memory, "--memory")
     try:
         chosen["validation"] = float(validation)
     except ValueError:
@@ -191,18 +190,3 @@ def _kinds(values: list[str] | None) -> dict[str, str]:
             raise InvalidParameter(msg)
         found[column] = kind
     return found
-
-
-def read_bytes(text: str) -> int:
-    """Return a size such as ``2GB`` as a number of bytes.
-
-    Examples
-    --------
-    >>> read_bytes("2GB"), read_bytes("300M"), read_bytes("1000")
-    (2147483648, 314572800, 1000)
-    """
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
-    if found is None:
-        msg = f"--memory {text} is no size. Write it as 2GB, or 500MB."
-        raise InvalidParameter(msg)
-    return int(float(found[1]) * _UNITS[found[2].upper()])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, refuse_unwritable, writing_file
 
@@ -73,7 +73,7 @@ def predict(
             _print_rows(counted())
         else:
             for number, batch in enumerate(counted()):
-                sys.stdout.write(batch.write_csv(include_header=number == 0))
+                write_data(batch.write_csv(include_header=number == 0))
     if json and out is not None:
         report.print_json({"rows": count, "out": str(out), "unseen": dict(fitted.unseen)})
     elif not json:
@@ -85,11 +85,9 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
 
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
-        typer.echo(
-            f"{report.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out)
-        )
+        say(f"{report.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
     for note in report.unseen_notes(fitted):
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
 
 
 def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool) -> pl.DataFrame:
@@ -107,12 +105,13 @@ def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool)
 
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:
     """Print rows as one JSON document, batch by batch: a list of objects."""
-    separator = "["
+    begun = False
     for batch in batches:
-        for line in batch.write_ndjson().splitlines():
-            sys.stdout.write(f"{separator}\n{line}")
-            separator = ","
-    sys.stdout.write("\n]\n" if separator == "," else "[]\n")
+        if batch.height:
+            rows = ",\n".join(map(escaped_json, batch.write_ndjson().rstrip("\n").split("\n")))
+            write_data((",\n" if begun else "[\n") + rows)
+            begun = True
+    write_data("\n]\n" if begun else "[]\n")
 
 
 def _format(out: Path) -> str:

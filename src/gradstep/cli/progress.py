@@ -23,7 +23,7 @@ class Progress:
     """
 
     def __init__(self, *, wanted: bool = True) -> None:
-        self._wanted = wanted and sys.stderr.isatty()
+        self._wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
         self._began = time.monotonic()
         self._training = self._began
         self._most = 0

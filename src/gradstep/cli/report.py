@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gradstep.cli.terminal import escaped, say, writing_stdout
 from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
 from gradstep.data.roles import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.text import Text
 
     from gradstep.fit.table import TableFit
     from gradstep.model.model import Model
@@ -92,7 +95,8 @@ def count(n: int, one: str, more: str) -> str:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON document; numbers that are not finite, which JSON lacks, become null."""
-    print(json.dumps(_finite(content), indent=1, allow_nan=False))
+    for line in json.dumps(_finite(content), indent=1, allow_nan=False).split("\n"):
+        say(line)
 
 
 def _finite(content: Any) -> Any:
@@ -105,9 +109,22 @@ def _finite(content: Any) -> Any:
     return content
 
 
+class _Terminal(Console):
+    """A console that escapes each text that it is given, cells of tables too."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text with its markup applied."""
+        return super().render_str(escaped(text), **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, or say why that cannot be."""
+        with writing_stdout():
+            super().print(*objects, **options)
+
+
 def console() -> Console:
     """Return where results go: stdout."""
-    return Console(highlight=False, soft_wrap=False, emoji=False)
+    return _Terminal(highlight=False, soft_wrap=False, emoji=False)
 
 
 def prose(to: Console, head: str, text: str) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import gradstep
 from gradstep.cache_folder import cache_folder, mark, private_folder, remove_marked
 from gradstep.data.features.profile import kind_of
+from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
 from gradstep.data.preparing.second_pass import TableMaker
@@ -114,19 +115,23 @@ def prepare(
         kept = _place_in_cache(
             cache, _key(prepare_options, [opened, *([held_out] if held_out else [])])
         )
+    limit = 0 if kept is None else cache_limit(kept.parent)
     if kept is not None and kept.exists():
         try:
-            return open_prepared(kept)
-        except InvalidTable:  # damaged: made again
+            return open_kept(kept)
+        except InvalidTable:  # damaged, or it made room: made again
             remove_marked(kept)
     kind: Any = TableMaker
     if not isinstance(opened, Table):
         from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
     maker = kind(opened, held_out, prepare_options, progress or (lambda *_: None))
     maker.read()
-    made = None if kept is None else _make_in_cache(maker, kept, needed=cache is not True)
-    if made is not None:
-        return made
+    if kept is not None:
+        note = make_room(kept.parent, maker.bytes, limit)
+        made = _make_in_cache(maker, kept, needed=cache is not True)
+        if made is not None:
+            made.meta["warnings"] += [note] if note else []
+            return made
     if out is None and maker.bytes > memory:
         return _make_for_now(maker)
     return _make(maker, None if out is None else Path(out))
@@ -191,7 +196,7 @@ def _make_in_cache(maker: Any, folder: Path, *, needed: bool) -> PreparedTable |
         return _make(maker, folder, cached=True)
     except CannotWrite:
         with contextlib.suppress(InvalidTable):
-            return open_prepared(folder)
+            return open_kept(folder)
         if needed:
             raise
         return None
@@ -210,7 +215,7 @@ def _make(
         prepared = maker.fill(part)
         seal(part, prepared.meta, lasting=lasting)
         del prepared
-    return open_prepared(folder)
+    return open_kept(folder) if cached else open_prepared(folder)
 
 
 def _key(options: PrepareOptions, tables: Sequence[Table]) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,12 @@ class SourceFile:
         except OSError as error:
             msg = f"{path} cannot be read: {error.strerror}."
             raise InvalidTable(msg) from None
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            msg = (
+                f"{path} is a pipe or a device, and a table is read more than once. Write it to a "
+                "file first, and name that."
+            )
+            raise InvalidTable(msg)
         return cls(path, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
 
     def check(self) -> None:

@@ -79,10 +79,10 @@ class SparseTable:
 
     def __init__(self, source: str | Path) -> None:
         self.path, self.name = path_of(source), str(source)
-        if not self.path.is_file():
-            msg = f"{source} does not exist."
-            raise InvalidTable(msg)
         self._file = SourceFile.of(self.path)
+        if self.path.is_dir():
+            msg = f"{source} is a folder; sparse text is one file."
+            raise InvalidTable(msg)
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the file from another."""

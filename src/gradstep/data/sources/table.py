@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import polars as pl
 import polars.selectors as cs
 
+from gradstep.data.sources.arrow_check import is_damaged_arrow
 from gradstep.data.sources.frames import query_of
 from gradstep.data.sources.source_file import SourceFile, fingerprint
 from gradstep.data.sources.text_files import (
@@ -41,6 +42,8 @@ _CHECKED_FIRST = 1 << 26  # bytes of text that are checked before they are read,
 _FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
             ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".ndjson": "ndjson",
             ".jsonl": "ndjson"}  # fmt: skip
+# What Polars raises where a file is damaged; it panics where it did not look.
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 _KNOWN = ".csv, .tsv (also .gz, .zst), .parquet, .arrow, .feather, .ndjson"
 
 
@@ -86,7 +89,9 @@ class Table:
                 yield from self._lazy.select(literally(chosen)).collect_batches(
                     chunk_size=size, lazy=True
                 )
-            except (pl.exceptions.PolarsError, OSError) as error:
+            except _UNREADABLE as error:
+                if "KeyboardInterrupt" in str(error):  # of which Polars makes a panic
+                    raise
                 self.check_unchanged()
                 checked.result()
                 self._explain(error)
@@ -119,7 +124,7 @@ class Table:
                 text.check_records()
             self._checked = True
 
-    def _explain(self, error: Exception) -> NoReturn:
+    def _explain(self, error: BaseException) -> NoReturn:
         """Say what a reader's error means, in terms of files, lines, columns and values."""
         reason = str(error).split("\n", maxsplit=1)[0]
         parsed = re.search(
@@ -195,7 +200,7 @@ def open_table(source: Any, *, as_text: Collection[str] = ()) -> Table:
 def _frame(lazy: pl.LazyFrame, name: str) -> Table:
     try:
         schema = dict(lazy.collect_schema())
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except _UNREADABLE as error:
         reason = str(error).split("\n", maxsplit=1)[0]
         msg = f"{name} cannot be read: {reason}"
         raise InvalidTable(msg) from error
@@ -302,7 +307,7 @@ def _scan_typed(paths: list[Path], kind: str, as_text: Collection[str]) -> pl.La
         try:
             part = _scan_one(path, kind, as_text)
             schema = part.collect_schema()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except _UNREADABLE as error:
             reason = str(error).split("\n", maxsplit=1)[0]
             msg = f"{path} is no {kind} file, or a damaged one: {reason}"
             if path.stat().st_size == 0:
@@ -325,6 +330,9 @@ def _scan_one(path: Path, kind: str, as_text: Collection[str]) -> pl.LazyFrame:
     if kind == "parquet":
         return pl.scan_parquet(path, hive_partitioning="=" in str(path.parent), glob=False)
     if kind == "ipc":
+        if is_damaged_arrow(path):
+            msg = "it claims more than it can hold"
+            raise OSError(msg)
         return pl.scan_ipc(glob.escape(str(path)))
     name = glob.escape(str(path))
     types = pl.scan_ndjson(name, infer_schema_length=INFER_ROWS).collect_schema()

@@ -1,0 +1,133 @@
+r"""How the command line prints: whatever a file holds, nothing of it acts on the terminal.
+
+Names of columns, levels, classes and files come from strangers, and so do model files. A control
+character among them could hide a line, rename the window or turn text around, so each is printed
+as Python writes it (``\x1b``), in JSON as JSON does. A table that goes to a file or a pipe is data,
+and written as it is, in UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from gradstep.errors import CannotWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["escaped", "escaped_json", "finish_stdout", "say", "set_up_streams", "write_data",
+           "writing_stdout"]  # fmt: skip
+
+# Controls (C0, DEL, C1), what separates lines, what turns the direction of text, and halves of a
+# pair, which stand for bytes of a file's name that are no text.
+_ACTS = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_ACTING = re.compile(f"[{_ACTS}]")
+# An error of ours may have lines of details, which are indented: nothing poses as another message.
+_ACTING_IN_LINES = re.compile(f"(?!\n  )[{_ACTS}]")
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    r"""Return a text with all that would act on a terminal written out.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    lines : bool
+        Whether it may have further lines, which begin with two spaces.
+
+    Examples
+    --------
+    >>> print(escaped("fare\x1b[2K\n"))
+    fare\x1b[2K\n
+    """
+    acting = _ACTING_IN_LINES if lines else _ACTING
+    return acting.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def escaped_json(text: str) -> str:
+    """Return a line of JSON with the same written out as JSON does."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or an error of several."""
+    if err:
+        if sys.stderr is not None:  # a closed one
+            with suppress(OSError):  # there is nobody else to tell
+                sys.stderr.write(escaped(text, lines=True) + "\n")
+    elif sys.stdout is not None:
+        with writing_stdout():
+            sys.stdout.write(escaped(text) + "\n")
+
+
+def write_data(text: str) -> None:
+    """Write a piece of a table or of JSON to stdout: as it is, unless that is a terminal."""
+    if sys.stdout is None:
+        msg = "stdout is closed: there is nowhere to write to. Name a file (--out)."
+        raise CannotWrite(msg)
+    with writing_stdout():
+        if sys.stdout.isatty():
+            sys.stdout.write("\n".join(map(escaped, text.split("\n"))))
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
+
+
+# --------------------------------------------------------------------------- the streams
+
+
+def set_up_streams() -> None:
+    """Make printable what a stream's encoding lacks, and keep the numbers of closed streams.
+
+    The next file that is opened would get the number of a stream that is closed, and whatever a
+    library writes to that stream.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # closed, or in a test one that cannot
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Tell as an error of ours that stdout takes no more, as on a full disk.
+
+    Raises
+    ------
+    CannotWrite
+        If it is so; what is left goes nowhere.
+    BrokenPipeError
+        If nobody reads it any more.
+    """
+    try:
+        yield
+    except OSError as error:
+        _give_up(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise
+        msg = f"stdout cannot be written: {error.strerror}. Free some space, or name a file."
+        raise CannotWrite(msg) from error
+
+
+def finish_stdout() -> None:
+    """Write what is left for stdout, before it is too late to tell of an error."""
+    if sys.stdout is not None:
+        with writing_stdout():
+            sys.stdout.flush()
+
+
+def _give_up(stream: TextIO) -> None:
+    """Let what is left in a stream go nowhere, or Python would complain of it at the end."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
