@@ -267,7 +267,7 @@ class TestKindsOfSteps:
 
     def test_after_a_plain_epoch(self, kinds):
         rival = RIVALS["logistic"]
-        X, y, weight = rows(rival, 1e4, n=50_000, p=100)
+        X, y, weight = rows(rival, 1e4, n=75_000, p=100)
         model = rival.ours().fit(X, y, sample_weight=weight)
         assert (kinds[0], {*kinds[1:]}) == (StepKind.PLAIN, {StepKind.REDUCED})
         assert_at_optimum(model)
