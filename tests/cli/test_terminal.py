@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,15 @@ class TestNamesOfStrangers:
         assert (status, out) == (1, "")
         assert is_safe(err)
         assert err.count("\n") == 1
+
+    def test_nor_through_tracebacks(self, table):
+        found = subprocess.run(
+            [sys.executable, "-m", "gradstep", "--debug", "show", f"no{HOSTILE}"],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert found.returncode == 1
+        assert b"Traceback" in found.stderr
+        assert is_safe(found.stderr.decode())
 
     def test_of_files_that_differ_have_a_line_each(self, gradstep, table):
         Path("d").mkdir()
@@ -176,3 +186,24 @@ class TestStdout:
             assert self.run("show", model, stdout=writer).returncode == 1
         finally:
             os.close(writer)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("kilobytes", [300_000, 1_000_000, 1_500_000])
+    def test_few_addresses(self, table, model, kilobytes):
+        """Where Polars, LLVM or BLAS could not start their threads."""
+        limit = (kilobytes * 1024,) * 2
+        found = subprocess.run(
+            [sys.executable, "-m", "gradstep", "show", model], capture_output=True, text=True,
+            check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
+        )  # fmt: skip
+        assert (found.returncode, found.stdout) == (1, "")
+        assert found.stderr.startswith("error: this process may have ")
+        assert found.stderr.endswith("Raise it, or limit the memory itself (a control group).\n")
+
+    def test_too_little(self, fails, monkeypatch):
+        def exhausted(*_arguments, **_keywords):
+            raise MemoryError
+
+        monkeypatch.setattr("gradstep.engine.training.train", exhausted)
+        assert fails("demo").startswith("error: there is not enough memory. Free some")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import resource
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from gradstep.cli.evaluate import evaluate
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.show import show
-from gradstep.cli.terminal import finish_stdout, say, set_up_streams
+from gradstep.cli.terminal import finish_stdout, say, say_traceback, set_up_streams
 from gradstep.cli.train import train
 from gradstep.errors import GradstepError
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
+_LEAST_ADDRESSES = 2_000_000_000  # bytes: below, Polars and LLVM end the process, or hang
+_NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or lower --memory."
 
 app = typer.Typer(
     name="gradstep",
@@ -57,11 +60,24 @@ def _options(
     ctx.obj = {"debug": debug, "version": version}
 
 
+def _refuse_few_addresses() -> None:
+    """Refuse a limit of the process within which its libraries cannot start their threads."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        msg = (
+            f"this process may have {limit / 1e9:.1f} GB of addresses (ulimit -v), and needs "
+            f"{_LEAST_ADDRESSES / 1e9:.0f} GB, though far less memory. Raise it, or limit the "
+            "memory itself (a control group)."
+        )
+        raise GradstepError(msg)
+
+
 def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
     """Return a verb that says so when Ctrl-C ends it before it has a result."""
 
     @functools.wraps(verb)
     def run(*arguments: Any, **keywords: Any) -> None:
+        _refuse_few_addresses()
         try:
             verb(*arguments, **keywords)
         except BaseException as error:
@@ -86,8 +102,12 @@ def main() -> None:
         try:
             app()
         finally:
+            sys.excepthook = say_traceback  # Typer has set one of its own
             finish_stdout()
     except BrokenPipeError:  # who read it has had enough
+        sys.exit(1)
+    except MemoryError:
+        say(_NO_MEMORY, err=True)
         sys.exit(1)
     except GradstepError as error:
         if "--debug" in sys.argv:

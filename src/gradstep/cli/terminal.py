@@ -12,15 +12,16 @@ import os
 import re
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from traceback import format_exception
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gradstep.errors import CannotWrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["escaped", "escaped_json", "finish_stdout", "say", "set_up_streams", "write_data",
-           "writing_stdout"]  # fmt: skip
+__all__ = ["escaped", "escaped_json", "finish_stdout", "say", "say_traceback", "set_up_streams",
+           "write_data", "writing_stdout"]  # fmt: skip
 
 # Controls (C0, DEL, C1), what separates lines, what turns the direction of text, and halves of a
 # pair, which stand for bytes of a file's name that are no text.
@@ -63,6 +64,12 @@ def say(text: str, *, err: bool = False) -> None:
     elif sys.stdout is not None:
         with writing_stdout():
             sys.stdout.write(escaped(text) + "\n")
+
+
+def say_traceback(_kind: type[BaseException], error: BaseException, _trace: Any) -> None:
+    """Print where an error comes from, as `sys.excepthook` does."""
+    for line in "".join(format_exception(error)).rstrip("\n").split("\n"):
+        say(line, err=True)
 
 
 def write_data(text: str) -> None:
