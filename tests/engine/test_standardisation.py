@@ -88,7 +88,7 @@ class TestStandardisation:
 
     @pytest.mark.parametrize("average_from", [0, 20])
     @pytest.mark.parametrize("last_batch", ["scale", "mean", "drop"])
-    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=uncompiled)])
     def test_whatever_the_batches_and_numbers(self, dtype, last_batch, average_from):
         data, center, scale = apart(regression(weighted=True), dtype)
         of = problem(data, last_batch=last_batch, average_from=average_from)

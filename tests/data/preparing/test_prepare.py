@@ -23,6 +23,7 @@ from gradstep.data.sources import table as tables
 from gradstep.rows.kernels.shuffling import Buckets
 from tests.data.cases import bits, numbered
 from tests.examples import examples
+from tests.uncompiled import uncompiled
 
 SOME = examples(30)
 
@@ -291,6 +292,7 @@ class TestOffsets:
         target, weights = with_offset(y, weight, offset, power)
         np.testing.assert_allclose(weights * slope(target, z), weight * slope(y, z + offset))
 
+    @uncompiled
     def test_as_scikit_learn_on_rates(self):
         table = self.claims()
         x = table["x"].to_numpy()

@@ -164,15 +164,17 @@ class TestEqualsThePlainSteps:
         start = of.start(np.linspace(-1.0, 1.0, 80), np.array([2.0]))
         assert_equal(*both(of, SPARSE, state=start))
 
-    def test_in_place(self):
+    @pytest.mark.parametrize(
+        "data", [SPARSE, pytest.param(TABLE, marks=uncompiled)], ids=["csr", "table"]
+    )
+    def test_in_place(self, data):
         """Plain SGD has a way of its own, on tables as well."""
-        for data in (SPARSE, TABLE):
-            of = problem(data)
-            with pytest.MonkeyPatch.context() as patch:
-                force(patch, UpdateKind.IN_PLACE)
-                found = fit(of, data)
-                force(patch, UpdateKind.PLAIN)
-                assert_equal(found, fit(of, data))
+        of = problem(data)
+        with pytest.MonkeyPatch.context() as patch:
+            force(patch, UpdateKind.IN_PLACE)
+            found = fit(of, data)
+            force(patch, UpdateKind.PLAIN)
+            assert_equal(found, fit(of, data))
 
 
 class TestGoingOn:

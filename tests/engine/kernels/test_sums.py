@@ -136,10 +136,9 @@ def examples():
 
 JUMPING = [loss for loss in examples() if not (is_smooth(loss) or curvature(loss))]
 SOME_LOSSES = [SquaredError(), Pinball(0.25), Softmax()]
-# Each layout is compiled with one loss, dense rows with three.
+# Each layout is compiled with one loss, dense rows with two.
 COMPILED = [
-    ("dense", SquaredError()), ("dense", LogLoss()), ("dense", Softmax()),
-    ("csr", Softmax()), ("table", SquaredError()),
+    ("dense", SquaredError()), ("dense", LogLoss()), ("csr", Softmax()), ("table", SquaredError()),
 ]  # fmt: skip
 
 
@@ -220,6 +219,7 @@ class TestGradient:
         assert mean == pytest.approx(mean_loss(of.loss, of.data, of.params, of.k), rel=1e-13)
         np.testing.assert_allclose(gradient, of.gradient(of.params), **EXACT)
 
+    @uncompiled
     def test_beyond_the_numbers_it_is_not_finite(self):
         of = Sum(Poisson())
         with of.row_sums() as summed:

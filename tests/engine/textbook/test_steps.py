@@ -80,7 +80,9 @@ class TestThreads:
                 },
             ),
             (SPARSE, {"optimizer": Adam()}),
-            (THREE_CLASSES, {"loss": Softmax(), "n_outputs": 3}),
+            pytest.param(  # the pieces are those of two targets
+                THREE_CLASSES, {"loss": Softmax(), "n_outputs": 3}, marks=pytest.mark.slow
+            ),
             pytest.param(  # the pieces are those of ridge
                 classes(n=1500, k=2), {"loss": LogLoss()}, marks=pytest.mark.slow
             ),
