@@ -1,4 +1,4 @@
-"""Objective and scores at fixed parameters, over a whole dataset."""
+"""Objective and scores at fixed parameters, over a whole dataset or the rows held out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from gradstep.rows.readonly import readonly
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.engine.state import Problem, TrainState, Validation
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.layouts import Rows
 
-__all__ = ["mean_loss", "scores"]
+__all__ = ["mean_loss", "score_held_out", "scores"]
 
 _CHUNK_ROWS = 1 << 20  # fixed: the last bits of a sum depend on where it is cut
 
@@ -50,3 +51,20 @@ def scores(
     z = np.empty((order.size, k))
     score_rows(readonly(rows), readonly(order), k, readonly(params), z.reshape(-1))
     return z
+
+
+def score_held_out(
+    problem: Problem, state: TrainState, validation: Validation | None
+) -> float | None:
+    """Score the held-out rows; keep the parameters if they are the best so far."""
+    if validation is None:
+        return None
+    held_out, k = validation.data, problem.n_outputs
+    if validation.score is None:
+        score = -mean_loss(problem.loss, held_out, state.current(), k)
+    else:
+        score = validation.score(scores(held_out.rows, state.current(), k, held_out.index))
+    if score > state.best_score:
+        state.best_score = score
+        state.best_params = state.current().copy()
+    return score

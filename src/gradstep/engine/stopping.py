@@ -1,32 +1,13 @@
-"""Whether improvement has ended: of the objective, or of a score on rows that were held out."""
+"""Whether improvement has ended: of the objective, or of the score of held-out rows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradstep.engine.evaluation import mean_loss, scores
-
 if TYPE_CHECKING:
-    from gradstep.engine.state import Problem, TrainState, Validation
+    from gradstep.engine.state import Problem, TrainState
 
-__all__ = ["score_held_out", "stalled"]
-
-
-def score_held_out(
-    problem: Problem, state: TrainState, validation: Validation | None
-) -> float | None:
-    """Score the held-out rows; keep the parameters if they are the best so far."""
-    if validation is None:
-        return None
-    held_out, k = validation.data, problem.n_outputs
-    if validation.score is None:
-        score = -mean_loss(problem.loss, held_out, state.current(), k)
-    else:
-        score = validation.score(scores(held_out.rows, state.current(), k, held_out.index))
-    if score > state.best_score:
-        state.best_score = score
-        state.best_params = state.current().copy()
-    return score
+__all__ = ["stalled"]
 
 
 def stalled(problem: Problem, state: TrainState, value: float) -> bool:

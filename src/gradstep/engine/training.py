@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
+from gradstep.engine.evaluation import score_held_out
 from gradstep.engine.records import EpochRecord, Outcome
-from gradstep.engine.stopping import score_held_out, stalled
+from gradstep.engine.stopping import stalled
 from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.textbook.method import Textbook

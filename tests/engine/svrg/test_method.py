@@ -23,7 +23,7 @@ from gradstep.engine.svrg import preconditioner
 from gradstep.engine.svrg.choice import StepKind, rule_for
 from gradstep.engine.svrg.hessian import Hessians
 from gradstep.engine.svrg.method import Svrg
-from gradstep.engine.svrg.progress import noise_of
+from gradstep.engine.svrg.optimality import noise_of
 from gradstep.engine.svrg.scaled_problem import ScaledProblem
 from gradstep.engine.svrg.smoothing import Smoothing
 from gradstep.errors import Diverged

@@ -21,7 +21,7 @@ epoch goes from one to the next:
 4. Where the loss has kinks, it narrows the width that they are smoothed over (`smoothing`) once
    that has done its work.
 5. It tells how far it is: from the length of the next step, and what the last one gained
-   (`progress`).
+   (`optimality`).
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.engine.svrg.choice import StepKind, batch_size, begins_plain, rule_for
 from gradstep.engine.svrg.mini_batches import MiniBatches
-from gradstep.engine.svrg.model import Model
 from gradstep.engine.svrg.newton import newton_step
-from gradstep.engine.svrg.progress import (
+from gradstep.engine.svrg.optimality import (
     how_it_ends,
     is_narrow,
     noise_of,
     progressed,
     proximal_length,
 )
-from gradstep.engine.svrg.reduced import fall_back, reduced_steps, steps_at
+from gradstep.engine.svrg.quadratic_model import QuadraticModel
 from gradstep.engine.svrg.scaled_problem import ScaledProblem
 from gradstep.engine.svrg.smoothing import Smoothing
+from gradstep.engine.svrg.variance_reduced import fall_back, reduced_steps, steps_at
 from gradstep.errors import Diverged
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Svrg:
         self._columns = columns_of(data) if columns is None else columns
         self.of = ScaledProblem(problem, data, self._columns)
         self.rule = rule_for(self.of)
-        self._model = Model(self.of, self.row_sums)
+        self._model = QuadraticModel(self.of, self.row_sums)
         self._batches = MiniBatches(self.of, self.row_sums)
 
     def __enter__(self) -> Self:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradstep.engine.svrg.choice import StepKind, can_take_newton_steps
-from gradstep.engine.svrg.progress import noise_of
+from gradstep.engine.svrg.optimality import noise_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.engine.svrg.mini_batches import MiniBatches, Steps
-    from gradstep.engine.svrg.model import Model
+    from gradstep.engine.svrg.quadratic_model import QuadraticModel
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.state import SvrgState
 
@@ -23,7 +23,9 @@ _MOST_ROWS = 8  # times as many rows as usual in the sample of a preconditioner
 _NO_STEP = 1e-9
 
 
-def reduced_steps(model: Model, batches: MiniBatches, state: SvrgState) -> tuple[SvrgState, str]:
+def reduced_steps(
+    model: QuadraticModel, batches: MiniBatches, state: SvrgState
+) -> tuple[SvrgState, str]:
     """Take variance-reduced steps, in the full or the diagonal preconditioner."""
     of, snapshot = model.of, state.at
     full = state.kind == StepKind.REDUCED
@@ -59,7 +61,7 @@ def reduced_steps(model: Model, batches: MiniBatches, state: SvrgState) -> tuple
 
 
 def steps_at(
-    model: Model, batches: MiniBatches, state: SvrgState, params: NDArray[np.float64], *,
+    model: QuadraticModel, batches: MiniBatches, state: SvrgState, params: NDArray[np.float64], *,
     diagonal: bool,
 ) -> tuple[SvrgState, Steps]:  # fmt: skip
     """Return how mini-batch steps are taken, in a preconditioner that is taken when needed."""
@@ -73,7 +75,7 @@ def steps_at(
     return state, batches.in_full(model.preconditioner(state))
 
 
-def _rejected(model: Model, state: SvrgState) -> tuple[SvrgState, str]:
+def _rejected(model: QuadraticModel, state: SvrgState) -> tuple[SvrgState, str]:
     state = replace(state, step_factor=state.step_factor / 2.0, poor=state.poor + 1)
     note = "steps were too long for this data: taken back, and shortened"
     fell_back = False

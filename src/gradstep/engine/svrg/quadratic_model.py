@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.state import Matrices, SvrgState
 
-__all__ = ["Model"]
+__all__ = ["QuadraticModel"]
 
 _POOR = 0.25  # an epoch should shrink the square of the step more than that
 
 
-class Model:
+class QuadraticModel:
     """The quadratic model of a problem, wherever a state says.
 
     Parameters
