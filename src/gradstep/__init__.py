@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gradstep.version import VERSION
+
 if TYPE_CHECKING:
     from gradstep.data.preparing.prepare import prepare as prepare
     from gradstep.data.preparing.prepared import PreparedTable as PreparedTable
@@ -74,7 +76,7 @@ if TYPE_CHECKING:
     from gradstep.optim.solvers import SVRG as SVRG
     from gradstep.optim.solvers import Exact as Exact
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Each module's public names; the imports above say the same to type checkers.
 _HOMES = {

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import gradstep
 from gradstep.cli.cache import cache
 from gradstep.cli.demo import demo
 from gradstep.cli.evaluate import evaluate
@@ -19,6 +18,7 @@ from gradstep.cli.show import show
 from gradstep.cli.terminal import finish_stdout, say, say_traceback, set_up_streams
 from gradstep.cli.train import train
 from gradstep.errors import GradstepError
+from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        say(f"gradstep {gradstep.__version__}")
+        say(f"gradstep {VERSION}")
         raise typer.Exit
 
 

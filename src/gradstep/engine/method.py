@@ -6,39 +6,14 @@ what it keeps besides are threads, and results that it could compute again from 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from gradstep.engine.records import Outcome
+    from gradstep.engine.records import Epoch, Outcome
 
-__all__ = ["Epoch", "Method"]
-
-
-class Epoch(NamedTuple):
-    """What came of an epoch.
-
-    Attributes
-    ----------
-    loss : float
-        The objective, as `EpochRecord.loss` has it.
-    learning_rate : float
-        Of the last step.
-    rows : int
-        Rows read.
-    passes, optimality, excess, note, step
-        As in `EpochRecord`.
-    """
-
-    loss: float
-    learning_rate: float
-    rows: int
-    passes: float | None = None
-    optimality: float | None = None
-    excess: float | None = None
-    note: str = ""
-    step: str = ""
+__all__ = ["Method"]
 
 
 class Method(Protocol):

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
-if TYPE_CHECKING:
-    from gradstep.engine.method import Epoch
+__all__ = ["Epoch", "EpochRecord", "Outcome"]
 
-__all__ = ["EpochRecord", "Outcome"]
+
+class Epoch(NamedTuple):
+    """What a method tells of an epoch.
+
+    Attributes
+    ----------
+    loss : float
+        The objective, as `EpochRecord.loss` has it.
+    learning_rate : float
+        Of the last step.
+    rows : int
+        Rows read.
+    passes, optimality, excess, note, step
+        As in `EpochRecord`.
+    """
+
+    loss: float
+    learning_rate: float
+    rows: int
+    passes: float | None = None
+    optimality: float | None = None
+    excess: float | None = None
+    note: str = ""
+    step: str = ""
 
 
 class EpochRecord(NamedTuple):

@@ -64,7 +64,7 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
     if target.classes is not None:
         est.classes_ = np.array(target.classes)
     loss = loss_for(loss, target)
-    check_range(loss, prepared)
+    check_range(loss, prepared.target, prepared.train, prepared.validation)
     est._y_is_2d = False
     est.n_features_in_ = prepared.encoding.n_features
     vars(est).pop("feature_names_in_", None)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gradstep
 from gradstep.checks import check_choice, check_number
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
@@ -38,6 +37,7 @@ from gradstep.model.evaluation import evaluate_held_out
 from gradstep.model.model import Model
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import is_automatic
+from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -168,7 +168,7 @@ def fit_table(
     )
     component = loss_of(default if loss is None else loss, numbers, known)
     component = loss_for(component, prepared.target)
-    check_range(component, prepared)
+    check_range(component, prepared.target, prepared.train, prepared.validation)
     prepared_at = time.perf_counter()
     settings = replace(settings, seed=int(prepared.meta["asked"]["seed"]))
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
@@ -342,7 +342,7 @@ def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
     """Return where a model comes from; a function of the table and the settings, no clock."""
     meta = fit.prepared.meta
     return {
-        "version": gradstep.__version__,
+        "version": VERSION,
         "source": meta["source"],
         "fingerprint": meta["fingerprint"],
         "asked": meta["asked"],

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import gradstep
 from gradstep.data.from_json import MISSTATED, is_text, record
 from gradstep.data.preparing.prepared import encoding_of
 from gradstep.data.roles import Target
@@ -24,6 +23,7 @@ from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import writing_file
 from gradstep.model.model import Model
 from gradstep.objective import classification, regression
+from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def save(model: Model, path: str | Path) -> None:
 
     content = {
         "format": FORMAT,
-        "version": gradstep.__version__,
+        "version": VERSION,
         "encoding": model.encoding.to_json(),
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
@@ -141,7 +141,7 @@ def load(path: str | Path) -> Model:
     if version != FORMAT:
         msg = (
             f"{path} has model format {version!r}, and this version of gradstep "
-            f"({gradstep.__version__}) reads format {FORMAT}. Install gradstep {wrote}, which "
+            f"({VERSION}) reads format {FORMAT}. Install gradstep {wrote}, which "
             "wrote it, or newer."
         )
         raise InvalidModel(msg)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.data.roles import Target
+    from gradstep.rows.dataset import Dataset
 
     _Test = Callable[[NDArray[Any]], Any]
 
@@ -149,16 +149,16 @@ def _targets(k: int) -> tuple[_Test, str]:
     return lambda y: (y >= 0.0) & (y < k) & (np.floor(y) == y), f"one of the classes 0 to {k - 1}"
 
 
-def check_range(loss: Any, prepared: PreparedTable) -> None:
-    """Refuse a prepared table with targets outside the loss's range, in either of its parts."""
+def check_range(loss: Any, target: Target, *parts: Dataset | None) -> None:
+    """Refuse parts of a prepared table that have targets outside the loss's range."""
     allowed = target_range(loss)
-    for data in (prepared.train, prepared.validation):
-        if data is None or prepared.target.classes is not None or allowed.low == -math.inf:
+    for data in parts:
+        if data is None or target.classes is not None or allowed.low == -math.inf:
             continue
         low = data.y.min()
         if not allowed.holds(low):
             msg = (
-                f"The target {prepared.target.column!r} goes down to {low:g}; the loss "
+                f"The target {target.column!r} goes down to {low:g}; the loss "
                 f"{type(loss).__name__} needs {allowed}. Use another loss, or correct the column."
             )
             raise InvalidTable(msg)

@@ -16,7 +16,6 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gradstep
 from gradstep.cache_folder import cache_folder, mark, private_folder, remove_marked
 from gradstep.data.features.profile import kind_of
 from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
@@ -27,6 +26,7 @@ from gradstep.data.sources.table import Table, open_table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
 from gradstep.files import refuse_existing, sweep, temporary_folder, writing_folder
 from gradstep.floating_point import as_by_default
+from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -220,7 +220,5 @@ def _make(
 
 def _key(options: PrepareOptions, tables: Sequence[Table]) -> str:
     """Return a name for what these tables become with these options."""
-    key = json.dumps(
-        [[t.fingerprint() for t in tables], repr(options), gradstep.__version__], sort_keys=True
-    )
+    key = json.dumps([[t.fingerprint() for t in tables], repr(options), VERSION], sort_keys=True)
     return hashlib.sha256(key.encode()).hexdigest()[:24]

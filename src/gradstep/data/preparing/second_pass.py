@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-import gradstep
 from gradstep.data.features.matching import check_columns, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
 from gradstep.data.preparing.first_pass import FirstPass
@@ -23,6 +22,7 @@ from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.roles import has_value, offsets_of, weighs, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
+from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -89,7 +89,7 @@ class TableMaker:
         if self.held_out is not None:
             self._fill_validation(rest)
         meta = {
-            "version": gradstep.__version__,
+            "version": VERSION,
             **first_pass.to_json(),
             "rows": {
                 "read": first_pass.rows_read,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import gradstep
 from gradstep.data.features.sparse_encoding import SparseEncoding, widest
 from gradstep.data.kernels.sparse import put_entries
 from gradstep.data.preparing.hold_out import HELD_OUT
@@ -19,6 +18,7 @@ from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers
 from gradstep.data.sources.svmlight import LABEL, SparseTable
 from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets, chosen
+from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +122,7 @@ class SparseMaker:
         rows = {"read": self.n, "dropped": 0, "train": n_train,
                 "validation": 0 if rest is None else rest.n}  # fmt: skip
         meta = {
-            "version": gradstep.__version__,
+            "version": VERSION,
             "source": self.table.name,
             "fingerprint": self.table.fingerprint(),
             "sparse": True,

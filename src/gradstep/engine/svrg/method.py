@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from gradstep.engine.method import Epoch
+from gradstep.engine.records import Epoch
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.engine.svrg.choice import StepKind, batch_size, begins_plain, rule_for

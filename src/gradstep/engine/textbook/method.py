@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from gradstep.engine.baseline import Baseline
-from gradstep.engine.method import Epoch
-from gradstep.engine.records import Outcome
+from gradstep.engine.records import Epoch, Outcome
 from gradstep.engine.state import TextbookState
 from gradstep.engine.stopping import stalled
 from gradstep.engine.textbook.epoch import EpochBatches
