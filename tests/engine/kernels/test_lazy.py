@@ -143,11 +143,7 @@ class TestEqualsThePlainSteps:
 
     @uncompiled
     @pytest.mark.parametrize("intercept", [True, False])
-    @pytest.mark.parametrize(
-        "optimizer, penalty",
-        OTHER_PAIRS,
-        ids=str,
-    )
+    @pytest.mark.parametrize("optimizer, penalty", OTHER_PAIRS, ids=str)
     def test_softmax(self, optimizer, penalty, intercept):
         of = problem(
             CLASSES, loss=Softmax(), n_outputs=3, optimizer=optimizer, penalty=penalty,
