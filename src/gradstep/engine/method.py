@@ -6,28 +6,18 @@ what it keeps besides are threads, and results that it could compute again from 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from gradstep.engine.records import Epoch, Outcome
 
 __all__ = ["Method"]
 
 
 class Method(Protocol):
-    """A method; a context, since it may own threads."""
+    """A method; to be closed, since it may own threads."""
 
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """End the threads."""
 
     def epoch(

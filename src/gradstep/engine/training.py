@@ -8,6 +8,7 @@ everything else that evolves is in the state.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
@@ -93,7 +94,7 @@ def train(
     error: BaseException | None = None
     try:
         listeners.on_start(Start(problem, data, current))
-        with method_of() as method:
+        with closing(method_of()) as method:
             while outcome is None:
                 if current.epoch >= last_epoch:
                     outcome = Outcome.MAX_EPOCHS if until_epoch is None else Outcome.PAUSED

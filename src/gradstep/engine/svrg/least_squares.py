@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ class LeastSquares:
 
     def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
         exact = replace(problem, optimizer=Exact())
-        with Svrg(exact, data, columns) as method:
+        with closing(Svrg(exact, data, columns)) as method:
             self._preconditioner, self._lines = method.solution(SvrgState.of(exact.start()))
         self._standardisation = method.of.standardisation
         self.params = self._standardisation.in_units(self._lines)

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -52,8 +52,6 @@ from gradstep.engine.svrg.variance_reduced import fall_back, reduced_steps, step
 from gradstep.errors import Diverged
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
 
     from gradstep.engine.records import Outcome
@@ -90,15 +88,8 @@ class Svrg:
         self._model = QuadraticModel(self.of, self.row_sums)
         self._batches = MiniBatches(self.of, self.row_sums)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the threads."""
         self.row_sums.close()
 
     def epoch(
