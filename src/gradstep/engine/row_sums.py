@@ -16,7 +16,7 @@ import numpy as np
 
 from gradstep.engine.kernels.launch import is_same, launch
 from gradstep.engine.kernels.pieces import threads
-from gradstep.engine.kernels.sums import lengths_in, squares_of_rows, sum_evaluations, sum_squares
+from gradstep.engine.kernels.sums import squares_of_rows, sum_evaluations, sum_squares
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
@@ -256,23 +256,6 @@ class RowSums:
             matrices += part[2]
         self.rows_read += data.n
         return totals, gradient, matrices
-
-    def row_lengths(
-        self,
-        loss: Any,
-        params: NDArray[np.float64],
-        sample: Dataset,
-        options: HessianOptions,
-        inverse: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Return lengths of a sample's rows in a preconditioner, whose inverse is given: (n,)."""
-        out = np.empty(sample.n)
-        launch(
-            lengths_in, (loss,), *_arrays(sample), readonly(sample.rows_between(0, sample.n)),
-            self.k, *map(readonly, options[1:]), readonly(np.ascontiguousarray(params)),
-            readonly(inverse), out,
-        )  # fmt: skip
-        return out
 
     def row_squares(
         self, rows: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]

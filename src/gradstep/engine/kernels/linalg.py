@@ -13,7 +13,7 @@ import numpy as np
 
 from gradstep.jit import compiled, inlined
 
-__all__ = ["factor", "inverse", "minimise_quadratic", "solve"]
+__all__ = ["factor", "minimise_quadratic", "solve"]
 
 # A pivot below it says that a column is a combination of those before, to rounding.
 _DEPENDENT = 1e-12
@@ -91,32 +91,6 @@ def factor(matrix):
 def solve(lower, x):
     """Solve L·Lᵀ·x = b in place, `x` being b at first."""
     _solve(lower, x)
-
-
-@compiled
-def inverse(lower, out):
-    """Write the inverse of L·Lᵀ to `out`, both triangles."""
-    q = lower.shape[0]
-    # Row j of `right` is column j of the inverse of L, whose first j numbers are zero.
-    right = np.zeros((q, q))
-    for j in range(q):
-        column = right[j]
-        column[j] = 1.0 / lower[j, j]
-        for i in range(j + 1, q):
-            row = lower[i]
-            dot = 0.0
-            for t in range(j, i):
-                dot += row[t] * column[t]
-            column[i] = -dot / row[i]
-    for i in range(q):
-        for j in range(i + 1):
-            dot = 0.0
-            a = right[i]
-            b = right[j]
-            for t in range(i, q):
-                dot += a[t] * b[t]
-            out[i, j] = dot
-            out[j, i] = dot
 
 
 @inlined

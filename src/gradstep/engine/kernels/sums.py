@@ -27,7 +27,7 @@ from gradstep.jit import INLINED, compiled, inlined
 from gradstep.objective.losses import row_slopes, slope
 from gradstep.rows.layouts import add_gradient, add_products, add_squares, spread, tile_scores
 
-__all__ = ["lengths_in", "squares_of_rows", "sum_evaluations", "sum_squares"]
+__all__ = ["squares_of_rows", "sum_evaluations", "sum_squares"]
 
 
 def tile_second_derivatives(
@@ -293,42 +293,4 @@ def squares_of_rows(rows, order, shift, scale, squares):
         for j in range(p):
             for i in range(m):
                 squares[at + i] += x[j, i] * x[j, i]
-        at = end
-
-
-@compiled
-def lengths_in(
-    rows, y, sample_weight, loss, order, k, widths, shift, scale, params, inverse, lengths
-):
-    """Write h·x·M⁻¹·x of rows ``order``, summed over outputs: their lengths in the metric of M.
-
-    Arguments are those of `sum_evaluations`, and `inverse` of shape (k or 1, p + 1, p + 1).
-    """
-    q = shift.size + 1
-    room = 128
-    x = np.empty((q, room))
-    x[q - 1, :] = 1.0
-    h = np.empty((k, room))
-    z = np.empty(room * k)
-    work = np.empty(2 * max(k, room))
-    line = np.empty(room)
-    at = 0
-    while at < order.size:
-        end = min(at + room, order.size)
-        m = end - at
-        tile_scores(rows, order, at, end, params, k, z)
-        spread(rows, order, at, end, shift, scale, x)
-        lengths[at:end] = 0.0
-        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
-        for c in range(k):
-            matrix = inverse[c % inverse.shape[0]]
-            for i in range(q):
-                line[:m] = 0.0
-                for j in range(q):
-                    own = matrix[i, j]
-                    other = x[j]
-                    for t in range(m):
-                        line[t] += own * other[t]
-                for t in range(m):
-                    lengths[at + t] += h[c, t] * line[t] * x[i, t]
         at = end

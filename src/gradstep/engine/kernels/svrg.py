@@ -6,7 +6,7 @@ A step of stochastic variance-reduced gradient (SVRG; Johnson and Zhang, 2013) o
 
 with a snapshot s at which the gradient of all rows is known, and a preconditioner M. Its noise
 vanishes as w and s come to the optimum, so the rate stays constant. The snapshot's scores cost
-next to nothing: the rows are in cache. Uncorrected the steps are plain stochastic gradients'.
+next to nothing: the rows are in cache.
 
 Parameters are those of centred and scaled features (w_j / scale_j and the score at the centre),
 which the preconditioner belongs to; the point at which scores are taken is written out in the
@@ -18,140 +18,39 @@ from __future__ import annotations
 import numpy as np
 
 from gradstep.engine.kernels.tiles import tile_losses, write_in_units
-from gradstep.jit import compiled, inlined
+from gradstep.jit import compiled
 from gradstep.objective.penalties import prox
 from gradstep.rows.layouts import add_gradient, tile_scores
 
-__all__ = ["run_with_diagonal_preconditioner", "run_with_full_preconditioner"]
-
-
-@inlined
-def _batch_gradient(
-    rows, y, sample_weight, loss, order, lo, hi, k, tile, point, corrected, snapshot, gradient, z,
-    slopes, before,
-):  # fmt: skip
-    """Write the sum of slopes times rows, less those at the snapshot; return the sum of losses."""
-    gradient[:] = 0.0
-    total = 0.0
-    at = lo
-    while at < hi:
-        end = min(at + tile, hi)
-        if corrected:
-            tile_scores(rows, order, at, end, snapshot, k, z)
-            tile_losses(loss, y, sample_weight, order, at, end, k, z, before)
-        tile_scores(rows, order, at, end, point, k, z)
-        total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-        if corrected:
-            for i in range((end - at) * k):
-                slopes[i] -= before[i]
-        add_gradient(rows, order, at, end, slopes, k, gradient)
-        at = end
-    return total
+__all__ = ["reduced_steps"]
 
 
 @compiled
-def run_with_full_preconditioner(
-    rows, y, sample_weight, loss, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, ridge, rate, longest, corrected, snapshot, snapshot_gradient, steps_before,
+def reduced_steps(
+    rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
+    inverse, penalty_scale, rate, longest, snapshot, snapshot_gradient, steps_before,
     average_from, params, average,
 ):  # fmt: skip
-    """Take a step for each batch of rows ``order``.
+    """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
 
     Parameters
     ----------
     shift, scale : ndarray of shape (p,)
         Centre of the features, and what they are multiplied by then.
-    inverse : ndarray of shape (blocks, p + 1, p + 1)
-        Inverse of the preconditioner of each output, or one for all.
-    ridge : ndarray of shape (p + 1,)
-        Second derivative of the l2 penalty.
+    inverse : ndarray of shape (size,)
+        Inverse of the diagonal preconditioner.
+    penalty_scale : ndarray of shape (p,)
+        What a parameter is multiplied by to be penalised.
     longest : float
         Longest step, in the preconditioner's metric.
-    corrected : bool
-        Whether there is a snapshot.
     snapshot, snapshot_gradient : ndarray of shape (size,)
-        The snapshot, in the features' own units, and the gradient of the mean loss there; zeros
-        without one.
+        The snapshot, in the features' own units, and the gradient of the mean loss there.
     steps_before : int
         Steps of this run that were taken in earlier calls.
     average_from : int
         Steps after which iterates are averaged.
     params, average : ndarray of shape (size,)
         For centred and scaled features: in place.
-
-    Returns
-    -------
-    float
-        Mean loss of each row before the step that it took part in.
-    """
-    p = shift.size
-    q = p + 1
-    size = params.size
-    blocks = inverse.shape[0]
-    point = np.empty(size)
-    gradient = np.empty(size)
-    z = np.empty(tile * k)
-    slopes = np.empty(tile * k)
-    before = np.empty(tile * k)
-    v = np.empty((k, q))
-    d = np.empty((k, q))
-    n = order.size
-    total = 0.0
-    averaged = max(0.0, float(steps_before - average_from))
-    number = steps_before
-    # A `start` that begins as the number 0 would be a type of its own, and compile twice.
-    for start in range(0, n - batch_size + 1, batch_size):
-        stop = start + batch_size
-        write_in_units(params, shift, scale, k, point)
-        total += _batch_gradient(
-            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, snapshot,
-            gradient, z, slopes, before,
-        )  # fmt: skip
-        share = 1.0 / (batch_size * mean_weight)
-        length = 0.0
-        for c in range(k):
-            g_b = gradient[k * p + c] * share + snapshot_gradient[k * p + c]
-            for j in range(p):
-                g = gradient[c * p + j] * share + snapshot_gradient[c * p + j]
-                v[c, j] = (g - shift[j] * g_b) * scale[j] + ridge[j] * params[c * p + j]
-            v[c, p] = g_b
-            matrix = inverse[c % blocks]
-            for i in range(q):
-                dot = 0.0
-                line = matrix[i]
-                for j in range(q):
-                    dot += line[j] * v[c, j]
-                d[c, i] = dot
-                length += dot * v[c, i]
-        step = rate
-        if step * np.sqrt(length) > longest:
-            step = longest / np.sqrt(length)
-        for c in range(k):
-            for j in range(p):
-                params[c * p + j] -= step * d[c, j]
-            params[k * p + c] -= step * d[c, p]
-        number += 1
-        if number > average_from:
-            averaged += 1.0
-            for j in range(size):
-                average[j] += (params[j] - average[j]) / averaged
-    if averaged == 0.0:
-        for j in range(size):
-            average[j] = params[j]
-    return total / max((number - steps_before) * batch_size * mean_weight, 1e-300)
-
-
-@compiled
-def run_with_diagonal_preconditioner(
-    rows, y, sample_weight, loss, penalty, order, batch_size, mean_weight, k, tile, shift, scale,
-    inverse, penalty_scale, rate, longest, corrected, snapshot, snapshot_gradient, steps_before,
-    average_from, params, average,
-):  # fmt: skip
-    """Take a step for each batch of rows ``order``, and the penalty's proximal map after it.
-
-    As `run_with_full_preconditioner`, but
-    - inverse : ndarray of shape (size,), the inverse of a diagonal preconditioner, and
-    - penalty_scale : ndarray of shape (p,), what a parameter is multiplied by to be penalised.
     """
     p = shift.size
     size = params.size
@@ -162,17 +61,24 @@ def run_with_diagonal_preconditioner(
     slopes = np.empty(tile * k)
     before = np.empty(tile * k)
     n = order.size
-    total = 0.0
     averaged = max(0.0, float(steps_before - average_from))
     number = steps_before
     # A `start` that begins as the number 0 would be a type of its own, and compile twice.
     for start in range(0, n - batch_size + 1, batch_size):
         stop = start + batch_size
         write_in_units(params, shift, scale, k, point)
-        total += _batch_gradient(
-            rows, y, sample_weight, loss, order, start, stop, k, tile, point, corrected, snapshot,
-            gradient, z, slopes, before,
-        )  # fmt: skip
+        gradient[:] = 0.0
+        at = start
+        while at < stop:
+            end = min(at + tile, stop)
+            tile_scores(rows, order, at, end, snapshot, k, z)
+            tile_losses(loss, y, sample_weight, order, at, end, k, z, before)
+            tile_scores(rows, order, at, end, point, k, z)
+            tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
+            for i in range((end - at) * k):
+                slopes[i] -= before[i]
+            add_gradient(rows, order, at, end, slopes, k, gradient)
+            at = end
         share = 1.0 / (batch_size * mean_weight)
         length = 0.0
         for c in range(k):
@@ -202,4 +108,3 @@ def run_with_diagonal_preconditioner(
     if averaged == 0.0:
         for j in range(size):
             average[j] = params[j]
-    return total / max((number - steps_before) * batch_size * mean_weight, 1e-300)

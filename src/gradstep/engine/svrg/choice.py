@@ -1,8 +1,8 @@
 """Which step an epoch takes: a table of rules, each with the reason that was measured.
 
 The first rule that holds decides. What a step costs is counted in products of a row's features
-(`ScaledProblem.products`): of a Newton step, all of the Hessian; of a mini-batch step in a
-full preconditioner, q² a batch. Measurements: ADR 0010, `benchmarks/no_tuning`.
+(`ScaledProblem.products`), of which a Newton step takes the Hessian of all rows. Measurements:
+ADR 0010 and 0017, `benchmarks/no_tuning`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ __all__ = [
     "StepKind",
     "all_rows_are_cheap",
     "batch_size",
-    "begins_plain",
     "can_take_newton_steps",
+    "has_matrix",
+    "hessian_rows",
     "rule_for",
+    "sample_rows",
 ]
 
 ALWAYS_NEWTON = 64  # features up to which the Hessian of all rows costs no more than steps
@@ -34,19 +36,22 @@ _MOST_SPARSE = 2048  # and where rows have few of them
 _MOST_NUMBERS = 1 << 24  # of the preconditioners of all outputs, of which some copies are made
 CHEAP_PRODUCTS = 5e8  # of a Hessian: some 20 ms
 _AFFORDABLE_PRODUCTS = 1e10  # where they need to be summed once
-_STEPS_PAY = 40  # rows a feature from which mini-batch steps beat a Newton step
-_PLAIN_PAYS = 200  # rows a feature from which a plain epoch comes within 1 % of the optimum
-_PLAIN_ROWS = 2000
-_UNEVEN_ROWS_A_FEATURE = 100
+_FEW_ROWS = 40  # a feature, whose products cost no more than steps to the solution
+_SAMPLE_PASSES = 20  # over all rows, in products, that the Hessian of a sample may cost; but
+_LEAST_A_FEATURE = 4  # rows a feature at least,
+_MOST_A_FEATURE = 100  # and at most; fewer make a poor Hessian, more add nothing
+_SOLVED_A_FEATURE = 40  # of a sample whose solution a run starts from, at least
+_LEAST_ROWS = 2000  # of any sample
+_SAMPLE_PAYS = 4  # times as many rows as a sample has, from which its solution saves passes
 
 
 class StepKind(IntEnum):
     """How an epoch goes from snapshot to snapshot."""
 
-    PLAIN = 0
-    REDUCED = 1
-    NEWTON = 2
-    DIAGONAL = 3
+    SAMPLE = 0
+    NEWTON = 1
+    QUASI_NEWTON = 2
+    REDUCED = 3
 
     @property
     def words(self) -> str:
@@ -55,10 +60,10 @@ class StepKind(IntEnum):
 
 
 _WORDS = (
-    "mini-batch steps",
-    "variance-reduced steps",
+    "the solution of a sample",
     "a Newton step",
-    "variance-reduced steps, diagonal preconditioner",
+    "a quasi-Newton step",
+    "variance-reduced steps",
 )
 
 
@@ -87,8 +92,9 @@ def _most_parameters(of: ScaledProblem) -> int:
     return _MOST_SPARSE if of.is_sparse else _MOST_PARAMETERS
 
 
-def _has_room(of: ScaledProblem) -> bool:
-    return min(of.pairs, of.k) * of.q**2 <= _MOST_NUMBERS
+def has_matrix(of: ScaledProblem) -> bool:
+    """Tell whether there are few enough parameters for a matrix of each output's."""
+    return of.q <= _most_parameters(of) + 1 and min(of.pairs, of.k) * of.q**2 <= _MOST_NUMBERS
 
 
 def can_take_newton_steps(of: ScaledProblem) -> bool:
@@ -96,7 +102,7 @@ def can_take_newton_steps(of: ScaledProblem) -> bool:
     most = _most_parameters(of)
     if of.joint:
         return of.q * of.k <= most + of.k
-    return of.q <= most + 1 and _has_room(of)
+    return has_matrix(of)
 
 
 def _is_solved_at_once(of: ScaledProblem) -> bool:
@@ -110,15 +116,6 @@ def all_rows_are_cheap(of: ScaledProblem) -> bool:
     return of.products <= ALWAYS_NEWTON**2 * of.k or _is_solved_at_once(of)
 
 
-def _has_few_rows(of: ScaledProblem) -> bool:
-    return of.data.n <= _STEPS_PAY * of.q * (of.k if of.joint else 1)
-
-
-def _is_uneven(of: ScaledProblem) -> bool:
-    harmless = of.bounded and of.columns.measured  # dense rows of a bounded second derivative
-    return not harmless and of.is_uneven(_UNEVEN_ROWS_A_FEATURE * of.q)
-
-
 def _newton(holds: Callable[[ScaledProblem], bool], why: str) -> Rule:
     return Rule(lambda of: can_take_newton_steps(of) and holds(of), StepKind.NEWTON, why)
 
@@ -126,11 +123,7 @@ def _newton(holds: Callable[[ScaledProblem], bool], why: str) -> Rule:
 RULES = (
     Rule(lambda of: of.is_exact, StepKind.NEWTON, "one Newton step is the exact solution"),
     Rule(
-        lambda of: of.q > _most_parameters(of) + 1 or not _has_room(of), StepKind.DIAGONAL,
-        "too many parameters for a matrix of them",
-    ),
-    Rule(
-        lambda of: of.only_prox, StepKind.DIAGONAL,
+        lambda of: of.only_prox, StepKind.REDUCED,
         "the penalty is known by its proximal map alone, which works weight by weight",
     ),
     _newton(all_rows_are_cheap, "few features: the Hessian of all rows costs no more than steps"),
@@ -138,15 +131,24 @@ RULES = (
         lambda of: of.data.n * of.products <= CHEAP_PRODUCTS,
         "little data: the Hessian of all rows takes some 20 ms",
     ),
-    _newton(_has_few_rows, "few rows a feature: a Newton step beats mini-batch steps"),
-    _newton(lambda of: not of.smooth, "the loss has kinks, which mini-batch steps do not see"),
-    _newton(lambda of: of.has_l1, "an l1 penalty, whose zeros mini-batch steps do not find"),
-    _newton(_is_uneven, "rows that lie far out, which make mini-batch steps short"),
-    Rule(
-        lambda of: of.has_l1, StepKind.DIAGONAL,
-        "an l1 penalty and too many parameters for a matrix of all outputs",
+    _newton(
+        lambda of: of.quadratic and of.data.n <= _FEW_ROWS * of.q,
+        "least squares of few rows a feature: one Newton step is the solution",
     ),
-    Rule(lambda _: True, StepKind.REDUCED, "many rows: steps on a share of them lead on fastest"),
+    _newton(lambda of: not of.smooth, "the loss has kinks, which a Hessian sees best"),
+    _newton(lambda of: of.has_l1, "an l1 penalty, whose zeros coordinate descent finds"),
+    Rule(
+        lambda of: of.has_l1, StepKind.REDUCED,
+        "an l1 penalty and too many parameters for a matrix of them",
+    ),
+    Rule(
+        lambda of: not has_matrix(of), StepKind.QUASI_NEWTON,
+        "too many parameters for a matrix of them: a pass a step, in a diagonal preconditioner",
+    ),
+    Rule(
+        lambda _: True, StepKind.QUASI_NEWTON,
+        "a pass over the rows a step, in the Hessian of a sample",
+    ),
 )  # fmt: skip
 
 
@@ -155,35 +157,35 @@ def rule_for(of: ScaledProblem) -> Rule:
     return next(rule for rule in RULES if rule.holds(of))
 
 
-def begins_plain(of: ScaledProblem, kind: StepKind) -> bool:
-    """Tell whether the first epoch takes plain mini-batch steps.
+def hessian_rows(of: ScaledProblem) -> int:
+    """Return how many rows the Hessian of a sample is of: what it costs, quasi-Newton steps save.
 
-    From some 200 rows a feature on, one epoch of them comes within 1 % of the optimum.
+    It may cost as much as some passes over all rows. Below some rows a feature it is a poor one,
+    and above others it is as good as that of all rows.
     """
-    if of.is_exact:
-        return False
-    if kind is StepKind.DIAGONAL:
-        return True
+    affordable = _SAMPLE_PASSES * of.data.n / of.q
+    least, most = max(_LEAST_A_FEATURE * of.q, _LEAST_ROWS), _MOST_A_FEATURE * of.q
+    return int(min(of.data.n, max(min(affordable, most), least)))
+
+
+def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
+    """Return the rows of the sample whose solution a run starts from; 0 where it would not pay."""
+    if of.is_exact or kind is StepKind.REDUCED:
+        return 0
     if of.quadratic and kind is StepKind.NEWTON and (not of.has_l1 or all_rows_are_cheap(of)):
-        return False  # the first Newton step is the last
-    return of.data.n >= max(_PLAIN_PAYS * of.q, _PLAIN_ROWS)
+        return 0  # the first Newton step is the last
+    rows = max(hessian_rows(of), _SOLVED_A_FEATURE * of.q)
+    return rows if of.data.n >= _SAMPLE_PAYS * rows else 0
 
 
-def batch_size(of: ScaledProblem, kind: StepKind, mean_length: float) -> int:
-    """Return the rows of a batch: as given, or by what a step and a row cost.
+def batch_size(of: ScaledProblem) -> int:
+    """Return the rows of a batch of variance-reduced steps: as given, or by what they cost.
 
-    With t0 the time of a step and t1 that of a row, sqrt(t0 / t1 · R²) rows are best (where
-    mini-batches pay off linearly up to R²; Jain et al., JMLR 18(223), 2018), R² being the mean
-    length of rows in the preconditioner's metric.
+    A step costs all features, a row those that it has.
     """
     n = of.data.n
     if of.problem.batch_size:
         return min(of.problem.batch_size, n)
-    if kind is StepKind.DIAGONAL:  # a step costs all features, a row those that it has
-        touched = max(1, of.data.rows.row_bytes() // 8)
-        best, least, most = of.q * of.k / (4.0 * touched), 64, 4096
-    else:
-        best = math.sqrt((of.q / 10.0 + 1000.0 / of.q) * max(mean_length, 1.0))
-        least, most = 16, 256
-    power = int(2 ** round(math.log2(min(max(best, least), most))))
-    return max(1, min(power, n // 50))
+    touched = max(1, of.data.rows.row_bytes() // 8)
+    best = min(max(of.q * of.k / (4.0 * touched), 64), 4096)
+    return max(1, min(int(2 ** round(math.log2(best))), n // 50))

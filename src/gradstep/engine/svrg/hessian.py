@@ -10,8 +10,12 @@ import numpy as np
 
 from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.engine.standardisation import Standardisation
-from gradstep.engine.svrg.choice import CHEAP_PRODUCTS, all_rows_are_cheap
-from gradstep.engine.svrg.preconditioner import Preconditioner
+from gradstep.engine.svrg.choice import (
+    CHEAP_PRODUCTS,
+    all_rows_are_cheap,
+    can_take_newton_steps,
+    hessian_rows,
+)
 from gradstep.engine.svrg.sampling import Sampler
 from gradstep.engine.svrg.state import Diagonal, Matrices
 from gradstep.objective.regression import SquaredError
@@ -28,10 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hessians"]
 
-_ROWS_A_FEATURE = 20  # of the sample that the preconditioner of mini-batch steps is made from,
-_LEAST_ROWS = 2000  # at least
 _NEWTON_ROWS_A_FEATURE = 100
-_LENGTH_ROWS = 512
 _LARGEST_ROWS = 4096
 _POWER_STEPS = 8
 
@@ -85,24 +86,25 @@ class Hessians:
             sample = None
             if not whole:
                 rows = self._newton_rows(sampling)
-                sample, sampling = self._draw(params, rows, smoothing, sampling)
+                sample, sampling = self.draw(params, rows, smoothing, sampling)
             evaluated = self._sum(params, sample, self.options(smoothing), smoothing)
         return Matrices(evaluated, params, whole), sampling
 
     def for_steps(
         self, params: NDArray[np.float64], smoothing: Smoothing, sampling: Sampling
-    ) -> tuple[Preconditioner, Sampling]:
-        """Return the preconditioner of mini-batch steps, from a sample: a block for each output."""
+    ) -> tuple[Matrices, Sampling]:
+        """Return the Hessian of quasi-Newton steps, from a sample: of joint losses, too, if small.
+
+        Else it has a block for each output.
+        """
         of = self._of
-        wanted = max(_ROWS_A_FEATURE * of.q, _LEAST_ROWS)
-        rows = min(of.data.n, wanted * sampling.factor)
-        sample, sampling = self._draw(params, rows, smoothing, sampling)
-        blocks = min(of.pairs, of.k)
+        rows = min(of.data.n, hessian_rows(of) * sampling.factor)
+        sample = None
+        if rows < of.data.n:
+            sample, sampling = self.draw(params, rows, smoothing, sampling)
+        blocks = of.pairs if can_take_newton_steps(of) else min(of.pairs, of.k)
         hessian = self._sum(params, sample, self.options(smoothing, blocks), smoothing)
-        found = Preconditioner(of, Matrices(hessian, params, whole=False))
-        length = self._mean_length(params, found.inverses, sample, smoothing)
-        found.matrices = found.matrices._replace(mean_length=length)
-        return found, sampling
+        return Matrices(hessian, params, whole=False), sampling
 
     def _sum(
         self, params: NDArray[np.float64], sample: Sample | None, options: HessianOptions,
@@ -113,20 +115,7 @@ class Hessians:
         data = None if sample is None else sample.data
         return self._row_sums.hessian(smoothing.loss(of), params, options, data, plain=plain)
 
-    def _mean_length(
-        self, params: NDArray[np.float64], inverse: NDArray[np.float64], sample: Sample,
-        smoothing: Smoothing,
-    ) -> float:  # fmt: skip
-        """Return R², the mean length of a sample's rows in the metric, long rows counting more."""
-        of, n = self._of, sample.data.n
-        at = np.arange(0, n, max(1, n // _LENGTH_ROWS), dtype=np.uint32)
-        part, options = sample.data.select(at), self.options(smoothing, of.k)
-        lengths = self._row_sums.row_lengths(of.problem.loss, params, part, options, inverse) / of.k
-        each = np.ones(at.size) if sample.chance is None else 1.0 / sample.chance[at]
-        total = float((each * lengths).sum())
-        return max(float((each * lengths * lengths).sum()) / total, 1.0) if total > 0.0 else 1.0
-
-    def _draw(
+    def draw(
         self, params: NDArray[np.float64], rows: int, smoothing: Smoothing, sampling: Sampling
     ) -> tuple[Sample, Sampling]:
         """Return a sample of rows."""

@@ -1,7 +1,8 @@
-"""How far to go along a Newton step: shortened until it pays, or prolonged while it does."""
+"""How far to go along a step: shortened until it pays, or prolonged while it does."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ __all__ = ["backtrack", "extend"]
 _HALVINGS = 40
 _FEW_HALVINGS = 6  # where slopes jump, and wider smoothing is what helps
 _ENOUGH = 1e-4  # share of the step's promise that a step must keep (Armijo)
+_LEAST_SHARE = 0.1  # that a step is shortened to at once
 _STEEP = 0.25  # share of a step's slope that is still there at its end, for a longer one to pay
 _LONGEST = 8.0
 
@@ -22,7 +24,10 @@ def backtrack(
     evaluate: Callable[[float], Snapshot], objective: float, slope: float, noise: float, *,
     smooth: bool,
 ) -> tuple[Snapshot | None, float]:  # fmt: skip
-    """Halve a step until the objective decreases by enough of what its slope promises.
+    """Shorten a step until the objective decreases by enough of what its slope promises.
+
+    To the minimum of the parabola through what is known of the objective along the step; where
+    slopes jump it is halved.
 
     Parameters
     ----------
@@ -48,8 +53,16 @@ def backtrack(
             return trial, t
         if trial.before <= objective + noise and -slope <= 1e3 * noise:
             return trial, t
-        t /= 2.0
+        t *= _shorter(t, trial.before - objective, slope) if smooth else 0.5
     return None, t
+
+
+def _shorter(t: float, rise: float, slope: float) -> float:
+    """Return what a step is multiplied by after it has led up, or down too little."""
+    bend = rise - slope * t
+    if not 0.0 < bend < math.inf:
+        return _LEAST_SHARE
+    return min(max(-slope * t / (2.0 * bend), _LEAST_SHARE), 0.5)
 
 
 def extend(

@@ -4,17 +4,18 @@ A *snapshot* is a point where objective and gradient of all rows are known (John
 "Accelerating stochastic gradient descent using predictive variance reduction", NIPS 2013). An
 epoch goes from one to the next:
 
-1. It takes the step that the rules of `choice` have chosen, in standardised features and in a
-   *preconditioner*, the Hessian of all rows or a sample (PROMISE; Frangella, Rathore, Zhao and
-   Udell, JMLR 25(346), 2024), full where there are up to about a thousand features, else diagonal:
+1. It takes the step that the rules of `choice` have chosen, for standardised features:
 
-   - plain mini-batch steps over all rows once, averaged; only the first epoch, with many rows;
-   - variance-reduced ones, w ← w - rate · M⁻¹ · (∇F_B(w) - ∇F_B(s) + ∇F(s)), on a share of the
-     rows, s being the snapshot and M the preconditioner; rate ½ / (1 + R²/b) with R² the mean
-     length of rows in the metric of M and b the rows of a batch (Jain et al., JMLR 18(223), 2018);
    - a Newton step: the minimum of the quadratic model (with l1: by coordinate descent), halved
-     until the objective falls (`line_search`). With few features the Hessian costs no more than a
-     gradient does.
+     until the objective falls (`line_search`). With few features the Hessian of all rows costs no
+     more than a gradient does;
+   - a quasi-Newton step: L-BFGS, which begins with the Hessian of a sample (PROMISE; Frangella,
+     Rathore, Zhao and Udell, JMLR 25(346), 2024), or its diagonal where there are more than about a
+     thousand features (`quasi_newton`);
+   - variance-reduced mini-batch steps in a diagonal preconditioner, with the penalty's proximal
+     map, where a penalty has no derivative and there is no room for a matrix (`variance_reduced`).
+
+   With many rows, the first epoch takes the solution of a sample of forty rows a feature or more.
 2. It evaluates all rows there: the next snapshot, and the Hessian where the next step needs it.
 3. It accepts the step if the objective has not risen, else rejects it and shortens the next: so
    the objective never rises.
@@ -27,6 +28,7 @@ epoch goes from one to the next:
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,7 @@ import numpy as np
 from gradstep.engine.records import Epoch
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
-from gradstep.engine.svrg.choice import StepKind, batch_size, begins_plain, rule_for
+from gradstep.engine.svrg.choice import StepKind, batch_size, rule_for, sample_rows
 from gradstep.engine.svrg.mini_batches import MiniBatches
 from gradstep.engine.svrg.newton import newton_step
 from gradstep.engine.svrg.optimality import (
@@ -46,9 +48,11 @@ from gradstep.engine.svrg.optimality import (
     proximal_length,
 )
 from gradstep.engine.svrg.quadratic_model import QuadraticModel
+from gradstep.engine.svrg.quasi_newton import quasi_newton_step
 from gradstep.engine.svrg.scaled_problem import ScaledProblem
 from gradstep.engine.svrg.smoothing import Smoothing
-from gradstep.engine.svrg.variance_reduced import fall_back, reduced_steps, steps_at
+from gradstep.engine.svrg.state import SvrgState
+from gradstep.engine.svrg.variance_reduced import reduced_steps
 from gradstep.errors import Diverged
 
 if TYPE_CHECKING:
@@ -58,13 +62,14 @@ if TYPE_CHECKING:
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
     from gradstep.engine.svrg.preconditioner import Preconditioner
-    from gradstep.engine.svrg.state import SvrgState
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["Svrg"]
 
 _FAR = 0.02  # of the decrease so far: below it, a width has done its work
 _NAMED = 5  # constant columns
+_ROUGHLY = 0.05  # tol of a sample: its optimum is farther from that of all rows
+_SAMPLE_EPOCHS = 30
 
 
 class Svrg:
@@ -78,13 +83,19 @@ class Svrg:
         The rows.
     columns : Columns, optional
         Their statistics, if they are known.
+    is_sample : bool
+        Whether the rows are a sample of others: it is solved from where it is told to.
     """
 
-    def __init__(self, problem: Problem, data: Dataset, columns: Columns | None = None) -> None:
+    def __init__(
+        self, problem: Problem, data: Dataset, columns: Columns | None = None, *,
+        is_sample: bool = False,
+    ) -> None:  # fmt: skip
         self.row_sums = RowSums(data, problem.n_outputs)
         self._columns = columns_of(data) if columns is None else columns
         self.of = ScaledProblem(problem, data, self._columns)
         self.rule = rule_for(self.of)
+        self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums)
         self._batches = MiniBatches(self.of, self.row_sums)
 
@@ -146,34 +157,24 @@ class Svrg:
 
     def _first(self, state: SvrgState) -> tuple[SvrgState, StepKind | None, str]:
         """Take the first snapshot: after a plain epoch where that pays, else at the start."""
-        of, columns, kind = self.of, self._columns, self.rule.kind
-        self.row_sums.rows_read += of.data.n if columns.measured else 0
+        of, rows = self.of, self._sample_rows
+        self.row_sums.rows_read += of.data.n if self._columns.measured else 0
         start = state.params.copy()
         at_start = self._model.objective(start)
         offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
-        plain = begins_plain(of, kind)
-        smoothing = Smoothing.first(of, after_plain_steps=plain)
         state = replace(
-            state, kind=int(kind), least=at_start, smoothing=smoothing,
+            state, kind=int(self.rule.kind), least=at_start,
+            smoothing=Smoothing.first(of, near=rows > 0),
             progress=state.progress._replace(at_start=at_start, last=at_start, offset=offset),
         )  # fmt: skip
         note = ""
-        if plain:
-            # An l1 penalty is left to what follows: this is a start.
-            state, steps = steps_at(
-                self._model, self._batches, state, start, diagonal=kind is StepKind.DIAGONAL
-            )
-            # Among the noise of plain steps a kink does no harm.
-            candidate, rows_done = self._batches.run(
-                steps, state.step_factor, of.problem.loss, start, None, of.data.n, state.rows_done
-            )
-            state = replace(state, rows_done=rows_done)
-            if candidate is not None:
-                snapshot = self._model.evaluate(state, candidate)
-                if snapshot.true <= at_start:
-                    return state.accepted(snapshot, state.step_factor), StepKind.PLAIN, note
-            state, _ = fall_back(of, replace(state, step_factor=state.step_factor / 4.0))
-            note = "plain steps were too long for this data: taken back"
+        if rows:
+            state, found = self._solution_of_sample(state, rows)
+            snapshot = self._model.evaluate(state, found)
+            if snapshot.true <= at_start:
+                return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
+            state = replace(state, smoothing=Smoothing.first(of, near=False))
+            note = "the solution of a sample was worse than the start: not taken"
         snapshot = self._model.evaluate(state, start)
         if not math.isfinite(snapshot.objective):
             msg = (
@@ -184,6 +185,26 @@ class Svrg:
             raise Diverged(msg, epoch=0)
         return replace(state, snapshot=snapshot), None, note
 
+    def _solution_of_sample(
+        self, state: SvrgState, rows: int
+    ) -> tuple[SvrgState, NDArray[np.float64]]:
+        """Return about the optimum of a sample: it costs less than a pass over all rows."""
+        of, sums = self.of, self.row_sums
+        sample, sampling = self._model.hessians.draw(
+            state.params, rows, state.smoothing, state.sampling
+        )
+        problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=_ROUGHLY)
+        with closing(Svrg(problem, sample.data, self._columns, is_sample=True)) as method:
+            at = SvrgState(start=state.start, params=state.params)
+            most, outcome = sums.rows_read + of.data.n, None
+            while outcome is None and at.epoch < problem.max_epochs:
+                at, epoch, _ = method.epoch(at)
+                outcome = method.outcome(at, epoch)
+                if sums.rows_read + at.rows_read > most:
+                    break
+        sums.rows_read += at.rows_read
+        return replace(state, sampling=sampling), at.params
+
     def _advance(self, state: SvrgState) -> tuple[SvrgState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""
         smoothing, before = state.smoothing.settled(), state.at
@@ -192,6 +213,8 @@ class Svrg:
         note = ""
         if kind is StepKind.NEWTON:
             state = newton_step(self._model, state)
+        elif kind is StepKind.QUASI_NEWTON:
+            state = quasi_newton_step(self._model, state)
         else:
             state, note = reduced_steps(self._model, self._batches, state)
         after = state.at
@@ -208,15 +231,16 @@ class Svrg:
         of, length = self.of, math.nan
         if of.has_optimality:
             snapshot = state.at
-            if state.kind == StepKind.DIAGONAL:
-                assert state.diagonal is not None  # noqa: S101
-                batch = batch_size(of, StepKind.DIAGONAL, float(of.q))
-                inverse, rate, _ = self._model.hessians.diagonal_steps(state.diagonal, batch)
-                length = proximal_length(of, snapshot, inverse, rate)
+            if state.kind == StepKind.REDUCED:
+                if state.diagonal is not None:
+                    inverse, rate, _ = self._model.hessians.diagonal_steps(
+                        state.diagonal, batch_size(of)
+                    )
+                    length = proximal_length(of, snapshot, inverse, rate)
             else:
                 if state.kind == StepKind.NEWTON and snapshot.hessian is not None:
                     state = self._model.with_hessian_of_snapshot(state)
-                if state.matrices is not None:
+                if state.matrices is not None or state.diagonal is not None:
                     square = self._model.square(state, snapshot)
                     if self._model.direction(state, snapshot)[1]:
                         length = math.sqrt(square)
@@ -226,7 +250,7 @@ class Svrg:
         self, state: SvrgState
     ) -> tuple[Preconditioner, NDArray[np.float64]]:  # fmt: skip
         """Return the preconditioner and the minimum, standardised, of a quadratic objective."""
-        smoothing = Smoothing.first(self.of, after_plain_steps=False)
+        smoothing = Smoothing.first(self.of, near=False)
         state = replace(state, kind=int(StepKind.NEWTON), smoothing=smoothing)
         state = replace(state, snapshot=self._model.evaluate(state, state.params))
         state = self._model.with_hessian_of_snapshot(state)

@@ -1,19 +1,16 @@
-"""Mini-batch steps in a preconditioner, over some of the rows: plain, or variance-reduced."""
+"""Variance-reduced mini-batch steps over some of the rows, in a diagonal preconditioner."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.engine.kernels.launch import launch
-from gradstep.engine.kernels.svrg import (
-    run_with_diagonal_preconditioner,
-    run_with_full_preconditioner,
-)
+from gradstep.engine.kernels.svrg import reduced_steps
 from gradstep.engine.row_sums import RUN_ROWS
-from gradstep.engine.svrg.choice import StepKind, batch_size
+from gradstep.engine.svrg.choice import batch_size
 from gradstep.rows.order import order_of
 from gradstep.rows.readonly import readonly
 
@@ -24,38 +21,13 @@ if TYPE_CHECKING:
 
     from gradstep.engine.row_sums import RowSums
     from gradstep.engine.svrg.hessian import Hessians
-    from gradstep.engine.svrg.preconditioner import Preconditioner
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Diagonal, Snapshot
+    from gradstep.engine.svrg.state import SvrgState
 
-__all__ = ["MiniBatches", "Steps"]
+__all__ = ["MiniBatches"]
 
 _SAFE = 0.5  # of the longest step that is stable on average
 _LONGEST = 0.5  # change of scores in a step, where the second derivative has no bound
-
-
-class Steps(NamedTuple):
-    """How the steps of a run are taken.
-
-    Attributes
-    ----------
-    batch : int
-        Rows of a batch.
-    rate : float
-        Their length.
-    longest : float
-        The longest step, in the preconditioner's metric.
-    arrays : tuple of ndarray
-        Inverse of the preconditioner, and the penalty there: as the kernel takes them.
-    full : bool
-        Whether the preconditioner is a matrix.
-    """
-
-    batch: int
-    rate: float
-    longest: float
-    arrays: tuple[NDArray[np.float64], NDArray[np.float64]]
-    full: bool
 
 
 class MiniBatches:
@@ -75,75 +47,50 @@ class MiniBatches:
         )[0]
         self._orders: dict[int, Any] = {}
 
-    def in_full(self, preconditioner: Preconditioner) -> Steps:
-        """Return how steps are taken in a full preconditioner, made for them."""
-        of, length = self._of, preconditioner.matrices.mean_length
-        batch = batch_size(of, StepKind.REDUCED, length)
-        longest = self._longest(preconditioner.of_intercepts)
-        arrays = (preconditioner.inverses, of.ridge)
-        return Steps(batch, _SAFE / (1.0 + length / batch), longest, arrays, full=True)
-
-    def in_diagonal(self, hessians: Hessians, diagonal: Diagonal) -> Steps:
-        """Return how steps are taken in the diagonal preconditioner."""
-        of = self._of
-        batch = batch_size(of, StepKind.DIAGONAL, float(of.q))
-        inverse, rate, of_scores = hessians.diagonal_steps(diagonal, batch)
-        flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
-        arrays = (flat, of.penalty_scale)
-        return Steps(batch, _SAFE * rate, self._longest(of_scores), arrays, full=False)
-
-    def _longest(self, of_scores: float) -> float:
-        of = self._of
-        return math.inf if of.bounded else _LONGEST * of.score_unit * math.sqrt(of_scores)
-
     def run(
-        self, steps: Steps, step_factor: float, loss: Any, start: NDArray[np.float64],
-        snapshot: Snapshot | None, rows: int, rows_done: int,
-    ) -> tuple[NDArray[np.float64] | None, int]:  # fmt: skip
+        self, hessians: Hessians, state: SvrgState, rows: int
+    ) -> tuple[NDArray[np.float64] | None, int]:
         """Take steps over some rows.
 
         Parameters
         ----------
-        steps : Steps
-            How.
-        step_factor : float
-            What they are shortened to.
-        loss : Loss
-            What slopes are taken of.
-        start : ndarray of shape (size,)
-            From where, in the features' own units.
-        snapshot : Snapshot or None
-            What corrects the steps; None for plain ones.
+        hessians : Hessians
+            What knows the diagonal's safe step.
+        state : SvrgState
+            Its snapshot is where they begin and what corrects them.
         rows : int
             How many rows.
-        rows_done : int
-            Rows of the shuffled order that are taken already.
 
         Returns
         -------
         params : ndarray of shape (size,) or None
             The mean of the iterates of the second half; None if they left the numbers.
         rows_done : int
+            Rows of the shuffled order that are taken then.
         """
         of, data, standardisation = self._of, self._of.data, self._of.standardisation
-        params = standardisation.flat(start)
-        average, none = np.zeros_like(params), np.zeros(params.size)
-        batch = min(steps.batch, rows)
+        snapshot, diagonal = state.at, state.diagonal
+        assert diagonal is not None  # noqa: S101
+        batch = min(batch_size(of), rows)
+        inverse, rate, of_scores = hessians.diagonal_steps(diagonal, batch)
+        flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
+        longest = math.inf
+        if not of.bounded:
+            longest = _LONGEST * of.score_unit * math.sqrt(of_scores)
+        params = standardisation.flat(snapshot.params)
+        average = np.zeros_like(params)
         n_steps, taken = rows // batch, 0
-        kernel = run_with_full_preconditioner if steps.full else run_with_diagonal_preconditioner
-        components = (loss,) if steps.full else (loss, of.problem.penalty)
         at_once = max(batch, RUN_ROWS // batch * batch)
-        orders, rows_done = self._take(n_steps * batch, at_once, rows_done)
+        orders, rows_done = self._take(n_steps * batch, at_once, state.rows_done)
         for order in orders:
             launch(
-                kernel, components, readonly(data.rows), readonly(data.y),
-                readonly(data.sample_weight), readonly(order), batch, data.mean_weight, of.k,
-                data.rows.tile_rows(), readonly(standardisation.shift),
-                readonly(standardisation.scale), *map(readonly, steps.arrays),
-                steps.rate * step_factor, steps.longest, snapshot is not None,
-                readonly(none if snapshot is None else snapshot.params),
-                readonly(none if snapshot is None else snapshot.gradient),
-                taken, n_steps // 2, params, average,
+                reduced_steps, (state.smoothing.loss(of), of.problem.penalty),
+                readonly(data.rows), readonly(data.y), readonly(data.sample_weight),
+                readonly(order), batch, data.mean_weight, of.k, data.rows.tile_rows(),
+                readonly(standardisation.shift), readonly(standardisation.scale), readonly(flat),
+                readonly(of.penalty_scale), _SAFE * rate * state.step_factor, longest,
+                readonly(snapshot.params), readonly(snapshot.gradient), taken, n_steps // 2,
+                params, average,
             )  # fmt: skip
             taken += order.size // batch
         self._row_sums.rows_read += n_steps * batch

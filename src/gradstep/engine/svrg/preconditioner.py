@@ -1,26 +1,25 @@
-"""The full preconditioner: the Hessian of loss and l2 penalty, and the steps that it gives.
+"""The preconditioner: the Hessian of loss and l2 penalty, and the steps that it gives.
 
 For standardised features, the intercept being the last. A matrix for each output, or one for all
 outputs of a joint loss together, from all rows or a sample. Where there are too many features for
-a matrix, the preconditioner is diagonal (`gradstep.engine.svrg.hessian`).
+a matrix, the preconditioner is a diagonal.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.kernels.linalg import factor, inverse, minimise_quadratic, solve
+from gradstep.engine.kernels.linalg import factor, minimise_quadratic, solve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Matrices
+    from gradstep.engine.svrg.state import Diagonal, Matrices
 
-__all__ = ["Preconditioner"]
+__all__ = ["DiagonalPreconditioner", "Preconditioner"]
 
 _MOST_SWEEPS = 20_000
 _BLIND = 1e-4
@@ -116,22 +115,28 @@ class Preconditioner:
             total += float(np.einsum("i,ij,j->", d, matrix, d) + (self.ridge * d * d).sum())
         return total
 
-    @cached_property
-    def inverses(self) -> NDArray[np.float64]:
-        """The inverse of each output's matrix, (k or 1, q, q)."""
-        out = np.empty_like(self._lower)
-        for lower, inverted in zip(self._lower, out, strict=True):
-            inverse(lower, inverted)
-        whole: NDArray[np.float64] = out * self.scale[:, :, None] * self.scale[:, None, :]
-        return whole
 
-    @property
-    def of_intercepts(self) -> float:
-        """Mean second derivative of the loss along the intercepts: of scores, that is."""
-        own = np.einsum("bii->bi", self.hessian)
-        if self.joint:
-            return float(own.reshape(self.k, self.q)[:, -1].mean())
-        return float(np.broadcast_to(own, (self.k, self.q))[:, -1].mean())
+class DiagonalPreconditioner:
+    """The diagonal of the Hessian; a function of the problem and of `Diagonal`.
+
+    Parameters
+    ----------
+    of : ScaledProblem
+        The problem, for its penalty.
+    diagonal : Diagonal
+        Second derivatives.
+    """
+
+    def __init__(self, of: ScaledProblem, diagonal: Diagonal) -> None:
+        own, intercepts = diagonal
+        whole = np.concatenate([own, intercepts[:, None]], axis=1) + of.ridge
+        with np.errstate(divide="ignore"):
+            self._inverse = np.where(whole > 0.0, 1.0 / whole, 0.0)
+        self._inverse[:, -1] *= of.problem.fit_intercept
+
+    def direction(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the step (k, q) of a gradient (k, q)."""
+        return -self._inverse * gradient
 
 
 def _joined(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.engine.baseline import without_features
 from gradstep.engine.row_sums import RowSums
-from gradstep.engine.svrg.choice import StepKind
+from gradstep.engine.svrg.choice import StepKind, has_matrix
 from gradstep.engine.svrg.hessian import Hessians
-from gradstep.engine.svrg.preconditioner import Preconditioner
+from gradstep.engine.svrg.preconditioner import DiagonalPreconditioner, Preconditioner
+from gradstep.engine.svrg.quasi_newton import quasi_newton_direction
 from gradstep.engine.svrg.state import Snapshot
 from gradstep.objective.smoothed import smoothed
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Matrices, SvrgState
+    from gradstep.engine.svrg.state import SvrgState
 
 __all__ = ["QuadraticModel"]
 
@@ -46,8 +47,8 @@ class QuadraticModel:
         self.of, self.row_sums = of, row_sums
         self.hessians = Hessians(of, row_sums)
         # Kept to save time: what follows from a state, by the records that it follows from.
-        self._preconditioner_of: tuple[Matrices, Preconditioner] | None = None
-        self._direction_of: tuple[Snapshot, Matrices, NDArray[np.float64], bool] | None = None
+        self._preconditioner_of: tuple[Any, Any] = (None, None)
+        self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: SvrgState, params: NDArray[np.float64]) -> Snapshot:
         """Return the snapshot at a point: one pass over the rows."""
@@ -124,44 +125,49 @@ class QuadraticModel:
         )
         return replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
 
-    def with_matrices_for_steps(
-        self, state: SvrgState, params: NDArray[np.float64]
-    ) -> SvrgState:  # fmt: skip
-        """Take a new preconditioner for mini-batch steps, from a sample."""
-        found, sampling = self.hessians.for_steps(params, state.smoothing, state.sampling)
-        self._preconditioner_of = found.matrices, found
-        return replace(
-            state, matrices=found.matrices, matrices_of_snapshot=False, sampling=sampling
-        )
+    def with_preconditioner(self, state: SvrgState) -> SvrgState:
+        """Take the preconditioner of quasi-Newton steps, if there is none yet."""
+        if state.matrices is not None or state.diagonal is not None:
+            return state
+        at = state.at.params
+        if not has_matrix(self.of):
+            return replace(state, diagonal=self.hessians.diagonal(at, state.smoothing))
+        matrices, sampling = self.hessians.for_steps(at, state.smoothing, state.sampling)
+        return replace(state, matrices=matrices, sampling=sampling)
 
-    def preconditioner(self, state: SvrgState) -> Preconditioner:
-        """Return the full preconditioner that a state is in."""
-        matrices = state.matrices
-        assert matrices is not None  # noqa: S101
-        if self._preconditioner_of is None or self._preconditioner_of[0] is not matrices:
-            self._preconditioner_of = matrices, Preconditioner(self.of, matrices)
+    def preconditioner(self, state: SvrgState) -> Any:
+        """Return the preconditioner that a state is in: full or diagonal."""
+        made_of = state.diagonal if state.matrices is None else state.matrices
+        if self._preconditioner_of[0] is not made_of:
+            kind: Any = DiagonalPreconditioner if state.matrices is None else Preconditioner
+            self._preconditioner_of = made_of, kind(self.of, made_of)
         return self._preconditioner_of[1]
 
     def direction(
         self, state: SvrgState, snapshot: Snapshot
     ) -> tuple[NDArray[np.float64], bool]:  # fmt: skip
         """Return the step from a snapshot to the minimum of the model, and whether it is that."""
-        preconditioner = self.preconditioner(state)
-        matrices, known = preconditioner.matrices, self._direction_of
-        if known is not None and known[0] is snapshot and known[1] is matrices:
-            return known[2], known[3]
+        preconditioner, known = self.preconditioner(state), self._direction_of
+        key = (snapshot, preconditioner, state.pairs)
+        if known is not None and all(a is b for a, b in zip(known[0], key, strict=True)):
+            return known[1], known[2]
         gradient, solved = self.gradient(snapshot), True
-        if self.of.has_l1:
+        if state.kind == StepKind.QUASI_NEWTON:
+            step = quasi_newton_direction(self, state, gradient)
+        elif self.of.has_l1:
             lines = self.of.standardisation.lines(snapshot.params)
             step, solved = preconditioner.direction_with_l1(gradient, lines, self.of.l1)
         else:
             step = preconditioner.direction(gradient)
-        self._direction_of = snapshot, matrices, step, solved
+        self._direction_of = key, step, solved
         return step, solved
 
     def square(self, state: SvrgState, snapshot: Snapshot) -> float:
-        """Return the square of the length of the next step in the preconditioner's metric."""
-        return max(self.preconditioner(state).square(self.direction(state, snapshot)[0]), 0.0)
+        """Return the square of the length of the next step in the metric of the model."""
+        step = self.direction(state, snapshot)[0]
+        if state.kind == StepKind.QUASI_NEWTON:
+            return max(-float((self.gradient(snapshot) * step).sum()), 0.0)
+        return max(float(self.preconditioner(state).square(step)), 0.0)
 
     def is_poor(self, state: SvrgState, before: Snapshot, trial: Snapshot) -> bool:
         """Tell whether an epoch has brought little."""

@@ -27,7 +27,7 @@ _WIDTH = 1e-4  # of scores, between slopes that a second derivative is taken fro
 # At first, of targets and of classes: wide where the slope jumps, so that few steps come near,
 _FIRST_WIDTH, _FIRST_MARGIN = 0.5, 1.0
 _BENT_WIDTH, _BENT_MARGIN = 0.25, 0.0625  # and narrower where the second derivative does
-_AFTER_PLAIN = 0.0625  # the same, where plain steps lead near first
+_NEAR = 0.0625  # the same, where a run starts near the optimum
 _LAST_WIDTH, _LEAST_WIDTH = 1e-4, 1e-8
 _NARROWING = 4.0
 _DOUBLINGS, _MOST_DOUBLINGS = 3, 20
@@ -53,13 +53,13 @@ class Smoothing(NamedTuple):
     beyond: float = _BEYOND
 
     @classmethod
-    def first(cls, of: ScaledProblem, *, after_plain_steps: bool) -> Self:
+    def first(cls, of: ScaledProblem, *, near: bool) -> Self:
         """Return the widths that a run begins with."""
         first = _FIRST_MARGIN if of.of_classes else _FIRST_WIDTH
         if of.has_optimality:
             first = _BENT_MARGIN if of.of_classes else _BENT_WIDTH
-        elif after_plain_steps:
-            first = _AFTER_PLAIN
+        elif near:
+            first = _NEAR
         width = (_WIDTH if of.smooth else first) * of.score_unit
         return cls(width, width)
 

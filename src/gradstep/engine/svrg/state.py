@@ -17,7 +17,7 @@ from gradstep.engine.svrg.smoothing import Smoothing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Diagonal", "Matrices", "Progress", "Sampling", "Snapshot", "SvrgState"]
+__all__ = ["Diagonal", "Matrices", "Pairs", "Progress", "Sampling", "Snapshot", "SvrgState"]
 
 
 class Snapshot(NamedTuple):
@@ -58,14 +58,11 @@ class Matrices(NamedTuple):
         Where it was taken, in the features' own units.
     whole : bool
         Whether all rows are in it, or a sample.
-    mean_length : float
-        R², the mean length of rows in its metric, where mini-batch steps are taken in it.
     """
 
     hessian: NDArray[np.float64]
     at: NDArray[np.float64]
     whole: bool
-    mean_length: float = math.nan
 
 
 class Diagonal(NamedTuple):
@@ -81,6 +78,30 @@ class Diagonal(NamedTuple):
 
     own: NDArray[np.float64]
     intercepts: NDArray[np.float64]
+
+
+class Pairs(NamedTuple):
+    """What the last quasi-Newton steps have shown of the Hessian.
+
+    Attributes
+    ----------
+    steps, changes : ndarray of shape (pairs, k, q)
+        Steps of standardised parameters, and how the gradient changed along them.
+    """
+
+    steps: NDArray[np.float64] = np.zeros((0, 0, 0))
+    changes: NDArray[np.float64] = np.zeros((0, 0, 0))
+
+    def added(
+        self, step: NDArray[np.float64], change: NDArray[np.float64], most: int
+    ) -> Pairs:  # fmt: skip
+        """Return the last pairs, at most so many, with one more."""
+        if not self.steps.size:
+            return Pairs(step[None], change[None])
+        return Pairs(
+            np.concatenate([self.steps, step[None]])[-most:],
+            np.concatenate([self.changes, change[None]])[-most:],
+        )
 
 
 class Sampling(NamedTuple):
@@ -168,7 +189,7 @@ class SvrgState(TrainState):
         Whether the width has done its work, and the next evaluation is one through a narrower.
     gap : float
         What smoothing adds to the objective at the snapshot.
-    smoothing, sampling, matrices, diagonal, progress
+    smoothing, sampling, matrices, diagonal, pairs, progress
         The records above and that of `smoothing`; `matrices` and `diagonal` are None until taken.
     matrices_of_snapshot : bool
         Whether the Hessian of the snapshot is the preconditioner's.
@@ -191,6 +212,7 @@ class SvrgState(TrainState):
     matrices: Matrices | None = None
     matrices_of_snapshot: bool = False
     diagonal: Diagonal | None = None
+    pairs: Pairs = field(default_factory=Pairs)
     progress: Progress = field(default_factory=Progress)
 
     RECORDS: ClassVar[dict[str, type]] = {
@@ -199,6 +221,7 @@ class SvrgState(TrainState):
         "sampling": Sampling,
         "matrices": Matrices,
         "diagonal": Diagonal,
+        "pairs": Pairs,
         "progress": Progress,
     }
 

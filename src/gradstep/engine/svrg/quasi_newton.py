@@ -1,0 +1,103 @@
+"""A quasi-Newton step from a snapshot to the next: L-BFGS in a preconditioner from a sample.
+
+The Hessian of a sample, taken once, is corrected by what the last steps have shown: along a step s
+the gradient of all rows changed by y, which the Hessian must map s to. The two loops over these
+pairs are those of Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
+Computation 35(151), 1980, with the preconditioner's inverse in the middle. So an epoch costs one
+pass over the rows, whatever the number of features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gradstep.engine.svrg.line_search import backtrack
+from gradstep.engine.svrg.optimality import is_narrow, noise_of
+from gradstep.engine.svrg.state import Pairs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gradstep.engine.svrg.quadratic_model import QuadraticModel
+    from gradstep.engine.svrg.state import Snapshot, SvrgState
+
+__all__ = ["quasi_newton_direction", "quasi_newton_step"]
+
+_MOST_PAIRS = 10
+_POOR_STEPS = 4  # in a row, after which a preconditioner is taken anew, from a larger sample
+_MOST_ROWS = 8  # times as many rows as usual in it
+
+
+def quasi_newton_direction(
+    model: QuadraticModel, state: SvrgState, gradient: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the step (k, q) that the pairs and the preconditioner give at a gradient (k, q)."""
+    g, factors = gradient.copy(), []
+    pairs = list(zip(state.pairs.steps, state.pairs.changes, strict=True))
+    for s, y in reversed(pairs):
+        along = 1.0 / float((s * y).sum())
+        part = along * float((s * g).sum())
+        g -= part * y
+        factors.append((along, part))
+    step: NDArray[np.float64] = model.preconditioner(state).direction(g)
+    if pairs and state.diagonal is not None:  # how long a step should be, a diagonal cannot tell
+        s, y = pairs[-1]
+        step *= float((s * y).sum()) / -float((y * model.preconditioner(state).direction(y)).sum())
+    for (s, y), (along, part) in zip(pairs, reversed(factors), strict=True):
+        step -= (part + along * float((y * step).sum())) * s
+    return step
+
+
+def quasi_newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
+    """Take a quasi-Newton step, shortened until it keeps enough of its promise."""
+    of, snapshot = model.of, state.at
+    # 1. The direction, and how steeply it leads down.
+    state = model.with_preconditioner(state)
+    gradient, (step, _) = model.gradient(snapshot), model.direction(state, snapshot)
+    slope = float((gradient * step).sum())
+    # 2. The line search, by the loss as it was smoothed for the snapshot.
+    lines, ahead = of.standardisation.lines(snapshot.params), state.narrowed_if_due()
+
+    def evaluate(t: float) -> Snapshot:
+        return model.evaluate(ahead, of.standardisation.in_units(lines + t * step))
+
+    noise = noise_of(state, snapshot)
+    trial, t = None, 0.0
+    if slope < 0.0:
+        trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=True)
+    if trial is None:
+        return _no_way_down(model, state)
+    # 3. What the step has shown of the Hessian; nothing, if the gradient is that of another loss.
+    if ahead is state:
+        change = model.gradient(trial) - gradient
+        if float((change * step).sum()) > 0.0:
+            state = replace(state, pairs=state.pairs.added(t * step, change, _MOST_PAIRS))
+    else:
+        state = _forgetting(ahead)
+    # 4. Where steps lead on slowly, the preconditioner is that of other rows, and of another place.
+    if state.matrices is not None:
+        poor = state.poor + 1 if model.is_poor(state, snapshot, trial) else 0
+        state = replace(state, poor=poor)
+        factor = 2 * state.sampling.factor
+        if poor > _POOR_STEPS and factor <= _MOST_ROWS:
+            sampling = state.sampling._replace(factor=factor)
+            state = replace(state, matrices=None, pairs=Pairs(), poor=0, sampling=sampling)
+    return state.accepted(trial, rate=t)
+
+
+def _no_way_down(model: QuadraticModel, state: SvrgState) -> SvrgState:
+    """Forget the pairs, or narrow the smoothing width, if slopes jump; else it ends here."""
+    if state.pairs.steps.size:
+        state = replace(state, pairs=Pairs())
+    elif not is_narrow(model.of, state):
+        state = replace(_forgetting(state), smoothing=state.smoothing.narrowed())
+    else:
+        state = replace(state, stuck=True)
+    return replace(model.evaluated_anew(state), rejected=True, rate=0.0)
+
+
+def _forgetting(state: SvrgState) -> SvrgState:
+    """Forget what was known of the Hessian of a loss that was smoothed over another width."""
+    return replace(state, pairs=Pairs(), matrices=None, diagonal=None)
