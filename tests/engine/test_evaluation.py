@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradstep.engine import evaluation
 from gradstep.engine.evaluation import mean_loss, scores
 from gradstep.objective.regression import SquaredError
+from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import csr, dense, matrix, regression
 
@@ -66,10 +66,12 @@ class TestMeanLoss:
             self.by_hand(data, some), rel=1e-12
         )
 
-    def test_in_chunks(self, layout, weighted, monkeypatch):
+    def test_in_shards(self, layout, weighted, monkeypatch):
         data = self.data(layout, weighted)
         whole = mean_loss(SquaredError(), data, PARAMS, 2)
-        monkeypatch.setattr(evaluation, "_CHUNK_ROWS", 7)
+        monkeypatch.setattr(shards, "_SHARD_BYTES", 64)
+        monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 1)
+        assert len(data.shards()) > 8
         assert mean_loss(SquaredError(), data, PARAMS, 2) == pytest.approx(whole, rel=1e-14)
 
 

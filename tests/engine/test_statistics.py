@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.engine import statistics
 from gradstep.engine.statistics import Columns, columns_of
 from gradstep.errors import InvalidData
+from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import SOME, csr, dense, matrix
 from tests.rows.test_table_rows import ROWS
@@ -187,15 +187,15 @@ class TestMerged:
         assert ones.merged(ones).deviation[0] == 0.0
 
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_chunks_are_parts(self, weighted, monkeypatch):
+    def test_shards_are_parts(self, weighted, monkeypatch):
         weight = self.WEIGHT if weighted else None
-        monkeypatch.setattr(statistics, "_CHUNK_ROWS", 7)
+        monkeypatch.setattr(shards, "_SHARD_BYTES", 64)
         assert_same(columns_of(rows(self.X, weight)), by_hand(self.X, weight), rel=1e-11)
 
     @pytest.mark.slow
-    def test_more_rows_than_a_chunk(self):
+    def test_many_rows(self):
         X = np.random.default_rng(0).normal(1e6, 1.0, (700_001, 2))
-        assert len(X) > 2 * statistics._CHUNK_ROWS
+        assert len(rows(X).shards()) > 8
         assert_same(columns_of(rows(X)), by_hand(X), rel=1e-9)
 
     def test_what_is_not_measured_stays_so(self):

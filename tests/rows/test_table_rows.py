@@ -261,7 +261,7 @@ class TestLayout:
         assert not np.shares_memory(taken.codes, ROWS.codes)
 
     def test_first(self):
-        first = ROWS.first(7)
+        first = ROWS.part(0, 7)
         np.testing.assert_array_equal(one_hot(first), one_hot(ROWS)[:7])
         assert first.n_features == WIDTH
         assert np.shares_memory(first.values, ROWS.values)
@@ -285,7 +285,7 @@ class TestLayout:
         room = rows.room_for(self.SOME, None)
         assert room.values.dtype == dtype
         rows.copy_rows(self.SOME, 1, 4, room)
-        copied = room.first(3)
+        copied = room.part(0, 3)
         np.testing.assert_array_equal(one_hot(copied), one_hot(rows)[self.SOME[1:4]])
         assert rows.room_for(self.SOME[:2], room) is room
         assert rows.room_for(np.arange(9, dtype=np.uint32), room) is not room

@@ -18,12 +18,14 @@ import numpy as np
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.row_sums import RowSums
 from gradstep.objective.losses import floor
-from gradstep.rows.dataset import Dataset, scattered
+from gradstep.rows.dataset import scattered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Baseline", "best_constant", "without_features"]
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["Baseline", "best_constant"]
 
 _FAR_WORSE = 10.0
 _ROUNDING = 1e-9  # of the objective at the start: what is below is noise, not divergence
@@ -84,7 +86,7 @@ def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
     sample of the rows.
     """
     y, weight = data.targets(), data.weights()
-    data = without_features(data)
+    data = data.without_features()
     if hasattr(loss, "best_scores"):
         return np.asarray(loss.best_scores(y[:, 0], weight, k), dtype=np.float64)
     if hasattr(loss, "best_constant"):
@@ -93,11 +95,6 @@ def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
         return np.zeros(k)  # a user's own loss of several classes
     columns = (replace(data, y=data.y[:, [c]]) for c in range(k))
     return np.array([_search(loss, column) for column in columns])
-
-
-def without_features(data: Dataset) -> Dataset:
-    """Return rows that have targets and weights alone: all that a constant's loss needs."""
-    return Dataset(data.rows.without_features(), data.y, data.sample_weight, data.index)
 
 
 @dataclass
@@ -124,7 +121,7 @@ class Baseline:
 
     def __post_init__(self) -> None:
         data = self.data = self.data.sample()
-        self.constant = without_features(data)
+        self.constant = data.without_features()
 
     @cached_property
     def floor(self) -> float:

@@ -1,26 +1,30 @@
-"""Sums over the rows at fixed parameters: objective, gradient, Hessian.
+"""Sums over the rows at fixed parameters: objective, gradient, Hessian, scores.
 
-A sum is cut into pieces; their number and bounds depend on the data alone. Threads take pieces,
-and their sums are added up in the order of the pieces: no bit depends on who computed what.
-This is the one place where the automatic method touches rows at fixed parameters.
+A sum is one over the shards of the rows (`gradstep.rows.shards`), which an executor computes: no
+bit depends on who computed what. This is the one place where rows are read at fixed parameters.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from gradstep.engine.kernels.launch import is_same, launch
-from gradstep.engine.kernels.pieces import threads
-from gradstep.engine.kernels.sums import squares_of_rows, sum_evaluations, sum_squares
-from gradstep.rows.readonly import readonly
+from gradstep.engine.executor import added, executor_of
+from gradstep.engine.row_tasks import (
+    RUN_ROWS,
+    Evaluate,
+    HessianOptions,
+    MeanLoss,
+    RowSquares,
+    Scores,
+    Squares,
+)
+from gradstep.rows.shards import by_eights, eights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -28,34 +32,6 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["RUN_ROWS", "Evaluation", "HessianOptions", "RowSums"]
-
-_PIECE_BYTES = 1 << 20  # of rows, at least: a tenth of a millisecond or so, as is all of below
-_ROW_WORK = 64  # bytes that are read in the time that a row takes, however short,
-_PRODUCTS_WORK = 2  # or how many products of its features
-_SLOPES_WORK = 4  # or that the slopes of a width take
-_MOST_PIECES = 64
-_LEAST_PIECES = 6  # waking other threads costs as much as a few
-RUN_ROWS = 1 << 20  # whose numbers are held at once
-_MATRIX_BYTES = 1 << 27  # of the matrices of all pieces together
-_NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
-_HESSIAN_TILE = 128  # rows of a tile that a Hessian is summed of
-
-
-class HessianOptions(NamedTuple):
-    """How a Hessian is summed.
-
-    Attributes
-    ----------
-    pairs : int
-        How many blocks: one for each output, or for each pair of outputs.
-    widths, shift, scale
-        As in `gradstep.engine.kernels.sums.sum_evaluations`.
-    """
-
-    pairs: int
-    widths: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    scale: NDArray[np.float64]
 
 
 class Evaluation(NamedTuple):
@@ -79,7 +55,7 @@ class Evaluation(NamedTuple):
 
 
 class RowSums:
-    """What is summed over all rows, or some; a context, since it owns threads.
+    """What is summed over all rows; a context, since an executor may own threads.
 
     Parameters
     ----------
@@ -97,8 +73,8 @@ class RowSums:
     def __init__(self, data: Dataset, k: int) -> None:
         self.data, self.k = data, k
         self.rows_read = 0
-        self._workers = threads()
-        self._pool = ThreadPoolExecutor(self._workers, "gradstep-sums")
+        self._executor = executor_of(data)
+        self._shards = data.shards()
 
     def __enter__(self) -> Self:
         return self
@@ -113,42 +89,34 @@ class RowSums:
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self.data.executor is None:
+            self._executor.close()
 
-    def _bounds(self, n: int, most: int, work: int = 0) -> list[tuple[int, int]]:
-        """Return where pieces begin and end; `work` counts like bytes of a row."""
-        by_size = n * (self.data.rows.row_bytes() + _ROW_WORK + work) // _PIECE_BYTES
-        pieces = min(by_size, most, _MOST_PIECES) if by_size >= _LEAST_PIECES else 1
-        if 1 < pieces < most:
-            pieces += pieces % 2  # where there is room, none is left over for one of two threads
-        return [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
+    # ------------------------------------------------------------------ shard by shard
 
-    def _map(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
-        """Return what comes of each piece; this thread takes its share of them."""
-        todo, done = deque(enumerate(pieces)), [None] * len(pieces)
+    def each(self, task: Callable[..., Any]) -> list[Any]:
+        """Return what comes of a task on each shard, in order."""
+        return self._executor.run(task, [[shard] for shard in self._shards])
 
-        def take() -> None:
-            try:
-                while todo:
-                    try:
-                        at, piece = todo.popleft()
-                    except IndexError:  # another thread was faster
-                        return
-                    done[at] = work(piece)
-            finally:
-                todo.clear()  # after an error, nobody goes on
+    def total(self, task: Callable[..., Any], result_bytes: int = 0) -> Any:
+        """Return the sum of what comes of a task on all shards.
 
-        others: list[Future[None]] = []
-        try:
-            more = min(self._workers, len(pieces)) - 1
-            others.extend(self._pool.submit(take) for _ in range(more))
-            take()
-        finally:
-            begun = [other for other in others if not other.cancel()]
-            wait_for(begun)
-        for other in begun:
-            other.result()  # or its error
-        return done
+        Parameters
+        ----------
+        task : callable
+            From a shard to arrays and numbers.
+        result_bytes : int
+            Memory of the result.
+        """
+        if result_bytes * len(self._shards) <= self._executor.most_bytes:
+            return by_eights(self.each(task), added)
+        return reduce(added, self._executor.run(task, eights(self._shards)))
+
+    def take(self, at: NDArray[np.uint32]) -> Dataset:
+        """Return a copy of the rows at some positions, in this order."""
+        return self._executor.take(at)
+
+    # ------------------------------------------------------------------ what is summed
 
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the mean loss of all rows and its gradient, at parameters in features' units."""
@@ -163,6 +131,7 @@ class RowSums:
         *,
         before: Any = None,
         plain: Any = None,
+        constant: bool = False,
     ) -> Evaluation:
         """Read all rows once.
 
@@ -174,132 +143,79 @@ class RowSums:
             How the Hessian is summed, if it is wanted.
         before, plain : Loss, optional
             More losses, of which only the mean is wanted.
+        constant : bool
+            Whether the rows are taken without features, so that no more than targets is read:
+            `params` are intercepts.
         """
-        data = self.data
-        weight = data.weight_sum
-        numbers = data.n * max(1, data.rows.row_bytes()) // 8
-        most = max(1, numbers // (_NUMBERS_FOR_A_PARAMETER * max(1, params.size)))
-        losses, gradient, matrices = self._sums(
-            data, (loss, before, plain), params, hessian, most, losses=3, size=params.size
+        losses, gradient, matrices = self._evaluated(
+            Evaluate((loss, before, plain), self.k, _contiguous(params), hessian, constant=constant)
         )
+        self.rows_read += 0 if constant else self.data.n
+        weight = self.data.weight_sum
         first, second, third = (losses / weight).tolist()
         found = None if hessian is None else _mirrored(matrices / weight)
         return Evaluation(first, second, third, gradient / weight, found)
-
-    def mean_loss(self, near: Any, params: NDArray[np.float64], plain: Any) -> float:
-        """Return the mean of a loss alone, by the kernel that evaluates `near` besides.
-
-        Its pieces are not bounded by the parameters, as those of an evaluation are: the last bits
-        may differ.
-        """
-        data, components = self.data, (near, near, plain)
-        losses = self._sums(data, components, params, None, _MOST_PIECES, losses=3, size=0)[0]
-        return float(losses[2]) / data.weight_sum
 
     def hessian(
         self,
         loss: Any,
         params: NDArray[np.float64],
         options: HessianOptions,
-        sample: Dataset | None = None,
         *,
         plain: Any = None,
     ) -> NDArray[np.float64]:
-        """Return the mean Hessian of all rows, or of a sample of them: (pairs, p + 1, p + 1).
+        """Return the mean Hessian of all rows: (pairs, p + 1, p + 1).
 
         Parameters are those of `evaluate`; the Hessian is that of `plain`, if it is given.
         """
-        data = self.data if sample is None else sample
-        losses = loss, loss if plain is not None else None, plain
-        matrices = self._sums(data, losses, params, options, _MOST_PIECES, losses=0, size=0)[2]
-        weight = data.weight_sum
-        return _mirrored(matrices / weight if weight > 0.0 else matrices)
+        components = loss, loss if plain is not None else None, plain
+        matrices = self._evaluated(
+            Evaluate(
+                components, self.k, _contiguous(params), options, with_losses=False,
+                with_gradient=False,
+            )
+        )[2]  # fmt: skip
+        self.rows_read += self.data.n
+        return _mirrored(matrices / self.data.weight_sum)
 
-    def _sums(
-        self,
-        data: Dataset,
-        components: tuple[Any, Any, Any],
-        params: NDArray[np.float64],
-        options: HessianOptions | None,
-        most: int,
-        *,
-        losses: int,
-        size: int,
-    ) -> tuple[NDArray[np.float64], ...]:
-        """Sum over rows, in pieces; losses and a gradient if there are any, a Hessian if asked."""
-        p = data.rows.n_features
-        room = data.rows.tile_rows()
-        work = 0
-        if options is None:
-            options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
-        else:
-            room = _HESSIAN_TILE
-            products = (p + 1) ** 2 // _PRODUCTS_WORK
-            work = options.pairs * (products + _SLOPES_WORK * options.widths.shape[1])
-            most = min(most, 8, max(1, _MATRIX_BYTES // (8 * options.pairs * (p + 1) ** 2)))
-        pairs = options.pairs
-        same = is_same(*components[:2])
-        fixed = (same, *map(readonly, options[1:]), readonly(np.ascontiguousarray(params)))
+    def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
+        pairs = 0 if task.options is None else task.options.pairs
+        numbers = task.params.size + pairs * (self.data.rows.n_features + 1) ** 2
+        found: tuple[NDArray[np.float64], ...] = self.total(task, 8 * numbers)
+        return found
 
-        def piece(bounds: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
-            sums = np.zeros(losses), np.zeros(size), np.zeros((pairs, p + 1, p + 1))
-            for order in _runs(data, *bounds):
-                launch(
-                    sum_evaluations, components, *_arrays(data), order, self.k, room, *fixed, *sums
-                )
-            return sums
+    def mean_loss(self, loss: Any, params: NDArray[np.float64]) -> float:
+        """Return the weighted mean loss, without penalty."""
+        total: float = self.total(MeanLoss(loss, self.k, _contiguous(params)))
+        return total / self.data.weight_sum
 
-        (totals, gradient, matrices), *others = self._map(piece, self._bounds(data.n, most, work))
-        for part in others:
-            totals += part[0]
-            gradient += part[1]
-            matrices += part[2]
-        self.rows_read += data.n
-        return totals, gradient, matrices
+    def scores(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the scores of all rows: (n, k)."""
+        return np.concatenate(self.each(Scores(self.k, _contiguous(params))))
 
     def row_squares(
-        self, rows: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]
+        self, at: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the sum of squares of each of some rows, centred and scaled: (rows,)."""
-        data, out = readonly(self.data.rows), np.empty(rows.size)
-        fixed = (readonly(shift), readonly(scale))
-
-        def piece(bounds: tuple[int, int]) -> None:
-            at = slice(*bounds)
-            launch(squares_of_rows, (), data, readonly(rows[at]), *fixed, out[at])
-
-        self._map(piece, self._bounds(rows.size, _MOST_PIECES))
-        self.rows_read += rows.size
-        return out
+        """Return the sum of squares of the rows at ascending positions, centred and scaled."""
+        cuts = np.searchsorted(at, [lo for lo, _ in self._shards[1:]])
+        own = [part - lo for part, (lo, _) in zip(np.split(at, cuts), self._shards, strict=True)]
+        groups = [[shard] for shard in self._shards]
+        found = self._executor.run(RowSquares(shift, scale), groups, own)
+        self.rows_read += at.size
+        return np.concatenate(found)
 
     def hessian_diagonal(
         self, loss: Any, params: NDArray[np.float64], widths: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the mean of second derivative times square, for each parameter: (size,)."""
-        data, k = self.data, self.k
-        arrays, params = _arrays(data), readonly(np.ascontiguousarray(params))
-
-        def piece(bounds: tuple[int, int]) -> NDArray[np.float64]:
-            squares = np.zeros(params.size)
-            for order in _runs(data, *bounds):
-                launch(sum_squares, (loss,), *arrays, order, k, readonly(widths), params, squares)
-            return squares
-
-        total = np.zeros(params.size)
-        for part in self._map(piece, self._bounds(data.n, 8)):
-            total += part
-        self.rows_read += data.n
-        return total / data.weight_sum
+        task = Squares(loss, self.k, _contiguous(params), widths)
+        total: NDArray[np.float64] = self.total(task, 8 * params.size)
+        self.rows_read += self.data.n
+        return total / self.data.weight_sum
 
 
-def _runs(data: Dataset, lo: int, hi: int) -> Iterable[NDArray[np.uint32]]:
-    """Yield the row numbers at positions lo to hi, so many at a time that they take no room."""
-    for at in range(lo, hi, RUN_ROWS):
-        yield readonly(data.rows_between(at, min(at + RUN_ROWS, hi)))
-
-
-def _arrays(data: Dataset) -> tuple[Any, Any, Any]:
-    return readonly(data.rows), readonly(data.y), readonly(data.sample_weight)
+def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.ascontiguousarray(params)
 
 
 def _mirrored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

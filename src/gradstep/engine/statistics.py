@@ -10,11 +10,12 @@ were centred and scaled when it was prepared: there is nothing to measure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from gradstep.engine.kernels.statistics import measure_rows
+from gradstep.engine.row_sums import RowSums
 from gradstep.errors import InvalidData
 from gradstep.rows.layouts import CsrRows, DenseRows
 from gradstep.rows.readonly import readonly
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Columns", "columns_of", "measure"]
 
 _TILE_BYTES = 1 << 15
-_CHUNK_ROWS = 1 << 18  # fixed: the last bits depend on where sums are cut
 _MOST, _LEAST_SQUARE = 1e150, 2.0**-1000  # of which sums, and digits, are numbers
 _TOO_LARGE = (
     "Column {} of X has numbers as large as {:.3g}, whose squares are beyond floating-point "
@@ -121,12 +121,12 @@ class Columns:
         )
 
 
-def measure(data: Dataset) -> Columns:
-    """Measure the columns of dense rows, in one pass.
+def measure(shard: Dataset) -> Columns:
+    """Measure the columns of dense rows, in one pass: a task (`gradstep.engine.row_tasks`).
 
     Parameters
     ----------
-    data : Dataset
+    shard : Dataset
         Rows of one dense matrix.
 
     Examples
@@ -136,20 +136,38 @@ def measure(data: Dataset) -> Columns:
     >>> columns.mean, columns.deviation
     (array([1.e+09]), array([1.]))
     """
-    values: Any = data.rows.values  # type: ignore[attr-defined]
+    values: Any = shard.rows.values  # type: ignore[attr-defined]
     p = values.shape[1]
     tile = max(16, min(_TILE_BYTES // max(1, values[:1].nbytes), 1024))
-    found = Columns(0.0, np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf))
-    rows, weight = readonly(values), readonly(data.sample_weight)
-    for lo in range(0, data.n, _CHUNK_ROWS):
-        here = Columns(0.0, np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf))
-        order = readonly(data.rows_between(lo, min(lo + _CHUNK_ROWS, data.n)))
-        with np.errstate(all="ignore"):
-            total = measure_rows(
-                rows, weight, order, tile, here.mean, here.square, here.low, here.high
-            )
-        found = found.merged(Columns(float(total), here.mean, here.square, here.low, here.high))
-    return found
+    rows, weight = readonly(values), readonly(shard.sample_weight)
+    mean, square, low, high = np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf)
+    order = readonly(shard.rows_between(0, shard.n))
+    with np.errstate(all="ignore"):
+        total = measure_rows(rows, weight, order, tile, mean, square, low, high)
+    return Columns(float(total), mean, square, low, high)
+
+
+class _Largest(NamedTuple):
+    """The number of a sparse shard that is farthest from zero, and its column."""
+
+    value: float
+    column: int
+
+    def merged(self, other: _Largest) -> _Largest:
+        """Return that of two shards together."""
+        return other if other.value > self.value else self
+
+
+def _largest(shard: Dataset) -> _Largest:
+    """Return the largest number of sparse rows: a task."""
+    rows: Any = shard.rows
+    part = slice(rows.starts[0], rows.starts[-1])
+    values = rows.values[part]
+    if not values.size:
+        return _Largest(-1.0, 0)
+    most, least = float(values.max()), float(values.min())
+    at, largest = (values.argmax(), most) if most >= -least else (values.argmin(), -least)
+    return _Largest(largest, int(rows.columns[part][at]))
 
 
 def columns_of(data: Dataset) -> Columns:
@@ -161,10 +179,11 @@ def columns_of(data: Dataset) -> Columns:
         If the squares of a column are too large or too small for floating-point numbers.
     """
     if isinstance(data.rows, CsrRows):
-        _check_squares(data.rows)
+        _check_squares(data)
     if not isinstance(data.rows, DenseRows):
         return Columns.unmeasured(data.rows.n_features)
-    columns = measure(data)
+    with RowSums(data, 1) as row_sums:
+        columns: Columns = row_sums.total(measure)
     beyond = ~np.isfinite(columns.square)
     if beyond.any():
         j = int(beyond.argmax())
@@ -176,14 +195,10 @@ def columns_of(data: Dataset) -> Columns:
     return columns
 
 
-def _check_squares(rows: CsrRows) -> None:
+def _check_squares(data: Dataset) -> None:
     """Refuse sparse rows whose squares are beyond the numbers, or all below them."""
-    values = rows.values
-    if not values.size:
-        return
-    most, least = float(values.max()), float(values.min())
-    at, largest = (values.argmax(), most) if most >= -least else (values.argmin(), -least)
-    column = int(rows.columns[at])
+    with RowSums(data, 1) as row_sums:
+        largest, column = row_sums.total(_largest)
     if largest > _MOST:
         raise InvalidData(_TOO_LARGE.format(column, largest))
     if largest > 0.0 and largest * largest < _LEAST_SQUARE:

@@ -133,6 +133,13 @@ def _method_for(
 ) -> tuple[Callable[[], Any], Any]:  # fmt: skip
     """Return what makes the method that the optimizer asks for, and its state at the start."""
     if not is_automatic(problem.optimizer):
+        if data.executor is not None:
+            msg = (
+                f"{problem.optimizer!r} takes one step after another, each from where the last one "
+                "ended: it cannot be spread over machines. Use optimizer='auto' (with "
+                "learning_rate='auto'), or train on this machine."
+            )
+            raise InvalidParameter(msg)
         begun = Textbook.begins(problem, data, state, incremental=incremental)
         return lambda: Textbook(problem, data, begun, excess_of, incremental=incremental), begun
     if max_batches is not None or incremental:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,21 +39,33 @@ def is_unbounded(problem: Problem, data: Dataset, params: NDArray[np.float64]) -
         return False
     if problem.penalty_of(np.ones(problem.size)) > 0.0:
         return False
-    from gradstep.engine.evaluation import mean_loss, scores  # imports Numba
+    from gradstep.engine.row_sums import RowSums  # imports Numba
 
-    if mean_loss(loss, data, params, k) > _LOW * mean_loss(loss, data, 0.0 * params, k):
-        return False
-    index = np.arange(data.rows.n_rows, dtype=np.uint32) if data.index is None else data.index
-    weight = data.weights()
-    if weight is not None:
-        index = index[weight > 0.0]
-    z = scores(data.rows, params, k, index)
-    y = data.y[index, 0]
-    if k == 1:
-        return bool((y * z[:, 0] > 0.0).all())
-    own = z[np.arange(z.shape[0]), y.astype(np.intp)]
-    if isinstance(loss, OneVsRest):
-        sign = np.where(np.arange(k) == y[:, None], 1.0, -1.0)
-        return bool((sign * z > 0.0).all())
-    z[np.arange(z.shape[0]), y.astype(np.intp)] = -np.inf
-    return bool((own > z.max(axis=1)).all())
+    with RowSums(data, k) as row_sums:
+        if row_sums.mean_loss(loss, params) > _LOW * row_sums.mean_loss(loss, 0.0 * params):
+            return False
+        return all(row_sums.each(_OnTheirSide(k, params, one_vs_rest=isinstance(loss, OneVsRest))))
+
+
+@dataclass(frozen=True)
+class _OnTheirSide:
+    """Whether every row of a shard is on its side of the line: a task."""
+
+    k: int
+    params: NDArray[np.float64]
+    one_vs_rest: bool
+
+    def __call__(self, shard: Dataset) -> bool:
+        """Tell so."""
+        from gradstep.engine.row_tasks import scores  # imports Numba
+
+        y, z = shard.targets()[:, 0], scores(shard.rows, self.params, self.k, shard.index)
+        if self.k == 1:
+            return bool((y * z[:, 0] > 0.0).all())
+        if self.one_vs_rest:
+            sign = np.where(np.arange(self.k) == y[:, None], 1.0, -1.0)
+            return bool((sign * z > 0.0).all())
+        rows, classes = np.arange(z.shape[0]), y.astype(np.intp)
+        own = z[rows, classes]
+        z[rows, classes] = -np.inf
+        return bool((own > z.max(axis=1)).all())

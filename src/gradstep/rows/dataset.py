@@ -7,18 +7,21 @@ count. Why here: docs/adr/0012.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.rows.layouts import CsrRows
+from gradstep.rows.shards import by_eights, shard_bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.rows.layouts import Rows
+    from gradstep.rows.shards import Executor
 
 __all__ = ["Dataset", "are_classes", "mean_square_norm", "scattered", "score_unit"]
 
@@ -44,6 +47,8 @@ class Dataset:
         weight 0 are taken out.
     shuffled : bool
         Whether the rows lie in random order, as those of a prepared table do.
+    executor : Executor, optional
+        Who computes on the rows (`gradstep.engine.executor`); threads of this process by default.
     """
 
     rows: Rows
@@ -51,6 +56,7 @@ class Dataset:
     sample_weight: NDArray[np.float64] | None = None
     index: NDArray[np.uint32] | None = None
     shuffled: bool = False
+    executor: Executor | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Take out the rows of weight 0."""
@@ -72,7 +78,9 @@ class Dataset:
     def weight_sum(self) -> float:
         """Sum of the weights."""
         weight = self.weights()
-        return float(self.n) if weight is None else float(weight.sum())
+        if weight is None:
+            return float(self.n)
+        return by_eights([float(weight[lo:hi].sum()) for lo, hi in self.shards()], add)
 
     @property
     def mean_weight(self) -> float:
@@ -92,7 +100,22 @@ class Dataset:
     def select(self, index: NDArray[np.uint32]) -> Dataset:
         """Return the part with these of the rows, without copying them."""
         chosen = index if self.index is None else self.index[index]
-        return replace(self, index=np.asarray(chosen, np.uint32))
+        return replace(self, index=np.asarray(chosen, np.uint32), executor=None)
+
+    def part(self, lo: int, hi: int) -> Dataset:
+        """Return the rows at positions lo to hi, without a copy."""
+        if self.index is not None:
+            return replace(self, index=self.index[lo:hi], executor=None)
+        weight = None if self.sample_weight is None else self.sample_weight[lo:hi]
+        return Dataset(self.rows.part(lo, hi), self.y[lo:hi], weight, shuffled=self.shuffled)
+
+    def shards(self) -> list[tuple[int, int]]:
+        """Return the bounds of the parts that sums are made of (`gradstep.rows.shards`)."""
+        return shard_bounds(self.n, self.rows.row_bytes(), self.rows.n_features)
+
+    def without_features(self) -> Dataset:
+        """Return rows that have targets and weights alone: all that a constant's loss needs."""
+        return Dataset(self.rows.without_features(), self.y, self.sample_weight, self.index)
 
     def rows_between(self, lo: int, hi: int) -> NDArray[np.uint32]:
         """Return the row numbers at positions lo to hi, in storage order."""
@@ -111,9 +134,7 @@ class Dataset:
         """
         if not self.shuffled or self.index is not None or self.n <= _SAMPLE_ROWS:
             return self
-        part = slice(_SAMPLE_ROWS)
-        weight = None if self.sample_weight is None else self.sample_weight[part]
-        sample = Dataset(self.rows.first(_SAMPLE_ROWS), self.y[part], weight, shuffled=True)
+        sample = self.part(0, _SAMPLE_ROWS)
         return sample if sample.n else self
 
     def permuted(self, order: NDArray[np.uint32]) -> Dataset:

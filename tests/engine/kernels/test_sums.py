@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradstep.engine import row_sums
+from gradstep.engine import executor
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.kernels.sums import tile_second_derivatives
 from gradstep.engine.row_sums import HessianOptions, RowSums
@@ -20,6 +20,7 @@ from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import curvature, is_smooth, slope, value
 from gradstep.objective.regression import Pinball, Poisson, SquaredError
 from gradstep.objective.smoothed import Smoothed
+from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.nouns import NOUNS, classes_of
@@ -209,12 +210,12 @@ class TestGradient:
         assert summed.rows_read == SOME_ROWS.size
 
     @pytest.mark.parametrize("layout", compiled_if({"dense", "table"}.__contains__, ROWS))
-    def test_in_pieces(self, layout, monkeypatch):
-        monkeypatch.setattr(row_sums, "_PIECE_BYTES", 64)
+    def test_in_shards(self, layout, monkeypatch):
+        monkeypatch.setattr(shards, "_SHARD_BYTES", 64)
         of = Sum(SquaredError(), layout)
-        monkeypatch.setattr(row_sums, "_NUMBERS_FOR_A_PARAMETER", 1)
+        monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 1)
+        assert len(of.data.shards()) > 10
         with of.row_sums() as summed:
-            assert len(summed._bounds(N, N)) > 10
             mean, gradient = summed.gradient(of.loss, of.params)
         assert mean == pytest.approx(mean_loss(of.loss, of.data, of.params, of.k), rel=1e-13)
         np.testing.assert_allclose(gradient, of.gradient(of.params), **EXACT)
@@ -292,10 +293,9 @@ def bends(of, widths, pairs, shift=None, scale=None):
 
 
 def curvatures(of, widths, pairs, rows=None, shift=None, scale=None):
-    sample = None if rows is None else of.data.select(rows)
-    with of.row_sums() as summed:
+    with of.row_sums(None if rows is None else of.data.select(rows)) as summed:
         how = bends(of, widths, pairs, shift, scale)
-        return summed.hessian(of.loss, of.params, how, sample)
+        return summed.hessian(of.loss, of.params, how)
 
 
 class TestCurvatures:
@@ -416,24 +416,6 @@ class TestSquares:
         np.testing.assert_allclose(found, expected, **EXACT)
 
 
-class TestLengths:
-    @pytest.mark.parametrize("blocks", ["one for all", "one for each"])
-    @on_layouts(SOME_LOSSES, ["dense", "csr", "table"])
-    def test_are_those_of_numpy(self, loss, layout, blocks):
-        of = Sum(loss, layout)
-        shift, scale = standardisation(of)
-        q = of.numbers.shape[1] + 1
-        half = np.random.default_rng(6).normal(size=(of.k if blocks == "one for each" else 1, q, q))
-        inverse = half @ np.transpose(half, (0, 2, 1))
-        with of.row_sums() as summed:
-            how = bends(of, WIDTHS, of.k, shift, scale)
-            found = summed.row_lengths(loss, of.params, of.data.select(SOME_ROWS), how, inverse)
-        A, h = through(of, shift, scale), of.curvatures(of.params, WIDTHS, of.k)
-        each = np.einsum("ni,cij,nj->nc", A, inverse, A)
-        expected = (h * each).sum(axis=1)[SOME_ROWS]
-        np.testing.assert_allclose(found, expected, **EXACT)
-
-
 # --- threads ------------------------------------------------------------------------------
 
 
@@ -463,9 +445,9 @@ class TestThreads:
         params, found = rng.normal(size=k * (self.P + 1)) / 8.0, []
         how = HessianOptions(k, ONE_WIDTH, np.zeros(self.P), np.ones(self.P))
         for threads in (1, 2, 3):
-            monkeypatch.setattr(row_sums, "threads", lambda threads=threads: threads)
+            monkeypatch.setattr(executor, "threads", lambda threads=threads: threads)
+            assert len(data.shards()) > 3
             with RowSums(data, k) as summed:
-                assert len(summed._bounds(self.N, 8)) > 3
                 mean, gradient = summed.gradient(loss, params)
                 curvature = summed.hessian(loss, params, how)
                 squares = summed.hessian_diagonal(loss, params, ONE_WIDTH)
@@ -477,10 +459,10 @@ class TestThreads:
 
     @pytest.mark.parametrize("fails", ["the caller", "another", "both"])
     def test_an_error_of_a_piece_reaches_the_caller_and_ends_the_others(self, fails, monkeypatch):
-        monkeypatch.setattr(row_sums, "threads", lambda: 2)
+        monkeypatch.setattr(executor, "threads", lambda: 2)
         caller, met, did = threading.current_thread(), threading.Barrier(2), []
 
-        def work(piece):
+        def work(_shard, piece):
             mine = threading.current_thread() is caller
             if piece < 2:
                 met.wait(10.0)  # until each of the two has one
@@ -491,13 +473,15 @@ class TestThreads:
 
         data = Dataset(dense(matrix(4, 2)), np.zeros((4, 1)))
         expected = "another" if fails == "another" else "caller"
-        with pytest.raises(ArithmeticError, match=expected), RowSums(data, 1) as summed:
-            summed._map(work, range(100))
+        run = executor.Threads(data)
+        with pytest.raises(ArithmeticError, match=expected):
+            run.run(work, [[(0, 4)]] * 100, list(range(100)))
+        run.close()
         assert len(did) < 10
 
     def test_an_error_in_one_reaches_the_caller_and_none_is_left(self, monkeypatch):
-        monkeypatch.setattr(row_sums, "threads", lambda: 2)
+        monkeypatch.setattr(executor, "threads", lambda: 2)
         data = Dataset(dense(matrix(self.N, self.P)), np.zeros((self.N, 1)))
         with pytest.raises(TypeError), RowSums(data, 1) as summed:
             summed.gradient(object(), np.zeros(self.P + 1))
-        assert not [t for t in threading.enumerate() if t.name.startswith("gradstep-pass")]
+        assert not [t for t in threading.enumerate() if t.name.startswith("gradstep-sums")]

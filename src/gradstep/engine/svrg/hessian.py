@@ -112,8 +112,12 @@ class Hessians:
     ) -> NDArray[np.float64]:  # fmt: skip
         of = self._of
         plain = None if of.has_optimality else of.problem.loss
-        data = None if sample is None else sample.data
-        return self._row_sums.hessian(smoothing.loss(of), params, options, data, plain=plain)
+        loss = smoothing.loss(of)
+        if sample is None:
+            return self._row_sums.hessian(loss, params, options, plain=plain)
+        with RowSums(sample.data, of.k) as sums:
+            self._row_sums.rows_read += sample.data.n
+            return sums.hessian(loss, params, options, plain=plain)
 
     def draw(
         self, params: NDArray[np.float64], rows: int, smoothing: Smoothing, sampling: Sampling
@@ -180,9 +184,9 @@ class Hessians:
 
     def _largest(self, inverse: NDArray[np.float64], of_scores: float) -> float:
         """Return the largest eigenvalue of the preconditioned Hessian, by power iteration."""
-        data, standardisation = self._of.data, self._of.standardisation
-        at = scattered(data.n, _LARGEST_ROWS)
-        part = replace(data.permuted(at), y=np.zeros((at.size, 1)))
+        standardisation = self._of.standardisation
+        at = scattered(self._of.data.n, _LARGEST_ROWS)
+        part = replace(self._row_sums.take(at), y=np.zeros((at.size, 1)))
         one = Standardisation(standardisation.shift, standardisation.scale, 1)
         half = np.sqrt(inverse)
         x, most = np.ones((1, half.size)), 0.0

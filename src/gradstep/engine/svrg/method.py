@@ -53,7 +53,7 @@ from gradstep.engine.svrg.scaled_problem import ScaledProblem
 from gradstep.engine.svrg.smoothing import Smoothing
 from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.svrg.variance_reduced import reduced_steps
-from gradstep.errors import Diverged
+from gradstep.errors import Diverged, InvalidParameter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +70,10 @@ _FAR = 0.02  # of the decrease so far: below it, a width has done its work
 _NAMED = 5  # constant columns
 _ROUGHLY = 0.05  # tol of a sample: its optimum is farther from that of all rows
 _SAMPLE_EPOCHS = 30
+_NOT_SPREAD = (
+    "This problem takes mini-batch steps ({}), which cannot be spread over machines: use an l2 "
+    "penalty, or fewer features, or train on this machine."
+)
 
 
 class Svrg:
@@ -95,6 +99,8 @@ class Svrg:
         self._columns = columns_of(data) if columns is None else columns
         self.of = ScaledProblem(problem, data, self._columns)
         self.rule = rule_for(self.of)
+        if self.rule.kind is StepKind.REDUCED and data.executor is not None:
+            raise InvalidParameter(_NOT_SPREAD.format(self.rule.why))
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums)
         self._batches = MiniBatches(self.of, self.row_sums)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.baseline import without_features
-from gradstep.engine.row_sums import RowSums
 from gradstep.engine.svrg.choice import StepKind, has_matrix
 from gradstep.engine.svrg.hessian import Hessians
 from gradstep.engine.svrg.preconditioner import DiagonalPreconditioner, Preconditioner
@@ -19,6 +17,7 @@ from gradstep.objective.smoothed import smoothed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.engine.row_sums import RowSums
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.state import SvrgState
 
@@ -83,19 +82,15 @@ class QuadraticModel:
 
     def objective(self, params: NDArray[np.float64]) -> float:
         """Return the objective at a point; cheap, if no feature has a weight there."""
-        of = self.of
-        data, problem, k = of.data, of.problem, of.k
-        at = params
-        if params[:-k].any():
-            self.row_sums.rows_read += data.n
-        else:  # what is read is targets alone
-            data, at = without_features(data), params[-k:].copy()
-        with RowSums(data, k) as row_sums:
-            if of.has_optimality:
-                loss = row_sums.evaluate(problem.loss, at).loss
-            else:
-                loss = row_sums.mean_loss(smoothed(problem.loss, 1.0), at, problem.loss)
-        return loss + problem.penalty_of(params)
+        of, loss = self.of, self.of.problem.loss
+        constant = not params[: -of.k].any()  # then what is read is targets alone
+        at = params[-of.k :] if constant else params
+        if of.has_optimality:
+            mean = self.row_sums.evaluate(loss, at, constant=constant).loss
+        else:
+            near = smoothed(loss, 1.0)
+            mean = self.row_sums.evaluate(near, at, plain=loss, constant=constant).plain
+        return mean + of.problem.penalty_of(params)
 
     def knows_hessian(self, state: SvrgState) -> bool:
         """Tell whether the Hessian is the same everywhere, and known."""

@@ -77,7 +77,7 @@ class Sampler:
         rng = self._random(sampling.draws)
         if not of.is_uneven(rows):
             at = np.sort(rng.integers(0, data.n, rows))
-            return Sample(_copied(data, at), None), sampling
+            return Sample(self._row_sums.take(at.astype(np.uint32)), None), sampling
         if not sampling.pool_draw:
             sampling = sampling._replace(pool_draw=sampling.draws, pool_rows=rows)
         there, chances = self._pool_of(sampling, rng)
@@ -85,7 +85,7 @@ class Sampler:
         at = np.searchsorted(below, np.sort(rng.random(rows)) * below[-1], side="right")
         at = np.minimum(at, there.size - 1)
         chance = chances[at] * there.size
-        drawn = _copied(data, there[at])
+        drawn = self._row_sums.take(there[at].astype(np.uint32))
         own = 1.0 if drawn.sample_weight is None else drawn.sample_weight
         return Sample(replace(drawn, sample_weight=own / chance), chance), sampling
 
@@ -129,16 +129,11 @@ class Sampler:
         if squares is not None:
             with np.errstate(divide="ignore"):
                 factor = np.where(squares > 0.0, factor / np.sqrt(squares), 0.0)
-        numbers = self._of.data.rows_at(there.astype(np.uint32))
-        own = self._row_sums.row_squares(numbers, standardisation.shift, factor)
+        at = there.astype(np.uint32)
+        own = self._row_sums.row_squares(at, standardisation.shift, factor)
         total = float(own.sum())
         if not 0.0 < total < np.inf:
             return np.full(there.size, 1.0 / there.size)
         chances: NDArray[np.float64] = 0.5 / there.size + 0.5 * own / total
         chances /= chances.sum()
         return chances
-
-
-def _copied(data: Dataset, at: NDArray[np.intp]) -> Dataset:
-    """Return a copy of the rows at some positions."""
-    return data.permuted(at.astype(np.uint32))

@@ -69,8 +69,8 @@ class Rows(Protocol):
     def take(self, order: Any) -> Rows:
         """Return a copy with the rows in another order."""
 
-    def first(self, n: int) -> Rows:
-        """Return the first n rows, without a copy."""
+    def part(self, lo: int, hi: int) -> Rows:
+        """Return the rows at positions lo to hi, without a copy."""
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""

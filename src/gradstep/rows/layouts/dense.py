@@ -45,9 +45,9 @@ class DenseRows(NamedTuple):
         """Return a copy with the rows in another order."""
         return DenseRows(self.values[order])
 
-    def first(self, n: int) -> DenseRows:
-        """Return the first n rows, without a copy."""
-        return DenseRows(self.values[:n])
+    def part(self, lo: int, hi: int) -> DenseRows:
+        """Return the rows at positions lo to hi, without a copy."""
+        return DenseRows(self.values[lo:hi])
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""

@@ -50,10 +50,14 @@ class CsrRows(NamedTuple):
         inside = not used.size or bool(used.min() >= 0 and used.max() < self.width)
         return inside and int(starts[-1]) <= min(columns.size, self.values.size)
 
+    def n_numbers(self) -> int:
+        """Return how many numbers the rows have; the arrays may hold more, of other rows."""
+        return int(self.starts[-1] - self.starts[0])
+
     def row_bytes(self) -> int:
         """Return the memory of a row, on average."""
         both = self.values.itemsize + self.columns.itemsize
-        return int(self.values.size * both // max(1, self.n_rows))
+        return int(self.n_numbers() * both // max(1, self.n_rows))
 
     def tile_rows(self) -> int:
         """Return how many rows a tile should have; their length varies, so a few."""
@@ -67,15 +71,14 @@ class CsrRows(NamedTuple):
         positions += np.arange(positions.size)
         return CsrRows(self.values[positions], self.columns[positions], starts, self.width)
 
-    def first(self, n: int) -> CsrRows:
-        """Return the first n rows, without a copy."""
-        end = int(self.starts[n])
-        return CsrRows(self.values[:end], self.columns[:end], self.starts[: n + 1], self.width)
+    def part(self, lo: int, hi: int) -> CsrRows:
+        """Return the rows at positions lo to hi, without a copy."""
+        return CsrRows(self.values, self.columns, self.starts[lo : hi + 1], self.width)
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""
         row = np.repeat(np.arange(self.n_rows), np.diff(self.starts))
-        values = self.values.astype(np.float64)
+        values = self.values[self.starts[0] : self.starts[-1]].astype(np.float64)
         return np.bincount(row, weights=values * values, minlength=self.n_rows)
 
     def without_features(self) -> CsrRows:
@@ -165,7 +168,7 @@ class CsrRows(NamedTuple):
 
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have, on average and counted for each row."""
-        return int(n * self.values.size // max(1, self.n_rows))
+        return n * self.n_numbers() // max(1, self.n_rows)
 
     def list_touched(
         self, order: Any, lo: int, hi: int, since: Any, now: int, features: Any, before: Any

@@ -55,9 +55,9 @@ class TableRows(NamedTuple):
         """Return a copy with the rows in another order."""
         return TableRows(self.values[order], self.codes[order], self.width)
 
-    def first(self, n: int) -> TableRows:
-        """Return the first n rows, without a copy."""
-        return TableRows(self.values[:n], self.codes[:n], self.width)
+    def part(self, lo: int, hi: int) -> TableRows:
+        """Return the rows at positions lo to hi, without a copy."""
+        return TableRows(self.values[lo:hi], self.codes[lo:hi], self.width)
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""

@@ -1,0 +1,117 @@
+"""Who computes on the rows: threads of this process, or another executor with the same method.
+
+An executor runs a *task*, a pure function of a shard, on groups of shards, and returns what came of
+each group in order; of several shards the sum. Which executor it is changes no bit, and no code of
+the engine may care.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.engine.kernels.pieces import threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.rows.dataset import Dataset
+    from gradstep.rows.shards import Bounds, Executor, Task
+
+__all__ = ["Threads", "added", "executor_of", "on_group"]
+
+
+def added(one: Any, other: Any) -> Any:
+    """Return the sum of two results, maybe in the place of the first.
+
+    Arrays and numbers are added, tuples part by part; what has its own way has ``merged``.
+    """
+    if isinstance(one, np.ndarray):
+        one += other
+        return one
+    if hasattr(one, "merged"):
+        return one.merged(other)
+    if isinstance(one, tuple):
+        return tuple(map(added, one, other))
+    return one + other
+
+
+def on_group(task: Task, shards: Sequence[Dataset], own: Any = None) -> Any:
+    """Return the sum of what comes of a task on some shards."""
+    return reduce(added, (task(shard) if own is None else task(shard, own) for shard in shards))
+
+
+class Threads:
+    """Runs tasks in threads of this process.
+
+    Parameters
+    ----------
+    data : Dataset
+        The rows.
+    """
+
+    most_bytes = 1 << 27
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._shards: dict[Bounds, Dataset] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _shard(self, bounds: Bounds) -> Dataset:
+        if bounds not in self._shards:
+            self._shards[bounds] = self._data.part(*bounds)
+        return self._shards[bounds]
+
+    def take(self, at: NDArray[np.uint32]) -> Dataset:
+        """Return a copy of the rows at some positions, in this order."""
+        return self._data.permuted(at)
+
+    def run(
+        self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """Run a task on groups of shards; this thread takes its share of them."""
+        todo, done = deque(enumerate(groups)), [None] * len(groups)
+
+        def take() -> None:
+            try:
+                while todo:
+                    try:
+                        at, group = todo.popleft()
+                    except IndexError:  # another thread was faster
+                        return
+                    shards = [self._shard(bounds) for bounds in group]
+                    done[at] = on_group(task, shards, None if own is None else own[at])
+            finally:
+                todo.clear()  # after an error, nobody goes on
+
+        others: list[Future[None]] = []
+        try:
+            more = min(threads(), len(groups)) - 1
+            if more > 0 and self._pool is None:
+                self._pool = ThreadPoolExecutor(threads(), "gradstep-sums")
+            if self._pool is not None:
+                others.extend(self._pool.submit(take) for _ in range(more))
+            take()
+        finally:
+            begun = [other for other in others if not other.cancel()]
+            wait_for(begun)
+        for other in begun:
+            other.result()  # or its error
+        return done
+
+
+def executor_of(data: Dataset) -> Executor:
+    """Return who computes on these rows."""
+    return Threads(data) if data.executor is None else data.executor

@@ -1,0 +1,197 @@
+"""What is asked of a shard of the rows: tasks, pure functions that carry their arguments.
+
+Results are arrays and numbers that are added up over the shards, or one after another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gradstep.engine.kernels.launch import is_same, launch
+from gradstep.engine.kernels.sums import squares_of_rows, sum_evaluations, sum_squares
+from gradstep.engine.kernels.tiles import score_rows, sum_of_losses
+from gradstep.rows.readonly import readonly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from gradstep.rows.dataset import Dataset
+    from gradstep.rows.layouts import Rows
+
+__all__ = [
+    "RUN_ROWS",
+    "Evaluate",
+    "HessianOptions",
+    "MeanLoss",
+    "RowSquares",
+    "Scores",
+    "Squares",
+    "scores",
+]
+
+RUN_ROWS = 1 << 20  # whose numbers are held at once
+_HESSIAN_TILE = 128  # rows of a tile that a Hessian is summed of
+
+
+class HessianOptions(NamedTuple):
+    """How a Hessian is summed.
+
+    Attributes
+    ----------
+    pairs : int
+        How many blocks: one for each output, or for each pair of outputs.
+    widths, shift, scale
+        As in `gradstep.engine.kernels.sums.sum_evaluations`.
+    """
+
+    pairs: int
+    widths: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Sums of losses, gradient and Hessian at a point: (losses, gradient, matrices).
+
+    Attributes
+    ----------
+    components : tuple of (Loss, Loss or None, Loss or None)
+        As in `gradstep.engine.kernels.sums.sum_evaluations`.
+    k : int
+        Number of outputs.
+    params : ndarray of shape (size,)
+        The point, in the features' own units.
+    options : HessianOptions or None
+        How the Hessian is summed, if it is wanted.
+    with_losses, with_gradient : bool
+        Whether these are wanted.
+    constant : bool
+        Whether the rows are taken without features: `params` are intercepts.
+    """
+
+    components: tuple[Any, Any, Any]
+    k: int
+    params: NDArray[np.float64]
+    options: HessianOptions | None = None
+    with_losses: bool = True
+    with_gradient: bool = True
+    constant: bool = False
+
+    def __call__(self, shard: Dataset) -> tuple[NDArray[np.float64], ...]:
+        """Sum over a shard."""
+        if self.constant:
+            shard = shard.without_features()
+        p, options = shard.rows.n_features, self.options
+        room = shard.rows.tile_rows() if options is None else _HESSIAN_TILE
+        if options is None:
+            options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
+        sums = (
+            np.zeros(3 if self.with_losses else 0),
+            np.zeros(self.params.size if self.with_gradient else 0),
+            np.zeros((options.pairs, p + 1, p + 1)),
+        )
+        same = is_same(*self.components[:2])
+        fixed = (same, *map(readonly, options[1:]), readonly(self.params))
+        for order in _runs(shard):
+            launch(
+                sum_evaluations, self.components, *_arrays(shard), order, self.k, room, *fixed,
+                *sums,
+            )  # fmt: skip
+        return sums
+
+
+@dataclass(frozen=True)
+class Squares:
+    """The sum of second derivative times square, for each parameter: (size,)."""
+
+    loss: Any
+    k: int
+    params: NDArray[np.float64]
+    widths: NDArray[np.float64]
+
+    def __call__(self, shard: Dataset) -> NDArray[np.float64]:
+        """Sum over a shard."""
+        squares = np.zeros(self.params.size)
+        fixed = (self.k, readonly(self.widths), readonly(self.params))
+        for order in _runs(shard):
+            launch(sum_squares, (self.loss,), *_arrays(shard), order, *fixed, squares)
+        return squares
+
+
+@dataclass(frozen=True)
+class RowSquares:
+    """The sum of squares of each of some rows, centred and scaled: (rows,)."""
+
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def __call__(self, shard: Dataset, at: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Return those of the rows at some positions of a shard."""
+        out = np.empty(at.size)
+        rows, order = readonly(shard.rows), readonly(shard.rows_at(at))
+        launch(squares_of_rows, (), rows, order, readonly(self.shift), readonly(self.scale), out)
+        return out
+
+
+@dataclass(frozen=True)
+class MeanLoss:
+    """The weighted sum of losses at a point."""
+
+    loss: Any
+    k: int
+    params: NDArray[np.float64]
+
+    def __call__(self, shard: Dataset) -> float:
+        """Sum over a shard."""
+        tile = shard.rows.tile_rows()
+        work, params, total = np.empty(2 * tile * self.k), readonly(self.params), 0.0
+        for order in _runs(shard):
+            total += launch(
+                sum_of_losses, (self.loss,), *_arrays(shard), order, 0, order.size, self.k, tile,
+                params, work,
+            )  # fmt: skip
+        return total
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of the rows at a point: (n, k)."""
+
+    k: int
+    params: NDArray[np.float64]
+
+    def __call__(self, shard: Dataset) -> NDArray[np.float64]:
+        """Return those of a shard."""
+        return scores(shard.rows, self.params, self.k, shard.index)
+
+
+def scores(
+    rows: Rows,
+    params: NDArray[np.float64],
+    k: int,
+    index: NDArray[np.uint32] | None = None,
+) -> NDArray[np.float64]:
+    """Return the scores of the rows, or of those at `index`, shape (n, k).
+
+    A row's score has the same bits whatever rows come with it.
+    """
+    order = np.arange(rows.n_rows, dtype=np.uint32) if index is None else index
+    z = np.empty((order.size, k))
+    score_rows(readonly(rows), readonly(order), k, readonly(params), z.reshape(-1))
+    return z
+
+
+def _runs(shard: Dataset) -> Iterator[NDArray[np.uint32]]:
+    """Yield the row numbers of a shard, so many at a time that they take no room."""
+    for at in range(0, shard.n, RUN_ROWS):
+        yield readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
+
+
+def _arrays(shard: Dataset) -> tuple[Any, Any, Any]:
+    return readonly(shard.rows), readonly(shard.y), readonly(shard.sample_weight)
