@@ -22,10 +22,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "CannotWrite",
+    "ClusterLost",
     "Diverged",
     "GradstepError",
     "InvalidComponent",
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidModel",
     "InvalidParameter",
     "InvalidTable",
+    "MixedMachines",
 ]
 
 
@@ -62,6 +64,28 @@ class InvalidModel(GradstepError, ValueError):
 
 class CannotWrite(GradstepError, OSError):
     """A result that cannot be written: no space, no permission, or it exists already."""
+
+
+class ClusterLost(GradstepError, ConnectionError):
+    """The machines that computed are gone, or silent."""
+
+
+class MixedMachines(GradstepError, RuntimeError):
+    """Workers compute with other versions or processors than the driver: bits would differ."""
+
+    @classmethod
+    def between(cls, driver: Mapping[str, str], worker: Mapping[str, str]) -> MixedMachines:
+        """Return the error that names what differs."""
+        other = ", ".join(
+            f"{name} ({worker.get(name, 'none'):.40}, not {driver[name]:.40})"
+            for name in driver
+            if driver[name] != worker.get(name)
+        )
+        return cls(
+            f"A worker computes with another {other}: the last bits of the model would depend on "
+            "who computed what. Install the same everywhere, or allow it (--allow-mixed, "
+            "allow_mixed=True)."
+        )
 
 
 class Diverged(GradstepError, ArithmeticError, ValueError):

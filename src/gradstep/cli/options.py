@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "AllowMixed",
     "AsKind",
     "Cache",
+    "Dask",
     "Drop",
     "Json",
     "MaxLevels",
@@ -33,6 +36,7 @@ __all__ = [
     "TimeColumn",
     "Validation",
     "Weight",
+    "cluster",
     "given",
     "preparation",
     "refuse_unknown",
@@ -45,6 +49,16 @@ TableArgument = Annotated[
         metavar="TABLE",
         help="A path, glob, folder or URL: CSV, TSV, Parquet, Arrow, NDJSON, svmlight.",
         show_default=False,
+    ),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(help="Compute on a Dask cluster: tcp://HOST:8786, or local:N for N processes."),
+]
+AllowMixed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-mixed", help="Let workers differ in versions or processors, and so bits."
     ),
 ]
 Target = Annotated[str | None, typer.Option("--target", "-t", help="The column to predict.")]
@@ -134,6 +148,15 @@ def preparation(
         )
         raise InvalidParameter(msg)
     return chosen
+
+
+def cluster(dask: str | None) -> AbstractContextManager[Any]:
+    """Return a client of the cluster that was asked for, as a context; one of None if none was."""
+    if dask is None:
+        return nullcontext()
+    from gradstep.machines.cluster import connected
+
+    return connected(dask)
 
 
 def given(ctx: typer.Context, names: Iterable[str]) -> list[str]:

@@ -84,6 +84,8 @@ def train(
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
+    dask: opt.Dask = None,
+    allow_mixed: opt.AllowMixed = False,
     json: opt.Json = False,
 ) -> None:
     """Train a linear model on a table and write it to a file."""
@@ -117,7 +119,7 @@ def train(
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
     opt.refuse_sources(path, table, chosen.get("validation_table"))
-    with Progress(wanted=not json) as progress:
+    with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
         if epochs is not None:
@@ -129,7 +131,7 @@ def train(
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
             batch_size="auto" if batch_size is None else batch_size,
             epochs=max_epochs if epochs is None else epochs,
-            callbacks=[progress], **chosen,
+            callbacks=[progress], client=client, allow_mixed=allow_mixed, **chosen,
         )  # fmt: skip
     save(fit.model, path)
     if json:
@@ -154,12 +156,14 @@ def _refuse_idle(ctx: typer.Context) -> None:
         for option in opt.given(ctx, [name])
         if chosen["loss"] not in losses
     ]
+    if chosen["dask"] is None:
+        idle += [(option, "of --dask") for option in opt.given(ctx, ["allow_mixed"])]
     if chosen["penalty"] != "elasticnet":
         idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
     if chosen["penalty"] == "none":
         idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha", "penalty_scale"])]
     for option, of in idle:
-        msg = f"{option} would change nothing: it is a number {of}."
+        msg = f"{option} would change nothing: it is a part {of}."
         raise InvalidParameter(msg)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.shards import Bounds, Executor, Task
 
-__all__ = ["Threads", "added", "executor_of", "on_group"]
+__all__ = ["Threads", "added", "cut_positions", "executor_of", "on_group"]
 
 
 def added(one: Any, other: Any) -> Any:
@@ -46,6 +46,20 @@ def added(one: Any, other: Any) -> Any:
 def on_group(task: Task, shards: Sequence[Dataset], own: Any = None) -> Any:
     """Return the sum of what comes of a task on some shards."""
     return reduce(added, (task(shard) if own is None else task(shard, own) for shard in shards))
+
+
+def cut_positions(
+    at: NDArray[np.uint32], bounds: Sequence[Bounds]
+) -> list[NDArray[np.uint32]]:  # fmt: skip
+    """Return ascending positions shard by shard, counted within each.
+
+    Examples
+    --------
+    >>> cut_positions(np.array([1, 2, 7]), [(0, 5), (5, 10)])
+    [array([1, 2]), array([2])]
+    """
+    cuts = np.searchsorted(at, [lo for lo, _ in bounds[1:]])
+    return [part - lo for part, (lo, _) in zip(np.split(at, cuts), bounds, strict=True)]
 
 
 class Threads:
@@ -75,7 +89,7 @@ class Threads:
         return self._shards[bounds]
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
-        """Return a copy of the rows at some positions, in this order."""
+        """Return a copy of the rows at ascending positions."""
         return self._data.permuted(at)
 
     def run(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from gradstep.engine.executor import added, executor_of
+from gradstep.engine.executor import added, cut_positions, executor_of
 from gradstep.engine.row_tasks import (
     RUN_ROWS,
     Evaluate,
@@ -113,7 +113,7 @@ class RowSums:
         return reduce(added, self._executor.run(task, eights(self._shards)))
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
-        """Return a copy of the rows at some positions, in this order."""
+        """Return a copy of the rows at ascending positions."""
         return self._executor.take(at)
 
     # ------------------------------------------------------------------ what is summed
@@ -197,9 +197,7 @@ class RowSums:
         self, at: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the sum of squares of the rows at ascending positions, centred and scaled."""
-        cuts = np.searchsorted(at, [lo for lo, _ in self._shards[1:]])
-        own = [part - lo for part, (lo, _) in zip(np.split(at, cuts), self._shards, strict=True)]
-        groups = [[shard] for shard in self._shards]
+        groups, own = [[shard] for shard in self._shards], cut_positions(at, self._shards)
         found = self._executor.run(RowSquares(shift, scale), groups, own)
         self.rows_read += at.size
         return np.concatenate(found)

@@ -31,6 +31,7 @@ __all__ = [
     "RowSquares",
     "Scores",
     "Squares",
+    "Take",
     "scores",
 ]
 
@@ -137,6 +138,15 @@ class RowSquares:
         rows, order = readonly(shard.rows), readonly(shard.rows_at(at))
         launch(squares_of_rows, (), rows, order, readonly(self.shift), readonly(self.scale), out)
         return out
+
+
+@dataclass(frozen=True)
+class Take:
+    """A copy of some rows."""
+
+    def __call__(self, shard: Dataset, at: NDArray[np.uint32]) -> Dataset:
+        """Return those at some positions of a shard."""
+        return shard.permuted(at)
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,8 @@ def fit_table(
     tol: float | None = _IMPROVEMENT,
     patience: int = _PATIENCE,
     callbacks: Sequence[Any] = (),
+    client: Any = None,
+    allow_mixed: bool = False,
     **options: Any,
 ) -> TableFit:
     """Fit a model to a table.
@@ -136,6 +138,12 @@ def fit_table(
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
         As of `MiniBatchRegressor`.
+    client : distributed.Client, optional
+        A Dask cluster whose workers compute on the rows; they find the prepared table under the
+        same path (`cache`, or a PreparedTable in a folder). The model has the same bits as
+        without.
+    allow_mixed : bool
+        Whether workers may compute with other versions or processors; bits may differ then.
     **options
         As of `gradstep.prepare`.
 
@@ -160,6 +168,8 @@ def fit_table(
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
     _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
+    if client is not None and not isinstance(table, PreparedTable):
+        options = {"cache": True, **options}
     prepared = _prepared(table, target, component, options)
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
@@ -171,6 +181,10 @@ def fit_table(
     check_range(component, prepared.target, prepared.train, prepared.validation)
     prepared_at = time.perf_counter()
     settings = replace(settings, seed=int(prepared.meta["asked"]["seed"]))
+    if client is not None:
+        from gradstep.machines.cluster import spread
+
+        prepared = spread(prepared, client, allow_mixed=allow_mixed)
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
     model = Model(
         prepared.encoding, prepared.target, component, result.params,

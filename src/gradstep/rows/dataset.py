@@ -18,12 +18,14 @@ from gradstep.rows.layouts import CsrRows
 from gradstep.rows.shards import by_eights, shard_bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gradstep.rows.layouts import Rows
     from gradstep.rows.shards import Executor
 
-__all__ = ["Dataset", "are_classes", "mean_square_norm", "scattered", "score_unit"]
+__all__ = ["Dataset", "are_classes", "joined", "mean_square_norm", "scattered", "score_unit"]
 
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
@@ -142,6 +144,14 @@ class Dataset:
         at = self.rows_at(order)
         weight = None if self.sample_weight is None else self.sample_weight[at]
         return Dataset(self.rows.take(at), self.y[at], weight)
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Return the rows of some datasets, one after another: a copy."""
+    rows = type(parts[0].rows).joined([part.rows for part in parts])
+    y = np.concatenate([part.y for part in parts])
+    weights = [part.sample_weight for part in parts if part.sample_weight is not None]
+    return Dataset(rows, y, np.concatenate(weights) if weights else None)
 
 
 def mean_square_norm(data: Dataset) -> float:

@@ -116,7 +116,7 @@ class Executor(Protocol):
         """
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
-        """Return a copy of the rows at some positions, in this order."""
+        """Return a copy of the rows at ascending positions."""
 
     def close(self) -> None:
         """End what the executor keeps running."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PreparedTable",
+    "digest_of",
     "encoding_of",
     "new_array",
+    "open_part",
     "open_prepared",
     "read_meta",
     "seal",
@@ -193,6 +196,47 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     )
 
 
+def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
+    """Open the rows of one part of a folder that somebody else has checked.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder.
+    part : {"train", "validation"}
+        Which rows.
+    digest : str
+        What `digest_of` told of the folder when it was checked.
+
+    Raises
+    ------
+    InvalidTable
+        If it is not there, or another one.
+    """
+    folder = Path(folder)
+    if not (folder / _META).is_file():
+        msg = (
+            f"{folder} is not there for a worker on {platform.node()}: a prepared table must lie "
+            "on storage that all workers share, under the same path."
+        )
+        raise InvalidTable(msg)
+    if digest_of(folder) != digest:
+        msg = (
+            f"{folder} is another table for a worker on {platform.node()} than for the driver, or "
+            "it has changed. Prepare it again, and train again."
+        )
+        raise InvalidTable(msg)
+    meta = read_meta(folder)
+    encoding = encoding_of(meta["encoding"])
+    arrays = _arrays(folder, part, meta, encoding, trusted=True)
+    return encoding.dataset(arrays, shuffled=part == "train")
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 of what a prepared folder says of itself, its arrays' checksums too."""
+    return _digest(folder / _META)
+
+
 def read_meta(folder: Path) -> dict[str, Any]:
     """Return what a prepared folder says of itself, once each part of it is known to be sound."""
     path = folder / _META
@@ -231,7 +275,12 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 def _arrays(
-    folder: Path, part: str, meta: dict[str, Any], encoding: Encoding | SparseEncoding
+    folder: Path,
+    part: str,
+    meta: dict[str, Any],
+    encoding: Encoding | SparseEncoding,
+    *,
+    trusted: bool = False,
 ) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     n = meta["rows"][part]
@@ -263,7 +312,7 @@ def _arrays(
             "is damaged. Delete the folder and prepare the table again."
         )
         raise InvalidTable(msg)
-    if found and not encoding.check(found):
+    if found and not trusted and not encoding.check(found):
         paths = [folder / f"{part}_{noun}.npy" for noun in found if found[noun].dtype.kind in "iu"]
         msg = (
             f"{' or '.join(map(str, paths))} holds indices of features that there are not: the "

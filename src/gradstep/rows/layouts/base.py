@@ -72,6 +72,10 @@ class Rows(Protocol):
     def part(self, lo: int, hi: int) -> Rows:
         """Return the rows at positions lo to hi, without a copy."""
 
+    @classmethod
+    def joined(cls, parts: Any) -> Rows:
+        """Return the rows of several, one after another: a copy."""
+
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""
 

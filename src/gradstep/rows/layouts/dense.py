@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.rows.layouts.base import AHEAD, LINE, MOST_LINES, prefetch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["DenseRows"]
 
@@ -48,6 +51,11 @@ class DenseRows(NamedTuple):
     def part(self, lo: int, hi: int) -> DenseRows:
         """Return the rows at positions lo to hi, without a copy."""
         return DenseRows(self.values[lo:hi])
+
+    @classmethod
+    def joined(cls, parts: Sequence[DenseRows]) -> DenseRows:
+        """Return the rows of several, one after another."""
+        return cls(np.concatenate([part.values for part in parts]))
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.rows.layouts.base import AHEAD, LINE, as_index, prefetch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["CsrRows"]
 
@@ -74,6 +77,17 @@ class CsrRows(NamedTuple):
     def part(self, lo: int, hi: int) -> CsrRows:
         """Return the rows at positions lo to hi, without a copy."""
         return CsrRows(self.values, self.columns, self.starts[lo : hi + 1], self.width)
+
+    @classmethod
+    def joined(cls, parts: Sequence[CsrRows]) -> CsrRows:
+        """Return the rows of several, one after another; their arrays hold no others."""
+        ends = np.concatenate([np.diff(part.starts) for part in parts]).cumsum()
+        return cls(
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.columns for part in parts]),
+            np.concatenate([[0], ends]),
+            parts[0].width,
+        )
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.rows.layouts.base import AHEAD, LINE, MOST_LINES, as_index, prefetch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["TableRows"]
 
@@ -58,6 +61,12 @@ class TableRows(NamedTuple):
     def part(self, lo: int, hi: int) -> TableRows:
         """Return the rows at positions lo to hi, without a copy."""
         return TableRows(self.values[lo:hi], self.codes[lo:hi], self.width)
+
+    @classmethod
+    def joined(cls, parts: Sequence[TableRows]) -> TableRows:
+        """Return the rows of several, one after another."""
+        values = np.concatenate([part.values for part in parts])
+        return cls(values, np.concatenate([part.codes for part in parts]), parts[0].width)
 
     def square_norms(self) -> Any:
         """Return ‖x‖² of each row."""

@@ -1,0 +1,1 @@
+"""Many machines: an executor that runs the engine's tasks on a Dask cluster (optional)."""
