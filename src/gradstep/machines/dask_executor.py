@@ -6,11 +6,13 @@ import math
 import pickle
 import time
 import uuid
-from asyncio import CancelledError
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from distributed import KilledWorker, wait
+from distributed.client import ClosedClientError
+from distributed.comm.core import CommClosedError
 
 from gradstep.engine.executor import cut_positions
 from gradstep.engine.kernels.identity import identity
@@ -41,8 +43,12 @@ _SILENT = (
     "Start its scheduler or workers and train again; from a checkpoint, if there is one."
 )
 _GONE = (
-    "The scheduler at {} cannot be reached any more. Start it and train again; from a checkpoint, "
-    "if there is one."
+    "The cluster at {} is gone, or has had no worker for {:.0f} s. Start its scheduler or workers "
+    "and train again; from a checkpoint, if there is one."
+)
+_KILLED = (
+    "The workers of the cluster at {} that were given some rows were lost {} times in a row: they "
+    "may be short of memory. Give them more, or fewer threads each."
 )
 
 
@@ -94,56 +100,73 @@ class DaskExecutor:
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any] | None = None
     ) -> list[Any]:
         """Run a task on groups of shards, several a Dask task; each group's result in order."""
-        own = [None] * len(groups) if own is None else own
         self.rounds += 1
-        sent: Any = task
-        if len(pickle.dumps(task)) > _SCATTERED_BYTES:
-            sent = self._client.scatter(task, broadcast=True, hash=False)
+        try:
+            return self._run(task, groups, [None] * len(groups) if own is None else own)
+        except (CancelledError, ClosedClientError, CommClosedError) as error:
+            raise ClusterLost(_GONE.format(self._address, _PATIENCE)) from error
+
+    def _run(
+        self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any]
+    ) -> list[Any]:  # fmt: skip
         tasks = max(1, min(len(groups), _TASKS_A_THREAD * self._threads()))
         size = math.ceil(len(groups) / tasks)
         parts = [slice(at, at + size) for at in range(0, len(groups), size)]
+        sent = task
+        if len(pickle.dumps(task)) > _SCATTERED_BYTES:
+            sent = self._client.scatter(task, broadcast=True, hash=False)
 
-        def submit(part: slice) -> Any:
+        def submit(part: slice, sent: Any) -> Any:
             return self._client.submit(
                 run_on_worker, self._place, sent, groups[part], own[part], self._driver,
                 key=f"gradstep-{uuid.uuid4().hex}", pure=False,
             )  # fmt: skip
 
-        pending = {submit(part): (part, 0) for part in parts}
+        pending = {submit(part, sent): (part, 0) for part in parts}
         results: list[Any] = [None] * len(groups)
         done, alive_at = 0, time.monotonic()
         while pending:
             ready = _ready(list(pending))
             for future in ready:
                 part, times = pending.pop(future)
-                found = _result_of(future, last=times >= _AGAIN)
-                if found is None:
-                    pending[submit(part)] = part, times + 1
+                found = _result_of(future, _PATIENCE - (time.monotonic() - alive_at))
+                if found is None and times == _AGAIN:
+                    raise ClusterLost(_KILLED.format(self._address, _AGAIN))
+                if found is None:  # the task itself, since what was sent may be lost, too
+                    pending[submit(part, task)] = part, times + 1
                 else:
                     results[part] = found
-                    done += len(found)
-            if ready or self._is_computing():
+                    done, alive_at = done + len(found), time.monotonic()
+            if not ready and self._is_computing():
                 alive_at = time.monotonic()
-            elif time.monotonic() - alive_at > _PATIENCE:
+            if time.monotonic() - alive_at > _PATIENCE:
                 raise ClusterLost(_SILENT.format(self._address, _PATIENCE))
             if self._watch is not None:
                 self._watch(done, len(groups))
         return results
 
     def _threads(self) -> int:
-        """Return the threads of all workers; they come and go, which changes no bit."""
+        """Return the threads of all workers, once there are any; they come and go."""
         try:
-            return sum(self._client.nthreads().values())
-        except (OSError, TimeoutError) as error:
-            raise ClusterLost(_GONE.format(self._address)) from error
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+            return sum(self._ask("ncores").values())
+        except (OSError, CancelledError) as error:
+            raise ClusterLost(_GONE.format(self._address, _PATIENCE)) from error
 
     def _is_computing(self) -> bool:
         """Tell whether the scheduler answers and some worker has something to do."""
         try:
-            busy = self._client.sync(self._client.scheduler.processing, callback_timeout=_ANSWER)
-        except (OSError, TimeoutError):
+            return any(self._ask("processing").values())
+        except (OSError, CancelledError):
             return False
-        return any(busy.values())
+
+    def _ask(self, what: str) -> dict[str, Any]:
+        """Return what the scheduler knows of each worker; OSError if it does not answer soon."""
+        if self._client.scheduler is None:  # the connection is closed
+            raise ConnectionError(self._address)
+        ask = getattr(self._client.scheduler, what)
+        found: dict[str, Any] = self._client.sync(ask, callback_timeout=_ANSWER)
+        return found
 
 
 def _ready(futures: list[Any]) -> list[Any]:
@@ -153,24 +176,13 @@ def _ready(futures: list[Any]) -> list[Any]:
     return [future for future in futures if future.status != "pending"]
 
 
-def _result_of(future: Any, *, last: bool) -> list[Any] | None:
+def _result_of(future: Any, seconds: float) -> list[Any] | None:
     """Return the results of a task; None if it was lost with its worker, and is to be run again.
 
     Fetched one by one: `as_completed(with_results=True)` never yields the error of a worker that
     was killed.
     """
-    if future.status == "error":
-        error = future.exception()
-        if not isinstance(error, KilledWorker):
-            raise error
-        if last:
-            msg = (
-                f"Every worker that was given some rows was killed, {_AGAIN} times in a row: they "
-                "may be short of memory. Give them more, or fewer threads each."
-            )
-            raise ClusterLost(msg) from error
-        return None
     with suppress(TimeoutError, CancelledError, KilledWorker):
-        found: list[Any] = future.result(timeout=_PATIENCE)
+        found: list[Any] = future.result(timeout=max(seconds, _POLL))
         return found
     return None
