@@ -24,7 +24,7 @@ from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
 from tests.uncompiled import uncompiled
 
-FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
+FEW = ("--only", "km,hour,colour", "--no-cache", "--max-iter", "3", "-m", "m.safetensors")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ class TestEvaluate:
     @pytest.mark.parametrize("weighed", [False, True])
     def test_numbers(self, told, train, later, weighed):
         model = train("fare")
-        found = told("evaluate", model, later, *(("--weight", "often") if weighed else ()))
+        found = told("evaluate", model, later, *(("--sample-weight", "often") if weighed else ()))
         table = pl.read_csv(later)
         y, mean = table["fare"].to_numpy(), gs.load(model).predict(later)
         s = table["often"].to_numpy() if weighed else None
@@ -122,10 +122,14 @@ class TestEvaluate:
         [
             ({"fare": pl.lit("much")}, (), "The target 'fare' has the value 'much', which is no"),
             ({"fare": pl.lit(None, pl.Float64)}, (), "nothing to evaluate"),
-            ({"often": pl.lit(0)}, ("--weight", "often"), "'often' are all zero: no row counts"),
-            ({"often": pl.lit(-1)}, ("--weight", "often"), "'often' is -1: it must"),
-            ({"often": pl.lit("x")}, ("--weight", "often"), "'often' has the value 'x'"),
-            ({}, ("--weight", "oftn"), "'oftn' is not a column"),
+            (
+                {"often": pl.lit(0)},
+                ("--sample-weight", "often"),
+                "'often' are all zero: no row counts",
+            ),
+            ({"often": pl.lit(-1)}, ("--sample-weight", "often"), "'often' is -1: it must"),
+            ({"often": pl.lit("x")}, ("--sample-weight", "often"), "'often' has the value 'x'"),
+            ({}, ("--sample-weight", "oftn"), "'oftn' is not a column"),
             ({"km": pl.lit("far")}, (), "'km' has the value 'far'"),
         ],
     )
@@ -173,8 +177,9 @@ class TestShow:
         assert importance[0] == pytest.approx(found[0]["coefficient"] * deviation, rel=0.1)
 
     def test_says_where_the_model_comes_from(self, told, gradstep, train, trips, later):
-        model = train("claims", "--loss", "poisson", "--offset", "log_exposure", "--seed", "5",
-                      "--validation", later, "--weight", "often")  # fmt: skip
+        model = train("claims", "--loss", "poisson", "--offset", "log_exposure",
+                      "--validation", later, "--random-state", "5",
+                      "--sample-weight", "often")  # fmt: skip
         known = told("show", model)["provenance"]
         assert known["version"] == gs.__version__
         assert known["source"] == str(trips)

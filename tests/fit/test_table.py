@@ -112,7 +112,7 @@ class TestWithoutAKnobTurned:
         ],
     )
     def test_every_optimizer(self, optimizer):
-        fit = fit_table(linear(1000), "y", optimizer=optimizer, epochs=200)
+        fit = fit_table(linear(1000), "y", optimizer=optimizer, max_iter=200)
         assert fit.validation["r2"] > 0.95
 
     @pytest.mark.parametrize("seed", range(5))
@@ -147,7 +147,7 @@ class TestOrder:
             [table.sort("y"), table.sample(fraction=1.0, shuffle=True, seed=0)]
         ):
             prepared = prepare(rows, "y", validation=0.0, out=tmp_path / str(k) if disk else None)
-            model = fit_table(prepared, epochs=30).model
+            model = fit_table(prepared, max_iter=30).model
             losses.append(evaluate(model, table)["log_loss"])
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
@@ -155,15 +155,15 @@ class TestOrder:
     def test_the_same_input_gives_the_same_bits(self, table, tmp_path):
         rows = table(500)
         rows.write_parquet(tmp_path / "t.parquet")
-        one = fit_table(rows, "y", epochs=5)
+        one = fit_table(rows, "y", max_iter=5)
         for other in (
-            fit_table(rows, "y", epochs=5),
-            fit_table(tmp_path / "t.parquet", "y", epochs=5),
-            fit_table(prepare(rows, "y", out=tmp_path / "p"), epochs=5),
+            fit_table(rows, "y", max_iter=5),
+            fit_table(tmp_path / "t.parquet", "y", max_iter=5),
+            fit_table(prepare(rows, "y", out=tmp_path / "p"), max_iter=5),
         ):
             assert other.model.params.tobytes() == one.model.params.tobytes()
             assert other.validation == one.validation
-        assert fit_table(rows, "y", epochs=5, seed=1).model.params.tobytes() != (
+        assert fit_table(rows, "y", max_iter=5, random_state=1).model.params.tobytes() != (
             one.model.params.tobytes()
         )
 
@@ -216,11 +216,16 @@ class TestInterrupted:
     @pytest.mark.parametrize("validation", [0.0, 0.2])
     def test_gives_the_best_so_far(self, validation):
         fit = fit_table(
-            linear(500), "y", callbacks=[Interrupts(3)], validation=validation, tol=None, epochs=50
+            linear(500),
+            "y",
+            callbacks=[Interrupts(3)],
+            validation=validation,
+            tol=None,
+            max_iter=50,
         )
         assert fit.outcome is Outcome.INTERRUPTED
         assert len(fit.history) == 3
-        whole = fit_table(linear(500), "y", validation=validation, tol=None, epochs=3)
+        whole = fit_table(linear(500), "y", validation=validation, tol=None, max_iter=3)
         assert fit.model.params.tobytes() == whole.model.params.tobytes()
         assert fit.validation == whole.validation
         assert fit.model.provenance["outcome"] == "interrupted"
@@ -254,7 +259,7 @@ class TestLossOfClasses:
     )
     def test_of_three_is_that_of_the_estimator(self, loss, of_three):
         prepared = prepare(three(300), "y")
-        fit = fit_table(prepared, loss=loss, epochs=2)
+        fit = fit_table(prepared, loss=loss, max_iter=2)
         assert repr(fit.model.loss) == repr(of_three)
         model = gradstep.MiniBatchClassifier(loss, max_iter=2, tol=None).fit(prepared)
         assert repr(model._model.loss) == repr(of_three)
@@ -288,7 +293,7 @@ class TestPrepared:
         with pytest.raises(InvalidParameter, match="A target is needed"):
             fit_table(linear(100))
 
-    @pytest.mark.parametrize("name", ["batch_size", "epochs", "patience"])
+    @pytest.mark.parametrize("name", ["batch_size", "max_iter", "n_iter_no_change"])
     def test_numbers_from_one_on(self, name):
         with pytest.raises(InvalidParameter, match=f"{name}=0 .* whole number >= 1"):
             fit_table(linear(100), "y", **{name: 0})
@@ -297,19 +302,19 @@ class TestPrepared:
     def test_offsets_go_with_the_loss(self, loss):
         """Whether it is told by its name or as an object."""
         table = counts(500).with_columns(o=pl.col("x2") / 200.0)
-        fit = fit_table(table, "y", loss=loss, offset="o", epochs=5)
+        fit = fit_table(table, "y", loss=loss, offset="o", max_iter=5)
         assert fit.prepared.meta["asked"]["log_power"] == 1.0
 
 
 class TestEvaluate:
     def test_is_as_the_validation_said(self):
         table = linear(800)
-        fit = fit_table(table[:600], "y", validation_table=table[600:], epochs=10)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], max_iter=10)
         assert evaluate(fit.model, table[600:]) == pytest.approx(fit.validation, rel=1e-12)
 
     def test_of_classes(self):
         table = three(800)
-        fit = fit_table(table[:600], "y", validation_table=table[600:], epochs=10)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], max_iter=10)
         found = evaluate(fit.model, table[600:])
         assert found.pop("confusion") == fit.validation.pop("confusion")
         assert found == pytest.approx(fit.validation, rel=1e-12)
@@ -317,16 +322,16 @@ class TestEvaluate:
     def test_with_an_offset(self):
         table = counts(800).with_columns(o=pl.Series(np.random.default_rng(5).normal(size=800) / 2))
         fit = fit_table(
-            table[:600], "y", loss="poisson", offset="o", validation_table=table[600:], epochs=10
+            table[:600], "y", loss="poisson", offset="o", validation_table=table[600:], max_iter=10
         )
         assert evaluate(fit.model, table[600:]) == pytest.approx(fit.validation, rel=1e-9)
 
     def test_a_weight_of_two_is_a_row_twice(self):
         table = linear(300)
-        model = fit_table(table, "y", epochs=3).model
+        model = fit_table(table, "y", max_iter=3).model
         weight = np.random.default_rng(0).integers(0, 3, 300)
         repeated = table[np.repeat(np.arange(300), weight)]
-        one = evaluate(model, table.with_columns(w=pl.Series(weight)), weight="w")
+        one = evaluate(model, table.with_columns(w=pl.Series(weight)), sample_weight="w")
         two = evaluate(model, repeated)
         assert one.pop("rows") == (weight > 0).sum()
         assert two.pop("rows") == weight.sum()
@@ -334,7 +339,7 @@ class TestEvaluate:
 
     def test_rows_without_a_target_are_left_out_and_counted(self):
         table = linear(100)
-        model = fit_table(table, "y", epochs=3).model
+        model = fit_table(table, "y", max_iter=3).model
         gone = table.with_columns(
             pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise("y").alias("y")
         )
@@ -343,6 +348,6 @@ class TestEvaluate:
         assert found == pytest.approx(evaluate(model, table[7:]), rel=1e-12)
 
     def test_without_any_target(self):
-        model = fit_table(linear(100), "y", epochs=3).model
+        model = fit_table(linear(100), "y", max_iter=3).model
         with pytest.raises(InvalidTable, match="no row with a value of the target 'y'"):
             evaluate(model, linear(100).with_columns(y=pl.lit(None, pl.Float64)))

@@ -73,7 +73,7 @@ class TestRoundTrip:
     @pytest.mark.parametrize("name", compiled_if(lambda name: name == "numbers", FITS))
     def test_gives_the_same_bits(self, name, tmp_path):
         frame, options = FITS[name]
-        fitted = fit_table(frame, "y", epochs=3, validation=0.2, **options).model
+        fitted = fit_table(frame, "y", max_iter=3, validation=0.2, **options).model
         save(fitted, tmp_path / "m")
         loaded = load(tmp_path / "m")
         assert loaded.params.tobytes() == fitted.params.tobytes()
@@ -91,7 +91,7 @@ class TestRoundTrip:
     def test_says_where_the_model_comes_from(self, tmp_path):
         TABLE.write_csv(tmp_path / "t.csv")
         save(
-            fit_table(tmp_path / "t.csv", "y", epochs=3, seed=7, optimizer="sgd").model,
+            fit_table(tmp_path / "t.csv", "y", max_iter=3, random_state=7, optimizer="sgd").model,
             tmp_path / "m",
         )
         told = load(tmp_path / "m").provenance

@@ -18,7 +18,7 @@ def prepare(
     target: opt.Target = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     task: opt.Task = "auto",
-    weight: opt.Weight = None,
+    sample_weight: opt.SampleWeight = None,
     offset: opt.Offset = None,
     loss: Annotated[
         str | None,
@@ -33,7 +33,7 @@ def prepare(
     max_levels: opt.MaxLevels = 1000,
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
-    seed: opt.Seed = 0,
+    random_state: opt.RandomState = 0,
     json: opt.Json = False,
 ) -> None:
     """Encode and shuffle a table once, into a folder that `train` starts from at once."""
@@ -45,9 +45,10 @@ def prepare(
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     chosen = opt.preparation(
-        target=target, task=task, weight=weight, offset=offset, time_column=time_column,
-        validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
-        missing=missing, missing_target=missing_target, memory=None, seed=seed,
+        target=target, task=task, sample_weight=sample_weight, offset=offset,
+        time_column=time_column, validation=validation, drop=drop, only=only, kinds=kinds,
+        max_levels=max_levels, missing=missing, missing_target=missing_target, memory=None,
+        random_state=random_state,
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)

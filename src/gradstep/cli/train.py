@@ -20,8 +20,8 @@ __all__ = ["train"]
 _SHOWN = 10
 _INTERRUPTED = 130
 _PREPARING = (
-    "task", "weight", "offset", "validation", "time_column", "drop", "only", "kinds", "max_levels",
-    "missing", "missing_target", "seed", "memory", "cache", "no_cache",
+    "task", "sample_weight", "offset", "validation", "time_column", "drop", "only", "kinds",
+    "max_levels", "missing", "missing_target", "random_state", "memory", "cache", "no_cache",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -66,11 +66,15 @@ def train(
         str, typer.Option(help="auto: from the data; or a schedule, or a number.")
     ] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs: as many, unless the optimum comes first.")
-    ] = None,
-    max_epochs: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
-    weight: opt.Weight = None,
+    max_iter: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
+    tol: Annotated[
+        str,
+        typer.Option(help="What ends the run; none for all epochs, unless the optimum is reached."),
+    ] = "1e-4",
+    n_iter_no_change: Annotated[
+        int, typer.Option(help="Epochs without improvement that end a run of another optimizer.")
+    ] = 3,
+    sample_weight: opt.SampleWeight = None,
     offset: opt.Offset = None,
     validation: opt.Validation = "0.1",
     time_column: opt.TimeColumn = None,
@@ -80,7 +84,7 @@ def train(
     max_levels: opt.MaxLevels = 1000,
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
-    seed: opt.Seed = 0,
+    random_state: opt.RandomState = 0,
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
@@ -107,9 +111,10 @@ def train(
         target = target or source.target.column
     else:
         chosen = opt.preparation(
-            target=target, task=task, weight=weight, offset=offset, time_column=time_column,
-            validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
-            missing=missing, missing_target=missing_target, memory=memory, seed=seed,
+            target=target, task=task, sample_weight=sample_weight, offset=offset,
+            time_column=time_column, validation=validation, drop=drop, only=only, kinds=kinds,
+            max_levels=max_levels, missing=missing, missing_target=missing_target, memory=memory,
+            random_state=random_state,
         )  # fmt: skip
     if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
@@ -120,16 +125,14 @@ def train(
     with Progress(wanted=not json) as progress:
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
-        if epochs is not None:
-            chosen["tol"] = None  # that many, whatever the loss does
         fit = fit_table(
             source, target, loss=loss, penalty=None if penalty == "none" else penalty,
-            alpha=_alpha(alpha), l1_ratio=l1_ratio, epsilon=epsilon, quantile=quantile,
-            power=power, penalty_scale=penalty_scale,
+            alpha=_number("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
+            quantile=quantile, power=power, penalty_scale=penalty_scale,
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
             batch_size="auto" if batch_size is None else batch_size,
-            epochs=max_epochs if epochs is None else epochs,
-            callbacks=[progress], **chosen,
+            max_iter=max_iter, tol=_number("--tol", tol, "none"),
+            n_iter_no_change=n_iter_no_change, callbacks=[progress], **chosen,
         )  # fmt: skip
     save(fit.model, path)
     if json:
@@ -143,7 +146,7 @@ def train(
 def _refuse_idle(ctx: typer.Context) -> None:
     """Refuse options that contradict each other, or would change nothing."""
     chosen = ctx.params
-    for one, other in (("epochs", "max_epochs"), ("cache", "no_cache"), ("exact", "optimizer")):
+    for one, other in (("cache", "no_cache"), ("exact", "optimizer")):
         both = opt.given(ctx, (one, other))
         if len(both) == 2:
             msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
@@ -195,13 +198,14 @@ def _model_path(table: str, target: str) -> Path:
     return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
 
 
-def _alpha(text: str) -> float | str:
-    if text == "auto":
-        return text
+def _number(option: str, text: str, other: str) -> Any:
+    """Return the number that was typed, or the one word that may stand there: none is None."""
+    if text == other:
+        return None if other == "none" else other
     try:
         return float(text)
     except ValueError:
-        msg = f"--alpha {text} must be a number, or auto."
+        msg = f"{option} {text} must be a number, or {other}."
         raise InvalidParameter(msg) from None
 
 

@@ -12,24 +12,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.checks import check_choice, check_number
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.engine.state import Validation
 from gradstep.errors import Diverged, InvalidParameter
 from gradstep.fit.alpha import ALPHAS, choose_alpha
+from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
     LOSSES,
     REGRESSION_LOSSES,
     loss_for,
     loss_of,
-    optimizer_of,
     penalty_of,
-    schedule_of,
 )
-from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
+from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
@@ -37,6 +35,7 @@ from gradstep.model.evaluation import evaluate_held_out
 from gradstep.model.model import Model
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import is_automatic
+from gradstep.renamed import under_new_names
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TableFit", "fit_table", "preparing_for"]
 
-_MOST_EPOCHS = 1000
-_PATIENCE = 3
+_MOST_EPOCHS, _PATIENCE = 1000, 3
 _IMPROVEMENT = 1e-4  # of the baseline's loss
 
 
@@ -103,10 +101,14 @@ def fit_table(
     optimizer: Any = "auto",
     learning_rate: Any = "auto",
     eta0: float | None = None,
+    power_t: float = 0.25,
+    average: bool | int = False,
     batch_size: int | str = "auto",
-    epochs: int | None = None,
+    precondition: bool | str = "auto",
+    last_batch: str = "scale",
+    max_iter: int | None = None,
     tol: float | None = _IMPROVEMENT,
-    patience: int = _PATIENCE,
+    n_iter_no_change: int | None = None,
     callbacks: Sequence[Any] = (),
     **options: Any,
 ) -> TableFit:
@@ -122,22 +124,23 @@ def fit_table(
         By default 'log_loss' for classes, else 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
         As of `MiniBatchRegressor`.
-    optimizer, learning_rate, eta0, batch_size
+    optimizer, learning_rate, eta0, power_t, average, batch_size, precondition, last_batch
         As of `MiniBatchRegressor`.
     alpha : float or "auto", default=1e-4
         Strength of the penalty; "auto" chooses it on the validation rows, along a path of
         falling strength, each run going on from the one before.
-    epochs : int, default=1000
+    max_iter : int, default=1000
         Most epochs.
     tol : float, optional
         As of `MiniBatchRegressor`; None to run all epochs; with "auto" and "svrg" fewer, if the
         objective can be lowered no further before.
-    patience : int, default=3
+    n_iter_no_change : int, default=3
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
         As of `MiniBatchRegressor`.
     **options
-        As of `gradstep.prepare`.
+        As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
+        whole number.
 
     Returns
     -------
@@ -151,15 +154,21 @@ def fit_table(
     """
     began = time.perf_counter()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
+    limits: dict[str, Any] = {"max_iter": max_iter, "n_iter_no_change": n_iter_no_change}
+    options = under_new_names("fit_table", options, **limits)
+    limits = {name: options.pop(name, value) for name, value in limits.items()}
     first_alpha: Any = ALPHAS[0] if is_auto(alpha) else alpha
     settings = Settings(
         penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
-        optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, batch_size=batch_size,
-        tol=tol, n_iter_no_change=patience,
-        max_iter=_MOST_EPOCHS if epochs is None else epochs,
+        optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, power_t=power_t,
+        average=average, batch_size=batch_size, precondition=precondition, last_batch=last_batch,
+        max_iter=_MOST_EPOCHS if limits["max_iter"] is None else limits["max_iter"], tol=tol,
+        n_iter_no_change=(
+            _PATIENCE if limits["n_iter_no_change"] is None else limits["n_iter_no_change"]
+        ),
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
-    _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
+    check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     prepared = _prepared(table, target, component, options)
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
@@ -197,37 +206,6 @@ def fit_table(
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
-
-
-def _check_before_reading(
-    loss: Any, component: Any, settings: Settings, alpha: float | str, task: str
-) -> None:
-    """Refuse what is known to be wrong without the table, which may take long to read."""
-    penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
-    if not is_auto(settings.optimizer):
-        optimizer_of(settings.optimizer)
-    check_choice("fit_table", "penalty_scale", settings.penalty_scale, ("deviation", "unit"))
-    check_number("fit_table", "epochs", settings.max_iter, low=1, whole=True)
-    check_number("fit_table", "patience", settings.n_iter_no_change, low=1, whole=True)
-    if not is_auto(settings.batch_size):
-        check_number("fit_table", "batch_size", settings.batch_size, low=1, whole=True)
-    if component is not None:
-        checked_optimizer(settings, component)
-    named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
-    if isinstance(loss, str) and task in named and loss not in named[task]:
-        msg = (
-            f"loss={loss!r} is none of {task}: with task={task!r} it must be one of "
-            f"{', '.join(named[task])}."
-        )
-        raise InvalidParameter(msg)
-    if settings.learning_rate == "optimal" and is_auto(alpha):
-        msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
-        raise InvalidParameter(msg)
-    if not is_auto(settings.learning_rate):
-        schedule_of(
-            settings.learning_rate,
-            {"eta0": 1.0, "power_t": 0.25, "alpha": alpha, "slope": lambda y, z: z - y},
-        )
 
 
 def _prepared(

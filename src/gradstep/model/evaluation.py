@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.roles import has_value, weights_of
-from gradstep.errors import InvalidTable
+from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.floating_point import as_by_default
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.objective.classification import as_codes, winners
 from gradstep.objective.losses import variance_power
 from gradstep.objective.regression import Pinball
+from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +89,9 @@ def _without_offset(
 
 
 @as_by_default
-def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
+def evaluate(
+    model: Model, table: Any, *, sample_weight: str | None = None, **old: Any
+) -> dict[str, Any]:
     """Return how good a model's predictions are on a table that has the target.
 
     Parameters
@@ -97,8 +100,10 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         The model.
     table : table
         With the columns that the model reads, and the target; rows without one are left out.
-    weight : str, optional
+    sample_weight : str, optional
         Column of row weights; a row of weight 0 is no row.
+    **old
+        `weight`, as it was called.
 
     Returns
     -------
@@ -108,6 +113,11 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         very many rows to 1e-4) and ``confusion`` (a row for each class, a column for each
         prediction). ``missing_target`` counts the rows left out.
     """
+    renamed = under_new_names("evaluate", old, sample_weight=sample_weight)
+    weight = renamed.pop("sample_weight", sample_weight)
+    if renamed:
+        msg = f"evaluate has no parameter {min(renamed)!r}."
+        raise InvalidParameter(msg)
     metrics, target = _metrics(model), model.target.column
     missing = weightless = 0
     for chunk in model.chunks(table, [target, *([weight] if weight else [])]):

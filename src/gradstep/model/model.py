@@ -65,7 +65,7 @@ class Model:
     >>> import polars as pl
     >>> import gradstep
     >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
-    >>> model = gradstep.fit_table(frame, "y", validation=0.0, epochs=200).model
+    >>> model = gradstep.fit_table(frame, "y", validation=0.0, max_iter=200).model
     >>> model.predict(pl.DataFrame({"x": [4.0]})).round(1)
     array([9.])
     """

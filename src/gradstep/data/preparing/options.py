@@ -10,15 +10,18 @@ import numpy as np
 
 from gradstep.checks import check_choice, check_number
 from gradstep.errors import InvalidParameter, nearest
+from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "PrepareOptions", "Progress", "options_of"]
+__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "NAMES", "PrepareOptions", "Progress", "options_of"]
 
 # Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
 
+# Fields that users know by another name, that of the estimators' parameters.
+NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}
 _KINDS = ("number", "category", "date", "hash")
 MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
@@ -97,7 +100,7 @@ class PrepareOptions:
             check_choice("prepare", name, getattr(self, name), allowed)
         check_number("prepare", "validation", self.validation, low=0.0, high=1.0, open_high=True)
         check_number("prepare", "max_levels", self.max_levels, low=1, whole=True)
-        check_number("prepare", "seed", self.seed, low=0, whole=True)
+        check_number("prepare", "random_state", self.seed, low=0, whole=True)
         roles = [role for role in (self.target, self.weight, self.offset) if role is not None]
         if len(set(roles)) < len(roles):
             msg = (
@@ -109,7 +112,8 @@ class PrepareOptions:
 
 def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     """Return the options that keyword arguments give, checked."""
-    found = {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
+    given = under_new_names("prepare", options)
+    found = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
     for name in ("drop", "only"):
         if isinstance(found.get(name), str):
             found[name] = (found[name],)
@@ -118,11 +122,12 @@ def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     kinds = found.get("kinds")
     if kinds is not None:
         found["kinds"] = tuple(sorted(dict(kinds).items()))
-    known = PrepareOptions.__dataclass_fields__
+    known = [NAMES.get(name, name) for name in PrepareOptions.__dataclass_fields__]
     for name in found:
         if name not in known or name == "target":
             msg = f"prepare has no parameter {name!r}.{nearest(name, known)}"
             raise InvalidParameter(msg)
-    checked = PrepareOptions(target, **found)
+    fields = {name: field for field, name in NAMES.items()}
+    checked = PrepareOptions(target, **{fields.get(k, k): v for k, v in found.items()})
     checked.check()
     return checked
