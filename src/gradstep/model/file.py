@@ -77,7 +77,8 @@ def save(model: Model, path: str | Path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    model = getattr(model, "_model", model)  # an estimator that was fitted on a prepared table
+    # an estimator of tables, or one that was fitted on a prepared table
+    model = getattr(model, "model_", getattr(model, "_model", model))
     if not isinstance(model, Model):
         msg = (
             f"{type(model).__name__} cannot be saved here: save takes a Model, or an estimator "
