@@ -173,8 +173,11 @@ class TestShow:
         assert importance == sorted(importance, reverse=True)
         assert found[0]["feature"] == "km"
         assert found[0]["unit"] == "1"
+        shares = told("show", model)["importance"]
+        assert [entry["column"] for entry in shares] == ["km", "colour", "hour"]
+        assert importance[0] == pytest.approx(shares[0]["share"])
         deviation = pl.read_csv(trips)["km"].std()
-        assert importance[0] == pytest.approx(found[0]["coefficient"] * deviation, rel=0.1)
+        assert shares[0]["deviation"] == pytest.approx(found[0]["coefficient"] * deviation, rel=0.1)
 
     def test_says_where_the_model_comes_from(self, told, gradstep, train, trips, later):
         model = train("claims", "--loss", "poisson", "--offset", "log_exposure",
@@ -202,6 +205,8 @@ class TestShow:
             f"trips.csv, {counted} rows; gradstep",
             "3 epochs of automatic steps",
             "seed 5. All epochs were run.",
+            "Importance share of the variance of the score",
+            "which way a number acts km 9",
             "best constant",
         ):
             assert words in flat
@@ -216,6 +221,7 @@ class TestShow:
         assert "Classes false, true" in flat
         assert "colour category 3 levels" in flat
         assert "the odds of true times" in flat
+        assert ", against colour=" in flat
         assert "colour=red [:car:]" in out  # as it is: no style, no picture
 
     def test_quantiles_are_named(self, gradstep, train):

@@ -145,7 +145,9 @@ class TestWords:
             "All epochs were run.",
             f"{held_out} rows model best constant",
             "root mean square error",
-            "colour=red [:car:] takes",
+            "which way a number acts km 9",
+            "] takes",
+            "from fare, against colour=green",
             "Model trips-fare.safetensors",
         ):
             assert words in flat

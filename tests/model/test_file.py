@@ -20,6 +20,7 @@ import gradstep
 from gradstep import CannotWrite, InvalidModel, InvalidParameter, Model, fit_table, load, save
 from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
+from gradstep.model import file
 from gradstep.objective.regression import SquaredError
 from tests.examples import examples
 from tests.uncompiled import compiled_if
@@ -178,6 +179,19 @@ def header(path):
 def write(path, told, rest):
     text = json.dumps(told).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + rest)
+
+
+def rewritten(path, change, without=()):
+    """Change what a model's file says, as if gradstep had written that."""
+    told, rest = header(path)
+    entry = json.loads(told["__metadata__"]["gradstep"])
+    del entry["sha256"]
+    change(entry)
+    for part in without:
+        del entry[part]
+    entry["sha256"] = file._checksum(entry, load(path).params)
+    told["__metadata__"]["gradstep"] = json.dumps(entry)
+    write(path, told, rest)
 
 
 class TestDamaged:

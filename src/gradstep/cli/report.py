@@ -33,6 +33,7 @@ __all__ = [
     "print_notes",
     "prose",
     "tell_columns",
+    "tell_importance",
     "tell_rows",
     "unseen_notes",
 ]
@@ -192,6 +193,21 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
     if first.part:
         return "date", ", ".join(["days", *(p.part for p in parts[1:])]) + gaps
     return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")
+
+
+def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """Print which columns matter, the first few."""
+    if not found:
+        return
+    prose(to, "Importance", "share of the variance of the score; which way a number acts")
+    table = Table(box=None, pad_edge=True, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right")
+    table.add_column()
+    for entry in found[:_FEW]:
+        way = {1: "+", -1: "-"}.get(entry.get("sign", 0), "")
+        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", way)
+    to.print(table)
 
 
 def metrics_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Table:

@@ -10,6 +10,11 @@ import typer
 
 from gradstep.cli import options as opt
 
+_OLD = (
+    "The file keeps nothing of the training rows, as those of gradstep before 0.1: coefficients go "
+    "by size, those of levels as they are, and columns have no importance. Train the model again."
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,11 +34,11 @@ def show(
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, in_words, nonzero
+    from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
     from gradstep.model.file import load
 
     fitted = load(model)
-    chosen = coefficients(fitted, top or None)
+    chosen = coefficients(fitted, top or None, references=json)
     if json:
         report.print_json({
             "target": fitted.target.column,
@@ -41,6 +46,7 @@ def show(
             "loss": repr(fitted.loss),
             "offset": fitted.offset,
             "intercept": fitted.intercept_.tolist(),
+            "importance": importance(fitted),
             "coefficients": chosen,
             "columns": fitted.encoding.to_json()["columns"],
             "provenance": fitted.provenance,
@@ -60,6 +66,7 @@ def show(
             report.prose(to, "From", "what the file says of it is not what gradstep writes")
     if columns:
         report.tell_columns(to, fitted.encoding, {})
+    report.tell_importance(to, importance(fitted))
     report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",
@@ -67,6 +74,8 @@ def show(
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
+    if fitted.training is None:
+        report.print_notes(to, [_OLD])
 
 
 def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:

@@ -218,7 +218,7 @@ def _rate(text: str) -> float | str:
 
 def _print_json(fit: TableFit, path: Path) -> None:
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients
+    from gradstep.model.coefficients import coefficients, importance
 
     meta = fit.prepared.meta
     report.print_json({
@@ -235,6 +235,7 @@ def _print_json(fit: TableFit, path: Path) -> None:
         "seconds": fit.seconds,
         "validation": fit.validation,
         "baseline": fit.baseline,
+        "importance": importance(fit.model),
         "coefficients": coefficients(fit.model, 10 * _SHOWN),
         "intercept": fit.model.intercept_.tolist(),
         "notes": fit.notes,
@@ -245,7 +246,7 @@ def _report(fit: TableFit, path: Path) -> None:
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, in_words
+    from gradstep.model.coefficients import coefficients, importance, in_words
 
     to = report.console()
     meta = fit.prepared.meta
@@ -268,7 +269,8 @@ def _report(fit: TableFit, path: Path) -> None:
     report.print_notes(to, fit.notes)
     if fit.validation:
         to.print(report.metrics_table(fit.validation, fit.baseline))
-    largest = coefficients(fit.model, _SHOWN)
+    report.tell_importance(to, importance(fit.model))
+    largest = coefficients(fit.model, _SHOWN, references=False)
     report.prose(to, "Coefficients", "the most important, in the columns' own units")
     for entry in largest:
         to.print(f"  {escape(in_words(fit.model, entry))}")

@@ -33,6 +33,7 @@ from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
 from gradstep.model.model import Model
+from gradstep.model.training_rows import training_rows
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import is_automatic
 from gradstep.renamed import under_new_names
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
     from gradstep.engine.state import Problem, TrainState
     from gradstep.fit.plan import Plan
     from gradstep.fit.run import RunResult
+    from gradstep.model.training_rows import TrainingRows
 
-__all__ = ["TableFit", "fit_table", "preparing_for"]
+__all__ = ["TableFit", "fit_table", "preparing_for", "training_of"]
 
 _MOST_EPOCHS, _PATIENCE = 1000, 3
 _IMPROVEMENT = 1e-4  # of the baseline's loss
@@ -185,6 +187,7 @@ def fit_table(
         prepared.encoding, prepared.target, component, result.params,
         prepared.meta["asked"].get("offset"),
     )  # fmt: skip
+    model.training = training_of(model, prepared)
     fit = TableFit(
         model, prepared, result.outcome, result.records,
         notes=[*prepared.meta["warnings"], *result.notes],
@@ -314,6 +317,16 @@ def _trained(
     result = train(chosen, start)
     noted = [f"Epoch {record.epoch}: {record.note}." for record in result.records if record.note]
     return replace(result, notes=[*notes, *result.notes, *noted])
+
+
+def training_of(model: Model, prepared: PreparedTable) -> TrainingRows:
+    """Return what a model is to keep of the rows that it was trained on."""
+    from gradstep.engine.baseline import best_constant, without_features  # imports Numba
+
+    k, p = model.n_outputs, model.encoding.n_features
+    constant = best_constant(model.loss, without_features(prepared.train.sample()), k)
+    coef = model.params[: k * p].reshape(k, p)
+    return training_rows(model.encoding, prepared.train, coef, constant)
 
 
 def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from gradstep.data.roles import Target
 from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import writing_file
 from gradstep.model.model import Model
+from gradstep.model.training_rows import TrainingRows
 from gradstep.objective import classification, regression
 from gradstep.version import VERSION
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-FORMAT = 1
+FORMAT = 2  # 1 had nothing of the training rows
+_READ = (1, FORMAT)
 _ENTRY, _CHECKSUM = "gradstep", "sha256"
 _TENSOR, _DTYPE = "params", "F64"  # the only tensor, in one dimension
 
@@ -93,6 +95,7 @@ def save(model: Model, path: str | Path) -> None:
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
         "offset": model.offset,
+        "training": None if model.training is None else model.training.to_json(),
         "provenance": model.provenance,
     }
     entry = json.dumps({**content, _CHECKSUM: _checksum(content, model.params)})
@@ -139,10 +142,10 @@ def load(path: str | Path) -> Model:
     except MISSTATED as error:
         msg = f"{path} is damaged: its header cannot be read ({error})."
         raise InvalidModel(msg) from error
-    if version != FORMAT:
+    if version not in _READ:
         msg = (
             f"{path} has model format {version!r}, and this version of gradstep "
-            f"({VERSION}) reads format {FORMAT}. Install gradstep {wrote}, which "
+            f"({VERSION}) reads formats up to {FORMAT}. Install gradstep {wrote}, which "
             "wrote it, or newer."
         )
         raise InvalidModel(msg)
@@ -174,4 +177,8 @@ def _model_of(content: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
     if not (offset is None or is_text(offset)) or not isinstance(provenance, dict):
         msg = "offset is a name or nothing, and provenance has fields"
         raise ValueError(msg)
-    return Model(encoding_of(content["encoding"]), target, loss, params, offset, provenance)
+    encoding, kept = encoding_of(content["encoding"]), content.get("training")
+    training = None
+    if kept is not None:
+        training = TrainingRows.from_json(kept, encoding, target.n_outputs)
+    return Model(encoding, target, loss, params, offset, provenance, training=training)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
+    from gradstep.model.training_rows import TrainingRows
 
 __all__ = ["Model"]
 
@@ -55,6 +56,8 @@ class Model:
         Weights of each output, then intercepts, for encoded features.
     offset : str or None
         The column that is added to scores.
+    training : TrainingRows or None
+        What is kept of the training rows; None in files of gradstep before 0.1.
     provenance : dict
         Where the model comes from: source, counts, options, metrics, version.
     unseen : Counter
@@ -77,6 +80,7 @@ class Model:
     offset: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     unseen: Counter[str] = field(default_factory=Counter, compare=False)
+    training: TrainingRows | None = None
 
     @property
     def n_outputs(self) -> int:

@@ -203,10 +203,32 @@ class TableEstimator:
         Returns
         -------
         frame of the library of X, of Polars for files
-            `feature`, `class` (of more than two), `coefficient`.
+            `feature`, `class` (of more than two), `coefficient`, `importance` (what it has in the
+            variance of the score); of levels the most frequent one (`against`), and `difference`
+            from it.
         """
         check_is_fitted(self)
         return display.frame(display.coefficient_columns(self.model_), self._library)
+
+    def importance(self) -> Any:
+        """Return each column's share of the variance of the score, the largest first.
+
+        All features of a column count together, over the rows that were trained on.
+
+        Returns
+        -------
+        frame of the library of X, of Polars for files
+            `column`, `share`, and `deviation` of the column's part of the score, with the sign of
+            its coefficient where it is a number; for more than two classes, instead, that for each
+            class.
+
+        Raises
+        ------
+        InvalidModel
+            If a file of an older gradstep was loaded, which does not say, or one of sparse text.
+        """
+        check_is_fitted(self)
+        return display.frame(display.importance_columns(self.model_), self._library)
 
     # ------------------------------------------------------------------ files
 
