@@ -30,7 +30,9 @@ def evaluate(
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return
     to = report.console()
-    to.print(report.metrics_table(found, None))
+    to.print(report.metrics_table(found, found.get("baseline")))
+    if found.get("calibration"):
+        to.print(report.calibration_table(found["calibration"], fitted.target.names[1]))
     if fitted.target.classes is not None:
         to.print(report.confusion_table(found["confusion"], fitted.target.classes))
     notes = report.unseen_notes(fitted)

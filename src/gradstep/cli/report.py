@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradstep.model.model import Model
 
 __all__ = [
+    "calibration_table",
     "confusion_table",
     "console",
     "count",
@@ -43,11 +44,15 @@ _WORDS = {
     "rmse": "root mean square error",
     "mae": "mean absolute error",
     "r2": "R²",
-    "deviance": "deviance",
+    "deviance": "mean deviance",
     "pinball": "pinball loss",
-    "accuracy": "accuracy",
+    "coverage": "share at or below",
     "log_loss": "log loss",
+    "brier": "Brier score",
     "auc": "area under ROC",
+    "pr_auc": "area under precision-recall",
+    "f1": "F1",
+    "accuracy": "accuracy",
 }
 
 
@@ -241,6 +246,17 @@ def confusion_table(confusion: Sequence[Sequence[float]], classes: Sequence[Any]
     for label, row in zip(classes[:_FEW], confusion, strict=False):
         cells = [*row[:_FEW], *([sum(row[_FEW:])] if more else [])]
         table.add_row(escape(written(label)), *(number(float(cell)) for cell in cells))
+    return table
+
+
+def calibration_table(tenths: Sequence[Mapping[str, float]], label: Any) -> Table:
+    """Return how often a class was there, beside how probable it was said to be."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("tenth of the rows")
+    table.add_column(escape(f"predicted {written(label)}"), justify="right")
+    table.add_column("observed", justify="right")
+    for at, tenth in enumerate(tenths, 1):
+        table.add_row(str(at), f"{tenth['predicted']:.4f}", f"{tenth['observed']:.4f}")
     return table
 
 

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "evaluate_held_out"]
 
 
-def _metrics(model: Model) -> Any:
+def _metrics(model: Model, *, constant: bool = False) -> Any:
     if model.target.classes is not None:
-        return ClassificationMetrics(model.target.classes)
+        calibrated = model.gives_probabilities and model.n_outputs == 1 and not constant
+        probability = (lambda z: model.probabilities(z[:, None])[:, 1]) if calibrated else None
+        return ClassificationMetrics(model.target.classes, probability)
     quantile = model.loss.quantile if isinstance(model.loss, Pinball) else None
     return RegressionMetrics(variance_power(model.loss), quantile)
 
@@ -57,7 +59,7 @@ def evaluate_held_out(
         params = np.zeros(params.size)
         assert model.training is not None  # noqa: S101
         params[-k:] = model.training.constant
-    metrics = _metrics(model)
+    metrics = _metrics(model, constant=constant)
     step = 1 << 16
     for lo in range(0, held_out.n, step):
         index = held_out.rows_between(lo, min(lo + step, held_out.n))
@@ -108,10 +110,16 @@ def evaluate(
     Returns
     -------
     dict
-        ``rows``; for numbers ``rmse``, ``mae``, ``r2``, and the deviance or pinball loss of the
-        model's loss; for classes ``accuracy``, ``log_loss``, ``auc`` (two classes; of
-        very many rows to 1e-4) and ``confusion`` (a row for each class, a column for each
-        prediction). ``missing_target`` counts the rows left out.
+        ``rows``; for numbers ``rmse``, ``mae``, ``r2``, of a loss of counts and rates ``deviance``
+        (its mean), of a quantile ``pinball`` and ``coverage`` (the share of targets that are at
+        most what is predicted); for classes ``accuracy``, ``f1`` (of the second of two classes,
+        else the mean over classes), ``confusion`` (a row for each class, a column for each
+        prediction), with probabilities ``log_loss`` and ``brier``; of two classes ``auc``
+        (ROC), ``pr_auc`` (average precision) and ``calibration``: by tenths of the rows the mean
+        probability of the second class and how often it was there. Areas and calibration keep up
+        to 262,144 scores of each class, and of more a bounded sample by rank, to 1e-4 or so.
+        ``baseline`` has the same of the best constant of the training rows, where the model's file
+        has it. ``missing_target`` counts the rows left out.
     """
     renamed = under_new_names("evaluate", old, sample_weight=sample_weight)
     weight = renamed.pop("sample_weight", sample_weight)
@@ -119,6 +127,7 @@ def evaluate(
         msg = f"evaluate has no parameter {min(renamed)!r}."
         raise InvalidParameter(msg)
     metrics, target = _metrics(model), model.target.column
+    baseline = None if model.training is None else _metrics(model, constant=True)
     missing = weightless = 0
     for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
         frame = chunk.filter(has_value(chunk[target]))
@@ -128,8 +137,13 @@ def evaluate(
             weightless += int((s == 0.0).sum())
             frame, s = frame.filter(s > 0.0), s[s > 0.0]
         if frame.height:
-            _add(metrics, model, model.scores(frame), model.target.values(frame[target]), s)
+            y = model.target.values(frame[target])
+            _add(metrics, model, model.scores(frame), y, s)
+            if baseline is not None:
+                _add(baseline, model, model.constant_scores(frame), y, s)
     found: dict[str, Any] = metrics.result()
+    if baseline is not None:
+        found["baseline"] = baseline.result()
     if found["rows"] == 0 and weightless:
         msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)

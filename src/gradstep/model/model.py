@@ -127,6 +127,12 @@ class Model:
             z += offsets_of(frame[self.offset])[:, None]
         return z
 
+    def constant_scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Return the scores of the best constant prediction of the training rows."""
+        assert self.training is not None  # noqa: S101
+        z = np.tile(self.training.constant, (frame.height, 1))
+        return z if self.offset is None else z + offsets_of(frame[self.offset])[:, None]
+
     @as_by_default
     def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what is predicted for scores of a regression, shape (n,)."""
