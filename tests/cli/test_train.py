@@ -286,6 +286,23 @@ class TestOptions:
         assert fit["rows"]["validation"] == 225
         assert fit["validation"]["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
 
+    def test_class_weights(self, told, fails, trips):
+        arguments = ("train", trips, "-t", "paid", *FEW)
+        plain, found = told(*arguments), told(*arguments, "--class-weight", "no=9")
+        said = [np.array(fit["validation"]["confusion"])[:, 0].sum() for fit in (plain, found)]
+        assert said[1] > said[0]
+        assert found["validation"]["rows"] == plain["validation"]["rows"]
+        assert "--class-weight no must be balanced, or" in fails(*arguments, "--class-weight", "no")
+
+    def test_exposures(self, told, fails, gradstep, trips):
+        table = pl.read_csv(trips).with_columns(pl.col("log_exposure").exp().alias("years"))
+        table.with_columns(pl.col("years") * 100.0).write_csv("years.csv")
+        arguments = ("train", "years.csv", "-t", "claims", *FEW, "--loss", "poisson")
+        found = told(*arguments, "--exposure", "years")
+        assert gs.load(found["model"]).exposure == "years"
+        assert "Exposure years" in " ".join(gradstep("show", found["model"])[1].split())
+        assert "use --exposure years" in fails(*arguments, "--offset", "years")
+
     def test_no_validation(self, told, gradstep, trips):
         fit = told("train", trips, "-t", "fare", *FEW, "--validation", "0", *TWO)
         assert (fit["rows"]["validation"], fit["validation"], fit["baseline"]) == (0, {}, {})

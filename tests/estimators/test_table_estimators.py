@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.class_weight import compute_sample_weight
 
 import gradstep
 from gradstep import (
@@ -160,7 +161,25 @@ class TestWeightsAndOffsets:
         with pytest.raises(InvalidParameter, match="fitted without one"):
             TableRegressor().fit(X, TABLE["fare"]).predict(X, offset=offset)
 
-    @pytest.mark.parametrize("role", ["sample_weight", "offset"])
+    def test_exposures_are_offsets_once_their_logarithm_is_taken(self, tmp_path):
+        more = TABLE.select([*COLUMNS, "claims", pl.col("log_exposure").exp().alias("years")])
+        years = more["years"].to_numpy()
+        one = TableRegressor("poisson").fit(more, "claims", exposure="years")
+        offset = TABLE["log_exposure"].to_numpy()
+        expected = TableRegressor("poisson").fit(X, TABLE["claims"], offset=offset)
+        np.testing.assert_allclose(one.predict(more), expected.predict(X, offset=offset), rtol=1e-6)
+        assert one.feature_names_in_.tolist() == COLUMNS
+        other = TableRegressor("poisson").fit(X, TABLE["claims"], exposure=years)
+        np.testing.assert_array_equal(other.predict(X, exposure=years), one.predict(more))
+        assert other.score(X, TABLE["claims"], exposure=years) == pytest.approx(
+            one.score(more, "claims")
+        )
+        one.save(tmp_path / "m")
+        np.testing.assert_array_equal(
+            TableRegressor.load(tmp_path / "m").predict(more), one.predict(more)
+        )
+
+    @pytest.mark.parametrize("role", ["sample_weight", "offset", "exposure"])
     def test_of_another_length(self, role):
         with pytest.raises(InvalidData, match=rf"{role} has shape \(3,\), but X has 300 rows"):
             TableRegressor("poisson").fit(X, TABLE["claims"], **{role: np.ones(3)})
@@ -188,6 +207,18 @@ class TestClasses:
         assert TableClassifier().fit(X, codes).predict(X).dtype == np.float64
         whole = TableClassifier().fit(X, codes.astype(np.int32))
         assert whole.predict(X).dtype == np.int32
+
+    @pytest.mark.parametrize("weights", ["balanced", {"yes": 7.0}, {"yes": 2.0, "no": 0.5}])
+    def test_weights_of_classes(self, weights):
+        y = TABLE["paid"].to_numpy()
+        each = compute_sample_weight(weights, y)
+        model = TableClassifier(class_weight=weights, tol=1e-9).fit(X, y)
+        expected = TableClassifier(tol=1e-9).fit(X, y, sample_weight=each)
+        found, same = model.predict_proba(X), expected.predict_proba(X)
+        np.testing.assert_allclose(found, same, rtol=1e-5)
+        both = TableClassifier(class_weight=weights, tol=1e-9).fit(X, y, TABLE["often"])
+        expected = TableClassifier(tol=1e-9).fit(X, y, each * TABLE["often"].to_numpy())
+        np.testing.assert_allclose(both.predict_proba(X), expected.predict_proba(X), rtol=1e-5)
 
     def test_losses_without_probabilities(self):
         model = TableClassifier("hinge").fit(X, TABLE["paid"].to_numpy())

@@ -306,6 +306,85 @@ class TestPrepared:
         assert fit.prepared.meta["asked"]["log_power"] == 1.0
 
 
+class TestExposures:
+    def table(self):
+        rng = np.random.default_rng(4)
+        x, years = rng.normal(size=400), rng.uniform(0.1, 90.0, 400)
+        return pl.DataFrame({"x": x, "years": years, "y": rng.poisson(years * np.exp(x - 3.0))})
+
+    def test_are_offsets_once_their_logarithm_is_taken(self):
+        table = self.table()
+        fit = fit_table(table, "y", loss="poisson", exposure="years", validation=0.2)
+        logs = table.select("x", "y", pl.col("years").log().alias("o"))
+        expected = fit_table(logs, "y", loss="poisson", offset="o", validation=0.2)
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert fit.validation == pytest.approx(expected.validation)
+        assert (fit.model.offset, fit.model.exposure) == (None, "years")
+        assert evaluate(fit.model, table)["deviance"] < 1.5
+
+    def test_one_that_is_given_as_an_offset_is_told(self):
+        with pytest.raises(InvalidTable, match=r"'years' goes from .*--exposure years"):
+            fit_table(self.table(), "y", loss="poisson", offset="years")
+        # numbers that are added to a score that is no logarithm may be any
+        fit_table(self.table(), "y", offset="years", max_iter=2)
+
+    @pytest.mark.parametrize("wrong", [0.0, -1.0, None, float("inf")])
+    def test_must_be_above_zero(self, wrong):
+        table = self.table().with_columns(
+            pl.when(pl.int_range(pl.len()) == 2).then(wrong).otherwise("years").alias("years")
+        )
+        with pytest.raises(InvalidTable, match=r"exposure 'years' is .* in row 3 .* above 0"):
+            fit_table(table, "y", loss="poisson", exposure="years")
+
+    def test_go_without_an_offset(self):
+        with pytest.raises(InvalidParameter, match="give one of the two"):
+            fit_table(self.table(), "y", loss="poisson", exposure="years", offset="x")
+        with pytest.raises(InvalidTable, match="The exposure 'yeers' is not a column"):
+            fit_table(self.table(), "y", loss="poisson", exposure="yeers")
+
+
+class TestClassWeights:
+    def test_metrics_are_of_rows_as_they_are(self):
+        """And so is the best constant."""
+        table = logistic(900).with_columns(rare=pl.int_range(pl.len()) % 9 == 0)
+        table = table.filter(pl.col("rare") | (pl.col("y") == "no")).drop("rare")
+        options = {"validation": 0.3}
+        plain = fit_table(table, "y", **options)
+        fit = fit_table(table, "y", class_weight="balanced", **options)
+        assert fit.baseline.pop("confusion") == plain.baseline.pop("confusion")
+        assert fit.baseline == pytest.approx(plain.baseline, rel=1e-6)
+        confusion = np.array(fit.validation["confusion"])
+        assert confusion.sum() == fit.validation["rows"]
+        assert confusion[1, 1] > plain.validation["confusion"][1][1]
+
+    def test_on_the_way_through_a_folder(self, tmp_path):
+        table = logistic(300)
+        options = {"class_weight": {"yes": 3.0}, "validation": 0.2}
+        fit = fit_table(prepare(table, "y", out=tmp_path / "p", **options))
+        expected = fit_table(table, "y", **options)
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert fit.validation == expected.validation
+
+    @pytest.mark.parametrize(
+        "weights, message",
+        [
+            ("even", "class_weight='even' must be 'balanced', or weights by class"),
+            (
+                {"yess": 2.0},
+                "names 'yess', which is no class of the target 'y'. Did you mean 'yes'",
+            ),
+            ({"yes": 0.0}, r"class_weight\['yes'\]=0.0 of prepare must be a number > 0"),
+        ],
+    )
+    def test_that_are_wrong(self, weights, message):
+        with pytest.raises(InvalidParameter, match=message):
+            fit_table(logistic(50), "y", class_weight=weights)
+
+    def test_of_numbers(self):
+        with pytest.raises(InvalidParameter, match="the target 'y' is a number"):
+            fit_table(linear(50), "y", class_weight="balanced")
+
+
 def as_in_training(found, fit):
     """Compare what `evaluate` has found with what a fit said of the same rows."""
     assert found.pop("baseline") == pytest.approx(fit.baseline, rel=1e-9)

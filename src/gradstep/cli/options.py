@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AsKind",
     "Cache",
+    "ClassWeight",
     "Drop",
+    "Exposure",
     "Json",
     "MaxLevels",
     "Memory",
@@ -58,6 +60,16 @@ Task = Annotated[
 SampleWeight = Annotated[str | None, typer.Option(help="Column of row weights.")]
 Offset = Annotated[
     str | None, typer.Option(help="Column that is added to the score: a log exposure.")
+]
+Exposure = Annotated[
+    str | None, typer.Option(help="Column whose logarithm is added to the score: a time, an area.")
+]
+ClassWeight = Annotated[
+    str | None,
+    typer.Option(
+        metavar="balanced|LABEL=WEIGHT",
+        help="Let all classes have the same say, or rows of a class count more (comma between).",
+    ),
 ]
 TimeColumn = Annotated[
     str | None, typer.Option(help="Hold out the latest rows by this column, not random ones.")
@@ -132,6 +144,7 @@ def preparation(
     drop: list[str] | None,
     only: list[str] | None,
     kinds: list[str] | None,
+    class_weight: str | None,
     memory: str | None,
     **others: Any,
 ) -> dict[str, Any]:
@@ -144,6 +157,7 @@ def preparation(
         "drop": split(drop),
         "only": split(only),
         "kinds": _kinds(kinds),
+        "class_weight": _class_weight(class_weight),
     }
     if memory is not None:
         chosen["memory"] = read_bytes(memory, "--memory")
@@ -209,6 +223,29 @@ def split(values: list[str] | None) -> list[str]:
     """
     parts = (part for value in values or () for part in re.split(r"(?<!\\),", value))
     return [part.replace("\\,", ",") for part in parts if part]
+
+
+def _class_weight(text: str | None) -> str | dict[str, float] | None:
+    r"""Return the weights of classes that were typed.
+
+    Examples
+    --------
+    >>> _class_weight("yes=5,no=0.5")
+    {'yes': 5.0, 'no': 0.5}
+    """
+    if text is None or text == "balanced":
+        return text
+    found = {}
+    for part in split([text]):
+        label, _, weight = part.rpartition("=")
+        try:
+            found[label] = float(weight)
+        except ValueError:
+            label = ""
+        if not label:
+            msg = f"--class-weight {text} must be balanced, or LABEL=WEIGHT, such as yes=5."
+            raise InvalidParameter(msg)
+    return found
 
 
 def _kinds(values: list[str] | None) -> dict[str, str]:

@@ -19,7 +19,9 @@ def prepare(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     task: opt.Task = "auto",
     sample_weight: opt.SampleWeight = None,
+    class_weight: opt.ClassWeight = None,
     offset: opt.Offset = None,
+    exposure: opt.Exposure = None,
     loss: Annotated[
         str | None,
         typer.Option(help="The loss to train with, where it decides the task or how offsets act."),
@@ -45,8 +47,9 @@ def prepare(
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     chosen = opt.preparation(
-        target=target, task=task, sample_weight=sample_weight, offset=offset,
-        time_column=time_column, validation=validation, drop=drop, only=only, kinds=kinds,
+        target=target, task=task, sample_weight=sample_weight,
+        class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
+        validation=validation, drop=drop, only=only, kinds=kinds,
         max_levels=max_levels, missing=missing, missing_target=missing_target, memory=None,
         random_state=random_state,
     )  # fmt: skip

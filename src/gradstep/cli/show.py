@@ -45,6 +45,7 @@ def show(
             "classes": fitted.target.classes,
             "loss": repr(fitted.loss),
             "offset": fitted.offset,
+            "exposure": fitted.exposure,
             "intercept": fitted.intercept_.tolist(),
             "importance": importance(fitted),
             "coefficients": chosen,
@@ -57,8 +58,9 @@ def show(
     if fitted.target.classes is not None:
         report.prose(to, "Classes", ", ".join(fitted.target.names))
     report.prose(to, "Loss", repr(fitted.loss))
-    if fitted.offset is not None:
-        report.prose(to, "Offset", fitted.offset)
+    if fitted.shift is not None:
+        kind = "Exposure" if fitted.shift.is_exposure else "Offset"
+        report.prose(to, kind, fitted.shift.column)
     if fitted.provenance:
         try:
             _tell_origin(to, fitted.provenance)

@@ -20,8 +20,9 @@ __all__ = ["train"]
 _SHOWN = 10
 _INTERRUPTED = 130
 _PREPARING = (
-    "task", "sample_weight", "offset", "validation", "time_column", "drop", "only", "kinds",
-    "max_levels", "missing", "missing_target", "random_state", "memory", "cache", "no_cache",
+    "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
+    "drop", "only", "kinds", "max_levels", "missing", "missing_target", "random_state", "memory",
+    "cache", "no_cache",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -75,7 +76,9 @@ def train(
         int, typer.Option(help="Epochs without improvement that end a run of another optimizer.")
     ] = 3,
     sample_weight: opt.SampleWeight = None,
+    class_weight: opt.ClassWeight = None,
     offset: opt.Offset = None,
+    exposure: opt.Exposure = None,
     validation: opt.Validation = "0.1",
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
@@ -111,8 +114,9 @@ def train(
         target = target or source.target.column
     else:
         chosen = opt.preparation(
-            target=target, task=task, sample_weight=sample_weight, offset=offset,
-            time_column=time_column, validation=validation, drop=drop, only=only, kinds=kinds,
+            target=target, task=task, sample_weight=sample_weight,
+            class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
+            validation=validation, drop=drop, only=only, kinds=kinds,
             max_levels=max_levels, missing=missing, missing_target=missing_target, memory=memory,
             random_state=random_state,
         )  # fmt: skip

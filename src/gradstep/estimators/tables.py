@@ -74,8 +74,11 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
         stored_in=prepared.encoding.stored_in(),
     )  # fmt: skip
     params = np.concatenate([np.ravel(est.coef_), np.ravel(est.intercept_)])
-    offset = prepared.meta["asked"].get("offset")
-    est._model = Model(prepared.encoding, target, loss, params, offset)
+    asked = prepared.meta["asked"]
+    est._model = Model(
+        prepared.encoding, target, loss, params, asked.get("offset"),
+        exposure=asked.get("exposure"),
+    )  # fmt: skip
     est._model.training = training_of(est._model, prepared)
     est.feature_names_ = prepared.encoding.feature_names()
     shape = est.coef_.shape

@@ -31,7 +31,7 @@ from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
-from gradstep.model.evaluation import evaluate_held_out
+from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
 from gradstep.model.training_rows import training_rows
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
@@ -185,7 +185,7 @@ def fit_table(
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
     model = Model(
         prepared.encoding, prepared.target, component, result.params,
-        prepared.meta["asked"].get("offset"),
+        prepared.meta["asked"].get("offset"), exposure=prepared.meta["asked"].get("exposure"),
     )  # fmt: skip
     model.training = training_of(model, prepared)
     fit = TableFit(
@@ -222,9 +222,10 @@ def _prepared(
             msg = f"The table was prepared for the target {table.target.column!r}, not {target!r}."
             raise InvalidParameter(msg)
         was = table.meta["asked"]
-        if "offset" in was and _log_power(loss) != was.get("log_power"):
+        shift = was.get("offset") or was.get("exposure")
+        if shift is not None and _log_power(loss) != was.get("log_power"):
             msg = (
-                f"The offset {was['offset']!r} became part of the rows when the table was "
+                f"The offset {shift!r} became part of the rows when the table was "
                 "prepared, for another loss. Give the same loss both times (prepare's --loss)."
             )
             raise InvalidParameter(msg)
@@ -249,7 +250,7 @@ def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     of_classes = is_of_classes(loss)
     if of_classes is not None and given.get("task", "auto") == "auto":
         found["task"] = "classification" if of_classes else "regression"
-    if given.get("offset") is not None:
+    if given.get("offset") is not None or given.get("exposure") is not None:
         found["log_power"] = _log_power(loss)
     return found
 
@@ -324,7 +325,11 @@ def training_of(model: Model, prepared: PreparedTable) -> TrainingRows:
     from gradstep.engine.baseline import best_constant, without_features  # imports Numba
 
     k, p = model.n_outputs, model.encoding.n_features
-    constant = best_constant(model.loss, without_features(prepared.train.sample()), k)
+    plain = without_features(prepared.train.sample())
+    if "class_weights" in prepared.meta:  # what is predicted is told of rows as they are
+        weight = without_class_weights(prepared, plain.sample_weight, plain.y[:, 0])
+        plain = replace(plain, sample_weight=weight)
+    constant = best_constant(model.loss, plain, k)
     coef = model.params[: k * p].reshape(k, p)
     return training_rows(model.encoding, prepared.train, coef, constant)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
 
-__all__ = ["evaluate", "evaluate_held_out"]
+__all__ = ["evaluate", "evaluate_held_out", "without_class_weights"]
 
 
 def _metrics(model: Model, *, constant: bool = False) -> Any:
@@ -67,11 +67,19 @@ def evaluate_held_out(
         y, weight = held_out.y[index, 0], None
         if held_out.sample_weight is not None:
             weight = held_out.sample_weight[index]
+        if "class_weights" in prepared.meta:
+            weight = without_class_weights(prepared, weight, y)
         if prepared.offset is not None:
             y, z, weight = _without_offset(prepared, y, z, weight, index)
         _add(metrics, model, z, y if model.target.classes is None else as_codes(y, k), weight)
     found: dict[str, Any] = metrics.result()
     return found
+
+
+def without_class_weights(prepared: PreparedTable, weight: Any, y: Any) -> Any:
+    """Return the weights of rows of these encoded targets as they were before those of classes."""
+    of_each = np.array(prepared.meta["class_weights"])
+    return weight / of_each[as_codes(y, prepared.target.n_outputs).astype(np.intp)]
 
 
 def _without_offset(

@@ -95,6 +95,7 @@ def save(model: Model, path: str | Path) -> None:
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
         "offset": model.offset,
+        "exposure": model.exposure,
         "training": None if model.training is None else model.training.to_json(),
         "provenance": model.provenance,
     }
@@ -174,11 +175,14 @@ def _model_of(content: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
         msg = f"the loss {loss!r:.60} is not one of {target.n_outputs} scores"
         raise ValueError(msg)
     offset, provenance = content["offset"], content["provenance"]
-    if not (offset is None or is_text(offset)) or not isinstance(provenance, dict):
-        msg = "offset is a name or nothing, and provenance has fields"
+    exposure = content.get("exposure")
+    named = all(column is None or is_text(column) for column in (offset, exposure))
+    if not named or not isinstance(provenance, dict):
+        msg = "offset and exposure are names or nothing, and provenance has fields"
         raise ValueError(msg)
     encoding, kept = encoding_of(content["encoding"]), content.get("training")
     training = None
     if kept is not None:
         training = TrainingRows.from_json(kept, encoding, target.n_outputs)
-    return Model(encoding, target, loss, params, offset, provenance, training=training)
+    return Model(encoding, target, loss, params, offset, provenance, training=training,
+                 exposure=exposure)  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.features.matching import chunks_as, readable
-from gradstep.data.roles import offsets_of
+from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
 from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import (
@@ -56,6 +56,8 @@ class Model:
         Weights of each output, then intercepts, for encoded features.
     offset : str or None
         The column that is added to scores.
+    exposure : str or None
+        The column whose logarithm is added to scores.
     training : TrainingRows or None
         What is kept of the training rows; None in files of gradstep before 0.1.
     provenance : dict
@@ -81,11 +83,17 @@ class Model:
     provenance: dict[str, Any] = field(default_factory=dict)
     unseen: Counter[str] = field(default_factory=Counter, compare=False)
     training: TrainingRows | None = None
+    exposure: str | None = None
 
     @property
     def n_outputs(self) -> int:
         """Scores of a row."""
         return self.target.n_outputs
+
+    @property
+    def shift(self) -> Offset | None:
+        """What is added to scores."""
+        return Offset.of(self.offset, self.exposure)
 
     @property
     def classes_(self) -> NDArray[Any] | None:
@@ -123,15 +131,15 @@ class Model:
 
         encoded = self.encoding.encode(readable(frame, self.encoding), self.unseen)
         z = scores(self.encoding.rows(encoded), self.params, self.n_outputs)
-        if self.offset is not None:
-            z += offsets_of(frame[self.offset])[:, None]
+        if self.shift is not None:
+            z += self.shift.values(frame)[:, None]
         return z
 
     def constant_scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Return the scores of the best constant prediction of the training rows."""
         assert self.training is not None  # noqa: S101
         z = np.tile(self.training.constant, (frame.height, 1))
-        return z if self.offset is None else z + offsets_of(frame[self.offset])[:, None]
+        return z if self.shift is None else z + self.shift.values(frame)[:, None]
 
     @as_by_default
     def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -180,7 +188,7 @@ class Model:
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
         self.unseen.clear()
-        extra = [*more, *([self.offset] if self.offset else [])]
+        extra = [*more, *([self.shift.column] if self.shift else [])]
         yield from chunks_as(table, self.encoding, self.target, extra, copied)
 
     def predict_batches(

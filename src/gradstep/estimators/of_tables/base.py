@@ -36,7 +36,7 @@ __all__ = ["TableEstimator"]
 # Of preparing: a table that is prepared has been asked for them already.
 _OF_PREPARING = (
     "kinds", "drop", "only", "max_levels", "validation", "time_column", "missing",
-    "missing_target", "memory", "cache",
+    "missing_target", "memory", "cache", "class_weight",
 )  # fmt: skip
 _MOST_TO_KEEP_WHOLE = 10_000  # rows of which none is held out by itself
 
@@ -62,7 +62,7 @@ class TableEstimator:
 
     # ------------------------------------------------------------------ fitting
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, **shift: Any) -> None:
         """Fit, and set the fitted attributes."""
         self._forget()
         if y is None and not isinstance(X, PreparedTable):
@@ -78,7 +78,9 @@ class TableEstimator:
             rows = 0 if columns is None else table.height
             weight = sample_weight_of(weight, rows) if rows else weight
         table, weight = joined(table, weight, "sample_weight")
-        table, offset = joined(table, offset, "offset")
+        roles: dict[str, str | None] = {"sample_weight": weight}
+        for role, values in shift.items():
+            table, roles[role] = joined(table, values, role)
         target, labels = y, None
         if y is not None and not isinstance(y, str):
             labels = self._targets(y, None if weight is None else table[weight].to_numpy())
@@ -86,23 +88,24 @@ class TableEstimator:
             called = own_name if isinstance(own_name, str) and own_name else "y"
             table, target = joined(table, labels, "y", called)
         self.seed_ = draw_seed(self.random_state)
-        fit = fit_table(table, target, **self._asked(table, weight, offset))
-        roles = {target, weight, offset}
+        fit = fit_table(table, target, **self._asked(table, roles))
         if columns is not None and is_frame(X):
-            self._set_names([name for name in columns if name not in roles])
+            named = {target, *roles.values()}
+            self._set_names([name for name in columns if name not in named])
         self._library = library_of(X)
         self._show(fit.model, labels)
         self._tell(fit)
 
-    def _asked(self, table: Any, weight: str | None, offset: str | None) -> dict[str, Any]:
+    def _asked(self, table: Any, roles: dict[str, str | None]) -> dict[str, Any]:
         """Return the arguments of `fit_table`: the parameters, but for what has another form."""
         asked: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
         asked["callbacks"] = asked["callbacks"] or ()
         del asked["random_state"]
         if isinstance(table, PreparedTable):
             default = type(self)().get_params(deep=False)  # type: ignore[attr-defined]
-            idle = [name for name in _OF_PREPARING if asked.pop(name) is not default[name]]
-            idle += [n for n, v in (("sample_weight", weight), ("offset", offset)) if v is not None]
+            of_preparing = [name for name in _OF_PREPARING if name in asked]
+            idle = [name for name in of_preparing if asked.pop(name) is not default[name]]
+            idle += [name for name, column in roles.items() if column is not None]
             if idle:
                 msg = f"The table is prepared already: {', '.join(idle)} would change nothing."
                 raise InvalidParameter(msg)
@@ -114,10 +117,7 @@ class TableEstimator:
         elif not isinstance(validation, (int, float, np.number)):
             asked["validation_table"] = asked.pop("validation")
         asked["kinds"] = asked["kinds"] or {}
-        return {
-            **asked, "task": self._task, "sample_weight": weight, "offset": offset,
-            "random_state": self.seed_,
-        }  # fmt: skip
+        return {**asked, **roles, "task": self._task, "random_state": self.seed_}
 
     def _targets(self, y: Any, weight: NDArray[np.float64] | None) -> NDArray[Any]:
         """Return targets that came apart, checked."""
@@ -168,20 +168,24 @@ class TableEstimator:
 
     # ------------------------------------------------------------------ predicting
 
-    def _scores(self, X: Any, offset: Any) -> NDArray[np.float64]:
-        """Return scores, shape (n, n_outputs)."""
+    def _scores(self, X: Any, **shift: Any) -> NDArray[np.float64]:
+        """Return scores, shape (n, n_outputs); an offset or exposure may come apart."""
         check_is_fitted(self)
         model = self.model_
         table = table_of(self, X, reset=False)
-        if offset is not None and model.offset is None:
-            msg = f"offset was given, and this {type(self).__name__} was fitted without one."
-            raise InvalidParameter(msg)
-        table, name = joined(table, offset, "offset")
-        if name is not None and model.offset is not None and name != model.offset:
-            if not isinstance(table, pl.DataFrame):
-                msg = f"The offset must be the column {model.offset!r}, as when it was fitted."
+        known = {"offset": model.offset, "exposure": model.exposure}
+        for role, values in shift.items():
+            column = known[role]
+            if values is not None and column is None:
+                msg = f"{role} was given, and this {type(self).__name__} was fitted without one."
                 raise InvalidParameter(msg)
-            table = table.with_columns(pl.col(name).alias(model.offset))
+            table, name = joined(table, values, role)
+            if name is None or name == column:
+                continue
+            if not isinstance(table, pl.DataFrame):
+                msg = f"The {role} must be the column {column!r}, as when it was fitted."
+                raise InvalidParameter(msg)
+            table = table.with_columns(pl.col(name).alias(str(column)))
         return model.table_scores(table)
 
     def _score_of_table(self, X: Any, y: str, sample_weight: Any, metric: str) -> float:

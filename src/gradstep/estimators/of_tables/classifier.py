@@ -40,6 +40,9 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         As of `MiniBatchClassifier`.
     max_iter, tol, n_iter_no_change, random_state, callbacks
         As of `TableRegressor`.
+    class_weight : dict, 'balanced' or None, default=None
+        Weight of each class's rows; 'balanced' gives all classes the same say. Metrics are of
+        the rows as they are.
     kinds, drop, only, max_levels, validation, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
@@ -103,6 +106,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         n_iter_no_change: int = 3,
         random_state: Any = 0,
         callbacks: Any = None,
+        class_weight: Any = None,
         kinds: Any = None,
         drop: Any = None,
         only: Any = None,
@@ -133,6 +137,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
         self.callbacks = callbacks
+        self.class_weight = class_weight
         self.kinds = kinds
         self.drop = drop
         self.only = only
@@ -177,7 +182,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         InvalidData, InvalidTable, InvalidParameter, Diverged
             What is wrong, where, and what to do.
         """
-        self._fit(X, y, sample_weight, None)
+        self._fit(X, y, sample_weight)
         return self
 
     @as_by_default
@@ -194,7 +199,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_rows,) for two classes, else (n_rows, n_classes)
             Scores; above zero for `classes_[1]`, or largest for the predicted class.
         """
-        z = self._scores(X, None)
+        z = self._scores(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
     @as_by_default
@@ -211,7 +216,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_rows,)
             Classes.
         """
-        z = self._scores(X, None)
+        z = self._scores(X)
         labels: NDArray[Any] = self.classes_[winners(z)]
         return labels
 
@@ -230,7 +235,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_rows, n_classes)
             Probabilities in the order of `classes_`, each row summing to 1.
         """
-        z = self._scores(X, None)
+        z = self._scores(X)
         return self.model_.probabilities(z)
 
     @as_by_default

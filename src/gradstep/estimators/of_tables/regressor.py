@@ -202,8 +202,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
 
     @as_by_default
     def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, offset: Any = None
-    ) -> TableRegressor:
+        self, X: Any, y: Any = None, sample_weight: Any = None, offset: Any = None,
+        exposure: Any = None,
+    ) -> TableRegressor:  # fmt: skip
         """Fit the model.
 
         Parameters
@@ -218,6 +219,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         offset : str or array of shape (n_rows,), optional
             What is added to the score, as the logarithm of an exposure: a column, or numbers
             apart. `predict` needs it again.
+        exposure : str or array of shape (n_rows,), optional
+            The exposure itself (a time, an area), whose logarithm is added.
 
         Returns
         -------
@@ -229,32 +232,33 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         InvalidData, InvalidTable, InvalidParameter, Diverged
             What is wrong, where, and what to do.
         """
-        self._fit(X, y, sample_weight, offset)
+        self._fit(X, y, sample_weight, offset=offset, exposure=exposure)
         return self
 
     @as_by_default
-    def predict(self, X: Any, offset: Any = None) -> NDArray[Any]:
+    def predict(self, X: Any, offset: Any = None, exposure: Any = None) -> NDArray[Any]:
         """Predict the mean (the quantile, under 'pinball') for each row.
 
         Parameters
         ----------
         X : table
             With the columns that the model reads, in any order; others are ignored.
-        offset : array of shape (n_rows,), optional
-            Of a model with an offset, where it is no column of the table.
+        offset, exposure : array of shape (n_rows,), optional
+            Of a model with one, where it is no column of the table.
 
         Returns
         -------
         ndarray of shape (n_rows,)
             Predictions.
         """
-        z = self._scores(X, offset)
+        z = self._scores(X, offset=offset, exposure=exposure)
         return self.model_.means(z)
 
     @as_by_default
     def score(
-        self, X: Any, y: ArrayLike | str, sample_weight: Any = None, offset: Any = None
-    ) -> float:
+        self, X: Any, y: ArrayLike | str, sample_weight: Any = None, offset: Any = None,
+        exposure: Any = None,
+    ) -> float:  # fmt: skip
         """Return R² of the predictions.
 
         Parameters
@@ -263,9 +267,10 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
             As for `predict`.
         y : str or array of shape (n_rows,)
             The target's column, or targets apart.
-        sample_weight, offset : optional
+        sample_weight, offset, exposure : optional
             As in `fit`.
         """
         if isinstance(y, str):
             return self._score_of_table(X, y, sample_weight, "r2")
-        return float(r2_score(y, self.predict(X, offset), sample_weight=sample_weight))
+        predicted = self.predict(X, offset, exposure)
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
