@@ -294,6 +294,17 @@ class TestOptions:
         assert found["validation"]["rows"] == plain["validation"]["rows"]
         assert "--class-weight no must be balanced, or" in fails(*arguments, "--class-weight", "no")
 
+    def test_a_test_and_folds(self, told, gradstep, trips, later):
+        arguments = ("train", trips, "-t", "fare", *FEW, "--test", later, "--cv", "3")
+        found = told(*arguments)
+        expected = told("evaluate", found["model"], later)
+        del expected["unseen"]
+        assert found["test"] == expected
+        assert [fold["rows"] for fold in found["folds"]] == [273, 274, 274]
+        _, out, _ = gradstep(*arguments)
+        for words in ("held out", "200 rows of the test", "cross-validation in 3 parts"):
+            assert words in out
+
     def test_exposures(self, told, fails, gradstep, trips):
         table = pl.read_csv(trips).with_columns(pl.col("log_exposure").exp().alias("years"))
         table.with_columns(pl.col("years") * 100.0).write_csv("years.csv")

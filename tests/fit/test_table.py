@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import gradstep
 from gradstep import InvalidParameter, InvalidTable, Outcome, evaluate, fit_table, prepare
@@ -304,6 +304,44 @@ class TestPrepared:
         table = counts(500).with_columns(o=pl.col("x2") / 200.0)
         fit = fit_table(table, "y", loss=loss, offset="o", max_iter=5)
         assert fit.prepared.meta["asked"]["log_power"] == 1.0
+
+
+class TestFolds:
+    def test_are_fits_of_the_other_rows(self):
+        """Each is what a fit says that was given its rows as a table to validate on."""
+        table = linear(90)
+        fit = fit_table(table, "y", validation=0.0, cv=3, tol=1e-9)
+        train, frame = fit.prepared.train, table.to_numpy()
+        rows = fit.prepared.encoding.encode(table).values
+        order = [int(np.abs(rows - row).sum(axis=1).argmin()) for row in train.rows.values]
+        assert sorted(order) == list(range(90))
+        for part, found in enumerate(fit.folds):
+            held_out = order[30 * part : 30 * part + 30]
+            others = np.setdiff1d(order, held_out)
+            scaled = (frame[:, :5] - frame[:, :5].mean(axis=0)) / frame[:, :5].std(axis=0)
+            oracle = LinearRegression().fit(scaled[others], frame[others, 5])
+            error = oracle.predict(scaled[held_out]) - frame[held_out, 5]
+            assert found["rows"] == 30
+            assert found["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=0.02)
+        whole = fit_table(table, "y", validation=0.0, tol=1e-9)
+        assert fit.model.params.tobytes() == whole.model.params.tobytes()
+        assert whole.folds == []
+
+    def test_of_classes_with_weights(self):
+        table = three(150).with_columns(w=pl.Series([1.0, 2.0, 0.0] * 50))
+        fit = fit_table(table, "y", sample_weight="w", class_weight="balanced", cv=2, alpha="auto")
+        train = fit.prepared.train
+        assert [fold["rows"] for fold in fit.folds] == [train.n // 2, train.n - train.n // 2]
+        total = sum(np.sum(fold["confusion"]) for fold in fit.folds)
+        of_class = np.array(fit.prepared.meta["class_weights"])[train.targets()[:, 0].astype(int)]
+        assert total == pytest.approx((train.weights() / of_class).sum())
+
+    def test_that_cannot_be(self):
+        with pytest.raises(InvalidParameter, match=r"cv=100 of fit_table must be .* <= 50"):
+            fit_table(linear(50), "y", validation=0.0, cv=100)
+        table = counts(50).with_columns(o=pl.lit(0.5))
+        with pytest.raises(InvalidParameter, match="with an offset or an exposure"):
+            fit_table(table, "y", loss="poisson", exposure="o", cv=2)
 
 
 class TestExposures:

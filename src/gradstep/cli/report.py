@@ -29,6 +29,7 @@ __all__ = [
     "console",
     "count",
     "excess",
+    "folds_table",
     "metrics_table",
     "print_json",
     "print_notes",
@@ -215,10 +216,12 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
     to.print(table)
 
 
-def metrics_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Table:
-    """Return metrics, beside those of the best constant prediction."""
+def metrics_table(
+    found: Mapping[str, Any], baseline: Mapping[str, Any] | None, which: str = ""
+) -> Table:
+    """Return metrics, beside those of the best constant prediction, of which rows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(count(found["rows"], "row", "rows"))
+    table.add_column(f"{count(found['rows'], 'row', 'rows')} {which}".strip())
     table.add_column("model", justify="right")
     if baseline:
         table.add_column("best constant", justify="right")
@@ -226,6 +229,21 @@ def metrics_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) 
         if key in found:
             cells = [words, _precise(found[key])]
             table.add_row(*cells, *([_precise(baseline.get(key, math.nan))] if baseline else []))
+    return table
+
+
+def folds_table(folds: Sequence[dict[str, Any]]) -> Table:
+    """Return mean and spread of the metrics of a cross-validation."""
+    from gradstep.fit.folds import mean_and_spread
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(f"cross-validation in {len(folds)} parts")
+    for head in ("mean", "deviation"):
+        table.add_column(head, justify="right")
+    found = mean_and_spread(folds)
+    for key, words in _WORDS.items():
+        if key in found:
+            table.add_row(words, *map(_precise, found[key]))
     return table
 
 

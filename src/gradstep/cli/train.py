@@ -80,6 +80,12 @@ def train(
     offset: opt.Offset = None,
     exposure: opt.Exposure = None,
     validation: opt.Validation = "0.1",
+    test: Annotated[
+        Path | None, typer.Option(help="A file to evaluate the model on, which trains nothing.")
+    ] = None,
+    cv: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate in so many parts, too.")
+    ] = None,
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
     only: opt.Only = None,
@@ -96,6 +102,7 @@ def train(
     """Train a linear model on a table and write it to a file."""
     from gradstep.cli.progress import Progress
     from gradstep.fit.table import fit_table
+    from gradstep.model.evaluation import evaluate
     from gradstep.model.file import save
 
     _refuse_idle(ctx)
@@ -125,7 +132,9 @@ def train(
         raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
-    opt.refuse_sources(path, table, chosen.get("validation_table"))
+    opt.refuse_sources(
+        path, table, chosen.get("validation_table"), None if test is None else str(test)
+    )
     with Progress(wanted=not json) as progress:
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
@@ -136,13 +145,15 @@ def train(
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
             batch_size="auto" if batch_size is None else batch_size,
             max_iter=max_iter, tol=_number("--tol", tol, "none"),
-            n_iter_no_change=n_iter_no_change, callbacks=[progress], **chosen,
+            n_iter_no_change=n_iter_no_change, callbacks=[progress], cv=cv, **chosen,
         )  # fmt: skip
     save(fit.model, path)
+    weight = fit.prepared.meta["asked"].get("weight")
+    tested = None if test is None else evaluate(fit.model, str(test), sample_weight=weight)
     if json:
-        _print_json(fit, path)
+        _print_json(fit, path, tested)
     else:
-        _report(fit, path)
+        _report(fit, path, tested)
     if fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(_INTERRUPTED)
 
@@ -220,7 +231,7 @@ def _rate(text: str) -> float | str:
         return text
 
 
-def _print_json(fit: TableFit, path: Path) -> None:
+def _print_json(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
     from gradstep.cli import report
     from gradstep.model.coefficients import coefficients, importance
 
@@ -239,6 +250,8 @@ def _print_json(fit: TableFit, path: Path) -> None:
         "seconds": fit.seconds,
         "validation": fit.validation,
         "baseline": fit.baseline,
+        "folds": fit.folds,
+        "test": tested,
         "importance": importance(fit.model),
         "coefficients": coefficients(fit.model, 10 * _SHOWN),
         "intercept": fit.model.intercept_.tolist(),
@@ -246,7 +259,7 @@ def _print_json(fit: TableFit, path: Path) -> None:
     })  # fmt: skip
 
 
-def _report(fit: TableFit, path: Path) -> None:
+def _report(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
     from rich.markup import escape
 
     from gradstep.cli import report
@@ -273,6 +286,10 @@ def _report(fit: TableFit, path: Path) -> None:
     report.print_notes(to, fit.notes)
     if fit.validation:
         to.print(report.metrics_table(fit.validation, fit.baseline))
+    if tested is not None:
+        to.print(report.metrics_table(tested, tested["baseline"], "of the test"))
+    if fit.folds:
+        to.print(report.folds_table(fit.folds))
     report.tell_importance(to, importance(fit.model))
     largest = coefficients(fit.model, _SHOWN, references=False)
     report.prose(to, "Coefficients", "the most important, in the columns' own units")

@@ -27,6 +27,7 @@ from gradstep.fit.components import (
     loss_of,
     penalty_of,
 )
+from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
@@ -41,6 +42,9 @@ from gradstep.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gradstep.engine.records import EpochRecord, Outcome
     from gradstep.engine.state import Problem, TrainState
@@ -71,6 +75,8 @@ class TableFit:
     validation, baseline : dict
         How good the model is on the rows held out, and how good the best constant; empty if none
         are.
+    folds : list of dict
+        Metrics of each part of a cross-validation, if one was asked for (`cv`).
     notes : list of str
         What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
@@ -83,6 +89,7 @@ class TableFit:
     history: list[EpochRecord]
     validation: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
+    folds: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -112,6 +119,7 @@ def fit_table(
     tol: float | None = _IMPROVEMENT,
     n_iter_no_change: int | None = None,
     callbacks: Sequence[Any] = (),
+    cv: int | None = None,
     **options: Any,
 ) -> TableFit:
     """Fit a model to a table.
@@ -140,6 +148,9 @@ def fit_table(
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
         As of `MiniBatchRegressor`.
+    cv : int, optional
+        In how many parts the training rows are cut, each of which is held out once and predicted
+        by a model of the others: `folds` of the result. A choice of alpha is made once, before.
     **options
         As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
         whole number.
@@ -183,10 +194,7 @@ def fit_table(
     prepared_at = time.perf_counter()
     settings = replace(settings, seed=int(prepared.meta["asked"]["seed"]))
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
-    model = Model(
-        prepared.encoding, prepared.target, component, result.params,
-        prepared.meta["asked"].get("offset"), exposure=prepared.meta["asked"].get("exposure"),
-    )  # fmt: skip
+    model = _model_of(prepared, component, result.params)
     model.training = training_of(model, prepared)
     fit = TableFit(
         model, prepared, result.outcome, result.records,
@@ -204,11 +212,27 @@ def fit_table(
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(model, prepared)
         fit.baseline = evaluate_held_out(model, prepared, constant=True)
+    if cv is not None and result.state is not None:
+        fixed = replace(settings, penalty=result.problem.penalty)
+
+        def fit_on(part: PreparedTable) -> Model | None:
+            result = _trained(part, component, fixed, (), choose=False)
+            return _model_of(part, component, result.params) if result.state is not None else None
+
+        fit.folds = evaluate_folds(prepared, fit_on, cv)
     held_out = options.get("validation_table")
     model.provenance = _provenance(fit, result.problem)
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
+
+
+def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -> Model:
+    asked = prepared.meta["asked"]
+    return Model(
+        prepared.encoding, prepared.target, loss, params, asked.get("offset"),
+        exposure=asked.get("exposure"),
+    )  # fmt: skip
 
 
 def _prepared(
