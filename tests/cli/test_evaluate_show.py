@@ -234,8 +234,8 @@ class TestShow:
             f"trips.csv, {counted} rows; gradstep",
             "3 epochs of automatic steps",
             "seed 5. All epochs were run.",
-            "Importance share of the variance of the score",
-            "which way a number acts km 9",
+            "Importance share of the variance of the score, and deviation of the column's part",
+            "km 9",
             "best constant",
         ):
             assert words in flat

@@ -145,7 +145,7 @@ class TestWords:
             "All epochs were run.",
             f"{held_out} rows model best constant",
             "root mean square error",
-            "which way a number acts km 9",
+            "and deviation of the column's part km 9",
             "] takes",
             "from fare, against colour=green",
             "Model trips-fare.safetensors",

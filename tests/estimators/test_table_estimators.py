@@ -121,6 +121,8 @@ class TestAsFitTable:
         assert model.baseline_["r2"] < 0.1
         model = TableRegressor(validation=TABLE[:50], only=COLUMNS).fit(TABLE, "fare")
         assert model.validation_["rows"] == 50
+        model = TableRegressor(time_column="start", only=COLUMNS).fit(TABLE, "fare")
+        assert model.validation_["rows"] == (TABLE["start"] > sorted(TABLE["start"])[269]).sum()
         model = TableRegressor(alpha="auto").fit(X, TABLE["fare"])
         assert "was chosen on the validation rows" in model.notes_[0]
 

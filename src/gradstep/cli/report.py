@@ -205,14 +205,18 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """Print which columns matter, the first few."""
     if not found:
         return
-    prose(to, "Importance", "share of the variance of the score; which way a number acts")
+    prose(
+        to, "Importance", "share of the variance of the score, and deviation of the column's part"
+    )
     table = Table(box=None, pad_edge=True, show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right")
-    table.add_column()
+    table.add_column(justify="right")
     for entry in found[:_FEW]:
-        way = {1: "+", -1: "-"}.get(entry.get("sign", 0), "")
-        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", way)
+        deviation = ""  # of several classes, each has its own
+        if "deviation" in entry:
+            deviation = f"{'+' if entry['sign'] > 0 else ''}{number(entry['deviation'])}"
+        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", deviation)
     to.print(table)
 
 

@@ -113,7 +113,8 @@ class TableEstimator:
         validation = asked["validation"]
         if isinstance(validation, str) and validation == "auto":
             small = isinstance(table, pl.DataFrame) and table.height <= _MOST_TO_KEEP_WHOLE
-            asked["validation"] = 0.0 if small and asked["alpha"] != "auto" else 0.1
+            needed = asked["alpha"] == "auto" or asked["time_column"] is not None
+            asked["validation"] = 0.1 if needed or not small else 0.0
         elif not isinstance(validation, (int, float, np.number)):
             asked["validation_table"] = asked.pop("validation")
         asked["kinds"] = asked["kinds"] or {}

@@ -60,7 +60,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
     validation : float, 'auto' or table, default='auto'
         Share of the rows to hold out, on which the best epoch is chosen and `validation_`
         measured; or a table with the same columns. 'auto' is 0.1, as on the command line, but
-        0 for a frame or an array of 10,000 rows or fewer, unless alpha is 'auto'.
+        0 for a frame or an array of 10,000 rows or fewer, unless alpha is 'auto' or there is a
+        `time_column`.
     time_column : str or None, default=None
         Hold out the latest rows by this column, not random ones.
     missing : {'encode', 'error'}, default='encode'
