@@ -96,7 +96,7 @@ class TestAsFitTable:
 
     def test_prepared(self):
         prepared = gradstep.prepare(TABLE, "fare", only=COLUMNS, validation=0.2)
-        model = TableRegressor().fit(prepared)
+        model = pickle.loads(pickle.dumps(TableRegressor())).fit(prepared)
         assert model.model_.params.tobytes() == fit_table(prepared).model.params.tobytes()
         with pytest.raises(InvalidParameter, match="prepared already: max_levels would change"):
             TableRegressor(max_levels=3).fit(prepared)

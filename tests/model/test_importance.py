@@ -95,6 +95,15 @@ def test_columns_that_cancel_have_little():
     assert min(abs(found[name]["deviation"]) for name in "ab") > 20.0 * found["c"]["deviation"]
 
 
+def test_in_chunks(monkeypatch):
+    whole = importance(fit_table(TABLE, "y", sample_weight="weight", **OPTIONS).model)
+    monkeypatch.setattr("gradstep.model.training_rows._CHUNK_NUMBERS", 300)
+    parts = importance(fit_table(TABLE, "y", sample_weight="weight", **OPTIONS).model)
+    for one, other in zip(whole, parts, strict=True):
+        assert one.pop("column") == other.pop("column")
+        assert one == pytest.approx(other, rel=1e-9)
+
+
 def test_features_have_what_is_theirs():
     model = fit_table(TABLE, "y", only=["age", "deck", "fare"], validation=0.0).model
     each = {c["feature"]: c["importance"] for c in coefficients(model)}

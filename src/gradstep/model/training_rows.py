@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingRows", "parts_of", "training_rows"]
 
-_MOST_ROWS = 1 << 18  # of more, as many at random are measured
-_CHUNK = 1 << 15
+_MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12  # of more, as many at random are measured
+_NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 21  # parts of scores, of all rows and at a time
 
 
 @dataclass(frozen=True)
@@ -128,24 +128,27 @@ def training_rows(
     if isinstance(encoding, SparseEncoding):
         return TrainingRows(fixed)
     coef = coef - coef.mean(axis=0) if coef.shape[0] > 1 else coef
+    with_none = np.vstack([coef.T, np.zeros(coef.shape[0])])
     places = parts_of(encoding).values()
     numbers, parts, with_score = _Moments(), _Moments(), _Moments()
     levels = [np.zeros(_n_levels(column)) for column in encoding.coded]
     weights = data.weights()
-    n = min(data.n, _MOST_ROWS)
-    for lo in range(0, n, _CHUNK):
-        index = data.rows_between(lo, min(lo + _CHUNK, n))
+    each_row = max(1, len(places) * coef.shape[0])
+    n = min(data.n, max(_FEWEST_ROWS, min(_MOST_ROWS, _NUMBERS // each_row)))
+    chunk = max(1, _CHUNK_NUMBERS // each_row)
+    for lo in range(0, n, chunk):
+        index = data.rows_between(lo, min(lo + chunk, n))
         weight = np.ones(index.size) if weights is None else weights[lo : lo + index.size]
         values = rows.values[index].astype(np.float64)
         codes = rows.codes[index] if encoding.coded else np.empty((index.size, 0), np.int32)
-        each = np.stack([_part(coef, values, codes, *place) for place in places], axis=1)
+        each = np.stack([_part(with_none, values, codes, *place) for place in places], axis=1)
         numbers.add(values, values, weight)
         parts.add(each, each, weight)
         with_score.add(each, each.sum(axis=1, keepdims=True), weight)
         for q, size in enumerate(map(len, levels)):
-            inside = codes[:, q] - encoding.starts[q]
-            there = (inside >= 0) & (inside < size)
-            levels[q] += np.bincount(inside[there], weight[there], minlength=size)
+            if size:
+                inside = np.maximum(codes[:, q] - encoding.starts[q], -1) + 1
+                levels[q] += np.bincount(inside, weight, minlength=size + 1)[1:]
     return TrainingRows(
         fixed,
         tuple(np.sqrt(numbers.covariance()).tolist()),
@@ -159,11 +162,13 @@ def _part(
     coef: NDArray[np.float64], values: NDArray[np.float64], codes: NDArray[np.int32],
     numbers: list[int], columns: list[int],
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return what a column's features add to the scores of rows, shape (n, k)."""
-    part = values[:, numbers] @ coef[:, numbers].T
+    """Return what a column's features add to the scores of rows, shape (n, k).
+
+    The last coefficients are those of no feature, whose code is -1: zeros.
+    """
+    part = values[:, numbers] @ coef[numbers]
     for q in columns:
-        there = codes[:, q] >= 0
-        part[there] += coef.T[codes[there, q]]
+        part += coef[codes[:, q]]
     return part
 
 

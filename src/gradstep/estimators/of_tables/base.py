@@ -41,6 +41,11 @@ _OF_PREPARING = (
 _MOST_TO_KEEP_WHOLE = 10_000  # rows of which none is held out by itself
 
 
+def _same(value: Any, default: Any) -> bool:
+    """Tell whether a parameter is the default one; a table never is."""
+    return value is default or (isinstance(value, (str, int, float)) and value == default)
+
+
 class TableEstimator:
     """The methods of `TableRegressor` and `TableClassifier`; neither overrides any."""
 
@@ -104,7 +109,7 @@ class TableEstimator:
         if isinstance(table, PreparedTable):
             default = type(self)().get_params(deep=False)  # type: ignore[attr-defined]
             of_preparing = [name for name in _OF_PREPARING if name in asked]
-            idle = [name for name in of_preparing if asked.pop(name) is not default[name]]
+            idle = [name for name in of_preparing if not _same(asked.pop(name), default[name])]
             idle += [name for name, column in roles.items() if column is not None]
             if idle:
                 msg = f"The table is prepared already: {', '.join(idle)} would change nothing."
