@@ -222,6 +222,13 @@ class TestClasses:
         expected = TableClassifier(tol=1e-9).fit(X, y, each * TABLE["often"].to_numpy())
         np.testing.assert_allclose(both.predict_proba(X), expected.predict_proba(X), rtol=1e-5)
 
+    def test_of_numbers_are_refused_as_scikit_learn_does(self):
+        for y in (TABLE["fare"], "fare"):
+            with pytest.raises(InvalidData, match=r"label type: continuous.* TableRegressor pred"):
+                TableClassifier().fit(TABLE, y)
+        with pytest.raises(InvalidData, match=r"y must be numbers: .*'yes'.* TableClassifier"):
+            TableRegressor().fit(X, TABLE["paid"])
+
     def test_losses_without_probabilities(self):
         model = TableClassifier("hinge").fit(X, TABLE["paid"].to_numpy())
         assert not hasattr(model, "predict_proba")

@@ -92,6 +92,8 @@ class TableEstimator:
             own_name = getattr(y, "name", None)  # of a series
             called = own_name if isinstance(own_name, str) and own_name else "y"
             table, target = joined(table, labels, "y", called)
+        elif columns is not None and y in columns:  # of files it is known when they are read
+            self._check_column(table[y].drop_nulls())
         self.seed_ = draw_seed(self.random_state)
         fit = fit_table(table, target, **self._asked(table, roles))
         if columns is not None and is_frame(X):
@@ -128,6 +130,11 @@ class TableEstimator:
     def _targets(self, y: Any, weight: NDArray[np.float64] | None) -> NDArray[Any]:
         """Return targets that came apart, checked."""
         raise NotImplementedError
+
+    def _check_column(self, y: pl.Series) -> None:
+        """Refuse a target's column of which each number would be a class."""
+        if self._task == "classification" and y.dtype.is_float():
+            self._targets(y.drop_nans().to_numpy(), None)
 
     def _set_names(self, names: list[str]) -> None:
         self.feature_names_in_ = np.array(names, dtype=object)

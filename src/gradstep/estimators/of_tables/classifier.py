@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from gradstep.checks import check_labels
+from gradstep.errors import InvalidData
 from gradstep.estimators.of_tables.base import TableEstimator
 from gradstep.estimators.targets import classes_of, has_probabilities
 from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
@@ -155,7 +156,11 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
     def _targets(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any]:
         labels = np.asarray(column_or_1d(y, warn=True))
         check_labels(labels, "Input y")
-        check_classification_targets(labels)
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            msg = f"{error} TableRegressor predicts numbers."
+            raise InvalidData(msg) from error
         classes_of(labels, "y", weight)
         return labels
 
