@@ -132,7 +132,7 @@ def parquet(bench: Bench) -> Report:
         start = perf_counter()
         prepared = gradstep.prepare(path, data.TARGET, validation=0.0)
         middle = perf_counter()
-        fit = gradstep.fit_table(prepared, epochs=EPOCHS, tol=None)
+        fit = gradstep.fit_table(prepared, max_iter=EPOCHS, tol=None)
         end = perf_counter()
         epochs = sum(record.seconds for record in fit.history)
         parts = {"prepare": middle - start, "epochs": epochs, "rest": end - middle - epochs}
@@ -173,7 +173,7 @@ def _later_epochs(bench: Bench, path: Path, report: Report) -> None:
 
     def from_folder() -> Turn:
         prepared = gradstep.open_prepared(folder)
-        fit = gradstep.fit_table(prepared, epochs=1 + LATER_EPOCHS, **settings)
+        fit = gradstep.fit_table(prepared, max_iter=1 + LATER_EPOCHS, **settings)
         return Turn(_later(fit.history), sample.of_model(fit.model))
 
     def from_memory() -> Turn:
@@ -213,7 +213,7 @@ def csv(bench: Bench) -> Report:
 
     def train() -> Turn:
         start = perf_counter()
-        fit = gradstep.fit_table(path, data.TARGET, epochs=EPOCHS, tol=None, validation=0.0)
+        fit = gradstep.fit_table(path, data.TARGET, max_iter=EPOCHS, tol=None, validation=0.0)
         seconds = perf_counter() - start
         return Turn(_parts(fit, seconds), sample.of_model(fit.model))
 
@@ -277,7 +277,15 @@ def _parts(fit: TableFit, seconds: float) -> dict[str, float]:
 def _train_command(path: Path) -> list[str]:
     return command_line(
         *("train", str(path), "--target", data.TARGET, "--validation", "0"),
-        *("--epochs", str(EPOCHS), "--no-cache", "--model", str(path.with_suffix(".safetensors"))),
+        *(
+            "--max-iter",
+            str(EPOCHS),
+            "--tol",
+            "none",
+            "--no-cache",
+            "--model",
+            str(path.with_suffix(".safetensors")),
+        ),
     )
 
 
@@ -311,7 +319,7 @@ def mixed(bench: Bench) -> Report:
 
     def ours(batch: int) -> Side:
         def run() -> Turn:
-            fit = gradstep.fit_table(prepared, epochs=1 + later, tol=None, batch_size=batch)
+            fit = gradstep.fit_table(prepared, max_iter=1 + later, tol=None, batch_size=batch)
             epoch = sum(_later(fit.history).values()) / later
             return Turn({"an epoch": epoch}, sample.of_model(fit.model))
 
@@ -349,12 +357,16 @@ def by_label(bench: Bench) -> Report:
     tables = {"shuffled": shuffled, "sorted": shuffled.sort(data.LABEL, maintain_order=True)}
     report = Report(notes=["sorted: each round has a seed of its own; losses of the last"])
     # Stopped early at a full rate, the weights remember the order of the last rows.
-    ways: dict[str, dict[str, Any]] = {"to the end": {}, "of 2 epochs": {"epochs": 2, "tol": None}}
+    ways: dict[str, dict[str, Any]] = {
+        "to the end": {}, "of 2 epochs": {"max_iter": 2, "tol": None},
+    }  # fmt: skip
     for way, settings in ways.items():
         apart, losses = [], dict.fromkeys(tables, 0.0)
         for seed in range(bench.repeats):
             for name, table in tables.items():
-                fit = gradstep.fit_table(table, data.LABEL, validation=0.0, seed=seed, **settings)
+                fit = gradstep.fit_table(
+                    table, data.LABEL, validation=0.0, random_state=seed, **settings
+                )
                 losses[name] = float(gradstep.evaluate(fit.model, shuffled)["log_loss"])
                 epochs = len(fit.history)
                 bench.say(f"{name}: seed {seed}, {epochs} epochs, loss {losses[name]:.6f}")

@@ -91,7 +91,7 @@ def _commands(path: Path, folder: Path) -> dict[str, list[str]]:
         "prepare": gradstep("prepare", str(path), *target, "--out", out),
         "train": gradstep(
             *("train", str(path), *target, "--cache", cache),
-            *("--epochs", str(EPOCHS), "--model", model),
+            *("--max-iter", str(EPOCHS), "--tol", "none", "--model", model),
         ),
         "predict": gradstep("predict", model, str(path), "--out", f"{out}.predicted.parquet"),
     }

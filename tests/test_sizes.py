@@ -25,6 +25,8 @@ PUBLIC = {
     "cli/train.py:train": "the options of `gradstep train`",
     "estimators/classifier.py:MiniBatchClassifier.__init__": "scikit-learn's, and batch_size",
     "estimators/regressor.py:MiniBatchRegressor.__init__": "scikit-learn's, and batch_size",
+    "estimators/of_tables/classifier.py:TableClassifier.__init__": "those of fit_table",
+    "estimators/of_tables/regressor.py:TableRegressor.__init__": "those of fit_table",
     "fit/table.py:fit_table": "the settings of a fit of a table",
 }
 # Compiled: a record per call would cost more to compile, and to unpack, than it tells a reader.

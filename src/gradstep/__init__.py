@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidTable as InvalidTable
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+    from gradstep.estimators.of_tables import TableClassifier as TableClassifier
+    from gradstep.estimators.of_tables import TableRegressor as TableRegressor
     from gradstep.fit.table import TableFit as TableFit
     from gradstep.fit.table import fit_table as fit_table
     from gradstep.model.evaluation import evaluate as evaluate
@@ -87,6 +89,7 @@ _HOMES = {
     "errors": "CannotWrite Diverged GradstepError InvalidComponent "
     "InvalidData InvalidModel InvalidParameter InvalidTable",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
+    "estimators.of_tables": "TableClassifier TableRegressor",
     "model.evaluation": "evaluate",
     "model.model": "Model",
     "model.file": "load save",

@@ -18,8 +18,8 @@ def train(told, trips):
     """Return a function that trains, by a seed of its own: what was told."""
 
     def train(seed):
-        return told("train", trips, "-t", "fare", "--only", "km,hour", "--epochs", "1",
-                    "--cache", "kept", "--seed", seed)  # fmt: skip
+        return told("train", trips, "-t", "fare", "--only", "km,hour", "--max-iter", "1",
+                    "--cache", "kept", "--random-state", seed)  # fmt: skip
 
     return train
 

@@ -7,9 +7,13 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
+    brier_score_loss,
     confusion_matrix,
+    f1_score,
     log_loss,
     mean_absolute_error,
     mean_pinball_loss,
@@ -24,7 +28,7 @@ from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
 from tests.uncompiled import uncompiled
 
-FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
+FEW = ("--only", "km,hour,colour", "--no-cache", "--max-iter", "3", "-m", "m.safetensors")
 
 
 @pytest.fixture
@@ -35,12 +39,17 @@ def train(told, trips):
 
 class TestEvaluate:
     @pytest.mark.parametrize("weighed", [False, True])
-    def test_numbers(self, told, train, later, weighed):
+    def test_numbers(self, told, train, trips, later, weighed):
         model = train("fare")
-        found = told("evaluate", model, later, *(("--weight", "often") if weighed else ()))
+        found = told("evaluate", model, later, *(("--sample-weight", "often") if weighed else ()))
         table = pl.read_csv(later)
         y, mean = table["fare"].to_numpy(), gs.load(model).predict(later)
         s = table["often"].to_numpy() if weighed else None
+        constant = gs.load(model).training.constant[0]
+        assert constant == pytest.approx(pl.read_csv(trips)["fare"].mean(), rel=0.05)
+        assert found.pop("baseline")["rmse"] == pytest.approx(
+            root_mean_squared_error(y, np.full(200, constant), sample_weight=s)
+        )
         assert found == {
             "rows": 200 if s is None else int((s > 0).sum()),  # weight 0 is no row
             "rmse": pytest.approx(root_mean_squared_error(y, mean, sample_weight=s)),
@@ -55,6 +64,9 @@ class TestEvaluate:
         mean = gs.load(model).predict(later)
         y = pl.read_csv(later)["claims"].to_numpy()
         assert found["deviance"] == pytest.approx(mean_poisson_deviance(y, mean))
+        rate = found["baseline"]["deviance"]
+        each = np.exp(gs.load(model).training.constant[0] + pl.read_csv(later)["log_exposure"])
+        assert rate == pytest.approx(mean_poisson_deviance(y, each))
         no_offset = pl.read_csv(later).with_columns(log_exposure=pl.lit(0.0))
         exposure = np.exp(pl.read_csv(later)["log_exposure"].to_numpy())
         np.testing.assert_allclose(mean, gs.load(model).predict(no_offset) * exposure)
@@ -63,17 +75,32 @@ class TestEvaluate:
     def test_quantiles(self, told, train, later):
         model = train("fare", "--loss", "pinball", "--quantile", "0.9")
         y, mean = pl.read_csv(later)["fare"].to_numpy(), gs.load(model).predict(later)
-        found = told("evaluate", model, later)["pinball"]
-        assert found == pytest.approx(mean_pinball_loss(y, mean, alpha=0.9))
+        found = told("evaluate", model, later)
+        assert found["pinball"] == pytest.approx(mean_pinball_loss(y, mean, alpha=0.9))
+        assert found["coverage"] == pytest.approx((y <= mean).mean())
 
     @pytest.mark.parametrize("target", ["paid", "ok", "flag"])
-    def test_two_classes(self, told, train, later, target):
+    def test_two_classes(self, told, gradstep, train, later, target):
         model = train(target)
         found, y = told("evaluate", model, later), pl.read_csv(later)[target].to_numpy()
         p, predicted = gs.load(model).predict_proba(later), gs.load(model).predict(later)
         assert found["accuracy"] == pytest.approx(accuracy_score(y, predicted))
         assert found["log_loss"] == pytest.approx(log_loss(y, p))
         assert found["auc"] == pytest.approx(roc_auc_score(y, p[:, 1]))
+        positive = y == gs.load(model).classes_[1]
+        assert found["pr_auc"] == pytest.approx(average_precision_score(positive, p[:, 1]))
+        assert found["brier"] == pytest.approx(brier_score_loss(positive, p[:, 1]))
+        assert found["f1"] == pytest.approx(f1_score(positive, predicted == predicted.max()))
+        observed, expected = calibration_curve(positive, p[:, 1], n_bins=10, strategy="quantile")
+        assert [t["observed"] for t in found["calibration"]] == pytest.approx(observed)
+        assert [t["predicted"] for t in found["calibration"]] == pytest.approx(expected)
+        baseline = found["baseline"]
+        assert (baseline["auc"], baseline["pr_auc"]) == (0.5, pytest.approx(positive.mean()))
+        assert baseline["log_loss"] > found["log_loss"]
+        _, out, _ = gradstep("evaluate", model, later, columns=50)
+        assert max(map(len, out.splitlines())) <= 50
+        for words in ("best constant", "Brier score", "tenth of the rows", "observed"):
+            assert words in out
         assert found["confusion"] == confusion_matrix(y, predicted).tolist()
 
     def test_several_classes(self, told, gradstep, train, later):
@@ -82,6 +109,8 @@ class TestEvaluate:
         p, predicted = gs.load(model).predict_proba(later), gs.load(model).predict(later)
         assert found["accuracy"] == pytest.approx(accuracy_score(y, predicted))
         assert found["log_loss"] == pytest.approx(log_loss(y, p))
+        assert found["brier"] == pytest.approx(brier_score_loss(y, p))
+        assert found["f1"] == pytest.approx(f1_score(y, predicted, average="macro"))
         assert found["confusion"] == confusion_matrix(y, predicted).tolist()
         status, out, err = gradstep("evaluate", model, later, columns=50)
         assert (status, err) == (0, "")
@@ -122,10 +151,14 @@ class TestEvaluate:
         [
             ({"fare": pl.lit("much")}, (), "The target 'fare' has the value 'much', which is no"),
             ({"fare": pl.lit(None, pl.Float64)}, (), "nothing to evaluate"),
-            ({"often": pl.lit(0)}, ("--weight", "often"), "'often' are all zero: no row counts"),
-            ({"often": pl.lit(-1)}, ("--weight", "often"), "'often' is -1: it must"),
-            ({"often": pl.lit("x")}, ("--weight", "often"), "'often' has the value 'x'"),
-            ({}, ("--weight", "oftn"), "'oftn' is not a column"),
+            (
+                {"often": pl.lit(0)},
+                ("--sample-weight", "often"),
+                "'often' are all zero: no row counts",
+            ),
+            ({"often": pl.lit(-1)}, ("--sample-weight", "often"), "'often' is -1: it must"),
+            ({"often": pl.lit("x")}, ("--sample-weight", "often"), "'often' has the value 'x'"),
+            ({}, ("--sample-weight", "oftn"), "'oftn' is not a column"),
             ({"km": pl.lit("far")}, (), "'km' has the value 'far'"),
         ],
     )
@@ -169,12 +202,16 @@ class TestShow:
         assert importance == sorted(importance, reverse=True)
         assert found[0]["feature"] == "km"
         assert found[0]["unit"] == "1"
+        shares = told("show", model)["importance"]
+        assert [entry["column"] for entry in shares] == ["km", "colour", "hour"]
+        assert importance[0] == pytest.approx(shares[0]["share"])
         deviation = pl.read_csv(trips)["km"].std()
-        assert importance[0] == pytest.approx(found[0]["coefficient"] * deviation, rel=0.1)
+        assert shares[0]["deviation"] == pytest.approx(found[0]["coefficient"] * deviation, rel=0.1)
 
     def test_says_where_the_model_comes_from(self, told, gradstep, train, trips, later):
-        model = train("claims", "--loss", "poisson", "--offset", "log_exposure", "--seed", "5",
-                      "--validation", later, "--weight", "often")  # fmt: skip
+        model = train("claims", "--loss", "poisson", "--offset", "log_exposure",
+                      "--validation", later, "--random-state", "5",
+                      "--sample-weight", "often")  # fmt: skip
         known = told("show", model)["provenance"]
         assert known["version"] == gs.__version__
         assert known["source"] == str(trips)
@@ -197,6 +234,8 @@ class TestShow:
             f"trips.csv, {counted} rows; gradstep",
             "3 epochs of automatic steps",
             "seed 5. All epochs were run.",
+            "Importance share of the variance of the score, and deviation of the column's part",
+            "km 9",
             "best constant",
         ):
             assert words in flat
@@ -211,6 +250,7 @@ class TestShow:
         assert "Classes false, true" in flat
         assert "colour category 3 levels" in flat
         assert "the odds of true times" in flat
+        assert ", against colour=" in flat
         assert "colour=red [:car:]" in out  # as it is: no style, no picture
 
     def test_quantiles_are_named(self, gradstep, train):

@@ -13,7 +13,7 @@ import pytest
 
 import gradstep as gs
 
-FEW = ("--only", "km,hour,colour", "--no-cache", "--epochs", "3", "-m", "m.safetensors")
+FEW = ("--only", "km,hour,colour", "--no-cache", "--max-iter", "3", "-m", "m.safetensors")
 READERS = {
     "csv": pl.read_csv,
     "tsv": lambda path: pl.read_csv(path, separator="\t"),

@@ -32,12 +32,12 @@ class TestPrepare:
         assert rows["train"] + rows["validation"] == 900
         assert 60 < rows["validation"] < 120  # a tenth, each row by itself
         assert made["source"] == str(trips)
-        one = told("train", "rows", "--epochs", "3", "-m", "one.safetensors")
-        other = told("train", trips, "-t", "fare", *ONLY, "--no-cache", "--epochs", "3",
+        one = told("train", "rows", "--max-iter", "3", "-m", "one.safetensors")
+        other = told("train", trips, "-t", "fare", *ONLY, "--no-cache", "--max-iter", "3",
                      "-m", "other.safetensors")  # fmt: skip
         assert bits("one.safetensors") == bits("other.safetensors")
         assert one["validation"] == other["validation"]
-        assert told("train", "rows", "--epochs", "1")["model"] == "rows-fare.safetensors"
+        assert told("train", "rows", "--max-iter", "1")["model"] == "rows-fare.safetensors"
 
     def test_says_what_became_of_rows_and_columns(self, gradstep, trips):
         table = pl.read_csv(trips)
@@ -54,22 +54,22 @@ class TestPrepare:
     def test_knows_the_task_of_a_loss(self, told, trips):
         found = told("prepare", trips, "-t", "flag", *ONLY, "--loss", "poisson", "-o", "rows")
         assert found["target"]["classes"] is None
-        assert told("train", "rows", "--loss", "poisson", "--epochs", "1")["loss"] == "Poisson()"
+        assert told("train", "rows", "--loss", "poisson", "--max-iter", "1")["loss"] == "Poisson()"
 
     def test_with_an_offset_belongs_to_its_loss(self, told, fails, trips):
         arguments = ("-t", "claims", *ONLY, "--offset", "log_exposure", "--loss", "poisson")
         told("prepare", trips, *arguments, "-o", "rows")
         assert "Give the same loss both times" in fails("train", "rows")
-        one = told("train", "rows", "--loss", "poisson", "--epochs", "2", "-m", "1.safetensors")
-        other = told("train", trips, *arguments, "--no-cache", "--epochs", "2",
+        one = told("train", "rows", "--loss", "poisson", "--max-iter", "2", "-m", "1.safetensors")
+        other = told("train", trips, *arguments, "--no-cache", "--max-iter", "2",
                      "-m", "2.safetensors")  # fmt: skip
         assert bits("1.safetensors") == bits("2.safetensors")
         assert one["validation"] == other["validation"]
 
     def test_what_would_change_nothing_is_refused(self, told, fails, trips):
         told("prepare", trips, "-t", "fare", *ONLY, "-o", "rows")
-        message = fails("train", "rows", "--drop", "km", "--seed", "3")
-        assert "rows is prepared: --drop, --seed would change nothing" in message
+        message = fails("train", "rows", "--drop", "km", "--random-state", "3")
+        assert "rows is prepared: --drop, --random-state would change nothing" in message
         assert "prepared for the target 'fare', not 'km'" in fails("train", "rows", "-t", "km")
 
     @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ class TestPrepare:
 class TestCache:
     @pytest.fixture
     def trained(self, told, trips):
-        arguments = ("train", trips, "-t", "fare", *ONLY, "--epochs", "2", "--cache", "kept")
+        arguments = ("train", trips, "-t", "fare", *ONLY, "--max-iter", "2", "--cache", "kept")
         return told(*arguments), lambda *more: told(*arguments, *more)
 
     def test_is_used_again(self, told, trained):
@@ -104,7 +104,7 @@ class TestCache:
         (later,) = told("cache", "--cache", "kept")["tables"]
         assert later.pop("used") >= entry.pop("used") >= entry["written"]
         assert later == entry
-        again("--seed", "1")
+        again("--random-state", "1")
         assert len(told("cache", "--cache", "kept")["tables"]) == 2
 
     def test_is_listed_and_cleared(self, gradstep, told, trained, monkeypatch):

@@ -14,7 +14,7 @@ import gradstep as gs
 from gradstep.errors import CannotWrite
 from gradstep.files import temporary_folder
 
-FEW = ("-t", "fare", "--only", "km,hour,colour", "--epochs", "2")
+FEW = ("-t", "fare", "--only", "km,hour,colour", "--max-iter", "2")
 
 
 class TestTablesAreNotOverwritten:
@@ -176,14 +176,16 @@ class TestOutputs:
 def test_names_with_commas(told, trips):
     table = pl.read_csv(trips).rename({"km": "km, paid"})
     table.write_csv("commas.csv")
-    found = told("train", "commas.csv", "-t", "fare", "--only", r"km\, paid,hour", "--epochs", "2")
+    found = told(
+        "train", "commas.csv", "-t", "fare", "--only", r"km\, paid,hour", "--max-iter", "2"
+    )
     used = {c["source"] for c in found["columns"] if c["kind"] == "NumberColumn"}
     assert used == {"km, paid", "hour"}
 
 
 def test_names_that_polars_reads_as_patterns():
     table = pl.DataFrame({"*": [1.0, 2.0, 3.0] * 20, "x": [2.0, 4.0, 6.0] * 20})
-    fit = gs.fit_table(table, "*", validation=0.0, epochs=3)
+    fit = gs.fit_table(table, "*", validation=0.0, max_iter=3)
     assert fit.prepared.feature_names == ["x"]
     assert fit.model.predict(table).shape == (60,)
     with pytest.raises(gs.InvalidTable, match=r"'\^x\$' of the frame has a name .* Rename it"):

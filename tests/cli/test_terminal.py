@@ -19,7 +19,7 @@ from gradstep.cli.terminal import escaped
 HOSTILE = "\x1b[2K\x1b]0;t\x07\x9b31m\u202e\n[red]x[/red]"
 SHOWN = r"\x1b[2K\x1b]0;t\x07\x9b31m\u202e\n[red]x[/red]"
 OURS = re.compile(r"\x1b\[[0-9;]*m")  # bold and yellow, where a terminal is asked for
-FEW = ("--epochs", "2", "--no-cache")
+FEW = ("--max-iter", "2", "--no-cache")
 
 
 def unwrapped(text):
@@ -55,7 +55,7 @@ class TestNamesOfStrangers:
         out = f"o{HOSTILE.replace('/', '-')}"
         kept = ("--cache", "kept")
         if verb == "cache":
-            told("train", table, "-t", "y", "--epochs", "2", *kept)
+            told("train", table, "-t", "y", "--max-iter", "2", *kept)
         arguments = {
             "train": (table, "-t", "y", *FEW),
             "show": (model, "--columns"),

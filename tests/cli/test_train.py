@@ -20,7 +20,8 @@ import gradstep as gs
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
-SLOW = ("--optimizer", "sgd")  # takes many epochs
+SLOW = ("--optimizer", "sgd", "--tol", "none")  # takes many epochs
+ONE, TWO = (("--max-iter", str(n), "--tol", "none") for n in (1, 2))
 # Runs the command line with a progress bar from the first moment on, and Ctrl-C (if a number is
 # given) at the end of that epoch, or (if a word is) when that is what is being done.
 SCRIPT = """
@@ -108,7 +109,19 @@ class TestRegression:
                             "often"}  # fmt: skip
 
     def test_keeps_the_weights_of_the_best_epoch(self, told, trips):
-        fit = told("train", trips, "-t", "fare", *FEW, "--epochs", "9", "--learning-rate", "0.3")
+        fit = told(
+            "train",
+            trips,
+            "-t",
+            "fare",
+            *FEW,
+            "--max-iter",
+            "9",
+            "--tol",
+            "none",
+            "--learning-rate",
+            "0.3",
+        )
         assert len(fit["history"]) == fit["epochs"] == 9
         assert fit["outcome"] == "max_epochs"
         losses = [-e["validation"] for e in fit["history"]]
@@ -118,7 +131,7 @@ class TestRegression:
 
 class TestWords:
     def test_tell_what_a_person_needs(self, gradstep, trips):
-        status, out, err = gradstep("train", trips, "-t", "fare", *FEW, "--epochs", "1")
+        status, out, err = gradstep("train", trips, "-t", "fare", *FEW, *ONE)
         assert (status, err) == (0, "")
         flat = " ".join(out.split())
         held_out = int(re.search(r"Rows 900 read, \d+ to train on, (\d+) held out", flat)[1])
@@ -132,7 +145,9 @@ class TestWords:
             "All epochs were run.",
             f"{held_out} rows model best constant",
             "root mean square error",
-            "colour=red [:car:] takes",
+            "and deviation of the column's part km 9",
+            "] takes",
+            "from fare, against colour=green",
             "Model trips-fare.safetensors",
         ):
             assert words in flat
@@ -158,7 +173,7 @@ class TestWords:
 
     @uncompiled
     def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
-        arguments = ("-t", "zone", *FEW, "--loss", "hinge", "--epochs", "2")
+        arguments = ("-t", "zone", *FEW, "--loss", "hinge", "--max-iter", "2")
         _, out, _ = gradstep("train", trips, *arguments)
         assert "loss OneVsRest of Hinge" in out
         assert re.search(r"1 more of km: the score of airport [+-]\d", out)
@@ -177,7 +192,7 @@ class TestWords:
 
     @pytest.mark.parametrize("columns", [50, 80, 150])
     def test_fit_the_width(self, gradstep, trips, columns):
-        arguments = ("-t", "fare", *FEW, "--epochs", "1")
+        arguments = ("-t", "fare", *FEW, "--max-iter", "1")
         _, out, _ = gradstep("train", trips, *arguments, columns=columns)
         assert max(map(len, out.splitlines())) <= columns
 
@@ -196,16 +211,18 @@ class TestTask:
         ],
     )
     def test_is_found_from_the_target(self, told, trips, target, classes):
-        fit = told("train", trips, "-t", target, *FEW, "--epochs", "2")
+        fit = told("train", trips, "-t", target, *FEW, "--max-iter", "2")
         assert fit["target"]["classes"] == classes
         metric = "r2" if classes is None else "accuracy"
         assert fit["validation"][metric] > fit["baseline"][metric]
 
     @uncompiled
     def test_can_be_said(self, told, trips):
-        numbers = told("train", trips, "-t", "flag", *FEW, "--task", "regression", "--epochs", "1")
+        numbers = told(
+            "train", trips, "-t", "flag", *FEW, "--task", "regression", "--max-iter", "1"
+        )
         assert numbers["loss"] == "SquaredError()"
-        counts = told("train", trips, "-t", "flag", *FEW, "--loss", "poisson", "--epochs", "1")
+        counts = told("train", trips, "-t", "flag", *FEW, "--loss", "poisson", "--max-iter", "1")
         assert counts["target"]["classes"] is None
 
 
@@ -219,7 +236,7 @@ class TestOptions:
             *FEW,
             "--alpha",
             "auto",
-            "--epochs",
+            "--max-iter",
             "5",
             "--optimizer",
             "sgd",
@@ -237,7 +254,9 @@ class TestOptions:
     def test_columns_are_treated_as_asked(self, told, trips):
         arguments = ("--drop", "id,start,paid", "--drop", "ok,flag,zone,claims,log_exposure,often")
         kinds = ("--as", "hour=category,colour=hash:4", "--max-levels", "10")
-        fit = told("train", trips, "-t", "fare", *arguments, *kinds, "--no-cache", "--epochs", "1")
+        fit = told(
+            "train", trips, "-t", "fare", *arguments, *kinds, "--no-cache", "--max-iter", "1"
+        )
         columns = {c["source"]: c for c in fit["columns"]}
         assert columns["hour"]["kind"] == "LevelColumn"
         assert len(columns["hour"]["levels"]) == 10
@@ -254,21 +273,49 @@ class TestOptions:
         one, other = (
             told("train", name, "-t", "fare", *FEW, "--validation", later, "--penalty", "none",
                  "-m", f"{name}.safetensors", *more)
-            for name, more in (("weighed.csv", ("--weight", "often")), ("repeated.csv", ()))
+            for name, more in (("weighed.csv", ("--sample-weight", "often")), ("repeated.csv", ()))
         )  # fmt: skip
         found, expected = (gs.load(fit["model"]).predict(later) for fit in (one, other))
         assert np.abs(found - expected).max() < 0.02 * expected.std()
 
     def test_the_latest_rows_are_held_out_by_time(self, told, trips):
-        arguments = ("--time-column", "start", "--validation", "0.25", "--epochs", "1")
+        arguments = ("--time-column", "start", "--validation", "0.25", "--max-iter", "1")
         fit = told("train", trips, "-t", "fare", *FEW, *arguments)
         last = pl.read_csv(trips)[-225:]
         error = last["fare"].to_numpy() - gs.load(fit["model"]).predict(last)
         assert fit["rows"]["validation"] == 225
         assert fit["validation"]["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
 
+    def test_class_weights(self, told, fails, trips):
+        arguments = ("train", trips, "-t", "paid", *FEW)
+        plain, found = told(*arguments), told(*arguments, "--class-weight", "no=9")
+        said = [np.array(fit["validation"]["confusion"])[:, 0].sum() for fit in (plain, found)]
+        assert said[1] > said[0]
+        assert found["validation"]["rows"] == plain["validation"]["rows"]
+        assert "--class-weight no must be balanced, or" in fails(*arguments, "--class-weight", "no")
+
+    def test_a_test_and_folds(self, told, gradstep, trips, later):
+        arguments = ("train", trips, "-t", "fare", *FEW, "--test", later, "--cv", "3")
+        found = told(*arguments)
+        expected = told("evaluate", found["model"], later)
+        del expected["unseen"]
+        assert found["test"] == expected
+        assert [fold["rows"] for fold in found["folds"]] == [273, 274, 274]
+        _, out, _ = gradstep(*arguments)
+        for words in ("held out", "200 rows of the test", "cross-validation in 3 parts"):
+            assert words in out
+
+    def test_exposures(self, told, fails, gradstep, trips):
+        table = pl.read_csv(trips).with_columns(pl.col("log_exposure").exp().alias("years"))
+        table.with_columns(pl.col("years") * 100.0).write_csv("years.csv")
+        arguments = ("train", "years.csv", "-t", "claims", *FEW, "--loss", "poisson")
+        found = told(*arguments, "--exposure", "years")
+        assert gs.load(found["model"]).exposure == "years"
+        assert "Exposure years" in " ".join(gradstep("show", found["model"])[1].split())
+        assert "use --exposure years" in fails(*arguments, "--offset", "years")
+
     def test_no_validation(self, told, gradstep, trips):
-        fit = told("train", trips, "-t", "fare", *FEW, "--validation", "0", "--epochs", "2")
+        fit = told("train", trips, "-t", "fare", *FEW, "--validation", "0", *TWO)
         assert (fit["rows"]["validation"], fit["validation"], fit["baseline"]) == (0, {}, {})
         assert [e["validation"] for e in fit["history"]] == [None, None]
         status, out, _ = gradstep("show", fit["model"])
@@ -277,7 +324,7 @@ class TestOptions:
 
     def test_undefined_metrics_are_no_nan(self, told, trips):
         pl.read_csv(trips).head(60).with_columns(paid=pl.lit("yes")).write_csv("yes.csv")
-        arguments = ("--validation", "yes.csv", "--epochs", "1")
+        arguments = ("--validation", "yes.csv", "--max-iter", "1")
         fit = told("train", trips, "-t", "paid", *FEW, *arguments)
         assert fit["validation"]["auc"] is None
         told("show", fit["model"])
@@ -303,7 +350,7 @@ class TestOptions:
             rows.write_csv(tmp_path / folder / "x.csv")
         subprocess.run(["gzip", "-k", "a/x.csv"], check=True, cwd=tmp_path)
         (tmp_path / "a" / "x.csv.gz").rename(tmp_path / "x.csv.gz")
-        fit = told("train", table, "-t", target, "--no-cache", "--epochs", "1")
+        fit = told("train", table, "-t", target, "--no-cache", "--max-iter", "1")
         assert fit["model"] == f"{name}.safetensors"
         assert (tmp_path / fit["model"]).is_file()
 
@@ -320,7 +367,7 @@ class TestErrors:
             ("-t fare --learning-rate=-1", "learning_rate=-1.0 must be a finite number > 0"),
             ("-t fare --alpha much", "--alpha much must be a number, or auto"),
             ("-t fare --alpha=-1", "alpha=-1.0 of L2 must be a finite number >= 0"),
-            ("-t fare --epochs 0", "epochs=0 .* whole number >= 1"),
+            ("-t fare --max-iter 0", "max_iter=0 .* whole number >= 1"),
             ("-t fare --batch-size 0", "batch_size=0 .* whole number >= 1"),
             ("-t fare --task guess", "task='guess' .* must be one of"),
             ("-t fare --task regression --loss hinge", "loss='hinge' is none of regression"),
@@ -333,7 +380,6 @@ class TestErrors:
             ("-t fare -m .", "cannot be written: it is a folder"),
             ("-t fare -m /proc/none/m", "/proc/none/m cannot be written"),
             ("-t fare --cache /proc/none", "cannot be written"),
-            ("-t fare --epochs 2 --max-epochs 3", "--epochs and --max-epochs contradict"),
             ("-t fare --cache c --no-cache", "--cache and --no-cache contradict"),
             ("-t fare --validation 0 --alpha auto", "--validation 0 holds none out"),
             ("-t fare --penalty none --alpha auto", "--alpha would change nothing"),
@@ -353,7 +399,7 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "arguments, word",
-        [((), "--target"), (("-t", "fare", "--epochs", "few"), "--epochs"), (("-x",), "-x")],
+        [((), "--target"), (("-t", "fare", "--max-iter", "few"), "--max-iter"), (("-x",), "-x")],
     )
     def test_of_usage_exit_with_2(self, fails, trips, arguments, word):
         assert word in fails("train", trips, *arguments, status=2)
@@ -397,7 +443,7 @@ class TestTerminal:
     @pytest.mark.parametrize("columns", [60, 80])
     def test_shows_progress_that_fits(self, trips, columns):
         shown, out = self.seen(
-            columns, "train", trips, "-t", "fare", *FEW, *SLOW, "--epochs", "4000"
+            columns, "train", trips, "-t", "fare", *FEW, *SLOW, "--max-iter", "4000"
         )
         text = "".join(shown)
         assert "loss" in text
@@ -409,14 +455,14 @@ class TestTerminal:
 
     @pytest.mark.slow
     def test_shows_none_for_machines(self, trips):
-        shown, out = self.seen(80, "train", trips, "-t", "fare", *FEW, "--epochs", "5", "--json")
+        shown, out = self.seen(80, "train", trips, "-t", "fare", *FEW, "--max-iter", "5", "--json")
         assert shown == []
         assert 1 <= json.loads(out)["epochs"] <= 5
 
 
 class TestInterrupts:
     def test_during_training_keep_the_best_model(self, trips, later, tmp_path):
-        arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--epochs", "100000", "-m", "m")
+        arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--max-iter", "100000", "-m", "m")
         done = interrupted(tmp_path, 7, *arguments)
         assert (done.returncode, done.stderr) == (130, "")
         flat = " ".join(done.stdout.split())

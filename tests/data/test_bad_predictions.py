@@ -21,7 +21,7 @@ def model():
             "y": [float(i % 5) + (i % 4) for i in range(40)],
         }
     )
-    model = gradstep.fit_table(rows, "y", validation=0.0, offset="o", epochs=20).model
+    model = gradstep.fit_table(rows, "y", validation=0.0, offset="o", max_iter=20).model
     return model, rows
 
 
@@ -99,7 +99,7 @@ def test_a_file_of_it(model, tmp_path):
 @pytest.mark.parametrize("name", ["prediction", "probability_no"])
 def test_columns_that_are_called_as_what_is_predicted_cannot_be_kept(name):
     rows = pl.DataFrame({"x": [0.0, 1.0] * 20, "y": ["no", "yes"] * 20, name: [1] * 40})
-    model = gradstep.fit_table(rows, "y", validation=0.0, epochs=3, drop=name).model
+    model = gradstep.fit_table(rows, "y", validation=0.0, max_iter=3, drop=name).model
     with pytest.raises(InvalidParameter, match=f"'{name}' cannot be kept"):
         next(model.predict_batches(rows, keep=[name]))
 
@@ -107,7 +107,7 @@ def test_columns_that_are_called_as_what_is_predicted_cannot_be_kept(name):
 def test_levels_that_look_like_numbers_in_a_file(tmp_path):
     """As where a model learned from text, and the file to predict has digits alone."""
     rows = pl.DataFrame({"zip": ["01", "22", "x"] * 20, "y": ["1", "2", "no"] * 20})
-    model = gradstep.fit_table(rows, "y", validation=0.0, epochs=20).model
+    model = gradstep.fit_table(rows, "y", validation=0.0, max_iter=20).model
     some = rows.filter(pl.col("zip") != "x")
     some.write_csv(tmp_path / "t.csv")
     assert model.predict(tmp_path / "t.csv").tolist() == ["1", "2"] * 20

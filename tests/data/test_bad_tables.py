@@ -169,7 +169,9 @@ CASES = {
         table(), ["The target 'yy'", "Did you mean 'y'", "Its columns are: x, y"], {"target": "yy"}
     ),
     "an unknown column to drop": Case(table(), ["'xx'", "Did you mean 'x'"], {"drop": "xx"}),
-    "an unknown weight": Case(table(), ["The weight 'ww'", "not a column"], {"weight": "ww"}),
+    "an unknown weight": Case(
+        table(), ["The weight 'ww'", "not a column"], {"sample_weight": "ww"}
+    ),
     "a constant target": Case(table(y=7.0), ["The target 'y' is 7 in every row"]),
     "one class": Case(table(y="yes"), ["The target 'y' is 'yes' in every row"]),
     "one class, a boolean": Case(table(y=True), ["The target 'y' is True in every row"]),
@@ -197,22 +199,22 @@ CASES = {
     ),
     # --- weights, offsets, numbers ------------------------------------------------------------
     "a negative weight": Case(
-        table(w=[1.0, 1.0, -0.5, *[1.0] * 37]), ["'w' is -0.5 in row 3"], {"weight": "w"}
+        table(w=[1.0, 1.0, -0.5, *[1.0] * 37]), ["'w' is -0.5 in row 3"], {"sample_weight": "w"}
     ),
     "a missing weight": Case(
-        table(w=[1.0, None, *[1.0] * 38]), ["'w' is None in row 2"], {"weight": "w"}
+        table(w=[1.0, None, *[1.0] * 38]), ["'w' is None in row 2"], {"sample_weight": "w"}
     ),
     "a negative weight behind rows without a target": Case(
         table(y=[None, None, *range(38)], w=[1.0, 1.0, 1.0, -1.0, *[1.0] * 36]),
         ["'w' is -1.0 in row 4"],
-        {"weight": "w"},
+        {"sample_weight": "w"},
     ),
     "weights of text": Case(
-        table(w=["a"] * 40), ["weight 'w'", "'a', which is no number"], {"weight": "w"}
+        table(w=["a"] * 40), ["weight 'w'", "'a', which is no number"], {"sample_weight": "w"}
     ),
-    "weights of zero": Case(table(w=0.0), ["'w' are all zero"], {"weight": "w"}),
+    "weights of zero": Case(table(w=0.0), ["'w' are all zero"], {"sample_weight": "w"}),
     "weights that are far too large": Case(
-        table(w=1e300), ["'w' is 1e+300", "divide them by their mean"], {"weight": "w"}
+        table(w=1e300), ["'w' is 1e+300", "divide them by their mean"], {"sample_weight": "w"}
     ),
     "a missing offset": Case(
         table(o=[0.0] * 5 + [None] + [0.0] * 34), ["'o'", "row 6"], {"offset": "o"}
@@ -250,11 +252,13 @@ CASES = {
         ["no column to learn from", "x: every value is 1", "z: every value is missing"],
     ),
     "only the target": Case(table().select("y"), ["no column to learn from", "only the target"]),
-    "a time column of text": Case(table(t=["a"] * 40), ["'t'", "String", "dates"], {"time": "t"}),
-    "a missing time": Case(
-        table(t=[1.0, None, *range(38)]), ["'t' is missing in row 2"], {"time": "t"}
+    "a time column of text": Case(
+        table(t=["a"] * 40), ["'t'", "String", "dates"], {"time_column": "t"}
     ),
-    "one time for all": Case(table(t=5.0), ["'t'", "same time in every row"], {"time": "t"}),
+    "a missing time": Case(
+        table(t=[1.0, None, *range(38)]), ["'t' is missing in row 2"], {"time_column": "t"}
+    ),
+    "one time for all": Case(table(t=5.0), ["'t'", "same time in every row"], {"time_column": "t"}),
     "nothing left to train on": Case(
         frame(x=[1.0, 2.0], y=[1.0, 2.0]), ["100%", "2 rows", "none to train on"],
         {"validation": 0.9999999},
@@ -271,7 +275,8 @@ CASES = {
         table(), ["x=hash:40", "1 to 24"], {"kinds": {"x": "hash:40"}}, kind=InvalidParameter
     ),
     "an unknown parameter": Case(
-        table(), ["'weigth'", "Did you mean 'weight'"], {"weigth": "w"}, kind=InvalidParameter
+        table(), ["'sample_weigth'", "Did you mean 'sample_weight'"], {"sample_weigth": "w"},
+        kind=InvalidParameter,
     ),
     "an unknown task": Case(
         table(), ["task='rank'", "classification"], {"task": "rank"}, kind=InvalidParameter
@@ -294,7 +299,9 @@ CASES = {
         {"kinds": {f"c{j}": "hash:24" for j in range(128)}},
     ),
     "no levels": Case(table(), ["max_levels=0"], {"max_levels": 0}, kind=InvalidParameter),
-    "a negative seed": Case(table(), ["seed=-1"], {"seed": -1}, kind=InvalidParameter),
+    "a negative seed": Case(
+        table(), ["random_state=-1"], {"random_state": -1}, kind=InvalidParameter
+    ),
     "an offset of classes": Case(
         table(y=["a", "b"] * 20, o=0.5), ["offset", "classes"], {"offset": "o"},
         kind=InvalidParameter,
@@ -322,7 +329,7 @@ def test_says(name, tmp_path):
         write(tmp_path, source)
         source = str(tmp_path / (case.open or next(iter(source))))
     options = {"target": "y", "validation": 0.0, **case.options}
-    if "time" in options and "validation" not in case.options:
+    if "time_column" in options and "validation" not in case.options:
         options["validation"] = 0.25
     with pytest.raises(case.kind) as caught:
         prepare(source, **options)

@@ -71,13 +71,13 @@ def test_sparse_rows(y, penalty):
 def test_a_table(y):
     frame = pl.DataFrame({f"x{j}": X[:, j] for j in range(4)} | {"y": y, "w": COUNTS})
     loss = "poisson" if y is COUNTS else None
-    model = gradstep.fit_table(frame, "y", loss=loss, weight="w").model
+    model = gradstep.fit_table(frame, "y", loss=loss, sample_weight="w").model
     far = frame.with_columns(x0=pl.col("x0") * 1e6)
     model.predict(far)
     if model.gives_probabilities:
         model.predict_proba(far)
     assert np.isfinite(model.coef_).all()
-    gradstep.evaluate(model, frame, weight="w")
+    gradstep.evaluate(model, frame, sample_weight="w")
 
 
 def test_what_the_caller_has_set_is_there_afterwards():

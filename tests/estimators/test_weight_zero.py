@@ -136,13 +136,15 @@ class TestTables:
         more = self.with_others(frame, "two")
         more = more.with_columns(y=pl.when(pl.col("w") > 0.0).then("y").otherwise(pl.lit("no")))
         fits = [
-            gradstep.fit_table(frame, "y", weight="w", validation_table=table)
+            gradstep.fit_table(frame, "y", sample_weight="w", validation_table=table)
             for table in (frame, more)
         ]
         assert fits[0].validation == fits[1].validation
-        judged = [gradstep.evaluate(fits[0].model, table, weight="w") for table in (frame, more)]
+        judged = [
+            gradstep.evaluate(fits[0].model, table, sample_weight="w") for table in (frame, more)
+        ]
         assert judged[0] == judged[1]
 
     def test_no_such_rows_are_said_to_be_left_out(self):
-        rows = gradstep.prepare(self.frame("number"), "y", weight="w").meta["rows"]
+        rows = gradstep.prepare(self.frame("number"), "y", sample_weight="w").meta["rows"]
         assert "weightless" not in rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import gradstep
 from gradstep import InvalidParameter, InvalidTable, Outcome, evaluate, fit_table, prepare
@@ -112,7 +112,7 @@ class TestWithoutAKnobTurned:
         ],
     )
     def test_every_optimizer(self, optimizer):
-        fit = fit_table(linear(1000), "y", optimizer=optimizer, epochs=200)
+        fit = fit_table(linear(1000), "y", optimizer=optimizer, max_iter=200)
         assert fit.validation["r2"] > 0.95
 
     @pytest.mark.parametrize("seed", range(5))
@@ -147,7 +147,7 @@ class TestOrder:
             [table.sort("y"), table.sample(fraction=1.0, shuffle=True, seed=0)]
         ):
             prepared = prepare(rows, "y", validation=0.0, out=tmp_path / str(k) if disk else None)
-            model = fit_table(prepared, epochs=30).model
+            model = fit_table(prepared, max_iter=30).model
             losses.append(evaluate(model, table)["log_loss"])
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
@@ -155,15 +155,15 @@ class TestOrder:
     def test_the_same_input_gives_the_same_bits(self, table, tmp_path):
         rows = table(500)
         rows.write_parquet(tmp_path / "t.parquet")
-        one = fit_table(rows, "y", epochs=5)
+        one = fit_table(rows, "y", max_iter=5)
         for other in (
-            fit_table(rows, "y", epochs=5),
-            fit_table(tmp_path / "t.parquet", "y", epochs=5),
-            fit_table(prepare(rows, "y", out=tmp_path / "p"), epochs=5),
+            fit_table(rows, "y", max_iter=5),
+            fit_table(tmp_path / "t.parquet", "y", max_iter=5),
+            fit_table(prepare(rows, "y", out=tmp_path / "p"), max_iter=5),
         ):
             assert other.model.params.tobytes() == one.model.params.tobytes()
             assert other.validation == one.validation
-        assert fit_table(rows, "y", epochs=5, seed=1).model.params.tobytes() != (
+        assert fit_table(rows, "y", max_iter=5, random_state=1).model.params.tobytes() != (
             one.model.params.tobytes()
         )
 
@@ -216,11 +216,16 @@ class TestInterrupted:
     @pytest.mark.parametrize("validation", [0.0, 0.2])
     def test_gives_the_best_so_far(self, validation):
         fit = fit_table(
-            linear(500), "y", callbacks=[Interrupts(3)], validation=validation, tol=None, epochs=50
+            linear(500),
+            "y",
+            callbacks=[Interrupts(3)],
+            validation=validation,
+            tol=None,
+            max_iter=50,
         )
         assert fit.outcome is Outcome.INTERRUPTED
         assert len(fit.history) == 3
-        whole = fit_table(linear(500), "y", validation=validation, tol=None, epochs=3)
+        whole = fit_table(linear(500), "y", validation=validation, tol=None, max_iter=3)
         assert fit.model.params.tobytes() == whole.model.params.tobytes()
         assert fit.validation == whole.validation
         assert fit.model.provenance["outcome"] == "interrupted"
@@ -254,7 +259,7 @@ class TestLossOfClasses:
     )
     def test_of_three_is_that_of_the_estimator(self, loss, of_three):
         prepared = prepare(three(300), "y")
-        fit = fit_table(prepared, loss=loss, epochs=2)
+        fit = fit_table(prepared, loss=loss, max_iter=2)
         assert repr(fit.model.loss) == repr(of_three)
         model = gradstep.MiniBatchClassifier(loss, max_iter=2, tol=None).fit(prepared)
         assert repr(model._model.loss) == repr(of_three)
@@ -288,7 +293,7 @@ class TestPrepared:
         with pytest.raises(InvalidParameter, match="A target is needed"):
             fit_table(linear(100))
 
-    @pytest.mark.parametrize("name", ["batch_size", "epochs", "patience"])
+    @pytest.mark.parametrize("name", ["batch_size", "max_iter", "n_iter_no_change"])
     def test_numbers_from_one_on(self, name):
         with pytest.raises(InvalidParameter, match=f"{name}=0 .* whole number >= 1"):
             fit_table(linear(100), "y", **{name: 0})
@@ -297,52 +302,192 @@ class TestPrepared:
     def test_offsets_go_with_the_loss(self, loss):
         """Whether it is told by its name or as an object."""
         table = counts(500).with_columns(o=pl.col("x2") / 200.0)
-        fit = fit_table(table, "y", loss=loss, offset="o", epochs=5)
+        fit = fit_table(table, "y", loss=loss, offset="o", max_iter=5)
         assert fit.prepared.meta["asked"]["log_power"] == 1.0
+
+
+class TestFolds:
+    def test_are_fits_of_the_other_rows(self):
+        """Each is what a fit says that was given its rows as a table to validate on."""
+        table = linear(90)
+        fit = fit_table(table, "y", validation=0.0, cv=3, tol=1e-9)
+        train, frame = fit.prepared.train, table.to_numpy()
+        rows = fit.prepared.encoding.encode(table).values
+        order = [int(np.abs(rows - row).sum(axis=1).argmin()) for row in train.rows.values]
+        assert sorted(order) == list(range(90))
+        for part, found in enumerate(fit.folds):
+            held_out = order[30 * part : 30 * part + 30]
+            others = np.setdiff1d(order, held_out)
+            scaled = (frame[:, :5] - frame[:, :5].mean(axis=0)) / frame[:, :5].std(axis=0)
+            oracle = LinearRegression().fit(scaled[others], frame[others, 5])
+            error = oracle.predict(scaled[held_out]) - frame[held_out, 5]
+            assert found["rows"] == 30
+            assert found["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=0.02)
+        whole = fit_table(table, "y", validation=0.0, tol=1e-9)
+        assert fit.model.params.tobytes() == whole.model.params.tobytes()
+        assert whole.folds == []
+
+    def test_of_classes_with_weights(self):
+        table = three(150).with_columns(w=pl.Series([1.0, 2.0, 0.0] * 50))
+        fit = fit_table(table, "y", sample_weight="w", class_weight="balanced", cv=2, alpha="auto")
+        train = fit.prepared.train
+        assert [fold["rows"] for fold in fit.folds] == [train.n // 2, train.n - train.n // 2]
+        total = sum(np.sum(fold["confusion"]) for fold in fit.folds)
+        of_class = np.array(fit.prepared.meta["class_weights"])[train.targets()[:, 0].astype(int)]
+        assert total == pytest.approx((train.weights() / of_class).sum())
+
+    def test_that_cannot_be(self):
+        with pytest.raises(InvalidParameter, match=r"cv=100 of fit_table must be .* <= 50"):
+            fit_table(linear(50), "y", validation=0.0, cv=100)
+        table = counts(50).with_columns(o=pl.lit(0.5))
+        with pytest.raises(InvalidParameter, match="with an offset or an exposure"):
+            fit_table(table, "y", loss="poisson", exposure="o", cv=2)
+
+
+class TestExposures:
+    def table(self):
+        rng = np.random.default_rng(4)
+        x, years = rng.normal(size=400), rng.uniform(0.1, 90.0, 400)
+        return pl.DataFrame({"x": x, "years": years, "y": rng.poisson(years * np.exp(x - 3.0))})
+
+    def test_are_offsets_once_their_logarithm_is_taken(self):
+        table = self.table()
+        fit = fit_table(table, "y", loss="poisson", exposure="years", validation=0.2)
+        logs = table.select("x", "y", pl.col("years").log().alias("o"))
+        expected = fit_table(logs, "y", loss="poisson", offset="o", validation=0.2)
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert fit.validation == pytest.approx(expected.validation)
+        assert (fit.model.offset, fit.model.exposure) == (None, "years")
+        assert evaluate(fit.model, table)["deviance"] < 1.5
+
+    def test_one_that_is_given_as_an_offset_is_told(self):
+        with pytest.raises(InvalidTable, match=r"'years' goes from .*--exposure years"):
+            fit_table(self.table(), "y", loss="poisson", offset="years")
+        # numbers that are added to a score that is no logarithm may be any
+        fit_table(self.table(), "y", offset="years", max_iter=2)
+
+    @pytest.mark.parametrize("wrong", [0.0, -1.0, None, float("inf")])
+    def test_must_be_above_zero(self, wrong):
+        table = self.table().with_columns(
+            pl.when(pl.int_range(pl.len()) == 2).then(wrong).otherwise("years").alias("years")
+        )
+        with pytest.raises(InvalidTable, match=r"exposure 'years' is .* in row 3 .* above 0"):
+            fit_table(table, "y", loss="poisson", exposure="years")
+
+    def test_go_without_an_offset(self):
+        with pytest.raises(InvalidParameter, match="give one of the two"):
+            fit_table(self.table(), "y", loss="poisson", exposure="years", offset="x")
+        with pytest.raises(InvalidTable, match="The exposure 'yeers' is not a column"):
+            fit_table(self.table(), "y", loss="poisson", exposure="yeers")
+
+
+class TestClassWeights:
+    def test_metrics_are_of_rows_as_they_are(self):
+        """And so is the best constant."""
+        table = logistic(900).with_columns(rare=pl.int_range(pl.len()) % 9 == 0)
+        table = table.filter(pl.col("rare") | (pl.col("y") == "no")).drop("rare")
+        options = {"validation": 0.3}
+        plain = fit_table(table, "y", **options)
+        fit = fit_table(table, "y", class_weight="balanced", **options)
+        assert fit.baseline.pop("confusion") == plain.baseline.pop("confusion")
+        assert fit.baseline == pytest.approx(plain.baseline, rel=1e-6)
+        confusion = np.array(fit.validation["confusion"])
+        assert confusion.sum() == fit.validation["rows"]
+        assert confusion[1, 1] > plain.validation["confusion"][1][1]
+
+    def test_on_the_way_through_a_folder(self, tmp_path):
+        table = logistic(300)
+        options = {"class_weight": {"yes": 3.0}, "validation": 0.2}
+        fit = fit_table(prepare(table, "y", out=tmp_path / "p", **options))
+        expected = fit_table(table, "y", **options)
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert fit.validation == expected.validation
+
+    @pytest.mark.parametrize(
+        "weights, message",
+        [
+            ("even", "class_weight='even' must be 'balanced', or weights by class"),
+            (
+                {"yess": 2.0},
+                "names 'yess', which is no class of the target 'y'. Did you mean 'yes'",
+            ),
+            ({"yes": 0.0}, r"class_weight\['yes'\]=0.0 of prepare must be a number > 0"),
+        ],
+    )
+    def test_that_are_wrong(self, weights, message):
+        with pytest.raises(InvalidParameter, match=message):
+            fit_table(logistic(50), "y", class_weight=weights)
+
+    def test_of_numbers(self):
+        with pytest.raises(InvalidParameter, match="the target 'y' is a number"):
+            fit_table(linear(50), "y", class_weight="balanced")
+
+
+def as_in_training(found, fit):
+    """Compare what `evaluate` has found with what a fit said of the same rows."""
+    assert found.pop("baseline") == pytest.approx(fit.baseline, rel=1e-9)
+    tenths = found.pop("calibration", []), fit.validation.pop("calibration", [])
+    for one, other in zip(*tenths, strict=True):
+        assert one == pytest.approx(other, rel=1e-9)
+    assert found == pytest.approx(fit.validation, rel=1e-9)
 
 
 class TestEvaluate:
     def test_is_as_the_validation_said(self):
         table = linear(800)
-        fit = fit_table(table[:600], "y", validation_table=table[600:], epochs=10)
-        assert evaluate(fit.model, table[600:]) == pytest.approx(fit.validation, rel=1e-12)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], max_iter=10)
+        as_in_training(evaluate(fit.model, table[600:]), fit)
 
     def test_of_classes(self):
         table = three(800)
-        fit = fit_table(table[:600], "y", validation_table=table[600:], epochs=10)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], max_iter=10)
         found = evaluate(fit.model, table[600:])
         assert found.pop("confusion") == fit.validation.pop("confusion")
-        assert found == pytest.approx(fit.validation, rel=1e-12)
+        assert found["baseline"].pop("confusion") == fit.baseline.pop("confusion")
+        as_in_training(found, fit)
+
+    def test_of_two_classes(self):
+        table = logistic(800)
+        fit = fit_table(table[:600], "y", validation_table=table[600:], max_iter=10)
+        found = evaluate(fit.model, table[600:])
+        assert found.pop("confusion") == fit.validation.pop("confusion")
+        assert found["baseline"].pop("confusion") == fit.baseline.pop("confusion")
+        assert len(found["calibration"]) == 10
+        as_in_training(found, fit)
 
     def test_with_an_offset(self):
         table = counts(800).with_columns(o=pl.Series(np.random.default_rng(5).normal(size=800) / 2))
         fit = fit_table(
-            table[:600], "y", loss="poisson", offset="o", validation_table=table[600:], epochs=10
+            table[:600], "y", loss="poisson", offset="o", validation_table=table[600:], max_iter=10
         )
-        assert evaluate(fit.model, table[600:]) == pytest.approx(fit.validation, rel=1e-9)
+        as_in_training(evaluate(fit.model, table[600:]), fit)
 
     def test_a_weight_of_two_is_a_row_twice(self):
         table = linear(300)
-        model = fit_table(table, "y", epochs=3).model
+        model = fit_table(table, "y", max_iter=3).model
         weight = np.random.default_rng(0).integers(0, 3, 300)
         repeated = table[np.repeat(np.arange(300), weight)]
-        one = evaluate(model, table.with_columns(w=pl.Series(weight)), weight="w")
+        one = evaluate(model, table.with_columns(w=pl.Series(weight)), sample_weight="w")
         two = evaluate(model, repeated)
         assert one.pop("rows") == (weight > 0).sum()
         assert two.pop("rows") == weight.sum()
+        constant = one.pop("baseline"), two.pop("baseline")
+        assert constant[0]["rmse"] == pytest.approx(constant[1]["rmse"], rel=1e-12)
         assert one == pytest.approx(two, rel=1e-12)
 
     def test_rows_without_a_target_are_left_out_and_counted(self):
         table = linear(100)
-        model = fit_table(table, "y", epochs=3).model
+        model = fit_table(table, "y", max_iter=3).model
         gone = table.with_columns(
             pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise("y").alias("y")
         )
         found = evaluate(model, gone)
         assert found.pop("missing_target") == 7
-        assert found == pytest.approx(evaluate(model, table[7:]), rel=1e-12)
+        expected = evaluate(model, table[7:])
+        assert found.pop("baseline") == pytest.approx(expected.pop("baseline"), rel=1e-12)
+        assert found == pytest.approx(expected, rel=1e-12)
 
     def test_without_any_target(self):
-        model = fit_table(linear(100), "y", epochs=3).model
+        model = fit_table(linear(100), "y", max_iter=3).model
         with pytest.raises(InvalidTable, match="no row with a value of the target 'y'"):
             evaluate(model, linear(100).with_columns(y=pl.lit(None, pl.Float64)))

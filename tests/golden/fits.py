@@ -99,7 +99,7 @@ def _csr(kind: str, p: int = 40, **keywords: Any) -> Any:
 
 def _table(target: str, **keywords: Any) -> Any:
     frame = _frame().drop([t for t in ("real", "count", "two", "three") if t != target])
-    if "weight" not in keywords:
+    if "sample_weight" not in keywords:
         frame = frame.drop("weight")
     fit = gradstep.fit_table(frame, target, **keywords)
     return np.concatenate([fit.model.params, [len(fit.history)]])
@@ -228,9 +228,9 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "table squared_error": partial(_table, "real"),
     "table log_loss": partial(_table, "two"),
     "table softmax": partial(_table, "three"),
-    "table poisson weighted": partial(_table, "count", loss="poisson", weight="weight"),
+    "table poisson weighted": partial(_table, "count", loss="poisson", sample_weight="weight"),
     "table hinge one-vs-rest": partial(_table, "three", loss="hinge"),
-    "table sgd": partial(_table, "two", learning_rate=0.05, epochs=4, tol=None),
+    "table sgd": partial(_table, "two", learning_rate=0.05, max_iter=4, tol=None),
     "table alpha": partial(_table, "two", alpha="auto"),
     # The command line.
     "command line": partial(_command_line, "real"),
@@ -242,7 +242,7 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
         "momentum",
         "--learning-rate",
         "0.02",
-        "--epochs",
+        "--max-iter",
         "4",
     ),
 }

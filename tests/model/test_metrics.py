@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn import metrics as oracle
+from sklearn.calibration import calibration_curve
 
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.model.ranking import MOST, Scores, area, auc
@@ -67,6 +69,8 @@ class TestAsScikitLearn:
             found.add(*part)
         expected = oracle.mean_pinball_loss(y, mean, sample_weight=weight, alpha=quantile)
         assert found.result()["pinball"] == pytest.approx(expected, **near)
+        covered = np.average(y <= mean, weights=weight)
+        assert found.result()["coverage"] == pytest.approx(covered, **near)
 
     @pytest.mark.parametrize("k", [2, 4])
     def test_classes(self, cuts, weight, k):
@@ -84,9 +88,16 @@ class TestAsScikitLearn:
         expected = {
             "accuracy": oracle.accuracy_score(code, predicted, sample_weight=weight),
             "log_loss": oracle.log_loss(code, each, sample_weight=weight),
+            "brier": oracle.brier_score_loss(
+                code, each[:, 1] if k == 2 else each, sample_weight=weight
+            ),
+            "f1": oracle.f1_score(
+                code, predicted, average="binary" if k == 2 else "macro", sample_weight=weight
+            ),
         }
         if k == 2:
             expected["auc"] = oracle.roc_auc_score(code, score, sample_weight=weight)
+            expected["pr_auc"] = oracle.average_precision_score(code, score, sample_weight=weight)
         assert result == pytest.approx(expected, **near)
 
 
@@ -132,13 +143,54 @@ class TestEdges:
         code = np.array([0, 1, 1])
         found.add(code, code, None, np.array([-1.0, 1.0, 2.0]))
         assert found.result() == {
-            "rows": 3, "accuracy": 1.0, "auc": 1.0, "confusion": [[1.0, 0.0], [0.0, 2.0]],
+            "rows": 3, "accuracy": 1.0, "f1": 1.0, "auc": 1.0, "pr_auc": 1.0,
+            "confusion": [[1.0, 0.0], [0.0, 2.0]],
         }  # fmt: skip
 
     def test_an_impossible_class_costs_much_but_not_infinitely(self):
         found = ClassificationMetrics(["a", "b"])
         found.add(np.array([1]), np.array([0]), np.array([[1.0, 0.0]]), np.array([-9.0]))
-        assert 500.0 < found.result()["log_loss"] < 1000.0
+        expected = oracle.log_loss([1], [[1.0, 0.0]], labels=[0, 1])
+        assert found.result()["log_loss"] == pytest.approx(expected)
+        assert found.result()["f1"] == 0.0
+
+    def test_classes_that_are_not_there_have_no_part_in_f1(self):
+        found = ClassificationMetrics(["a", "b", "c"])
+        code = np.array([0, 1, 1])
+        found.add(code, np.array([0, 1, 0]), None, None)
+        expected = oracle.f1_score(code, [0, 1, 0], average="macro")
+        assert found.result()["f1"] == pytest.approx(expected)
+
+
+class TestCalibration:
+    def test_is_that_of_scikit_learn_by_quantiles(self):
+        score = RNG.normal(size=N)
+        code = (RNG.random(N) < expit(score)).astype(np.intp)
+        found = ClassificationMetrics(["a", "b"], expit)
+        for part in parts(CUTS[1], code, code, None, score):
+            found.add(*part)
+        observed, predicted = calibration_curve(code, expit(score), n_bins=10, strategy="quantile")
+        tenths = found.result()["calibration"]
+        assert [tenth["weight"] for tenth in tenths] == [N / 10] * 10
+        assert [tenth["observed"] for tenth in tenths] == pytest.approx(observed)
+        assert [tenth["predicted"] for tenth in tenths] == pytest.approx(predicted)
+
+    def test_rows_count_by_weight_and_ties_stay_together(self):
+        score, code = RNG.normal(size=N).round(1), RNG.integers(0, 2, N)
+        often = RNG.integers(1, 4, N)
+        weighed, repeated = (ClassificationMetrics(["a", "b"], expit) for _ in range(2))
+        weighed.add(code, code, None, score, often.astype(float))
+        code, score = np.repeat(code, often), np.repeat(score, often)
+        repeated.add(code, code, None, score)
+        for one, other in zip(
+            weighed.result()["calibration"], repeated.result()["calibration"], strict=True
+        ):
+            assert one == pytest.approx(other)
+        constant = ClassificationMetrics(["a", "b"], expit)
+        constant.add(code, code, None, np.zeros(code.size))
+        assert constant.result()["calibration"] == [
+            {"weight": code.size, "predicted": 0.5, "observed": pytest.approx(code.mean())}
+        ]
 
 
 class TestAreaOfManyRows:

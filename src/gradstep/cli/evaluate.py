@@ -16,7 +16,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
     table: opt.TableArgument,
     *,
-    weight: opt.Weight = None,
+    sample_weight: opt.SampleWeight = None,
     json: opt.Json = False,
 ) -> None:
     """Evaluate a model on a table that has the target."""
@@ -25,12 +25,14 @@ def evaluate(
     from gradstep.model.file import load
 
     fitted = load(model)
-    found = evaluation.evaluate(fitted, table, weight=weight)
+    found = evaluation.evaluate(fitted, table, sample_weight=sample_weight)
     if json:
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return
     to = report.console()
-    to.print(report.metrics_table(found, None))
+    to.print(report.metrics_table(found, found.get("baseline")))
+    if found.get("calibration"):
+        to.print(report.calibration_table(found["calibration"], fitted.target.names[1]))
     if fitted.target.classes is not None:
         to.print(report.confusion_table(found["confusion"], fitted.target.classes))
     notes = report.unseen_notes(fitted)

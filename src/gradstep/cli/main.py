@@ -12,6 +12,7 @@ import typer
 from gradstep.cli.cache import cache
 from gradstep.cli.demo import demo
 from gradstep.cli.evaluate import evaluate
+from gradstep.cli.options import Verb
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.show import show
@@ -92,7 +93,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 for _verb in (train, predict, evaluate, show, prepare, cache, demo):
-    app.command()(_ends_quietly(_verb))
+    app.command(cls=Verb)(_ends_quietly(_verb))
 
 
 def main() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gradstep.checks import read_bytes
+from gradstep.cli.terminal import say
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ __all__ = [
     "AllowMixed",
     "AsKind",
     "Cache",
+    "ClassWeight",
     "Dask",
     "Drop",
+    "Exposure",
     "Json",
     "MaxLevels",
     "Memory",
@@ -29,13 +33,14 @@ __all__ = [
     "NoCache",
     "Offset",
     "Only",
-    "Seed",
+    "RandomState",
+    "SampleWeight",
     "TableArgument",
     "Target",
     "Task",
     "TimeColumn",
     "Validation",
-    "Weight",
+    "Verb",
     "cluster",
     "given",
     "preparation",
@@ -66,9 +71,19 @@ Task = Annotated[
     str,
     typer.Option(help="classification or regression; by default what the target looks like."),
 ]
-Weight = Annotated[str | None, typer.Option(help="Column of row weights.")]
+SampleWeight = Annotated[str | None, typer.Option(help="Column of row weights.")]
 Offset = Annotated[
     str | None, typer.Option(help="Column that is added to the score: a log exposure.")
+]
+Exposure = Annotated[
+    str | None, typer.Option(help="Column whose logarithm is added to the score: a time, an area.")
+]
+ClassWeight = Annotated[
+    str | None,
+    typer.Option(
+        metavar="balanced|LABEL=WEIGHT",
+        help="Let all classes have the same say, or rows of a class count more (comma between).",
+    ),
 ]
 TimeColumn = Annotated[
     str | None, typer.Option(help="Hold out the latest rows by this column, not random ones.")
@@ -99,22 +114,51 @@ MissingTarget = Annotated[str, typer.Option(help="Rows without a target: drop, o
 Memory = Annotated[
     str | None, typer.Option(help="Memory for prepared rows, as 2GB; more goes to disk.")
 ]
-Seed = Annotated[int, typer.Option(help="What the order of rows depends on.")]
+RandomState = Annotated[int, typer.Option(help="Seed: what the order of rows depends on.")]
 Cache = Annotated[
     Path | None, typer.Option(help="Folder for prepared tables; by default the user's cache.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no prepared table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
+# Options that had other names, with what says the same today (docs/adr/0016).
+_NEW = {
+    "--epochs": ("--max-iter", "--tol=none"),
+    "--max-epochs": ("--max-iter",),
+    "--seed": ("--random-state",),
+    "--weight": ("--sample-weight",),
+}
+
+
+class Verb(TyperCommand):
+    """A verb that takes options by their old names, too, and says what they are called now."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, after options have got their names of today."""
+        known = {option for parameter in self.params for option in parameter.opts}
+        found: list[str] = []
+        for at, word in enumerate(args):
+            if word == "--":  # what follows are no options
+                found += args[at:]
+                break
+            name, equals, value = word.partition("=")
+            new, *more = _NEW.get(name, (name,))
+            if new == name or new not in known:
+                found.append(word)
+                continue
+            say(f"note: {name} is called {' '.join([new, *more])} now.", err=True)
+            found += [*more, f"{new}{equals}{value}"]
+        return super().parse_args(ctx, found)
+
 
 def preparation(
     *,
     target: str | None,
-    time_column: str | None,
     validation: str,
     drop: list[str] | None,
     only: list[str] | None,
     kinds: list[str] | None,
+    class_weight: str | None,
     memory: str | None,
     **others: Any,
 ) -> dict[str, Any]:
@@ -124,10 +168,10 @@ def preparation(
         raise typer.BadParameter(msg, param_hint="--target")
     chosen: dict[str, Any] = {
         **others,
-        "time": time_column,
         "drop": split(drop),
         "only": split(only),
         "kinds": _kinds(kinds),
+        "class_weight": _class_weight(class_weight),
     }
     if memory is not None:
         chosen["memory"] = read_bytes(memory, "--memory")
@@ -141,7 +185,7 @@ def preparation(
             )
             raise InvalidParameter(msg) from None
         chosen["validation_table"] = validation
-    if time_column is not None and chosen.get("validation", "") in {0.0, ""}:
+    if others["time_column"] is not None and chosen.get("validation", "") in {0.0, ""}:
         msg = (
             f"--time-column chooses a share of the rows to hold out; --validation {validation} "
             "holds out none of them. Leave one of the two away."
@@ -202,6 +246,29 @@ def split(values: list[str] | None) -> list[str]:
     """
     parts = (part for value in values or () for part in re.split(r"(?<!\\),", value))
     return [part.replace("\\,", ",") for part in parts if part]
+
+
+def _class_weight(text: str | None) -> str | dict[str, float] | None:
+    r"""Return the weights of classes that were typed.
+
+    Examples
+    --------
+    >>> _class_weight("yes=5,no=0.5")
+    {'yes': 5.0, 'no': 0.5}
+    """
+    if text is None or text == "balanced":
+        return text
+    found = {}
+    for part in split([text]):
+        label, _, weight = part.rpartition("=")
+        try:
+            found[label] = float(weight)
+        except ValueError:
+            label = ""
+        if not label:
+            msg = f"--class-weight {text} must be balanced, or LABEL=WEIGHT, such as yes=5."
+            raise InvalidParameter(msg)
+    return found
 
 
 def _kinds(values: list[str] | None) -> dict[str, str]:

@@ -18,8 +18,10 @@ def prepare(
     target: opt.Target = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     task: opt.Task = "auto",
-    weight: opt.Weight = None,
+    sample_weight: opt.SampleWeight = None,
+    class_weight: opt.ClassWeight = None,
     offset: opt.Offset = None,
+    exposure: opt.Exposure = None,
     loss: Annotated[
         str | None,
         typer.Option(help="The loss to train with, where it decides the task or how offsets act."),
@@ -33,7 +35,7 @@ def prepare(
     max_levels: opt.MaxLevels = 1000,
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
-    seed: opt.Seed = 0,
+    random_state: opt.RandomState = 0,
     json: opt.Json = False,
 ) -> None:
     """Encode and shuffle a table once, into a folder that `train` starts from at once."""
@@ -45,9 +47,11 @@ def prepare(
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     chosen = opt.preparation(
-        target=target, task=task, weight=weight, offset=offset, time_column=time_column,
-        validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
-        missing=missing, missing_target=missing_target, memory=None, seed=seed,
+        target=target, task=task, sample_weight=sample_weight,
+        class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
+        validation=validation, drop=drop, only=only, kinds=kinds,
+        max_levels=max_levels, missing=missing, missing_target=missing_target, memory=None,
+        random_state=random_state,
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)

@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from gradstep.model.model import Model
 
 __all__ = [
+    "calibration_table",
     "confusion_table",
     "console",
     "count",
     "excess",
+    "folds_table",
     "metrics_table",
     "print_json",
     "print_notes",
     "prose",
     "tell_columns",
+    "tell_importance",
     "tell_rows",
     "unseen_notes",
 ]
@@ -42,11 +45,15 @@ _WORDS = {
     "rmse": "root mean square error",
     "mae": "mean absolute error",
     "r2": "R²",
-    "deviance": "deviance",
+    "deviance": "mean deviance",
     "pinball": "pinball loss",
-    "accuracy": "accuracy",
+    "coverage": "share at or below",
     "log_loss": "log loss",
+    "brier": "Brier score",
     "auc": "area under ROC",
+    "pr_auc": "area under precision-recall",
+    "f1": "F1",
+    "accuracy": "accuracy",
 }
 
 
@@ -194,10 +201,31 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
     return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")
 
 
-def metrics_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Table:
-    """Return metrics, beside those of the best constant prediction."""
+def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """Print which columns matter, the first few."""
+    if not found:
+        return
+    prose(
+        to, "Importance", "share of the variance of the score, and deviation of the column's part"
+    )
+    table = Table(box=None, pad_edge=True, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    for entry in found[:_FEW]:
+        deviation = ""  # of several classes, each has its own
+        if "deviation" in entry:
+            deviation = f"{'+' if entry['sign'] > 0 else ''}{number(entry['deviation'])}"
+        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", deviation)
+    to.print(table)
+
+
+def metrics_table(
+    found: Mapping[str, Any], baseline: Mapping[str, Any] | None, which: str = ""
+) -> Table:
+    """Return metrics, beside those of the best constant prediction, of which rows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(count(found["rows"], "row", "rows"))
+    table.add_column(f"{count(found['rows'], 'row', 'rows')} {which}".strip())
     table.add_column("model", justify="right")
     if baseline:
         table.add_column("best constant", justify="right")
@@ -205,6 +233,21 @@ def metrics_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) 
         if key in found:
             cells = [words, _precise(found[key])]
             table.add_row(*cells, *([_precise(baseline.get(key, math.nan))] if baseline else []))
+    return table
+
+
+def folds_table(folds: Sequence[dict[str, Any]]) -> Table:
+    """Return mean and spread of the metrics of a cross-validation."""
+    from gradstep.fit.folds import mean_and_spread
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(f"cross-validation in {len(folds)} parts")
+    for head in ("mean", "deviation"):
+        table.add_column(head, justify="right")
+    found = mean_and_spread(folds)
+    for key, words in _WORDS.items():
+        if key in found:
+            table.add_row(words, *map(_precise, found[key]))
     return table
 
 
@@ -225,6 +268,17 @@ def confusion_table(confusion: Sequence[Sequence[float]], classes: Sequence[Any]
     for label, row in zip(classes[:_FEW], confusion, strict=False):
         cells = [*row[:_FEW], *([sum(row[_FEW:])] if more else [])]
         table.add_row(escape(written(label)), *(number(float(cell)) for cell in cells))
+    return table
+
+
+def calibration_table(tenths: Sequence[Mapping[str, float]], label: Any) -> Table:
+    """Return how often a class was there, beside how probable it was said to be."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("tenth of the rows")
+    table.add_column(escape(f"predicted {written(label)}"), justify="right")
+    table.add_column("observed", justify="right")
+    for at, tenth in enumerate(tenths, 1):
+        table.add_row(str(at), f"{tenth['predicted']:.4f}", f"{tenth['observed']:.4f}")
     return table
 
 

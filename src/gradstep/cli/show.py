@@ -10,6 +10,11 @@ import typer
 
 from gradstep.cli import options as opt
 
+_OLD = (
+    "The file keeps nothing of the training rows, as those of gradstep before 0.1: coefficients go "
+    "by size, those of levels as they are, and columns have no importance. Train the model again."
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,18 +34,20 @@ def show(
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, in_words, nonzero
+    from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
     from gradstep.model.file import load
 
     fitted = load(model)
-    chosen = coefficients(fitted, top or None)
+    chosen = coefficients(fitted, top or None, references=json)
     if json:
         report.print_json({
             "target": fitted.target.column,
             "classes": fitted.target.classes,
             "loss": repr(fitted.loss),
             "offset": fitted.offset,
+            "exposure": fitted.exposure,
             "intercept": fitted.intercept_.tolist(),
+            "importance": importance(fitted),
             "coefficients": chosen,
             "columns": fitted.encoding.to_json()["columns"],
             "provenance": fitted.provenance,
@@ -51,8 +58,9 @@ def show(
     if fitted.target.classes is not None:
         report.prose(to, "Classes", ", ".join(fitted.target.names))
     report.prose(to, "Loss", repr(fitted.loss))
-    if fitted.offset is not None:
-        report.prose(to, "Offset", fitted.offset)
+    if fitted.shift is not None:
+        kind = "Exposure" if fitted.shift.is_exposure else "Offset"
+        report.prose(to, kind, fitted.shift.column)
     if fitted.provenance:
         try:
             _tell_origin(to, fitted.provenance)
@@ -60,6 +68,7 @@ def show(
             report.prose(to, "From", "what the file says of it is not what gradstep writes")
     if columns:
         report.tell_columns(to, fitted.encoding, {})
+    report.tell_importance(to, importance(fitted))
     report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",
@@ -67,6 +76,8 @@ def show(
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
+    if fitted.training is None:
+        report.print_notes(to, [_OLD])
 
 
 def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:

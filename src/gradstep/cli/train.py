@@ -20,8 +20,9 @@ __all__ = ["train"]
 _SHOWN = 10
 _INTERRUPTED = 130
 _PREPARING = (
-    "task", "weight", "offset", "validation", "time_column", "drop", "only", "kinds", "max_levels",
-    "missing", "missing_target", "seed", "memory", "cache", "no_cache",
+    "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
+    "drop", "only", "kinds", "max_levels", "missing", "missing_target", "random_state", "memory",
+    "cache", "no_cache",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -66,13 +67,25 @@ def train(
         str, typer.Option(help="auto: from the data; or a schedule, or a number.")
     ] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs: as many, unless the optimum comes first.")
-    ] = None,
-    max_epochs: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
-    weight: opt.Weight = None,
+    max_iter: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
+    tol: Annotated[
+        str,
+        typer.Option(help="What ends the run; none for all epochs, unless the optimum is reached."),
+    ] = "1e-4",
+    n_iter_no_change: Annotated[
+        int, typer.Option(help="Epochs without improvement that end a run of another optimizer.")
+    ] = 3,
+    sample_weight: opt.SampleWeight = None,
+    class_weight: opt.ClassWeight = None,
     offset: opt.Offset = None,
+    exposure: opt.Exposure = None,
     validation: opt.Validation = "0.1",
+    test: Annotated[
+        Path | None, typer.Option(help="A file to evaluate the model on, which trains nothing.")
+    ] = None,
+    cv: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate in so many parts, too.")
+    ] = None,
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
     only: opt.Only = None,
@@ -80,7 +93,7 @@ def train(
     max_levels: opt.MaxLevels = 1000,
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
-    seed: opt.Seed = 0,
+    random_state: opt.RandomState = 0,
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
@@ -91,6 +104,7 @@ def train(
     """Train a linear model on a table and write it to a file."""
     from gradstep.cli.progress import Progress
     from gradstep.fit.table import fit_table
+    from gradstep.model.evaluation import evaluate
     from gradstep.model.file import save
 
     _refuse_idle(ctx)
@@ -109,35 +123,40 @@ def train(
         target = target or source.target.column
     else:
         chosen = opt.preparation(
-            target=target, task=task, weight=weight, offset=offset, time_column=time_column,
-            validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
-            missing=missing, missing_target=missing_target, memory=memory, seed=seed,
+            target=target, task=task, sample_weight=sample_weight,
+            class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
+            validation=validation, drop=drop, only=only, kinds=kinds,
+            max_levels=max_levels, missing=missing, missing_target=missing_target, memory=memory,
+            random_state=random_state,
         )  # fmt: skip
     if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
         raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
-    opt.refuse_sources(path, table, chosen.get("validation_table"))
+    opt.refuse_sources(
+        path, table, chosen.get("validation_table"), None if test is None else str(test)
+    )
     with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
-        if epochs is not None:
-            chosen["tol"] = None  # that many, whatever the loss does
         fit = fit_table(
             source, target, loss=loss, penalty=None if penalty == "none" else penalty,
-            alpha=_alpha(alpha), l1_ratio=l1_ratio, epsilon=epsilon, quantile=quantile,
-            power=power, penalty_scale=penalty_scale,
+            alpha=_number("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
+            quantile=quantile, power=power, penalty_scale=penalty_scale,
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
             batch_size="auto" if batch_size is None else batch_size,
-            epochs=max_epochs if epochs is None else epochs,
-            callbacks=[progress], client=client, allow_mixed=allow_mixed, **chosen,
+            max_iter=max_iter, tol=_number("--tol", tol, "none"),
+            n_iter_no_change=n_iter_no_change, callbacks=[progress], cv=cv, client=client,
+            allow_mixed=allow_mixed, **chosen,
         )  # fmt: skip
     save(fit.model, path)
+    weight = fit.prepared.meta["asked"].get("weight")
+    tested = None if test is None else evaluate(fit.model, str(test), sample_weight=weight)
     if json:
-        _print_json(fit, path)
+        _print_json(fit, path, tested)
     else:
-        _report(fit, path)
+        _report(fit, path, tested)
     if fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(_INTERRUPTED)
 
@@ -145,7 +164,7 @@ def train(
 def _refuse_idle(ctx: typer.Context) -> None:
     """Refuse options that contradict each other, or would change nothing."""
     chosen = ctx.params
-    for one, other in (("epochs", "max_epochs"), ("cache", "no_cache"), ("exact", "optimizer")):
+    for one, other in (("cache", "no_cache"), ("exact", "optimizer")):
         both = opt.given(ctx, (one, other))
         if len(both) == 2:
             msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
@@ -199,13 +218,14 @@ def _model_path(table: str, target: str) -> Path:
     return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
 
 
-def _alpha(text: str) -> float | str:
-    if text == "auto":
-        return text
+def _number(option: str, text: str, other: str) -> Any:
+    """Return the number that was typed, or the one word that may stand there: none is None."""
+    if text == other:
+        return None if other == "none" else other
     try:
         return float(text)
     except ValueError:
-        msg = f"--alpha {text} must be a number, or auto."
+        msg = f"{option} {text} must be a number, or {other}."
         raise InvalidParameter(msg) from None
 
 
@@ -216,9 +236,9 @@ def _rate(text: str) -> float | str:
         return text
 
 
-def _print_json(fit: TableFit, path: Path) -> None:
+def _print_json(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients
+    from gradstep.model.coefficients import coefficients, importance
 
     meta = fit.prepared.meta
     report.print_json({
@@ -235,17 +255,20 @@ def _print_json(fit: TableFit, path: Path) -> None:
         "seconds": fit.seconds,
         "validation": fit.validation,
         "baseline": fit.baseline,
+        "folds": fit.folds,
+        "test": tested,
+        "importance": importance(fit.model),
         "coefficients": coefficients(fit.model, 10 * _SHOWN),
         "intercept": fit.model.intercept_.tolist(),
         "notes": fit.notes,
     })  # fmt: skip
 
 
-def _report(fit: TableFit, path: Path) -> None:
+def _report(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, in_words
+    from gradstep.model.coefficients import coefficients, importance, in_words
 
     to = report.console()
     meta = fit.prepared.meta
@@ -268,7 +291,12 @@ def _report(fit: TableFit, path: Path) -> None:
     report.print_notes(to, fit.notes)
     if fit.validation:
         to.print(report.metrics_table(fit.validation, fit.baseline))
-    largest = coefficients(fit.model, _SHOWN)
+    if tested is not None:
+        to.print(report.metrics_table(tested, tested["baseline"], "of the test"))
+    if fit.folds:
+        to.print(report.folds_table(fit.folds))
+    report.tell_importance(to, importance(fit.model))
+    largest = coefficients(fit.model, _SHOWN, references=False)
     report.prose(to, "Coefficients", "the most important, in the columns' own units")
     for entry in largest:
         to.print(f"  {escape(in_words(fit.model, entry))}")

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Target", "classes_of_numbers", "has_value", "offsets_of", "weighs", "weights_of",
+__all__ = ["Offset", "Target", "classes_of_numbers", "has_value", "weighs", "weights_of",
            "written"]  # fmt: skip
 
 MOST_CLASSES = 1000
+_MOST_SPREAD = 20.0  # of offsets that are logarithms
 
 
 @dataclass(frozen=True)
@@ -183,20 +184,66 @@ def weights_of(column: pl.Series, rows: NDArray[np.int64] | None = None) -> NDAr
     return _finite(column, "weight", rows, low=0.0)
 
 
-def offsets_of(column: pl.Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-    """Return the offsets of rows; to be named if wrong, by these numbers in the table."""
-    return _finite(column, "offset", rows)
+@dataclass(frozen=True)
+class Offset:
+    """A column that is added to the score: as it is, or of an exposure the logarithm.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    is_exposure : bool
+        Whether its logarithm is taken.
+    """
+
+    column: str
+    is_exposure: bool = False
+
+    @classmethod
+    def of(cls, offset: str | None, exposure: str | None) -> Self | None:
+        """Return the one that is given, if any."""
+        column = exposure if offset is None else offset
+        return None if column is None else cls(column, offset is None)
+
+    def values(
+        self, frame: pl.DataFrame, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return what is added; rows to be named if wrong, by these numbers in the table."""
+        if self.is_exposure:
+            return np.log(_finite(frame[self.column], "exposure", rows, low=0.0, above=True))
+        return _finite(frame[self.column], "offset", rows)
+
+    def refuse_exposure(self, values: NDArray[np.float64]) -> None:
+        """Refuse what must be an exposure, and not its logarithm, as a row that counts e^20 others.
+
+        Raises
+        ------
+        InvalidTable
+            With the range of the numbers, and what to do.
+        """
+        low, high = values.min(initial=math.inf), values.max(initial=-math.inf)
+        if not self.is_exposure and low >= 0.0 and high - low > _MOST_SPREAD:
+            msg = (
+                f"The offset {self.column!r} goes from {low:g} to {high:g}, and is added to the "
+                f"logarithm of the prediction: rows would differ by a factor e^{high - low:.0f}. "
+                "It looks like an exposure (a time, a population), not the logarithm of one: use "
+                f"--exposure {self.column} (exposure={self.column!r}), which takes the logarithm."
+            )
+            raise InvalidTable(msg)
 
 
 def _finite(
-    column: pl.Series, role: str, rows: NDArray[np.int64] | None, low: float = -math.inf
-) -> NDArray[np.float64]:
-    """Return the numbers of a column that must all be finite, and not below a least one."""
+    column: pl.Series, role: str, rows: NDArray[np.int64] | None, low: float = -math.inf, *,
+    above: bool = False,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the numbers of a column that must all be finite, and not below (or at) a least one."""
     values = _numbers(column, f"The {role} {column.name!r}")
     at = first_outside(values, low)
+    if at is None and above and (values <= low).any():
+        at = int((values <= low).argmax())
     if at is not None:
         where = "" if rows is None else f" in row {rows[at] + 1} (of the rows, from 1)"
-        least = " from 0 on" if low == 0.0 else ""
+        least = (" above 0" if above else " from 0 on") if low == 0.0 else ""
         msg = (
             f"The {role} {column.name!r} is {column[at]!r}{where}: it must be a finite "
             f"number{least}."

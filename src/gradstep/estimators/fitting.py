@@ -6,7 +6,6 @@ and how, is `gradstep.fit`'s.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import is_automatic
+from gradstep.renamed import callers_level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,18 +166,7 @@ def _warn(est: Any, result: RunResult, data: Dataset, *, stops: bool) -> None:
         message = f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}"
     else:
         return
-    warnings.warn(message, ConvergenceWarning, stacklevel=_callers_level())
-
-
-def _callers_level() -> int:
-    """Return the stack level of the line that called fit, for a warning from our caller."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None:
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith(("gradstep.", "sklearn.callback")):
-            break
-        level, frame = level + 1, frame.f_back
-    return level
+    warnings.warn(message, ConvergenceWarning, stacklevel=callers_level())
 
 
 def _resume(est: Any, problem: Problem) -> TextbookState:

@@ -107,17 +107,44 @@ def check_features(
         "accept_large_sparse": True,
         "reset": reset,
     }
-    if y is _NO_Y:
-        checked = validate_data(est, X, **options)
-    else:
-        if y is not None and not sp.issparse(y):
-            check_labels(np.asarray(y), "Input y")
-        checked, y = validate_data(est, X, y, **options, **y_options)
+    if y is not _NO_Y and y is not None and not sp.issparse(y):
+        check_labels(np.asarray(y), "Input y")
+    try:
+        if y is _NO_Y:
+            checked = validate_data(est, X, **options)
+        else:
+            checked, y = validate_data(est, X, y, **options, **y_options)
+    except (TypeError, ValueError) as error:
+        _point_to_tables(est, X, error)
+        raise
     if sp.issparse(checked):
         _check_indices(checked, name)
     check_finite(checked, name, getattr(est, "feature_names_in_", None))
     _tell_of_copy(est, X, checked)
     return checked if y is _NO_Y else (checked, y)
+
+
+def _point_to_tables(est: Any, X: Any, error: Exception) -> None:
+    """Say which estimator takes a frame that has columns of other kinds than numbers."""
+    dtypes = getattr(X, "dtypes", None)  # of pandas by column, of Polars a list
+    if dtypes is None or isinstance(X, np.ndarray):
+        return
+    other = [
+        str(name)
+        for name, dtype in zip(X.columns, list(dtypes), strict=True)
+        if getattr(dtype, "kind", "") not in tuple("biuf")
+        and not getattr(dtype, "is_numeric", lambda: False)()
+    ]
+    if not other:
+        return
+    name = type(est).__name__
+    listed = ", ".join(map(repr, other[:5])) + (", …" if len(other) > 5 else "")
+    msg = (
+        f"{name} takes numbers, and X has columns that are none: {listed} ({error}). "
+        f"gradstep.{name.replace('MiniBatch', 'Table')} takes text, categories, dates and missing "
+        "values as they are."
+    )
+    raise InvalidData(msg) from error
 
 
 def _check_indices(X: Any, name: str) -> None:

@@ -38,6 +38,7 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
     **others
         The other arguments of `fit`, which must be None: the table has them.
     """
+    from gradstep.fit.table import training_of
     from gradstep.model.model import Model
 
     given = [name for name, value in others.items() if value is not None]
@@ -73,8 +74,12 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
         stored_in=prepared.encoding.stored_in(),
     )  # fmt: skip
     params = np.concatenate([np.ravel(est.coef_), np.ravel(est.intercept_)])
-    offset = prepared.meta["asked"].get("offset")
-    est._model = Model(prepared.encoding, target, loss, params, offset)
+    asked = prepared.meta["asked"]
+    est._model = Model(
+        prepared.encoding, target, loss, params, asked.get("offset"),
+        exposure=asked.get("exposure"),
+    )  # fmt: skip
+    est._model.training = training_of(est._model, prepared)
     est.feature_names_ = prepared.encoding.feature_names()
     shape = est.coef_.shape
     est.coef_ = est._model.coef_.reshape(shape)

@@ -6,51 +6,54 @@ when to stop; keeps the best weights; says how good the model is beside the best
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.checks import check_choice, check_number
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.engine.state import Validation
 from gradstep.errors import Diverged, InvalidParameter
 from gradstep.fit.alpha import ALPHAS, choose_alpha
+from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
     LOSSES,
     REGRESSION_LOSSES,
     loss_for,
     loss_of,
-    optimizer_of,
     penalty_of,
-    schedule_of,
 )
-from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
+from gradstep.fit.folds import evaluate_folds
+from gradstep.fit.plan import Settings, is_auto, plan
+from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
-from gradstep.model.evaluation import evaluate_held_out
+from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
+from gradstep.model.training_rows import training_rows
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import is_automatic
-from gradstep.version import VERSION
+from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gradstep.engine.records import EpochRecord, Outcome
-    from gradstep.engine.state import Problem, TrainState
+    from gradstep.engine.state import TrainState
     from gradstep.fit.plan import Plan
     from gradstep.fit.run import RunResult
+    from gradstep.model.training_rows import TrainingRows
 
-__all__ = ["TableFit", "fit_table", "preparing_for"]
+__all__ = ["TableFit", "fit_table", "preparing_for", "training_of"]
 
-_MOST_EPOCHS = 1000
-_PATIENCE = 3
+_MOST_EPOCHS, _PATIENCE = 1000, 3
 _IMPROVEMENT = 1e-4  # of the baseline's loss
 
 
@@ -71,6 +74,8 @@ class TableFit:
     validation, baseline : dict
         How good the model is on the rows held out, and how good the best constant; empty if none
         are.
+    folds : list of dict
+        Metrics of each part of a cross-validation, if one was asked for (`cv`).
     notes : list of str
         What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
@@ -83,6 +88,7 @@ class TableFit:
     history: list[EpochRecord]
     validation: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
+    folds: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -103,11 +109,16 @@ def fit_table(
     optimizer: Any = "auto",
     learning_rate: Any = "auto",
     eta0: float | None = None,
+    power_t: float = 0.25,
+    average: bool | int = False,
     batch_size: int | str = "auto",
-    epochs: int | None = None,
+    precondition: bool | str = "auto",
+    last_batch: str = "scale",
+    max_iter: int | None = None,
     tol: float | None = _IMPROVEMENT,
-    patience: int = _PATIENCE,
+    n_iter_no_change: int | None = None,
     callbacks: Sequence[Any] = (),
+    cv: int | None = None,
     client: Any = None,
     allow_mixed: bool = False,
     **options: Any,
@@ -124,20 +135,23 @@ def fit_table(
         By default 'log_loss' for classes, else 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
         As of `MiniBatchRegressor`.
-    optimizer, learning_rate, eta0, batch_size
+    optimizer, learning_rate, eta0, power_t, average, batch_size, precondition, last_batch
         As of `MiniBatchRegressor`.
     alpha : float or "auto", default=1e-4
         Strength of the penalty; "auto" chooses it on the validation rows, along a path of
         falling strength, each run going on from the one before.
-    epochs : int, default=1000
+    max_iter : int, default=1000
         Most epochs.
     tol : float, optional
         As of `MiniBatchRegressor`; None to run all epochs; with "auto" and "svrg" fewer, if the
         objective can be lowered no further before.
-    patience : int, default=3
+    n_iter_no_change : int, default=3
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
         As of `MiniBatchRegressor`.
+    cv : int, optional
+        In how many parts the training rows are cut, each of which is held out once and predicted
+        by a model of the others: `folds` of the result. A choice of alpha is made once, before.
     client : distributed.Client, optional
         A Dask cluster whose workers compute on the rows; they find the prepared table under the
         same path (`cache`, or a PreparedTable in a folder). The model has the same bits as
@@ -145,7 +159,8 @@ def fit_table(
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
     **options
-        As of `gradstep.prepare`.
+        As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
+        whole number.
 
     Returns
     -------
@@ -159,15 +174,21 @@ def fit_table(
     """
     began = time.perf_counter()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
+    limits: dict[str, Any] = {"max_iter": max_iter, "n_iter_no_change": n_iter_no_change}
+    options = under_new_names("fit_table", options, **limits)
+    limits = {name: options.pop(name, value) for name, value in limits.items()}
     first_alpha: Any = ALPHAS[0] if is_auto(alpha) else alpha
     settings = Settings(
         penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
-        optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, batch_size=batch_size,
-        tol=tol, n_iter_no_change=patience,
-        max_iter=_MOST_EPOCHS if epochs is None else epochs,
+        optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, power_t=power_t,
+        average=average, batch_size=batch_size, precondition=precondition, last_batch=last_batch,
+        max_iter=_MOST_EPOCHS if limits["max_iter"] is None else limits["max_iter"], tol=tol,
+        n_iter_no_change=(
+            _PATIENCE if limits["n_iter_no_change"] is None else limits["n_iter_no_change"]
+        ),
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
-    _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
+    check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
     prepared = _prepared(table, target, component, options)
@@ -186,10 +207,8 @@ def fit_table(
 
         prepared = spread(prepared, client, allow_mixed=allow_mixed)
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
-    model = Model(
-        prepared.encoding, prepared.target, component, result.params,
-        prepared.meta["asked"].get("offset"),
-    )  # fmt: skip
+    model = _model_of(prepared, component, result.params)
+    model.training = training_of(model, prepared)
     fit = TableFit(
         model, prepared, result.outcome, result.records,
         notes=[*prepared.meta["warnings"], *result.notes],
@@ -206,42 +225,27 @@ def fit_table(
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(model, prepared)
         fit.baseline = evaluate_held_out(model, prepared, constant=True)
+    if cv is not None and result.state is not None:
+        fixed = replace(settings, penalty=result.problem.penalty)
+
+        def fit_on(part: PreparedTable) -> Model | None:
+            result = _trained(part, component, fixed, (), choose=False)
+            return _model_of(part, component, result.params) if result.state is not None else None
+
+        fit.folds = evaluate_folds(prepared, fit_on, cv)
     held_out = options.get("validation_table")
-    model.provenance = _provenance(fit, result.problem)
+    model.provenance = provenance_of(fit, result.problem)
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
 
 
-def _check_before_reading(
-    loss: Any, component: Any, settings: Settings, alpha: float | str, task: str
-) -> None:
-    """Refuse what is known to be wrong without the table, which may take long to read."""
-    penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
-    if not is_auto(settings.optimizer):
-        optimizer_of(settings.optimizer)
-    check_choice("fit_table", "penalty_scale", settings.penalty_scale, ("deviation", "unit"))
-    check_number("fit_table", "epochs", settings.max_iter, low=1, whole=True)
-    check_number("fit_table", "patience", settings.n_iter_no_change, low=1, whole=True)
-    if not is_auto(settings.batch_size):
-        check_number("fit_table", "batch_size", settings.batch_size, low=1, whole=True)
-    if component is not None:
-        checked_optimizer(settings, component)
-    named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
-    if isinstance(loss, str) and task in named and loss not in named[task]:
-        msg = (
-            f"loss={loss!r} is none of {task}: with task={task!r} it must be one of "
-            f"{', '.join(named[task])}."
-        )
-        raise InvalidParameter(msg)
-    if settings.learning_rate == "optimal" and is_auto(alpha):
-        msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
-        raise InvalidParameter(msg)
-    if not is_auto(settings.learning_rate):
-        schedule_of(
-            settings.learning_rate,
-            {"eta0": 1.0, "power_t": 0.25, "alpha": alpha, "slope": lambda y, z: z - y},
-        )
+def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -> Model:
+    asked = prepared.meta["asked"]
+    return Model(
+        prepared.encoding, prepared.target, loss, params, asked.get("offset"),
+        exposure=asked.get("exposure"),
+    )  # fmt: skip
 
 
 def _prepared(
@@ -255,9 +259,10 @@ def _prepared(
             msg = f"The table was prepared for the target {table.target.column!r}, not {target!r}."
             raise InvalidParameter(msg)
         was = table.meta["asked"]
-        if "offset" in was and _log_power(loss) != was.get("log_power"):
+        shift = was.get("offset") or was.get("exposure")
+        if shift is not None and _log_power(loss) != was.get("log_power"):
             msg = (
-                f"The offset {was['offset']!r} became part of the rows when the table was "
+                f"The offset {shift!r} became part of the rows when the table was "
                 "prepared, for another loss. Give the same loss both times (prepare's --loss)."
             )
             raise InvalidParameter(msg)
@@ -282,7 +287,7 @@ def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     of_classes = is_of_classes(loss)
     if of_classes is not None and given.get("task", "auto") == "auto":
         found["task"] = "classification" if of_classes else "regression"
-    if given.get("offset") is not None:
+    if given.get("offset") is not None or given.get("exposure") is not None:
         found["log_power"] = _log_power(loss)
     return found
 
@@ -352,33 +357,15 @@ def _trained(
     return replace(result, notes=[*notes, *result.notes, *noted])
 
 
-def _provenance(fit: TableFit, problem: Problem) -> dict[str, Any]:
-    """Return where a model comes from; a function of the table and the settings, no clock."""
-    meta = fit.prepared.meta
-    return {
-        "version": VERSION,
-        "source": meta["source"],
-        "fingerprint": meta["fingerprint"],
-        "asked": meta["asked"],
-        "rows": meta["rows"],
-        "loss": repr(problem.loss),
-        "penalty": repr(problem.penalty),
-        "optimizer": repr(problem.optimizer),
-        "learning_rate": "auto" if is_automatic(problem.optimizer) else repr(problem.schedule),
-        "batch_size": problem.batch_size or "auto",
-        "seed": problem.seed,
-        "epochs": len(fit.history),
-        "outcome": fit.outcome.name.lower(),
-        "validation": _finite(fit.validation),
-        "baseline": _finite(fit.baseline),
-        "notes": fit.notes,
-    }
+def training_of(model: Model, prepared: PreparedTable) -> TrainingRows:
+    """Return what a model is to keep of the rows that it was trained on."""
+    from gradstep.engine.baseline import best_constant  # imports Numba
 
-
-def _finite(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metrics without those that are not defined, which JSON has no word for."""
-    return {
-        name: value
-        for name, value in metrics.items()
-        if not isinstance(value, float) or math.isfinite(value)
-    }
+    k, p = model.n_outputs, model.encoding.n_features
+    plain = prepared.train.sample().without_features()
+    if "class_weights" in prepared.meta:  # what is predicted is told of rows as they are
+        weight = without_class_weights(prepared, plain.sample_weight, plain.y[:, 0])
+        plain = replace(plain, sample_weight=weight)
+    constant = best_constant(model.loss, plain, k)
+    coef = model.params[: k * p].reshape(k, p)
+    return training_rows(model.encoding, prepared.train, coef, constant)

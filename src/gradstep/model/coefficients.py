@@ -1,4 +1,4 @@
-"""A model's coefficients, the most important first, and what they say in words."""
+"""Which columns matter, a model's coefficients, and what they say in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
+from gradstep.model.training_rows import parts_of
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.objective.regression import Pinball
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gradstep.model.model import Model
+    from numpy.typing import NDArray
 
-__all__ = ["coefficients", "in_words", "nonzero"]
+    from gradstep.model.model import Model
+    from gradstep.model.training_rows import TrainingRows
+
+__all__ = ["coefficients", "importance", "in_words", "nonzero"]
 
 
 def nonzero(model: Model) -> int:
@@ -24,10 +29,102 @@ def nonzero(model: Model) -> int:
     return int(np.count_nonzero(model.params[: model.coef_.size]))
 
 
-def coefficients(model: Model, most: int | None = None) -> list[dict[str, Any]]:
-    """Return the coefficients in the columns' own units, those of important features first.
+def _scaled(model: Model) -> NDArray[np.float64]:
+    """Return the coefficients of encoded features; of several classes, about their mean."""
+    k = model.n_outputs
+    scaled = model.params[:-k].reshape(k, -1)
+    return scaled - scaled.mean(axis=0) if k > 1 else scaled
 
-    Importance is the effect of a number's standard deviation, and of a level being the one.
+
+def importance(model: Model) -> list[dict[str, Any]]:
+    """Return each column's share of the variance of the score, the largest first.
+
+    All features of a column count together: a number and what stands for missing, all levels,
+    all that a date became. Shares are covariances of the column's part with the score, so they
+    add up to 1; one that works against the others may be below 0.
+
+    Parameters
+    ----------
+    model : Model
+        The model; one of sparse text, or from a file of before gradstep kept what its training
+        rows were like, has no shares.
+
+    Returns
+    -------
+    list of dict
+        ``column``; ``share``; ``deviation``, the standard deviation of the column's part of the
+        score, with the coefficient's sign where the column is a number, and ``sign`` (0 of
+        others). For more than two classes ``classes`` instead: the deviation for each, signed
+        alike; the share is that in the scores of all, about their mean.
+    """
+    rows = model.training
+    if rows is None or isinstance(model.encoding, SparseEncoding):
+        return []
+    deviations, scaled = np.sqrt(rows.variances), _scaled(model)
+    shares = _shares_of_columns(rows)
+    found = []
+    for c, (column, (numbers, coded)) in enumerate(parts_of(model.encoding).items()):
+        signed = bool(numbers) and not coded
+        sign = np.sign(scaled[:, numbers[0]]) if signed else np.ones(model.n_outputs)
+        each = (np.where(sign < 0.0, -1.0, 1.0) * deviations[c]).tolist()
+        entry: dict[str, Any] = {"column": column, "share": float(shares[c])}
+        if model.n_outputs == 1:
+            entry |= {"deviation": each[0], "sign": int(sign[0]) if signed else 0}
+        else:
+            entry["classes"] = dict(zip(model.target.names, each, strict=True))
+        found.append(entry)
+    return sorted(found, key=lambda entry: -abs(entry["share"]))
+
+
+def _shares_of_columns(rows: TrainingRows) -> NDArray[np.float64]:
+    covariances = np.array(rows.covariances).sum(axis=1)
+    total = covariances.sum()
+    shares: NDArray[np.float64] = covariances / (total if total > 0.0 else 1.0)
+    return shares
+
+
+def _shares(model: Model) -> NDArray[np.float64]:
+    """Return what each feature has of its column's share; its size, if the rows are unknown."""
+    rows, encoding, scaled = model.training, model.encoding, _scaled(model)
+    if rows is None or isinstance(encoding, SparseEncoding):
+        own = model.params[: -model.n_outputs].reshape(model.n_outputs, -1)
+        size: NDArray[np.float64] = np.abs(own).max(axis=0)
+        return size
+    found: NDArray[np.float64] = (scaled**2).sum(
+        axis=0
+    )  # of a hashed column, whose levels are not counted
+    found[: encoding.n_values] *= np.square(rows.deviations)
+    for q, levels in enumerate(map(np.array, rows.levels)):
+        if levels.size:
+            span = slice(encoding.starts[q], encoding.starts[q + 1])
+            apart = scaled[:, span] - (scaled[:, span] @ levels)[:, None]
+            found[span] = levels * (apart**2).sum(axis=0)
+    for (numbers, coded), share in zip(
+        parts_of(encoding).values(), np.abs(_shares_of_columns(rows)).tolist(), strict=True
+    ):
+        spans = [slice(encoding.starts[q], encoding.starts[q + 1]) for q in coded]
+        of = [*numbers, *(j for span in spans for j in range(span.start, span.stop))]
+        found[of] *= share / (found[of].sum() or 1.0)
+    return found
+
+
+def _references(model: Model) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return for each feature the most frequent level of its category, and whether there is one."""
+    encoding: Any = model.encoding
+    found = np.arange(encoding.n_features)
+    leveled = np.zeros(encoding.n_features, bool)
+    for q, shares in enumerate(model.training.levels if model.training is not None else ()):
+        if shares:
+            span = slice(encoding.starts[q], encoding.starts[q + 1])
+            found[span] = encoding.starts[q] + int(np.argmax(shares))
+            leveled[span] = True
+    return found, leveled
+
+
+def coefficients(
+    model: Model, most: int | None = None, *, references: bool = True
+) -> list[dict[str, Any]]:
+    """Return the coefficients in the columns' own units, those of important features first.
 
     Parameters
     ----------
@@ -35,23 +132,40 @@ def coefficients(model: Model, most: int | None = None) -> list[dict[str, Any]]:
         The model.
     most : int, optional
         How many to return.
+    references : bool
+        Whether those of the most frequent levels are among them, against which others are told.
+
+    Returns
+    -------
+    list of dict
+        ``feature``, ``coefficient``; ``importance``, what it has of its column's share of the
+        variance of the score (of a model whose training rows are unknown, the effect's size); of
+        levels ``against``, the most frequent one, and ``difference`` from it; ``class`` and
+        ``centred`` (about the mean of the classes) of more than two.
     """
     encoding, k = model.encoding, model.n_outputs
-    own = model.coef_
-    scaled = model.params[: own.size].reshape(own.shape)
+    own, shares = model.coef_, _shares(model)
+    reference, leveled = _references(model)
     labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
+    differences = own - own[:, reference]
+    told = (own != 0.0) | (leveled & (differences != 0.0))
+    if not references:
+        told &= ~(leveled & (reference == np.arange(leveled.size)))
     found: list[dict[str, Any]] = []
-    importance = np.abs(scaled).max(axis=0)
-    for j in np.argsort(-importance, kind="stable").tolist():
-        if importance[j] == 0.0 or (most is not None and len(found) >= most):
+    for j in np.argsort(-shares, kind="stable").tolist():
+        if most is not None and len(found) >= most:
             break
-        for c in np.flatnonzero(scaled[:, j]).tolist():
+        for c in np.flatnonzero(told[:, j]).tolist():
             entry = {"feature": encoding.feature_name(j), "coefficient": float(own[c, j]),
-                     "importance": float(abs(scaled[c, j]))}  # fmt: skip
+                     "importance": float(shares[j])}  # fmt: skip
+            if leveled[j]:
+                entry["against"] = encoding.feature_name(int(reference[j]))
+                entry["difference"] = float(differences[c, j])
             if k > 1:
                 entry["class"] = labels[c]
                 # what softmax's probabilities depend on: how classes differ
-                entry["centred"] = float(own[c, j] - own[:, j].mean())
+                of = differences if leveled[j] else own
+                entry["centred"] = float(of[c, j] - of[:, j].mean())
             if j < len(encoding.numbers):
                 entry["unit"] = "day" if encoding.numbers[j].part else "1"
             found.append(entry)
@@ -60,7 +174,9 @@ def coefficients(model: Model, most: int | None = None) -> list[dict[str, Any]]:
 
 def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     """Return what a coefficient says of the prediction, other features being the same."""
-    target, value = model.target, float(entry["coefficient"])
+    target = model.target
+    value = float(entry.get("difference", entry["coefficient"]))
+    against = f", against {entry['against']}" if "against" in entry else ""
     name = str(entry["feature"])
     if "unit" in entry:
         what = f"a day more of {name}" if entry["unit"] == "day" else f"1 more of {name}"
@@ -70,16 +186,16 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         if isinstance(loss, LogLoss):
-            return f"{what}: the odds of {label} times {_factor(value)}"
+            return f"{what}: the odds of {label} times {_factor(value)}{against}"
         if isinstance(loss, Softmax):
             factor = _factor(float(entry["centred"]))
-            return f"{what}: {label} times {factor}, beside the average class"
-        return f"{what}: the score of {label} {value:+.4g}"
+            return f"{what}: {label} times {factor}, beside the average class{against}"
+        return f"{what}: the score of {label} {value:+.4g}{against}"
     if hasattr(loss, "inverse_link"):
-        return f"{what}: {target.column} times {_factor(value)}"
+        return f"{what}: {target.column} times {_factor(value)}{against}"
     of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
     verb, to = ("adds", "to") if value >= 0 else ("takes", "from")
-    return f"{what} {verb} {abs(value):.4g} {to} {of}{target.column}"
+    return f"{what} {verb} {abs(value):.4g} {to} {of}{target.column}{against}"
 
 
 def _factor(exponent: float) -> str:

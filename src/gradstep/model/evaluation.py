@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.roles import has_value, weights_of
-from gradstep.errors import InvalidTable
+from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.floating_point import as_by_default
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.objective.classification import as_codes, winners
 from gradstep.objective.losses import variance_power
 from gradstep.objective.regression import Pinball
+from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
 
-__all__ = ["evaluate", "evaluate_held_out"]
+__all__ = ["evaluate", "evaluate_held_out", "without_class_weights"]
 
 
-def _metrics(model: Model) -> Any:
+def _metrics(model: Model, *, constant: bool = False) -> Any:
     if model.target.classes is not None:
-        return ClassificationMetrics(model.target.classes)
+        calibrated = model.gives_probabilities and model.n_outputs == 1 and not constant
+        probability = (lambda z: model.probabilities(z[:, None])[:, 1]) if calibrated else None
+        return ClassificationMetrics(model.target.classes, probability)
     quantile = model.loss.quantile if isinstance(model.loss, Pinball) else None
     return RegressionMetrics(variance_power(model.loss), quantile)
 
@@ -47,7 +50,6 @@ def evaluate_held_out(
     model: Model, prepared: PreparedTable, *, constant: bool = False
 ) -> dict[str, Any]:
     """Evaluate the model, or the best constant of the training rows, on the rows held out."""
-    from gradstep.engine.baseline import best_constant  # imports Numba
     from gradstep.engine.evaluation import scores
 
     held_out, k = prepared.validation, model.n_outputs
@@ -55,8 +57,9 @@ def evaluate_held_out(
     params = model.params
     if constant:
         params = np.zeros(params.size)
-        params[-k:] = best_constant(model.loss, prepared.train.sample().without_features(), k)
-    metrics = _metrics(model)
+        assert model.training is not None  # noqa: S101
+        params[-k:] = model.training.constant
+    metrics = _metrics(model, constant=constant)
     step = 1 << 16
     for lo in range(0, held_out.n, step):
         index = held_out.rows_between(lo, min(lo + step, held_out.n))
@@ -64,11 +67,19 @@ def evaluate_held_out(
         y, weight = held_out.y[index, 0], None
         if held_out.sample_weight is not None:
             weight = held_out.sample_weight[index]
+        if "class_weights" in prepared.meta:
+            weight = without_class_weights(prepared, weight, y)
         if prepared.offset is not None:
             y, z, weight = _without_offset(prepared, y, z, weight, index)
         _add(metrics, model, z, y if model.target.classes is None else as_codes(y, k), weight)
     found: dict[str, Any] = metrics.result()
     return found
+
+
+def without_class_weights(prepared: PreparedTable, weight: Any, y: Any) -> Any:
+    """Return the weights of rows of these encoded targets as they were before those of classes."""
+    of_each = np.array(prepared.meta["class_weights"])
+    return weight / of_each[as_codes(y, prepared.target.n_outputs).astype(np.intp)]
 
 
 def _without_offset(
@@ -88,7 +99,9 @@ def _without_offset(
 
 
 @as_by_default
-def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
+def evaluate(
+    model: Model, table: Any, *, sample_weight: str | None = None, **old: Any
+) -> dict[str, Any]:
     """Return how good a model's predictions are on a table that has the target.
 
     Parameters
@@ -97,18 +110,32 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         The model.
     table : table
         With the columns that the model reads, and the target; rows without one are left out.
-    weight : str, optional
+    sample_weight : str, optional
         Column of row weights; a row of weight 0 is no row.
+    **old
+        `weight`, as it was called.
 
     Returns
     -------
     dict
-        ``rows``; for numbers ``rmse``, ``mae``, ``r2``, and the deviance or pinball loss of the
-        model's loss; for classes ``accuracy``, ``log_loss``, ``auc`` (two classes; of
-        very many rows to 1e-4) and ``confusion`` (a row for each class, a column for each
-        prediction). ``missing_target`` counts the rows left out.
+        ``rows``; for numbers ``rmse``, ``mae``, ``r2``, of a loss of counts and rates ``deviance``
+        (its mean), of a quantile ``pinball`` and ``coverage`` (the share of targets that are at
+        most what is predicted); for classes ``accuracy``, ``f1`` (of the second of two classes,
+        else the mean over classes), ``confusion`` (a row for each class, a column for each
+        prediction), with probabilities ``log_loss`` and ``brier``; of two classes ``auc``
+        (ROC), ``pr_auc`` (average precision) and ``calibration``: by tenths of the rows the mean
+        probability of the second class and how often it was there. Areas and calibration keep up
+        to 262,144 scores of each class, and of more a bounded sample by rank, to 1e-4 or so.
+        ``baseline`` has the same of the best constant of the training rows, where the model's file
+        has it. ``missing_target`` counts the rows left out.
     """
+    renamed = under_new_names("evaluate", old, sample_weight=sample_weight)
+    weight = renamed.pop("sample_weight", sample_weight)
+    if renamed:
+        msg = f"evaluate has no parameter {min(renamed)!r}."
+        raise InvalidParameter(msg)
     metrics, target = _metrics(model), model.target.column
+    baseline = None if model.training is None else _metrics(model, constant=True)
     missing = weightless = 0
     for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
         frame = chunk.filter(has_value(chunk[target]))
@@ -118,8 +145,13 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
             weightless += int((s == 0.0).sum())
             frame, s = frame.filter(s > 0.0), s[s > 0.0]
         if frame.height:
-            _add(metrics, model, model.scores(frame), model.target.values(frame[target]), s)
+            y = model.target.values(frame[target])
+            _add(metrics, model, model.scores(frame), y, s)
+            if baseline is not None:
+                _add(baseline, model, model.constant_scores(frame), y, s)
     found: dict[str, Any] = metrics.result()
+    if baseline is not None:
+        found["baseline"] = baseline.result()
     if found["rows"] == 0 and weightless:
         msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)

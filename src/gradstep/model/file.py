@@ -22,6 +22,7 @@ from gradstep.data.roles import Target
 from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import writing_file
 from gradstep.model.model import Model
+from gradstep.model.training_rows import TrainingRows
 from gradstep.objective import classification, regression
 from gradstep.version import VERSION
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-FORMAT = 1
+FORMAT = 2  # 1 had nothing of the training rows
+_READ = (1, FORMAT)
 _ENTRY, _CHECKSUM = "gradstep", "sha256"
 _TENSOR, _DTYPE = "params", "F64"  # the only tensor, in one dimension
 
@@ -77,7 +79,8 @@ def save(model: Model, path: str | Path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    model = getattr(model, "_model", model)  # an estimator that was fitted on a prepared table
+    # an estimator of tables, or one that was fitted on a prepared table
+    model = getattr(model, "model_", getattr(model, "_model", model))
     if not isinstance(model, Model):
         msg = (
             f"{type(model).__name__} cannot be saved here: save takes a Model, or an estimator "
@@ -92,6 +95,8 @@ def save(model: Model, path: str | Path) -> None:
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
         "offset": model.offset,
+        "exposure": model.exposure,
+        "training": None if model.training is None else model.training.to_json(),
         "provenance": model.provenance,
     }
     entry = json.dumps({**content, _CHECKSUM: _checksum(content, model.params)})
@@ -138,10 +143,10 @@ def load(path: str | Path) -> Model:
     except MISSTATED as error:
         msg = f"{path} is damaged: its header cannot be read ({error})."
         raise InvalidModel(msg) from error
-    if version != FORMAT:
+    if version not in _READ:
         msg = (
             f"{path} has model format {version!r}, and this version of gradstep "
-            f"({VERSION}) reads format {FORMAT}. Install gradstep {wrote}, which "
+            f"({VERSION}) reads formats up to {FORMAT}. Install gradstep {wrote}, which "
             "wrote it, or newer."
         )
         raise InvalidModel(msg)
@@ -170,7 +175,14 @@ def _model_of(content: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
         msg = f"the loss {loss!r:.60} is not one of {target.n_outputs} scores"
         raise ValueError(msg)
     offset, provenance = content["offset"], content["provenance"]
-    if not (offset is None or is_text(offset)) or not isinstance(provenance, dict):
-        msg = "offset is a name or nothing, and provenance has fields"
+    exposure = content.get("exposure")
+    named = all(column is None or is_text(column) for column in (offset, exposure))
+    if not named or not isinstance(provenance, dict):
+        msg = "offset and exposure are names or nothing, and provenance has fields"
         raise ValueError(msg)
-    return Model(encoding_of(content["encoding"]), target, loss, params, offset, provenance)
+    encoding, kept = encoding_of(content["encoding"]), content.get("training")
+    training = None
+    if kept is not None:
+        training = TrainingRows.from_json(kept, encoding, target.n_outputs)
+    return Model(encoding, target, loss, params, offset, provenance, training=training,
+                 exposure=exposure)  # fmt: skip

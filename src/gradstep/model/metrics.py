@@ -1,6 +1,7 @@
 """How good predictions are: sums over chunks of rows, so that a table of any size can be evaluated.
 
-The area under the ROC curve is none; `gradstep.model.ranking` bounds what is kept for it.
+Areas under curves and calibration by tenths are none; `gradstep.model.ranking` bounds what is kept
+for them: up to 262,144 rows of each class all scores, of more a sample by rank.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.model.ranking import Scores, area
+from gradstep.model.ranking import Scores, area, calibration, precision_area
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = ["ClassificationMetrics", "RegressionMetrics", "deviance"]
+
+_LEAST = float(np.finfo(np.float64).eps)  # of a probability, as its logarithm is taken
 
 
 def deviance(power: float, y: NDArray[np.float64], mean: NDArray[np.float64]) -> Any:
@@ -43,12 +46,13 @@ class RegressionMetrics:
     power : float, optional
         Adds the mean deviance of that variance power.
     quantile : float, optional
-        Adds the mean pinball loss of that quantile.
+        Adds the mean pinball loss of that quantile, and which share of the targets is at most
+        what is predicted for it.
     """
 
     power: float | None = None
     quantile: float | None = None
-    _sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(7))
+    _sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(8))
     _shift: float | None = None
 
     def add(
@@ -62,21 +66,22 @@ class RegressionMetrics:
         if self._shift is None:
             self._shift = float(y[0]) if y.size else None
         error, apart = y - mean, y - (self._shift or 0.0)
-        special = 0.0
+        special = covered = 0.0
         if self.power is not None:
             special = float((s * deviance(self.power, y, mean)).sum())
         elif self.quantile is not None:
             pinball = np.maximum(self.quantile * error, (self.quantile - 1.0) * error)
             special = float((s * pinball).sum())
+            covered = float(s[error <= 0.0].sum())
         # not BLAS, whose last bits depend on threads
         self._sums += np.array([
             y.size, s.sum(), (s * error * error).sum(), (s * np.abs(error)).sum(),
-            (s * apart).sum(), (s * apart * apart).sum(), special,
+            (s * apart).sum(), (s * apart * apart).sum(), special, covered,
         ])  # fmt: skip
 
     def result(self) -> dict[str, float]:
-        """Return rows, rmse, mae, r2; deviance or pinball loss if asked for."""
-        n, weight, square, absolute, total, squares, special = self._sums.tolist()
+        """Return rows, rmse, mae, r2; deviance, or pinball loss and coverage if asked for."""
+        n, weight, square, absolute, total, squares, special, covered = self._sums.tolist()
         if weight == 0.0:
             return {"rows": int(n)}
         spread = squares - total * total / weight
@@ -90,6 +95,7 @@ class RegressionMetrics:
             found["deviance"] = special / weight
         elif self.quantile is not None:
             found["pinball"] = special / weight
+            found["coverage"] = covered / weight
         return found
 
 
@@ -101,13 +107,17 @@ class ClassificationMetrics:
     ----------
     classes : sequence
         The classes, in the order of their codes.
+    probability : callable, optional
+        Returns the probability of the second of two classes for scores; adds the calibration.
     """
 
     classes: Sequence[Any]
+    probability: Callable[[NDArray[np.float64]], Any] | None = None
     _rows: int = 0
     _weight: float = 0.0
     _right: float = 0.0
     _log_loss: float | None = 0.0
+    _brier: float = 0.0
     _confusion: NDArray[np.float64] = field(init=False)
     _scores: list[Scores] = field(default_factory=list)
 
@@ -131,23 +141,48 @@ class ClassificationMetrics:
         if probabilities is None:
             self._log_loss = None
         elif self._log_loss is not None:
-            least = np.finfo(np.float64).tiny
-            own = np.maximum(probabilities[np.arange(code.size), code], least)
-            self._log_loss -= float((s * np.log(own)).sum())
+            own = probabilities[np.arange(code.size), code]
+            clipped = np.clip(own, _LEAST, 1.0 - _LEAST)  # as scikit-learn does
+            self._log_loss -= float((s * np.log(clipped)).sum())
+            squares = (probabilities**2).sum(axis=1) - own**2 + (1.0 - own) ** 2
+            self._brier += float((s * squares).sum())
         if score is not None and len(self.classes) == 2:
             self._scores = self._scores or [Scores(), Scores()]
             for c, scores in enumerate(self._scores):
                 scores.add(score[code == c], s[code == c])
 
     def result(self) -> dict[str, Any]:
-        """Return rows, accuracy, log_loss, auc (two classes) and the confusion matrix."""
+        """Return all that is known.
+
+        Returns
+        -------
+        dict
+            ``rows``, ``accuracy``, ``f1`` (of the second of two classes, of more the mean over
+            classes), ``confusion``; with probabilities ``log_loss`` and ``brier`` (of more than
+            two classes the sum over them); of two classes ``auc`` and ``pr_auc``, and
+            ``calibration`` by tenths of the rows.
+        """
         found: dict[str, Any] = {"rows": self._rows}
         if self._weight == 0.0:
             return found
         found["accuracy"] = self._right / self._weight
         if self._log_loss is not None:
             found["log_loss"] = self._log_loss / self._weight
+            found["brier"] = self._brier / self._weight / (2.0 if len(self.classes) == 2 else 1.0)
+        found["f1"] = self._f1()
         if self._scores:
             found["auc"] = area(*self._scores)
+            found["pr_auc"] = precision_area(*self._scores)
+            if self.probability is not None:
+                found["calibration"] = calibration(
+                    self._scores[0], self._scores[1], self.probability
+                )
         found["confusion"] = self._confusion.tolist()
         return found
+
+    def _f1(self) -> float:
+        """Return 2 true positives over rows of the class and rows predicted, of those there are."""
+        right = 2.0 * np.diag(self._confusion)
+        both = self._confusion.sum(axis=0) + self._confusion.sum(axis=1)
+        each = np.divide(right, both, out=np.zeros(right.size), where=both > 0.0)
+        return float(each[1]) if len(self.classes) == 2 else float(each[both > 0.0].mean())

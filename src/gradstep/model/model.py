@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.features.matching import chunks_as, readable
-from gradstep.data.roles import offsets_of
+from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
 from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
+    from gradstep.model.training_rows import TrainingRows
 
 __all__ = ["Model"]
 
@@ -55,6 +56,10 @@ class Model:
         Weights of each output, then intercepts, for encoded features.
     offset : str or None
         The column that is added to scores.
+    exposure : str or None
+        The column whose logarithm is added to scores.
+    training : TrainingRows or None
+        What is kept of the training rows; None in files of gradstep before 0.1.
     provenance : dict
         Where the model comes from: source, counts, options, metrics, version.
     unseen : Counter
@@ -65,7 +70,7 @@ class Model:
     >>> import polars as pl
     >>> import gradstep
     >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
-    >>> model = gradstep.fit_table(frame, "y", validation=0.0, epochs=200).model
+    >>> model = gradstep.fit_table(frame, "y", validation=0.0, max_iter=200).model
     >>> model.predict(pl.DataFrame({"x": [4.0]})).round(1)
     array([9.])
     """
@@ -77,11 +82,18 @@ class Model:
     offset: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     unseen: Counter[str] = field(default_factory=Counter, compare=False)
+    training: TrainingRows | None = None
+    exposure: str | None = None
 
     @property
     def n_outputs(self) -> int:
         """Scores of a row."""
         return self.target.n_outputs
+
+    @property
+    def shift(self) -> Offset | None:
+        """What is added to scores."""
+        return Offset.of(self.offset, self.exposure)
 
     @property
     def classes_(self) -> NDArray[Any] | None:
@@ -119,9 +131,15 @@ class Model:
 
         encoded = self.encoding.encode(readable(frame, self.encoding), self.unseen)
         z = scores(self.encoding.rows(encoded), self.params, self.n_outputs)
-        if self.offset is not None:
-            z += offsets_of(frame[self.offset])[:, None]
+        if self.shift is not None:
+            z += self.shift.values(frame)[:, None]
         return z
+
+    def constant_scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Return the scores of the best constant prediction of the training rows."""
+        assert self.training is not None  # noqa: S101
+        z = np.tile(self.training.constant, (frame.height, 1))
+        return z if self.shift is None else z + self.shift.values(frame)[:, None]
 
     @as_by_default
     def means(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,7 +188,7 @@ class Model:
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
         self.unseen.clear()
-        extra = [*more, *([self.offset] if self.offset else [])]
+        extra = [*more, *([self.shift.column] if self.shift else [])]
         yield from chunks_as(table, self.encoding, self.target, extra, copied)
 
     def predict_batches(

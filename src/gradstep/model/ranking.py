@@ -1,4 +1,4 @@
-"""The area under the ROC curve, of any number of rows: scores are thinned, ranks hardly move.
+"""What follows from the ranks of scores of any number of rows: they are thinned, and hardly move.
 
 Scores of a class fill a level. A full level is sorted, of each pair of neighbours one is kept with
 the weight of both, and that half goes on to the next level (Munro, Paterson, 1980). Whatever score
@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Weighed = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-__all__ = ["Scores", "area", "auc"]
+__all__ = ["Scores", "area", "auc", "average_precision", "calibration", "precision_area"]
 
+_TENTHS = 10
 MOST = 1 << 18  # rows of each class up to which the area is exact; a billion: to 1e-4
 
 
@@ -51,6 +54,29 @@ def auc(
         return math.nan
     won = above * (below.cumsum() - 0.5 * below)
     return float(won.sum() / total)
+
+
+def average_precision(
+    score: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> float:
+    """Return the area under the precision-recall curve, by steps: the mean of the precision.
+
+    Examples
+    --------
+    >>> score, positive = np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])
+    >>> round(average_precision(score, positive, np.ones(4)), 4)
+    0.8333
+    """
+    order = np.argsort(-score, kind="stable")
+    score, positive, weight = score[order], positive[order], weight[order]
+    first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
+    found = np.add.reduceat(np.where(positive, weight, 0.0), first)
+    taken = np.add.reduceat(weight, first).cumsum()
+    total = float(found.sum())
+    if total == 0.0:
+        return math.nan
+    precision = np.divide(found.cumsum(), taken, out=np.zeros(taken.size), where=taken > 0.0)
+    return float((precision * found).sum() / total)
 
 
 @dataclass
@@ -111,11 +137,60 @@ class Scores:
         return scores[np.arange(at.size), at], lower + upper
 
 
+def _together(
+    negative: Scores, positive: Scores
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the scores that are kept of both classes, which they are of, and their weights."""
+    (low, low_weight), (high, high_weight) = negative.kept(), positive.kept()
+    above = np.arange(low.size + high.size) >= low.size
+    return np.concatenate([low, high]), above, np.concatenate([low_weight, high_weight])
+
+
 def area(negative: Scores, positive: Scores) -> float:
     """Return the area under the ROC curve of the scores that are kept of both classes.
 
     It is off by at most ``moved / weight`` of the one plus that of the other; 0 while all are kept.
     """
-    (low, low_weight), (high, high_weight) = negative.kept(), positive.kept()
-    above = np.arange(low.size + high.size) >= low.size
-    return auc(np.concatenate([low, high]), above, np.concatenate([low_weight, high_weight]))
+    return auc(*_together(negative, positive))
+
+
+def precision_area(negative: Scores, positive: Scores) -> float:
+    """Return the area under the precision-recall curve of the scores that are kept."""
+    return average_precision(*_together(negative, positive))
+
+
+def calibration(
+    negative: Scores, positive: Scores, probability: Callable[[NDArray[np.float64]], Any]
+) -> list[dict[str, float]]:
+    """Return how often what was predicted came true, in tenths of the rows from low scores to high.
+
+    Parameters
+    ----------
+    negative, positive : Scores
+        Those that are kept of both classes.
+    probability : callable
+        Returns the probability of the positive class for scores.
+
+    Returns
+    -------
+    list of dict
+        ``weight`` of the rows, mean probability that was ``predicted``, share ``observed``. Rows
+        of one score stay together, so there may be fewer than ten.
+    """
+    score, above, weight = _together(negative, positive)
+    order = np.argsort(score, kind="stable")
+    score, above, weight = score[order], above[order], weight[order]
+    first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
+    of_score = np.add.reduceat(weight, first)
+    middle = of_score.cumsum() - 0.5 * of_score
+    tenth = np.minimum((_TENTHS * middle / of_score.sum()).astype(np.intp), _TENTHS - 1)
+    tenth = np.repeat(tenth, np.diff(np.r_[first, score.size]))
+    each = [
+        np.bincount(tenth, values, minlength=_TENTHS)
+        for values in (weight, weight * probability(score), weight * above)
+    ]
+    return [
+        {"weight": float(total), "predicted": float(p / total), "observed": float(o / total)}
+        for total, p, o in zip(*each, strict=True)
+        if total > 0.0
+    ]

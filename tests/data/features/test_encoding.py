@@ -328,7 +328,7 @@ class TestKept:
 
     def test_a_model_predicts_by_its_coefficients_on_raw_columns(self):
         table = mixed()
-        model = fit_table(table, "y", validation=0.0, epochs=30).model
+        model = fit_table(table, "y", validation=0.0, max_iter=30).model
         names = model.encoding.feature_names()
         raw = np.zeros((table.height, len(names)))
         means = {c.name: c.mean for c in model.encoding.numbers}
@@ -350,8 +350,8 @@ class TestKept:
 
     def test_the_order_of_columns_does_not_matter_to_predictions(self):
         table = mixed()
-        one = fit_table(table, "y", validation=0.0, epochs=200, tol=None).model
-        other = fit_table(table.select(reversed(table.columns)), "y", validation=0.0, epochs=200,
+        one = fit_table(table, "y", validation=0.0, max_iter=200, tol=None).model
+        other = fit_table(table.select(reversed(table.columns)), "y", validation=0.0, max_iter=200,
                           tol=None).model  # fmt: skip
         np.testing.assert_allclose(one.predict(table), other.predict(table), rtol=1e-6, atol=1e-6)
         np.testing.assert_array_equal(
@@ -362,7 +362,7 @@ class TestKept:
     def test_a_unit_of_a_power_of_two_changes_no_bit(self, power):
         table = mixed()
         scaled = table.with_columns(pl.col("x", "small") * 2.0**power)
-        one = fit_table(table, "y", epochs=5).model
-        other = fit_table(scaled, "y", epochs=5).model
+        one = fit_table(table, "y", max_iter=5).model
+        other = fit_table(scaled, "y", max_iter=5).model
         assert one.predict(table).tobytes() == other.predict(scaled).tobytes()
         assert other.params.tobytes() == one.params.tobytes()

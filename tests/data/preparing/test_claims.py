@@ -29,7 +29,7 @@ def whole(tmp_path_factory):
     """Prepared folders, by what their targets are."""
     home = tmp_path_factory.mktemp("prepared")
     for name, table in TABLES.items():
-        prepare(table, "y", weight="w", validation=0.3, out=home / name)
+        prepare(table, "y", sample_weight="w", validation=0.3, out=home / name)
     rows = [f"{i % 3} {i % 5}:1 {5 + i % 7}:{i}.5\n" for i in range(N)]
     (home / "rows.svm").write_text("".join(rows))
     prepare(home / "rows.svm", "label", task="classification", out=home / "sparse")

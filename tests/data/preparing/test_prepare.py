@@ -57,7 +57,9 @@ class TestRows:
     @given(st.integers(2, 300), st.floats(0.0, 0.6), st.integers(0, 2**63))
     def test_every_row_is_there_once(self, n, share, seed):
         try:
-            prepared = prepare(numbered(n), "y", task="regression", validation=share, seed=seed)
+            prepared = prepare(
+                numbered(n), "y", task="regression", validation=share, random_state=seed
+            )
         except InvalidTable as error:
             assert "none to train on" in str(error)  # noqa: PT017
             return
@@ -77,7 +79,7 @@ class TestRows:
         in_tiny_pieces(monkeypatch)
         table = numbered(500)
         out = tmp_path / "p" if disk else None
-        prepared = prepare(table, "y", weight="w", validation=0.2, out=out)
+        prepared = prepare(table, "y", sample_weight="w", validation=0.2, out=out)
         encoding = prepared.encoding
         z = encoding.numbers[1]
         for data in (prepared.train, prepared.validation):
@@ -139,24 +141,26 @@ class TestShuffled:
         cells = {p: k for k, p in enumerate(permutations(range(3)))}
         table = numbered(3, gaps=False)
         seen = [
-            cells[tuple(order(prepare(table, "y", validation=0.0, seed=seed)).tolist())]
+            cells[tuple(order(prepare(table, "y", validation=0.0, random_state=seed)).tolist())]
             for seed in range(300)
         ]
         assert looks_uniform(np.bincount(seen, minlength=6))
 
     def test_seeds_of_numpy_are_seeds(self, tmp_path):
-        prepared = prepare(numbered(40), "y", seed=np.int64(3), out=tmp_path / "p")
-        assert bits(prepared) == bits(prepare(numbered(40), "y", seed=3))
+        prepared = prepare(numbered(40), "y", random_state=np.int64(3), out=tmp_path / "p")
+        assert bits(prepared) == bits(prepare(numbered(40), "y", random_state=3))
 
     def test_seeds_differ(self):
-        orders = {tuple(order(prepare(numbered(40), "y", seed=s)).tolist()) for s in range(20)}
+        orders = {
+            tuple(order(prepare(numbered(40), "y", random_state=s)).tolist()) for s in range(20)
+        }
         assert len(orders) == 20
 
 
 class TestRoads:
     """Whatever road the rows take, they come out with the same bits."""
 
-    OPTIONS = {"validation": 0.2, "weight": "w", "seed": 3}  # noqa: RUF012
+    OPTIONS = {"validation": 0.2, "sample_weight": "w", "random_state": 3}  # noqa: RUF012
 
     def test_disk(self, monkeypatch, tmp_path):
         in_tiny_pieces(monkeypatch)
@@ -208,15 +212,15 @@ class TestRoads:
 class TestHeldOut:
     def test_by_position_alone(self):
         """Whatever else the table holds, and whatever values."""
-        one = prepare(numbered(2000), "y", validation=0.2, seed=5)
+        one = prepare(numbered(2000), "y", validation=0.2, random_state=5)
         other = numbered(2000, seed=9).with_columns(more=pl.lit(1.0) * pl.col("y") % 3)
-        two = prepare(other, "y", validation=0.2, seed=5, drop="colour")
+        two = prepare(other, "y", validation=0.2, random_state=5, drop="colour")
         np.testing.assert_array_equal(one.validation.y, two.validation.y)
         assert abs(one.validation.n - 400) < 90
 
     def test_by_seed(self):
         held = {
-            tuple(prepare(numbered(200), "y", seed=s).validation.y[:, 0].tolist())
+            tuple(prepare(numbered(200), "y", random_state=s).validation.y[:, 0].tolist())
             for s in range(10)
         }
         assert len(held) == 10
@@ -228,8 +232,8 @@ class TestHeldOut:
 
     def test_a_table_of_its_own(self):
         table, other = numbered(300), numbered(100, seed=4)
-        prepared = prepare(table, "y", weight="w", validation_table=other)
-        whole = prepare(table, "y", weight="w", validation=0.0)
+        prepared = prepare(table, "y", sample_weight="w", validation_table=other)
+        whole = prepare(table, "y", sample_weight="w", validation=0.0)
         assert bits(whole).items() <= bits(prepared).items()
         np.testing.assert_array_equal(prepared.validation.y[:, 0], other["y"])
         np.testing.assert_array_equal(prepared.validation.sample_weight, other["w"])
@@ -250,14 +254,14 @@ class TestHeldOut:
         monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
         days = np.random.default_rng(0).permutation(500)
         table = numbered(500).with_columns(t=pl.Series(days).cast(pl.Int64).cast(kind))
-        prepared = prepare(table, "y", time="t", validation=0.1)
+        prepared = prepare(table, "y", time_column="t", validation=0.1)
         held_out = prepared.validation.y[:, 0].astype(int)
         assert sorted(days[held_out].tolist()) == list(range(450, 500))
 
     def test_the_latest_of_few_times(self):
         """All rows of the last time, although they are more than were asked for."""
         table = numbered(300).with_columns(t=pl.Series([2021, 2022, 2023] * 100))
-        prepared = prepare(table, "y", time="t", validation=0.1)
+        prepared = prepare(table, "y", time_column="t", validation=0.1)
         assert set((prepared.validation.y[:, 0] % 3).tolist()) == {2.0}
         assert prepared.validation.n == 100
 
@@ -273,9 +277,9 @@ class TestOffsets:
 
     def test_counts_become_rates_that_weigh_their_exposure(self):
         prepared = prepare(
-            self.claims(), "y", offset="log_exposure", log_power=1.0, validation=0.0, seed=1
+            self.claims(), "y", offset="log_exposure", log_power=1.0, validation=0.0, random_state=1
         )
-        plain = prepare(self.claims(), "y", drop="log_exposure", validation=0.0, seed=1)
+        plain = prepare(self.claims(), "y", drop="log_exposure", validation=0.0, random_state=1)
         rates = prepared.train.y[:, 0] * prepared.train.sample_weight
         np.testing.assert_allclose(rates, plain.train.y[:, 0], rtol=1e-14, atol=1e-14)
         np.testing.assert_allclose(np.sort(prepared.train.sample_weight), np.sort(self.EXPOSURE))
@@ -302,7 +306,7 @@ class TestOffsets:
         )
         fit = gradstep.fit_table(
             table, "y", loss="poisson", offset="log_exposure", validation=0.0, batch_size=400,
-            learning_rate="constant", epochs=1000, tol=None,
+            learning_rate="constant", max_iter=1000, tol=None,
         )  # fmt: skip
         expected = oracle.predict(scaled) * self.EXPOSURE
         np.testing.assert_allclose(fit.model.predict(table), expected, rtol=1e-4)
@@ -358,10 +362,14 @@ class TestQueriesThatAnswerDifferently:
     @pytest.mark.parametrize(
         "other, at, options",
         [
-            (lambda t: t.with_columns(z=pl.lit(1e9)), 4, {"time": "z"}),  # all are the latest
-            (lambda t: t.with_columns(z=pl.lit(-1e9)), 4, {"time": "z"}),  # none is
-            (lambda t: t[:-1], 4, {"time": "z"}),
-            (lambda t: t[:-1], 3, {"time": "z"}),
+            (
+                lambda t: t.with_columns(z=pl.lit(1e9)),
+                4,
+                {"time_column": "z"},
+            ),  # all are the latest
+            (lambda t: t.with_columns(z=pl.lit(-1e9)), 4, {"time_column": "z"}),  # none is
+            (lambda t: t[:-1], 4, {"time_column": "z"}),
+            (lambda t: t[:-1], 3, {"time_column": "z"}),
             (lambda t: t[:-1], 2, {}),
             (lambda t: t[:256], 2, {}),
             (lambda t: pl.concat([t, t]), 2, {}),

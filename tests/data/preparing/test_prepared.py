@@ -32,7 +32,7 @@ N = 400
 def folder(tmp_path_factory):
     """A prepared table of two parts with weights, whole."""
     path = tmp_path_factory.mktemp("prepared") / "whole"
-    prepare(numbered(N), "y", weight="w", validation=0.2, out=path)
+    prepare(numbered(N), "y", sample_weight="w", validation=0.2, out=path)
     return path
 
 
@@ -48,7 +48,7 @@ def leftovers(path):
 
 class TestWhole:
     def test_opens_as_it_was_made(self, folder):
-        made = prepare(numbered(N), "y", weight="w", validation=0.2)
+        made = prepare(numbered(N), "y", sample_weight="w", validation=0.2)
         opened = open_prepared(folder, verify=True)
         assert bits(opened) == bits(made)
         assert (opened.encoding, opened.target) == (made.encoding, made.target)
@@ -127,7 +127,7 @@ class TestWriting:
 
         monkeypatch.setattr(os, "posix_fallocate", full)
         with pytest.raises(CannotWrite, match=r"p cannot be written: No space left.*Free some"):
-            prepare(numbered(N), "y", weight="w", validation=0.2, out=tmp_path / "p")
+            prepare(numbered(N), "y", sample_weight="w", validation=0.2, out=tmp_path / "p")
         assert leftovers(tmp_path) == []
 
     def test_no_space_on_a_real_disk(self, tmp_path):
@@ -160,7 +160,7 @@ class TestWriting:
 
         monkeypatch.setattr(os, "fsync", broken)
         try:
-            prepare(numbered(N), "y", weight="w", validation=0.2, out=tmp_path / "p")
+            prepare(numbered(N), "y", sample_weight="w", validation=0.2, out=tmp_path / "p")
         except CannotWrite as error:
             assert "Input/output error" in str(error)  # noqa: PT017
         assert all(not name.endswith(".part") for name in leftovers(tmp_path))
@@ -308,7 +308,13 @@ class TestCache:
 
     @pytest.mark.parametrize(
         "options",
-        [{"seed": 1}, {"validation": 0.3}, {"drop": "z"}, {"max_levels": 2}, {"weight": "w"}],
+        [
+            {"random_state": 1},
+            {"validation": 0.3},
+            {"drop": "z"},
+            {"max_levels": 2},
+            {"sample_weight": "w"},
+        ],
     )
     def test_what_matters_counts(self, options, source, reads, tmp_path):
         prepare(source, "y", cache=tmp_path / "c")

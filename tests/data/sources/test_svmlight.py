@@ -166,7 +166,7 @@ class TestPreparing:
         ours, theirs = both, np.c_[Y, np.zeros(1500), X.toarray()]
         order = [np.lexsort(part.T) for part in (ours, theirs)]
         np.testing.assert_allclose(ours[order[0]], theirs[order[1]], rtol=1e-12)
-        in_file = rows_of(gradstep.prepare(file, "label", seed=1).train)
+        in_file = rows_of(gradstep.prepare(file, "label", random_state=1).train)
         assert not np.array_equal(in_file[:100], rows_of(prepared.train)[:100])
 
     def test_disk_is_memory(self, file, tmp_path):
@@ -183,7 +183,7 @@ class TestPreparing:
     @pytest.mark.parametrize(
         "options, error, told",
         [
-            ({"weight": "w"}, InvalidParameter, "weight: sparse text has a label"),
+            ({"sample_weight": "w"}, InvalidParameter, "sample_weight: sparse text has a label"),
             ({"drop": ["x"]}, InvalidParameter, "drop: sparse text has a label"),
             ({"validation_table": "rows.csv"}, InvalidTable, "is not sparse text"),
         ],

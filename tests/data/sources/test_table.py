@@ -93,16 +93,16 @@ class TestFormats:
     @pytest.mark.parametrize("name", WRITERS)
     def test_prepared_from_a_file(self, name, tmp_path):
         WRITERS[name](TABLE, tmp_path / name)
-        prepared = prepare(tmp_path / name, "y", seed=2)
-        expected = prepare(TABLE, "y", seed=2)
+        prepared = prepare(tmp_path / name, "y", random_state=2)
+        expected = prepare(TABLE, "y", random_state=2)
         assert prepared.encoding == expected.encoding
         assert bits(prepared) == bits(expected)
 
     @pytest.mark.parametrize("name", FRAMES)
     def test_prepared_from_a_frame(self, name):
-        prepared = prepare(FRAMES[name](TABLE), "y", seed=2)
-        assert prepared.encoding == prepare(TABLE, "y", seed=2).encoding
-        assert bits(prepared) == bits(prepare(TABLE, "y", seed=2))
+        prepared = prepare(FRAMES[name](TABLE), "y", random_state=2)
+        assert prepared.encoding == prepare(TABLE, "y", random_state=2).encoding
+        assert bits(prepared) == bits(prepare(TABLE, "y", random_state=2))
 
     def test_prepared_from_pyarrow(self):
         pytest.importorskip("pyarrow")

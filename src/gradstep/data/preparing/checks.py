@@ -67,6 +67,7 @@ _META: Mapping[str, Callable[[Any], bool]] = {
     "asked": lambda asked: (
         _is_count(asked["seed"])
         and is_text(asked.get("offset", ""))
+        and is_text(asked.get("exposure", ""))
         and (asked.get("log_power") is None or _is_number(asked["log_power"]))
     ),
     "target": lambda target: (
@@ -87,6 +88,12 @@ def check_meta(meta: Mapping[str, Any]) -> None:
     ValueError, KeyError, TypeError, AttributeError
         If it does not. The names of its files lead nowhere else.
     """
+    weights = meta.get("class_weights", [])
+    if not (
+        isinstance(weights, list) and all(_is_number(w) and 0.0 < w < math.inf for w in weights)
+    ):
+        msg = f"class_weights is {weights!r:.80}"
+        raise ValueError(msg)
     for part, holds in _META.items():
         if not holds(meta[part]):
             msg = f"{part} is {meta[part]!r:.80}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +21,7 @@ from gradstep.data.features.profile import (
     profile_of,
     summary_of,
 )
+from gradstep.data.preparing.class_weights import count_classes
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.roles import (
     MOST_CLASSES,
@@ -68,8 +69,8 @@ class FirstPass:
         Rows, those that count, and the memory that they take once encoded.
     weightless : int
         Rows of weight 0, which are no rows.
-    heaviest : float
-        The largest weight.
+    heaviest, counts
+        The largest weight; rows of each class, if classes are to have weights.
     """
 
     table: Table
@@ -80,17 +81,15 @@ class FirstPass:
     rows_read: int = 0
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
     weightless: int = 0
+    counts: Counter[Any] = field(default_factory=Counter)
     heaviest: float = 0.0
     _kept_frames: deque[pl.DataFrame] | None = None
 
     def run(self) -> None:
         """Read the table once, and decide what becomes of each column."""
         options = self.options
-        self.table.check_column(options.target, "The target")
-        for role, column in (("weight", options.weight), ("offset", options.offset),
-                             ("time column", options.time)):  # fmt: skip
-            if column is not None:
-                self.table.check_column(column, f"The {role}")
+        for role, column in options.roles.items():
+            self.table.check_column(column, f"The {role}")
         if options.target in options.drop:
             msg = f"The target {options.target!r} cannot be left out."
             raise InvalidParameter(msg)
@@ -126,7 +125,7 @@ class FirstPass:
         """Start a profile of each column that may become a feature."""
         options, schema = self.options, self.table.schema
         kinds = dict(options.kinds)
-        roles = {options.target, options.weight, options.offset}
+        roles = {column for role, column in options.roles.items() if role != "time column"}
         for column, dtype in schema.items():
             if column in roles:
                 continue
@@ -147,8 +146,11 @@ class FirstPass:
     def weighted(self) -> bool:
         """Whether rows have weights in the end, of their own or by their offset."""
         power = self.options.log_power
-        return self.options.weight is not None or (
-            self.options.offset is not None and power is not None and power != 2.0
+        by_class = self.options.class_weight is not None
+        return (
+            by_class
+            or self.options.weight is not None
+            or (self.options.shift is not None and power is not None and power != 2.0)
         )
 
     def _check_kind(self, column: str, kind: str, dtype: Any) -> None:
@@ -238,8 +240,7 @@ class FirstPass:
             left -= size
 
     def _columns_read(self) -> list[str]:
-        roles = (self.options.target, self.options.weight, self.options.offset, self.options.time)
-        return list(dict.fromkeys([*self.profiles, *(c for c in roles if c is not None)]))
+        return list(dict.fromkeys([*self.profiles, *self.options.roles.values()]))
 
     def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
         """Turn text that is to be a number into one."""
@@ -279,6 +280,8 @@ class FirstPass:
         if flags is not None:
             frame, rows = frame.filter(kept), rows[flags]
             target = frame[options.target]
+        if options.class_weight is not None:
+            count_classes(self.counts, target)
         y: NDArray[np.float64] | None = None
         if self._target_kind == "number":
             self.target_profile.add(target, rows, None)
@@ -314,10 +317,7 @@ class FirstPass:
     def _check_target(self) -> None:
         options, profile = self.options, self.target_profile
         if self.n_kept == 0 and self.weightless:
-            msg = (
-                f"The weights {options.weight!r} are all zero where there is a target: no row "
-                "counts."
-            )
+            msg = f"The weights {options.weight!r} are all zero where there is a target."
             raise InvalidTable(msg)
         if self.n_kept == 0:
             msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
@@ -336,7 +336,7 @@ class FirstPass:
                 "learn."
             )
             raise InvalidTable(msg)
-        if options.offset is not None and classes is not None:
+        if options.shift is not None and classes is not None:
             msg = "An offset needs a regression loss; the target has classes."
             raise InvalidParameter(msg)
         self.target = Target(options.target, None if classes is None else tuple(classes))

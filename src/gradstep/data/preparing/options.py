@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.checks import check_choice, check_number
+from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter, nearest
+from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "PrepareOptions", "Progress", "options_of"]
+__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "NAMES", "PrepareOptions", "Progress", "options_of"]
 
 # Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
 
+# Fields that users know by another name, that of the estimators' parameters.
+NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}
 _KINDS = ("number", "category", "date", "hash")
 MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
@@ -34,9 +38,11 @@ class PrepareOptions:
         The column to predict.
     task : {"auto", "classification", "regression"}
         What to predict: by default classes for text, booleans and numbers of two values.
-    weight, offset, time : str, optional
-        Columns with row weights, with an offset of the score (a log exposure), with the time
-        that validation rows are split off by.
+    weight, offset, exposure, time : str, optional
+        Columns with row weights, with an offset of the score (a log exposure) or with the exposure
+        itself, with the time that validation rows are split off by.
+    class_weight : "balanced" or tuple of (label, weight), optional
+        What rows count by their class, besides their own weights.
     drop, only : tuple of str
         Columns to leave out; if given, the only ones to use.
     kinds : tuple of (str, str)
@@ -70,6 +76,20 @@ class PrepareOptions:
     missing_target: str = "drop"
     log_power: float | None = None
     seed: int = 0
+    exposure: str | None = None
+    class_weight: str | tuple[tuple[Any, float], ...] | None = None
+
+    @property
+    def shift(self) -> Offset | None:
+        """What is added to scores."""
+        return Offset.of(self.offset, self.exposure)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The columns that are no features, or not only, by what they are."""
+        roles = {"target": self.target, "weight": self.weight, "offset": self.offset,
+                 "exposure": self.exposure, "time column": self.time}  # fmt: skip
+        return {role: column for role, column in roles.items() if column is not None}
 
     def to_json(self) -> dict[str, Any]:
         """Return what was given, for the record: without what is None or empty."""
@@ -97,19 +117,39 @@ class PrepareOptions:
             check_choice("prepare", name, getattr(self, name), allowed)
         check_number("prepare", "validation", self.validation, low=0.0, high=1.0, open_high=True)
         check_number("prepare", "max_levels", self.max_levels, low=1, whole=True)
-        check_number("prepare", "seed", self.seed, low=0, whole=True)
-        roles = [role for role in (self.target, self.weight, self.offset) if role is not None]
-        if len(set(roles)) < len(roles):
+        check_number("prepare", "random_state", self.seed, low=0, whole=True)
+        if self.offset is not None and self.exposure is not None:
             msg = (
-                f"Target {self.target!r}, weight {self.weight!r} and offset {self.offset!r} must "
+                f"offset={self.offset!r} is added to the score, and so is the logarithm of "
+                f"exposure={self.exposure!r}: give one of the two."
+            )
+            raise InvalidParameter(msg)
+        roles = [column for role, column in self.roles.items() if role != "time column"]
+        if len(set(roles)) < len(roles):
+            offset = self.offset or self.exposure
+            msg = (
+                f"Target {self.target!r}, weight {self.weight!r} and offset {offset!r} must "
                 "be different columns."
+            )
+            raise InvalidParameter(msg)
+        self._check_class_weight()
+
+    def _check_class_weight(self) -> None:
+        if isinstance(self.class_weight, tuple):
+            for label, weight in self.class_weight:
+                check_number("prepare", f"class_weight[{label!r}]", weight, low=0.0, open_low=True)
+        elif self.class_weight not in {None, "balanced"}:
+            msg = (
+                f"class_weight={self.class_weight!r} must be 'balanced', or weights by class such "
+                "as {'yes': 5.0}."
             )
             raise InvalidParameter(msg)
 
 
 def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     """Return the options that keyword arguments give, checked."""
-    found = {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
+    given = under_new_names("prepare", options)
+    found = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
     for name in ("drop", "only"):
         if isinstance(found.get(name), str):
             found[name] = (found[name],)
@@ -118,11 +158,14 @@ def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     kinds = found.get("kinds")
     if kinds is not None:
         found["kinds"] = tuple(sorted(dict(kinds).items()))
-    known = PrepareOptions.__dataclass_fields__
+    if isinstance(found.get("class_weight"), dict):
+        found["class_weight"] = tuple(found["class_weight"].items())
+    known = [NAMES.get(name, name) for name in PrepareOptions.__dataclass_fields__]
     for name in found:
         if name not in known or name == "target":
             msg = f"prepare has no parameter {name!r}.{nearest(name, known)}"
             raise InvalidParameter(msg)
-    checked = PrepareOptions(target, **found)
+    fields = {name: field for field, name in NAMES.items()}
+    checked = PrepareOptions(target, **{fields.get(k, k): v for k, v in found.items()})
     checked.check()
     return checked

@@ -72,8 +72,9 @@ def prepare(
         Keep the folder in the user's cache, or in a folder of one's own, and use the one that
         lies there if neither the files nor the options have changed.
     **options
-        The fields of `PrepareOptions`: `task`, `weight`, `offset`, `time`, `drop`, `only`,
-        `kinds`, `max_levels`, `validation`, `missing`, `missing_target`, `seed`.
+        What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
+        `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
+        `missing_target`, `random_state` (a whole number).
 
     Returns
     -------

@@ -16,10 +16,11 @@ import polars as pl
 
 from gradstep.data.features.matching import check_columns, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
+from gradstep.data.preparing.class_weights import class_weights
 from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, new_array
-from gradstep.data.roles import has_value, offsets_of, weighs, weights_of
+from gradstep.data.roles import has_value, weighs, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
 from gradstep.version import VERSION
@@ -59,6 +60,7 @@ class TableMaker:
     ) -> None:
         self.held_out, self.options = held_out, options
         self._first_pass = FirstPass(table, options, progress)
+        self._class_weights: NDArray[np.float64] | None = None
 
     @property
     def bytes(self) -> int:
@@ -72,6 +74,10 @@ class TableMaker:
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs."""
         options, first_pass = self.options, self._first_pass
+        if options.class_weight is not None:
+            self._class_weights = class_weights(
+                options.class_weight, first_pass.target, first_pass.counts
+            )
         hold_out = HoldOut(first_pass, wanted=self.held_out is None)
         n_train, n_held_out = hold_out.count()
         if n_train == 0:
@@ -100,6 +106,8 @@ class TableMaker:
             },
             "unseen": dict(self.unseen),
         }
+        if self._class_weights is not None:
+            meta["class_weights"] = self._class_weights.tolist()
         return PreparedTable(
             self._first_pass.encoding.dataset(train, shuffled=True),
             self._first_pass.encoding.dataset(rest, shuffled=False) if rest else None,
@@ -184,7 +192,7 @@ class TableMaker:
         shapes = self._first_pass.encoding.layout(n)
         if self._first_pass.weighted:
             shapes["weight"] = ((n,), np.float64)
-        if part == "validation" and self.options.offset is not None:
+        if part == "validation" and self.options.shift is not None:
             shapes["offset"] = ((n,), np.float64)
         return {
             name: new_array(folder, f"{part}_{name}", shape or (n,), kind)
@@ -200,8 +208,13 @@ class TableMaker:
         y = target.encoded(frame[target.column])
         weight = None if options.weight is None else weights_of(frame[options.weight], rows)
         parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
-        if options.offset is not None:
-            parts["offset"] = offset = offsets_of(frame[options.offset], rows)
+        if self._class_weights is not None:
+            by_class = self._class_weights[target.codes(frame[target.column]).astype(np.intp)]
+            weight = by_class if weight is None else weight * by_class
+        if options.shift is not None:
+            parts["offset"] = offset = options.shift.values(frame, rows)
+            if options.log_power is not None:
+                options.shift.refuse_exposure(offset)
             y, weight = with_offset(y, weight, offset, options.log_power)
         parts["y"] = y[:, None]
         if weight is not None:
@@ -217,8 +230,8 @@ class TableMaker:
         table = self.held_out
         assert table is not None  # noqa: S101
         check_columns(self._first_pass.encoding, table.schema, table.name)
-        for column in (self.options.target, self.options.weight, self.options.offset):
-            if column is not None:
+        for role, column in self.options.roles.items():
+            if role != "time column":
                 table.check_column(column, "The column")
         read = [c for c in (self.options.target, self.options.weight) if c is not None]
         n = sum(self._counted(frame).height for frame in table.chunks(read))
@@ -231,10 +244,8 @@ class TableMaker:
 
     def _fill_validation(self, rest: dict[str, NDArray[Any]]) -> None:
         assert self.held_out is not None  # noqa: S101
-        extra = (self.options.target, self.options.weight, self.options.offset)
-        columns = dict.fromkeys(
-            [*self._first_pass.encoding.sources, *(c for c in extra if c is not None)]
-        )
+        extra = [column for role, column in self.options.roles.items() if role != "time column"]
+        columns = dict.fromkeys([*self._first_pass.encoding.sources, *extra])
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
             frame = readable(self._counted(chunk), self._first_pass.encoding)

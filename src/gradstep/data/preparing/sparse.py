@@ -13,6 +13,7 @@ import numpy as np
 from gradstep.data.features.sparse_encoding import SparseEncoding, widest
 from gradstep.data.kernels.sparse import put_entries
 from gradstep.data.preparing.hold_out import HELD_OUT
+from gradstep.data.preparing.options import NAMES
 from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers
 from gradstep.data.sources.svmlight import LABEL, SparseTable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["SparseMaker"]
 
 _BUCKET_ROWS = 1 << 16
-_NO_MEANING = ("weight", "offset", "time", "drop", "only", "kinds")
+_NO_MEANING = ("weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds")
 
 
 class SparseMaker:
@@ -53,7 +54,7 @@ class SparseMaker:
         self, table: SparseTable, held_out: SparseTable | None, options: PrepareOptions,
         progress: Progress,
     ) -> None:  # fmt: skip
-        given = [name for name in _NO_MEANING if getattr(options, name)]
+        given = [NAMES.get(name, name) for name in _NO_MEANING if getattr(options, name)]
         if given:
             msg = (
                 f"{', '.join(given)}: sparse text has a label and numbered features, no columns "

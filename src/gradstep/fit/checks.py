@@ -1,0 +1,57 @@
+"""What can be refused without the table, which may take long to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradstep.checks import check_choice, check_number
+from gradstep.errors import InvalidParameter
+from gradstep.fit.components import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    optimizer_of,
+    penalty_of,
+    schedule_of,
+)
+from gradstep.fit.plan import checked_optimizer, is_auto
+
+if TYPE_CHECKING:
+    from gradstep.fit.plan import Settings
+
+__all__ = ["check_before_reading"]
+
+
+def check_before_reading(
+    loss: Any, component: Any, settings: Settings, alpha: float | str, task: str
+) -> None:
+    """Refuse what is known to be wrong without the table, which may take long to read."""
+    penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
+    if not is_auto(settings.optimizer):
+        optimizer_of(settings.optimizer)
+    check_choice("fit_table", "penalty_scale", settings.penalty_scale, ("deviation", "unit"))
+    check_choice("fit_table", "last_batch", settings.last_batch, ("scale", "mean", "drop"))
+    check_choice("fit_table", "precondition", settings.precondition, ("auto", True, False))
+    check_number("fit_table", "average", int(settings.average), low=0, whole=True)
+    check_number("fit_table", "max_iter", settings.max_iter, low=1, whole=True)
+    check_number("fit_table", "n_iter_no_change", settings.n_iter_no_change, low=1, whole=True)
+    if settings.tol is not None:
+        check_number("fit_table", "tol", settings.tol, low=0.0)
+    if not is_auto(settings.batch_size):
+        check_number("fit_table", "batch_size", settings.batch_size, low=1, whole=True)
+    if component is not None:
+        checked_optimizer(settings, component)
+    named = {"regression": REGRESSION_LOSSES, "classification": CLASSIFICATION_LOSSES}
+    if isinstance(loss, str) and task in named and loss not in named[task]:
+        msg = (
+            f"loss={loss!r} is none of {task}: with task={task!r} it must be one of "
+            f"{', '.join(named[task])}."
+        )
+        raise InvalidParameter(msg)
+    if settings.learning_rate == "optimal" and is_auto(alpha):
+        msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
+        raise InvalidParameter(msg)
+    if not is_auto(settings.learning_rate):
+        schedule_of(
+            settings.learning_rate,
+            {"eta0": 1.0, "power_t": settings.power_t, "alpha": alpha, "slope": lambda y, z: z - y},
+        )

@@ -1,0 +1,78 @@
+"""Cross-validation of a prepared table: each part of the rows held out once, to be predicted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.checks import check_number
+from gradstep.errors import InvalidParameter
+from gradstep.model.evaluation import evaluate_held_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.model.model import Model
+
+__all__ = ["evaluate_folds", "mean_and_spread"]
+
+
+def evaluate_folds(
+    prepared: PreparedTable, fit: Callable[[PreparedTable], Model | None], folds: int
+) -> list[dict[str, Any]]:
+    """Return the metrics of each part of the training rows, by a model of the others.
+
+    Those held out choose nothing, neither an epoch nor a penalty. The rows lie in random order, so
+    parts are cut from them as they lie.
+
+    Parameters
+    ----------
+    prepared : PreparedTable
+        Rows held out already are in no part.
+    fit : callable
+        Returns the model of a table's training rows; None if it was interrupted.
+    folds : int
+        How many parts.
+
+    Raises
+    ------
+    InvalidParameter
+        If there are fewer rows than parts, or rows have an offset, which is part of their targets.
+    """
+    n, asked = prepared.train.n, prepared.meta["asked"]
+    check_number("fit_table", "cv", folds, low=2, high=n, whole=True)
+    if "offset" in asked or "exposure" in asked:
+        msg = (
+            f"cv={folds} cannot be used with an offset or an exposure, which has become part of "
+            "the rows. Hold rows out instead (validation=0.1)."
+        )
+        raise InvalidParameter(msg)
+    rows, found = np.arange(n, dtype=np.uint32), []
+    cuts = [n * part // folds for part in range(folds + 1)]
+    for lo, hi in pairwise(cuts):
+        others = prepared.train.select(np.concatenate([rows[:lo], rows[hi:]]))
+        part = replace(prepared, train=others, validation=None)
+        model = fit(part)
+        if model is None:
+            return []
+        held_out = replace(part, validation=prepared.train.select(rows[lo:hi]))
+        found.append(evaluate_held_out(model, held_out))
+    return found
+
+
+def mean_and_spread(folds: Iterable[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation over the folds of each metric that is a number.
+
+    Examples
+    --------
+    >>> mean_and_spread([{"rows": 5, "r2": 0.5}, {"rows": 5, "r2": 0.7}])["r2"]
+    (0.6, 0.14142135623730948)
+    """
+    folds = list(folds)
+    names = [name for name, value in folds[0].items() if isinstance(value, float)] if folds else []
+    each = {name: np.array([fold[name] for fold in folds]) for name in names}
+    return {name: (float(x.mean()), float(x.std(ddof=1))) for name, x in each.items()}
