@@ -416,24 +416,6 @@ class TestSquares:
         np.testing.assert_allclose(found, expected, **EXACT)
 
 
-class TestLengths:
-    @pytest.mark.parametrize("blocks", ["one for all", "one for each"])
-    @on_layouts(SOME_LOSSES, ["dense", "csr", "table"])
-    def test_are_those_of_numpy(self, loss, layout, blocks):
-        of = Sum(loss, layout)
-        shift, scale = standardisation(of)
-        q = of.numbers.shape[1] + 1
-        half = np.random.default_rng(6).normal(size=(of.k if blocks == "one for each" else 1, q, q))
-        inverse = half @ np.transpose(half, (0, 2, 1))
-        with of.row_sums() as summed:
-            how = bends(of, WIDTHS, of.k, shift, scale)
-            found = summed.row_lengths(loss, of.params, of.data.select(SOME_ROWS), how, inverse)
-        A, h = through(of, shift, scale), of.curvatures(of.params, WIDTHS, of.k)
-        each = np.einsum("ni,cij,nj->nc", A, inverse, A)
-        expected = (h * each).sum(axis=1)[SOME_ROWS]
-        np.testing.assert_allclose(found, expected, **EXACT)
-
-
 # --- threads ------------------------------------------------------------------------------
 
 

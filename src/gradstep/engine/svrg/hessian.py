@@ -104,7 +104,23 @@ class Hessians:
             sample, sampling = self.draw(params, rows, smoothing, sampling)
         blocks = of.pairs if can_take_newton_steps(of) else min(of.pairs, of.k)
         hessian = self._sum(params, sample, self.options(smoothing, blocks), smoothing)
-        return Matrices(hessian, params, whole=False), sampling
+        if sample is not None:
+            self._fill(hessian, sampling)
+        return Matrices(hessian, params, whole=sample is None), sampling
+
+    def _fill(self, hessian: NDArray[np.float64], sampling: Sampling) -> None:
+        """Give features that no row of a sample has their own second derivative, in place."""
+        of, k = self._of, self._of.k
+        if not sampling.squares.size:  # rows are standardised: they all have every feature
+            return
+        own = np.einsum("bii->bi", hessian)[:, :-1]  # a view
+        missed = ~own.any(axis=0) & (of.standardisation.scale > 0.0)
+        if hessian.shape[0] <= k:
+            own[:, missed] = sampling.squares[missed]
+            return
+        first = [c * (c + 1) // 2 + c for c in range(k)]  # the blocks of an output with itself
+        own[:, missed] = -sampling.squares[missed] / k  # what all outputs share has none
+        own[first] += np.where(missed, sampling.squares, 0.0)
 
     def _sum(
         self, params: NDArray[np.float64], sample: Sample | None, options: HessianOptions,

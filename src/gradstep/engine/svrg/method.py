@@ -95,6 +95,7 @@ class Svrg:
         self._columns = columns_of(data) if columns is None else columns
         self.of = ScaledProblem(problem, data, self._columns)
         self.rule = rule_for(self.of)
+        self._is_sample = is_sample
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums)
         self._batches = MiniBatches(self.of, self.row_sums)
@@ -156,9 +157,10 @@ class Svrg:
         return f"{note}; {own}" if note else own
 
     def _first(self, state: SvrgState) -> tuple[SvrgState, StepKind | None, str]:
-        """Take the first snapshot: after a plain epoch where that pays, else at the start."""
+        """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
-        self.row_sums.rows_read += of.data.n if self._columns.measured else 0
+        if self._columns.measured and not self._is_sample:
+            self.row_sums.rows_read += of.data.n
         start = state.params.copy()
         at_start = self._model.objective(start)
         offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
@@ -257,4 +259,4 @@ class Svrg:
         snapshot = state.at
         step, _ = self._model.direction(state, snapshot)
         lines = self.of.standardisation.lines(snapshot.params)
-        return self._model.preconditioner(state), lines + step
+        return self._model.full_preconditioner(state), lines + step
