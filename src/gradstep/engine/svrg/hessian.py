@@ -25,10 +25,10 @@ from gradstep.rows.layouts import DenseRows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.sampling import Sample
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.smoothing import Smoothing
     from gradstep.engine.svrg.state import Sampling
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["Hessians"]
 
@@ -123,17 +123,16 @@ class Hessians:
         own[first] += np.where(missed, sampling.squares, 0.0)
 
     def _sum(
-        self, params: NDArray[np.float64], sample: Sample | None, options: HessianOptions,
+        self, params: NDArray[np.float64], sample: Dataset | None, options: HessianOptions,
         smoothing: Smoothing,
     ) -> NDArray[np.float64]:  # fmt: skip
         of = self._of
         plain = None if of.has_optimality else of.problem.loss
-        data = None if sample is None else sample.data
-        return self._row_sums.hessian(smoothing.loss(of), params, options, data, plain=plain)
+        return self._row_sums.hessian(smoothing.loss(of), params, options, sample, plain=plain)
 
     def draw(
         self, params: NDArray[np.float64], rows: int, smoothing: Smoothing, sampling: Sampling
-    ) -> tuple[Sample, Sampling]:
+    ) -> tuple[Dataset, Sampling]:
         """Return a sample of rows."""
         of = self._of
         # Where columns are measured, rows are standardised: all squares have the mean 1.

@@ -196,7 +196,7 @@ class Svrg:
             state.params, rows, state.smoothing, state.sampling
         )
         problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=_ROUGHLY)
-        with closing(Svrg(problem, sample.data, self._columns, is_sample=True)) as method:
+        with closing(Svrg(problem, sample, self._columns, is_sample=True)) as method:
             at = SvrgState(start=state.start, params=state.params)
             most, outcome = sums.rows_read + of.data.n, None
             while outcome is None and at.epoch < problem.max_epochs:
