@@ -3,7 +3,7 @@
 For a quadratic objective, half the square of the next step's length in the metric of the Hessian
 is how far the objective is above its least value. So the length at the start is taken from the
 decrease since then, which costs no pass over the rows, and *optimality* is the one over the other.
-Quasi-Newton steps know the Hessian in part: what the last epochs gained must agree.
+Quasi-Newton steps may know the Hessian in part: what the last epochs gained must agree.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
         smallest = _NUMBERS_END * math.sqrt(_size_of_sums(state, snapshot))
         if length > smallest:
             square = length * length
-            if state.kind == StepKind.QUASI_NEWTON:
+            if state.kind == StepKind.QUASI_NEWTON and not _knows_hessian(of, state):
                 square = max(square, 2.0 * _still_to_gain(recent, noise))
             optimality = math.sqrt(square / (2.0 * decrease + square))
         else:
@@ -148,11 +148,16 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
     )  # fmt: skip
 
 
+def _knows_hessian(of: ScaledProblem, state: SvrgState) -> bool:
+    """Tell whether the preconditioner is a matrix of all that the Hessian is of."""
+    return state.matrices is not None and state.matrices.hessian.shape[0] == of.pairs
+
+
 def _still_to_gain(recent: NDArray[np.float64], noise: float) -> float:
     """Return what is still to be gained, if gains go on to shrink as they did.
 
-    Quasi-Newton steps know the Hessian along the last steps alone, and may take what is left for
-    little: where features are correlated, what a diagonal tells of it is fifty times too small.
+    Without a matrix quasi-Newton steps know the Hessian along the last steps alone, and take what
+    is left for little: where features are correlated, for a fiftieth.
     """
     half = min(recent.size - 1, _WINDOW) // 2
     if half < 1:
