@@ -32,9 +32,7 @@ PUBLIC = {
 # Compiled: a record per call would cost more to compile, and to unpack, than it tells a reader.
 KERNELS = {
     "engine/kernels/sums.py:sum_evaluations": "losses, gradient and Hessian in one pass",
-    "engine/kernels/svrg.py:_batch_gradient": "part of the two below, with the memory they own",
-    "engine/kernels/svrg.py:run_with_full_preconditioner": "rows, preconditioner, snapshot, state",
-    "engine/kernels/svrg.py:run_with_diagonal_preconditioner": "the same, and the penalty",
+    "engine/kernels/svrg.py:reduced_steps": "rows, penalty, preconditioner, snapshot, state",
 }
 MANY_PARAMETERS = PUBLIC | KERNELS
 

@@ -170,9 +170,10 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "auto several outputs": _multi_output,
     "auto float32": partial(_array, "two", X="float32"),
     "auto early stopping": partial(_array, "two", early_stopping=True),
-    "auto plain start": partial(_array, "two", n=30_000),
+    "auto start from a sample": partial(_array, "two", n=30_000),
+    "auto quasi-newton": partial(_array, "two", n=110_000, p=70),
     "auto variance-reduced": partial(
-        _array, "two", n=110_000, p=70, optimizer=gradstep.SVRG(share=0.3)
+        _csr, "two", p=3000, penalty="l1", max_iter=10, optimizer=gradstep.SVRG(share=0.3)
     ),
     "auto diagonal": partial(_csr, "two", p=3000, max_iter=10, tol=None),
     "auto csr": partial(_csr, "two"),

@@ -114,7 +114,8 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         Of 'tweedie'; else unused.
     batch_size : int >= 1 or 'auto', default='auto'
         Rows of a batch; above the number of rows it means all of them. 'auto' follows from what a
-        step and a row cost; it is 64 with a learning rate that is given.
+        step and a row cost; it is 64 with a learning rate that is given. Of the steps of 'svrg'
+        only the variance-reduced ones have batches (`docs/no_tuning.md`).
     optimizer : str or Optimizer, default='auto'
         'svrg' goes to the optimum, with a preconditioner from the data; 'exact' is the solution
         of least squares; 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'ftrl' are

@@ -14,17 +14,18 @@ __all__ = ["SVRG", "Exact", "is_automatic"]
 
 
 class SVRG(NamedTuple):
-    """Preconditioned stochastic variance-reduced gradients, to the optimum.
+    """The automatic method: from snapshot to snapshot, to the optimum.
 
-    An epoch takes the gradient of all rows, then mini-batch steps on a share of them that are
-    corrected by it (Johnson and Zhang, NIPS 2013), preconditioned by the Hessian (PROMISE,
-    Frangella, Rathore, Zhao and Udell, JMLR 25(346), 2024). Where there are few features or
-    few rows, an epoch is a (proximal) Newton step instead, which then costs less.
+    An epoch takes objective and gradient of all rows, and a step that they decide: a (proximal)
+    Newton step where there are few features or little data, else a quasi-Newton step, which begins
+    with the Hessian of a sample. Under an l1 penalty with too many features for a matrix, and one
+    that is known by its proximal map alone, it takes mini-batch steps on a share of the rows,
+    corrected by the gradient (stochastic variance-reduced gradients; Johnson and Zhang, NIPS 2013).
 
     Parameters
     ----------
     share : float
-        Rows of an epoch's mini-batch steps, over all rows.
+        Rows of an epoch's mini-batch steps, over all rows; other steps do without.
 
     Examples
     --------

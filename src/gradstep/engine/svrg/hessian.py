@@ -25,10 +25,10 @@ from gradstep.rows.layouts import DenseRows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.sampling import Sample
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.smoothing import Smoothing
     from gradstep.engine.svrg.state import Sampling
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["Hessians"]
 
@@ -104,10 +104,26 @@ class Hessians:
             sample, sampling = self.draw(params, rows, smoothing, sampling)
         blocks = of.pairs if can_take_newton_steps(of) else min(of.pairs, of.k)
         hessian = self._sum(params, sample, self.options(smoothing, blocks), smoothing)
-        return Matrices(hessian, params, whole=False), sampling
+        if sample is not None:
+            self._fill(hessian, sampling)
+        return Matrices(hessian, params, whole=sample is None), sampling
+
+    def _fill(self, hessian: NDArray[np.float64], sampling: Sampling) -> None:
+        """Give features that no row of a sample has their own second derivative, in place."""
+        of, k = self._of, self._of.k
+        if not sampling.squares.size:  # rows are standardised: they all have every feature
+            return
+        own = np.einsum("bii->bi", hessian)[:, :-1]  # a view
+        missed = ~own.any(axis=0) & (of.standardisation.scale > 0.0)
+        if hessian.shape[0] <= k:
+            own[:, missed] = sampling.squares[missed]
+            return
+        first = [c * (c + 1) // 2 + c for c in range(k)]  # the blocks of an output with itself
+        own[:, missed] = -sampling.squares[missed] / k  # what all outputs share has none
+        own[first] += np.where(missed, sampling.squares, 0.0)
 
     def _sum(
-        self, params: NDArray[np.float64], sample: Sample | None, options: HessianOptions,
+        self, params: NDArray[np.float64], sample: Dataset | None, options: HessianOptions,
         smoothing: Smoothing,
     ) -> NDArray[np.float64]:  # fmt: skip
         of = self._of
@@ -115,13 +131,13 @@ class Hessians:
         loss = smoothing.loss(of)
         if sample is None:
             return self._row_sums.hessian(loss, params, options, plain=plain)
-        with RowSums(sample.data, of.k) as sums:
-            self._row_sums.rows_read += sample.data.n
+        with RowSums(sample, of.k) as sums:
+            self._row_sums.rows_read += sample.n
             return sums.hessian(loss, params, options, plain=plain)
 
     def draw(
         self, params: NDArray[np.float64], rows: int, smoothing: Smoothing, sampling: Sampling
-    ) -> tuple[Sample, Sampling]:
+    ) -> tuple[Dataset, Sampling]:
         """Return a sample of rows."""
         of = self._of
         # Where columns are measured, rows are standardised: all squares have the mean 1.

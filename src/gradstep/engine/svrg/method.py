@@ -101,6 +101,7 @@ class Svrg:
         self.rule = rule_for(self.of)
         if self.rule.kind is StepKind.REDUCED and data.executor is not None:
             raise InvalidParameter(_NOT_SPREAD.format(self.rule.why))
+        self._is_sample = is_sample
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums)
         self._batches = MiniBatches(self.of, self.row_sums)
@@ -162,9 +163,10 @@ class Svrg:
         return f"{note}; {own}" if note else own
 
     def _first(self, state: SvrgState) -> tuple[SvrgState, StepKind | None, str]:
-        """Take the first snapshot: after a plain epoch where that pays, else at the start."""
+        """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
-        self.row_sums.rows_read += of.data.n if self._columns.measured else 0
+        if self._columns.measured and not self._is_sample:
+            self.row_sums.rows_read += of.data.n
         start = state.params.copy()
         at_start = self._model.objective(start)
         offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
@@ -200,7 +202,7 @@ class Svrg:
             state.params, rows, state.smoothing, state.sampling
         )
         problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=_ROUGHLY)
-        with closing(Svrg(problem, sample.data, self._columns, is_sample=True)) as method:
+        with closing(Svrg(problem, sample, self._columns, is_sample=True)) as method:
             at = SvrgState(start=state.start, params=state.params)
             most, outcome = sums.rows_read + of.data.n, None
             while outcome is None and at.epoch < problem.max_epochs:
@@ -263,4 +265,4 @@ class Svrg:
         snapshot = state.at
         step, _ = self._model.direction(state, snapshot)
         lines = self.of.standardisation.lines(snapshot.params)
-        return self._model.preconditioner(state), lines + step
+        return self._model.full_preconditioner(state), lines + step

@@ -3,6 +3,7 @@
 For a quadratic objective, half the square of the next step's length in the metric of the Hessian
 is how far the objective is above its least value. So the length at the start is taken from the
 decrease since then, which costs no pass over the rows, and *optimality* is the one over the other.
+Quasi-Newton steps may know the Hessian in part: what the last epochs gained must agree.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.engine.records import Outcome
+from gradstep.engine.svrg.choice import StepKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +31,8 @@ _STALLS = 2  # epochs in a row that gain nothing, after which there is nothing t
 _SHORTER = 0.9  # a step that shrinks no faster than that, while nothing is gained, is noise
 _ROUNDING = 1e-14
 _LITTLE = 1e-3  # of the decrease so far
+_WINDOW = 10  # epochs whose gains tell how fast a run of quasi-Newton steps goes on,
+_SLOWEST = 0.9  # and how little of the gains of one half of them the other may be thought to lose
 
 
 def is_narrow(of: ScaledProblem, state: SvrgState) -> bool:
@@ -110,7 +114,7 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
         least, params = objective, snapshot.params.copy()
     recent, highest = progress.recent, progress.highest
     if not state.rejected:  # not the least: the way may lead down from above the start
-        recent = np.append(recent, objective)[-(of.problem.patience + 1) :]
+        recent = np.append(recent, objective)[-(max(of.problem.patience, _WINDOW) + 1) :]
         highest = max(highest, objective)
     state = replace(state, params=params, least=least)
     noise = noise_of(state, snapshot)
@@ -124,9 +128,14 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
         length = progress.length
     elif of.has_optimality:
         decrease = max(progress.at_start - snapshot.objective, 0.0)
-        whole = math.sqrt(2.0 * decrease + length * length)
         smallest = _NUMBERS_END * math.sqrt(_size_of_sums(state, snapshot))
-        optimality = 0.0 if length <= smallest else length / whole
+        if length > smallest:
+            square = length * length
+            if state.kind == StepKind.QUASI_NEWTON and not _knows_hessian(of, state):
+                square = max(square, 2.0 * _still_to_gain(recent, noise))
+            optimality = math.sqrt(square / (2.0 * decrease + square))
+        else:
+            optimality = 0.0
         shorter = math.isnan(progress.length) or length < _SHORTER * progress.length
         if not state.rejected:
             stalls = stalls + 1 if nothing and not shorter else 0
@@ -137,6 +146,27 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
             length=length, optimality=optimality, recent=recent,
         ),
     )  # fmt: skip
+
+
+def _knows_hessian(of: ScaledProblem, state: SvrgState) -> bool:
+    """Tell whether the preconditioner is a matrix of all that the Hessian is of."""
+    return state.matrices is not None and state.matrices.hessian.shape[0] == of.pairs
+
+
+def _still_to_gain(recent: NDArray[np.float64], noise: float) -> float:
+    """Return what is still to be gained, if gains go on to shrink as they did.
+
+    Without a matrix quasi-Newton steps know the Hessian along the last steps alone, and take what
+    is left for little: where features are correlated, for a fiftieth.
+    """
+    half = min(recent.size - 1, _WINDOW) // 2
+    if half < 1:
+        return 0.0
+    before, last = -np.diff(recent[[-1 - 2 * half, -1 - half, -1]])
+    if not last > noise:
+        return 0.0
+    shrunk = min(last / before, _SLOWEST) if before > 0.0 else _SLOWEST
+    return float(last * shrunk / (1.0 - shrunk))
 
 
 def _tol_of(of: ScaledProblem) -> float | None:
@@ -167,6 +197,6 @@ def how_it_ends(of: ScaledProblem, state: SvrgState, *, narrow: bool) -> Outcome
         return Outcome.CONVERGED
     if tol is None or not narrow or progress.recent.size <= problem.patience:
         return None
-    gained = float(progress.recent[0] - progress.recent[-1])
+    gained = float(progress.recent[-1 - problem.patience] - progress.recent[-1])
     decrease = max(state.decrease, progress.highest - float(progress.recent[-1]))
     return Outcome.CONVERGED if gained <= max(tol * decrease, progress.noise) else None

@@ -53,7 +53,10 @@ class Preconditioner:
             self.scale = np.where(own > 0.0, 1.0 / own, 0.0)
         self._lower = whole * self.scale[:, :, None] * self.scale[:, None, :]
         for block in self._lower:
-            factor(block)
+            if factor(block) and not matrices.whole:
+                # What depends on other columns in a sample alone must be free to move.
+                own = np.einsum("ii->i", block)
+                own[np.isinf(own)] = 1.0
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
         return each.reshape(1, -1) if self.joint else each

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from gradstep.engine.row_sums import RowSums
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import SvrgState
+    from gradstep.engine.svrg.state import Diagonal, Matrices, SvrgState
+
+    _Preconditioner = Preconditioner | DiagonalPreconditioner
 
 __all__ = ["QuadraticModel"]
 
@@ -46,7 +48,8 @@ class QuadraticModel:
         self.of, self.row_sums = of, row_sums
         self.hessians = Hessians(of, row_sums)
         # Kept to save time: what follows from a state, by the records that it follows from.
-        self._preconditioner_of: tuple[Any, Any] = (None, None)
+        self._preconditioner: _Preconditioner | None = None
+        self._made_of: Matrices | Diagonal | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: SvrgState, params: NDArray[np.float64]) -> Snapshot:
@@ -130,13 +133,25 @@ class QuadraticModel:
         matrices, sampling = self.hessians.for_steps(at, state.smoothing, state.sampling)
         return replace(state, matrices=matrices, sampling=sampling)
 
-    def preconditioner(self, state: SvrgState) -> Any:
+    def preconditioner(self, state: SvrgState) -> _Preconditioner:
         """Return the preconditioner that a state is in: full or diagonal."""
-        made_of = state.diagonal if state.matrices is None else state.matrices
-        if self._preconditioner_of[0] is not made_of:
-            kind: Any = DiagonalPreconditioner if state.matrices is None else Preconditioner
-            self._preconditioner_of = made_of, kind(self.of, made_of)
-        return self._preconditioner_of[1]
+        if state.matrices is not None:
+            return self.full_preconditioner(state)
+        assert state.diagonal is not None  # noqa: S101
+        if self._made_of is not state.diagonal or self._preconditioner is None:
+            self._preconditioner = DiagonalPreconditioner(self.of, state.diagonal)
+            self._made_of = state.diagonal
+        return self._preconditioner
+
+    def full_preconditioner(self, state: SvrgState) -> Preconditioner:
+        """Return the full preconditioner that a state is in."""
+        assert state.matrices is not None  # noqa: S101
+        if self._made_of is not state.matrices or not isinstance(
+            self._preconditioner, Preconditioner
+        ):
+            self._preconditioner = Preconditioner(self.of, state.matrices)
+            self._made_of = state.matrices
+        return self._preconditioner
 
     def direction(
         self, state: SvrgState, snapshot: Snapshot
@@ -151,7 +166,8 @@ class QuadraticModel:
             step = quasi_newton_direction(self, state, gradient)
         elif self.of.has_l1:
             lines = self.of.standardisation.lines(snapshot.params)
-            step, solved = preconditioner.direction_with_l1(gradient, lines, self.of.l1)
+            full = self.full_preconditioner(state)
+            step, solved = full.direction_with_l1(gradient, lines, self.of.l1)
         else:
             step = preconditioner.direction(gradient)
         self._direction_of = key, step, solved
@@ -162,8 +178,8 @@ class QuadraticModel:
         step = self.direction(state, snapshot)[0]
         if state.kind == StepKind.QUASI_NEWTON:
             return max(-float((self.gradient(snapshot) * step).sum()), 0.0)
-        return max(float(self.preconditioner(state).square(step)), 0.0)
+        return max(self.full_preconditioner(state).square(step), 0.0)
 
     def is_poor(self, state: SvrgState, before: Snapshot, trial: Snapshot) -> bool:
         """Tell whether an epoch has brought little."""
-        return self.square(state, trial) > _POOR * self.square(state, before)
+        return _POOR * self.square(state, before) < self.square(state, trial)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["quasi_newton_direction", "quasi_newton_step"]
 
-_MOST_PAIRS = 10
+_FEWEST_PAIRS, _MOST_PAIRS = 2, 10
+_MOST_NUMBERS = 1 << 26  # in all of them, where there is a choice
 _POOR_STEPS = 4  # in a row, after which a preconditioner is taken anew, from a larger sample
 _MOST_ROWS = 8  # times as many rows as usual in it
 
@@ -70,28 +71,33 @@ def quasi_newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
     if trial is None:
         return _no_way_down(model, state)
     # 3. What the step has shown of the Hessian; nothing, if the gradient is that of another loss.
-    if ahead is state:
+    if ahead is state or of.has_optimality:
+        state = ahead
         change = model.gradient(trial) - gradient
         if float((change * step).sum()) > 0.0:
-            state = replace(state, pairs=state.pairs.added(t * step, change, _MOST_PAIRS))
+            most = max(_FEWEST_PAIRS, min(_MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
+            state = replace(state, pairs=state.pairs.added(t * step, change, most))
     else:
         state = _forgetting(ahead)
     # 4. Where steps lead on slowly, the preconditioner is that of other rows, and of another place.
-    if state.matrices is not None:
-        poor = state.poor + 1 if model.is_poor(state, snapshot, trial) else 0
-        state = replace(state, poor=poor)
-        factor = 2 * state.sampling.factor
-        if poor > _POOR_STEPS and factor <= _MOST_ROWS:
-            sampling = state.sampling._replace(factor=factor)
-            state = replace(state, matrices=None, pairs=Pairs(), poor=0, sampling=sampling)
-    return state.accepted(trial, rate=t)
+    taken = state.matrices
+    state = state.accepted(trial, rate=t)
+    if taken is None:
+        return state
+    state = replace(state, poor=state.poor + 1 if model.is_poor(state, snapshot, trial) else 0)
+    factor = 2 * state.sampling.factor
+    if state.poor <= _POOR_STEPS or factor > _MOST_ROWS:
+        return state
+    sampling = state.sampling._replace(factor=factor)
+    state = replace(state, matrices=None, pairs=Pairs(), poor=0, sampling=sampling)
+    return model.with_preconditioner(state)
 
 
 def _no_way_down(model: QuadraticModel, state: SvrgState) -> SvrgState:
     """Forget the pairs, or narrow the smoothing width, if slopes jump; else it ends here."""
     if state.pairs.steps.size:
-        state = replace(state, pairs=Pairs())
-    elif not is_narrow(model.of, state):
+        return replace(state, pairs=Pairs(), rejected=True, rate=0.0)
+    if not is_narrow(model.of, state):
         state = replace(_forgetting(state), smoothing=state.smoothing.narrowed())
     else:
         state = replace(state, stuck=True)

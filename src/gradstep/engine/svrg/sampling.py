@@ -10,7 +10,7 @@ Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with non-uniform 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradstep.engine.svrg.state import Sampling
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Sample", "Sampler"]
+__all__ = ["Sampler"]
 
 # To evaluate a row costs all features, of sparse rows as well. Those that are drawn from are
 _POOL = 16  # times as many as are drawn, or
@@ -30,21 +30,6 @@ _AFFORDABLE = 300_000_000  # features; and at most
 _MOST_IN_POOL = 1 << 20  # rows, or where all are in memory, as dense numbers,
 _MOST_IN_MEMORY = 1 << 23
 _NO_EPOCH = 1 << 20
-
-
-class Sample(NamedTuple):
-    """A sample of rows.
-
-    Attributes
-    ----------
-    data : Dataset
-        A copy of the rows, with what each counts for as its weight.
-    chance : ndarray of float64, shape (data.n,), or None
-        How likely each was drawn, 1 being as likely as all; None if all were as likely.
-    """
-
-    data: Dataset
-    chance: NDArray[np.float64] | None
 
 
 class Sampler:
@@ -62,8 +47,8 @@ class Sampler:
         self._of, self._row_sums = of, row_sums
         self._pool: tuple[tuple[int, int], NDArray[np.intp], NDArray[np.float64]] | None = None
 
-    def draw(self, rows: int, sampling: Sampling) -> tuple[Sample, Sampling]:
-        """Draw rows; return them, and how to go on.
+    def draw(self, rows: int, sampling: Sampling) -> tuple[Dataset, Sampling]:
+        """Draw rows; return a copy, with what each counts for as its weight, and how to go on.
 
         Parameters
         ----------
@@ -77,7 +62,7 @@ class Sampler:
         rng = self._random(sampling.draws)
         if not of.is_uneven(rows):
             at = np.sort(rng.integers(0, data.n, rows))
-            return Sample(self._row_sums.take(at.astype(np.uint32)), None), sampling
+            return self._row_sums.take(at.astype(np.uint32)), sampling
         if not sampling.pool_draw:
             sampling = sampling._replace(pool_draw=sampling.draws, pool_rows=rows)
         there, chances = self._pool_of(sampling, rng)
@@ -87,7 +72,7 @@ class Sampler:
         chance = chances[at] * there.size
         drawn = self._row_sums.take(there[at].astype(np.uint32))
         own = 1.0 if drawn.sample_weight is None else drawn.sample_weight
-        return Sample(replace(drawn, sample_weight=own / chance), chance), sampling
+        return replace(drawn, sample_weight=own / chance), sampling
 
     def _random(self, draw: int) -> np.random.Generator:
         seed = [self._of.problem.seed, _NO_EPOCH, draw]

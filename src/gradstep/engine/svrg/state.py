@@ -145,7 +145,7 @@ class Progress(NamedTuple):
         Length of the next step in the preconditioner's metric; NaN if it is not known.
     optimality : float
         That over the length at the start; NaN if it is not known.
-    recent : ndarray of shape (patience + 1,) at most
+    recent : ndarray of shape (max(patience, 10) + 1,) at most
         The objective after the last epochs.
     """
 
