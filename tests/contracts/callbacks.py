@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import EarlyStopping, History, ProgressBar
+from gradstep.engine.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,10 @@ CALLBACKS: dict[type, CallbackCase] = {
             lambda: EarlyStopping("full_objective", target=2.0),
         ),
         seen=lambda _: None,  # the number of epochs tells
+    ),
+    Checkpoint: CallbackCase(
+        make=(lambda: Checkpoint(mkdtemp(), "3steps"),),
+        seen=lambda checkpoint: checkpoint.went_on,
     ),
     ProgressBar: CallbackCase(
         make=(lambda: ProgressBar(io.StringIO()),),

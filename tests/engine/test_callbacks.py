@@ -94,7 +94,7 @@ class TestProtocol:
         "wrong", [object(), History, "History"], ids=["object", "class", "str"]
     )
     def test_what_is_none_is_refused(self, wrong):
-        with pytest.raises(InvalidComponent, match="on_start, on_epoch_end, on_end"):
+        with pytest.raises(InvalidComponent, match="on_start, on_epoch_end, on_pause, on_end"):
             fit(problem(DATA), DATA, callbacks=[wrong])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import resource
 import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,8 @@ from gradstep.cli.evaluate import evaluate
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.show import show
-from gradstep.cli.terminal import finish_stdout, say, say_traceback, set_up_streams
+from gradstep.cli.signals import SIGNALS
+from gradstep.cli.terminal import finish_stdout, say, say_traceback, say_warning, set_up_streams
 from gradstep.cli.train import train
 from gradstep.errors import GradstepError
 from gradstep.version import VERSION
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = 130
 _LEAST_ADDRESSES = 2_000_000_000  # bytes: below, Polars and LLVM end the process, or hang
 _NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or lower --memory."
 
@@ -73,20 +74,21 @@ def _refuse_few_addresses() -> None:
 
 
 def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return a verb that says so when Ctrl-C ends it before it has a result."""
+    """Return a verb that says so when a signal ends it before it has a result."""
 
     @functools.wraps(verb)
     def run(*arguments: Any, **keywords: Any) -> None:
         _refuse_few_addresses()
         try:
-            verb(*arguments, **keywords)
+            with SIGNALS.handled():
+                verb(*arguments, **keywords)
         except BaseException as error:
             # Polars, in the middle of a call of Python, wraps it in a panic of its own.
             panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(error)
             if not panic and not isinstance(error, KeyboardInterrupt):
                 raise
             say("Interrupted before there was a result.", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(SIGNALS.status) from None
 
     return run
 
@@ -100,7 +102,9 @@ def main() -> None:
     set_up_streams()
     try:
         try:
-            app()
+            with warnings.catch_warnings():
+                warnings.showwarning = say_warning
+                app()
         finally:
             sys.excepthook = say_traceback  # Typer has set one of its own
             finish_stdout()

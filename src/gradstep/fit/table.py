@@ -29,6 +29,7 @@ from gradstep.fit.components import (
     penalty_of,
     schedule_of,
 )
+from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
@@ -40,7 +41,7 @@ from gradstep.optim.solvers import is_automatic
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradstep.engine.records import EpochRecord, Outcome
     from gradstep.engine.state import Problem, TrainState
@@ -159,6 +160,9 @@ def fit_table(
         max_iter=_MOST_EPOCHS if epochs is None else epochs,
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
+    checkpoint = checkpoint_in(callbacks)
+    if checkpoint is not None:
+        checkpoint.refuse_unfinished()
     _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     prepared = _prepared(table, target, component, options)
     known, default = (
@@ -171,7 +175,13 @@ def fit_table(
     check_range(component, prepared.target, prepared.train, prepared.validation)
     prepared_at = time.perf_counter()
     settings = replace(settings, seed=int(prepared.meta["asked"]["seed"]))
-    result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
+    asked = {
+        "loss": component, "penalty": penalty, "alpha": alpha, "l1_ratio": l1_ratio,
+        "penalty_scale": penalty_scale, "optimizer": optimizer, "learning_rate": learning_rate,
+        "eta0": eta0, "batch_size": batch_size, "epochs": settings.max_iter, "tol": tol,
+        "patience": patience, **prepared.meta["asked"],
+    }  # fmt: skip
+    result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha), asked=asked)
     model = Model(
         prepared.encoding, prepared.target, component, result.params,
         prepared.meta["asked"].get("offset"),
@@ -286,7 +296,7 @@ def _log_power(loss: Any) -> float | None:
 
 def _trained(
     prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any], *,
-    choose: bool,
+    choose: bool, asked: Mapping[str, Any],
 ) -> RunResult:  # fmt: skip
     """Run to the end, after a choice of alpha, if asked for; Ctrl-C keeps the best so far."""
     from gradstep.engine.statistics import Columns  # imports Numba
@@ -315,9 +325,20 @@ def _trained(
             )
             raise Diverged(msg, epoch=error.epoch) from error
 
-    start, notes = start_of(chosen.problem, data, at_constant=True), []
+    start = start_of(chosen.problem, data, at_constant=True)
+    files = prepared.meta["fingerprint"]
+    with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
+        return _run(prepared, settings, chosen, start, train, choose=choose)
+
+
+def _run(
+    prepared: PreparedTable, settings: Settings, chosen: Plan, start: TrainState,
+    train: Callable[[Plan, TrainState], RunResult], *, choose: bool,
+) -> RunResult:  # fmt: skip
+    """Choose alpha, if asked for, and run to the end."""
+    notes: list[str] = []
     if choose:
-        if validation is None or not isinstance(settings.penalty, str):
+        if prepared.validation is None or not isinstance(settings.penalty, str):
             msg = (
                 "alpha='auto' needs validation rows to choose on and a penalty by name: hold some "
                 "rows out (--validation 0.1), or give alpha a number."
