@@ -80,8 +80,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **keywords: Any) -> None:
         _refuse_few_addresses()
         try:
-            with SIGNALS.handled():
-                verb(*arguments, **keywords)
+            verb(*arguments, **keywords)
         except BaseException as error:
             # Polars, in the middle of a call of Python, wraps it in a panic of its own.
             panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(error)
@@ -102,7 +101,7 @@ def main() -> None:
     set_up_streams()
     try:
         try:
-            with warnings.catch_warnings():
+            with SIGNALS.handled(), warnings.catch_warnings():
                 warnings.showwarning = say_warning
                 app()
         finally:

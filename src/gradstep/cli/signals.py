@@ -66,8 +66,8 @@ class _Signals:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.set_wakeup_fd(told)
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            for each, handler in before.items():  # what comes now ends the process, silently
+                signal.signal(each, signal.SIG_DFL if self.received else handler)
             os.close(writing)
             watch.join()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["checkpoint_in", "checkpointed"]
 
 HELD_OUT, ROWS, START, TABLE = (
-    "what is held out", "the data", "where it starts from", "the table's files",
+    "what is held out", "the data", "where it starts from", "the table's content",
 )  # fmt: skip
 
 
