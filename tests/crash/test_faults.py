@@ -8,7 +8,10 @@ import pytest
 
 from tests.crash.faults import Faults, reference, run_with_fault
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default::gradstep.CheckpointWarning"),
+]
 
 
 @pytest.fixture(scope="module")
