@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 
+import numpy as np
 import pytest
 
 from gradstep import (
@@ -23,8 +24,10 @@ from gradstep.engine.slices import Slices
 from gradstep.engine.state import Validation
 from gradstep.engine.training import train
 from gradstep.objective.penalties import NoPenalty
+from gradstep.optim.optimizers import Momentum
 from gradstep.optim.schedules import Constant
-from tests.engine.cases import fit, problem, regression
+from tests.engine.cases import csr, fit, problem, regression
+from tests.uncompiled import uncompiled
 
 DATA = regression()
 
@@ -137,6 +140,26 @@ class TestPauses:
         assert sliced == epochs
         for event in log.events[1:-1]:
             assert event.record.rows_per_second * event.record.seconds == pytest.approx(53)
+
+    @uncompiled
+    def test_show_the_model_whether_features_wait_for_their_turn(self):
+        """Looking at it changes no bit."""
+        data = regression(n=41, p=1500, density=0.002, layout=csr)
+        of = problem(data, optimizer=Momentum(), batch_size=2)
+        seen = {}
+
+        class Look(self.Paused):
+            def on_pause(self, pause):
+                if pause.state.steps % 2:
+                    seen[pause.state.steps] = pause.params.copy()
+
+        whole, *_ = fit(of, data)
+        looked, *_ = fit(of, data, callbacks=[Look()])
+        assert looked.params.tobytes() == whole.params.tobytes()
+        assert len(seen) > 5
+        for steps, params in seen.items():
+            state, *_ = fit(of, data, max_batches=steps)
+            np.testing.assert_array_equal(params, state.current())
 
     def test_ask_for_the_order_of_an_epoch_once(self):
         asked = []

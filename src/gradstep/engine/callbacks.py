@@ -28,7 +28,7 @@ from gradstep.errors import InvalidComponent, InvalidParameter
 from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -108,12 +108,21 @@ class Pause:
         As of `EpochEnd`.
     outcome : Outcome or None
         How the run ends here, if it does.
+    show : callable
+        Of the method: `params` has it called.
     """
 
     problem: Problem
     data: Dataset
     state: TrainState
     outcome: Outcome | None
+    show: Callable[[Any], None]
+
+    @property
+    def params(self) -> NDArray[np.float64]:
+        """The model's parameters now; where features wait for their turn, all are brought up."""
+        self.show(self.state)
+        return self.state.current()
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,9 @@ def train(
                 slices.end(left)
                 if epoch is None:
                     over = Outcome.PAUSED if slices.at_end else None
-                    outcome = listeners.on_pause(Pause(problem, data, current, over))
+                    outcome = listeners.on_pause(Pause(problem, data, current, over, method.show))
+                    if outcome is not None:
+                        method.show(current)
                     continue
                 seconds = time.perf_counter() - epoch_began
                 # 2. The rows that were held out score it.
@@ -126,7 +128,7 @@ def train(
                 if outcome is None and current.epoch >= last_epoch:
                     outcome = at_last
                 # 5. Here, and where an epoch was cut, the run could end, and go on later.
-                outcome = listeners.on_pause(Pause(problem, data, current, outcome))
+                outcome = listeners.on_pause(Pause(problem, data, current, outcome, method.show))
                 epoch_began = time.perf_counter()
     except BaseException as exception:
         error = exception

@@ -85,12 +85,15 @@ class Textbook:
             if max_batches is not None:
                 max_batches -= len(run.batches)
         if state.batch < batches.n_batches:
-            show_params(self._problem, state)
             return state, None, max_batches
         loss = self._end_epoch(state)
         excess = None if self._excess_of is None else self._excess_of(state.current())
         rows, self._rows = self._rows, 0
         return state, Epoch(loss, rate, rows, excess=excess), max_batches
+
+    def show(self, state: TextbookState) -> None:
+        """Bring all features up to date; see `gradstep.engine.method.Method`."""
+        show_params(self._problem, state)
 
     def outcome(self, state: TextbookState, epoch: Epoch, *, by_score: bool) -> Outcome | None:
         """Tell whether the objective has stopped improving, unless a score is to tell."""
