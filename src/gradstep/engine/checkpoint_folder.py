@@ -92,6 +92,11 @@ class Content:
     state: dict[str, NDArray[Any]] = field(default_factory=dict)
     version: str = VERSION
 
+    @property
+    def how(self) -> Outcome | None:
+        """How the run has ended, if it has."""
+        return Outcome[self.outcome] if self.outcome else None
+
     def write(self, path: Path) -> None:
         """Write it to a file."""
         arrays = {_STATE + name: array for name, array in self.state.items()}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["TrainResult", "past_help", "result_of", "run", "shortened"]
+__all__ = ["TrainResult", "past_help", "run", "shortened"]
 
 _RESTARTS = 12
 _SHORTER = 4.0
@@ -59,6 +59,7 @@ def run(
     start: TrainState,
     *,
     goes_on: TrainState | None = None,
+    over: Outcome | None = None,
     columns: Columns | None = None,
     validation: Validation | None = None,
     callbacks: Sequence[Any] = (),
@@ -74,6 +75,8 @@ def run(
         Where to start from, each time.
     goes_on : TrainState, optional
         Where an interrupted run goes on from.
+    over : Outcome, optional
+        How that had ended already, if it had.
     columns : Columns, optional
         The statistics of the columns, if they are known.
     brake : bool
@@ -86,6 +89,8 @@ def run(
         If the objective left the numbers, and no shorter step was allowed, or none helped.
     """
     state, automatic = start if goes_on is None else goes_on, is_automatic(problem.optimizer)
+    if over is not None:
+        return _result_of(problem, data, state, over)
     excess_of = None
     if brake and not automatic and columns is not None and has_exact_solution(problem):
         excess_of = LeastSquares(problem, data, columns).excess
@@ -103,10 +108,10 @@ def run(
                 raise past_help(shorter, data, error) from error
             state = replace(start, restarts=state.restarts + 1)
         else:
-            return result_of(problem, data, *ended)
+            return _result_of(problem, data, *ended)
 
 
-def result_of(problem: Problem, data: Dataset, state: TrainState, outcome: Outcome) -> TrainResult:
+def _result_of(problem: Problem, data: Dataset, state: TrainState, outcome: Outcome) -> TrainResult:
     """Return what came of a run that has ended so, with what a person should know."""
     notes = []
     for n in range(1, state.restarts + 1):

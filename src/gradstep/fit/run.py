@@ -10,7 +10,7 @@ import numpy as np
 
 from gradstep.engine.callbacks import History
 from gradstep.engine.checkpoint import Checkpoint
-from gradstep.engine.checkpoint_folder import EndedRun
+from gradstep.engine.checkpoint_folder import Content, EndedRun
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged, InvalidCheckpoint
 from gradstep.objective.penalties import sets_zeros
@@ -19,11 +19,11 @@ from gradstep.tensor_file import MISSTATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from gradstep.engine.callbacks import End, EpochEnd
-    from gradstep.engine.checkpoint_folder import Content
     from gradstep.engine.records import EpochRecord
     from gradstep.engine.restart import TrainResult
     from gradstep.engine.state import Problem, TrainState, Validation
@@ -130,21 +130,21 @@ def run(
     checkpoint, others = _apart(callbacks)
     history = History()
     found = None if checkpoint is None else checkpoint.begin_run([history, *others])
-    if isinstance(found, EndedRun):
-        return _replayed(found, problem, chosen.columns, checkpoint)
-    goes_on = None if found is None else _state_in(found, problem, data, checkpoint)
+    if checkpoint is not None and isinstance(found, EndedRun):
+        checkpoint.end_run(found)
+        return _replayed(found, problem, chosen.columns)
+    goes_on = over = None
+    if checkpoint is not None and isinstance(found, Content):
+        goes_on, over = _state_in(found, problem, data, checkpoint.path), found.how
+        if over is not None:
+            checkpoint.skip_run(goes_on, over)
     best = _Best(start if goes_on is None else goes_on)
     listeners = [history, best, *others, *([] if checkpoint is None else [checkpoint])]
     try:
-        if found is not None and checkpoint is not None and goes_on is not None and found.outcome:
-            outcome = Outcome[found.outcome]
-            checkpoint.skip_run(goes_on, outcome)
-            ended = restart.result_of(problem, data, goes_on, outcome)
-        else:
-            ended = restart.run(
-                problem, data, start, goes_on=goes_on, columns=chosen.columns,
-                validation=validation, callbacks=listeners, brake=brake,
-            )  # fmt: skip
+        ended = restart.run(
+            problem, data, start, goes_on=goes_on, over=over, columns=chosen.columns,
+            validation=validation, callbacks=listeners, brake=brake,
+        )  # fmt: skip
     except KeyboardInterrupt:
         if not keep_interrupted or best.params is None:
             raise
@@ -174,31 +174,24 @@ def _apart(callbacks: Sequence[Any]) -> tuple[Checkpoint | None, list[Any]]:
     return found, [each for each in callbacks if each is not found]
 
 
-def _replayed(
-    found: EndedRun, problem: Problem, columns: Columns | None, checkpoint: Checkpoint | None
-) -> RunResult:
-    """Return what came of a run that had ended when the checkpoint was written."""
+def _replayed(found: EndedRun, problem: Problem, columns: Columns | None) -> RunResult:
+    """Return what came of a run that another followed when the checkpoint was written."""
     from gradstep.engine.restart import shortened  # imports Numba
 
-    if checkpoint is not None:
-        checkpoint.end_run(found)
     return RunResult(
         found.params, shortened(problem, found.restarts), None, found.outcome, found.records,
         found.notes, columns, found.score,
     )  # fmt: skip
 
 
-def _state_in(
-    found: Content, problem: Problem, data: Dataset, checkpoint: Checkpoint | None
-) -> TrainState:
+def _state_in(found: Content, problem: Problem, data: Dataset, path: Path) -> TrainState:
     """Return the state in a checkpoint, if it is one of this problem."""
     from gradstep.engine.state_check import state_of  # imports Numba
 
     try:
         return state_of(problem, found.state, data.n)
     except MISSTATED as error:
-        where = "" if checkpoint is None else f"{checkpoint.path} "
-        msg = f"The checkpoint in {where}is damaged ({error}). Delete it to begin anew."
+        msg = f"The checkpoint in {path} is damaged: {error}. Delete {path} to begin anew."
         raise InvalidCheckpoint(msg) from error
 
 
