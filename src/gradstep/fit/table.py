@@ -136,7 +136,7 @@ def fit_table(
     patience : int, default=3
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
-        As of `MiniBatchRegressor`.
+        As of `MiniBatchRegressor`; a `Checkpoint` lets an unfinished run go on.
     **options
         As of `gradstep.prepare`.
 
