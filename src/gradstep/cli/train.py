@@ -160,7 +160,7 @@ def train(
         _print_json(fit, path, kept)
     else:
         _report(fit, path, kept)
-    if SIGNALS.received:
+    if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(SIGNALS.status)
 
 
