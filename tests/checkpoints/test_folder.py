@@ -131,6 +131,7 @@ class TestDamaged:
         [
             {"asked": {"alpha": 1}}, {"asked": None}, {"seed": "0"}, {"run": 3}, {"run": -1},
             {"outcome": "?"}, {"callbacks": [1]}, {"ended": [[0, 1.0, "OPTIMAL", 0, [], []]]},
+            {"callbacks": [["History", {}]]}, {"callbacks": [["History", {"records": [[1]]}]]},
             {"done": 1}, {"more": 1}, {"format": 2}, {"version": 3},
         ],
     )  # fmt: skip

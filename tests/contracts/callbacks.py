@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 from dataclasses import dataclass
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,10 @@ class CallbackCase:
 
     make: tuple[Callable[[], Any], ...]
     seen: Callable[[Any], Any]
+
+
+_HOME = mkdtemp(prefix="gradstep-callbacks-")
+atexit.register(rmtree, _HOME, ignore_errors=True)
 
 
 def _lines_without_times(bar: ProgressBar) -> list[str]:
@@ -46,7 +52,7 @@ CALLBACKS: dict[type, CallbackCase] = {
         seen=lambda _: None,  # the number of epochs tells
     ),
     Checkpoint: CallbackCase(
-        make=(lambda: Checkpoint(mkdtemp(), "3steps"),),
+        make=(lambda: Checkpoint(mkdtemp(dir=_HOME), "3steps"),),
         seen=lambda checkpoint: checkpoint.went_on,
     ),
     ProgressBar: CallbackCase(

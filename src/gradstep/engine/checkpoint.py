@@ -23,6 +23,7 @@ from gradstep.errors import (
     InvalidCheckpoint,
     InvalidParameter,
 )
+from gradstep.tensor_file import MISSTATED
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class Checkpoint:
         """Let callbacks go on from what they kept; see when to write first."""
         if not self._restored:
             self._restore()
+        self._last = start.state
         self._note(start.state)
 
     def _restore(self) -> None:
@@ -233,8 +235,13 @@ class Checkpoint:
         for callback in self._others:
             name = type(callback).__qualname__
             at = next((i for i, each in enumerate(left) if each[0] == name), None)
-            if at is not None:
+            if at is None:
+                continue
+            try:
                 callback.restore(left.pop(at)[1])
+            except MISSTATED as error:
+                msg = f"The checkpoint in {self.path} is damaged: {name} kept no {error}."
+                raise InvalidCheckpoint(msg) from error
 
     def batches_to(self, state: TrainState) -> int | None:
         """Return after how many batches the next is due, if they are counted."""
