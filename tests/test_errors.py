@@ -12,8 +12,10 @@ import gradstep
 from gradstep import errors
 from gradstep.errors import (
     CannotWrite,
+    CheckpointWarning,
     Diverged,
     GradstepError,
+    InvalidCheckpoint,
     InvalidComponent,
     InvalidData,
     InvalidModel,
@@ -29,6 +31,8 @@ TREE = {
     InvalidData: {GradstepError, ValueError},
     InvalidTable: {InvalidData},
     InvalidModel: {GradstepError, ValueError},
+    InvalidCheckpoint: {GradstepError, ValueError},
+    CheckpointWarning: {UserWarning},
     CannotWrite: {GradstepError, OSError},
     Diverged: {GradstepError, ArithmeticError, ValueError},
 }

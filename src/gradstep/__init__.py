@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from gradstep.engine.callbacks import EarlyStopping as EarlyStopping
     from gradstep.engine.callbacks import History as History
     from gradstep.engine.callbacks import ProgressBar as ProgressBar
+    from gradstep.engine.checkpoint import Checkpoint as Checkpoint
     from gradstep.engine.records import EpochRecord as EpochRecord
     from gradstep.engine.records import Outcome as Outcome
     from gradstep.errors import CannotWrite as CannotWrite
+    from gradstep.errors import CheckpointWarning as CheckpointWarning
     from gradstep.errors import Diverged as Diverged
     from gradstep.errors import GradstepError as GradstepError
+    from gradstep.errors import InvalidCheckpoint as InvalidCheckpoint
     from gradstep.errors import InvalidComponent as InvalidComponent
     from gradstep.errors import InvalidData as InvalidData
     from gradstep.errors import InvalidModel as InvalidModel
@@ -85,9 +88,10 @@ _HOMES = {
     "data.preparing.prepare": "prepare",
     "data.preparing.prepared": "PreparedTable open_prepared",
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
+    "engine.checkpoint": "Checkpoint",
     "engine.records": "EpochRecord Outcome",
-    "errors": "CannotWrite Diverged GradstepError InvalidComponent "
-    "InvalidData InvalidModel InvalidParameter InvalidTable",
+    "errors": "CannotWrite CheckpointWarning Diverged GradstepError InvalidCheckpoint "
+    "InvalidComponent InvalidData InvalidModel InvalidParameter InvalidTable",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
     "estimators.of_tables": "TableClassifier TableRegressor",
     "model.evaluation": "evaluate",

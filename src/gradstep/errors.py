@@ -8,12 +8,14 @@
     ├── InvalidData        (also ValueError)       rows, targets or weights cannot be used
     │   └── InvalidTable                           a table, a prepared one too, cannot be read
     ├── InvalidModel       (also ValueError)       a model file cannot be read
+    ├── InvalidCheckpoint  (also ValueError)       a checkpoint cannot be read, or is of another run
     ├── CannotWrite        (also OSError)          a result cannot be written
     └── Diverged           (also ArithmeticError,  training left the numbers, or became far
                             ValueError)            worse than the best constant prediction
 
 Each message says what is wrong, where, why, and what to do about it. The built-in
-bases are those that scikit-learn's users catch.
+bases are those that scikit-learn's users catch. `CheckpointWarning` is no error: what it tells of
+has cost time at most.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CannotWrite",
+    "CheckpointWarning",
     "ClusterLost",
     "Diverged",
     "GradstepError",
+    "InvalidCheckpoint",
     "InvalidComponent",
     "InvalidData",
     "InvalidModel",
@@ -60,6 +64,14 @@ class InvalidTable(InvalidData):
 
 class InvalidModel(GradstepError, ValueError):
     """A model file that cannot be read."""
+
+
+class InvalidCheckpoint(GradstepError, ValueError):
+    """A checkpoint that cannot be read, or that is of another run."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint that is damaged or could not be written, while the run goes on."""
 
 
 class CannotWrite(GradstepError, OSError):

@@ -26,6 +26,12 @@ class TestTablesAreNotOverwritten:
         assert "it would be overwritten. Name another" in message
         assert Path(trips).read_bytes() == before
 
+    def test_but_a_model_is_by_the_next_of_the_same_prepared_table(self, told, fails, trips):
+        told("prepare", trips, "-t", "fare", "-o", "rows")
+        for _ in range(2):
+            told("train", "rows", "--epochs", "1", "-m", "m")
+        assert "it would be overwritten" in fails("train", "rows", "-m", "rows/meta.json")
+
     def test_by_predictions(self, told, fails, trips):
         model = told("train", trips, *FEW, "--no-cache", "-m", "m.safetensors")["model"]
         before = Path(trips).read_bytes()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 from dataclasses import dataclass
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.callbacks import EarlyStopping, History, ProgressBar
+from gradstep.engine.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +24,10 @@ class CallbackCase:
 
     make: tuple[Callable[[], Any], ...]
     seen: Callable[[Any], Any]
+
+
+_HOME = mkdtemp(prefix="gradstep-callbacks-")
+atexit.register(rmtree, _HOME, ignore_errors=True)
 
 
 def _lines_without_times(bar: ProgressBar) -> list[str]:
@@ -42,6 +50,10 @@ CALLBACKS: dict[type, CallbackCase] = {
             lambda: EarlyStopping("full_objective", target=2.0),
         ),
         seen=lambda _: None,  # the number of epochs tells
+    ),
+    Checkpoint: CallbackCase(
+        make=(lambda: Checkpoint(mkdtemp(dir=_HOME), "3steps"),),
+        seen=lambda checkpoint: checkpoint.went_on,
     ),
     ProgressBar: CallbackCase(
         make=(lambda: ProgressBar(io.StringIO()),),

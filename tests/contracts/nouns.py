@@ -39,7 +39,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 # What users never see: several callbacks as one, those of scikit-learn, those that watch a run on a
 # table; a loss and a penalty that are made of another one on the way.
 NOT_COMPONENTS = {Bridge, Callbacks, Progress, Scaled, Smoothed, _Best}
-CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_end")
+CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_pause", "on_end")
 
 
 def _named_tuple(cls: type) -> bool:

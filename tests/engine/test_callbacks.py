@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 
+import numpy as np
 import pytest
 
 from gradstep import (
@@ -19,11 +20,14 @@ from gradstep import (
 from gradstep.engine import callbacks
 from gradstep.engine.callbacks import Callback
 from gradstep.engine.records import Outcome
+from gradstep.engine.slices import Slices
 from gradstep.engine.state import Validation
 from gradstep.engine.training import train
 from gradstep.objective.penalties import NoPenalty
+from gradstep.optim.optimizers import Momentum
 from gradstep.optim.schedules import Constant
-from tests.engine.cases import fit, problem, regression
+from tests.engine.cases import csr, fit, problem, regression
+from tests.uncompiled import uncompiled
 
 DATA = regression()
 
@@ -94,8 +98,95 @@ class TestProtocol:
         "wrong", [object(), History, "History"], ids=["object", "class", "str"]
     )
     def test_what_is_none_is_refused(self, wrong):
-        with pytest.raises(InvalidComponent, match="on_start, on_epoch_end, on_end"):
+        with pytest.raises(InvalidComponent, match="on_start, on_epoch_end, on_pause, on_end"):
             fit(problem(DATA), DATA, callbacks=[wrong])
+
+
+class TestPauses:
+    class Paused:
+        """Keeps where it was called; ends the run there with an answer."""
+
+        def __init__(self, at=None, answer=None):
+            self.at, self.answer, self.seen, self.outcomes = at, answer, [], []
+
+        def on_pause(self, pause):
+            self.seen.append((pause.state.epoch, pause.state.batch))
+            self.outcomes.append(pause.outcome)
+            return self.answer if self.seen[-1] == self.at else None
+
+        def batches_to(self, state):
+            return 3
+
+    def test_are_within_epochs_and_after_each(self):
+        paused = self.Paused()
+        fit(problem(DATA), DATA, callbacks=[paused])  # 7 batches an epoch
+        assert paused.seen[-3:] == [(2, 3), (2, 6), (3, 0)]
+        assert {(1, 0), (2, 0)} <= set(paused.seen)
+        assert paused.outcomes == [None] * (len(paused.seen) - 1) + [Outcome.MAX_EPOCHS]
+
+    @pytest.mark.parametrize(
+        "answer, outcome", [(True, "CALLBACK"), *[(o, o.name) for o in Outcome]]
+    )
+    def test_end_a_run_where_they_are(self, answer, outcome):
+        paused, later = self.Paused((2, 3), answer), self.Paused()
+        state, ended, _ = fit(problem(DATA), DATA, callbacks=[paused, later])
+        assert (ended.name, state.epoch, state.batch) == (outcome, 2, 3)
+        assert later.outcomes[-1] is ended
+
+    def test_change_no_bit_and_no_record(self):
+        log, (whole, _, epochs) = Log(), fit(problem(DATA), DATA)
+        paused, _, sliced = fit(problem(DATA), DATA, callbacks=[self.Paused(), log])
+        assert paused.params.tobytes() == whole.params.tobytes()
+        assert sliced == epochs
+        for event in log.events[1:-1]:
+            assert event.record.rows_per_second * event.record.seconds == pytest.approx(53)
+
+    @uncompiled
+    def test_show_the_model_whether_features_wait_for_their_turn(self):
+        """Looking at it changes no bit."""
+        data = regression(n=41, p=1500, density=0.002, layout=csr)
+        of = problem(data, optimizer=Momentum(), batch_size=2)
+        seen = {}
+
+        class Look(self.Paused):
+            def on_pause(self, pause):
+                if pause.state.steps % 2:
+                    seen[pause.state.steps] = pause.params.copy()
+
+        whole, *_ = fit(of, data)
+        looked, *_ = fit(of, data, callbacks=[Look()])
+        assert looked.params.tobytes() == whole.params.tobytes()
+        assert len(seen) > 5
+        for steps, params in seen.items():
+            state, *_ = fit(of, data, max_batches=steps)
+            np.testing.assert_array_equal(params, state.current())
+
+    def test_ask_for_the_order_of_an_epoch_once(self):
+        asked = []
+
+        def order(epoch, n):
+            asked.append(epoch)
+            return range(n)
+
+        fit(problem(DATA, shuffle=order), DATA, callbacks=[self.Paused()])
+        assert asked == [0, 1, 2]
+
+    def test_come_as_often_as_the_clock_says(self, monkeypatch):
+        """Where no callback counts: each slice as long as half a second, as the last ones tell."""
+        clock = iter(range(10**6))
+        monkeypatch.setattr("gradstep.engine.slices.time.perf_counter", lambda: next(clock) * 1e-2)
+        listeners = callbacks.Callbacks([type("Pauses", (), {"on_pause": lambda *_: None})()])
+        slices = Slices(listeners, None)
+        lengths = []
+        for _ in range(6):  # a hundredth of a second each, however long
+            lengths.append(slices.begin(None))
+            slices.end(0)
+        assert lengths == [1, 8, 64, 512, 4096, 32768]
+        slices.begin(None)
+        for _ in range(99):
+            next(clock)
+        slices.end(0)  # a whole second
+        assert slices.begin(None) == 131072
 
 
 class TestHistory:

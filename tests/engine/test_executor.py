@@ -57,9 +57,9 @@ def elsewhere(data):
 CASES = {
     "newton": ("newton", LogLoss(), {}),
     "least squares": ("newton", SquaredError(), {}),
-    "sample": ("plain", Poisson(), {}),
-    "quasi-newton": ("reduced", LogLoss(), {}),
-    "joint": ("plain", Softmax(), {}),
+    "sample": ("sampled", Poisson(), {}),
+    "quasi-newton": ("quasi-newton", LogLoss(), {}),
+    "joint": ("sampled", Softmax(), {}),
     "diagonal": ("diagonal", LogLoss(), {"max_epochs": 12}),
     "kinks": ("newton", Hinge(), {}),
     "l1": ("newton", LogLoss(), {"penalty": L1(0.03)}),
@@ -87,8 +87,8 @@ def test_another_executor_has_the_same_bits(name):
 
 
 def test_held_out_rows_are_scored_there(monkeypatch):
-    data, _ = sized("plain", LogLoss())
-    of = problem(data, **case("plain", LogLoss()))
+    data, _ = sized("sampled", LogLoss())
+    of = problem(data, **case("sampled", LogLoss()))
     parts = data.part(0, 3000), data.part(3000, data.n)
 
     def score(z):

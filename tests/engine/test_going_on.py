@@ -9,11 +9,12 @@ import pytest
 
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
+from gradstep.engine.state_check import state_of
 from gradstep.engine.svrg import choice
 from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.training import train
 from gradstep.errors import InvalidParameter
-from gradstep.objective.classification import Hinge, LogLoss
+from gradstep.objective.classification import Hinge, LogLoss, Softmax
 from gradstep.objective.penalties import L1, L2
 from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import Adam
@@ -39,6 +40,8 @@ CASES = {
     "kinks": (*sized("newton", Hinge()), case("newton", Hinge())),
     "l1": (*sized("newton", LogLoss()), {"loss": LogLoss(), "penalty": L1(0.03)}),
     "rejected": (*nasty_data("outlying rows", Poisson()), {"loss": Poisson(), "penalty": L2(1e-6)}),
+    "joint": (*sized("newton", Softmax()), case("newton", Softmax())),
+    "reduced, joint": (*sized("reduced", Softmax()), case("reduced", Softmax())),
     "exact": (*sized("newton", SquaredError()), {"optimizer": Exact()}),
 }
 
@@ -48,11 +51,11 @@ def told(state):
     return {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in state.to_arrays().items()}
 
 
-def written(state):
-    """Return a state as it comes back from arrays alone."""
+def written(state, of, data):
+    """Return a state as it comes back from arrays alone, checked as those of a checkpoint."""
     arrays = state.to_arrays()
     assert all(isinstance(a, np.ndarray) and a.dtype.kind in "fiub" for a in arrays.values())
-    return type(state).from_arrays({name: a.copy() for name, a in arrays.items()})
+    return state_of(of, {name: a.copy() for name, a in arrays.items()}, data.n)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -66,7 +69,7 @@ def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
     state, ended = of.start(), Outcome.PAUSED
     while ended is Outcome.PAUSED:
         state, ended = train(of, data, state, until_epoch=state.epoch + 1)
-        state = written(state)
+        state = written(state, of, data)
         ended = outcome if state.epoch == whole.epoch else ended
     assert told(state) == told(whole)
 
@@ -91,7 +94,7 @@ def test_with_rows_held_out():
     state = of.start()
     for epoch in range(1, whole.epoch + 1):
         state, _ = train(of, rest, state, validation=validation, until_epoch=epoch)
-        state = written(state)
+        state = written(state, of, rest)
     assert told(state) == told(whole)
 
 
@@ -103,7 +106,7 @@ def test_the_textbooks_goes_on_after_any_batch():
     state, outcome = of.start(), Outcome.PAUSED
     while outcome is Outcome.PAUSED:
         state, outcome = train(of, data, state, max_batches=5)
-        state = written(state)
+        state = written(state, of, data)
     assert told(state) == told(whole)
 
 

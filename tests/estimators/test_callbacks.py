@@ -139,7 +139,10 @@ class TestProtocol:
         "callbacks, message",
         [
             ([History], r"History'> has none \(it is a class: make an instance\)"),
-            ([3], "one or more of the methods on_start, on_epoch_end, on_end; 3 has none"),
+            (
+                [3],
+                "one or more of the methods on_start, on_epoch_end, on_pause, on_end; 3 has none",
+            ),
             ([History(), lambda _event: True], "<lambda> at .* has none"),
         ],
     )

@@ -241,7 +241,7 @@ class TestDamaged:
         told["__metadata__"]["gradstep"] = json.dumps(entry)
         write(path, told, rest)
         self.refused(path, "checksum differs")
-        monkeypatch.setattr("gradstep.model.file._checksum", lambda *_: None)
+        monkeypatch.setattr("gradstep.tensor_file._checksum", lambda *_: None)
         told["__metadata__"]["gradstep"] = json.dumps({**entry, "sha256": None})
         write(path, told, rest)
         self.refused(path, "is damaged: its header lacks or misstates something")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import resource
 import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,8 @@ from gradstep.cli.options import Verb
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.show import show
-from gradstep.cli.terminal import finish_stdout, say, say_traceback, set_up_streams
+from gradstep.cli.signals import SIGNALS
+from gradstep.cli.terminal import finish_stdout, say, say_traceback, say_warning, set_up_streams
 from gradstep.cli.train import train
 from gradstep.errors import GradstepError
 from gradstep.version import VERSION
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = 130
 _LEAST_ADDRESSES = 2_000_000_000  # bytes: below, Polars and LLVM end the process, or hang
 _NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or lower --memory."
 
@@ -74,7 +75,7 @@ def _refuse_few_addresses() -> None:
 
 
 def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return a verb that says so when Ctrl-C ends it before it has a result."""
+    """Return a verb that says so when a signal ends it before it has a result."""
 
     @functools.wraps(verb)
     def run(*arguments: Any, **keywords: Any) -> None:
@@ -87,7 +88,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
             if not panic and not isinstance(error, KeyboardInterrupt):
                 raise
             say("Interrupted before there was a result.", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(SIGNALS.status) from None
 
     return run
 
@@ -101,7 +102,9 @@ def main() -> None:
     set_up_streams()
     try:
         try:
-            app()
+            with SIGNALS.handled(), warnings.catch_warnings():
+                warnings.showwarning = say_warning
+                app()
         finally:
             sys.excepthook = say_traceback  # Typer has set one of its own
             finish_stdout()

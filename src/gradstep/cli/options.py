@@ -228,7 +228,11 @@ def refuse_sources(out: Path, *tables: str | None) -> None:
     if not out.exists():
         return
     for table in tables:
-        for path in files_of(table) if table is not None else ():
+        if table is None:
+            continue
+        folder = Path(table)
+        prepared = (folder / "meta.json").is_file()
+        for path in folder.iterdir() if prepared else files_of(table):
             if path.exists() and path.samefile(out):
                 msg = f"{out} is a table that is read here: it would be overwritten. Name another."
                 raise InvalidParameter(msg)

@@ -20,8 +20,17 @@ from gradstep.errors import CannotWrite
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["escaped", "escaped_json", "finish_stdout", "say", "say_traceback", "set_up_streams",
-           "write_data", "writing_stdout"]  # fmt: skip
+__all__ = [
+    "escaped",
+    "escaped_json",
+    "finish_stdout",
+    "say",
+    "say_traceback",
+    "say_warning",
+    "set_up_streams",
+    "write_data",
+    "writing_stdout",
+]  # fmt: skip
 
 # Controls (C0, DEL, C1), what separates lines, what turns the direction of text, and halves of a
 # pair, which stand for bytes of a file's name that are no text.
@@ -70,6 +79,15 @@ def say_traceback(_kind: type[BaseException], error: BaseException, _trace: Any)
     """Print where an error comes from, as `sys.excepthook` does."""
     for line in "".join(format_exception(error)).rstrip("\n").split("\n"):
         say(line, err=True)
+
+
+def say_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """Print a warning, as `warnings.showwarning` does, but for where in the code it comes from."""
+    del category, filename, lineno, file, line
+    say(f"warning: {message}", err=True)
 
 
 def write_data(text: str) -> None:

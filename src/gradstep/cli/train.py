@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli.signals import SIGNALS
 from gradstep.errors import InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradstep.engine.checkpoint import Checkpoint
     from gradstep.fit.table import TableFit
 
 __all__ = ["train"]
 
 _SHOWN = 10
-_INTERRUPTED = 130
 _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
     "drop", "only", "kinds", "max_levels", "missing", "missing_target", "random_state", "memory",
@@ -99,15 +102,36 @@ def train(
     no_cache: opt.NoCache = False,
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder to write the run down in now and then, to go on from there."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        str, typer.Option(metavar="WHEN", help="How often: 30s, 5min, 10epochs, 1000steps.")
+    ] = "5min",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the unfinished run in --checkpoint, if there is one."
+        ),
+    ] = False,
     json: opt.Json = False,
 ) -> None:
-    """Train a linear model on a table and write it to a file."""
+    """Train a linear model on a table and write it to a file.
+
+    Ctrl-C and SIGTERM end training after the batch (with the automatic method, the epoch): the
+    checkpoint, if one is asked for, and the best model so far are written. A second one ends it at
+    once; the checkpoint before is still there.
+    """
     from gradstep.cli.progress import Progress
     from gradstep.fit.table import fit_table
     from gradstep.model.evaluation import evaluate
     from gradstep.model.file import save
 
     _refuse_idle(ctx)
+    kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
     _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
     chosen: dict[str, Any] = {}
@@ -147,18 +171,42 @@ def train(
             optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
             batch_size="auto" if batch_size is None else batch_size,
             max_iter=max_iter, tol=_number("--tol", tol, "none"),
-            n_iter_no_change=n_iter_no_change, callbacks=[progress], cv=cv, client=client,
-            allow_mixed=allow_mixed, **chosen,
+            n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
+            client=client, allow_mixed=allow_mixed, **chosen,
         )  # fmt: skip
     save(fit.model, path)
     weight = fit.prepared.meta["asked"].get("weight")
     tested = None if test is None else evaluate(fit.model, str(test), sample_weight=weight)
     if json:
-        _print_json(fit, path, tested)
+        _print_json(fit, path, tested, kept)
     else:
-        _report(fit, path, tested)
-    if fit.outcome.name == "INTERRUPTED":
-        raise typer.Exit(_INTERRUPTED)
+        _report(fit, path, tested, kept)
+    if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
+        raise typer.Exit(SIGNALS.status)
+
+
+def _checkpoint(
+    ctx: typer.Context, folder: Path | None, every: str, *, resume: bool
+) -> list[Checkpoint]:
+    """Return the checkpoint that is asked for, in a list, and speaking of options."""
+    from gradstep.engine.checkpoint import Checkpoint, interval_of
+
+    if folder is None:
+        idle = opt.given(ctx, ("checkpoint_every", "resume"))
+        if idle:
+            msg = f"{' and '.join(idle)} would change nothing without --checkpoint DIR."
+            raise InvalidParameter(msg)
+        return []
+    interval_of(every, f"--checkpoint-every {every}")
+    return [Checkpoint(folder, every, resume=resume).speaking(_option, "--resume")]
+
+
+def _option(name: str) -> str:
+    """Return by which option a parameter of `fit_table` is given."""
+    known = {"time": "--time-column", "kinds": "--as", "log_power": "--loss"}
+    if " " in name:  # no parameter: the data
+        return name
+    return known.get(name, "--" + name.replace("_", "-"))
 
 
 def _refuse_idle(ctx: typer.Context) -> None:
@@ -236,7 +284,9 @@ def _rate(text: str) -> float | str:
         return text
 
 
-def _print_json(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
+def _print_json(
+    fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
+) -> None:
     from gradstep.cli import report
     from gradstep.model.coefficients import coefficients, importance
 
@@ -261,10 +311,14 @@ def _print_json(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> Non
         "coefficients": coefficients(fit.model, 10 * _SHOWN),
         "intercept": fit.model.intercept_.tolist(),
         "notes": fit.notes,
+        "checkpoint": str(kept[0].path) if kept else None,
+        "went_on": kept[0].went_on if kept else "",
     })  # fmt: skip
 
 
-def _report(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
+def _report(
+    fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
+) -> None:
     from rich.markup import escape
 
     from gradstep.cli import report
@@ -301,3 +355,8 @@ def _report(fit: TableFit, path: Path, tested: dict[str, Any] | None) -> None:
     for entry in largest:
         to.print(f"  {escape(in_words(fit.model, entry))}")
     report.prose(to, "Model", str(path))
+    for checkpoint in kept:
+        if checkpoint.went_on:
+            report.prose(to, "Went on", checkpoint.went_on)
+        if fit.outcome.name == "INTERRUPTED":
+            report.prose(to, "Checkpoint", f"{checkpoint.path}: --resume goes on from it")

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["MISSTATED", "is_text", "record"]
-
-# What comes of a part of a file that is not what its writer wrote.
-MISSTATED = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+__all__ = ["is_text", "record"]
 
 
 def is_text(value: Any) -> bool:

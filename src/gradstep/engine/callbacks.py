@@ -4,9 +4,13 @@ A callback is any object with one or more of
 
 - ``on_start(start)``: before the first epoch, given a `Start`;
 - ``on_epoch_end(event)``: after each epoch, given an `EpochEnd`; a true value ends the run;
+- ``on_pause(pause)``: where a run could end and go on later to the same bits, given a `Pause`:
+  after each epoch, and with mini-batches within one, about every half second; a true value ends it;
 - ``on_end(end)``: after the last, given an `End`; also when the run fails, with the error.
 
-A callback that keeps something starts afresh in `on_start`, so that it can serve many fits.
+A callback that keeps something starts afresh in `on_start`, so that it can serve many fits. If what
+it keeps decides anything, it has ``state()``, which returns that as JSON knows it, and
+``restore(state)``, called after `on_start` where a run goes on from a `Checkpoint`.
 """
 
 from __future__ import annotations
@@ -14,21 +18,21 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
 from gradstep.checks import check_choice, check_number
+from gradstep.engine.records import EpochRecord, Outcome
 from gradstep.errors import InvalidComponent, InvalidParameter
 from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from gradstep.engine.records import EpochRecord, Outcome
     from gradstep.engine.state import Problem, TrainState
     from gradstep.rows.dataset import Dataset
 
@@ -38,11 +42,12 @@ __all__ = [
     "End",
     "EpochEnd",
     "History",
+    "Pause",
     "ProgressBar",
     "Start",
 ]
 
-_HOOKS = ("on_start", "on_epoch_end", "on_end")
+_HOOKS = ("on_start", "on_epoch_end", "on_pause", "on_end")
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,33 @@ class EpochEnd:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Where a run could end, and go on later to the same bits.
+
+    Attributes
+    ----------
+    problem, data, state
+        As of `EpochEnd`.
+    outcome : Outcome or None
+        How the run ends here, if it does.
+    show : callable
+        Of the method: `params` has it called.
+    """
+
+    problem: Problem
+    data: Dataset
+    state: TrainState
+    outcome: Outcome | None
+    show: Callable[[Any], None]
+
+    @property
+    def params(self) -> NDArray[np.float64]:
+        """The model's parameters now; where features wait for their turn, all are brought up."""
+        self.show(self.state)
+        return self.state.current()
+
+
+@dataclass(frozen=True)
 class End:
     """How a run ended.
 
@@ -117,7 +149,7 @@ class End:
 
 @runtime_checkable
 class Callback(Protocol):
-    """A callback with every hook; one hook is enough."""
+    """A callback with the usual hooks; one hook is enough."""
 
     def on_start(self, start: Start) -> None:
         """Take note that a run starts."""
@@ -155,6 +187,26 @@ class Callbacks:
         """Call all; True if one of them asks to end the run."""
         answers = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
         return any(answers)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether any is to be called within epochs."""
+        return any(hasattr(callback, "on_pause") for callback in self._callbacks)
+
+    def on_pause(self, pause: Pause) -> Outcome | None:
+        """Call all; each is told if one before it has ended the run."""
+        for callback in self._callbacks:
+            if hasattr(callback, "on_pause"):
+                answer = callback.on_pause(pause)
+                if answer and pause.outcome is None:
+                    how = answer if isinstance(answer, Outcome) else Outcome.CALLBACK
+                    pause = replace(pause, outcome=how)
+        return pause.outcome
+
+    def batches_to(self, state: TrainState) -> int | None:
+        """Return after how many batches the first is to be called that counts them."""
+        asked = [c.batches_to(state) for c in self._callbacks if hasattr(c, "batches_to")]
+        return min((n for n in asked if n is not None), default=None)
 
     def on_end(self, end: End) -> None:
         """Call all that were called at the start."""
@@ -203,6 +255,15 @@ class History:
         self.records.append(event.record)
         if self.full_objective:
             self.objectives.append(event.full_objective)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept."""
+        return {"records": [list(each) for each in self.records], "objectives": self.objectives}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Keep what was kept when a run was written down."""
+        self.records = [EpochRecord.of_json(each) for each in state["records"]]
+        self.objectives = [float(each) for each in state["objectives"]]
 
 
 class EarlyStopping:
@@ -267,6 +328,14 @@ class EarlyStopping:
         self._waited = 0 if cost < self._best - self.min_delta else self._waited + 1
         self._best = min(self._best, cost)
         return self._waited >= self.patience
+
+    def state(self) -> dict[str, float]:
+        """Return what decides when to stop."""
+        return {"best": self._best, "waited": self._waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was kept."""
+        self._best, self._waited = float(state["best"]), int(state["waited"])
 
 
 class ProgressBar:

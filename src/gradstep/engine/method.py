@@ -44,6 +44,9 @@ class Method(Protocol):
             What is left of them.
         """
 
+    def show(self, state: Any) -> None:
+        """Make `params` those of the model, where an epoch was paused; going on changes no bit."""
+
     def outcome(self, state: Any, epoch: Epoch, *, by_score: bool) -> Outcome | None:
         """Tell how the run ends after an epoch, if it does.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Epoch", "EpochRecord", "Outcome"]
 
@@ -83,6 +86,27 @@ class EpochRecord(NamedTuple):
             number, epoch.loss, score, epoch.learning_rate, epoch.rows / max(seconds, 1e-9),
             seconds, epoch.passes, epoch.optimality, epoch.excess, epoch.note, epoch.step,
         )  # fmt: skip
+
+    @classmethod
+    def of_json(cls, values: Sequence[Any]) -> Self:
+        """Return the record whose values these are, if they are of its types.
+
+        Raises
+        ------
+        TypeError
+            If they are not.
+        """
+        record = cls(*values)
+        for name, value in record._asdict().items():
+            kinds: tuple[type, ...] = (float, int)
+            if name in {"note", "step"}:
+                kinds = (str,)
+            elif name in {"validation", "passes", "optimality", "excess"}:
+                kinds = (float, int, type(None))
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                msg = f"{name} of an epoch is {value!r:.60}"
+                raise TypeError(msg)
+        return record
 
 
 class Outcome(Enum):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["TrainResult", "past_help", "run"]
+__all__ = ["TrainResult", "past_help", "run", "shortened"]
 
 _RESTARTS = 12
 _SHORTER = 4.0
@@ -56,8 +56,10 @@ class TrainResult:
 def run(
     problem: Problem,
     data: Dataset,
-    state: TrainState,
+    start: TrainState,
     *,
+    goes_on: TrainState | None = None,
+    over: Outcome | None = None,
     columns: Columns | None = None,
     validation: Validation | None = None,
     callbacks: Sequence[Any] = (),
@@ -67,8 +69,14 @@ def run(
 
     Parameters
     ----------
-    problem, data, state, validation, callbacks
+    problem, data, validation, callbacks
         As of `gradstep.engine.training.train`.
+    start : TrainState
+        Where to start from, each time.
+    goes_on : TrainState, optional
+        Where an interrupted run goes on from.
+    over : Outcome, optional
+        How that had ended already, if it had.
     columns : Columns, optional
         The statistics of the columns, if they are known.
     brake : bool
@@ -80,44 +88,51 @@ def run(
     Diverged
         If the objective left the numbers, and no shorter step was allowed, or none helped.
     """
-    if is_automatic(problem.optimizer):
-        ended = train(
-            problem, data, state, columns=columns, validation=validation, callbacks=callbacks
-        )
-        return TrainResult(problem, *ended)
+    state, automatic = start if goes_on is None else goes_on, is_automatic(problem.optimizer)
+    if over is not None:
+        return _result_of(problem, data, state, over)
     excess_of = None
-    if brake and columns is not None and has_exact_solution(problem):
+    if brake and not automatic and columns is not None and has_exact_solution(problem):
         excess_of = LeastSquares(problem, data, columns).excess
-    notes: list[str] = []
-    for _ in range(_RESTARTS):
+    while True:
+        shorter = shortened(problem, state.restarts)
         try:
             ended = train(
-                problem, data, state, validation=validation, callbacks=callbacks,
-                excess_of=excess_of,
+                shorter, data, state, columns=columns if automatic else None,
+                validation=validation, callbacks=callbacks, excess_of=excess_of,
             )  # fmt: skip
-        except Diverged:
-            if not brake or not hasattr(problem.schedule, "eta0"):
+        except Diverged as error:
+            if automatic or not brake or not hasattr(problem.schedule, "eta0"):
                 raise
-            shorter: Any = problem.schedule
-            shorter = shorter._replace(eta0=shorter.eta0 / _SHORTER)
-            problem = replace(problem, schedule=shorter)
-            notes.append(
-                "The step was too long for this data: the learning rate was brought down to "
-                f"{shorter.eta0:.3g}."
-            )
+            if state.restarts >= _RESTARTS:
+                raise past_help(shorter, data, error) from error
+            state = replace(start, restarts=state.restarts + 1)
         else:
-            if getattr(problem.schedule, "settles", False):
-                start, params = ended[0].start, ended[0].current()
-                note = Baseline(problem.loss, data, problem.n_outputs, start).note(params)
-                notes += [note] if note else []
-            return TrainResult(problem, *ended, notes)
-    try:
-        ended = train(
-            problem, data, state, validation=validation, callbacks=callbacks, excess_of=excess_of
+            return _result_of(problem, data, *ended)
+
+
+def _result_of(problem: Problem, data: Dataset, state: TrainState, outcome: Outcome) -> TrainResult:
+    """Return what came of a run that has ended so, with what a person should know."""
+    notes = []
+    for n in range(1, state.restarts + 1):
+        schedule: Any = shortened(problem, n).schedule
+        notes.append(
+            "The step was too long for this data: the learning rate was brought down to "
+            f"{schedule.eta0:.3g}."
         )
-    except Diverged as error:
-        raise past_help(problem, data, error) from error
-    return TrainResult(problem, *ended, notes)
+    if getattr(problem.schedule, "settles", False) and not is_automatic(problem.optimizer):
+        baseline = Baseline(problem.loss, data, problem.n_outputs, state.start)
+        note = baseline.note(state.current())
+        notes += [note] if note else []
+    return TrainResult(shortened(problem, state.restarts), state, outcome, notes)
+
+
+def shortened(problem: Problem, restarts: int) -> Problem:
+    """Return the problem as it is after so many restarts: the first rate by 4 for each."""
+    if not restarts:
+        return problem
+    schedule: Any = problem.schedule
+    return replace(problem, schedule=schedule._replace(eta0=schedule.eta0 / _SHORTER**restarts))
 
 
 def past_help(problem: Problem, data: Dataset, error: Diverged) -> Diverged:

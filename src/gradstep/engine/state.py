@@ -169,6 +169,8 @@ class TrainState:
         The best validation score; -inf without any.
     best_params : ndarray or None
         The parameters at the best validation score.
+    restarts : int
+        How often the run was begun anew with a shorter step (`gradstep.engine.restart`).
     """
 
     start: NDArray[np.float64]
@@ -178,6 +180,7 @@ class TrainState:
     stalled: int = 0
     best_score: float = -np.inf
     best_params: NDArray[np.float64] | None = None
+    restarts: int = 0
 
     RECORDS: ClassVar[dict[str, type]] = {}
 

@@ -11,9 +11,10 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Start
+from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Pause, Start
 from gradstep.engine.evaluation import score_held_out
 from gradstep.engine.records import EpochRecord, Outcome
+from gradstep.engine.slices import Slices
 from gradstep.engine.stopping import stalled
 from gradstep.engine.svrg.method import Svrg
 from gradstep.engine.svrg.state import SvrgState
@@ -89,22 +90,27 @@ def train(
     )
     last_epoch = problem.max_epochs if until_epoch is None else until_epoch
     listeners = Callbacks(callbacks)
+    slices = Slices(listeners, max_batches)
+    at_last = Outcome.MAX_EPOCHS if until_epoch is None else Outcome.PAUSED
+    outcome = None if current.epoch < last_epoch else at_last
     began = time.perf_counter()
-    outcome: Outcome | None = None
     error: BaseException | None = None
     try:
         listeners.on_start(Start(problem, data, current))
         with closing(method_of()) as method:
+            epoch_began = time.perf_counter()
             while outcome is None:
-                if current.epoch >= last_epoch:
-                    outcome = Outcome.MAX_EPOCHS if until_epoch is None else Outcome.PAUSED
-                    break
-                # 1. An epoch of the method, or what is left of one.
-                epoch_began, more = time.perf_counter(), current.epoch + 1 < last_epoch
-                current, epoch, max_batches = method.epoch(current, max_batches, more=more)
+                # 1. An epoch of the method, or what is left of one, or as much as there may be
+                #    before the callbacks are asked whether to go on.
+                more = current.epoch + 1 < last_epoch
+                current, epoch, left = method.epoch(current, slices.begin(current), more=more)
+                slices.end(left)
                 if epoch is None:
-                    outcome = Outcome.PAUSED
-                    break
+                    over = Outcome.PAUSED if slices.at_end else None
+                    outcome = listeners.on_pause(Pause(problem, data, current, over, method.show))
+                    if outcome is not None:
+                        method.show(current)
+                    continue
                 seconds = time.perf_counter() - epoch_began
                 # 2. The rows that were held out score it.
                 score = score_held_out(problem, current, validation)
@@ -119,6 +125,11 @@ def train(
                     outcome = Outcome.VALIDATION
                 else:
                     outcome = method.outcome(current, epoch, by_score=True)
+                if outcome is None and current.epoch >= last_epoch:
+                    outcome = at_last
+                # 5. Here, and where an epoch was cut, the run could end, and go on later.
+                outcome = listeners.on_pause(Pause(problem, data, current, outcome, method.show))
+                epoch_began = time.perf_counter()
     except BaseException as exception:
         error = exception
         raise

@@ -25,6 +25,7 @@ from gradstep.errors import Diverged, InvalidData, InvalidParameter
 from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
+from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["decision", "fit", "forget", "partial_fit"]
 
 _RESTARTS = 12
+_OF_NO_BIT = {"callbacks", "verbose", "warm_start"}  # or told apart by where a fit starts
 
 
 def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Dataset | None]:
@@ -219,7 +221,12 @@ def fit(
     stored_in: NDArray[np.float64] | None = None,
 ) -> None:
     """Fit: the part after labels and targets are numbers."""
+    checkpoint = checkpoint_in(est.callbacks or ())
     est.seed_ = draw_seed(est.random_state)
+    if checkpoint is not None:
+        checkpoint.refuse_unfinished()
+        if est.random_state is None:  # drawn by the run that is to go on
+            est.seed_ = est.seed_ if checkpoint.seed is None else checkpoint.seed
     data, held_out = _held_out(est, data, own)
     chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
     at_constant = is_auto(est.learning_rate) or stored_in is not None
@@ -233,10 +240,13 @@ def fit(
     if getattr(est, "_skl_callbacks", None):
         bridge = Bridge(est, *fit_arguments, _weights_as_attributes)
         callbacks.append(bridge)
-    result = run(
-        chosen, data, start, validation=validation, callbacks=callbacks,
-        brake=is_auto(est.learning_rate),
-    )  # fmt: skip
+    asked = {k: v for k, v in est.get_params(deep=False).items() if k not in _OF_NO_BIT}
+    asked |= {"loss": loss, "stored_in": None if stored_in is None else stored_in.tobytes()}
+    with checkpointed(callbacks, asked, est.seed_, data, held_out, start.start):
+        result = run(
+            chosen, data, start, validation=validation, callbacks=callbacks,
+            brake=is_auto(est.learning_rate),
+        )  # fmt: skip
     assert result.state is not None  # noqa: S101  (Ctrl-C goes through)
     _show(est, result, result.state, chosen.rate, validated=validation is not None)
     _warn(est, result, data, stops=validation is not None and validation.stops)
@@ -286,6 +296,12 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
         msg = (
             "early_stopping=True has no meaning in partial_fit, which runs one epoch. Set it to "
             "False, and evaluate the model between calls."
+        )
+        raise InvalidParameter(msg)
+    if checkpoint_in(est.callbacks or ()) is not None:
+        msg = (
+            "A Checkpoint has no meaning in partial_fit, whose rows are gone afterwards: pickle "
+            "the estimator between calls."
         )
         raise InvalidParameter(msg)
     goes_on = getattr(est, "_state", None) is not None

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.callbacks import History
+from gradstep.engine.checkpoint import Checkpoint
+from gradstep.engine.checkpoint_folder import Content, EndedRun
 from gradstep.engine.records import Outcome
-from gradstep.errors import Diverged
+from gradstep.errors import Diverged, InvalidCheckpoint
 from gradstep.objective.penalties import sets_zeros
 from gradstep.optim.solvers import is_automatic
+from gradstep.tensor_file import MISSTATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from gradstep.engine.callbacks import End, EpochEnd
     from gradstep.engine.records import EpochRecord
+    from gradstep.engine.restart import TrainResult
     from gradstep.engine.state import Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
     from gradstep.fit.plan import Plan
@@ -68,6 +73,8 @@ class _Best:
 
     def __init__(self, start: TrainState) -> None:
         self.params, self.score = start.best_params, start.best_score
+        if self.params is None and start.epoch:  # a run that goes on
+            self.params = start.current()
 
     def on_epoch_end(self, event: EpochEnd) -> None:
         """Keep them."""
@@ -117,31 +124,90 @@ def run(
     Diverged
         If the objective left the numbers, and no shorter step was allowed, or none helped.
     """
-    from gradstep.engine import restart  # these import Numba
-    from gradstep.engine.textbook.proximal_finish import polish
+    from gradstep.engine import restart  # imports Numba
 
     problem = _with_tol_of_loss(chosen.problem, data, validation)
-    history, best = History(), _Best(start)
+    checkpoint, others = _apart(callbacks)
+    history = History()
+    found = None if checkpoint is None else checkpoint.begin_run([history, *others])
+    if checkpoint is not None and isinstance(found, EndedRun):
+        checkpoint.end_run(found)
+        return _replayed(found, problem, chosen.columns)
+    goes_on = over = None
+    if checkpoint is not None and isinstance(found, Content):
+        goes_on, over = _state_in(found, problem, data, checkpoint.path), found.how
+        if over is not None:
+            checkpoint.skip_run(goes_on, over)
+    best = _Best(start if goes_on is None else goes_on)
+    listeners = [history, best, *others, *([] if checkpoint is None else [checkpoint])]
     try:
-        result = restart.run(
-            problem, data, start, columns=chosen.columns, validation=validation,
-            callbacks=[history, best, *callbacks], brake=brake,
+        ended = restart.run(
+            problem, data, start, goes_on=goes_on, over=over, columns=chosen.columns,
+            validation=validation, callbacks=listeners, brake=brake,
         )  # fmt: skip
     except KeyboardInterrupt:
         if not keep_interrupted or best.params is None:
             raise
-        return RunResult(
+        result = RunResult(
             best.params, problem, None, Outcome.INTERRUPTED, history.records,
             columns=chosen.columns, score=best.score,
         )  # fmt: skip
-    problem, state = result.problem, result.state
-    params = state.current() if state.best_params is None else state.best_params
-    if state.averaged and sets_zeros(problem.penalty):
-        params = polish(problem, data, params, history.records[-1].learning_rate)
+    else:
+        result = _result_of(ended, data, history.records, chosen.columns)
+        if result.outcome is Outcome.INTERRUPTED and not np.isfinite(result.params).all():
+            if best.params is None:  # within the first epoch, on the way to diverge
+                raise KeyboardInterrupt
+            result = replace(result, params=best.params)
+    if checkpoint is not None:
+        restarts = 0 if result.state is None else result.state.restarts
+        checkpoint.end_run(
+            EndedRun(
+                result.params, result.score, result.outcome, restarts, result.records, result.notes
+            )
+        )
+    return result
+
+
+def _apart(callbacks: Sequence[Any]) -> tuple[Checkpoint | None, list[Any]]:
+    """Return the checkpoint among callbacks, which is called last, and the others."""
+    found = next((each for each in callbacks if isinstance(each, Checkpoint)), None)
+    return found, [each for each in callbacks if each is not found]
+
+
+def _replayed(found: EndedRun, problem: Problem, columns: Columns | None) -> RunResult:
+    """Return what came of a run that another followed when the checkpoint was written."""
+    from gradstep.engine.restart import shortened  # imports Numba
+
     return RunResult(
-        params, problem, state, result.outcome, history.records, result.notes, chosen.columns,
-        state.best_score,
+        found.params, shortened(problem, found.restarts), None, found.outcome, found.records,
+        found.notes, columns, found.score,
     )  # fmt: skip
+
+
+def _state_in(found: Content, problem: Problem, data: Dataset, path: Path) -> TrainState:
+    """Return the state in a checkpoint, if it is one of this problem."""
+    from gradstep.engine.state_check import state_of  # imports Numba
+
+    try:
+        return state_of(problem, found.state, data.n)
+    except MISSTATED as error:
+        msg = f"The checkpoint in {path} is damaged: {error}. Delete {path} to begin anew."
+        raise InvalidCheckpoint(msg) from error
+
+
+def _result_of(
+    ended: TrainResult, data: Dataset, records: list[EpochRecord], columns: Columns | None
+) -> RunResult:
+    """Return the model's parameters and how they came: those of the best epoch, if one is known."""
+    from gradstep.engine.textbook.proximal_finish import polish  # imports Numba
+
+    problem, state = ended.problem, ended.state
+    params = state.current() if state.best_params is None else state.best_params
+    if state.averaged and sets_zeros(problem.penalty) and records:
+        params = polish(problem, data, params, records[-1].learning_rate)
+    return RunResult(
+        params, problem, state, ended.outcome, records, ended.notes, columns, state.best_score
+    )
 
 
 def _with_tol_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:

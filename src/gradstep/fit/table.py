@@ -7,7 +7,7 @@ when to stop; keeps the best weights; says how good the model is beside the best
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from gradstep.fit.components import (
     penalty_of,
 )
 from gradstep.fit.folds import evaluate_folds
+from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import run, start_of
@@ -40,7 +41,7 @@ from gradstep.optim.solvers import is_automatic
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -148,7 +149,7 @@ def fit_table(
     n_iter_no_change : int, default=3
         Epochs in a row without it after which the rate comes down, and in the end training stops.
     callbacks : sequence
-        As of `MiniBatchRegressor`.
+        As of `MiniBatchRegressor`; a `Checkpoint` lets an unfinished run go on.
     cv : int, optional
         In how many parts the training rows are cut, each of which is held out once and predicted
         by a model of the others: `folds` of the result. A choice of alpha is made once, before.
@@ -188,6 +189,9 @@ def fit_table(
         ),
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
+    checkpoint = checkpoint_in(callbacks)
+    if checkpoint is not None:
+        checkpoint.refuse_unfinished()
     check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
@@ -206,7 +210,11 @@ def fit_table(
         from gradstep.machines.cluster import spread
 
         prepared = spread(prepared, client, allow_mixed=allow_mixed)
-    result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
+    asked = {
+        **{each.name: getattr(settings, each.name) for each in fields(settings)},
+        "loss": component, "penalty": penalty, "alpha": alpha, **prepared.meta["asked"],
+    }  # fmt: skip
+    result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha), asked=asked)
     model = _model_of(prepared, component, result.params)
     model.training = training_of(model, prepared)
     fit = TableFit(
@@ -229,7 +237,7 @@ def fit_table(
         fixed = replace(settings, penalty=result.problem.penalty)
 
         def fit_on(part: PreparedTable) -> Model | None:
-            result = _trained(part, component, fixed, (), choose=False)
+            result = _trained(part, component, fixed, (), choose=False, asked={})
             return _model_of(part, component, result.params) if result.state is not None else None
 
         fit.folds = evaluate_folds(prepared, fit_on, cv)
@@ -305,7 +313,7 @@ def _log_power(loss: Any) -> float | None:
 
 def _trained(
     prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any], *,
-    choose: bool,
+    choose: bool, asked: Mapping[str, Any],
 ) -> RunResult:  # fmt: skip
     """Run to the end, after a choice of alpha, if asked for; Ctrl-C keeps the best so far."""
     from gradstep.engine.statistics import Columns  # imports Numba
@@ -334,9 +342,20 @@ def _trained(
             )
             raise Diverged(msg, epoch=error.epoch) from error
 
-    start, notes = start_of(chosen.problem, data, at_constant=True), []
+    start = start_of(chosen.problem, data, at_constant=True)
+    files = prepared.meta["fingerprint"]
+    with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
+        return _run(prepared, settings, chosen, start, train, choose=choose)
+
+
+def _run(
+    prepared: PreparedTable, settings: Settings, chosen: Plan, start: TrainState,
+    train: Callable[[Plan, TrainState], RunResult], *, choose: bool,
+) -> RunResult:  # fmt: skip
+    """Choose alpha, if asked for, and run to the end."""
+    notes: list[str] = []
     if choose:
-        if validation is None or not isinstance(settings.penalty, str):
+        if prepared.validation is None or not isinstance(settings.penalty, str):
             msg = (
                 "alpha='auto' needs validation rows to choose on and a penalty by name: hold some "
                 "rows out (--validation 0.1), or give alpha a number."

@@ -9,34 +9,36 @@ is known to be what `save` writes, so a file asks for no more memory than it has
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.data.from_json import MISSTATED, is_text, record
+from gradstep.data.from_json import is_text, record
 from gradstep.data.preparing.prepared import encoding_of
 from gradstep.data.roles import Target
 from gradstep.errors import InvalidModel, InvalidParameter
-from gradstep.files import writing_file
 from gradstep.model.model import Model
 from gradstep.model.training_rows import TrainingRows
 from gradstep.objective import classification, regression
-from gradstep.version import VERSION
+from gradstep.tensor_file import MISSTATED, TensorFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
 __all__ = ["load", "save"]
 
-FORMAT = 2  # 1 had nothing of the training rows
-_READ = (1, FORMAT)
-_ENTRY, _CHECKSUM = "gradstep", "sha256"
-_TENSOR, _DTYPE = "params", "F64"  # the only tensor, in one dimension
+_TENSOR = "params"  # the only one, in one dimension
+_FILE = TensorFile(
+    noun="model",
+    entry="gradstep",
+    forms=(1, 2),
+    dtypes=frozenset({"F64"}),
+    error=InvalidModel,
+    otherwise="Train the model again, or restore the file.",
+)  # fmt: skip  (1 had nothing of the training rows)
 
 
 def _loss_to_json(loss: Any) -> dict[str, Any]:
@@ -64,11 +66,6 @@ def _loss_from_json(content: Mapping[str, Any]) -> Any:
     raise ValueError(msg)
 
 
-def _checksum(content: Mapping[str, Any], params: NDArray[np.float64]) -> str:
-    data = json.dumps(content).encode() + np.ascontiguousarray(params).tobytes()
-    return hashlib.sha256(data).hexdigest()
-
-
 def save(model: Model, path: str | Path) -> None:
     """Write a model to a file; an existing one is replaced, at once or not at all.
 
@@ -77,8 +74,6 @@ def save(model: Model, path: str | Path) -> None:
     CannotWrite
         If the file cannot be written.
     """
-    from safetensors.numpy import save as to_bytes
-
     # an estimator of tables, or one that was fitted on a prepared table
     model = getattr(model, "model_", getattr(model, "_model", model))
     if not isinstance(model, Model):
@@ -89,8 +84,6 @@ def save(model: Model, path: str | Path) -> None:
         raise InvalidParameter(msg)
 
     content = {
-        "format": FORMAT,
-        "version": VERSION,
         "encoding": model.encoding.to_json(),
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),
@@ -99,11 +92,7 @@ def save(model: Model, path: str | Path) -> None:
         "training": None if model.training is None else model.training.to_json(),
         "provenance": model.provenance,
     }
-    entry = json.dumps({**content, _CHECKSUM: _checksum(content, model.params)})
-    # one entry: the order of several is chance, and the same model is the same file
-    data = to_bytes({_TENSOR: model.params}, metadata={_ENTRY: entry})
-    with writing_file(path) as file:
-        file.write(data)
+    _FILE.write(path, content, {_TENSOR: model.params})
 
 
 def load(path: str | Path) -> Model:
@@ -114,54 +103,12 @@ def load(path: str | Path) -> Model:
     InvalidModel
         If there is none, or it is damaged, or of a newer version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        msg = f"{path} does not exist." if not path.exists() else f"{path} is no file."
-        raise InvalidModel(msg)
+    content, arrays = _FILE.read(path, frozenset({_TENSOR}))
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata, names = file.metadata() or {}, list(file.keys())
-            ours = set(metadata) == {_ENTRY} and names == [_TENSOR]
-            dtype = file.get_slice(_TENSOR).get_dtype() if ours else ""
-            params = file.get_tensor(_TENSOR) if dtype == _DTYPE else None
-    except (SafetensorError, OSError, ValueError) as error:
-        msg = f"{path} is no model of gradstep, or a damaged one: {error}."
-        raise InvalidModel(msg) from error
-    if not ours:
-        msg = f"{path} is a safetensors file, but not one that gradstep wrote."
-        raise InvalidModel(msg)
-    if params is None:
-        msg = f"{path} is damaged: its numbers are of type {dtype}, where {_DTYPE} is written."
-        raise InvalidModel(msg)
-    try:
-        content = json.loads(metadata[_ENTRY])
-        version, wrote = content["format"], content.get("version", "?")
-        known = content.pop(_CHECKSUM, None)
-        found = _checksum(content, params)
-    except MISSTATED as error:
-        msg = f"{path} is damaged: its header cannot be read ({error})."
-        raise InvalidModel(msg) from error
-    if version not in _READ:
-        msg = (
-            f"{path} has model format {version!r}, and this version of gradstep "
-            f"({VERSION}) reads formats up to {FORMAT}. Install gradstep {wrote}, which "
-            "wrote it, or newer."
-        )
-        raise InvalidModel(msg)
-    if known != found:
-        msg = (
-            f"{path} is damaged: its checksum differs from the one that gradstep {wrote} wrote. "
-            "Train the model again, or restore the file."
-        )
-        raise InvalidModel(msg)
-    try:
-        model = _model_of(content, params)
+        model = _model_of(content, arrays[_TENSOR])
         expected = model.n_outputs * (model.encoding.n_features + 1)
     except MISSTATED as error:
-        msg = f"{path} is damaged: its header lacks or misstates something ({error})."
-        raise InvalidModel(msg) from error
+        raise _FILE.misstated(path, error) from error
     if model.params.shape != (expected,) or not np.isfinite(model.params).all():
         msg = f"{path} is damaged: it should hold {expected} finite parameters."
         raise InvalidModel(msg)

@@ -130,6 +130,7 @@ class ReadAhead:
         self._order = order
         self._pool = ThreadPoolExecutor(1, "gradstep-order") if in_thread else None
         self._coming: tuple[int, Future[Any]] | None = None
+        self._latest: tuple[int, Any] = (-1, None)
 
     def close(self) -> None:
         """End the thread."""
@@ -137,12 +138,20 @@ class ReadAhead:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def order(self, epoch: int, *, more: bool = True) -> Any:
-        """Return the order of an epoch; start on the next one's if there will be `more`."""
+        """Return the order of an epoch; start on the next one's if there will be `more`.
+
+        It is kept until another epoch's is asked for: one may be trained on in several parts.
+        """
+        if self._latest[0] == epoch:
+            return self._latest[1]
+        self._latest = (-1, None)  # let go of, before another one is made
         if self._pool is None:
-            return self._order(epoch)
-        if self._coming is not None and self._coming[0] == epoch:
-            order = self._coming[1].result()
-        else:
             order = self._order(epoch)
-        self._coming = (epoch + 1, self._pool.submit(self._order, epoch + 1)) if more else None
+        else:
+            if self._coming is not None and self._coming[0] == epoch:
+                order = self._coming[1].result()
+            else:
+                order = self._order(epoch)
+            self._coming = (epoch + 1, self._pool.submit(self._order, epoch + 1)) if more else None
+        self._latest = (epoch, order)
         return order

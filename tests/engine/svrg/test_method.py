@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from gradstep.engine import row_sums, training
+from gradstep.engine import executor, training
 from gradstep.engine.callbacks import History
 from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
@@ -841,7 +841,7 @@ class TestBits:
         monkeypatch.setattr(row_sums, "_PIECE_BYTES", 1 << 13)
         ends = []
         for threads in (1, 1, 2, 3):
-            monkeypatch.setattr(row_sums, "threads", lambda threads=threads: threads)
+            monkeypatch.setattr(executor, "threads", lambda threads=threads: threads)
             ends.append(self.fitted(solve, name).bits)
         assert ends[0] == ends[1] == ends[2] == ends[3]
 

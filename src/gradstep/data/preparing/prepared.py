@@ -20,11 +20,11 @@ import numpy as np
 
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
-from gradstep.data.from_json import MISSTATED
 from gradstep.data.preparing.checks import check_meta, check_numbers
 from gradstep.data.roles import Target
 from gradstep.errors import InvalidTable
 from gradstep.files import sync
+from gradstep.tensor_file import MISSTATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -144,6 +144,9 @@ class Svrg:
         )
         return replace(state, epoch=state.epoch + 1, rows_read=read), report, None
 
+    def show(self, state: SvrgState) -> None:
+        """Do nothing: it has no pauses within epochs."""
+
     def outcome(self, state: SvrgState, _epoch: Epoch, *, by_score: bool = False) -> Outcome | None:
         """Tell how the run ends, if it does; see `gradstep.engine.method.Method`."""
         del by_score

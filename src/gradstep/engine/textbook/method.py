@@ -54,6 +54,7 @@ class Textbook:
         mean_weight = state.seen[1] / state.seen[2] if incremental else data.mean_weight
         self._batches = EpochBatches(problem, data, mean_weight)
         self._baseline = Baseline(problem.loss, data, problem.n_outputs, state.start, incremental)
+        self._rows = 0  # of the epoch so far, for its speed
 
     @staticmethod
     def begins(
@@ -75,20 +76,24 @@ class Textbook:
         self, state: TextbookState, max_batches: int | None = None, *, more: bool = True
     ) -> tuple[TextbookState, Epoch | None, int | None]:
         """Take the epoch's batches, or the rest of them; see `gradstep.engine.method.Method`."""
-        batches, rate, rows = self._batches, 0.0, 0
+        batches, rate = self._batches, 0.0
         for run in batches.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
             rates = batches.rates(state, run.batches)
             batches.train_on(run, state, rates)
             rate = float(rates[-1])
-            rows += run.n
+            self._rows += run.n
             if max_batches is not None:
                 max_batches -= len(run.batches)
         if state.batch < batches.n_batches:
-            show_params(self._problem, state)
             return state, None, max_batches
         loss = self._end_epoch(state)
         excess = None if self._excess_of is None else self._excess_of(state.current())
+        rows, self._rows = self._rows, 0
         return state, Epoch(loss, rate, rows, excess=excess), max_batches
+
+    def show(self, state: TextbookState) -> None:
+        """Bring all features up to date; see `gradstep.engine.method.Method`."""
+        show_params(self._problem, state)
 
     def outcome(self, state: TextbookState, epoch: Epoch, *, by_score: bool) -> Outcome | None:
         """Tell whether the objective has stopped improving, unless a score is to tell."""

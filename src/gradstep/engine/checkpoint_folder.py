@@ -1,0 +1,284 @@
+"""What a checkpoint holds, and the folder that keeps the last two of a run.
+
+A checkpoint is one file (`gradstep.tensor_file`): all of the state, and in the header what it is a
+checkpoint of. Each has the next number, so none ever replaces another: what is being written when a
+process is killed is not there, and the one before is. A lock keeps a second run out of the folder;
+the system lets it go when the process ends, however it does.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import warnings
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from gradstep.engine.records import EpochRecord, Outcome
+from gradstep.errors import CannotWrite, CheckpointWarning, InvalidCheckpoint
+from gradstep.tensor_file import MISSTATED, TensorFile
+from gradstep.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["CheckpointFolder", "Content", "EndedRun"]
+
+_FILE = TensorFile(
+    noun="checkpoint", entry="gradstep-checkpoint", forms=(1,),
+    dtypes=frozenset({"F64", "I64", "I32", "BOOL"}), error=InvalidCheckpoint,
+    otherwise="Delete it; the one before it may be whole.",
+)  # fmt: skip
+_NAME = re.compile(r"checkpoint-([0-9]{8})\.safetensors")
+_KEPT = 2
+_STATE, _ENDED = "state.", "ended."
+
+
+class EndedRun(NamedTuple):
+    """What came of a run that others of the same fit follow, as in a choice of alpha."""
+
+    params: NDArray[np.float64]
+    score: float
+    outcome: Outcome
+    restarts: int
+    records: list[EpochRecord]
+    notes: list[str]
+
+
+@dataclass
+class Content:
+    """What a checkpoint holds.
+
+    Attributes
+    ----------
+    asked : dict of str
+        What the fit is one of: its parameters and the digests of its data, by name.
+    seed : int
+        The seed of the fit.
+    run : int
+        Which of the fit's runs it is.
+    epoch, steps : int
+        How far that has come.
+    outcome : str
+        How that has ended, or "" if it has not.
+    done : bool
+        Whether the fit has ended.
+    callbacks : list
+        Names of callbacks that keep something, and what.
+    ended : list of EndedRun
+        The runs before.
+    state : dict of ndarray
+        The state of the run.
+    version : str
+        The version of gradstep that wrote it.
+    """
+
+    asked: dict[str, str]
+    seed: int
+    run: int
+    epoch: int
+    steps: int
+    outcome: str = ""
+    done: bool = False
+    callbacks: list[tuple[str, Any]] = field(default_factory=list)
+    ended: list[EndedRun] = field(default_factory=list)
+    state: dict[str, NDArray[Any]] = field(default_factory=dict)
+    version: str = VERSION
+
+    @property
+    def how(self) -> Outcome | None:
+        """How the run has ended, if it has."""
+        return Outcome[self.outcome] if self.outcome else None
+
+    def write(self, path: Path) -> None:
+        """Write it to a file."""
+        arrays = {_STATE + name: array for name, array in self.state.items()}
+        arrays |= {f"{_ENDED}{i}": run.params for i, run in enumerate(self.ended)}
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        content |= {
+            "ended": [
+                run._replace(params=i, outcome=run.outcome.name)  # type: ignore[arg-type]
+                for i, run in enumerate(self.ended)
+            ],
+            "state": {name: [a.dtype.str, list(a.shape)] for name, a in arrays.items()},
+        }
+        _FILE.write(path, content, arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises
+        ------
+        InvalidCheckpoint
+            If it is damaged, or of a format that is not known.
+        """
+        content, arrays = _FILE.read(path)
+        try:
+            del content["format"]
+            found = {name: [a.dtype.str, list(a.shape)] for name, a in arrays.items()}
+            if content.pop("state") != found:
+                raise _FILE.misstated(path, "types and shapes of the state")
+            content["ended"] = [_ended(values, arrays) for values in content["ended"]]
+            content["callbacks"] = [(str(name), state) for name, state in content["callbacks"]]
+            state = {
+                name.removeprefix(_STATE): a for name, a in arrays.items() if name[0] == _STATE[0]
+            }
+            whole = cls(**content, state=state)
+            whole.check()
+        except InvalidCheckpoint:
+            raise
+        except MISSTATED as error:
+            raise _FILE.misstated(path, error) from error
+        return whole
+
+    def check(self) -> None:
+        """Refuse what is not of its type.
+
+        Raises
+        ------
+        ValueError
+            With what it is.
+        """
+        for name in ("seed", "run", "epoch", "steps"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                msg = f"{name} is {value!r:.60}"
+                raise ValueError(msg)
+        texts = [self.version, self.outcome, *self.asked, *self.asked.values()]
+        if not all(isinstance(text, str) for text in texts) or type(self.done) is not bool:
+            msg = "a parameter is no text"
+            raise ValueError(msg)
+        if self.outcome:
+            Outcome[self.outcome]
+        if self.run != len(self.ended):
+            msg = f"run {self.run} comes after {len(self.ended)}"
+            raise ValueError(msg)
+
+
+def _ended(values: Any, arrays: Mapping[str, NDArray[Any]]) -> EndedRun:
+    number, score, outcome, restarts, records, notes = values
+    params = arrays[f"{_ENDED}{number}"]
+    if params.ndim != 1 or params.dtype.kind != "f" or type(restarts) is not int:
+        msg = "a run before is none"
+        raise ValueError(msg)
+    return EndedRun(
+        params, float(score), Outcome[outcome], restarts,
+        [EpochRecord.of_json(each) for each in records], [str(note) for note in notes],
+    )  # fmt: skip
+
+
+class CheckpointFolder:
+    """The folder with the checkpoints of a run, the last two of which are kept.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it is made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder.
+
+        Raises
+        ------
+        CannotWrite
+            If another run holds it, or it cannot be made or written to.
+        """
+        handle = -1
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            msg = (
+                f"{self.path} is in use by another run. Wait until it has ended, or give this "
+                "one a folder of its own."
+            )
+            raise CannotWrite(msg) from None
+        except OSError as error:
+            if handle < 0:
+                why = os.strerror(errno.EEXIST) if self.path.exists() else error.strerror
+                msg = f"{self.path} cannot be a folder of checkpoints: {why}. Name another."
+                raise CannotWrite(msg) from error
+        # a disk without locks: then two runs at once are for the user to avoid
+        try:
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                msg = f"{self.path} cannot be written: {os.strerror(errno.EACCES)}. Name another."
+                raise CannotWrite(msg)
+            yield
+        finally:
+            os.close(handle)
+
+    def files(self) -> list[Path]:
+        """Return the checkpoints, the newest first."""
+        with suppress(OSError):
+            found = [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+            return sorted(found, reverse=True)
+        return []
+
+    def newest(self) -> tuple[Path, Content] | None:
+        """Return the newest that can be read, with a warning if others cannot; None if none is.
+
+        Raises
+        ------
+        InvalidCheckpoint
+            If there are some, and none can be read.
+        """
+        files, damaged = self.files(), []
+        for path in files:
+            try:
+                content = Content.read(path)
+            except InvalidCheckpoint as error:
+                damaged.append(str(error))
+                continue
+            if damaged:
+                warnings.warn(
+                    f"{damaged[0]} The run goes on from the checkpoint before it, {path}.",
+                    CheckpointWarning, stacklevel=2,
+                )  # fmt: skip
+            return path, content
+        if files:
+            msg = (
+                f"{damaged[0]} No other checkpoint in {self.path} can be read. Delete the folder "
+                "to begin anew."
+            )
+            raise InvalidCheckpoint(msg)
+        return None
+
+    def write(self, content: Content, before: Path | None) -> Path:
+        """Write a checkpoint; all but it and the one before are deleted.
+
+        Raises
+        ------
+        CannotWrite
+            If it cannot be written; those that are there still are.
+        """
+        files = self.files()
+        number = int(_NAME.fullmatch(files[0].name)[1]) + 1 if files else 1  # type: ignore[index]
+        path = self.path / f"checkpoint-{number:08}.safetensors"
+        content.write(path)
+        self._delete(files, but=before)
+        return path
+
+    def clear(self, but: Path | None = None) -> None:
+        """Delete the checkpoints, but for one."""
+        self._delete(self.files(), but=but)
+
+    def _delete(self, files: list[Path], but: Path | None) -> None:
+        for path in files:
+            if path != but:
+                with suppress(OSError):
+                    path.unlink()

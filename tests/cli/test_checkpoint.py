@@ -1,0 +1,187 @@
+"""`gradstep train --checkpoint`: what is refused, how signals end it, and how it goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import gradstep as gs
+
+FEW = ("--only", "km,hour,colour", "--no-cache")
+ADAM = ("--optimizer", "adam", "--max-iter", "60", "--tol", "none")
+# Runs the command line, which signals itself: at the end of an epoch, where a word says what is
+# being done, or where a kernel is compiled; twice with a second between, if SIGNALS says so.
+SCRIPT = """
+import os, signal, sys, time
+from gradstep.cli import main, progress
+moment, numbers = os.environ["MOMENT"], os.environ["SIGNALS"].split()
+def signalled():
+    global moment
+    moment = None
+    for i, group in enumerate(numbers):
+        time.sleep(0.8 * (i > 0))
+        for number in group.split("+"):
+            os.kill(os.getpid(), int(number))
+    if len(numbers) > 1:
+        time.sleep(30.0)
+epoch_end, call = progress.Progress.on_epoch_end, progress.Progress.__call__
+def on_epoch_end(self, event):
+    epoch_end(self, event)
+    if str(event.record.epoch) == moment:
+        signalled()
+def __call__(self, what, rows):
+    call(self, what, rows)
+    if what == moment:
+        signalled()
+progress.Progress.on_epoch_end, progress.Progress.__call__ = on_epoch_end, __call__
+if moment == "compiling":
+    from gradstep import jit
+    load = jit.KernelCache.load_overload
+    def load_overload(self, *of):
+        if moment:
+            signalled()
+        return load(self, *of)
+    jit.KernelCache.load_overload = load_overload
+main.main()
+"""
+
+
+def signalled(moment, signals, *arguments, **environment):
+    """Run in a process of its own that gets signals at a moment."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"MOMENT": str(moment), "SIGNALS": signals} | environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def train(trips):
+    """The arguments of a run of 60 epochs."""
+    return ("train", trips, "-t", "fare", *FEW, *ADAM)
+
+
+@pytest.fixture
+def stopped(train):
+    """A run that a signal has ended after some epochs."""
+    done = signalled(7, "15", *train, "-m", "part", "--checkpoint", "run")
+    assert done.returncode == 143
+    return train
+
+
+class TestSignals:
+    def test_end_training_with_a_checkpoint_and_a_model(self, train, gradstep, tmp_path):
+        done = signalled(7, "2", *train, "-m", "part", "--checkpoint", "run")
+        assert (done.returncode, done.stderr) == (130, "")
+        flat = " ".join(done.stdout.split())
+        assert "7 epochs in" in flat
+        assert flat.endswith("Model part Checkpoint run: --resume goes on from it")
+        assert gs.load("part").provenance["epochs"] == 7
+        assert [p.name for p in tmp_path.glob("run/*")] == ["checkpoint-00000001.safetensors"]
+
+        status, out, _ = gradstep(*train, "-m", "resumed", "--checkpoint", "run", "--resume")
+        assert (status, "Went on after 7 epochs" in " ".join(out.split())) == (0, True)
+        gradstep(*train, "-m", "whole")
+        whole, resumed = ((tmp_path / name).read_bytes() for name in ("whole", "resumed"))
+        assert resumed == whole
+
+    @pytest.mark.slow
+    def test_change_no_bit_with_other_threads_and_memory(self, train, gradstep, tmp_path):
+        train = (*train, "--batch-size", "512")
+        signalled(7, "15", *train, "--checkpoint", "run", NUMBA_NUM_THREADS="2")
+        signalled(
+            30, "15", *train, "--checkpoint", "run", "--resume", "--memory", "200MB",
+            NUMBA_NUM_THREADS="1",
+        )  # fmt: skip
+        gradstep(*train, "-m", "resumed", "--checkpoint", "run", "--resume", "--memory", "1GB")
+        gradstep(*train, "-m", "whole")
+        assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
+
+    def test_while_alpha_is_chosen_go_on_with_that(self, trips, gradstep, tmp_path):
+        train = ("train", trips, "-t", "fare", *FEW, *ADAM, "--alpha", "auto")
+        signalled(12, "15", *train, "-m", "m", "--checkpoint", "run")
+        gradstep(*train, "-m", "resumed", "--checkpoint", "run", "--resume")
+        gradstep(*train, "-m", "whole")
+        assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
+
+    @pytest.mark.parametrize("moment", ["reading", "encoding"])
+    def test_before_training_leave_nothing(self, trips, tmp_path, moment):
+        kept = ("--cache", "cache", "-m", "m", "--checkpoint", "run")
+        done = signalled(moment, "15", "train", trips, "-t", "fare", *kept)
+        assert done.returncode == 143
+        assert (done.stdout, done.stderr) == ("", "Interrupted before there was a result.\n")
+        assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == []
+
+    def test_a_second_ends_the_process_at_once(self, train, tmp_path):
+        done = signalled(3, "2 15", *train, "-m", "m", "--checkpoint", "run")
+        assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+        assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == []
+
+    def test_from_timeout_are_one(self, train):
+        """It signals the process, and then its group."""
+        done = signalled(7, "15+15", *train, "-m", "m")
+        assert done.returncode == 143
+        assert "the model is the best so far" in " ".join(done.stdout.split())
+
+    def test_while_kernels_are_compiled_print_no_traceback(self, train):
+        done = signalled("compiling", "2", *train, "-m", "m", GRADSTEP_CACHE_DIR="cache")
+        assert (done.returncode, done.stdout) == (130, "")
+        assert done.stderr == "Interrupted before there was a result.\n"
+
+    def test_other_verbs_end_the_same(self, trips):
+        done = signalled("reading", "15", "prepare", trips, "-t", "fare", "-o", "prepared")
+        assert done.returncode == 143
+        assert done.stderr == "Interrupted before there was a result.\n"
+
+
+class TestFolder:
+    def test_an_unfinished_run_is_refused(self, stopped, fails, tmp_path):
+        before = [(p.name, p.read_bytes()) for p in tmp_path.glob("run/*")]
+        told = fails(*stopped, "--checkpoint", "run")
+        assert "run holds the checkpoint of a run that has not ended (after 7 epochs" in told
+        assert "Go on with it (--resume), or delete run to begin anew." in told
+        assert [(p.name, p.read_bytes()) for p in tmp_path.glob("run/*")] == before
+
+    def test_what_differs_is_named_by_its_option(self, stopped, fails, folder, tmp_path):
+        kept = ("--checkpoint", "run", "--resume")
+        told = fails(*stopped, *kept, "--batch-size", "7", "--l1-ratio", "0.5", "--penalty",
+                     "elasticnet", "--as", "hour=category")  # fmt: skip
+        for part in (
+            "--batch-size was 'auto', and is 7;", "--l1-ratio was 0.15, and is 0.5;",
+            "--penalty was 'l2', and is 'elasticnet'", "--as was not given, and is",
+            "delete run to begin anew",
+        ):  # fmt: skip
+            assert part in told
+        changed = tmp_path / "changed.csv"
+        changed.write_text(
+            (folder / "trips.csv").read_text() + "x,,1.5,3,green,7,yes,true,1,,1,1,1\n"
+        )
+        told = fails("train", changed, *stopped[2:], *kept)
+        assert "the data differs; the table's content differs" in told
+
+    def test_a_run_that_has_ended_makes_room(self, stopped, gradstep, told, tmp_path):
+        kept = ("--checkpoint", "run", "--resume")
+        assert told(*stopped, *kept)["went_on"].startswith("after 7 epochs")
+        again = told(*stopped, *kept, "-m", "again")
+        assert again["went_on"].startswith("after 60 epochs")
+        whole = gradstep(*stopped, "-m", "whole")[0]
+        assert whole == 0
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "whole").read_bytes()
+        assert told(*stopped, "--alpha", "0.1", *kept)["went_on"] == ""  # another night's
+        assert told(*stopped, "--checkpoint", "run")["went_on"] == ""
+
+    @pytest.mark.parametrize(
+        "options, says",
+        [
+            (("--resume",), "--resume would change nothing without --checkpoint DIR"),
+            (("--checkpoint-every", "1h"), "--checkpoint-every would change nothing"),
+            (("--checkpoint", "run", "--checkpoint-every", "3"), "--checkpoint-every 3 must be"),
+            (("--checkpoint", "file"), "file cannot be a folder of checkpoints: File exists"),
+        ],
+    )
+    def test_what_is_refused(self, train, fails, tmp_path, options, says):
+        (tmp_path / "file").touch()
+        assert says in fails(*train, *options)
