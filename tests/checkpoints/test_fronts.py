@@ -40,10 +40,10 @@ def ended(fit, folder):
 @pytest.mark.parametrize(
     "target, options",
     [
-        ("y", {**ADAM, "epochs": 4}),
-        ("kind", {**ADAM, "epochs": 4, "validation": 0.0}),
-        ("y", {"optimizer": "sgd", "epochs": 3, "penalty": "l1"}),
-        ("y", {**ADAM, "alpha": "auto", "epochs": 2}),
+        ("y", {**ADAM, "max_iter": 4}),
+        ("kind", {**ADAM, "max_iter": 4, "validation": 0.0}),
+        ("y", {"optimizer": "sgd", "max_iter": 3, "penalty": "l1"}),
+        ("y", {**ADAM, "alpha": "auto", "max_iter": 2}),
     ],
 )
 def test_tables(table, target, options, tmp_path):
@@ -86,7 +86,7 @@ def test_ctrl_c_in_python_goes_on_from_what_was_written(table, tmp_path):
                 raise KeyboardInterrupt
 
     def fit(*callbacks):
-        options = {**ADAM, "epochs": 5, "drop": ["kind"]}
+        options = {**ADAM, "max_iter": 5, "drop": ["kind"]}
         return fit_table(table, "y", callbacks=callbacks, **options)
 
     checkpoint = Checkpoint(tmp_path, "3steps", resume=True)

@@ -150,7 +150,8 @@ def whole_run(table: Path, home: Path) -> list[tuple[int, str]]:
     prepared = home / "prepared"
     steps = [] if prepared.exists() else [("prepare", table, "-t", "fare", "-o", prepared)]
     steps += [
-        ("train", prepared, "--optimizer", "adam", "--batch-size", 32, "--max-iter", 6, "--tol", "none",
+        ("train", prepared, "--optimizer", "adam", "--batch-size", 32,
+         "--max-iter", 6, "--tol", "none",
          "--checkpoint", home / "run", "--checkpoint-every", "15steps", "--resume",
          "-m", home / "model"),
         ("predict", home / "model", table, "-o", home / "predictions.csv"),

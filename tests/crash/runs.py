@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["JOBS", "Count", "Job", "trial", "write_tables"]
 
 # Each method, step by step or lazily, one run or several, and how often it is written down.
+ALL = ("--tol", "none")  # epochs are run
 JOBS: tuple[tuple[str, ...], ...] = (
-    ("--target", "fare", "--optimizer", "adam", "--batch-size", "64", "--max-iter", "12", "--tol", "none",
+    ("--target", "fare", "--optimizer", "adam", "--batch-size", "64", "--max-iter", "12", *ALL,
      "--checkpoint-every", "30steps"),
     ("--target", "fare", "--optimizer", "sgd", "--penalty", "l1", "--max-iter", "25",
      "--as", "zone=hash:12", "--checkpoint-every", "50steps"),
-    ("--target", "claims", "--loss", "poisson", "--as", "zone=hash:12", "--max-iter", "25", "--tol", "none",
+    ("--target", "claims", "--loss", "poisson", "--as", "zone=hash:12", "--max-iter", "25", *ALL,
      "--penalty", "l1", "--checkpoint-every", "1epochs"),
-    ("--target", "kind", "--optimizer", "momentum", "--learning-rate", "0.01", "--max-iter", "8", "--tol", "none",
-     "--batch-size", "128", "--checkpoint-every", "40steps"),
-    ("--target", "paid", "--optimizer", "adagrad", "--alpha", "auto", "--max-iter", "3", "--tol", "none",
+    ("--target", "kind", "--optimizer", "momentum", "--learning-rate", "0.01", "--max-iter", "8",
+     *ALL, "--batch-size", "128", "--checkpoint-every", "40steps"),
+    ("--target", "paid", "--optimizer", "adagrad", "--alpha", "auto", "--max-iter", "3", *ALL,
      "--batch-size", "256", "--checkpoint-every", "25steps"),
 )  # fmt: skip
 _ROWS = 6_000

@@ -17,10 +17,18 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
 
 import gradstep
-from gradstep import CannotWrite, InvalidModel, InvalidParameter, Model, fit_table, load, save
+from gradstep import (
+    CannotWrite,
+    InvalidModel,
+    InvalidParameter,
+    Model,
+    fit_table,
+    load,
+    save,
+    tensor_file,
+)
 from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
-from gradstep.model import file
 from gradstep.objective.regression import SquaredError
 from tests.examples import examples
 from tests.uncompiled import compiled_if
@@ -189,7 +197,7 @@ def rewritten(path, change, without=()):
     change(entry)
     for part in without:
         del entry[part]
-    entry["sha256"] = file._checksum(entry, load(path).params)
+    entry["sha256"] = tensor_file._checksum(entry, {"params": load(path).params})
     told["__metadata__"]["gradstep"] = json.dumps(entry)
     write(path, told, rest)
 

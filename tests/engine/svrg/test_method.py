@@ -44,6 +44,7 @@ from gradstep.objective.regression import (
 from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import SVRG, Exact
+from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS
@@ -838,7 +839,7 @@ class TestBits:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_are_those_of_the_seed_whatever_the_threads(self, solve, name, monkeypatch):
-        monkeypatch.setattr(row_sums, "_PIECE_BYTES", 1 << 13)
+        monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 13)
         ends = []
         for threads in (1, 1, 2, 3):
             monkeypatch.setattr(executor, "threads", lambda threads=threads: threads)
