@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AsKind",
     "Cache",
+    "Decimal",
     "Drop",
+    "Encoding",
     "Json",
     "MaxLevels",
     "Memory",
     "Missing",
     "MissingTarget",
+    "Na",
     "NoCache",
     "Offset",
     "Only",
@@ -30,6 +33,7 @@ __all__ = [
     "TableArgument",
     "Target",
     "Task",
+    "Thousands",
     "TimeColumn",
     "Validation",
     "Weight",
@@ -43,7 +47,8 @@ TableArgument = Annotated[
     str,
     typer.Argument(
         metavar="TABLE",
-        help="A path, glob, folder or URL: CSV, TSV, Parquet, Arrow, NDJSON, svmlight.",
+        help="A path, glob, folder or URL, or - for standard input: CSV, TSV, Parquet, Arrow, "
+        "NDJSON, svmlight.",
         show_default=False,
     ),
 ]
@@ -74,7 +79,8 @@ AsKind = Annotated[
     typer.Option(
         "--as",
         metavar="COLUMN=KIND",
-        help="Treat as number, category, date, hash or hash:BITS (comma between, or repeated).",
+        help="Treat as number, category, date, date:PATTERN (date:%d/%m/%Y), hash or hash:BITS "
+        "(comma between, or repeated).",
     ),
 ]
 MaxLevels = Annotated[
@@ -90,6 +96,24 @@ Cache = Annotated[
     Path | None, typer.Option(help="Folder for prepared tables; by default the user's cache.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no prepared table.")]
+Decimal = Annotated[
+    str | None,
+    typer.Option(help="Decimal mark of all numbers, . or ,; by default what the values tell."),
+]
+Thousands = Annotated[
+    str | None,
+    typer.Option(help="What stands between thousands: , . ' or a space; '' for nothing."),
+]
+Na = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="VALUES",
+        help="More values that are missing, as --na=-999,? (comma between, or repeated).",
+    ),
+]
+Encoding = Annotated[
+    str, typer.Option(help="Encoding of text files: latin-1, cp1252, utf-16, …; else UTF-8.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -102,6 +126,7 @@ def preparation(
     only: list[str] | None,
     kinds: list[str] | None,
     memory: str | None,
+    na: list[str] | None,
     **others: Any,
 ) -> dict[str, Any]:
     """Return keyword arguments of `gradstep.prepare` for what was typed; others are passed on."""
@@ -113,6 +138,7 @@ def preparation(
         "time": time_column,
         "drop": split(drop),
         "only": split(only),
+        "na": split(na),
         "kinds": _kinds(kinds),
     }
     if memory is not None:
@@ -156,7 +182,7 @@ def refuse_unknown(option: str, name: str | None, allowed: Iterable[str]) -> Non
 
 def refuse_sources(out: Path, *tables: str | None) -> None:
     """Refuse to write over a table that is read."""
-    from gradstep.data.sources.table import files_of
+    from gradstep.data.sources.opening import files_of
 
     if not out.exists():
         return

@@ -31,6 +31,10 @@ def prepare(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    decimal: opt.Decimal = None,
+    thousands: opt.Thousands = None,
+    na: opt.Na = None,
+    encoding: opt.Encoding = "",
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     seed: opt.Seed = 0,
@@ -48,6 +52,7 @@ def prepare(
         target=target, task=task, weight=weight, offset=offset, time_column=time_column,
         validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
         missing=missing, missing_target=missing_target, memory=None, seed=seed,
+        decimal=decimal, thousands=thousands, na=na, encoding=encoding,
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)

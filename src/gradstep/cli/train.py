@@ -21,7 +21,8 @@ _SHOWN = 10
 _INTERRUPTED = 130
 _PREPARING = (
     "task", "weight", "offset", "validation", "time_column", "drop", "only", "kinds", "max_levels",
-    "missing", "missing_target", "seed", "memory", "cache", "no_cache",
+    "decimal", "thousands", "na", "encoding", "missing", "missing_target", "seed", "memory",
+    "cache", "no_cache",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -78,6 +79,10 @@ def train(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    decimal: opt.Decimal = None,
+    thousands: opt.Thousands = None,
+    na: opt.Na = None,
+    encoding: opt.Encoding = "",
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     seed: opt.Seed = 0,
@@ -110,6 +115,7 @@ def train(
             target=target, task=task, weight=weight, offset=offset, time_column=time_column,
             validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
             missing=missing, missing_target=missing_target, memory=memory, seed=seed,
+            decimal=decimal, thousands=thousands, na=na, encoding=encoding,
         )  # fmt: skip
     if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
@@ -187,10 +193,11 @@ def _model_path(table: str, target: str) -> Path:
     >>> [str(_model_path(table, "fare")) for table in ("in/trips.csv.gz", "trips/*.parquet")]
     ['trips-fare.safetensors', 'trips-fare.safetensors']
     """
+    table = "stdin" if table == "-" else table
     parts = [part for part in Path(table).parts if not re.search(r"[*?\[\]]", part)]
     name = parts[-1] if parts and Path(table).name != ".." else ""
     if name and not Path(table).is_dir():
-        name = re.sub(r"(\.\w+?)(\.(gz|zst))?$", "", name)
+        name = re.sub(r"(\.\w+?)(\.(gz|zst|bz2|xz))?$", "", name)
     name = name or Path(table).resolve().name or "table"
     return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
 

@@ -88,7 +88,9 @@ def _without_offset(
 
 
 @as_by_default
-def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
+def evaluate(
+    model: Model, table: Any, *, weight: str | None = None, encoding: str = ""
+) -> dict[str, Any]:
     """Return how good a model's predictions are on a table that has the target.
 
     Parameters
@@ -99,6 +101,8 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         With the columns that the model reads, and the target; rows without one are left out.
     weight : str, optional
         Column of row weights; a row of weight 0 is no row.
+    encoding : str, optional
+        Of text files, if it is not UTF-8.
 
     Returns
     -------
@@ -110,7 +114,8 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
     """
     metrics, target = _metrics(model), model.target.column
     missing = weightless = 0
-    for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
+    more = [target, *([weight] if weight else [])]
+    for chunk in model.chunks(table, more, encoding=encoding):
         frame = chunk.filter(has_value(chunk[target]))
         missing += chunk.height - frame.height
         s = None if weight is None else weights_of(frame[weight])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.data.formats.recognition import Spelling
+
 __all__ = [
     "DateProfile",
     "LevelProfile",
@@ -180,6 +182,7 @@ class LevelProfile:
     missing: int = 0
     first_missing: int = -1
     in_chunks: int = 0  # distinct values of each chunk, added up
+    spelling: Spelling | None = None  # of text that may turn out to hold numbers or dates
 
     def add(self, series: pl.Series, rows: NDArray[np.int64]) -> None:
         """Add the next rows, which have these numbers in the table."""
@@ -191,6 +194,8 @@ class LevelProfile:
             self.missing += gone
         found = series.cast(pl.String).drop_nulls().alias("level").value_counts(name="n")
         self.in_chunks += found.height
+        if self.spelling is not None:
+            self.spelling.add(found["level"], found["n"])
         if self.counts is None:
             return
         for level, n in zip(found["level"].to_list(), found["n"].to_list(), strict=True):

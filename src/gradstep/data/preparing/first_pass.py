@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import polars as pl
 
-from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.decision import decide, leaks
 from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.profile import (
     LevelProfile,
-    NumberProfile,
     add_to,
     kind_of,
     profile_of,
     summary_of,
 )
+from gradstep.data.formats.recognition import Spelling
 from gradstep.data.preparing.options import MOST_FEATURES
-from gradstep.data.roles import (
-    MOST_CLASSES,
-    Target,
-    classes_of_numbers,
-    has_value,
-    weighs,
-    weights_of,
-)
+from gradstep.data.preparing.target import kind_of_target, target_of
+from gradstep.data.roles import has_value, weighs, weights_of
 from gradstep.data.sources.table import chunk_rows
 from gradstep.errors import InvalidParameter, InvalidTable
 
@@ -70,6 +63,8 @@ class FirstPass:
         Rows of weight 0, which are no rows.
     heaviest : float
         The largest weight.
+    notes : list of str
+        What a person should know of how values are written.
     """
 
     table: Table
@@ -81,10 +76,11 @@ class FirstPass:
     kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
     weightless: int = 0
     heaviest: float = 0.0
+    notes: list[str] = field(default_factory=list)
     _kept_frames: deque[pl.DataFrame] | None = None
 
-    def run(self) -> None:
-        """Read the table once, and decide what becomes of each column."""
+    def read(self) -> None:
+        """Read the table once, and learn what it holds."""
         options = self.options
         self.table.check_column(options.target, "The target")
         for role, column in (("weight", options.weight), ("offset", options.offset),
@@ -97,8 +93,10 @@ class FirstPass:
         for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
         self._choose_columns()
-        self._target_kind = self._kind_of_target()
+        self._target_kind = kind_of_target(self.table, options)
         self.target_profile = profile_of(options.target, self._target_kind)
+        if self._target_kind == "category" and options.task != "classification":
+            self._look_at(self.target_profile, options.target)
         with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
             try:
                 for frame, first in self.chunks("reading"):
@@ -109,14 +107,21 @@ class FirstPass:
         if self.rows_read == 0:
             msg = f"{self.table.name} has no rows."
             raise InvalidTable(msg)
+
+    def decide(self) -> None:
+        """Decide what becomes of each column, and what the target is."""
+        options = self.options
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
                           zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
-        self._check_target()
+        self.target = target_of(self)
         if options.missing == "error":
             self._refuse_missing()
-        self.encoding: Encoding = decide(
+        encoding = decide(
             self.profiles, dict(options.kinds), self.nothing, max_levels=options.max_levels
         )
+        read = {*encoding.sources, options.target, options.weight, options.offset}
+        formats = tuple((c, f) for c, f in self.table.formats.items() if c in read)
+        self.encoding: Encoding = replace(encoding, formats=formats, na=options.na)
         self._check_features()
         numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
         self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
@@ -140,8 +145,24 @@ class FirstPass:
             if kind == "nothing":
                 self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
                 continue
+            asked = kinds.get(column, "")
+            if dtype == pl.String and asked.partition(":")[0] in {"number", "date"}:
+                kind = "category"  # until it is known how they are written
             self._check_kind(column, kind, dtype)
-            self.profiles[column] = profile_of(column, "category" if kind == "hash" else kind)
+            profile = profile_of(column, "category" if kind == "hash" else kind)
+            self.profiles[column] = profile
+            self._look_at(profile, column)
+
+    def _look_at(self, profile: Any, column: str) -> None:
+        """Have a profile tell how the text of its column is written, unless that is decided."""
+        asked = dict(self.options.kinds).get(column, "")
+        if (
+            isinstance(profile, LevelProfile)
+            and self.table.schema[column] == pl.String
+            and column not in self.table.formats
+            and not asked.startswith(("category", "hash"))
+        ):
+            profile.spelling = Spelling()
 
     @property
     def weighted(self) -> bool:
@@ -162,39 +183,13 @@ class FirstPass:
             msg = f"Column {column!r} of {self.table.name} has type {dtype}, which is no number."
             raise InvalidTable(msg)
 
-    def _kind_of_target(self) -> str:
-        options = self.options
-        dtype = self.table.schema[options.target]
-        kind, as_kind = kind_of(dtype), dict(options.kinds).get(options.target)
-        if dtype == pl.Null:
-            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
-            raise InvalidTable(msg)
-        if kind in {"date", "nothing"}:
-            msg = f"The target {options.target!r} has type {dtype}, which cannot be predicted."
-            raise InvalidTable(msg)
-        if options.task == "regression" and kind == "category":
-            msg = (
-                f"The target {options.target!r} holds text ({dtype}), which task='regression' "
-                "cannot predict. Use task='classification', or correct the column."
-            )
-            raise InvalidTable(msg)
-        if as_kind not in {None, kind, "category"} or (as_kind and options.task == "regression"):
-            msg = (
-                f"The target {options.target!r} cannot be treated as {as_kind!r} here: only as "
-                "'category', for classification."
-            )
-            raise InvalidParameter(msg)
-        if as_kind == "category" or (dtype == pl.Boolean and options.task != "regression"):
-            return "category"
-        return kind
-
     def chunks(self, what: str) -> Iterator[tuple[pl.DataFrame, int]]:
         """Yield the chunks of a pass over the table, each with the number of its first row."""
         first = 0
-        for frame in self._frames(self._columns_read(), what):
+        for frame in self._frames(self.columns_read, what):
             if what == "encoding" and first + frame.height > self.rows_read:
                 self.refuse_change(f"more than {self.rows_read:,}")
-            yield self._as_numbers(frame, first), first
+            yield frame, first
             first += frame.height
             self.progress(what, first)
         if what == "reading":
@@ -232,33 +227,16 @@ class FirstPass:
     def chunk_sizes(self) -> Iterator[int]:
         """Yield how many rows each chunk has."""
         left = self.rows_read
-        size = chunk_rows(len(self._columns_read()))
+        size = chunk_rows(len(self.columns_read))
         while left > 0:
             yield min(size, left)
             left -= size
 
-    def _columns_read(self) -> list[str]:
+    @property
+    def columns_read(self) -> list[str]:
+        """The columns that are read: those that may become features, and those with a role."""
         roles = (self.options.target, self.options.weight, self.options.offset, self.options.time)
         return list(dict.fromkeys([*self.profiles, *(c for c in roles if c is not None)]))
-
-    def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
-        """Turn text that is to be a number into one."""
-        schema = frame.schema  # made anew by each call
-        for column, profile in self.profiles.items():
-            if isinstance(profile, NumberProfile) and kind_of(schema[column]) == "category":
-                text = frame[column].cast(pl.String)
-                numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
-                bad = numbers.is_null() & text.is_not_null()
-                if bad.any():
-                    msg = (
-                        f"Column {column!r} of {self.table.name} has the value "
-                        f"{text.filter(bad)[0]!r} in row {first + (bad.arg_max() or 0) + 1} (of "
-                        f"the rows, from 1), which is no number. Correct it, or use "
-                        f"--as {column}=category."
-                    )
-                    raise InvalidTable(msg)
-                frame = frame.with_columns(numbers.alias(column))
-        return frame
 
     def _add(self, frame: pl.DataFrame, first: int) -> None:
         options = self.options
@@ -311,52 +289,6 @@ class FirstPass:
             if bool((frame[c].cast(pl.String) == text).fill_null(value=False).all())
         }  # fmt: skip
 
-    def _check_target(self) -> None:
-        options, profile = self.options, self.target_profile
-        if self.n_kept == 0 and self.weightless:
-            msg = (
-                f"The weights {options.weight!r} are all zero where there is a target: no row "
-                "counts."
-            )
-            raise InvalidTable(msg)
-        if self.n_kept == 0:
-            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
-            raise InvalidTable(msg)
-        if options.weight is not None and out_of_range(self.heaviest):
-            msg = f"The weight {options.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
-            raise InvalidTable(msg)
-        classes = self._classes()
-        constant = len(classes) < 2 if classes is not None else (
-            profile.numbers.low == profile.numbers.high
-        )  # fmt: skip
-        if constant:
-            value = classes[0] if classes else profile.numbers.low
-            msg = (
-                f"The target {options.target!r} is {value!r} in every row: there is nothing to "
-                "learn."
-            )
-            raise InvalidTable(msg)
-        if options.offset is not None and classes is not None:
-            msg = "An offset needs a regression loss; the target has classes."
-            raise InvalidParameter(msg)
-        self.target = Target(options.target, None if classes is None else tuple(classes))
-
-    def _classes(self) -> Sequence[Any] | None:
-        """Return the classes of the target; None if it is a number."""
-        options, profile = self.options, self.target_profile
-        if self._target_kind == "category":
-            if profile.counts is None or len(profile.counts) > MOST_CLASSES:
-                msg = (
-                    f"The target {options.target!r} has more than 1,000 different values of text: "
-                    "too many classes. Is it the right column?"
-                )
-                raise InvalidTable(msg)
-            classes: list[Any] = sorted(profile.counts)
-            if self.table.schema[options.target] == pl.Boolean:
-                classes = [value == "true" for value in classes]
-            return classes
-        return classes_of_numbers(options.target, profile.distinct, options.task)
-
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
             reasons = "; ".join(f"{c.source}: {c.reason}" for c in self.encoding.columns[:10])
@@ -396,5 +328,9 @@ class FirstPass:
             "target": target,
             "encoding": self.encoding.to_json(),
             "columns": {c: summary_of(s) for c, s in self.profiles.items()},
-            "warnings": leaks(self.profiles, getattr(self, "_candidates", ())),
+            "warnings": [
+                *self.table.notes,
+                *self.notes,
+                *leaks(self.profiles, getattr(self, "_candidates", ())),
+            ],
         }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.checks import check_choice, check_number
+from gradstep.data.formats.date_format import DateFormat
+from gradstep.data.sources.read_options import ReadOptions
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class PrepareOptions:
     drop, only : tuple of str
         Columns to leave out; if given, the only ones to use.
     kinds : tuple of (str, str)
-        Columns with the kind to treat them as: number, category, date, hash, hash:BITS.
+        Columns with the kind to treat them as: number, category, date, date:PATTERN, hash,
+        hash:BITS.
     max_levels : int
         Levels of a category with a feature of their own.
     validation : float
@@ -54,6 +57,12 @@ class PrepareOptions:
         is the logarithm; None for a loss of y - score.
     seed : int
         What the shuffle and the choice of validation rows depend on.
+    decimal, thousands : str, optional
+        The marks in all numbers of text, by default what the values of a column tell.
+    na : tuple of str
+        Values that are missing, besides the usual ones.
+    encoding : str
+        Of text files; by default UTF-8, or what a byte-order mark says.
     """
 
     target: str
@@ -70,19 +79,37 @@ class PrepareOptions:
     missing_target: str = "drop"
     log_power: float | None = None
     seed: int = 0
+    decimal: str | None = None
+    thousands: str | None = None
+    na: tuple[str, ...] = ()
+    encoding: str = ""
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How text is to be read."""
+        return ReadOptions(self.decimal, self.thousands, self.na, self.encoding)
+
+    def role_of(self, column: str) -> str:
+        """Return what a column is besides a feature; empty if nothing."""
+        roles = {"target": self.target, "weight": self.weight, "offset": self.offset,
+                 "time column": self.time}  # fmt: skip
+        return next((role for role, name in roles.items() if name == column), "")
 
     def to_json(self) -> dict[str, Any]:
         """Return what was given, for the record: without what is None or empty."""
-        return {k: v for k, v in vars(self).items() if v not in (None, ())}
+        return {k: v for k, v in vars(self).items() if v not in (None, (), "")}
 
     def check(self) -> None:
         """Refuse what is not allowed."""
         for column, kind in self.kinds:
             name, _, bits = kind.partition(":")
+            if name == "date" and bits:
+                _check_pattern(column, bits)
+                continue
             if name not in _KINDS or (bits and (name != "hash" or not bits.isdecimal())):
                 msg = (
                     f"{column}={kind} is no kind of column.{nearest(kind, _KINDS)} It must be one "
-                    f"of {', '.join(_KINDS)}, or hash:BITS."
+                    f"of {', '.join(_KINDS)}, hash:BITS or date:PATTERN (date:%d/%m/%Y)."
                 )
                 raise InvalidParameter(msg)
             if bits and not 1 <= int(bits) <= MOST_HASH_BITS:
@@ -95,6 +122,7 @@ class PrepareOptions:
         }
         for name, allowed in choices.items():
             check_choice("prepare", name, getattr(self, name), allowed)
+        self.reading.check()
         check_number("prepare", "validation", self.validation, low=0.0, high=1.0, open_high=True)
         check_number("prepare", "max_levels", self.max_levels, low=1, whole=True)
         check_number("prepare", "seed", self.seed, low=0, whole=True)
@@ -107,10 +135,18 @@ class PrepareOptions:
             raise InvalidParameter(msg)
 
 
+def _check_pattern(column: str, pattern: str) -> None:
+    try:
+        DateFormat(pattern).check()
+    except ValueError as error:
+        msg = f"{column}=date:{pattern}: {error}."
+        raise InvalidParameter(msg) from None
+
+
 def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     """Return the options that keyword arguments give, checked."""
     found = {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
-    for name in ("drop", "only"):
+    for name in ("drop", "only", "na"):
         if isinstance(found.get(name), str):
             found[name] = (found[name],)
         elif name in found:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.matching import check_columns, readable
+from gradstep.data.features.matching import check_columns, read_as, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
-from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, new_array
+from gradstep.data.preparing.recognising import read_and_decide
 from gradstep.data.roles import has_value, offsets_of, weighs, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
@@ -58,7 +58,7 @@ class TableMaker:
         self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress
     ) -> None:
         self.held_out, self.options = held_out, options
-        self._first_pass = FirstPass(table, options, progress)
+        self._table, self._progress = table, progress
 
     @property
     def bytes(self) -> int:
@@ -66,8 +66,12 @@ class TableMaker:
         return self._first_pass.bytes
 
     def read(self) -> None:
-        """Read the table once, and decide what becomes of each column."""
-        self._first_pass.run()
+        """Read the table, and decide what becomes of each column."""
+        self._first_pass = read_and_decide(self._table, self.options, self._progress)
+        if self.held_out is not None:
+            self.held_out = read_as(
+                self.held_out, self._first_pass.encoding, self._first_pass.target
+            )
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs."""
