@@ -377,6 +377,54 @@ class TestStandardInput:
         typed((home / f"t.{format_}").read_bytes())
         assert bits(gs.prepare("-", "fare")) == EXPECTED
 
+    def test_predictions_come_as_rows_do(self, home, monkeypatch):
+        """Each with the rows that have come, not at the end; and none ends within quotes."""
+        table = PLAIN.with_columns(note=pl.Series([f'a "b"\n{i}' for i in range(N)]))
+        model = gs.fit_table(table.drop("note"), "fare", epochs=2).model
+        data = table.write_csv().encode()
+        sent = []
+
+        class Slow(io.RawIOBase):
+            def read1(self, _):
+                part = data[sum(sent) :][: 7 if sum(sent) < 1000 else 501]
+                sent.append(len(part))
+                return part
+
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": Slow()}))
+        found, when = [], []
+        for batch in model.predict_batches("-", keep=["note"]):
+            found.append(batch)
+            when.append(sum(sent))
+        assert len(set(when)) > 5
+        both = pl.concat(found)
+        np.testing.assert_array_equal(both["prediction"], model.predict(PLAIN))
+        assert both["note"].to_list() == table["note"].to_list()
+
+    def test_what_has_a_type_in_files(self, home, typed):
+        """Truths, dates and times of day: text here, and the same features."""
+        day = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 4, 29), "1d", eager=True)
+        table = PLAIN.with_columns(
+            paid=pl.Series([i % 3 == 0 for i in range(N)]), day=day,
+            start=pl.Series([f"{i % 24:02}:30:00" for i in range(N)]).str.to_time("%H:%M:%S"),
+        )  # fmt: skip
+        model = gs.fit_table(table, "fare", epochs=2).model
+        for data in (table.write_csv().encode(), table.write_ndjson().encode()):
+            typed(data)
+            np.testing.assert_array_equal(model.predict("-"), model.predict(table))
+
+    def test_wrong_rows_have_their_lines(self, fails, told, home, typed):
+        (home / "t.csv").write_text(GERMAN)
+        told("train", "t.csv", "-t", "fare", "-m", "m.safetensors")
+        typed(GERMAN.encode() + b"1;rot\n")
+        message = fails("predict", "m.safetensors", "-", "-o", "o.csv")
+        assert f"standard input, line {N + 2}: the row has 2 fields" in message
+        typed(GERMAN.encode() + b"1.5;rot;1\n")
+        message = fails("predict", "m.safetensors", "-", "-o", "o.csv")
+        assert f"standard input, row {N + 1} " in message
+        typed(b"km;colour\n")
+        assert told("predict", "m.safetensors", "-", "-o", "o.csv", "--keep", "km")["rows"] == 0
+        assert (home / "o.csv").read_text() == "km,prediction\n"
+
     def test_errors_name_it(self, fails, home, typed):
         typed(b"x,y\n1,2\n3\n")
         assert "standard input, line 3" in fails("prepare", "-", "-t", "y", "-o", "p")

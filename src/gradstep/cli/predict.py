@@ -100,7 +100,9 @@ def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool)
 
     from gradstep.data.sources.opening import open_table
 
-    known = open_table(table).schema if keep else {}
+    known: dict[str, Any] = dict.fromkeys(keep, pl.String())
+    if keep and table != "-":  # which is gone once it is read
+        known = open_table(table).schema
     kept = pl.DataFrame(schema={name: known[name] for name in keep})
     none = np.empty((0, fitted.n_outputs))
     return pl.DataFrame([*kept, *fitted.predictions(none, probabilities=probabilities)])

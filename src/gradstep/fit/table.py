@@ -32,6 +32,7 @@ from gradstep.fit.components import (
 from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
+from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
 from gradstep.model.model import Model
@@ -192,6 +193,7 @@ def fit_table(
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(model, prepared)
         fit.baseline = evaluate_held_out(model, prepared, constant=True)
+        fit.notes += note_of_too_good(model, fit.validation, fit.baseline, fit.notes)
     held_out = options.get("validation_table")
     model.provenance = _provenance(fit, result.problem)
     if isinstance(held_out, (str, Path)):

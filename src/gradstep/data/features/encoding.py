@@ -21,7 +21,7 @@ from gradstep.data.features.profile import (
     as_floats,
     date_part,
 )
-from gradstep.data.formats.date_format import DateFormat
+from gradstep.data.formats.date_format import DateFormat, IsoDates
 from gradstep.data.formats.number_format import NumberFormat
 from gradstep.data.from_json import is_text, record
 from gradstep.data.kernels.columns import standardise
@@ -106,13 +106,13 @@ class LeftOut:
 _KINDS: dict[str, Any] = {c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut)}
 
 
-_FORMATS: dict[str, Any] = {f.__name__: f for f in (NumberFormat, DateFormat)}
+_FORMATS: dict[str, Any] = {f.__name__: f for f in (NumberFormat, DateFormat, IsoDates)}
 
 
-def format_of(fields: Mapping[str, Any]) -> NumberFormat | DateFormat:
+def format_of(fields: Mapping[str, Any]) -> NumberFormat | DateFormat | IsoDates:
     """Return the format that `to_json` wrote, if it is one."""
     given = {k: v for k, v in fields.items() if k not in {"column", "kind"}}
-    found: NumberFormat | DateFormat = record(_FORMATS[fields["kind"]], given)
+    found: NumberFormat | DateFormat | IsoDates = record(_FORMATS[fields["kind"]], given)
     found.check()
     return found
 
@@ -135,7 +135,7 @@ class Encoding:
         for those that were left out unseen, which come first.
     single : bool
         Whether values are float32, as those of the source were.
-    formats : tuple of (str, NumberFormat or DateFormat)
+    formats : tuple of (str, format)
         Columns of text that hold numbers or dates, and how these are written; the target, weight
         and offset, too.
     na : tuple of str
@@ -144,7 +144,7 @@ class Encoding:
 
     columns: tuple[Any, ...]
     single: bool = False
-    formats: tuple[tuple[str, NumberFormat | DateFormat], ...] = ()
+    formats: tuple[tuple[str, NumberFormat | DateFormat | IsoDates], ...] = ()
     na: tuple[str, ...] = ()
 
     @cached_property
@@ -177,6 +177,14 @@ class Encoding:
     def sources(self) -> list[str]:
         """The columns that are read."""
         return list(dict.fromkeys(c.source for c in self.columns if not isinstance(c, LeftOut)))
+
+    def source_of(self, index: int) -> str:
+        """Return the column that a feature comes from."""
+        if index < len(self.numbers):
+            return self.numbers[index].source
+        if index < self.n_values:
+            return [c for c in self.numbers if c.indicator][index - len(self.numbers)].source
+        return self.coded[int(np.searchsorted(self.starts, index, side="right")) - 1].source
 
     def feature_name(self, index: int) -> str:
         """Return what a feature is called: ``age``, ``age is missing``, ``colour=red``."""

@@ -9,9 +9,9 @@ import polars as pl
 
 from gradstep.data.features.profile import as_floats, kind_of
 from gradstep.data.features.sparse_encoding import SparseEncoding
-from gradstep.data.formats.date_format import IsoDates
-from gradstep.data.formats.number_format import NumberFormat
+from gradstep.data.formats.date_format import AnyNumbers, IsoDates
 from gradstep.data.sources.bad_value import BadValue
+from gradstep.data.sources.local_copy import STDIN
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.errors import InvalidTable
@@ -68,8 +68,11 @@ def open_as(
     as_text = {*copied, *_texts(encoding, target)}
     reading = ReadOptions(na=encoding.na, encoding=text_encoding)
     reading.check()
-    table = open_table(table, as_text=as_text, reading=reading)
-    return read_as(table, encoding, target)
+    if isinstance(table, str) and table == STDIN:
+        from gradstep.data.sources.stream import open_stdin
+
+        return read_as(open_stdin(as_text, reading), encoding, target)
+    return read_as(open_table(table, as_text=as_text, reading=reading), encoding, target)
 
 
 def _texts(encoding: Encoding, target: Target) -> set[str]:
@@ -86,7 +89,7 @@ def read_as(table: Table, encoding: Encoding, target: Target) -> Table:
         table = table.with_text(texts)
     formats: dict[str, Any] = dict(encoding.formats)
     for number in encoding.numbers:  # of what may be text in this table, and had a type
-        formats.setdefault(number.source, IsoDates() if number.part else NumberFormat())
+        formats.setdefault(number.source, IsoDates() if number.part else AnyNumbers())
     return table.with_formats(formats)
 
 

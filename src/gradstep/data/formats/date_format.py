@@ -9,18 +9,33 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+from gradstep.data.formats.number_format import NumberFormat
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DATE_PATTERNS", "DateFormat", "IsoDates", "fitting", "swapped"]
+__all__ = [
+    "DATE_PATTERNS",
+    "ISO_PATTERNS",
+    "AnyNumbers",
+    "DateFormat",
+    "IsoDates",
+    "fitting",
+    "swapped",
+]
 
-_ISO = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M",
+ISO_PATTERNS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M",
         "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"]  # fmt: skip
 _DAYS = ["%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%Y/%m/%d", "%m/%d/%y",
          "%d/%m/%y", "%d.%m.%y", "%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%B %d, %Y"]  # fmt: skip
 _TIMES = ["%H:%M", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p"]
 # In the order of preference: a month comes before a day where nothing tells them apart.
-DATE_PATTERNS = [*_ISO, *_DAYS, *(f"{day} {time}" for day in _DAYS for time in _TIMES), *_TIMES]
+DATE_PATTERNS = [
+    *ISO_PATTERNS,
+    *_DAYS,
+    *(f"{day} {time}" for day in _DAYS for time in _TIMES),
+    *_TIMES,
+]
 _REGEX = {"%Y": "[0-9]{4}", "%y": "[0-9]{2}", "%m": "[0-9]{1,2}", "%d": "[0-9]{1,2}",
           "%H": "[0-9]{1,2}", "%I": "[0-9]{1,2}", "%M": "[0-9]{2}", "%S": "[0-9]{2}",
           "%B": r"\p{L}{3,9}", "%p": "[AaPp][Mm]", "%.f": r"(?:\.[0-9]{1,9})?",
@@ -83,17 +98,9 @@ class DateFormat:
             found = stripped.str.to_datetime(self.pattern, time_unit="us", strict=False)
         return found.alias(text.name)
 
-    def misfits(self, text: pl.Series, values: pl.Series | None = None) -> pl.Series:
-        """Tell which texts are neither dates in this format nor missing; `values` were read."""
-        values = self.read(text) if values is None else values
-        gone = values.is_null() & text.is_not_null()
-        if not gone.any():
-            return gone
-        return gone & ~text.str.strip_chars().is_in([*self.missing, ""])
-
     def describe(self) -> str:
         """Return what a person should know; empty of what programs write."""
-        if self.pattern in {*_ISO, *_TIMES}:
+        if self.pattern in {*ISO_PATTERNS, *_TIMES}:
             return ""
         days = re.split("[T ]%[HI]", self.pattern)[0]
         return re.sub("%.", lambda part: _WORDS.get(part[0], part[0]), days)
@@ -123,7 +130,7 @@ class DateFormat:
 
 @dataclass(frozen=True)
 class IsoDates:
-    """Dates of ISO 8601, with or without a time, for a column whose dates had a type before."""
+    """Dates of ISO 8601, with or without a time or a zone, as programs write them."""
 
     missing: tuple[str, ...] = ()
 
@@ -133,7 +140,7 @@ class IsoDates:
     def read(self, text: pl.Series) -> pl.Series:
         """Return text as dates, null where it is missing or does not fit."""
         found = pl.Series(text.name, [None] * text.len(), self.dtype)
-        for pattern in _ISO:
+        for pattern in ISO_PATTERNS:
             if found.null_count() == text.null_count():
                 break
             one = DateFormat(pattern).read(text)
@@ -141,9 +148,42 @@ class IsoDates:
             found = found.zip_with(found.is_not_null(), one.cast(self.dtype))
         return found
 
-    misfits = DateFormat.misfits
-    describe = DateFormat.describe
-    pattern: ClassVar[str] = _ISO[0]
+    def describe(self) -> str:
+        """Return nothing: this is how dates are expected."""
+        return ""
+
+    def check(self) -> None:
+        """Accept it: there is one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {"missing": list(self.missing)}
+
+
+@dataclass(frozen=True)
+class AnyNumbers:
+    """What is a number wherever it has a type: numbers, truths, times of day in seconds."""
+
+    missing: tuple[str, ...] = ()
+
+    noun: ClassVar[str] = "number"
+    dtype: ClassVar[pl.DataType] = pl.Float64()
+
+    def read(self, text: pl.Series) -> pl.Series:
+        """Return text as numbers, null where it is missing or does not fit."""
+        found = NumberFormat().read(text)
+        if found.null_count() == text.null_count():
+            return found
+        truths = text.replace_strict({"true": 1.0, "false": 0.0}, default=None)
+        found = found.zip_with(found.is_not_null(), truths.cast(pl.Float64))
+        for pattern in _TIMES:
+            seconds = DateFormat(pattern).read(text).to_physical().cast(pl.Float64) / 1e9
+            found = found.zip_with(found.is_not_null(), seconds)
+        return found
+
+    def describe(self) -> str:
+        """Return nothing: this is how numbers are expected."""
+        return ""
 
 
 def swapped(pattern: str) -> str:

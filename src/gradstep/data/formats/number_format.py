@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, ClassVar
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["CURRENCIES", "TOKENS", "NumberFormat"]
+__all__ = ["CURRENCIES", "TOKENS", "NumberFormat", "misfits"]
 
 # What stands for a missing value among numbers; in text it may be a value like any other.
 TOKENS = (
     "", "?", "-", "--", ".", "–", "—", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "n.a.", "N.A.",
     "null", "NULL", "Null", "none", "NONE", "None", "nan", "NaN", "NAN",
 )  # fmt: skip
+_ALWAYS_MISSING = ("", "nan", "NaN", "NAN")
 CURRENCIES = r"(?:US\$|R\$|\p{Sc}|EUR|USD|GBP|CHF)"
 # A separator of thousands by its name in a format, as a class of characters.
 _THOUSANDS = {",": ",", ".": r"\.", " ": "[ \u00a0\u202f\u2009]", "'": "['’]"}
@@ -51,8 +53,6 @@ class NumberFormat:
     >>> german = NumberFormat(",", ".", "€", missing=("?",))
     >>> german.read(pl.Series(["1.088,50 €", "-7,5", "?"])).to_list()
     [1088.5, -7.5, None]
-    >>> german.misfits(pl.Series(["1,088.50 €", "?"])).to_list()
-    [True, False]
     """
 
     decimal: str = "."
@@ -105,15 +105,6 @@ class NumberFormat:
         fits = stripped.str.contains(self.pattern).fill_null(value=False)
         return numbers.to_frame("n").select(pl.when(fits).then("n")).to_series().alias(text.name)
 
-    def misfits(self, text: pl.Series, values: pl.Series | None = None) -> pl.Series:
-        """Tell which texts are neither numbers in this format nor missing; `values` were read."""
-        values = self.read(text) if values is None else values
-        gone = values.is_null() & text.is_not_null()
-        if not gone.any():
-            return gone
-        known = [*self.missing, "", *(t for t in TOKENS if t.lower() == "nan")]
-        return gone & ~text.str.strip_chars().is_in(known)
-
     def describe(self) -> str:
         """Return what a person should know; empty of what programs write."""
         parts = []
@@ -147,3 +138,19 @@ class NumberFormat:
     def to_json(self) -> dict[str, Any]:
         """Return the fields."""
         return {**asdict(self), "missing": list(self.missing)}
+
+
+def misfits(text: pl.Series, values: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
+    """Tell which texts were read as nothing, and do not stand for a missing value.
+
+    Examples
+    --------
+    >>> german = NumberFormat(",", missing=("?",))
+    >>> text = pl.Series(["7,5", "7.5", "?", None])
+    >>> misfits(text, german.read(text), german.missing).to_list()
+    [False, True, False, False]
+    """
+    gone = values.is_null() & text.is_not_null()
+    if not gone.any():
+        return gone
+    return gone & ~text.str.strip_chars().is_in([*missing, *_ALWAYS_MISSING])

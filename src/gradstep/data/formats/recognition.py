@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from gradstep.data.formats.date_format import DATE_PATTERNS, DateFormat, fitting, swapped
+from gradstep.data.formats.date_format import (
+    DATE_PATTERNS,
+    ISO_PATTERNS,
+    DateFormat,
+    IsoDates,
+    fitting,
+    swapped,
+)
 from gradstep.data.formats.number_format import CURRENCIES, TOKENS, NumberFormat
 
 __all__ = ["Hints", "Recognised", "Spelling", "is_typo", "recognise"]
@@ -143,7 +150,7 @@ class Recognised:
 
     Attributes
     ----------
-    format : NumberFormat, DateFormat or None
+    format : NumberFormat, DateFormat, IsoDates or None
         None: it is text.
     share : float
         The share of the values that fit.
@@ -155,7 +162,7 @@ class Recognised:
         Whether the format shows in any value, so that a person should know of it.
     """
 
-    format: NumberFormat | DateFormat | None
+    format: NumberFormat | DateFormat | IsoDates | None
     share: float = 0.0
     instead: str = ""
     mark: str = ""
@@ -197,9 +204,12 @@ def recognise(spelling: Spelling, hints: Hints, *, forced: str = "") -> Recognis
 def _as_dates(spelling: Spelling) -> Recognised:
     if not spelling.dates:
         return Recognised(None)
-    most = max(spelling.dates.values())
-    fit = [pattern for pattern in DATE_PATTERNS if spelling.dates[pattern] == most]
     missing = tuple(sorted(set(spelling.missing) - {""}))
+    most = max(spelling.dates.values())
+    iso = sum(spelling.dates[pattern] for pattern in ISO_PATTERNS)
+    if iso >= most:
+        return Recognised(IsoDates(missing), iso / spelling.values)
+    fit = [pattern for pattern in DATE_PATTERNS if spelling.dates[pattern] == most]
     other = swapped(fit[0])
     return Recognised(
         DateFormat(fit[0], missing), most / spelling.values,

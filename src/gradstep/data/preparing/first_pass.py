@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.decision import decide, leaks
+from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
+from gradstep.data.features.leaks import LeakSearch
+from gradstep.data.features.oddities import notes_of_numbers
 from gradstep.data.features.profile import (
     LevelProfile,
     add_to,
@@ -77,6 +79,7 @@ class FirstPass:
     weightless: int = 0
     heaviest: float = 0.0
     notes: list[str] = field(default_factory=list)
+    _leaks: LeakSearch = field(default_factory=LeakSearch)
     _kept_frames: deque[pl.DataFrame] | None = None
 
     def read(self) -> None:
@@ -268,8 +271,7 @@ class FirstPass:
             heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
             self.heaviest = max(self.heaviest, float(heaviest))
         add_to(self.profiles, frame, rows, y, self._pool)
-        if self._target_kind == "category":
-            self._note_copies(frame, target)
+        self._leaks.add(frame, target, self.profiles)
 
     def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
         """Return a target of two classes so far as numbers, for the search for leaks."""
@@ -279,15 +281,6 @@ class FirstPass:
         if not hasattr(self, "_first_class"):
             self._first_class = next(iter(counts), "")
         return (target.cast(pl.String) == self._first_class).cast(pl.Float64).to_numpy()
-
-    def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
-        if not hasattr(self, "_candidates"):
-            self._candidates = {c for c, s in self.profiles.items() if isinstance(s, LevelProfile)}
-        text = target.cast(pl.String)
-        self._candidates = {
-            c for c in self._candidates
-            if bool((frame[c].cast(pl.String) == text).fill_null(value=False).all())
-        }  # fmt: skip
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -331,6 +324,7 @@ class FirstPass:
             "warnings": [
                 *self.table.notes,
                 *self.notes,
-                *leaks(self.profiles, getattr(self, "_candidates", ())),
+                *notes_of_numbers(self.profiles, set(self.encoding.sources)),
+                *self._leaks.notes(self.profiles, self.options.target),
             ],
         }

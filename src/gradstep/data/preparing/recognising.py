@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gradstep.data.features.profile import LevelProfile
-from gradstep.data.formats.date_format import DateFormat
 from gradstep.data.formats.number_format import NumberFormat
 from gradstep.data.formats.recognition import Hints, Recognised, Spelling, recognise
 from gradstep.data.preparing.first_pass import FirstPass
@@ -183,7 +182,7 @@ def _said(table: Table, found: Mapping[str, Recognised]) -> list[str]:
         if words:
             what = "Numbers" if isinstance(written, NumberFormat) else "Dates"
             alike.setdefault(f"{what} are read as {words}", []).append(column)
-        elif not table.guesses and isinstance(written, DateFormat):
+        elif not table.guesses and not isinstance(written, NumberFormat):
             alike.setdefault("Text is read as dates or times", []).append(column)
         elif not table.guesses and written.noun == "number":
             alike.setdefault("Text is read as numbers", []).append(column)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["kind_of_target", "target_of"]
 
+_MANY_CLASSES = 50
+
 
 def kind_of_target(table: Table, options: PrepareOptions) -> str:
     """Return what the column of the target holds: "number" or "category".
@@ -85,7 +87,17 @@ def target_of(first_pass: FirstPass) -> Target:
     if options.offset is not None and classes is not None:
         msg = "An offset needs a regression loss; the target has classes."
         raise InvalidParameter(msg)
+    if classes is not None and len(classes) > _MANY_CLASSES:
+        first_pass.notes.append(_of_many(classes, first_pass.n_kept, options))
     return Target(options.target, None if classes is None else tuple(classes))
+
+
+def _of_many(classes: Sequence[Any], rows: int, options: PrepareOptions) -> str:
+    """Return what is said of so many classes that they may be none."""
+    what = f"The target {options.target!r} is one of {len(classes):,} classes in {rows:,} rows"
+    if isinstance(classes[0], str):
+        return f"{what}. Is it the right column?"
+    return f"{what}, and they are numbers. --task regression predicts the number itself."
 
 
 def _classes(first_pass: FirstPass) -> Sequence[Any] | None:

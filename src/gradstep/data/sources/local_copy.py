@@ -16,6 +16,7 @@ import sys
 import weakref
 import zipfile
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,16 @@ from gradstep.files import temporary_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COPIED", "STDIN", "LocalCopy", "copy_of", "copy_of_stdin", "copy_of_url", "plain_name"]
+__all__ = [
+    "COPIED",
+    "STDIN",
+    "LocalCopy",
+    "copy_of",
+    "copy_of_bytes",
+    "copy_of_stdin",
+    "copy_of_url",
+    "plain_name",
+]
 
 STDIN = "-"
 COPIED = {".bz2", ".xz", ".zip"}
@@ -111,11 +121,15 @@ def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
 
 
 def copy_of_stdin() -> LocalCopy:
-    """Return a copy of standard input, with the suffix that its first bytes tell."""
-    source = sys.stdin.buffer
-    first = source.read(_BLOCK_BYTES)
+    """Return a copy of standard input."""
+    blocks = _blocks(sys.stdin.buffer)
+    return copy_of_bytes(next(blocks, b""), blocks)
+
+
+def copy_of_bytes(first: bytes, more: Iterator[bytes]) -> LocalCopy:
+    """Return a copy of what comes in blocks, with the suffix that the first one tells."""
     copy = LocalCopy("stdin" + suffix_of(first))
-    _write((block for block in (first, *iter(lambda: source.read(_BLOCK_BYTES), b""))), copy.path)
+    _write(chain([first], more), copy.path)
     return copy
 
 

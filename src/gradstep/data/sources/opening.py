@@ -29,7 +29,7 @@ from gradstep.errors import InvalidTable
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["files_of", "open_table"]
+__all__ = ["files_of", "open_copy", "open_table"]
 
 _FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
             ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".ndjson": "ndjson",
@@ -73,9 +73,9 @@ def open_table(
 
 def _open_path(source: str, as_text: Collection[str], reading: ReadOptions) -> Table:
     if source == STDIN:
-        return _copied(copy_of_stdin(), "standard input", as_text, reading)
+        return open_copy(copy_of_stdin(), "standard input", as_text, reading)
     if "://" in source:
-        return _copied(copy_of_url(source), source, as_text, reading)
+        return open_copy(copy_of_url(source), source, as_text, reading)
     return _open_files(_expand(source), source, as_text, reading)
 
 
@@ -143,7 +143,7 @@ def _format_of(path: Path, *, strict: bool = True) -> str:
     return found
 
 
-def _copied(copy: Any, name: str, as_text: Collection[str], reading: ReadOptions) -> Table:
+def open_copy(copy: Any, name: str, as_text: Collection[str], reading: ReadOptions) -> Table:
     """Open the copy of what is no file here."""
     return _open_files([copy.path], name, as_text, reading, called=[name], copies=[copy])
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import polars as pl
 import polars.selectors as cs
 
+from gradstep.data.formats.number_format import misfits
 from gradstep.data.sources.bad_value import BadValue
 from gradstep.data.sources.json_lines import bad_json, line_of_json
 from gradstep.data.sources.source_file import fingerprint
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gradstep.data.formats.date_format import DateFormat
+    from gradstep.data.formats.date_format import DateFormat, IsoDates
     from gradstep.data.formats.number_format import NumberFormat
     from gradstep.data.sources.source_file import SourceFile
     from gradstep.data.sources.text_files import TextFile
@@ -95,7 +96,7 @@ class Table:
     types: dict[str, pl.DataType]
     _lazy: pl.LazyFrame
     opened: Opened = field(default_factory=Opened)
-    formats: Mapping[str, NumberFormat | DateFormat] = field(default_factory=dict)
+    formats: Mapping[str, NumberFormat | DateFormat | IsoDates] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _checked: bool = False
 
@@ -179,7 +180,7 @@ class Table:
                 continue
             text = frame[column].cast(pl.String)
             values = written.read(text)
-            bad = written.misfits(text, values)
+            bad = misfits(text, values, written.missing)
             if bad.any():
                 at = int(bad.arg_max() or 0)
                 raise BadValue(

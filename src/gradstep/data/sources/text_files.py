@@ -10,7 +10,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
 
@@ -18,6 +18,8 @@ from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gradstep.data.kernels.csv_check import BadRecord
 
 __all__ = ["INFER_ROWS", "LONGEST_LINE", "MISSING", "OTHER_ENCODING", "PACKED", "TEXT_FORMATS",
            "UNPACKING", "TextFile", "opened", "path_of"]  # fmt: skip
@@ -85,16 +87,17 @@ class TextFile:
 
     def check_records(self) -> None:
         """Refuse rows with too few or too many fields."""
-        from gradstep.data.kernels.csv_check import (  # imports Numba
-            ENDLESS,
-            UNCLOSED,
-            first_bad_record,
-        )
+        from gradstep.data.kernels.csv_check import first_bad_record  # imports Numba
 
         blocks = _blocks(self.path, self.name)
         bad = first_bad_record(blocks, self.separator, len(self.header), longest=LONGEST_LINE)
-        if bad is None:
-            return
+        if bad is not None:
+            self.refuse(bad)
+
+    def refuse(self, bad: BadRecord) -> NoReturn:
+        """Say what is wrong with a record."""
+        from gradstep.data.kernels.csv_check import ENDLESS, UNCLOSED  # imports Numba
+
         if bad.fields == ENDLESS:
             msg = _too_long(self.name, bad.line)
         elif bad.fields == UNCLOSED:
