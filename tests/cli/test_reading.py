@@ -7,7 +7,11 @@ import gzip
 import io
 import lzma
 import sys
+import types
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import polars as pl
@@ -369,6 +373,13 @@ class TestStandardInput:
         expected = gs.load("stdin-fare.safetensors").predict(PLAIN)
         np.testing.assert_array_equal(frame["prediction"], expected)
 
+    def test_is_prepared_once(self, home, typed):
+        """The same rows are found in the cache, as those of a file are."""
+        for text in (GERMAN, GERMAN, GERMAN.replace("rot", "blau")):
+            typed(text.encode())
+            gs.prepare("-", "fare", cache=home / "cache")
+        assert len(list((home / "cache").iterdir())) == 2
+
     @pytest.mark.parametrize("format_", ["parquet", "ndjson", "gz"])
     def test_in_other_formats(self, home, typed, format_):
         PLAIN.write_parquet("t.parquet")
@@ -430,3 +441,42 @@ class TestStandardInput:
         assert "standard input, line 3" in fails("prepare", "-", "-t", "y", "-o", "p")
         typed(b"")
         assert "standard input is empty" in fails("prepare", "-", "-t", "y", "-o", "p")
+
+
+class TestAddresses:
+    @pytest.fixture
+    def server(self, home):
+        """Return where the folder's files are served."""
+
+        class Quiet(SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                """Say nothing."""
+
+        handler = partial(Quiet, directory=str(home))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+            thread.join()
+
+    def test_of_http(self, home, server, fails):
+        (home / "t.csv").write_text(GERMAN)
+        PLAIN.write_parquet(home / "t.parquet")
+        for name in ("t.csv", "t.csv?version=2", "t.parquet"):
+            assert bits(gs.prepare(f"{server}/{name}", "fare")) == EXPECTED
+        message = fails("prepare", f"{server}/none.csv", "-t", "fare", "-o", "p")
+        assert f"{server}/none.csv cannot be read: HTTP Error 404" in message
+
+    def test_of_others(self, home, fails, monkeypatch):
+        """By fsspec, which is asked for where it is not there."""
+        (home / "t.csv").write_text(GERMAN)
+        monkeypatch.setitem(sys.modules, "fsspec", None)
+        message = fails("prepare", "s3://bucket/t.csv", "-t", "fare", "-o", "p")
+        assert "s3://bucket/t.csv needs another package: fsspec, which is not installed" in message
+        assert "gradstep[remote]" in message
+        fake = types.SimpleNamespace(open=lambda url, mode: (home / url[12:]).open(mode))
+        monkeypatch.setitem(sys.modules, "fsspec", fake)
+        assert bits(gs.prepare("s3://bucket/t.csv", "fare")) == EXPECTED
+        message = fails("prepare", "s3://bucket/none.csv", "-t", "fare", "-o", "p")
+        assert "s3://bucket/none.csv cannot be read: [Errno 2] No such file" in message

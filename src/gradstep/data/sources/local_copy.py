@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.cache_folder import private_folder
-from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import temporary_folder
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
 STDIN = "-"
 COPIED = {".bz2", ".xz", ".zip"}
 _BLOCK_BYTES = 1 << 20
+_PATIENCE = 60.0  # seconds without a byte
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz",
           b"\x28\xb5\x2f\xfd": ".csv.zst", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz",
@@ -146,30 +147,37 @@ def suffix_of(first: bytes) -> str:
 
 
 def copy_of_url(url: str) -> LocalCopy:
-    """Return a copy of a file behind a URL, which fsspec reads."""
+    """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
+    scheme, _, rest = url.partition("://")
+    copy = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv")
     try:
-        import fsspec
-    except ImportError:
-        msg = (
-            f"{url} is read by the package fsspec, which is not installed. Install it (pip install "
-            "'gradstep[remote]'), or download the file first."
-        )
-        raise InvalidTable(msg) from None
-    copy = LocalCopy(Path(url.partition("?")[0]).name or "table.csv")
-    try:
-        with fsspec.open(url, "rb") as source:
+        with _remote(scheme.lower(), url) as source:
             _write(_blocks(source), copy.path)
     except ImportError as error:
-        scheme = url.partition("://")[0]
-        msg = f"{url} needs another package: {error}. Install what fsspec asks of {scheme}."
+        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
+        msg = (
+            f"{url} needs another package: {wanted}. Install it (pip install 'gradstep[remote]'; "
+            "for s3:// also s3fs, for gs:// gcsfs), or download the file first."
+        )
         raise InvalidTable(msg) from None
-    except Exception as error:
-        if not isinstance(error, (OSError, ValueError)) and type(error).__module__ == "builtins":
-            raise
+    except (GradstepError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # of whatever kind: each file system has its own
         reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{url} cannot be read: {reason}."
+        msg = f"{url} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
         raise InvalidTable(msg) from error
     return copy
+
+
+def _remote(scheme: str, url: str) -> Any:
+    """Open a file elsewhere."""
+    if scheme in {"http", "https"}:
+        from urllib.request import urlopen
+
+        return urlopen(url, timeout=_PATIENCE)  # noqa: S310  # one of the two
+    import fsspec
+
+    return fsspec.open(url, "rb")
 
 
 def _member(path: Path) -> zipfile.ZipInfo:

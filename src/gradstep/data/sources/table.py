@@ -207,7 +207,12 @@ class Table:
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the files from another; empty for frames."""
-        return fingerprint(self.opened.files)
+        files = self.opened.files
+        if [str(file.path) for file in files] == list(self.opened.names):
+            return fingerprint(files)
+        return [  # of what is no file here, and copied
+            {"path": self.name, "size": file.size, "sha256": file.digest(None)} for file in files
+        ]
 
     def check_unchanged(self) -> None:
         """Refuse to go on if a file changed or disappeared since the table was opened."""
