@@ -49,7 +49,7 @@ def decide(
     for name, profile in profiles.items():
         if isinstance(profile, NumberProfile):
             columns.extend(
-                [LeftOut(name, "it has no name and numbers the rows, as an index does")]
+                [LeftOut(name, "it numbers the rows, as an index does")]
                 if name not in kinds and is_index(name, profile)
                 else _number(name, profile)
             )

@@ -16,13 +16,13 @@ import polars as pl
 from gradstep.data.features.profile import LevelProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 __all__ = ["LeakSearch"]
 
 _MOST_CLASSES, _MOST_LEVELS = 50, 1000
 _HEAD = 1000  # rows that tell whether a column has few levels
-_FEWEST_ROWS, _FEWEST_OF_LEVEL = 20, 5
+_FEWEST_ROWS, _FEWEST_OF_LEVEL, _ROWS_A_CLASS = 20, 5, 5
 _BY_CHANCE = math.log(1e-9)  # that rows of a level have one class
 _LEAKS = 0.9999
 _SHOWN = 3
@@ -59,7 +59,7 @@ class LeakSearch:
         if self.recoded is None:
             self.recoded = {}
             if frame.height >= _FEWEST_ROWS and target.head(_HEAD).n_unique() <= _MOST_CLASSES:
-                self._begin(frame, _text(target), profiles)
+                self._begin(frame, target, profiles)
         elif self.recoded or self.deciding:
             self._confirm(frame, _text(target))
 
@@ -83,10 +83,12 @@ class LeakSearch:
             if not levels:
                 del self.deciding[column]
 
-    def _begin(self, frame: pl.DataFrame, classes: pl.Series, profiles: Mapping[str, Any]) -> None:
+    def _begin(self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]) -> None:
+        classes = _text(target)
         count = dict(classes.value_counts(name="n").iter_rows())
-        if not 2 <= len(count) <= _MOST_CLASSES:
+        if not 2 <= len(count) <= min(_MOST_CLASSES, frame.height // _ROWS_A_CLASS):
             return
+        of_classes = len(count) == 2 or not target.dtype.is_numeric()
         self.shares = {label: n / frame.height for label, n in count.items()}
         assert self.recoded is not None  # noqa: S101
         for column, profile in profiles.items():
@@ -97,7 +99,7 @@ class LeakSearch:
             labels = {label for label, _ in pure.values()}
             if len(pairs) == len(pure) == len(labels) == len(count):
                 self.recoded[column] = {level: label for level, (label, _) in pure.items()}
-            elif isinstance(profile, LevelProfile):
+            elif of_classes and isinstance(profile, LevelProfile):
                 deciding = {
                     level: (label, n) for level, (label, n) in pure.items()
                     if n >= _FEWEST_OF_LEVEL and 50 * n >= frame.height
@@ -105,10 +107,14 @@ class LeakSearch:
                 if deciding:
                     self.deciding[column] = deciding
 
-    def notes(self, profiles: Mapping[str, Any], target: str) -> Iterator[str]:
-        """Yield what a person should know of columns that give the target away."""
+    def notes(
+        self, profiles: Mapping[str, Any], used: Collection[str], target: str
+    ) -> Iterator[str]:
+        """Yield what a person should know of columns in use that give the target away."""
         recoded = self.recoded or {}
         for name, profile in profiles.items():
+            if name not in used:
+                continue
             leave = f"leave it out (--drop {name})"
             if name in recoded:
                 known = recoded[name]

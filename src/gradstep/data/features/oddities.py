@@ -57,6 +57,6 @@ def _numbers_rows(profile: NumberProfile) -> bool:
     n = numbers.count
     if n < _FEWEST_ROWS or profile.missing or not profile.whole:
         return False
-    return numbers.high - numbers.low == n - 1 and abs(
+    return numbers.low in {0.0, 1.0} and numbers.high - numbers.low == n - 1 and abs(
         12.0 * numbers.squares / n - (n * n - 1.0)
     ) < 1e-6 * n * n  # fmt: skip

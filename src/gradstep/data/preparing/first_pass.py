@@ -307,6 +307,7 @@ class FirstPass:
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for the record."""
         classes, profile = self.target.classes, self.target_profile
+        used = set(self.encoding.sources)
         target = self.target.to_json()
         if classes is None:
             numbers = profile.numbers
@@ -324,7 +325,7 @@ class FirstPass:
             "warnings": [
                 *self.table.notes,
                 *self.notes,
-                *notes_of_numbers(self.profiles, set(self.encoding.sources)),
-                *self._leaks.notes(self.profiles, self.options.target),
+                *notes_of_numbers(self.profiles, used),
+                *self._leaks.notes(self.profiles, used, self.options.target),
             ],
         }

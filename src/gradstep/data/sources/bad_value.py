@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from gradstep.errors import InvalidTable
 
 __all__ = ["BadValue"]
@@ -30,7 +32,7 @@ class BadValue(InvalidTable):
 
     @property
     def _na(self) -> str:
-        quoted = f"'{self.value}'" if any(c in self.value for c in " $'\"*?") else self.value
+        quoted = shlex.quote(self.value.replace(",", "\\,"))
         return f"--na={quoted}" if self.value.startswith("-") else f"--na {quoted}"
 
     def of_role(self, role: str) -> InvalidTable:
