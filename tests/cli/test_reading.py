@@ -132,6 +132,20 @@ class TestNumbers:
         assert found["columns"][0]["mean"] > 1000.0
         assert any("points between thousands: km" in note for note in found["notes"])
 
+    def test_marks_that_are_given(self, told, fails, home):
+        """Count for numbers that a reader takes for plain ones; and are refused where they lie."""
+        km = [f"{1 + i % 9}.{i % 1000:03}" for i in range(N)]
+        (home / "t.csv").write_text(lines(km, [int(y) for y in FARE]))
+        means = []
+        for option in ("--thousands=.", "--decimal=,", "--decimal=."):
+            found = told("prepare", "t.csv", "-t", "fare", "-o", option[2:], option)
+            means.append(found["columns"][0]["mean"])
+        assert means[0] == means[1] == pytest.approx(1000.0 * means[2])
+        (home / "t.csv").write_text(GERMAN)
+        message = fails("prepare", "t.csv", "-t", "fare", "-o", "p", "--decimal", ".")
+        assert "'km' of t.csv holds numbers (decimal comma, points" in message
+        assert "not with --decimal '.'" in message
+
     def test_weights_and_offsets(self, home):
         text = GERMAN.replace("km;", "w;", 1)
         (home / "t.csv").write_text(text)

@@ -82,7 +82,9 @@ class Spelling:
         self.others += int(others["n"].sum())
         if len(self.other_values) < _FEW_OTHERS:
             self.other_values.update(others["v"].head(_FEW_OTHERS).to_list())
-        shape = pl.col("v").str.replace_all("[0-9]", "9")
+        # more than three digits in a row are as good as four, and are found at once
+        shape = pl.col("v").str.replace_all("[0-9]{4,}", "9999")
+        shape = shape.str.replace_many(list("012345678"), ["9"] * 9)
         # 0,500 has a decimal comma: no group of thousands begins with 0
         shape = pl.when(pl.col("v").str.contains(r"^[^0-9]*0[.,]")).then(
             shape.str.replace("9", "0", literal=True)

@@ -122,6 +122,7 @@ def _formats(
         if one.format is None:
             if asked and kinds[column].startswith(("number", "date")):
                 _refuse_kind(table, column, kinds[column])
+            _refuse_given(first_pass, column)
             if one.share >= 0.5 and not asked:
                 notes.append(_half(column, one.share, target=column == options.target))
             continue
@@ -138,14 +139,32 @@ def _formats(
         chosen[column] = one.format
     if chosen:
         notes += _said(table, {c: found[c] for c in chosen})
-    commas = options.decimal == "," or any(
-        one.mark == "," for one in found.values() if one.format is not None
+    commas = (
+        options.decimal == ","
+        or options.thousands == "."
+        or any(one.mark == "," for one in found.values() if one.format is not None)
     )
-    suspects = [
-        c for c in first_pass.columns_read
-        if commas and table.opened.kind == "csv" and table.types[c].is_numeric()
-    ]  # fmt: skip
-    return chosen, suspects
+    # points may stand between thousands there, which a reader takes for decimal ones
+    return chosen, table.columns_of_thousands(first_pass.columns_read) if commas else []
+
+
+def _refuse_given(first_pass: FirstPass, column: str) -> None:
+    """Refuse marks that a user gave, where a column is of numbers with others."""
+    options, spelling = first_pass.options, _spellings(first_pass)[column]
+    if options.decimal is None and options.thousands is None:
+        return
+    written = recognise(spelling, Hints()).format
+    if isinstance(written, NumberFormat):
+        given = " and ".join(
+            f"{name} {mark!r}" for name, mark in
+            (("--decimal", options.decimal), ("--thousands", options.thousands)) if mark is not None
+        )  # fmt: skip
+        msg = (
+            f"Column {column!r} of {first_pass.table.name} holds numbers "
+            f"({written.describe() or '123.5'}), and not with {given}. Leave that away: how "
+            f"numbers are written is found out for each column. Or use --as {column}=category."
+        )
+        raise InvalidTable(msg)
 
 
 def _refuse_kind(table: Table, column: str, kind: str) -> None:
