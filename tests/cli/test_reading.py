@@ -66,7 +66,7 @@ class TestNumbers:
             (lines([f'"{marked(x, ".", ",")}"' for x in KM], FARE), ["commas between thousands"]),
             (lines([f'"${x:,.2f}"' for x in KM], FARE), ["currency $: km"]),
             (lines([marked(x, ".", "\u202f") for x in KM], FARE), ["spaces between thousands"]),
-            (lines([f"{x}%" for x in KM], FARE), ["percent (10% is 10): km"]),
+            (lines([f"{x}%" for x in KM], FARE), ["percent signs (10% is 10): km"]),
             (lines([f" {x} " for x in KM], FARE), []),
         ],
         ids=["German", "thousands", "currency", "narrow spaces", "percent", "padded"],
@@ -143,7 +143,7 @@ class TestNumbers:
         assert means[0] == means[1] == pytest.approx(1000.0 * means[2])
         (home / "t.csv").write_text(GERMAN)
         message = fails("prepare", "t.csv", "-t", "fare", "-o", "p", "--decimal", ".")
-        assert "'km' of t.csv holds numbers (decimal comma, points" in message
+        assert "'km' of t.csv holds numbers (a decimal comma, points" in message
         assert "not with --decimal '.'" in message
 
     def test_weights_and_offsets(self, home):

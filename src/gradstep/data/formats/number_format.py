@@ -109,13 +109,13 @@ class NumberFormat:
         """Return what a person should know; empty of what programs write."""
         parts = []
         if self.decimal == ",":
-            parts.append("decimal comma")
+            parts.append("a decimal comma")
         if self.thousands:
             parts.append(f"{_WORDS[self.thousands]} between thousands")
         if self.currency:
             parts.append(f"currency {self.currency}")
         if self.percent:
-            parts.append("percent (10% is 10)")
+            parts.append("percent signs (10% is 10)")
         return ", ".join(parts)
 
     def check(self) -> None:

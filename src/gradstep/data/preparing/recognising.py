@@ -199,8 +199,8 @@ def _said(table: Table, found: Mapping[str, Recognised]) -> list[str]:
         assert written is not None  # noqa: S101
         words = written.describe() if one.told else ""
         if words:
-            what = "Numbers" if isinstance(written, NumberFormat) else "Dates"
-            alike.setdefault(f"{what} are read as {words}", []).append(column)
+            how = "Numbers are read with" if written.noun == "number" else "Dates are read as"
+            alike.setdefault(f"{how} {words}", []).append(column)
         elif not table.guesses and not isinstance(written, NumberFormat):
             alike.setdefault("Text is read as dates or times", []).append(column)
         elif not table.guesses and written.noun == "number":

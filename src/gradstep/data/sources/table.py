@@ -290,7 +290,7 @@ def _without(frame: pl.DataFrame, na: Sequence[str]) -> list[pl.Expr]:
             continue
     found = []
     for column, dtype in frame.schema.items():
-        one = pl.col(column) if not column.startswith("^") else cs.by_name(column).as_expr()
+        one = pl.col(column)
         if dtype == pl.String:
             gone = one.str.strip_chars().is_in(list(na))
         elif dtype.is_numeric() and numbers:
