@@ -132,6 +132,14 @@ class TestNumbers:
         assert found["columns"][0]["mean"] > 1000.0
         assert any("points between thousands: km" in note for note in found["notes"])
 
+    def test_points_that_may_be_either(self, told, home):
+        """Where a separator of Europe is all that speaks for thousands: decimal, and it is said."""
+        km = [f"{1 + i % 9}.{i % 1000:03}" for i in range(N)]
+        (home / "t.csv").write_text(lines(km, [int(y) for y in FARE], ";"))
+        for option, n in (("--decimal=.", 0), ("--seed=0", 1)):
+            notes = told("prepare", "t.csv", "-t", "fare", "-o", option, option)["notes"]
+            assert ["--thousands ." in note for note in notes] == [True] * n
+
     def test_marks_that_are_given(self, told, fails, home):
         """Count for numbers that a reader takes for plain ones; and are refused where they lie."""
         km = [f"{1 + i % 9}.{i % 1000:03}" for i in range(N)]
@@ -257,6 +265,19 @@ class TestDates:
             next(c["mean"] for c in f["columns"] if c.get("part") == "days") for f in (found, other)
         ]
         assert means[0] != means[1]
+
+    def test_that_rows_are_split_by(self, told, home):
+        days = [f"{1 + i % 12:02}/{1 + i // 12:02}/2024" for i in range(N)]
+        PLAIN.with_columns(day=pl.Series(days)).write_csv(home / "t.csv")
+        options = ("-t", "fare", "--time-column", "day", "-o")
+        notes = told("prepare", "t.csv", *options, "one")["notes"]
+        assert any("--as day=date:%d/%m/%Y" in note for note in notes)
+        option = ("--as", "day=date:%d/%m/%Y")
+        assert told("prepare", "t.csv", *options, "two", *option)["notes"] == [
+            "Dates are read as day/month/year: day."
+        ]
+        held_out = [gs.open_prepared(home / name).validation.y.sum() for name in ("one", "two")]
+        assert held_out[0] != held_out[1]
 
     def test_times_of_day(self, told, home):
         frame = PLAIN.with_columns(

@@ -38,7 +38,7 @@ def read_and_decide(table: Table, options: PrepareOptions, progress: Progress) -
     InvalidTable
         If a value does not fit its column, with file, line, value and what to do about it.
     """
-    table = _with_roles(table, options)
+    table, of_roles = _with_roles(table, options)
     notes: list[str] = []
     while True:
         first_pass = FirstPass(table, options, progress)
@@ -60,24 +60,28 @@ def read_and_decide(table: Table, options: PrepareOptions, progress: Progress) -
             break
         table = table.with_formats(more)
     first_pass.decide()
-    first_pass.notes += notes
+    first_pass.notes += of_roles + notes
     return first_pass
 
 
-def _with_roles(table: Table, options: PrepareOptions) -> Table:
-    """Return the table whose weights, offsets and times are numbers or dates, if text."""
+def _with_roles(table: Table, options: PrepareOptions) -> tuple[Table, list[str]]:
+    """Return the table with the formats of its weights, offsets and times; and what is noted."""
+    notes: list[str] = []
     for column in (options.weight, options.offset, options.time):
         if column is None or table.types.get(column) != pl.String or column in table.formats:
             continue
         spelling = Spelling()
         for frame in table.chunks([column]):
-            found = frame[column].drop_nulls().alias("level").value_counts(name="n")
-            spelling.add(found["level"], found["n"])
+            levels = frame[column].drop_nulls().alias("level").value_counts(name="n")
+            spelling.add(levels["level"], levels["n"])
         hints = Hints(options.decimal, options.thousands)
         forced = "number" if column != options.time else ""
-        written = recognise(spelling, hints, forced=forced).format
-        table = table.with_formats({column: written} if written else {})
-    return table
+        asked = dict(options.kinds).get(column, forced)
+        found = recognise(spelling, hints, forced=asked if asked.startswith("date") else forced)
+        if found.format is not None:
+            notes += _said(table, {column: found})
+            table = table.with_formats({column: found.format})
+    return table, notes
 
 
 def _spellings(first_pass: FirstPass) -> dict[str, Spelling]:
@@ -145,7 +149,15 @@ def _formats(
         or any(one.mark == "," for one in found.values() if one.format is not None)
     )
     # points may stand between thousands there, which a reader takes for decimal ones
-    return chosen, table.columns_of_thousands(first_pass.columns_read) if commas else []
+    if commas:
+        return chosen, table.columns_of_thousands(first_pass.columns_read)
+    if not chosen and options.decimal is None and {t.separator for t in table.opened.text} == {";"}:
+        notes += [
+            f"All points of {column!r} stand before three digits, and are read as decimal ones. If "
+            "they stand between thousands: --thousands ."
+            for column in table.columns_of_thousands(first_pass.columns_read)
+        ]
+    return chosen, []
 
 
 def _refuse_given(first_pass: FirstPass, column: str) -> None:
