@@ -177,7 +177,7 @@ class TestErrors:
             ("none.safetensors {later}", "none.safetensors does not exist"),
             ("{later} {later}", "later.csv is no model of gradstep"),
             ("m.safetensors nokm.csv", "nokm.csv lacks a column that the model reads: 'km'"),
-            ("m.safetensors text.csv", "'km' has the value 'far', and held numbers"),
+            ("m.safetensors text.csv", "text.csv, line 2: column 'km' has the value 'far', which"),
             ("m.safetensors taken.csv --keep prediction", "what a column of predictions is called"),
         ],
     )

@@ -87,7 +87,7 @@ CASES = {
     ),
     "text among times": Case(
         {"t.csv": "d,y\n" + "2024-01-02 10:00:00,1\n2024-01-03 11:30:00,2\n" * 6000 + "soon,2\n"},
-        ["{}/t.csv, line 12002", "'d'", "'soon'", "not a datetime"],
+        ["{}/t.csv, line 12002", "'d'", "'soon'", "not a date"],
     ),
     "a duplicate header": Case(
         {"t.csv": "x,y,x\n1,2,3\n"}, ["{}/t.csv, line 1", "'x'", "twice", "column 3", "Rename"]
@@ -148,9 +148,6 @@ CASES = {
         ["{}/b.csv", "{}/a.csv", "y: missing", "z: a column, expected no such column"],
         open="*.csv",
     ),
-    "text files with columns in another order": Case(
-        {"a.csv": "x,y\n1,2\n", "b.csv": "y,x\n1,2\n"}, ["{}/b.csv", "another order"], open="*.csv"
-    ),
     "files of two formats": Case(
         {"a.csv": GOOD, "b.parquet": parquet(x=[1.0])},
         ["several formats", "csv, parquet"],
@@ -210,7 +207,9 @@ CASES = {
         {"sample_weight": "w"},
     ),
     "weights of text": Case(
-        table(w=["a"] * 40), ["weight 'w'", "'a', which is no number"], {"sample_weight": "w"}
+        table(w=["a"] * 40),
+        ["row 1", "weight 'w'", "'a', which is not a number"],
+        {"sample_weight": "w"},
     ),
     "weights of zero": Case(table(w=0.0), ["'w' are all zero"], {"sample_weight": "w"}),
     "weights that are far too large": Case(
@@ -241,7 +240,7 @@ CASES = {
         {"missing": "error"},
     ),
     "text that is to be a number": Case(
-        table(c=["1", "2", "three", *["4"] * 37]), ["'c'", "'three' in row 3", "no number"],
+        table(c=["1", "2", "three", *["4"] * 37]), ["row 3", "'c'", "'three'", "not a number"],
         {"kinds": {"c": "number"}},
     ),
     "numbers that are to be dates": Case(
@@ -372,5 +371,5 @@ class TestValidationTable:
             )
 
     def test_of_another_type(self):
-        with pytest.raises(InvalidTable, match=r"'x' has the value 'many', and held numbers"):
+        with pytest.raises(InvalidTable, match=r"row 1 .*'x' has the value 'many'.* not a number"):
             prepare(table(), "y", validation_table=table(x=["many"] * 40))

@@ -17,6 +17,7 @@ def evaluate(
     table: opt.TableArgument,
     *,
     sample_weight: opt.SampleWeight = None,
+    encoding: opt.Encoding = "",
     json: opt.Json = False,
 ) -> None:
     """Evaluate a model on a table that has the target."""
@@ -25,7 +26,7 @@ def evaluate(
     from gradstep.model.file import load
 
     fitted = load(model)
-    found = evaluation.evaluate(fitted, table, sample_weight=sample_weight)
+    found = evaluation.evaluate(fitted, table, sample_weight=sample_weight, encoding=encoding)
     if json:
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return

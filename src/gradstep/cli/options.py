@@ -23,13 +23,16 @@ __all__ = [
     "Cache",
     "ClassWeight",
     "Dask",
+    "Decimal",
     "Drop",
+    "Encoding",
     "Exposure",
     "Json",
     "MaxLevels",
     "Memory",
     "Missing",
     "MissingTarget",
+    "Na",
     "NoCache",
     "Offset",
     "Only",
@@ -38,6 +41,7 @@ __all__ = [
     "TableArgument",
     "Target",
     "Task",
+    "Thousands",
     "TimeColumn",
     "Validation",
     "Verb",
@@ -52,7 +56,8 @@ TableArgument = Annotated[
     str,
     typer.Argument(
         metavar="TABLE",
-        help="A path, glob, folder or URL: CSV, TSV, Parquet, Arrow, NDJSON, svmlight.",
+        help="A path, glob, folder or URL, or - for standard input: CSV, TSV, Parquet, Arrow, "
+        "NDJSON, svmlight.",
         show_default=False,
     ),
 ]
@@ -103,7 +108,8 @@ AsKind = Annotated[
     typer.Option(
         "--as",
         metavar="COLUMN=KIND",
-        help="Treat as number, category, date, hash or hash:BITS (comma between, or repeated).",
+        help="Treat as number, category, date, date:PATTERN (date:%d/%m/%Y), hash or hash:BITS "
+        "(comma between, or repeated).",
     ),
 ]
 MaxLevels = Annotated[
@@ -119,6 +125,24 @@ Cache = Annotated[
     Path | None, typer.Option(help="Folder for prepared tables; by default the user's cache.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no prepared table.")]
+Decimal = Annotated[
+    str | None,
+    typer.Option(help="Decimal mark of all numbers, . or ,; by default what the values tell."),
+]
+Thousands = Annotated[
+    str | None,
+    typer.Option(help="What stands between thousands: , . ' or a space; '' for nothing."),
+]
+Na = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="VALUES",
+        help="More values that are missing, as --na=-999,? (comma between, or repeated).",
+    ),
+]
+Encoding = Annotated[
+    str, typer.Option(help="Encoding of text files: latin-1, cp1252, utf-16, …; else UTF-8.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 # Options that had other names, with what says the same today (docs/adr/0016).
@@ -160,6 +184,7 @@ def preparation(
     kinds: list[str] | None,
     class_weight: str | None,
     memory: str | None,
+    na: list[str] | None,
     **others: Any,
 ) -> dict[str, Any]:
     """Return keyword arguments of `gradstep.prepare` for what was typed; others are passed on."""
@@ -170,6 +195,7 @@ def preparation(
         **others,
         "drop": split(drop),
         "only": split(only),
+        "na": split(na),
         "kinds": _kinds(kinds),
         "class_weight": _class_weight(class_weight),
     }
@@ -223,7 +249,7 @@ def refuse_unknown(option: str, name: str | None, allowed: Iterable[str]) -> Non
 
 def refuse_sources(out: Path, *tables: str | None) -> None:
     """Refuse to write over a table that is read."""
-    from gradstep.data.sources.table import files_of
+    from gradstep.data.sources.opening import files_of
 
     if not out.exists():
         return

@@ -41,6 +41,7 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option(help="Whether to add a column for each class.")
     ] = True,
+    encoding: opt.Encoding = "",
     json: opt.Json = False,
 ) -> None:
     """Predict each row of a table."""
@@ -60,7 +61,9 @@ def predict(
 
         def counted() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for batch in fitted.predict_batches(table, keep=copied, probabilities=probabilities):
+            for batch in fitted.predict_batches(
+                table, keep=copied, probabilities=probabilities, encoding=encoding
+            ):
                 count += batch.height
                 progress("predicting", count)
                 yield batch
@@ -95,9 +98,11 @@ def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool)
     import numpy as np
     import polars as pl
 
-    from gradstep.data.sources.table import open_table
+    from gradstep.data.sources.opening import open_table
 
-    known = open_table(table).schema if keep else {}
+    known: dict[str, Any] = dict.fromkeys(keep, pl.String())
+    if keep and table != "-":  # which is gone once it is read
+        known = open_table(table).schema
     kept = pl.DataFrame(schema={name: known[name] for name in keep})
     none = np.empty((0, fitted.n_outputs))
     return pl.DataFrame([*kept, *fitted.predictions(none, probabilities=probabilities)])

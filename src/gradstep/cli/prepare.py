@@ -33,6 +33,10 @@ def prepare(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    decimal: opt.Decimal = None,
+    thousands: opt.Thousands = None,
+    na: opt.Na = None,
+    encoding: opt.Encoding = "",
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     random_state: opt.RandomState = 0,
@@ -49,9 +53,9 @@ def prepare(
     chosen = opt.preparation(
         target=target, task=task, sample_weight=sample_weight,
         class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
-        validation=validation, drop=drop, only=only, kinds=kinds,
-        max_levels=max_levels, missing=missing, missing_target=missing_target, memory=None,
-        random_state=random_state,
+        validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
+        decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
+        missing_target=missing_target, memory=None, random_state=random_state,
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)

@@ -24,8 +24,8 @@ __all__ = ["train"]
 _SHOWN = 10
 _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
-    "drop", "only", "kinds", "max_levels", "missing", "missing_target", "random_state", "memory",
-    "cache", "no_cache",
+    "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
+    "missing_target", "random_state", "memory", "cache", "no_cache",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -94,6 +94,10 @@ def train(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    decimal: opt.Decimal = None,
+    thousands: opt.Thousands = None,
+    na: opt.Na = None,
+    encoding: opt.Encoding = "",
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     random_state: opt.RandomState = 0,
@@ -149,9 +153,9 @@ def train(
         chosen = opt.preparation(
             target=target, task=task, sample_weight=sample_weight,
             class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
-            validation=validation, drop=drop, only=only, kinds=kinds,
-            max_levels=max_levels, missing=missing, missing_target=missing_target, memory=memory,
-            random_state=random_state,
+            validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
+            decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
+            missing_target=missing_target, memory=memory, random_state=random_state,
         )  # fmt: skip
     if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
@@ -258,10 +262,11 @@ def _model_path(table: str, target: str) -> Path:
     >>> [str(_model_path(table, "fare")) for table in ("in/trips.csv.gz", "trips/*.parquet")]
     ['trips-fare.safetensors', 'trips-fare.safetensors']
     """
+    table = "stdin" if table == "-" else table
     parts = [part for part in Path(table).parts if not re.search(r"[*?\[\]]", part)]
     name = parts[-1] if parts and Path(table).name != ".." else ""
     if name and not Path(table).is_dir():
-        name = re.sub(r"(\.\w+?)(\.(gz|zst))?$", "", name)
+        name = re.sub(r"(\.\w+?)(\.(gz|zst|bz2|xz))?$", "", name)
     name = name or Path(table).resolve().name or "table"
     return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
 

@@ -32,6 +32,7 @@ from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
+from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
@@ -233,6 +234,7 @@ def fit_table(
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(model, prepared)
         fit.baseline = evaluate_held_out(model, prepared, constant=True)
+        fit.notes += note_of_too_good(model, fit.validation, fit.baseline, fit.notes)
     if cv is not None and result.state is not None:
         fixed = replace(settings, penalty=result.problem.penalty)
 

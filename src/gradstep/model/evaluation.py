@@ -100,7 +100,7 @@ def _without_offset(
 
 @as_by_default
 def evaluate(
-    model: Model, table: Any, *, sample_weight: str | None = None, **old: Any
+    model: Model, table: Any, *, sample_weight: str | None = None, encoding: str = "", **old: Any
 ) -> dict[str, Any]:
     """Return how good a model's predictions are on a table that has the target.
 
@@ -112,6 +112,8 @@ def evaluate(
         With the columns that the model reads, and the target; rows without one are left out.
     sample_weight : str, optional
         Column of row weights; a row of weight 0 is no row.
+    encoding : str, optional
+        Of text files, if it is not UTF-8.
     **old
         `weight`, as it was called.
 
@@ -137,7 +139,8 @@ def evaluate(
     metrics, target = _metrics(model), model.target.column
     baseline = None if model.training is None else _metrics(model, constant=True)
     missing = weightless = 0
-    for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
+    more = [target, *([weight] if weight else [])]
+    for chunk in model.chunks(table, more, encoding=encoding):
         frame = chunk.filter(has_value(chunk[target]))
         missing += chunk.height - frame.height
         s = None if weight is None else weights_of(frame[weight])

@@ -184,15 +184,20 @@ class Model:
         return np.concatenate([np.empty((0, self.n_outputs)), *found])
 
     def chunks(
-        self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = ()
+        self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = (), encoding: str = ""
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
         self.unseen.clear()
         extra = [*more, *([self.shift.column] if self.shift else [])]
-        yield from chunks_as(table, self.encoding, self.target, extra, copied)
+        yield from chunks_as(table, self.encoding, self.target, extra, copied, encoding)
 
     def predict_batches(
-        self, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True
+        self,
+        table: Any,
+        *,
+        keep: Sequence[str] = (),
+        probabilities: bool = True,
+        encoding: str = "",
     ) -> Iterator[pl.DataFrame]:
         """Yield predictions for the rows of a table of any size, in order.
 
@@ -204,6 +209,8 @@ class Model:
             Columns to copy; of text files as they are written there, unless the model reads them.
         probabilities : bool
             Whether to add ``probability_<class>``, where the loss gives any.
+        encoding : str
+            Of text files, if it is not UTF-8.
 
         Yields
         ------
@@ -211,7 +218,7 @@ class Model:
             The kept columns, ``prediction``, and probabilities.
         """
         self.refuse_to_keep(keep, probabilities=probabilities)
-        for frame in self.chunks(table, copied=keep):
+        for frame in self.chunks(table, copied=keep, encoding=encoding):
             found = self.predictions(self.scores(frame), probabilities=probabilities)
             yield pl.DataFrame([*(frame[name] for name in dict.fromkeys(keep)), *found])
 

@@ -348,7 +348,7 @@ class TestTold:
         assert ["'leak'" in w for w in prepare(table, "y").meta["warnings"]] == [True]
 
     def test_a_copy_is_suspect(self):
-        table = pl.DataFrame({"x": [1.0, 2.0, 3.0] * 20, "y": ["a", "b", "c"] * 20})
+        table = pl.DataFrame({"x": [1.0, 2.0, 3.0, 4.0] * 15, "y": ["a", "b", "c"] * 20})
         copied = table.with_columns(again=pl.col("y"))
         assert prepare(table, "y").meta["warnings"] == []
         (warning,) = prepare(copied, "y").meta["warnings"]

@@ -14,7 +14,7 @@ import pytest
 
 from gradstep import InvalidTable, prepare
 from gradstep.data.sources.arrow_check import is_damaged_arrow
-from gradstep.data.sources.table import open_table
+from gradstep.data.sources.opening import open_table
 
 N = 300
 PACKED = ("uncompressed", "lz4", "zstd")
@@ -31,7 +31,7 @@ FRAME = pl.DataFrame({
 READ = """
 import sys
 from gradstep import InvalidTable
-from gradstep.data.sources.table import open_table
+from gradstep.data.sources.opening import open_table
 for path in sys.argv[1:]:
     try:
         for _ in open_table(path).chunks():

@@ -18,7 +18,8 @@ from gradstep.data.kernels.csv_check import first_bad_record
 from gradstep.data.preparing import first_pass
 from gradstep.data.preparing.prepared import Target
 from gradstep.data.sources import table as tables
-from gradstep.data.sources.table import chunk_rows, open_table
+from gradstep.data.sources.opening import open_table
+from gradstep.data.sources.table import chunk_rows
 from tests.data.cases import bits
 from tests.examples import examples
 

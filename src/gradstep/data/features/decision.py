@@ -13,16 +13,16 @@ from gradstep.data.features.encoding import (
     LevelColumn,
     NumberColumn,
 )
+from gradstep.data.features.oddities import is_index
 from gradstep.data.features.profile import DateProfile, LevelProfile, NumberProfile, Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["decide", "leaks"]
+__all__ = ["decide"]
 
 _NEARLY_EVERY_ROW = 0.9
 _FEWEST_ROWS = 30  # below, distinct values in every row say nothing
-_LEAKS = 0.9999
 
 
 def decide(
@@ -48,7 +48,11 @@ def decide(
     columns: list[Any] = list(nothing)
     for name, profile in profiles.items():
         if isinstance(profile, NumberProfile):
-            columns.extend(_number(name, profile))
+            columns.extend(
+                [LeftOut(name, "it numbers the rows, as an index does")]
+                if name not in kinds and is_index(name, profile)
+                else _number(name, profile)
+            )
         elif isinstance(profile, DateProfile):
             columns.extend(_date(name, profile))
         else:
@@ -118,18 +122,3 @@ def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> A
         other=len(levels) > max_levels,
         missing=profile.missing > 0,
     )
-
-
-def leaks(profiles: Mapping[str, Any], copies: Iterable[str]) -> list[str]:
-    """Return warnings of columns that give the target away, or are copies of it."""
-    found = [
-        f"Column {name!r} predicts the target almost perfectly (correlation "
-        f"{profile.numbers.correlation:.6f}). If it is not known when predictions are made, leave "
-        f"it out (--drop {name})."
-        for name, profile in profiles.items()
-        if hasattr(profile, "numbers") and abs(profile.numbers.correlation) > _LEAKS
-    ]
-    return found + [
-        f"Column {name!r} is a copy of the target. Leave it out (--drop {name})."
-        for name in sorted(copies)
-    ]

@@ -21,7 +21,9 @@ from gradstep.data.features.profile import (
     as_floats,
     date_part,
 )
-from gradstep.data.from_json import record
+from gradstep.data.formats.date_format import DateFormat, IsoDates
+from gradstep.data.formats.number_format import NumberFormat
+from gradstep.data.from_json import is_text, record
 from gradstep.data.kernels.columns import standardise
 from gradstep.data.preparing.options import MOST_FEATURES, MOST_HASH_BITS
 from gradstep.rows.dataset import Dataset
@@ -104,6 +106,17 @@ class LeftOut:
 _KINDS: dict[str, Any] = {c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut)}
 
 
+_FORMATS: dict[str, Any] = {f.__name__: f for f in (NumberFormat, DateFormat, IsoDates)}
+
+
+def format_of(fields: Mapping[str, Any]) -> NumberFormat | DateFormat | IsoDates:
+    """Return the format that `to_json` wrote, if it is one."""
+    given = {k: v for k, v in fields.items() if k not in {"column", "kind"}}
+    found: NumberFormat | DateFormat | IsoDates = record(_FORMATS[fields["kind"]], given)
+    found.check()
+    return found
+
+
 class Encoded(NamedTuple):
     """Rows in numbers: values (n, numbers), codes (n, columns)."""
 
@@ -122,10 +135,17 @@ class Encoding:
         for those that were left out unseen, which come first.
     single : bool
         Whether values are float32, as those of the source were.
+    formats : tuple of (str, format)
+        Columns of text that hold numbers or dates, and how these are written; the target, weight
+        and offset, too.
+    na : tuple of str
+        Values that are missing, as the user said.
     """
 
     columns: tuple[Any, ...]
     single: bool = False
+    formats: tuple[tuple[str, NumberFormat | DateFormat | IsoDates], ...] = ()
+    na: tuple[str, ...] = ()
 
     @cached_property
     def numbers(self) -> list[NumberColumn]:
@@ -157,6 +177,14 @@ class Encoding:
     def sources(self) -> list[str]:
         """The columns that are read."""
         return list(dict.fromkeys(c.source for c in self.columns if not isinstance(c, LeftOut)))
+
+    def source_of(self, index: int) -> str:
+        """Return the column that a feature comes from."""
+        if index < len(self.numbers):
+            return self.numbers[index].source
+        if index < self.n_values:
+            return [c for c in self.numbers if c.indicator][index - len(self.numbers)].source
+        return self.coded[int(np.searchsorted(self.starts, index, side="right")) - 1].source
 
     def feature_name(self, index: int) -> str:
         """Return what a feature is called: ``age``, ``age is missing``, ``colour=red``."""
@@ -255,7 +283,13 @@ class Encoding:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
         columns = [{"kind": type(c).__name__, **asdict(c)} for c in self.columns]
-        return {"columns": columns, "single": self.single}
+        found: dict[str, Any] = {"columns": columns, "single": self.single}
+        if self.formats:
+            found["formats"] = [
+                {"column": column, "kind": type(f).__name__, **f.to_json()}
+                for column, f in self.formats
+            ]
+        return found | ({"na": list(self.na)} if self.na else {})
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Encoding:
@@ -264,7 +298,14 @@ class Encoding:
             record(_KINDS[fields["kind"]], {k: v for k, v in fields.items() if k != "kind"})
             for fields in content["columns"]
         ]
-        encoding = cls(tuple(columns), bool(content["single"]))
+        formats = tuple(
+            (fields["column"], format_of(fields)) for fields in content.get("formats", ())
+        )
+        na = tuple(content.get("na", ()))
+        if not all(is_text(value) for value in (*na, *(column for column, _ in formats))):
+            msg = "na and the columns of formats are text"
+            raise ValueError(msg)
+        encoding = cls(tuple(columns), bool(content["single"]), formats, na)
         encoding.check_sizes()
         return encoding
 

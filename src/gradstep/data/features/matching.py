@@ -9,7 +9,11 @@ import polars as pl
 
 from gradstep.data.features.profile import as_floats, kind_of
 from gradstep.data.features.sparse_encoding import SparseEncoding
-from gradstep.data.sources.table import open_table
+from gradstep.data.formats.date_format import AnyNumbers, IsoDates
+from gradstep.data.sources.bad_value import BadValue
+from gradstep.data.sources.local_copy import STDIN
+from gradstep.data.sources.opening import open_table
+from gradstep.data.sources.read_options import ReadOptions
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from gradstep.data.roles import Target
     from gradstep.data.sources.table import Table
 
-__all__ = ["check_columns", "chunks_as", "open_as", "readable"]
+__all__ = ["check_columns", "chunks_as", "open_as", "read_as", "readable"]
 
 
 def chunks_as(
@@ -28,6 +32,7 @@ def chunks_as(
     target: Target,
     more: Sequence[str] = (),
     copied: Sequence[str] = (),
+    text_encoding: str = "",
 ) -> Iterator[Any]:
     """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`.
 
@@ -43,20 +48,49 @@ def chunks_as(
         yield from SparseTable(table).chunks(encoding.width)
         return
     read = {*encoding.sources, *more}
-    opened = open_as(table, encoding, target, [name for name in copied if name not in read])
+    kept = [name for name in copied if name not in read]
+    opened = open_as(table, encoding, target, kept, text_encoding)
     check_columns(encoding, opened.schema, opened.name)
     for column in (*more, *copied):
         opened.check_column(column, "The column")
-    yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
+    try:
+        yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
+    except BadValue as error:
+        written = opened.formats.get(error.column)
+        raise error.of_model(written.describe() if written else "") from None
 
 
-def open_as(table: Any, encoding: Encoding, target: Target, copied: Sequence[str] = ()) -> Table:
+def open_as(
+    table: Any, encoding: Encoding, target: Target, copied: Sequence[str] = (),
+    text_encoding: str = "",
+) -> Table:  # fmt: skip
     """Open a table, its categories as the text that they are, whatever they look like there."""
-    as_text = list(copied)
-    as_text += [c.source for c in encoding.coded if not getattr(c, "part", "")]
-    if target.is_text:
-        as_text.append(target.column)
-    return open_table(table, as_text=as_text)
+    as_text = {*copied, *_texts(encoding, target)}
+    reading = ReadOptions(na=encoding.na, encoding=text_encoding)
+    reading.check()
+    if isinstance(table, str) and table == STDIN:
+        from gradstep.data.sources.stream import open_stdin
+
+        return read_as(open_stdin(as_text, reading), encoding, target)
+    return read_as(open_table(table, as_text=as_text, reading=reading), encoding, target)
+
+
+def _texts(encoding: Encoding, target: Target) -> set[str]:
+    """Return the columns that are text in a file: levels, and what has a format."""
+    text = {c.source for c in encoding.coded if not getattr(c, "part", "")}
+    text |= {column for column, _ in encoding.formats}
+    return text | ({target.column} if target.is_text else set())
+
+
+def read_as(table: Table, encoding: Encoding, target: Target) -> Table:
+    """Return a table whose columns are read as those that an encoding was learned from."""
+    texts = [c for c in _texts(encoding, target) if table.types.get(c, pl.String()) != pl.String]
+    if texts and table.guesses:
+        table = table.with_text(texts)
+    formats: dict[str, Any] = dict(encoding.formats)
+    for number in encoding.numbers:  # of what may be text in this table, and had a type
+        formats.setdefault(number.source, IsoDates() if number.part else AnyNumbers())
+    return table.with_formats(formats)
 
 
 def check_columns(encoding: Encoding, schema: Mapping[str, Any], name: str) -> None:

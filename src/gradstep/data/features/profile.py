@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.data.formats.recognition import Spelling
+
 __all__ = [
     "DateProfile",
     "LevelProfile",
@@ -133,6 +135,9 @@ class NumberProfile:
     single: bool = True  # whether the source is float32
     whole: bool = True
     distinct: set[float] | None = field(default_factory=set)
+    sentinels: dict[float, int] = field(default_factory=dict)  # how often each value is there
+    inner_low: float = math.inf  # without these
+    inner_high: float = -math.inf
 
     def add(
         self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
@@ -154,8 +159,22 @@ class NumberProfile:
             raise InvalidTable(msg)
         self.whole &= found.whole
         self.numbers.add(found)
+        self._look_for_sentinels(x, found)
         if self.distinct is not None:
             self._count_distinct(x[~np.isnan(x)] if found.missing else x)
+
+    def _look_for_sentinels(self, x: NDArray[Any], found: Summary) -> None:
+        """Count what may stand for a missing value, as -999, where it is the least or largest."""
+        low, high = found.low, found.high
+        if low in _SENTINELS or high in _SENTINELS:
+            ends = [value for value in {low, high} if value in _SENTINELS]
+            for value in ends:
+                n = int((x == value).sum())
+                self.sentinels[value] = self.sentinels.get(value, 0) + n
+            others = x[~np.isnan(x) & ~np.isin(x, ends)]
+            low, high = others.min(initial=math.inf), others.max(initial=-math.inf)
+        self.inner_low = min(self.inner_low, float(low))
+        self.inner_high = max(self.inner_high, float(high))
 
     def _count_distinct(self, x: NDArray[Any]) -> None:
         """Collect distinct numbers as long as they are few."""
@@ -167,6 +186,7 @@ class NumberProfile:
                 return
 
 
+_SENTINELS = {-99.0, *(s * v for s in (-1.0, 1.0) for v in (999.0, 9999.0, 99999.0, 999999.0))}
 _FEW = 1000  # distinct numbers that may still be classes
 
 
@@ -180,6 +200,7 @@ class LevelProfile:
     missing: int = 0
     first_missing: int = -1
     in_chunks: int = 0  # distinct values of each chunk, added up
+    spelling: Spelling | None = None  # of text that may turn out to hold numbers or dates
 
     def add(self, series: pl.Series, rows: NDArray[np.int64]) -> None:
         """Add the next rows, which have these numbers in the table."""
@@ -191,6 +212,8 @@ class LevelProfile:
             self.missing += gone
         found = series.cast(pl.String).drop_nulls().alias("level").value_counts(name="n")
         self.in_chunks += found.height
+        if self.spelling is not None:
+            self.spelling.add(found["level"], found["n"])
         if self.counts is None:
             return
         for level, n in zip(found["level"].to_list(), found["n"].to_list(), strict=True):

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import polars as pl
 
-from gradstep.checks import OUT_OF_RANGE, out_of_range
-from gradstep.data.features.decision import decide, leaks
+from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
+from gradstep.data.features.leaks import LeakSearch
+from gradstep.data.features.oddities import notes_of_numbers
 from gradstep.data.features.profile import (
     LevelProfile,
-    NumberProfile,
     add_to,
     kind_of,
     profile_of,
     summary_of,
 )
+from gradstep.data.formats.recognition import Spelling
 from gradstep.data.preparing.class_weights import count_classes
 from gradstep.data.preparing.options import MOST_FEATURES
-from gradstep.data.roles import (
-    MOST_CLASSES,
-    Target,
-    classes_of_numbers,
-    has_value,
-    weighs,
-    weights_of,
-)
+from gradstep.data.preparing.target import kind_of_target, target_of
+from gradstep.data.roles import has_value, weighs, weights_of
 from gradstep.data.sources.table import chunk_rows
 from gradstep.errors import InvalidParameter, InvalidTable
 
@@ -71,6 +66,8 @@ class FirstPass:
         Rows of weight 0, which are no rows.
     heaviest, counts
         The largest weight; rows of each class, if classes are to have weights.
+    notes : list of str
+        What a person should know of how values are written.
     """
 
     table: Table
@@ -83,10 +80,12 @@ class FirstPass:
     weightless: int = 0
     counts: Counter[Any] = field(default_factory=Counter)
     heaviest: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    _leaks: LeakSearch = field(default_factory=LeakSearch)
     _kept_frames: deque[pl.DataFrame] | None = None
 
-    def run(self) -> None:
-        """Read the table once, and decide what becomes of each column."""
+    def read(self) -> None:
+        """Read the table once, and learn what it holds."""
         options = self.options
         for role, column in options.roles.items():
             self.table.check_column(column, f"The {role}")
@@ -96,8 +95,10 @@ class FirstPass:
         for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
         self._choose_columns()
-        self._target_kind = self._kind_of_target()
+        self._target_kind = kind_of_target(self.table, options)
         self.target_profile = profile_of(options.target, self._target_kind)
+        if self._target_kind == "category" and options.task != "classification":
+            self._look_at(self.target_profile, options.target)
         with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
             try:
                 for frame, first in self.chunks("reading"):
@@ -108,14 +109,21 @@ class FirstPass:
         if self.rows_read == 0:
             msg = f"{self.table.name} has no rows."
             raise InvalidTable(msg)
+
+    def decide(self) -> None:
+        """Decide what becomes of each column, and what the target is."""
+        options = self.options
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
                           zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
-        self._check_target()
+        self.target = target_of(self)
         if options.missing == "error":
             self._refuse_missing()
-        self.encoding: Encoding = decide(
+        encoding = decide(
             self.profiles, dict(options.kinds), self.nothing, max_levels=options.max_levels
         )
+        read = {*encoding.sources, *options.no_features}
+        formats = tuple((c, f) for c, f in self.table.formats.items() if c in read)
+        self.encoding: Encoding = replace(encoding, formats=formats, na=options.na)
         self._check_features()
         numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
         self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
@@ -125,9 +133,8 @@ class FirstPass:
         """Start a profile of each column that may become a feature."""
         options, schema = self.options, self.table.schema
         kinds = dict(options.kinds)
-        roles = {column for role, column in options.roles.items() if role != "time column"}
         for column, dtype in schema.items():
-            if column in roles:
+            if column in options.no_features:
                 continue
             if column in options.drop or (options.only and column not in options.only):
                 self.nothing.append(LeftOut(column, "left out on request"))
@@ -139,8 +146,24 @@ class FirstPass:
             if kind == "nothing":
                 self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
                 continue
+            asked = kinds.get(column, "")
+            if dtype == pl.String and asked.partition(":")[0] in {"number", "date"}:
+                kind = "category"  # until it is known how they are written
             self._check_kind(column, kind, dtype)
-            self.profiles[column] = profile_of(column, "category" if kind == "hash" else kind)
+            profile = profile_of(column, "category" if kind == "hash" else kind)
+            self.profiles[column] = profile
+            self._look_at(profile, column)
+
+    def _look_at(self, profile: Any, column: str) -> None:
+        """Have a profile tell how the text of its column is written, unless that is decided."""
+        asked = dict(self.options.kinds).get(column, "")
+        if (
+            isinstance(profile, LevelProfile)
+            and self.table.schema[column] == pl.String
+            and column not in self.table.formats
+            and not asked.startswith(("category", "hash"))
+        ):
+            profile.spelling = Spelling()
 
     @property
     def weighted(self) -> bool:
@@ -164,39 +187,13 @@ class FirstPass:
             msg = f"Column {column!r} of {self.table.name} has type {dtype}, which is no number."
             raise InvalidTable(msg)
 
-    def _kind_of_target(self) -> str:
-        options = self.options
-        dtype = self.table.schema[options.target]
-        kind, as_kind = kind_of(dtype), dict(options.kinds).get(options.target)
-        if dtype == pl.Null:
-            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
-            raise InvalidTable(msg)
-        if kind in {"date", "nothing"}:
-            msg = f"The target {options.target!r} has type {dtype}, which cannot be predicted."
-            raise InvalidTable(msg)
-        if options.task == "regression" and kind == "category":
-            msg = (
-                f"The target {options.target!r} holds text ({dtype}), which task='regression' "
-                "cannot predict. Use task='classification', or correct the column."
-            )
-            raise InvalidTable(msg)
-        if as_kind not in {None, kind, "category"} or (as_kind and options.task == "regression"):
-            msg = (
-                f"The target {options.target!r} cannot be treated as {as_kind!r} here: only as "
-                "'category', for classification."
-            )
-            raise InvalidParameter(msg)
-        if as_kind == "category" or (dtype == pl.Boolean and options.task != "regression"):
-            return "category"
-        return kind
-
     def chunks(self, what: str) -> Iterator[tuple[pl.DataFrame, int]]:
         """Yield the chunks of a pass over the table, each with the number of its first row."""
         first = 0
-        for frame in self._frames(self._columns_read(), what):
+        for frame in self._frames(self.columns_read, what):
             if what == "encoding" and first + frame.height > self.rows_read:
                 self.refuse_change(f"more than {self.rows_read:,}")
-            yield self._as_numbers(frame, first), first
+            yield frame, first
             first += frame.height
             self.progress(what, first)
         if what == "reading":
@@ -234,32 +231,15 @@ class FirstPass:
     def chunk_sizes(self) -> Iterator[int]:
         """Yield how many rows each chunk has."""
         left = self.rows_read
-        size = chunk_rows(len(self._columns_read()))
+        size = chunk_rows(len(self.columns_read))
         while left > 0:
             yield min(size, left)
             left -= size
 
-    def _columns_read(self) -> list[str]:
+    @property
+    def columns_read(self) -> list[str]:
+        """The columns that are read: those that may become features, and those with a role."""
         return list(dict.fromkeys([*self.profiles, *self.options.roles.values()]))
-
-    def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
-        """Turn text that is to be a number into one."""
-        schema = frame.schema  # made anew by each call
-        for column, profile in self.profiles.items():
-            if isinstance(profile, NumberProfile) and kind_of(schema[column]) == "category":
-                text = frame[column].cast(pl.String)
-                numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
-                bad = numbers.is_null() & text.is_not_null()
-                if bad.any():
-                    msg = (
-                        f"Column {column!r} of {self.table.name} has the value "
-                        f"{text.filter(bad)[0]!r} in row {first + (bad.arg_max() or 0) + 1} (of "
-                        f"the rows, from 1), which is no number. Correct it, or use "
-                        f"--as {column}=category."
-                    )
-                    raise InvalidTable(msg)
-                frame = frame.with_columns(numbers.alias(column))
-        return frame
 
     def _add(self, frame: pl.DataFrame, first: int) -> None:
         options = self.options
@@ -293,8 +273,7 @@ class FirstPass:
             heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
             self.heaviest = max(self.heaviest, float(heaviest))
         add_to(self.profiles, frame, rows, y, self._pool)
-        if self._target_kind == "category":
-            self._note_copies(frame, target)
+        self._leaks.add(frame, target, self.profiles)
 
     def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
         """Return a target of two classes so far as numbers, for the search for leaks."""
@@ -304,58 +283,6 @@ class FirstPass:
         if not hasattr(self, "_first_class"):
             self._first_class = next(iter(counts), "")
         return (target.cast(pl.String) == self._first_class).cast(pl.Float64).to_numpy()
-
-    def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
-        if not hasattr(self, "_candidates"):
-            self._candidates = {c for c, s in self.profiles.items() if isinstance(s, LevelProfile)}
-        text = target.cast(pl.String)
-        self._candidates = {
-            c for c in self._candidates
-            if bool((frame[c].cast(pl.String) == text).fill_null(value=False).all())
-        }  # fmt: skip
-
-    def _check_target(self) -> None:
-        options, profile = self.options, self.target_profile
-        if self.n_kept == 0 and self.weightless:
-            msg = f"The weights {options.weight!r} are all zero where there is a target."
-            raise InvalidTable(msg)
-        if self.n_kept == 0:
-            msg = f"The target {options.target!r} is missing in every row of {self.table.name}."
-            raise InvalidTable(msg)
-        if options.weight is not None and out_of_range(self.heaviest):
-            msg = f"The weight {options.weight!r} is {self.heaviest:.3g} at most: {OUT_OF_RANGE}"
-            raise InvalidTable(msg)
-        classes = self._classes()
-        constant = len(classes) < 2 if classes is not None else (
-            profile.numbers.low == profile.numbers.high
-        )  # fmt: skip
-        if constant:
-            value = classes[0] if classes else profile.numbers.low
-            msg = (
-                f"The target {options.target!r} is {value!r} in every row: there is nothing to "
-                "learn."
-            )
-            raise InvalidTable(msg)
-        if options.shift is not None and classes is not None:
-            msg = "An offset needs a regression loss; the target has classes."
-            raise InvalidParameter(msg)
-        self.target = Target(options.target, None if classes is None else tuple(classes))
-
-    def _classes(self) -> Sequence[Any] | None:
-        """Return the classes of the target; None if it is a number."""
-        options, profile = self.options, self.target_profile
-        if self._target_kind == "category":
-            if profile.counts is None or len(profile.counts) > MOST_CLASSES:
-                msg = (
-                    f"The target {options.target!r} has more than 1,000 different values of text: "
-                    "too many classes. Is it the right column?"
-                )
-                raise InvalidTable(msg)
-            classes: list[Any] = sorted(profile.counts)
-            if self.table.schema[options.target] == pl.Boolean:
-                classes = [value == "true" for value in classes]
-            return classes
-        return classes_of_numbers(options.target, profile.distinct, options.task)
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -382,6 +309,7 @@ class FirstPass:
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for the record."""
         classes, profile = self.target.classes, self.target_profile
+        used = set(self.encoding.sources)
         target = self.target.to_json()
         if classes is None:
             numbers = profile.numbers
@@ -396,5 +324,10 @@ class FirstPass:
             "target": target,
             "encoding": self.encoding.to_json(),
             "columns": {c: summary_of(s) for c, s in self.profiles.items()},
-            "warnings": leaks(self.profiles, getattr(self, "_candidates", ())),
+            "warnings": [
+                *self.table.notes,
+                *self.notes,
+                *notes_of_numbers(self.profiles, used),
+                *self._leaks.notes(self.profiles, used, self.options.target),
+            ],
         }

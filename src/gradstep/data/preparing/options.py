@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.checks import check_choice, check_number
+from gradstep.data.formats.date_format import DateFormat
 from gradstep.data.roles import Offset
+from gradstep.data.sources.read_options import ReadOptions
 from gradstep.errors import InvalidParameter, nearest
 from gradstep.renamed import under_new_names
 
@@ -23,6 +25,7 @@ Progress = Callable[[str, int], None]
 
 # Fields that users know by another name, that of the estimators' parameters.
 NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}
+_UTF_8 = ("encoding", "")  # which is not given: thousands="" is
 _KINDS = ("number", "category", "date", "hash")
 MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
@@ -46,7 +49,8 @@ class PrepareOptions:
     drop, only : tuple of str
         Columns to leave out; if given, the only ones to use.
     kinds : tuple of (str, str)
-        Columns with the kind to treat them as: number, category, date, hash, hash:BITS.
+        Columns with the kind to treat them as: number, category, date, date:PATTERN, hash,
+        hash:BITS.
     max_levels : int
         Levels of a category with a feature of their own.
     validation : float
@@ -60,6 +64,12 @@ class PrepareOptions:
         is the logarithm; None for a loss of y - score.
     seed : int
         What the shuffle and the choice of validation rows depend on.
+    decimal, thousands : str, optional
+        The marks in all numbers of text, by default what the values of a column tell.
+    na : tuple of str
+        Values that are missing, besides the usual ones.
+    encoding : str
+        Of text files; by default UTF-8, or what a byte-order mark says.
     """
 
     target: str
@@ -78,6 +88,15 @@ class PrepareOptions:
     seed: int = 0
     exposure: str | None = None
     class_weight: str | tuple[tuple[Any, float], ...] | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    na: tuple[str, ...] = ()
+    encoding: str = ""
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How text is to be read."""
+        return ReadOptions(self.decimal, self.thousands, self.na, self.encoding)
 
     @property
     def shift(self) -> Offset | None:
@@ -91,18 +110,30 @@ class PrepareOptions:
                  "exposure": self.exposure, "time column": self.time}  # fmt: skip
         return {role: column for role, column in roles.items() if column is not None}
 
+    @property
+    def no_features(self) -> list[str]:
+        """The columns with a role that keeps them from being features, as that of time does not."""
+        return [column for role, column in self.roles.items() if role != "time column"]
+
+    def role_of(self, column: str) -> str:
+        """Return what a column is besides a feature; empty if nothing."""
+        return next((role for role, name in self.roles.items() if name == column), "")
+
     def to_json(self) -> dict[str, Any]:
         """Return what was given, for the record: without what is None or empty."""
-        return {k: v for k, v in vars(self).items() if v not in (None, ())}
+        return {k: v for k, v in vars(self).items() if v not in (None, ()) and (k, v) != _UTF_8}
 
     def check(self) -> None:
         """Refuse what is not allowed."""
         for column, kind in self.kinds:
             name, _, bits = kind.partition(":")
+            if name == "date" and bits:
+                _check_pattern(column, bits)
+                continue
             if name not in _KINDS or (bits and (name != "hash" or not bits.isdecimal())):
                 msg = (
                     f"{column}={kind} is no kind of column.{nearest(kind, _KINDS)} It must be one "
-                    f"of {', '.join(_KINDS)}, or hash:BITS."
+                    f"of {', '.join(_KINDS)}, hash:BITS or date:PATTERN (date:%d/%m/%Y)."
                 )
                 raise InvalidParameter(msg)
             if bits and not 1 <= int(bits) <= MOST_HASH_BITS:
@@ -115,6 +146,7 @@ class PrepareOptions:
         }
         for name, allowed in choices.items():
             check_choice("prepare", name, getattr(self, name), allowed)
+        self.reading.check()
         check_number("prepare", "validation", self.validation, low=0.0, high=1.0, open_high=True)
         check_number("prepare", "max_levels", self.max_levels, low=1, whole=True)
         check_number("prepare", "random_state", self.seed, low=0, whole=True)
@@ -124,8 +156,7 @@ class PrepareOptions:
                 f"exposure={self.exposure!r}: give one of the two."
             )
             raise InvalidParameter(msg)
-        roles = [column for role, column in self.roles.items() if role != "time column"]
-        if len(set(roles)) < len(roles):
+        if len(set(self.no_features)) < len(self.no_features):
             offset = self.offset or self.exposure
             msg = (
                 f"Target {self.target!r}, weight {self.weight!r} and offset {offset!r} must "
@@ -146,11 +177,19 @@ class PrepareOptions:
             raise InvalidParameter(msg)
 
 
+def _check_pattern(column: str, pattern: str) -> None:
+    try:
+        DateFormat(pattern).check()
+    except ValueError as error:
+        msg = f"{column}=date:{pattern}: {error}."
+        raise InvalidParameter(msg) from None
+
+
 def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     """Return the options that keyword arguments give, checked."""
     given = under_new_names("prepare", options)
     found = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
-    for name in ("drop", "only"):
+    for name in ("drop", "only", "na"):
         if isinstance(found.get(name), str):
             found[name] = (found[name],)
         elif name in found:

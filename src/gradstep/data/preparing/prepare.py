@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.cache_folder import cache_folder, mark, private_folder, remove_marked
-from gradstep.data.features.profile import kind_of
 from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
 from gradstep.data.preparing.second_pass import TableMaker
-from gradstep.data.sources.table import Table, open_table
+from gradstep.data.sources.opening import open_table
+from gradstep.data.sources.table import Table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
 from gradstep.files import refuse_existing, sweep, temporary_folder, writing_folder
 from gradstep.floating_point import as_by_default
@@ -56,7 +56,7 @@ def prepare(
     Parameters
     ----------
     table : path, glob, folder, frame or query
-        The table (`gradstep.data.sources.table.open_table` says what may be one).
+        The table (`gradstep.data.sources.opening.open_table` says what may be one).
     target : str
         The column to predict. Rows where it is missing are dropped, and counted.
     out : path, optional
@@ -74,7 +74,8 @@ def prepare(
     **options
         What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
         `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
-        `missing_target`, `random_state` (a whole number).
+        `missing_target`, `random_state` (a whole number), `decimal`, `thousands`, `na`,
+        `encoding`.
 
     Returns
     -------
@@ -149,12 +150,10 @@ def _open(table: Any, validation_table: Any, options: PrepareOptions) -> tuple[A
         held_out = None if validation_table is None else SparseTable(validation_table)
         return SparseTable(table), held_out
     as_text = [c for c, kind in options.kinds if kind.startswith(("category", "hash"))]
-    opened = open_table(table, as_text=as_text)
+    opened = open_table(table, as_text=as_text, reading=options.reading)
     if validation_table is None:
         return opened, None
-    # what is text in one is text in both
-    texts = [c for c, dtype in opened.schema.items() if kind_of(dtype) == "category"]
-    return opened, open_table(validation_table, as_text=[*as_text, *texts])
+    return opened, open_table(validation_table, as_text=as_text, reading=options.reading)
 
 
 def _make_for_now(maker: Any) -> PreparedTable:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.matching import check_columns, readable
+from gradstep.data.features.matching import check_columns, read_as, readable
 from gradstep.data.kernels.columns import gather_rows, put_rows
 from gradstep.data.preparing.class_weights import class_weights
-from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.prepared import PreparedTable, new_array
+from gradstep.data.preparing.recognising import read_and_decide
 from gradstep.data.roles import has_value, weighs, weights_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
@@ -59,7 +59,7 @@ class TableMaker:
         self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress
     ) -> None:
         self.held_out, self.options = held_out, options
-        self._first_pass = FirstPass(table, options, progress)
+        self._table, self._progress = table, progress
         self._class_weights: NDArray[np.float64] | None = None
 
     @property
@@ -68,8 +68,12 @@ class TableMaker:
         return self._first_pass.bytes
 
     def read(self) -> None:
-        """Read the table once, and decide what becomes of each column."""
-        self._first_pass.run()
+        """Read the table, and decide what becomes of each column."""
+        self._first_pass = read_and_decide(self._table, self.options, self._progress)
+        if self.held_out is not None:
+            self.held_out = read_as(
+                self.held_out, self._first_pass.encoding, self._first_pass.target
+            )
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs."""
@@ -230,9 +234,8 @@ class TableMaker:
         table = self.held_out
         assert table is not None  # noqa: S101
         check_columns(self._first_pass.encoding, table.schema, table.name)
-        for role, column in self.options.roles.items():
-            if role != "time column":
-                table.check_column(column, "The column")
+        for column in self.options.no_features:
+            table.check_column(column, "The column")
         read = [c for c in (self.options.target, self.options.weight) if c is not None]
         n = sum(self._counted(frame).height for frame in table.chunks(read))
         if n == 0:
@@ -244,8 +247,7 @@ class TableMaker:
 
     def _fill_validation(self, rest: dict[str, NDArray[Any]]) -> None:
         assert self.held_out is not None  # noqa: S101
-        extra = [column for role, column in self.options.roles.items() if role != "time column"]
-        columns = dict.fromkeys([*self._first_pass.encoding.sources, *extra])
+        columns = dict.fromkeys([*self._first_pass.encoding.sources, *self.options.no_features])
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
             frame = readable(self._counted(chunk), self._first_pass.encoding)

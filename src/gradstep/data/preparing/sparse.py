@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["SparseMaker"]
 
 _BUCKET_ROWS = 1 << 16
-_NO_MEANING = ("weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds")
+_NO_MEANING = (
+    "weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds", "decimal",
+    "thousands", "na", "encoding",
+)  # fmt: skip
 
 
 class SparseMaker:

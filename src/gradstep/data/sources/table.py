@@ -7,49 +7,73 @@ reported here with file, line, column and value.
 
 from __future__ import annotations
 
-import glob
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
 import polars.selectors as cs
 
-from gradstep.data.sources.arrow_check import is_damaged_arrow
-from gradstep.data.sources.frames import query_of
-from gradstep.data.sources.source_file import SourceFile, fingerprint
-from gradstep.data.sources.text_files import (
-    INFER_ROWS,
-    PACKED,
-    TEXT_FORMATS,
-    TextFile,
-    bad_json,
-    path_of,
-    scan_text,
-)
+from gradstep.data.formats.number_format import misfits
+from gradstep.data.sources.bad_value import BadValue
+from gradstep.data.sources.json_lines import bad_json, line_of_json
+from gradstep.data.sources.source_file import fingerprint
+from gradstep.data.sources.text_files import OTHER_ENCODING
+from gradstep.data.sources.typed_files import UNREADABLE
 from gradstep.errors import InvalidTable, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["Table", "chunk_rows", "files_of", "literally", "open_table"]
+    from gradstep.data.formats.date_format import DateFormat, IsoDates
+    from gradstep.data.formats.number_format import NumberFormat
+    from gradstep.data.sources.source_file import SourceFile
+    from gradstep.data.sources.text_files import TextFile
+
+__all__ = ["Opened", "Table", "chunk_rows", "literally"]
 
 _CHUNK_NUMBERS = 1 << 22
 _MOST_CHUNK_ROWS = 1 << 16
 _CHECKED_FIRST = 1 << 26  # bytes of text that are checked before they are read, in a few ms
-_FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
-            ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".ndjson": "ndjson",
-            ".jsonl": "ndjson"}  # fmt: skip
-# What Polars raises where a file is damaged; it panics where it did not look.
-_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-_KNOWN = ".csv, .tsv (also .gz, .zst), .parquet, .arrow, .feather, .ndjson"
 
 
 def chunk_rows(n_columns: int) -> int:
     """Return the rows of a chunk: a function of the data, so that no sum depends on the machine."""
     return max(1, min(_MOST_CHUNK_ROWS, _CHUNK_NUMBERS // max(1, n_columns)))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What stands behind a table.
+
+    Attributes
+    ----------
+    kind : {"frame", "csv", "parquet", "ipc", "ndjson"}
+        The format.
+    files : sequence of SourceFile
+        As they were when they were opened; none of a frame.
+    read, names : sequence
+        What is read: these files, or plain copies of them; and what messages call them.
+    text : sequence of TextFile
+        The CSV files.
+    copies : sequence
+        What deletes the copies, once nothing refers to it.
+    again : callable, optional
+        Returns a query of the same files that reads these columns as text.
+    na : tuple of str
+        Values that are missing.
+    """
+
+    kind: str = "frame"
+    files: Sequence[SourceFile] = ()
+    read: Sequence[Path] = ()
+    names: Sequence[str] = ()
+    text: Sequence[TextFile] = ()
+    copies: Sequence[Any] = ()
+    again: Callable[[Collection[str]], pl.LazyFrame] | None = None
+    na: tuple[str, ...] = ()
 
 
 @dataclass
@@ -60,16 +84,75 @@ class Table:
     ----------
     name : str
         What messages call it.
-    schema : dict
-        Column name to Polars type, as they are read.
+    types : dict
+        Column name to Polars type, as they come.
+    formats : mapping
+        Columns of text that hold numbers or dates, to how these are written.
+    notes : list of str
+        What a person should know of the files.
     """
 
     name: str
-    schema: dict[str, pl.DataType]
+    types: dict[str, pl.DataType]
     _lazy: pl.LazyFrame
-    _files: list[SourceFile] = field(default_factory=list)
-    _text: list[TextFile] = field(default_factory=list)
+    opened: Opened = field(default_factory=Opened)
+    formats: Mapping[str, NumberFormat | DateFormat | IsoDates] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     _checked: bool = False
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column name to Polars type, as `chunks` yields them."""
+        return {**self.types, **{c: f.dtype for c, f in self.formats.items() if self._is_text(c)}}
+
+    def _is_text(self, column: str) -> bool:
+        return isinstance(self.types.get(column), (pl.String, pl.Categorical, pl.Enum))
+
+    @property
+    def guesses(self) -> bool:
+        """Whether types are guessed from the first rows, rather than told by the files."""
+        return self.opened.kind in {"csv", "ndjson"}
+
+    def with_formats(self, formats: Mapping[str, Any]) -> Table:
+        """Return the table whose columns of text are read as these numbers and dates."""
+        return replace(self, formats={**self.formats, **formats})
+
+    def with_text(self, columns: Collection[str]) -> Table:
+        """Return the table with more columns as text, as they stand in its files."""
+        if self.opened.again is None:
+            return self
+        text = {c for c, dtype in self.types.items() if dtype == pl.String} | set(columns)
+        lazy = self.opened.again(text)
+        return replace(self, types=dict(lazy.collect_schema()), _lazy=lazy)
+
+    def columns_that_fail(self) -> list[str]:
+        """Return the columns whose guessed type some value contradicts."""
+        guessed = [c for c, t in self.types.items() if t.is_numeric() or t.is_temporal()]
+        if self.opened.again is None or not guessed:
+            return []
+        text = self.opened.again(guessed)
+        fails = [
+            (pl.col(c).cast(self.types[c], strict=False).is_null() & pl.col(c).is_not_null())
+            .any().alias(c)
+            if self.types[c].is_numeric() else
+            (~pl.col(c).str.contains(r"^\s*[0-9]{1,4}[-:]")).any().alias(c)
+            for c in guessed
+        ]  # fmt: skip
+        found = text.select(literally(guessed)).select(fails).collect(engine="streaming")
+        return [c for c in guessed if found[c][0]]
+
+    def columns_of_thousands(self, columns: Collection[str]) -> list[str]:
+        """Return the CSV columns of numbers that may all have points between thousands."""
+        numbers = [c for c in columns if self.types[c].is_numeric()]
+        if self.opened.kind != "csv" or self.opened.again is None or not numbers:
+            return []
+        text = self.opened.again(numbers).select(literally(numbers))
+        grouped = pl.all().str.contains(r"^\s*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+\s*$")
+        pointed = pl.all().str.contains(".", literal=True)
+        found = text.select(
+            pointed.any().name.prefix("any "), (grouped | ~pointed).all().name.prefix("all ")
+        ).collect(engine="streaming")
+        return [c for c in numbers if found[f"any {c}"][0] and found[f"all {c}"][0]]
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yield the rows in order, in chunks whose size depends on the number of columns alone.
@@ -77,19 +160,22 @@ class Table:
         Raises
         ------
         InvalidTable
-            If a row, a value or a file is not what it should be.
+            If a row, a value or a file is not what it should be; `BadValue`, if a value.
         """
-        chosen = list(self.schema) if columns is None else list(columns)
+        chosen = list(self.types) if columns is None else list(columns)
         size = chunk_rows(len(chosen))
+        first = 0
         with ThreadPoolExecutor(1, "gradstep-check") as pool:
             checked = pool.submit(self.check_text)
-            if sum(file.size for file in self._files) <= _CHECKED_FIRST:
+            if sum(file.size for file in self.opened.files) <= _CHECKED_FIRST:
                 checked.result()  # before a wrong row is taken for what it is not
             try:
-                yield from self._lazy.select(literally(chosen)).collect_batches(
+                for frame in self._lazy.select(literally(chosen)).collect_batches(
                     chunk_size=size, lazy=True
-                )
-            except _UNREADABLE as error:
+                ):
+                    yield self._formatted(frame, first)
+                    first += frame.height
+            except UNREADABLE as error:
                 if "KeyboardInterrupt" in str(error):  # of which Polars makes a panic
                     raise
                 self.check_unchanged()
@@ -98,21 +184,60 @@ class Table:
             self.check_unchanged()
             checked.result()
 
+    def _formatted(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
+        """Read text as the numbers and dates that it is, and leave out what is missing."""
+        if self.opened.na:
+            frame = frame.with_columns(_without(frame, self.opened.na))
+        for column, written in self.formats.items():
+            if column not in frame.columns or not self._is_text(column):
+                continue
+            text = frame[column].cast(pl.String)
+            values = written.read(text)
+            bad = misfits(text, values, written.missing)
+            if bad.any():
+                at = int(bad.arg_max() or 0)
+                raise BadValue(
+                    self._where(column, text[at], first + at), column, text[at], written.noun
+                )
+            frame = frame.with_columns(values)
+        return frame
+
+    def _where(self, column: str, value: str, row: int) -> str:
+        """Return file and line of a value in a row; of what has no lines, the row."""
+        for text in self.opened.text:
+            line = text.line_of(column, value)
+            if line is not None:
+                return f"{text.name}, line {line}"
+        for path, name in self._lines() if self.opened.kind == "ndjson" else ():
+            line = line_of_json(path, column, value)
+            if line is not None:
+                return f"{name}, line {line}"
+        return f"{self.name}, row {row + 1:,} (of the rows, from 1)"
+
+    def _lines(self) -> Iterator[tuple[Any, str]]:
+        """Yield the files that are read, and what messages call them."""
+        yield from zip(self.opened.read, self.opened.names, strict=True)
+
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the files from another; empty for frames."""
-        return fingerprint(self._files)
+        files = self.opened.files
+        if [str(file.path) for file in files] == list(self.opened.names):
+            return fingerprint(files)
+        return [  # of what is no file here, and copied
+            {"path": self.name, "size": file.size, "sha256": file.digest(None)} for file in files
+        ]
 
     def check_unchanged(self) -> None:
         """Refuse to go on if a file changed or disappeared since the table was opened."""
-        for file in self._files:
+        for file in self.opened.files:
             file.check()
 
     def check_column(self, name: str, role: str) -> None:
         """Refuse a column that is not there; `role` says what it was to be."""
-        if name not in self.schema:
-            columns = ", ".join(list(self.schema)[:20]) + (", …" if len(self.schema) > 20 else "")
+        if name not in self.types:
+            columns = ", ".join(list(self.types)[:20]) + (", …" if len(self.types) > 20 else "")
             msg = (
-                f"{role} {name!r} is not a column of {self.name}.{nearest(name, self.schema)} "
+                f"{role} {name!r} is not a column of {self.name}.{nearest(name, self.types)} "
                 f"Its columns are: {columns}."
             )
             raise InvalidTable(msg)
@@ -120,7 +245,7 @@ class Table:
     def check_text(self) -> None:
         """Refuse text whose rows do not have as many fields as its header."""
         if not self._checked:
-            for text in self._text:
+            for text in self.opened.text:
                 text.check_records()
             self._checked = True
 
@@ -132,245 +257,50 @@ class Table:
         )
         if parsed:
             value, dtype, column = parsed.groups()
-            for text in self._text:
+            for text in self.opened.text:
                 line = text.line_of(column, value)
                 if line is not None:
                     kind = "number" if re.fullmatch(r"[iuf]\d+", dtype) else dtype.split("[")[0]
-                    msg = (
-                        f"{text.path}, line {line}: column {column!r} has the value {value!r}, "
-                        f"which is not a {kind}, as the rows before are. Correct it, treat the "
-                        f"column as text (--as {column}=category), or leave it out "
-                        f"(--drop {column})."
-                    )
-                    raise InvalidTable(msg) from error
-        for text in self._text if "utf-8" in reason or "utf8" in reason else ():
+                    where = f"{text.name}, line {line}"
+                    raise BadValue(where, column, value, kind) from error
+        for text in self.opened.text if "utf-8" in reason or "utf8" in reason else ():
             line = text.undecodable_line()
             if line is not None:
-                msg = (
-                    f"{text.path}, line {line}: it is not UTF-8 text. If it is text in another "
-                    "encoding, convert it; if it is no text, give it the suffix of what it is."
-                )
+                msg = f"{text.name}, line {line}: it is not UTF-8 text. {OTHER_ENCODING}"
                 raise InvalidTable(msg) from error
-        if self._files and _format_of(self._files[0].path, strict=False) == "ndjson":
-            numbers = {c: dtype for c, dtype in self.schema.items() if dtype.is_numeric()}
-            for file in self._files:
-                problem = bad_json(file.path, numbers)
-                if problem:
+        if self.opened.kind == "ndjson":
+            numbers = [c for c, dtype in self.types.items() if dtype.is_numeric()]
+            for path, name in self._lines():
+                problem = bad_json(path, numbers, name)
+                if isinstance(problem, BadValue):
+                    raise problem from error
+                if problem is not None:
                     raise InvalidTable(problem) from error
         msg = f"{self.name} cannot be read: {reason}"
         raise InvalidTable(msg) from error
 
 
-# --------------------------------------------------------------------------- opening
+def _without(frame: pl.DataFrame, na: Sequence[str]) -> list[pl.Expr]:
+    """Return what takes values out that stand for missing ones, in text and in numbers."""
+    numbers = []
+    for value in na:
+        try:
+            numbers.append(float(value))
+        except ValueError:
+            continue
+    found = []
+    for column, dtype in frame.schema.items():
+        one = pl.col(column)
+        if dtype == pl.String:
+            gone = one.str.strip_chars().is_in(list(na))
+        elif dtype.is_numeric() and numbers:
+            gone = one.cast(pl.Float64).is_in(numbers)
+        else:
+            continue
+        found.append(pl.when(~gone).then(one).otherwise(None).alias(column))
+    return found
 
 
 def literally(columns: Sequence[str]) -> list[Any]:
     """Return columns by their names, of which Polars would read some as patterns."""
     return [cs.by_name(name) for name in columns]
-
-
-def open_table(source: Any, *, as_text: Collection[str] = ()) -> Table:
-    """Open a table: a path, a glob, a folder, a URL, a frame or a query.
-
-    Parameters
-    ----------
-    source : str, path, list of paths, or frame
-        Files of one format (CSV and TSV, also packed with gzip or zstd; Parquet; Arrow and
-        Feather; NDJSON); a Polars LazyFrame or DataFrame; a pandas or pyarrow table.
-    as_text : collection of str
-        Columns of text files to read as text whatever they look like.
-
-    Raises
-    ------
-    InvalidTable
-        If it does not exist, is empty, or is no table.
-    """
-    if isinstance(source, pl.LazyFrame):
-        return _frame(source, "the query")
-    if isinstance(source, pl.DataFrame):
-        return _frame(source.lazy(), "the frame")
-    if isinstance(source, (str, Path)):
-        return _open_files(_expand(str(source)), str(source), as_text)
-    if isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source):
-        files = [path for one in source for path in _expand(str(one))]
-        return _open_files(files, ", ".join(map(str, source[:3])), as_text)
-    return _frame(query_of(source), f"the {type(source).__name__}")
-
-
-def _frame(lazy: pl.LazyFrame, name: str) -> Table:
-    try:
-        schema = dict(lazy.collect_schema())
-    except _UNREADABLE as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        msg = f"{name} cannot be read: {reason}"
-        raise InvalidTable(msg) from error
-    for column in schema:
-        if column.startswith("^") and column.endswith("$"):
-            msg = (
-                f"Column {column!r} of {name} has a name that Polars reads as a pattern (^…$). "
-                "Rename it."
-            )
-            raise InvalidTable(msg)
-    return Table(name, schema, lazy)
-
-
-def files_of(source: str) -> list[Path]:
-    """Return the files that a path, a glob or a folder names; none for a URL."""
-    return [] if "://" in source else _expand(source)
-
-
-def _expand(source: str) -> list[Path]:
-    """Return the files of a path, a glob or a folder, in order of their names."""
-    if "://" in source:
-        return [Path(source)]
-    path = path_of(source)
-    if path.is_dir():
-        files = sorted(
-            p for p in path.rglob("*")
-            if p.is_file() and _format_of(p, strict=False)
-            and not any(part.startswith(".") for part in p.relative_to(path).parts)
-        )  # fmt: skip
-        if not files:
-            msg = f"{path} is a folder without any table in it ({_KNOWN})."
-            raise InvalidTable(msg)
-        return files
-    if path.exists() or not glob.has_magic(source):
-        return [path]
-    files = sorted(Path(found) for found in glob.glob(str(path), recursive=True))  # noqa: PTH207
-    if not files:
-        msg = f"{source} matches no file."
-        raise InvalidTable(msg)
-    return files
-
-
-def _format_of(path: Path, *, strict: bool = True) -> str:
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] in PACKED:
-        suffixes.pop()
-        if suffixes and suffixes[-1] not in TEXT_FORMATS:
-            suffixes = []
-    found = _FORMATS.get(suffixes[-1] if suffixes else "", "")
-    if strict and not found:
-        msg = f"{path} has a suffix that says nothing of a table. Known are {_KNOWN}."
-        raise InvalidTable(msg)
-    return found
-
-
-def _open_files(paths: list[Path], name: str, as_text: Collection[str]) -> Table:
-    if "://" in name:
-        return _frame(_scanner(name)(name), name)
-    if not paths:
-        msg = "a table needs at least one file; the list is empty."
-        raise InvalidTable(msg)
-    opened = [SourceFile.of(path) for path in paths]
-    for path in paths:
-        if path.is_dir():
-            msg = f"{path} is a folder among files."
-            raise InvalidTable(msg)
-    formats = {_format_of(path) for path in paths}
-    if len(formats) > 1:
-        msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
-        raise InvalidTable(msg)
-    texts: list[TextFile] = []
-    checked = False
-    if formats == {"csv"}:
-        texts = [TextFile.of(path) for path in paths]
-        for text in texts[1:]:
-            _check_same(texts[0].path, dict.fromkeys(texts[0].header, "a column"),
-                        text.path, dict.fromkeys(text.header, "a column"))  # fmt: skip
-        packed = [text for text in texts if text.path.suffix.lower() in PACKED]
-        for text in packed:  # Polars has all of a line in memory, however few bytes it is packed to
-            text.check_records()
-        checked = len(packed) == len(texts)
-        lazy = scan_text(texts, as_text)
-    else:
-        lazy = _scan_typed(paths, formats.pop(), as_text)
-    table = _frame(lazy, name)
-    return Table(name, table.schema, lazy, opened, texts, checked)
-
-
-def _scanner(path: str) -> Callable[..., pl.LazyFrame]:
-    scanners: dict[str, Any] = {
-        "parquet": pl.scan_parquet,
-        "ipc": pl.scan_ipc,
-        "ndjson": pl.scan_ndjson,
-        "csv": pl.scan_csv,
-    }
-    return scanners[_format_of(Path(path))]  # type: ignore[no-any-return]
-
-
-def _scan_typed(paths: list[Path], kind: str, as_text: Collection[str]) -> pl.LazyFrame:
-    """Scan files that carry their types; they must agree."""
-    parts: list[pl.LazyFrame] = []
-    first: dict[str, str] | None = None
-    for path in paths:
-        try:
-            part = _scan_one(path, kind, as_text)
-            schema = part.collect_schema()
-        except _UNREADABLE as error:
-            reason = str(error).split("\n", maxsplit=1)[0]
-            msg = f"{path} is no {kind} file, or a damaged one: {reason}"
-            if path.stat().st_size == 0:
-                msg = f"{path} is empty."
-            elif kind == "ndjson":
-                msg = bad_json(path, {}) or msg
-            raise InvalidTable(msg) from error
-        types = {column: _family(dtype) for column, dtype in schema.items()}
-        if first is None:
-            first = types
-        else:
-            _check_same(paths[0], first, path, types)
-            # what is missing in all of one file has the type that it has in another
-            first = {c: types[c] if family == "null" else family for c, family in first.items()}
-        parts.append(part.select(list(first)))
-    return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
-
-
-def _scan_one(path: Path, kind: str, as_text: Collection[str]) -> pl.LazyFrame:
-    if kind == "parquet":
-        return pl.scan_parquet(path, hive_partitioning="=" in str(path.parent), glob=False)
-    if kind == "ipc":
-        if is_damaged_arrow(path):
-            msg = "it claims more than it can hold"
-            raise OSError(msg)
-        return pl.scan_ipc(glob.escape(str(path)))
-    name = glob.escape(str(path))
-    types = pl.scan_ndjson(name, infer_schema_length=INFER_ROWS).collect_schema()
-    overrides: dict[str, Any] = {
-        # as of text files: a later row may well have a fraction
-        column: pl.String if column in as_text else pl.Float64
-        for column, dtype in types.items()
-        if column in as_text or dtype.is_numeric()
-    }
-    return pl.scan_ndjson(name, schema={**types, **overrides})
-
-
-def _family(dtype: pl.DataType) -> str:
-    """Return what a column is, whatever the width of its numbers."""
-    if dtype.is_numeric():
-        return "number"
-    return str(dtype.base_type()).lower() if dtype.is_nested() else str(dtype).lower()
-
-
-def _check_same(first: Path, expected: dict[str, str], other: Path, found: dict[str, str]) -> None:
-    """Refuse files whose columns differ, with a table of what differs."""
-    different = [
-        name
-        for name in dict.fromkeys([*expected, *found])
-        if expected.get(name) != found.get(name)
-        and not (name in expected and name in found and "null" in {expected[name], found[name]})
-    ]
-    if not different:
-        if list(expected) == list(found) or "a column" not in expected.values():
-            return
-        msg = (
-            f"{other} has the columns of {first} in another order, which text files must not. "
-            "Write them in one order."
-        )
-        raise InvalidTable(msg)
-    lines = [
-        f"  {name}: {found.get(name, 'missing')}, expected {expected.get(name, 'no such column')}"
-        for name in different[:20]
-    ]
-    msg = f"{other} does not have the columns of {first}:\n" + "\n".join(lines)
-    raise InvalidTable(msg)

@@ -1,4 +1,4 @@
-"""CSV and NDJSON files: their headers and types, and where in them something is wrong."""
+"""CSV files: their headers, and where in them something is wrong."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import contextlib
 import csv
 import gzip
 import io
-import json
 import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
 
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator
 
-__all__ = ["INFER_ROWS", "LONGEST_LINE", "PACKED", "TEXT_FORMATS", "UNPACKING", "TextFile",
-           "bad_json", "path_of", "scan_text"]  # fmt: skip
+    from gradstep.data.kernels.csv_check import BadRecord
+
+__all__ = ["INFER_ROWS", "LONGEST_LINE", "MISSING", "OTHER_ENCODING", "PACKED", "TEXT_FORMATS",
+           "UNPACKING", "TextFile", "opened", "path_of"]  # fmt: skip
 
 PACKED = {".gz", ".zst"}
 TEXT_FORMATS = {".csv": ",", ".tsv": "\t", ".txt": ""}
@@ -31,6 +32,10 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A")
 # What a damaged file raises while it is unpacked.
 UNPACKING = (OSError, EOFError, zlib.error)
 LONGEST_LINE = 1 << 26  # bytes; of a packed file nothing else bounds it
+OTHER_ENCODING = (
+    "If it is text in another encoding, name it (--encoding latin-1, cp1252, …) or convert it; if "
+    "it is no text, give it the suffix of what it is."
+)
 _SCAN_BYTES = 1 << 22
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -40,18 +45,20 @@ class TextFile:
     """A CSV file: its header, and what is looked for in it besides the values."""
 
     path: Path
+    name: str
     separator: str
     header: list[str]
 
     @classmethod
-    def of(cls, path: Path) -> TextFile:
-        """Read the header of a file."""
-        first = _first_record(path)
+    def of(cls, path: Path, name: str = "") -> TextFile:
+        """Read the header of a file, which messages call by a name."""
+        name = name or str(path)
+        first = _first_record(path, name)
         if not first.strip():
-            msg = f"{path} is empty: the first line must name the columns."
+            msg = f"{name} is empty: the first line must name the columns."
             raise InvalidTable(msg)
         if "\0" in first:
-            msg = f"{path} is not a text file: its header has NUL bytes."
+            msg = f"{name} is not a text file: its header has NUL bytes."
             raise InvalidTable(msg)
         suffix = next(s for s in reversed(path.suffixes) if s.lower() not in PACKED)
         separator = TEXT_FORMATS[suffix.lower()]
@@ -60,48 +67,49 @@ class TextFile:
         try:
             header = next(csv.reader([first], delimiter=separator))
         except csv.Error as error:
-            msg = f"{path}, line 1: a column has a name of more than 100,000 characters."
+            msg = f"{name}, line 1: a column has a name of more than 100,000 characters."
             if "new-line" in str(error):
                 msg = (
-                    f"{path} ends its lines with CR alone, as old Macs did: to be read they must "
+                    f"{name} ends its lines with CR alone, as old Macs did: to be read they must "
                     "end with LF, or CR LF. Convert it (tr '\\r' '\\n')."
                 )
             raise InvalidTable(msg) from None
         seen: set[str] = set()
-        for position, name in enumerate(header, 1):
-            if name in seen:
+        for position, column in enumerate(header, 1):
+            if column in seen:
                 msg = (
-                    f"{path}, line 1: the column name {name!r} comes twice, the second time in "
+                    f"{name}, line 1: the column name {column!r} comes twice, the second time in "
                     f"column {position}. Rename one of them."
                 )
                 raise InvalidTable(msg)
-            seen.add(name)
-        return cls(path, separator, header)
+            seen.add(column)
+        return cls(path, name, separator, header)
 
     def check_records(self) -> None:
         """Refuse rows with too few or too many fields."""
-        from gradstep.data.kernels.csv_check import (  # imports Numba
-            ENDLESS,
-            UNCLOSED,
-            first_bad_record,
-        )
+        from gradstep.data.kernels.csv_check import first_bad_record  # imports Numba
 
-        blocks = _blocks(self.path)
+        blocks = _blocks(self.path, self.name)
         bad = first_bad_record(blocks, self.separator, len(self.header), longest=LONGEST_LINE)
-        if bad is None:
-            return
+        if bad is not None:
+            self.refuse(bad)
+
+    def refuse(self, bad: BadRecord) -> NoReturn:
+        """Say what is wrong with a record."""
+        from gradstep.data.kernels.csv_check import ENDLESS, UNCLOSED  # imports Numba
+
         if bad.fields == ENDLESS:
-            msg = _too_long(self.path, bad.line)
+            msg = _too_long(self.name, bad.line)
         elif bad.fields == UNCLOSED:
             msg = (
-                f"{self.path}, line {bad.line}: a quote that opens in this row is never closed. "
+                f"{self.name}, line {bad.line}: a quote that opens in this row is never closed. "
                 'A quote inside a quoted field must be doubled ("").'
             )
         elif bad.fields == 0:
-            msg = f"{self.path}, line {bad.line}: the line is empty. Delete it."
+            msg = f"{self.name}, line {bad.line}: the line is empty. Delete it."
         else:
             msg = (
-                f"{self.path}, line {bad.line}: the row has {bad.fields} fields, the header has "
+                f"{self.name}, line {bad.line}: the row has {bad.fields} fields, the header has "
                 f"{len(self.header)}. Correct the row; a field that contains {self.separator!r} "
                 "must be quoted."
             )
@@ -117,7 +125,7 @@ class TextFile:
             with (
                 contextlib.suppress(csv.Error, *UNPACKING),
                 io.TextIOWrapper(
-                    _opened(self.path), encoding="utf-8-sig", errors="replace", newline=""
+                    opened(self.path), encoding="utf-8-sig", errors="replace", newline=""
                 ) as lines,
             ):
                 reader = csv.reader(lines, delimiter=self.separator)
@@ -132,7 +140,7 @@ class TextFile:
 
     def undecodable_line(self) -> int | None:
         """Return the first line that is not UTF-8."""
-        with contextlib.suppress(*UNPACKING), _opened(self.path) as lines:
+        with contextlib.suppress(*UNPACKING), opened(self.path) as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     line.decode()
@@ -141,34 +149,33 @@ class TextFile:
         return None
 
 
-def _first_record(path: Path) -> str:
+def _first_record(path: Path, name: str) -> str:
     """Return the first line, or the lines that its quotes join."""
     parts, quotes, size = [], 0, 0
     try:
-        with _opened(path) as lines:
+        with opened(path) as lines:
             while more := lines.readline(LONGEST_LINE):
                 parts.append(more)
                 quotes, size = quotes + more.count(b'"'), size + len(more)
                 if size >= LONGEST_LINE:
-                    raise InvalidTable(_too_long(path, 1))
+                    raise InvalidTable(_too_long(name, 1))
                 if quotes % 2 == 0:
                     break
     except UNPACKING as error:
-        msg = f"{path} cannot be unpacked: {error}."
+        msg = f"{name} cannot be unpacked: {error}."
         raise InvalidTable(msg) from None
     first = b"".join(parts)
     try:
         return str(first, "utf-8-sig")
     except UnicodeDecodeError as error:
         msg = (
-            f"{path}, line 1: it is not UTF-8 text (byte {error.start + 1} of the header). If it "
-            "is text in another encoding, convert it; if it is no text, give it the suffix of "
-            "what it is."
+            f"{name}, line 1: it is not UTF-8 text (byte {error.start + 1} of the header). "
+            f"{OTHER_ENCODING}"
         )
         raise InvalidTable(msg) from None
 
 
-def _opened(path: Path) -> Any:
+def opened(path: Path) -> Any:
     """Open a file for its bytes, unpacked."""
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")
@@ -212,76 +219,21 @@ class _Unpacked(io.RawIOBase):
         return n
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, name: str) -> Iterator[bytes]:
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             while block := file.read(_SCAN_BYTES):
                 yield block
     except UNPACKING as error:
-        msg = f"{path} cannot be unpacked: {error}."
+        msg = f"{name} cannot be unpacked: {error}."
         raise InvalidTable(msg) from None
 
 
-def _too_long(path: Path, line: int) -> str:
+def _too_long(name: str, line: int) -> str:
     return (
-        f"{path}, line {line}: the row that begins there is longer than {LONGEST_LINE >> 20} MB. "
+        f"{name}, line {line}: the row that begins there is longer than {LONGEST_LINE >> 20} MB. "
         "Is it a table, and is a quote never closed?"
     )
-
-
-def scan_text(files: list[TextFile], as_text: Collection[str]) -> pl.LazyFrame:
-    """Scan CSV files as the first one's columns and types; whole numbers are read as float64.
-
-    A column without any value in the first file has the type of the next one that has some.
-    """
-    options: dict[str, Any] = {"null_values": list(MISSING)}
-    types: dict[str, Any] = {}
-    undecided = set(files[0].header)
-    for file in files:
-        found, empty = _types(file, options)
-        for name, dtype in found.items():
-            if name in undecided or name not in types:
-                types[name] = dtype
-        undecided &= empty
-        if not undecided:
-            break
-    for name, dtype in types.items():
-        if name in as_text:
-            types[name] = pl.String
-        elif dtype.is_numeric():
-            types[name] = pl.Float64  # a later row may well have a fraction
-    return pl.concat([
-        pl.scan_csv(
-            file.path, separator=file.separator, schema=types, try_parse_dates=True, glob=False,
-            **options,
-        )
-        for file in files
-    ])  # fmt: skip
-
-
-def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:
-    """Return the types that the first rows suggest, and the columns in which those are empty."""
-    try:
-        found = pl.scan_csv(
-            file.path, separator=file.separator, try_parse_dates=True,
-            infer_schema_length=INFER_ROWS, glob=False, **options,
-        ).collect_schema()  # fmt: skip
-        text = [name for name, dtype in found.items() if dtype == pl.String]
-        rows = pl.scan_csv(
-            file.path, separator=file.separator, infer_schema=False, glob=False, **options
-        )
-        head = rows.select(text).head(INFER_ROWS).collect()
-    except pl.exceptions.PolarsError as error:
-        if file.undecodable_line():  # said better when the rows are read
-            return dict.fromkeys(file.header, pl.String()), set()
-        file.check_records()
-        reason = str(error).split("\n", maxsplit=1)[0]
-        msg = f"{file.path} cannot be read: {reason}"
-        raise InvalidTable(msg) from error
-    except OSError as error:
-        msg = f"{file.path} cannot be unpacked: {error}."
-        raise InvalidTable(msg) from error
-    return found, {name for name in text if head[name].null_count() == head.height}
 
 
 def path_of(source: str | Path) -> Path:
@@ -306,34 +258,3 @@ def path_of(source: str | Path) -> Path:
         msg = f"{name!r} cannot be opened: {why}. Rename it, or write its whole path."
         raise InvalidTable(msg) from None
     return path
-
-
-def bad_json(path: Path, types: Mapping[str, Any]) -> str | None:
-    """Say where a file of JSON lines is wrong: a line that is no object, a value that is no number.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    types : mapping
-        The columns that hold numbers, to their types; may be empty.
-    """
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                return f"{path}, line {number}: it is no JSON object ({error})."
-            if not isinstance(row, dict):
-                return f"{path}, line {number}: it is no JSON object."
-            for column in types:
-                value = row.get(column)
-                if value is not None and not isinstance(value, (int, float)):
-                    return (
-                        f"{path}, line {number}: column {column!r} has the value {value!r}, which "
-                        f"is not a number, as the rows before are. Correct it, treat the column "
-                        f"as text (--as {column}=category), or leave it out (--drop {column})."
-                    )
-    return None

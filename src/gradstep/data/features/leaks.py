@@ -1,0 +1,158 @@
+"""Columns that give the target away: by what they do, whatever they are called or look like.
+
+A recoded target is found by its values: each level of the column has one class, and each class one
+level. So is a level that all rows of one class alone have. Both are read off the first chunk and
+have to hold in all others, so that a column that has nothing to do with it costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradstep.data.features.profile import LevelProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+__all__ = ["LeakSearch"]
+
+_MOST_CLASSES, _MOST_LEVELS = 50, 1000
+_HEAD = 1000  # rows that tell whether a column has few levels
+_FEWEST_ROWS, _FEWEST_OF_LEVEL, _ROWS_A_CLASS = 20, 5, 5
+_BY_CHANCE = math.log(1e-9)  # that rows of a level have one class
+_LEAKS = 0.9999
+_SHOWN = 3
+
+
+def _text(column: pl.Series) -> pl.Series:
+    """Return values as text, whole numbers without a fraction."""
+    text = column.cast(pl.String)
+    return text.str.strip_suffix(".0") if column.dtype.is_float() else text
+
+
+@dataclass
+class LeakSearch:
+    """The columns that may give the target away, so far.
+
+    Attributes
+    ----------
+    recoded : dict
+        Column to the class of each of its levels: one level for each class.
+    deciding : dict
+        Column to the levels that decide the class: the class, and how many rows.
+    shares : dict
+        The share of each class in the first rows.
+    """
+
+    recoded: dict[str, dict[str, str]] | None = None
+    deciding: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def add(self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]) -> None:
+        """Look at more rows."""
+        if frame.is_empty():
+            return
+        if self.recoded is None:
+            self.recoded = {}
+            if frame.height >= _FEWEST_ROWS and target.head(_HEAD).n_unique() <= _MOST_CLASSES:
+                self._begin(frame, target, profiles)
+        elif self.recoded or self.deciding:
+            self._confirm(frame, _text(target))
+
+    def _confirm(self, frame: pl.DataFrame, classes: pl.Series) -> None:
+        """Drop what does not hold in more rows."""
+        assert self.recoded is not None  # noqa: S101
+        for column in list(self.recoded):
+            known = self.recoded[column]
+            for level, found in _pairs(frame[column], classes).items():
+                known.setdefault(level, next(iter(found)))
+                if set(found) != {known[level]} or len(set(known.values())) < len(known):
+                    del self.recoded[column]
+                    break
+        for column, levels in list(self.deciding.items()):
+            some = _text(frame[column]).is_in(list(levels))
+            for level, found in _pairs(frame[column].filter(some), classes.filter(some)).items():
+                label, n = levels[level]
+                levels[level] = label, n + found.pop(label, 0)
+                if found:
+                    del levels[level]
+            if not levels:
+                del self.deciding[column]
+
+    def _begin(self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]) -> None:
+        classes = _text(target)
+        count = dict(classes.value_counts(name="n").iter_rows())
+        if not 2 <= len(count) <= min(_MOST_CLASSES, frame.height // _ROWS_A_CLASS):
+            return
+        of_classes = len(count) == 2 or not target.dtype.is_numeric()
+        self.shares = {label: n / frame.height for label, n in count.items()}
+        assert self.recoded is not None  # noqa: S101
+        for column, profile in profiles.items():
+            if hasattr(profile, "parts") or frame[column].head(_HEAD).n_unique() > _HEAD // 5:
+                continue
+            pairs = _pairs(frame[column], classes)
+            pure = {v: next(iter(of.items())) for v, of in pairs.items() if len(of) == 1}
+            labels = {label for label, _ in pure.values()}
+            if len(pairs) == len(pure) == len(labels) == len(count):
+                self.recoded[column] = {level: label for level, (label, _) in pure.items()}
+            elif of_classes and isinstance(profile, LevelProfile):
+                deciding = {
+                    level: (label, n) for level, (label, n) in pure.items()
+                    if n >= _FEWEST_OF_LEVEL and 50 * n >= frame.height
+                }  # fmt: skip
+                if deciding:
+                    self.deciding[column] = deciding
+
+    def notes(
+        self, profiles: Mapping[str, Any], used: Collection[str], target: str
+    ) -> Iterator[str]:
+        """Yield what a person should know of columns in use that give the target away."""
+        recoded = self.recoded or {}
+        for name, profile in profiles.items():
+            if name not in used:
+                continue
+            leave = f"leave it out (--drop {name})"
+            if name in recoded:
+                known = recoded[name]
+                if all(level == label for level, label in known.items()):
+                    what = "is a copy of the target"
+                else:
+                    some = ", ".join(f"{v} is {c}" for v, c in sorted(known.items())[:_SHOWN])
+                    what = f"is the target {target!r} in other words ({some})"
+                yield f"Column {name!r} {what}. Unless it is known before: {leave}."
+            elif hasattr(profile, "numbers") and abs(profile.numbers.correlation) > _LEAKS:
+                yield (
+                    f"Column {name!r} predicts the target almost perfectly (correlation "
+                    f"{profile.numbers.correlation:.6f}). If it is not known when predictions are "
+                    f"made, {leave}."
+                )
+            elif name in self.deciding:
+                yield from self._of_levels(name, target)
+
+    def _of_levels(self, name: str, target: str) -> Iterator[str]:
+        levels = [
+            (level, label, n) for level, (label, n) in self.deciding[name].items()
+            if n * math.log(self.shares[label]) < _BY_CHANCE
+        ]  # fmt: skip
+        levels.sort(key=lambda one: (-one[2], one[0]))
+        some = ", ".join(f"{level} is always {label}" for level, label, _ in levels[:_SHOWN])
+        rows = sum(n for _, _, n in levels)
+        if levels:
+            yield (
+                f"Column {name!r} decides {target!r} by itself in {rows:,} rows ({some}). If it is "
+                f"not known when predictions are made, leave it out (--drop {name})."
+            )
+
+
+def _pairs(column: pl.Series, classes: pl.Series) -> dict[str, dict[str, int]]:
+    """Return how many rows of each level have each class; without those that are missing."""
+    pairs = pl.DataFrame({"level": _text(column), "class": classes}).drop_nulls()
+    counted = pairs.group_by("level", "class").len().sort("level", "class").head(_MOST_LEVELS)
+    found: dict[str, dict[str, int]] = {}
+    for level, label, n in counted.iter_rows():
+        found.setdefault(level, {})[label] = n
+    return found

@@ -1,0 +1,239 @@
+"""How the columns of a table are written: read, recognised, and read again as what they are.
+
+Most tables are read once here: numbers and dates as programs write them have their types from the
+start. One with other numbers is read once more when all of its values have been seen, and so is
+one with a value that its first rows did not suggest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradstep.data.features.profile import LevelProfile
+from gradstep.data.formats.number_format import NumberFormat
+from gradstep.data.formats.recognition import Hints, Recognised, Spelling, recognise
+from gradstep.data.preparing.first_pass import FirstPass
+from gradstep.data.sources.bad_value import BadValue
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gradstep.data.preparing.options import PrepareOptions, Progress
+    from gradstep.data.sources.table import Table
+
+__all__ = ["read_and_decide"]
+
+_MANY = 50  # levels, or classes, beyond which numbers were hardly meant as such
+_SHOWN = 5
+
+
+def read_and_decide(table: Table, options: PrepareOptions, progress: Progress) -> FirstPass:
+    """Return the first pass over a table, each column read as what it holds.
+
+    Raises
+    ------
+    InvalidTable
+        If a value does not fit its column, with file, line, value and what to do about it.
+    """
+    table, of_roles = _with_roles(table, options)
+    notes: list[str] = []
+    while True:
+        first_pass = FirstPass(table, options, progress)
+        try:
+            first_pass.read()
+        except BadValue as error:
+            known = error.column in table.formats or table.types[error.column] == pl.String
+            if known or table.opened.again is None:
+                raise error.of_role(options.role_of(error.column)) from None
+            table = table.with_text({error.column, *table.columns_that_fail()})
+            continue
+        found = _recognised(first_pass)
+        more, suspects = _formats(first_pass, found, notes)
+        if suspects:
+            table = table.with_text(suspects)
+            notes.clear()
+            continue
+        if not more:
+            break
+        table = table.with_formats(more)
+    first_pass.decide()
+    first_pass.notes += of_roles + notes
+    return first_pass
+
+
+def _with_roles(table: Table, options: PrepareOptions) -> tuple[Table, list[str]]:
+    """Return the table with the formats of the columns that have a role; and what is noted."""
+    notes: list[str] = []
+    for role, column in options.roles.items():
+        known = table.types.get(column) != pl.String or column in table.formats
+        if role == "target" or known:
+            continue
+        spelling = Spelling()
+        for frame in table.chunks([column]):
+            levels = frame[column].drop_nulls().alias("level").value_counts(name="n")
+            spelling.add(levels["level"], levels["n"])
+        hints = Hints(options.decimal, options.thousands)
+        forced = "number" if role != "time column" else ""
+        asked = dict(options.kinds).get(column, forced)
+        found = recognise(spelling, hints, forced=asked if asked.startswith("date") else forced)
+        if found.format is not None:
+            notes += _said(table, {column: found})
+            table = table.with_formats({column: found.format})
+    return table, notes
+
+
+def _spellings(first_pass: FirstPass) -> dict[str, Spelling]:
+    """Return how the values of the columns are written of which it is open what they are."""
+    profiles = {**first_pass.profiles, first_pass.options.target: first_pass.target_profile}
+    return {
+        column: profile.spelling for column, profile in profiles.items()
+        if isinstance(profile, LevelProfile) and profile.spelling is not None
+    }  # fmt: skip
+
+
+def _recognised(first_pass: FirstPass) -> dict[str, Recognised]:
+    """Return what the text of each column is, by its values and by those of others."""
+    options, kinds = first_pass.options, dict(first_pass.options.kinds)
+    spellings = _spellings(first_pass)
+    asked = {c: k if k.startswith(("number", "date")) else "" for c, k in kinds.items()}
+    marks = {
+        recognise(spelling, Hints(), forced=asked.get(c, "")).mark
+        for c, spelling in spellings.items()
+    } - {""}
+    separators = {text.separator for text in first_pass.table.opened.text}
+    elsewhere = ""
+    if len(marks) == 1:
+        (elsewhere,) = marks
+    elif not marks and separators == {";"}:
+        elsewhere = ","
+    hints = Hints(options.decimal, options.thousands, elsewhere)
+    return {
+        c: recognise(spelling, hints, forced=asked.get(c, "")) for c, spelling in spellings.items()
+    }
+
+
+def _formats(
+    first_pass: FirstPass, found: Mapping[str, Recognised], notes: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns that are to be read as numbers or dates, and those to be looked at."""
+    table, options, kinds = first_pass.table, first_pass.options, dict(first_pass.options.kinds)
+    profiles = {**first_pass.profiles, options.target: first_pass.target_profile}
+    chosen: dict[str, Any] = {}
+    for column, one in found.items():
+        asked = column in kinds
+        if one.format is None:
+            if asked and kinds[column].startswith(("number", "date")):
+                _refuse_kind(table, column, kinds[column])
+            _refuse_given(first_pass, column)
+            if one.share >= 0.5 and not asked:
+                notes.append(_half(column, one.share, target=column == options.target))
+            continue
+        many = profiles[column].distinct > _MANY
+        typed = not table.guesses and isinstance(one.format, NumberFormat) and one.format.is_plain
+        if typed and not asked and not (many and (column == options.target or one.share < 1.0)):
+            if many:
+                notes.append(
+                    f"Column {column!r} is text that reads as numbers, and is taken as a category "
+                    f"of {profiles[column].distinct:,} levels. --as {column}=number takes it as "
+                    "numbers."
+                )
+            continue
+        chosen[column] = one.format
+    if chosen:
+        notes += _said(table, {c: found[c] for c in chosen})
+    commas = (
+        options.decimal == ","
+        or options.thousands == "."
+        or any(one.mark == "," for one in found.values() if one.format is not None)
+    )
+    # points may stand between thousands there, which a reader takes for decimal ones
+    if commas:
+        return chosen, table.columns_of_thousands(first_pass.columns_read)
+    if not chosen and options.decimal is None and {t.separator for t in table.opened.text} == {";"}:
+        notes += [
+            f"All points of {column!r} stand before three digits, and are read as decimal ones. If "
+            "they stand between thousands: --thousands ."
+            for column in table.columns_of_thousands(first_pass.columns_read)
+        ]
+    return chosen, []
+
+
+def _refuse_given(first_pass: FirstPass, column: str) -> None:
+    """Refuse marks that a user gave, where a column is of numbers with others."""
+    options, spelling = first_pass.options, _spellings(first_pass)[column]
+    if options.decimal is None and options.thousands is None:
+        return
+    written = recognise(spelling, Hints()).format
+    if isinstance(written, NumberFormat):
+        given = " and ".join(
+            f"{name} {mark!r}" for name, mark in
+            (("--decimal", options.decimal), ("--thousands", options.thousands)) if mark is not None
+        )  # fmt: skip
+        msg = (
+            f"Column {column!r} of {first_pass.table.name} holds numbers "
+            f"({written.describe() or '123.5'}), and not with {given}. Leave that away: how "
+            f"numbers are written is found out for each column. Or use --as {column}=category."
+        )
+        raise InvalidTable(msg)
+
+
+def _refuse_kind(table: Table, column: str, kind: str) -> None:
+    noun = "dates" if kind.startswith("date") else "numbers"
+    example = (
+        "Write them as 2026-11-23 or 2026-11-23 10:30:00, or say how they are written (--as "
+        f"{column}=date:%d/%m/%Y)."
+        if noun == "dates"
+        else f"Use --as {column}=category."
+    )
+    msg = (
+        f"Column {column!r} of {table.name} has type {table.types[column]}, and its values are "
+        f"not read as {noun}. {example}"
+    )
+    raise InvalidTable(msg)
+
+
+def _half(column: str, share: float, *, target: bool) -> str:
+    what = "classes" if target else "a category"
+    return (
+        f"{share:.0%} of the values of {column!r} read as numbers, the others do not: they are "
+        f"{what}. If they are numbers, correct the others, or take them as missing (--na VALUES)."
+    )
+
+
+def _said(table: Table, found: Mapping[str, Recognised]) -> list[str]:
+    """Return notes of how columns are written, those that are written alike together."""
+    alike: dict[str, list[str]] = {}
+    notes = []
+    for column, one in found.items():
+        written = one.format
+        assert written is not None  # noqa: S101
+        words = written.describe() if one.told else ""
+        if words:
+            how = "Numbers are read with" if written.noun == "number" else "Dates are read as"
+            alike.setdefault(f"{how} {words}", []).append(column)
+        elif not table.guesses and not isinstance(written, NumberFormat):
+            alike.setdefault("Text is read as dates or times", []).append(column)
+        elif not table.guesses and written.noun == "number":
+            alike.setdefault("Text is read as numbers", []).append(column)
+        if written.missing:
+            tokens = ", ".join(map(repr, written.missing))
+            notes.append(f"In {column!r} {tokens} {_is(written.missing)} taken as missing.")
+        if one.instead:
+            option = one.instead if one.instead.startswith("--") else f"--as {column}={one.instead}"
+            notes.append(
+                f"How {column!r} is written, its values leave open ({words}, or not): {option} "
+                "reads it otherwise."
+            )
+    return [f"{words}: {_listed(columns)}." for words, columns in alike.items()] + notes
+
+
+def _is(values: Iterable[str]) -> str:
+    return "is" if len(list(values)) == 1 else "are"
+
+
+def _listed(columns: list[str]) -> str:
+    more = len(columns) - _SHOWN
+    return ", ".join(columns[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

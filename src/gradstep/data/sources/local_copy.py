@@ -1,0 +1,249 @@
+"""Sources that Polars cannot read where they are: copied, as plain files, for as long as needed.
+
+Standard input and pipes, what is packed with bzip2, xz or in a ZIP archive, text in another
+encoding than UTF-8, and files behind URLs. A copy is written block by block, so its size is bounded
+by the disk alone, and is deleted with the table that reads it.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import contextlib
+import gzip
+import lzma
+import sys
+import weakref
+import zipfile
+import zlib
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradstep.cache_folder import private_folder
+from gradstep.errors import CannotWrite, GradstepError, InvalidTable
+from gradstep.files import temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "COPIED",
+    "STDIN",
+    "LocalCopy",
+    "copy_of",
+    "copy_of_bytes",
+    "copy_of_stdin",
+    "copy_of_url",
+    "plain_name",
+]
+
+STDIN = "-"
+COPIED = {".bz2", ".xz", ".zip"}
+_BLOCK_BYTES = 1 << 20
+_PATIENCE = 60.0  # seconds without a byte
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz",
+          b"\x28\xb5\x2f\xfd": ".csv.zst", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz",
+          b"PK\x03\x04": ".zip"}  # fmt: skip
+_BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+
+
+class LocalCopy:
+    """A file in a folder that is deleted with this object.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, name: str) -> None:
+        until_then = contextlib.ExitStack()
+        try:
+            folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
+        except OSError as error:
+            msg = f"The cache folder cannot be written, and a copy is needed: {error.strerror}."
+            raise CannotWrite(msg) from error
+        self.path = folder / name
+        weakref.finalize(self, until_then.pop_all().close)
+
+
+def plain_name(path: Path) -> str:
+    """Return what a packed file is called once it is unpacked.
+
+    Examples
+    --------
+    >>> plain_name(Path("trips.csv.xz")), plain_name(Path("trips.csv"))
+    ('trips.csv', 'trips.csv')
+    """
+    if path.suffix.lower() == ".zip":
+        try:
+            return Path(_member(path).filename).name
+        except _BROKEN as error:
+            msg = f"{path} cannot be unpacked: {error}."
+            raise InvalidTable(msg) from error
+    return path.stem if path.suffix.lower() in COPIED else path.name
+
+
+def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
+    """Return a plain copy of a file; None if it can be read as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    encoding : str
+        Of text, as the user says; empty to go by the byte-order mark.
+    is_text : bool
+        Whether the file, unpacked, is text.
+    """
+    suffix = path.suffix.lower()
+    encoding = encoding or (_marked(path) if is_text and suffix not in COPIED else "")
+    foreign = is_text and encoding and codecs.lookup(encoding).name not in {"utf-8", "utf-8-sig"}
+    if suffix not in COPIED and not foreign:
+        return None
+    name = plain_name(path)
+    for packed in (".gz", ".zst") if foreign else ():
+        name = name.removesuffix(packed)
+    copy = LocalCopy(name)
+    try:
+        with _unpacked(path) as source:
+            _write(_recoded(source, encoding) if foreign else _blocks(source), copy.path)
+    except UnicodeError as error:
+        msg = f"{path} is not text in {encoding}: {error}. Name another (--encoding)."
+        raise InvalidTable(msg) from None
+    except _BROKEN as error:
+        msg = f"{path} cannot be unpacked: {error}."
+        raise InvalidTable(msg) from None
+    if is_text and not foreign and _marked(copy.path):
+        return copy_of(copy.path, "", is_text=True)
+    return copy
+
+
+def copy_of_stdin() -> LocalCopy:
+    """Return a copy of standard input."""
+    blocks = _blocks(sys.stdin.buffer)
+    return copy_of_bytes(next(blocks, b""), blocks)
+
+
+def copy_of_bytes(first: bytes, more: Iterator[bytes]) -> LocalCopy:
+    """Return a copy of what comes in blocks, with the suffix that the first one tells."""
+    copy = LocalCopy("stdin" + suffix_of(first))
+    _write(chain([first], more), copy.path)
+    return copy
+
+
+def suffix_of(first: bytes) -> str:
+    """Return the suffix of a file that begins with these bytes.
+
+    Examples
+    --------
+    >>> suffix_of(b"PAR1..."), suffix_of(b'{"x": 1}'), suffix_of(b"x,y")
+    ('.parquet', '.ndjson', '.csv')
+    """
+    found = next((suffix for magic, suffix in _MAGIC.items() if first.startswith(magic)), "")
+    return found or (".ndjson" if first.lstrip()[:1] == b"{" else ".csv")
+
+
+def copy_of_url(url: str) -> LocalCopy:
+    """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
+    scheme, _, rest = url.partition("://")
+    copy = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv")
+    try:
+        with _remote(scheme.lower(), url) as source:
+            _write(_blocks(source), copy.path)
+    except ImportError as error:
+        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
+        msg = (
+            f"{url} needs another package: {wanted}. Install it (pip install 'gradstep[remote]'; "
+            "for s3:// also s3fs, for gs:// gcsfs), or download the file first."
+        )
+        raise InvalidTable(msg) from None
+    except (GradstepError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # of whatever kind: each file system has its own
+        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
+        msg = f"{url} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
+        raise InvalidTable(msg) from error
+    return copy
+
+
+def _remote(scheme: str, url: str) -> Any:
+    """Open a file elsewhere."""
+    if scheme in {"http", "https"}:
+        from urllib.request import urlopen
+
+        return urlopen(url, timeout=_PATIENCE)  # noqa: S310  # one of the two
+    import fsspec
+
+    return fsspec.open(url, "rb")
+
+
+def _member(path: Path) -> zipfile.ZipInfo:
+    """Return the one file of an archive that is a table."""
+    with zipfile.ZipFile(path) as archive:
+        found = [
+            info for info in archive.infolist()
+            if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+        ]  # fmt: skip
+    if len(found) != 1:
+        listed = ", ".join(info.filename for info in found[:5])
+        msg = (
+            f"{path} has {len(found):,} files ({listed}), and one is wanted. Unpack it, and name "
+            "the folder or the file."
+        )
+        raise InvalidTable(msg)
+    return found[0]
+
+
+@contextlib.contextmanager
+def _unpacked(path: Path) -> Iterator[Any]:
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        with zipfile.ZipFile(path) as archive, archive.open(_member(path)) as member:
+            yield member
+        return
+    if suffix == ".zst":
+        from gradstep.data.sources.text_files import opened
+
+        yield opened(path)
+        return
+    openers: dict[str, Any] = {".bz2": bz2.open, ".xz": lzma.open, ".gz": gzip.open}
+    with openers[suffix](path) if suffix in openers else path.open("rb") as source:
+        yield source
+
+
+def _marked(path: Path) -> str:
+    """Return the encoding that a byte-order mark tells; empty for UTF-8."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        first = file.read(2)
+        return next((name for mark, name in _MARKS.items() if first == mark), "")
+    return ""
+
+
+def _blocks(source: Any) -> Iterator[bytes]:
+    while block := source.read(_BLOCK_BYTES):
+        yield block
+
+
+def _recoded(source: Any, encoding: str) -> Iterator[bytes]:
+    """Yield text of any encoding as UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    for block in _blocks(source):
+        yield decoder.decode(block).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def _write(blocks: Iterator[bytes], to: Path) -> None:
+    try:
+        file = to.open("wb")
+        with file:
+            file.writelines(blocks)
+    except UnicodeError:
+        raise
+    except OSError as error:
+        if error.errno is None:  # of the source
+            raise
+        msg = f"{to} cannot be written: {error.strerror}. A copy of the table is needed there."
+        raise CannotWrite(msg) from error

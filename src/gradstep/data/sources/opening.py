@@ -1,0 +1,186 @@
+"""Whatever a table comes as, opened: a path, a glob, a folder, a URL, standard input, a frame."""
+
+from __future__ import annotations
+
+import glob
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradstep.data.sources.frames import query_of
+from gradstep.data.sources.local_copy import (
+    COPIED,
+    STDIN,
+    copy_of,
+    copy_of_stdin,
+    copy_of_url,
+    plain_name,
+)
+from gradstep.data.sources.read_options import ReadOptions
+from gradstep.data.sources.source_file import SourceFile
+from gradstep.data.sources.table import Opened, Table
+from gradstep.data.sources.text_files import PACKED, TEXT_FORMATS, TextFile, path_of
+from gradstep.data.sources.text_scan import scan_text
+from gradstep.data.sources.typed_files import UNREADABLE, scan_typed
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["files_of", "open_copy", "open_table"]
+
+_FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
+            ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".ndjson": "ndjson",
+            ".jsonl": "ndjson"}  # fmt: skip
+_KNOWN = ".csv, .tsv (also .gz, .zst), .parquet, .arrow, .feather, .ndjson; also .bz2, .xz, .zip"
+
+
+def open_table(
+    source: Any, *, as_text: Collection[str] = (), reading: ReadOptions | None = None
+) -> Table:
+    """Open a table: a path, a glob, a folder, a URL, standard input, a frame or a query.
+
+    Parameters
+    ----------
+    source : str, path, list of paths, or frame
+        Files of one format (CSV and TSV, also packed with gzip or zstd; Parquet; Arrow and
+        Feather; NDJSON; all of them packed with bzip2, xz or ZIP); ``-`` for standard input; a
+        Polars LazyFrame or DataFrame; a pandas or pyarrow table.
+    as_text : collection of str
+        Columns of text files to read as text whatever they look like.
+    reading : ReadOptions, optional
+        What is known of how text is written.
+
+    Raises
+    ------
+    InvalidTable
+        If it does not exist, is empty, or is no table.
+    """
+    reading = reading or ReadOptions()
+    if isinstance(source, pl.LazyFrame):
+        return _frame(source, "the query", reading)
+    if isinstance(source, pl.DataFrame):
+        return _frame(source.lazy(), "the frame", reading)
+    if isinstance(source, (str, Path)):
+        return _open_path(str(source), as_text, reading)
+    if isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source):
+        files = [path for one in source for path in _expand(str(one))]
+        return _open_files(files, ", ".join(map(str, source[:3])), as_text, reading)
+    return _frame(query_of(source), f"the {type(source).__name__}", reading)
+
+
+def _open_path(source: str, as_text: Collection[str], reading: ReadOptions) -> Table:
+    if source == STDIN:
+        return open_copy(copy_of_stdin(), "standard input", as_text, reading)
+    if "://" in source:
+        return open_copy(copy_of_url(source), source, as_text, reading)
+    return _open_files(_expand(source), source, as_text, reading)
+
+
+def _frame(lazy: pl.LazyFrame, name: str, reading: ReadOptions) -> Table:
+    return Table(name, _checked_schema(lazy, name), lazy, Opened(na=reading.na))
+
+
+def _checked_schema(lazy: pl.LazyFrame, name: str) -> dict[str, pl.DataType]:
+    try:
+        schema = dict(lazy.collect_schema())
+    except UNREADABLE as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        msg = f"{name} cannot be read: {reason}"
+        raise InvalidTable(msg) from error
+    for column in schema:
+        if column.startswith("^") and column.endswith("$"):
+            msg = (
+                f"Column {column!r} of {name} has a name that Polars reads as a pattern (^…$). "
+                "Rename it."
+            )
+            raise InvalidTable(msg)
+    return schema
+
+
+def files_of(source: str) -> list[Path]:
+    """Return the files that a path, a glob or a folder names; none for a URL or standard input."""
+    return [] if "://" in source or source == STDIN else _expand(source)
+
+
+def _expand(source: str) -> list[Path]:
+    """Return the files of a path, a glob or a folder, in order of their names."""
+    path = path_of(source)
+    if path.is_dir():
+        files = sorted(
+            p for p in path.rglob("*")
+            if p.is_file() and _format_of(p, strict=False)
+            and not any(part.startswith(".") for part in p.relative_to(path).parts)
+        )  # fmt: skip
+        if not files:
+            msg = f"{path} is a folder without any table in it ({_KNOWN})."
+            raise InvalidTable(msg)
+        return files
+    if path.exists() or not glob.has_magic(source):
+        return [path]
+    files = sorted(Path(found) for found in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    if not files:
+        msg = f"{source} matches no file."
+        raise InvalidTable(msg)
+    return files
+
+
+def _format_of(path: Path, *, strict: bool = True) -> str:
+    name = path
+    if path.suffix.lower() in COPIED and (strict or path.suffix.lower() != ".zip"):
+        name = Path(plain_name(path))
+    suffixes = [s.lower() for s in name.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+        if suffixes and suffixes[-1] not in TEXT_FORMATS:
+            suffixes = []
+    found = _FORMATS.get(suffixes[-1] if suffixes else "", "")
+    if strict and not found:
+        msg = f"{path} has a suffix that says nothing of a table. Known are {_KNOWN}."
+        raise InvalidTable(msg)
+    return found
+
+
+def open_copy(copy: Any, name: str, as_text: Collection[str], reading: ReadOptions) -> Table:
+    """Open the copy of what is no file here."""
+    return _open_files([copy.path], name, as_text, reading, called=[name], copies=[copy])
+
+
+def _open_files(
+    paths: list[Path], name: str, as_text: Collection[str], reading: ReadOptions, *,
+    called: Sequence[str] = (), copies: Sequence[Any] = (),
+) -> Table:  # fmt: skip
+    if not paths:
+        msg = "a table needs at least one file; the list is empty."
+        raise InvalidTable(msg)
+    files = [SourceFile.of(path) for path in paths]
+    for path in paths:
+        if path.is_dir():
+            msg = f"{path} is a folder among files."
+            raise InvalidTable(msg)
+    formats = {_format_of(path) for path in paths}
+    if len(formats) > 1:
+        msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
+        raise InvalidTable(msg)
+    (kind,) = formats
+    kept, read = list(copies), []
+    for path in paths:
+        copy = copy_of(path, reading.encoding, is_text=kind in {"csv", "ndjson"})
+        kept += [copy] if copy else []
+        read.append(copy.path if copy else path)
+    called = called or [str(path) for path in paths]
+    texts = [TextFile.of(*pair) for pair in zip(read, called, strict=True)] if kind == "csv" else []
+    packed = [text for text in texts if text.path.suffix.lower() in PACKED]
+    for text in packed:  # Polars has all of a line in memory, however few bytes it is packed to
+        text.check_records()
+    if kind == "csv":
+        scan = partial(scan_text, texts, na=reading.na)
+    else:
+        scan = partial(scan_typed, read, called, kind, root=name)
+    lazy, notes = scan(as_text=as_text)
+    again = (lambda columns: scan(as_text=columns)[0]) if kind in {"csv", "ndjson"} else None
+    opened = Opened(kind, files, read, called, texts, kept, again, reading.na)
+    checked = bool(texts) and len(packed) == len(texts)
+    return Table(name, _checked_schema(lazy, name), lazy, opened, {}, notes, checked)

@@ -1,0 +1,94 @@
+"""CSV files as one query: their columns by name, with the types that their values tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradstep.data.sources.by_name import columns_of_all
+from gradstep.data.sources.text_files import INFER_ROWS, MISSING
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from gradstep.data.sources.text_files import TextFile
+
+__all__ = ["scan_text"]
+
+_ISO = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+def scan_text(
+    files: Sequence[TextFile], as_text: Collection[str], na: Sequence[str]
+) -> tuple[pl.LazyFrame, list[str]]:
+    """Scan CSV files; whole numbers are read as float64.
+
+    A column without any value in the first file has the type of the next one that has some.
+    Dates have a type if they are written as ISO 8601 has them: of others a reader would guess
+    whether the day or the month comes first, from the first rows.
+
+    Returns
+    -------
+    LazyFrame, list of str
+        The rows, and what a person should know.
+    """
+    columns, notes = columns_of_all(
+        [file.name for file in files], [dict.fromkeys(file.header, "a column") for file in files]
+    )
+    options: dict[str, Any] = {"null_values": [*MISSING, *na]}
+    types: dict[str, Any] = {}
+    undecided = set(columns)
+    for file in files:
+        found, empty = _types(file, options)
+        for name, dtype in found.items():
+            if name in undecided or name not in types:
+                types[name] = dtype
+        undecided -= set(found) - empty
+        if not undecided:
+            break
+    for name, dtype in types.items():
+        if name in as_text:
+            types[name] = pl.String
+        elif dtype.is_numeric():
+            types[name] = pl.Float64  # a later row may well have a fraction
+    parts = []
+    for file in files:
+        part = pl.scan_csv(
+            file.path, separator=file.separator, schema={c: types[c] for c in file.header},
+            try_parse_dates=True, glob=False, **options,
+        )  # fmt: skip
+        gone = [pl.lit(None, types[c]).alias(c) for c in columns if c not in file.header]
+        parts.append(part.with_columns(gone).select(columns) if notes else part)
+    return pl.concat(parts), notes
+
+
+def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:
+    """Return the types that the first rows suggest, and the columns in which those are empty."""
+    try:
+        found = pl.scan_csv(
+            file.path, separator=file.separator, try_parse_dates=True,
+            infer_schema_length=INFER_ROWS, glob=False, **options,
+        ).collect_schema()  # fmt: skip
+        text = [name for name, dtype in found.items() if dtype == pl.String]
+        dates = [name for name, dtype in found.items() if dtype in {pl.Date, pl.Datetime}]
+        rows = pl.scan_csv(
+            file.path, separator=file.separator, infer_schema=False, glob=False, **options
+        )
+        head = rows.select(text + dates).head(INFER_ROWS).collect()
+    except pl.exceptions.PolarsError as error:
+        if file.undecodable_line():  # said better when the rows are read
+            return dict.fromkeys(file.header, pl.String()), set()
+        file.check_records()
+        reason = str(error).split("\n", maxsplit=1)[0]
+        msg = f"{file.name} cannot be read: {reason}"
+        raise InvalidTable(msg) from error
+    except OSError as error:
+        msg = f"{file.name} cannot be unpacked: {error}."
+        raise InvalidTable(msg) from error
+    types: dict[str, Any] = dict(found)
+    for name in dates:
+        if not head[name].drop_nulls().str.contains(_ISO).all():
+            types[name] = pl.String()
+    return types, {name for name in text if head[name].null_count() == head.height}

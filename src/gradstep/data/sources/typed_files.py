@@ -1,0 +1,123 @@
+"""Files that carry their types: Parquet, Arrow, and NDJSON, whose types its values tell."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradstep.data.sources.arrow_check import is_damaged_arrow
+from gradstep.data.sources.by_name import columns_of_all
+from gradstep.data.sources.json_lines import bad_json
+from gradstep.data.sources.text_files import INFER_ROWS
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["UNREADABLE", "scan_typed"]
+
+# What Polars raises where a file is damaged; it panics where it did not look.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
+
+def scan_typed(
+    paths: Sequence[Path], names: Sequence[str], kind: str, as_text: Collection[str], root: str
+) -> tuple[pl.LazyFrame, list[str]]:
+    """Scan files that carry their types, which must agree; columns go by their names.
+
+    Parameters
+    ----------
+    paths, names : sequence
+        The files, and what messages call them.
+    kind : {"parquet", "ipc", "ndjson"}
+        Their format.
+    as_text : collection of str
+        Columns of NDJSON that are to be text.
+    root : str
+        What the user named: folders below it, ``year=2024``, are columns.
+
+    Returns
+    -------
+    LazyFrame, list of str
+        The rows, and what a person should know.
+    """
+    parts: list[pl.LazyFrame] = []
+    types: list[dict[str, str]] = []
+    for path, name in zip(paths, names, strict=True):
+        try:
+            part = _scan_one(path, kind, as_text, root)
+            schema = part.collect_schema()
+        except UNREADABLE as error:
+            reason = str(error).split("\n", maxsplit=1)[0]
+            msg = f"{name} is no {kind} file, or a damaged one: {reason}"
+            if path.stat().st_size == 0:
+                msg = f"{name} is empty."
+            elif kind == "ndjson":
+                msg = str(bad_json(path, (), name) or msg)
+            raise InvalidTable(msg) from error
+        types.append({column: _family(dtype) for column, dtype in schema.items()})
+        parts.append(part)
+    columns, notes = columns_of_all(names, types)
+    if len(parts) == 1:
+        return parts[0], notes
+    parts = [
+        part.with_columns(pl.lit(None).alias(c) for c in columns if c not in found).select(columns)
+        for part, found in zip(parts, types, strict=True)
+    ]
+    return pl.concat(parts, how="vertical_relaxed"), notes
+
+
+def _scan_one(path: Path, kind: str, as_text: Collection[str], root: str) -> pl.LazyFrame:
+    if kind == "parquet":
+        return _scan_parquet(path, root)
+    if kind == "ipc":
+        if is_damaged_arrow(path):
+            msg = "it claims more than it can hold"
+            raise OSError(msg)
+        return pl.scan_ipc(glob.escape(str(path)))
+    name = glob.escape(str(path))
+    types = pl.scan_ndjson(name, infer_schema_length=INFER_ROWS).collect_schema()
+    overrides: dict[str, Any] = {
+        # as of text files: a later row may well have a fraction
+        column: pl.String if column in as_text else pl.Float64
+        for column, dtype in types.items()
+        if column in as_text or dtype.is_numeric()
+    }
+    return pl.scan_ndjson(name, schema={**types, **overrides})
+
+
+def _scan_parquet(path: Path, root: str) -> pl.LazyFrame:
+    """Scan a Parquet file; of its folders only those below what was named are columns."""
+    plain = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+    below = path.parent.parts[len(_fixed(root)) :]
+    keys = [part.partition("=")[0] for part in below if "=" in part]
+    own = plain.collect_schema()
+    keys = [key for key in keys if key not in own]  # what the file has itself is the file's
+    if not keys:
+        return plain
+    parted = pl.scan_parquet(path, hive_partitioning=True, glob=False)
+    values = parted.select(keys).head(1).collect()
+    return plain.with_columns(
+        pl.lit(values[key][0] if values.height else None, values.schema[key]).alias(key)
+        for key in keys
+    )
+
+
+def _fixed(root: str) -> tuple[str, ...]:
+    """Return the parts of a path before its first pattern."""
+    parts = []
+    for part in Path(root).expanduser().parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return tuple(parts)
+
+
+def _family(dtype: pl.DataType) -> str:
+    """Return what a column is, whatever the width of its numbers."""
+    if dtype.is_numeric():
+        return "number"
+    return str(dtype.base_type()).lower() if dtype.is_nested() else str(dtype).lower()

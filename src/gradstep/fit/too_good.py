@@ -1,0 +1,52 @@
+"""A model that is too good: held-out rows predicted to the last digit, and by which column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.data.features.encoding import Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gradstep.model.model import Model
+
+__all__ = ["note_of_too_good"]
+
+_FEWEST_ROWS = 50
+_R2, _LOG_LOSS = 0.99999, 0.01  # of the best constant's
+
+
+def note_of_too_good(
+    model: Model, found: Mapping[str, Any], constant: Mapping[str, Any], notes: Sequence[str]
+) -> list[str]:
+    """Return a note if held-out rows are predicted almost perfectly, which few tables allow.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    found, constant : mapping
+        Its metrics on the held-out rows, and those of the best constant.
+    notes : sequence of str
+        What is said already: a column that is named there is not named again.
+    """
+    if not isinstance(model.encoding, Encoding) or found.get("rows", 0) < _FEWEST_ROWS:
+        return []
+    perfect = found.get("r2", 0.0) > _R2 or (
+        found.get("accuracy") == 1.0
+        and found.get("log_loss", 0.0) <= _LOG_LOSS * constant.get("log_loss", 0.0)
+    )
+    weights = np.abs(model.params[: model.coef_.size].reshape(model.coef_.shape)).max(axis=0)
+    if not perfect or not weights.any():
+        return []
+    column = model.encoding.source_of(int(weights.argmax()))
+    if any(note.startswith(f"Column {column!r} ") for note in notes):
+        return []
+    note = (
+        f"The rows held out are predicted almost perfectly, most of all by {column!r}. If it is "
+        f"not known when predictions are made, leave it out (--drop {column})."
+    )
+    return [note]

@@ -1,0 +1,137 @@
+"""What a person would spot at a glance is said: leaks, row numbers, -999, classes that are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+import gradstep as gs
+from gradstep.data.sources import table as tables
+
+N = 400
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=N)
+SURVIVED = (X + RNG.normal(scale=2.0, size=N) > 0.0).astype(int)
+TABLE = pl.DataFrame({"x": X, "word": RNG.choice(["a", "b", "c"], N), "survived": SURVIVED})
+KIND = RNG.choice(["first", "second", "third"], N)
+
+
+def notes(table, target, **options):
+    return gs.prepare(table, target, **options).meta["warnings"]
+
+
+@pytest.fixture(params=[64, 1 << 16])
+def chunks(request, monkeypatch):
+    """Whatever the size of chunks."""
+    monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", request.param)
+
+
+@pytest.mark.usefixtures("chunks")
+class TestLeaks:
+    @pytest.mark.parametrize("codes", [("no", "yes"), ("alive", "dead"), (1, 2), (False, True)])
+    def test_a_target_in_other_words(self, codes):
+        alive = pl.Series([codes[one] for one in SURVIVED])
+        (note,) = notes(TABLE.with_columns(alive=alive), "survived")
+        assert note.startswith("Column 'alive' ")
+        assert "(--drop alive)" in note
+
+    def test_codes_of_classes(self):
+        table = pl.DataFrame({"x": X, "kind": KIND}).with_columns(
+            code=pl.col("kind").replace_strict({"first": 7, "second": 1, "third": 4})
+        )
+        (note,) = notes(table, "kind")
+        assert "Column 'code' is the target 'kind' in other words (1 is second, 4 is third" in note
+
+    def test_not_once_rows_differ(self):
+        alive = np.array(["no", "yes"])[SURVIVED]
+        for last in (SURVIVED == 0, SURVIVED == 1):
+            at = np.flatnonzero(last)[-1]
+            alive[at] = "no" if SURVIVED[at] else "yes"
+        found = notes(TABLE.with_columns(alive=pl.Series(alive)), "survived")
+        assert not any("in other words" in note or "by itself" in note for note in found)
+
+    def test_a_level_that_decides(self):
+        boat = [None if not s else f"b{i % 2}" for i, s in enumerate(SURVIVED)]
+        (note,) = notes(TABLE.with_columns(boat=pl.Series(boat)), "survived")
+        assert "Column 'boat' decides 'survived' by itself in" in note
+        assert "b0 is always 1" in note
+        assert "--drop boat" in note
+
+    def test_a_copy(self):
+        (note,) = notes(pl.DataFrame({"x": X, "kind": KIND, "again": KIND}), "kind")
+        assert "'again' is a copy of the target" in note
+
+    def test_nothing_of_an_honest_table(self):
+        assert notes(TABLE, "survived") == []
+        assert notes(TABLE, "x") == []
+
+
+def test_a_score_that_is_too_good(tmp_path, monkeypatch):
+    """Whatever the column is: the one that matters most is named."""
+    monkeypatch.chdir(tmp_path)
+    table = TABLE.with_columns(y=2.0 * pl.col("x") + 1e-3 * pl.Series(RNG.normal(size=N)))
+    fit = gs.fit_table(table.with_columns(pl.col("x") ** 1), "y", validation=0.25)
+    assert any("'x'" in note and "--drop x" in note for note in fit.notes)
+
+
+class TestOddNumbers:
+    @pytest.mark.parametrize("value", [-999, -9999, 9999, 99999])
+    def test_that_may_be_missing(self, value):
+        x = [value if i % 9 == 0 else abs(v) for i, v in enumerate(X)]
+        (note,) = notes(TABLE.with_columns(x=pl.Series(x, dtype=pl.Float64)), "survived")
+        assert f"Column 'x' is {value} in 45 rows" in note
+        assert f"--na={value}" in note
+
+    def test_that_are_the_end_of_a_range(self):
+        """999 among numbers up to 998 is one of them."""
+        x = RNG.integers(0, 999, N)
+        x[0] = 999
+        assert notes(TABLE.with_columns(x=pl.Series(x)), "survived") == []
+        assert notes(TABLE.with_columns(x=pl.Series(x - 1998.0)), "survived") == []
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_of_the_rows(self, first):
+        table = TABLE.with_columns(id=pl.arange(first, N + first, eager=True).shuffle(seed=1))
+        (note,) = notes(table, "survived")
+        assert "Column 'id' numbers the rows" in note
+
+    def test_of_the_rows_without_a_name(self, tmp_path):
+        """As pandas writes its index: left out."""
+        TABLE.with_row_index("").write_csv(tmp_path / "t.csv")
+        prepared = gs.prepare(tmp_path / "t.csv", "survived")
+        assert prepared.encoding.sources == ["x", "word"]
+        (left_out,) = [c for c in prepared.encoding.columns if c.source == ""]
+        assert "numbers the rows" in left_out.reason
+        model = gs.fit_table(tmp_path / "t.csv", "survived", max_iter=2).model
+        np.testing.assert_array_equal(model.predict(TABLE), model.predict(tmp_path / "t.csv"))
+
+
+class TestManyClasses:
+    def test_of_numbers(self):
+        table = TABLE.with_columns(y=pl.Series(np.arange(N) % 60 + 0.5))
+        (note,) = notes(table, "y", task="classification")
+        assert "'y' is one of 60 classes in 400 rows, and they are numbers" in note
+        assert "--task regression" in note
+
+    def test_of_text_that_reads_as_numbers(self, tmp_path):
+        """In a file with types: a regression, if they are many."""
+        table = TABLE.with_columns(y=pl.Series(np.arange(N) % 60 + 0.5).cast(pl.String))
+        table.write_parquet(tmp_path / "t.parquet")
+        prepared = gs.prepare(tmp_path / "t.parquet", "y")
+        assert prepared.target.classes is None
+        assert "Text is read as numbers: y." in prepared.meta["warnings"]
+        few = TABLE.with_columns(y=pl.Series(np.arange(N) % 3).cast(pl.String))
+        assert gs.prepare(few, "y").target.classes == ("0", "1", "2")
+
+    def test_of_text(self):
+        table = TABLE.with_columns(y=pl.Series([f"t{i % 60}" for i in range(N)]))
+        assert "'y' is one of 60 classes in 400 rows" in notes(table, "y")[0]
+
+    def test_levels_that_read_as_numbers(self):
+        table = TABLE.with_columns(zip=pl.Series([f"{i % 70:05}" for i in range(N)]))
+        (note,) = notes(table, "survived")
+        assert "'zip' is text that reads as numbers" in note
+        assert "--as zip=number" in note
+        kinds = gs.prepare(table, "survived", kinds={"zip": "number"}).encoding.numbers
+        assert [c.source for c in kinds] == ["x", "zip"]
