@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -148,10 +149,13 @@ class TestFolder:
     def test_what_differs_is_named_by_its_option(self, stopped, fails, folder, tmp_path):
         kept = ("--checkpoint", "run", "--resume")
         told = fails(*stopped, *kept, "--batch-size", "7", "--l1-ratio", "0.5", "--penalty",
-                     "elasticnet", "--as", "hour=category")  # fmt: skip
+                     "elasticnet", "--as", "hour=category", "--thousands", "", "--decimal", ".",
+                     "--na", "none", "--encoding", "ascii")  # fmt: skip
         for part in (
             "--batch-size was 'auto', and is 7;", "--l1-ratio was 0.15, and is 0.5;",
             "--penalty was 'l2', and is 'elasticnet'", "--as was not given, and is",
+            "--thousands was not given, and is ''", "--decimal was not given, and is '.'",
+            "--na was not given, and is", "--encoding was not given, and is 'ascii'",
             "delete run to begin anew",
         ):  # fmt: skip
             assert part in told
@@ -161,6 +165,18 @@ class TestFolder:
         )
         told = fails("train", changed, *stopped[2:], *kept)
         assert "the data differs; the table's content differs" in told
+
+    def test_of_standard_input_is_known_by_its_content(self, stopped, fails, told, folder,
+                                                       monkeypatch):  # fmt: skip
+        """Whatever way the same table comes, the same run goes on; and no other."""
+        text = (folder / "trips.csv").read_bytes()
+        kept = ("train", "-", *stopped[2:], "--checkpoint", "run", "--resume", "-m", "m")
+        for data in (text[: text.rindex(b"\n", 0, -1) + 1], text):
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+            if data is text:
+                assert told(*kept)["went_on"].startswith("after 7 epochs")
+            else:
+                assert "the table's content differs" in fails(*kept)
 
     def test_a_run_that_has_ended_makes_room(self, stopped, gradstep, told, tmp_path):
         kept = ("--checkpoint", "run", "--resume")

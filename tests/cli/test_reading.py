@@ -320,6 +320,16 @@ class TestEncodings:
         message = fails("prepare", "t.csv", "-t", "fare", "-o", "p", "--encoding", "ascii")
         assert "t.csv is not text in ascii" in message
 
+    def test_counts_for_a_test_as_well(self, told, home):
+        (home / "t.csv").write_text(GERMAN, encoding="latin-1")
+        asked = ("train", "t.csv", "-t", "fare", "--encoding", "latin-1")
+        found = told(*asked, "-m", "m.safetensors", "--test", "t.csv")
+        assert (found["test"]["rows"], found["test"]["r2"] > 0.9) == (N, True)
+        model = gs.load("m.safetensors")
+        np.testing.assert_array_equal(
+            model.predict("t.csv", encoding="latin-1"), model.predict(PLAIN)
+        )
+
 
 def zipped(data, name="t.csv"):
     file = io.BytesIO()
@@ -407,6 +417,9 @@ class TestStandardInput:
         assert frame["colour"].to_list() == COLOUR.tolist()
         expected = gs.load("stdin-fare.safetensors").predict(PLAIN)
         np.testing.assert_array_equal(frame["prediction"], expected)
+
+    def test_is_one_table(self, fails, home):
+        assert "--test are both -" in fails("train", "-", "-t", "fare", "--test", "-")
 
     def test_is_prepared_once(self, home, typed):
         """The same rows are found in the cache, as those of a file are."""
@@ -502,6 +515,13 @@ class TestAddresses:
             assert bits(gs.prepare(f"{server}/{name}", "fare")) == EXPECTED
         message = fails("prepare", f"{server}/none.csv", "-t", "fare", "-o", "p")
         assert f"{server}/none.csv cannot be read: HTTP Error 404" in message
+
+    def test_of_memory(self, home):
+        """By fsspec itself, in a file system of its own that needs no network."""
+        fsspec = pytest.importorskip("fsspec")
+        with fsspec.open("memory://t.csv", "wb") as file:
+            file.write(GERMAN.encode())
+        assert bits(gs.prepare("memory://t.csv", "fare")) == EXPECTED
 
     def test_of_others(self, home, fails, monkeypatch):
         """By fsspec, which is asked for where it is not there."""

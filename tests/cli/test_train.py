@@ -381,6 +381,7 @@ class TestErrors:
             ("-t fare -m /proc/none/m", "/proc/none/m cannot be written"),
             ("-t fare --cache /proc/none", "cannot be written"),
             ("-t fare --cache c --no-cache", "--cache and --no-cache contradict"),
+            ("-t fare --dask local:2 --no-cache", "--no-cache and --dask contradict"),
             ("-t fare --validation 0 --alpha auto", "--validation 0 holds none out"),
             ("-t fare --penalty none --alpha auto", "--alpha would change nothing"),
             ("-t fare --penalty none --alpha 1", "--alpha would change nothing"),

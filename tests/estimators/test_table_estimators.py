@@ -280,6 +280,30 @@ class TestArrays:
 
 
 class TestFiles:
+    def test_as_people_write_them(self, tmp_path):
+        """Marks and encoding count for the table to fit, and for those to predict and score."""
+        table = TABLE.select(
+            pl.col("km").round(3).cast(pl.String).str.replace(".", ",", literal=True),
+            pl.col("colour").replace("green", "grün"),
+            pl.when(pl.int_range(pl.len()) % 9 > 0).then("hour").otherwise(-999).alias("hour"),
+            pl.col("fare").round(2),
+        )
+        path = tmp_path / "t.csv"
+        path.write_bytes(table.write_csv(separator=";").encode("latin-1"))
+        asked = {"decimal": ",", "thousands": "", "na": ["-999"], "encoding": "latin-1"}
+        with pytest.raises(InvalidTable, match="encoding"):
+            TableRegressor().fit(path, "fare")
+        with pytest.warns(UserWarning, match="a decimal comma"):
+            model = TableRegressor(**asked, kinds={"fare": "number"}).fit(path, "fare")
+        assert "hour is missing" in model.feature_names_out_
+        assert "colour=grün" in model.feature_names_out_
+        assert model.score(path, "fare") == pytest.approx(r2_score(TABLE["fare"].round(2),
+                                                                  model.predict(path)))  # fmt: skip
+        prepared = gradstep.prepare(TABLE, "fare", validation=0.0)
+        for name, value in asked.items():
+            with pytest.raises(InvalidParameter, match=f"already: {name} would change nothing"):
+                TableRegressor(**{name: value}).fit(prepared)
+
     @pytest.mark.parametrize("kind, target", [(TableRegressor, "fare"), (TableClassifier, "zone")])
     def test_save_and_load(self, tmp_path, kind, target):
         path = tmp_path / "model.safetensors"

@@ -360,6 +360,17 @@ class TestExposures:
         assert (fit.model.offset, fit.model.exposure) == (None, "years")
         assert evaluate(fit.model, table)["deviance"] < 1.5
 
+    def test_as_people_write_them(self):
+        table = self.table()
+        text = pl.col("years").cast(pl.String).str.replace(".", ",", literal=True)
+        fit = fit_table(table.with_columns(text), "y", loss="poisson", exposure="years")
+        expected = fit_table(table, "y", loss="poisson", exposure="years")
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert "Numbers are read with a decimal comma: years." in fit.notes
+        np.testing.assert_array_equal(
+            fit.model.predict(table.with_columns(text)), expected.model.predict(table)
+        )
+
     def test_one_that_is_given_as_an_offset_is_told(self):
         with pytest.raises(InvalidTable, match=r"'years' goes from .*--exposure years"):
             fit_table(self.table(), "y", loss="poisson", offset="years")

@@ -179,8 +179,10 @@ def train(
             client=client, allow_mixed=allow_mixed, **chosen,
         )  # fmt: skip
     save(fit.model, path)
-    weight = fit.prepared.meta["asked"].get("weight")
-    tested = None if test is None else evaluate(fit.model, str(test), sample_weight=weight)
+    asked = fit.prepared.meta["asked"]
+    tested = None if test is None else evaluate(
+        fit.model, str(test), sample_weight=asked.get("weight"), encoding=asked.get("encoding", "")
+    )  # fmt: skip
     if json:
         _print_json(fit, path, tested, kept)
     else:
@@ -216,11 +218,14 @@ def _option(name: str) -> str:
 def _refuse_idle(ctx: typer.Context) -> None:
     """Refuse options that contradict each other, or would change nothing."""
     chosen = ctx.params
-    for one, other in (("cache", "no_cache"), ("exact", "optimizer")):
+    for one, other in (("cache", "no_cache"), ("dask", "no_cache"), ("exact", "optimizer")):
         both = opt.given(ctx, (one, other))
         if len(both) == 2:
             msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
             raise InvalidParameter(msg)
+    if chosen["table"] == str(chosen["test"]) == "-":
+        msg = "TABLE and --test are both -, and standard input is one table. Name a file for one."
+        raise InvalidParameter(msg)
     idle = [
         (option, f"of --loss {' or '.join(sorted(losses))}")
         for name, losses in _OF_LOSSES.items()

@@ -155,13 +155,15 @@ class Model:
         return class_probabilities(self.loss, z)
 
     @as_by_default
-    def predict(self, table: Any) -> NDArray[Any]:
+    def predict(self, table: Any, *, encoding: str = "") -> NDArray[Any]:
         """Return the prediction for each row of a table: a class, or a number.
 
         Parameters
         ----------
         table : path, glob, folder, frame or query
             With the columns that the model reads, in any order; others are ignored.
+        encoding : str
+            Of text files, if it is not UTF-8.
 
         Raises
         ------
@@ -169,18 +171,19 @@ class Model:
             If the table cannot be read, or lacks a column.
         """
         none = self.predictions(np.empty((0, self.n_outputs)), probabilities=False)
-        found = pl.concat([none, *self.predict_batches(table, probabilities=False)])
+        batches = self.predict_batches(table, probabilities=False, encoding=encoding)
+        found = pl.concat([none, *batches])
         return found["prediction"].to_numpy()
 
     @as_by_default
-    def predict_proba(self, table: Any) -> NDArray[np.float64]:
+    def predict_proba(self, table: Any, *, encoding: str = "") -> NDArray[np.float64]:
         """Return the probability of each class for each row of a table."""
         self.probabilities(np.zeros((1, self.n_outputs)))
-        return self.probabilities(self.table_scores(table))
+        return self.probabilities(self.table_scores(table, encoding=encoding))
 
-    def table_scores(self, table: Any) -> NDArray[np.float64]:
+    def table_scores(self, table: Any, *, encoding: str = "") -> NDArray[np.float64]:
         """Return the scores of the rows of a table, shape (n, n_outputs)."""
-        found = [self.scores(frame) for frame in self.chunks(table)]
+        found = [self.scores(frame) for frame in self.chunks(table, encoding=encoding)]
         return np.concatenate([np.empty((0, self.n_outputs)), *found])
 
     def chunks(

@@ -14,7 +14,7 @@ from gradstep.data.sources.bad_value import BadValue
 from gradstep.data.sources.local_copy import STDIN
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.read_options import ReadOptions
-from gradstep.errors import InvalidTable
+from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +45,9 @@ def chunks_as(
         if not is_svmlight(table):
             msg = f"The model reads sparse text (.svm, .svmlight, .libsvm); not {table}."
             raise InvalidTable(msg)
+        if text_encoding:
+            msg = f"encoding={text_encoding!r}: sparse text (svmlight) is ASCII. Leave it out."
+            raise InvalidParameter(msg)
         yield from SparseTable(table).chunks(encoding.width)
         return
     read = {*encoding.sources, *more}

@@ -35,8 +35,8 @@ __all__ = ["TableEstimator"]
 
 # Of preparing: a table that is prepared has been asked for them already.
 _OF_PREPARING = (
-    "kinds", "drop", "only", "max_levels", "validation", "time_column", "missing",
-    "missing_target", "memory", "cache", "class_weight",
+    "kinds", "drop", "only", "max_levels", "decimal", "thousands", "na", "encoding", "validation",
+    "time_column", "missing", "missing_target", "memory", "cache", "class_weight",
 )  # fmt: skip
 _MOST_TO_KEEP_WHOLE = 10_000  # rows of which none is held out by itself
 
@@ -52,6 +52,7 @@ class TableEstimator:
     _task: str
     random_state: Any
     tol: float | None
+    encoding: str
     model_: Model
     _library: str
 
@@ -199,7 +200,7 @@ class TableEstimator:
                 msg = f"The {role} must be the column {column!r}, as when it was fitted."
                 raise InvalidParameter(msg)
             table = table.with_columns(pl.col(name).alias(str(column)))
-        return model.table_scores(table)
+        return model.table_scores(table, encoding=self.encoding)
 
     def _score_of_table(self, X: Any, y: str, sample_weight: Any, metric: str) -> float:
         """Return a metric on a table that has the target as one of its columns."""
@@ -210,7 +211,8 @@ class TableEstimator:
             msg = f"y={y!r} is not the target that was fitted, {self.model_.target.column!r}."
             raise InvalidParameter(msg)
         table, weight = joined(table_of(self, X, reset=False), sample_weight, "sample_weight")
-        return float(evaluate(self.model_, table, sample_weight=weight)[metric])
+        found = evaluate(self.model_, table, sample_weight=weight, encoding=self.encoding)
+        return float(found[metric])
 
     # ------------------------------------------------------------------ what it learned
 

@@ -44,7 +44,9 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
     class_weight : dict, 'balanced' or None, default=None
         Weight of each class's rows; 'balanced' gives all classes the same say. Metrics are of
         the rows as they are.
-    kinds, drop, only, max_levels, validation, time_column, missing, missing_target, memory, cache
+    kinds, drop, only, max_levels, decimal, thousands, na, encoding
+        As of `TableRegressor`.
+    validation, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
     Attributes
@@ -112,6 +114,10 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         drop: Any = None,
         only: Any = None,
         max_levels: int = 1000,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        na: Any = None,
+        encoding: str = "",
         validation: Any = "auto",
         time_column: str | None = None,
         missing: str = "encode",
@@ -143,6 +149,10 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.drop = drop
         self.only = only
         self.max_levels = max_levels
+        self.decimal = decimal
+        self.thousands = thousands
+        self.na = na
+        self.encoding = encoding
         self.validation = validation
         self.time_column = time_column
         self.missing = missing

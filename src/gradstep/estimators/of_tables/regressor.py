@@ -52,11 +52,18 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
     callbacks : list of Callback or None, default=None
         As of `MiniBatchRegressor`.
     kinds : dict or None, default=None
-        Columns with what to treat them as: 'number', 'category', 'date', 'hash', 'hash:BITS'.
+        Columns with what to treat them as: 'number', 'category', 'date', 'date:PATTERN', 'hash',
+        'hash:BITS'.
     drop, only : list of str or None, default=None
         Columns to leave out, or the only ones to use.
     max_levels : int, default=1000
         Levels of a category that get a weight each; the rarer ones share one.
+    decimal, thousands : str or None, default=None
+        Marks of numbers that are text; None finds them in each column's values.
+    na : list of str or None, default=None
+        More values of text and of numbers that are missing.
+    encoding : str, default=''
+        Of text files, if it is not UTF-8; of those to predict, too.
     validation : float, 'auto' or table, default='auto'
         Share of the rows to hold out, on which the best epoch is chosen and `validation_`
         measured; or a table with the same columns. 'auto' is 0.1, as on the command line, but
@@ -104,9 +111,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
     >>> from gradstep import TableRegressor
     >>> trips = pl.DataFrame(
     ...     {
-    ...         "km": [1.0, 2.0, 3.0, 4.0] * 25,
+    ...         "km": [1.0, 1.0, 2.0, 2.0] * 25,
     ...         "colour": ["red", "green"] * 50,
-    ...         "fare": [5.0, 6.0, 9.0, 10.0] * 25,
+    ...         "fare": [5.0, 4.0, 7.0, 6.0] * 25,
     ...     }
     ... )
     >>> model = TableRegressor(alpha=1e-9).fit(trips, "fare")
@@ -146,6 +153,10 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         drop: Any = None,
         only: Any = None,
         max_levels: int = 1000,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        na: Any = None,
+        encoding: str = "",
         validation: Any = "auto",
         time_column: str | None = None,
         missing: str = "encode",
@@ -178,6 +189,10 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.drop = drop
         self.only = only
         self.max_levels = max_levels
+        self.decimal = decimal
+        self.thousands = thousands
+        self.na = na
+        self.encoding = encoding
         self.validation = validation
         self.time_column = time_column
         self.missing = missing
