@@ -185,6 +185,11 @@ class TestPreparing:
         [
             ({"sample_weight": "w"}, InvalidParameter, "sample_weight: sparse text has a label"),
             ({"drop": ["x"]}, InvalidParameter, "drop: sparse text has a label"),
+            (
+                {"decimal": ",", "thousands": "", "encoding": "latin-1"},
+                InvalidParameter,
+                "decimal, thousands, encoding: sparse text has a label",
+            ),
             ({"validation_table": "rows.csv"}, InvalidTable, "is not sparse text"),
         ],
     )
@@ -226,6 +231,8 @@ class TestModels:
         np.testing.assert_array_equal(again.predict_proba(file), model.predict_proba(file))
         with pytest.raises(InvalidTable, match="The model reads sparse text"):
             again.predict("rows.csv")
+        with pytest.raises(InvalidParameter, match="encoding='latin-1': sparse text"):
+            again.predict(file, encoding="latin-1")
         with pytest.raises(InvalidModel, match="does not exist"):
             gradstep.load(tmp_path / "none.safetensors")
 

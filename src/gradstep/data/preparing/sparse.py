@@ -57,7 +57,8 @@ class SparseMaker:
         self, table: SparseTable, held_out: SparseTable | None, options: PrepareOptions,
         progress: Progress,
     ) -> None:  # fmt: skip
-        given = [NAMES.get(name, name) for name in _NO_MEANING if getattr(options, name)]
+        asked = options.to_json()
+        given = [NAMES.get(name, name) for name in _NO_MEANING if name in asked]
         if given:
             msg = (
                 f"{', '.join(given)}: sparse text has a label and numbered features, no columns "
