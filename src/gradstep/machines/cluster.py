@@ -114,7 +114,8 @@ def spread(
     if folder is None:
         msg = (
             "The prepared table lies in the memory of this process, where no worker can read it. "
-            "Prepare it into a folder that the workers share: prepare(table, target, out=FOLDER)."
+            "Prepare it into a folder that the workers share: gradstep prepare -o FOLDER, or "
+            "prepare(table, target, out=FOLDER)."
         )
         raise InvalidParameter(msg)
     digest = digest_of(folder)
