@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
     from gradstep.fit.table import TableFit as TableFit
     from gradstep.fit.table import fit_table as fit_table
+    from gradstep.model.by_pieces import predict_parts as predict_parts
     from gradstep.model.evaluation import evaluate as evaluate
     from gradstep.model.file import load as load
     from gradstep.model.file import save as save
@@ -88,6 +89,7 @@ _HOMES = {
     "InvalidData InvalidModel InvalidParameter InvalidTable",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
     "model.evaluation": "evaluate",
+    "model.by_pieces": "predict_parts",
     "model.model": "Model",
     "model.file": "load save",
     "objective.classification": "Hinge LogLoss ModifiedHuber "

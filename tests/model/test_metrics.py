@@ -200,3 +200,48 @@ class TestAreaOfManyRows:
 
     def test_of_a_billion_rows_is_as_near_as_documented(self):
         assert 2.0 * np.log2(1e9 / MOST) / MOST < 1e-4
+
+
+@pytest.mark.parametrize("weight", WEIGHTS, ids=["", "weighted", "counted"])
+class TestMerged:
+    """Metrics of parts, put together, are those of the whole."""
+
+    CUT = [0, 0, 70, 71, N]
+
+    def test_numbers(self, weight):
+        y = 1e3 + RNG.normal(size=N)
+        mean = y + 0.3 * RNG.normal(size=N)
+        whole, merged = RegressionMetrics(0.0), RegressionMetrics(0.0)
+        whole.add(y, mean, weight)
+        for part in parts(self.CUT, y, mean, weight):
+            found = RegressionMetrics(0.0)
+            found.add(*part)
+            merged = merged.merged(found)
+        assert merged.result() == pytest.approx(whole.result(), rel=1e-9)
+
+    def test_classes(self, weight):
+        p = RNG.random(N)
+        code = (RNG.random(N) < p).astype(int)
+        rows = code, (p > 0.5).astype(int), np.column_stack([1.0 - p, p]), p, weight
+        whole, merged = ClassificationMetrics("ab"), ClassificationMetrics("ab")
+        whole.add(*rows)
+        for part in parts(self.CUT, *rows):
+            found = ClassificationMetrics("ab")
+            found.add(*part)
+            merged = merged.merged(found)
+        found, expected = merged.result(), whole.result()
+        assert found.pop("confusion") == pytest.approx(np.array(expected.pop("confusion")))
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_merged_scores_are_thinned_as_those_of_the_whole():
+    score = RNG.normal(size=1000)
+    whole, merged = Scores(most=64), Scores(most=64)
+    whole.add(score, np.ones(1000))
+    for lo, hi in pairwise([0, 10, 400, 1000]):
+        part = Scores(most=64)
+        part.add(score[lo:hi], np.ones(hi - lo))
+        merged.merge(part)
+    assert merged.weight == whole.weight == merged.kept()[1].sum()
+    assert merged.kept()[0].size <= 64 * 6
+    assert merged.moved <= 64

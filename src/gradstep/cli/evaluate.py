@@ -17,6 +17,8 @@ def evaluate(
     table: opt.TableArgument,
     *,
     weight: opt.Weight = None,
+    dask: opt.Dask = None,
+    allow_mixed: opt.AllowMixed = False,
     json: opt.Json = False,
 ) -> None:
     """Evaluate a model on a table that has the target."""
@@ -25,7 +27,11 @@ def evaluate(
     from gradstep.model.file import load
 
     fitted = load(model)
-    found = evaluation.evaluate(fitted, table, weight=weight)
+    opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    with opt.cluster(dask) as client:
+        found = evaluation.evaluate(
+            fitted, table, weight=weight, client=client, allow_mixed=allow_mixed
+        )
     if json:
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return

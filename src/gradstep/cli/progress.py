@@ -40,6 +40,10 @@ class Progress:
         """Show how many rows have been read."""
         self._show(what, f"{rows:,} rows", None, None)
 
+    def parts(self, done: int, total: int) -> None:
+        """Show how many parts of a table have come back from a cluster."""
+        self._show("part", "", done, total)
+
     def on_start(self, start: Start) -> None:
         """Begin to show epochs."""
         self._most = start.problem.max_epochs

@@ -150,14 +150,13 @@ def _refuse_idle(ctx: typer.Context) -> None:
         if len(both) == 2:
             msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
             raise InvalidParameter(msg)
+    opt.refuse_allow_mixed(allow_mixed=chosen["allow_mixed"], dask=chosen["dask"])
     idle = [
         (option, f"of --loss {' or '.join(sorted(losses))}")
         for name, losses in _OF_LOSSES.items()
         for option in opt.given(ctx, [name])
         if chosen["loss"] not in losses
     ]
-    if chosen["dask"] is None:
-        idle += [(option, "of --dask") for option in opt.given(ctx, ["allow_mixed"])]
     if chosen["penalty"] != "elasticnet":
         idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
     if chosen["penalty"] == "none":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.shards import Bounds, Task
 
-__all__ = ["Place", "run_on_worker"]
+__all__ = ["NOWHERE", "Place", "run_on_worker"]
 
 _OPEN = 8  # parts of tables that a worker keeps open
 
@@ -40,6 +40,9 @@ class Place(NamedTuple):
     folder: str
     digest: str
     part: str
+
+
+NOWHERE = Place("", "", "")
 
 
 @lru_cache(maxsize=_OPEN)
@@ -63,12 +66,15 @@ def run_on_worker(
 
     Parameters
     ----------
+    place : Place
+        `NOWHERE` if the task finds its rows by itself: it is given None.
     driver : dict or None
         What the driver computes with, if this machine must compute with the same.
     """
     if driver is not None and driver != identity():
         raise MixedMachines.between(driver, identity())
-    return [
-        on_group(task, [_shard(place, bounds) for bounds in group], argument)
-        for group, argument in zip(groups, own, strict=True)
-    ]
+    found = []
+    for group, argument in zip(groups, own, strict=True):
+        shards: list[Any] = [None] if place == NOWHERE else [_shard(place, at) for at in group]
+        found.append(on_group(task, shards, argument))
+    return found

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.data.roles import has_value, weights_of
+from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidTable
 from gradstep.floating_point import as_by_default
+from gradstep.model.by_pieces import apart, run_on_pieces
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.objective.classification import as_codes, winners
 from gradstep.objective.losses import variance_power
 from gradstep.objective.regression import Pinball
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from numpy.typing import NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
@@ -88,7 +94,10 @@ def _without_offset(
 
 
 @as_by_default
-def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str, Any]:
+def evaluate(
+    model: Model, table: Any, *, weight: str | None = None, client: Any = None,
+    allow_mixed: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Return how good a model's predictions are on a table that has the target.
 
     Parameters
@@ -99,6 +108,11 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         With the columns that the model reads, and the target; rows without one are left out.
     weight : str, optional
         Column of row weights; a row of weight 0 is no row.
+    client : distributed.Client, optional
+        A Dask cluster whose workers evaluate, a task a file; they find the files under the same
+        path. The figures are the same as without.
+    allow_mixed : bool
+        Whether workers may compute with other versions or processors; last digits may differ then.
 
     Returns
     -------
@@ -108,24 +122,63 @@ def evaluate(model: Model, table: Any, *, weight: str | None = None) -> dict[str
         very many rows to 1e-4) and ``confusion`` (a row for each class, a column for each
         prediction). ``missing_target`` counts the rows left out.
     """
-    metrics, target = _metrics(model), model.target.column
-    missing = weightless = 0
-    for chunk in model.chunks(table, [target, *([weight] if weight else [])]):
-        frame = chunk.filter(has_value(chunk[target]))
-        missing += chunk.height - frame.height
-        s = None if weight is None else weights_of(frame[weight])
-        if s is not None:  # a row of weight 0 is no row
-            weightless += int((s == 0.0).sum())
-            frame, s = frame.filter(s > 0.0), s[s > 0.0]
-        if frame.height:
-            _add(metrics, model, model.scores(frame), model.target.values(frame[target]), s)
-    found: dict[str, Any] = metrics.result()
-    if found["rows"] == 0 and weightless:
+    task, target = _Evaluate(apart(model), weight), model.target.column
+    pieces = pieces_of(model.opened(table, task.more), elsewhere=client is not None)
+    each = run_on_pieces(task, pieces, client, allow_mixed=allow_mixed)
+    whole = reduce(_Evaluated.merged, each)
+    model.unseen.clear()
+    model.unseen.update(whole.unseen)
+    found: dict[str, Any] = whole.metrics.result()
+    if found["rows"] == 0 and whole.weightless:
         msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)
     if found["rows"] == 0:
         msg = f"The table has no row with a value of the target {target!r}: nothing to evaluate."
         raise InvalidTable(msg)
-    if missing:
-        found["missing_target"] = missing
+    if whole.missing:
+        found["missing_target"] = whole.missing
     return found
+
+
+class _Evaluated(NamedTuple):
+    """What an evaluation of some rows tells."""
+
+    metrics: Any
+    missing: int
+    weightless: int
+    unseen: Counter[str]
+
+    def merged(self, other: _Evaluated) -> _Evaluated:
+        """Return what is told of these rows and of others that come after them."""
+        return _Evaluated(
+            self.metrics.merged(other.metrics), self.missing + other.missing,
+            self.weightless + other.weightless, self.unseen + other.unseen,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Evaluate:
+    """Evaluates a piece of a table."""
+
+    model: Model
+    weight: str | None
+
+    @property
+    def more(self) -> list[str]:
+        """The columns that are read besides the model's."""
+        return [self.model.target.column, *([self.weight] if self.weight else [])]
+
+    @as_by_default
+    def __call__(self, _rows: None, piece: Any) -> _Evaluated:
+        model, weight, target = apart(self.model), self.weight, self.model.target.column
+        metrics, missing, weightless = _metrics(model), 0, 0
+        for chunk in model.chunks(piece.open(), self.more):
+            frame = chunk.filter(has_value(chunk[target]))
+            missing += chunk.height - frame.height
+            s = None if weight is None else weights_of(frame[weight])
+            if s is not None:  # a row of weight 0 is no row
+                weightless += int((s == 0.0).sum())
+                frame, s = frame.filter(s > 0.0), s[s > 0.0]
+            if frame.height:
+                _add(metrics, model, model.scores(frame), model.target.values(frame[target]), s)
+        return _Evaluated(metrics, missing, weightless, model.unseen)

@@ -74,6 +74,17 @@ class RegressionMetrics:
             (s * apart).sum(), (s * apart * apart).sum(), special,
         ])  # fmt: skip
 
+    def merged(self, other: RegressionMetrics) -> RegressionMetrics:
+        """Return the metrics of these rows and of others that come after them."""
+        if self._shift is None:
+            return other
+        if other._shift is not None:
+            n, weight, square, absolute, total, squares, special = other._sums
+            d = other._shift - self._shift  # theirs are counted from another number
+            squares, total = squares + 2.0 * d * total + weight * d * d, total + weight * d
+            self._sums += np.array([n, weight, square, absolute, total, squares, special])
+        return self
+
     def result(self) -> dict[str, float]:
         """Return rows, rmse, mae, r2; deviance or pinball loss if asked for."""
         n, weight, square, absolute, total, squares, special = self._sums.tolist()
@@ -138,6 +149,19 @@ class ClassificationMetrics:
             self._scores = self._scores or [Scores(), Scores()]
             for c, scores in enumerate(self._scores):
                 scores.add(score[code == c], s[code == c])
+
+    def merged(self, other: ClassificationMetrics) -> ClassificationMetrics:
+        """Return the metrics of these rows and of others that come after them."""
+        self._rows += other._rows
+        self._weight += other._weight
+        self._right += other._right
+        self._confusion += other._confusion
+        if self._log_loss is not None:
+            self._log_loss = None if other._log_loss is None else self._log_loss + other._log_loss
+        for own, more in zip(self._scores, other._scores, strict=False):
+            own.merge(more)
+        self._scores = self._scores or other._scores
+        return self
 
     def result(self) -> dict[str, Any]:
         """Return rows, accuracy, log_loss, auc (two classes) and the confusion matrix."""

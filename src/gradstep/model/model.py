@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.matching import chunks_as, readable
+from gradstep.data.features.matching import chunks_as, open_as, readable
 from gradstep.data.roles import offsets_of
 from gradstep.errors import InvalidParameter
 from gradstep.floating_point import as_by_default
@@ -137,13 +137,20 @@ class Model:
         return class_probabilities(self.loss, z)
 
     @as_by_default
-    def predict(self, table: Any) -> NDArray[Any]:
+    def predict(
+        self, table: Any, *, client: Any = None, allow_mixed: bool = False
+    ) -> NDArray[Any]:  # fmt: skip
         """Return the prediction for each row of a table: a class, or a number.
 
         Parameters
         ----------
         table : path, glob, folder, frame or query
             With the columns that the model reads, in any order; others are ignored.
+        client : distributed.Client, optional
+            A Dask cluster whose workers predict, a task a file; they find the files under the same
+            path. `gradstep.predict_parts` writes predictions that are too many for memory.
+        allow_mixed : bool
+            Whether workers may compute with other versions or processors; bits may differ then.
 
         Raises
         ------
@@ -151,17 +158,30 @@ class Model:
             If the table cannot be read, or lacks a column.
         """
         none = self.predictions(np.empty((0, self.n_outputs)), probabilities=False)
-        found = pl.concat([none, *self.predict_batches(table, probabilities=False)])
+        if client is not None:
+            z = self.table_scores(table, client=client, allow_mixed=allow_mixed)
+            found = pl.concat([none, self.predictions(z, probabilities=False)])
+        else:
+            found = pl.concat([none, *self.predict_batches(table, probabilities=False)])
         return found["prediction"].to_numpy()
 
     @as_by_default
-    def predict_proba(self, table: Any) -> NDArray[np.float64]:
-        """Return the probability of each class for each row of a table."""
+    def predict_proba(
+        self, table: Any, *, client: Any = None, allow_mixed: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the probability of each class for each row of a table; as `predict`."""
         self.probabilities(np.zeros((1, self.n_outputs)))
-        return self.probabilities(self.table_scores(table))
+        z = self.table_scores(table, client=client, allow_mixed=allow_mixed)
+        return self.probabilities(z)
 
-    def table_scores(self, table: Any) -> NDArray[np.float64]:
+    def table_scores(
+        self, table: Any, *, client: Any = None, allow_mixed: bool = False
+    ) -> NDArray[np.float64]:
         """Return the scores of the rows of a table, shape (n, n_outputs)."""
+        if client is not None:
+            from gradstep.model.by_pieces import scores_there
+
+            return scores_there(self, table, client, allow_mixed=allow_mixed)
         found = [self.scores(frame) for frame in self.chunks(table)]
         return np.concatenate([np.empty((0, self.n_outputs)), *found])
 
@@ -170,8 +190,14 @@ class Model:
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
         self.unseen.clear()
-        extra = [*more, *([self.offset] if self.offset else [])]
-        yield from chunks_as(table, self.encoding, self.target, extra, copied)
+        yield from chunks_as(table, self.encoding, self.target, self._besides(more), copied)
+
+    def opened(self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = ()) -> Any:
+        """Return a table opened as `chunks` reads it."""
+        return open_as(table, self.encoding, self.target, self._besides(more), copied)
+
+    def _besides(self, more: Sequence[str]) -> list[str]:
+        return [*more, *([self.offset] if self.offset else [])]
 
     def predict_batches(
         self, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True

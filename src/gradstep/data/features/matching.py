@@ -9,7 +9,7 @@ import polars as pl
 
 from gradstep.data.features.profile import as_floats, kind_of
 from gradstep.data.features.sparse_encoding import SparseEncoding
-from gradstep.data.sources.table import open_table
+from gradstep.data.sources.table import Table, open_table
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.roles import Target
-    from gradstep.data.sources.table import Table
 
 __all__ = ["check_columns", "chunks_as", "open_as", "readable"]
 
@@ -29,7 +28,25 @@ def chunks_as(
     more: Sequence[str] = (),
     copied: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`.
+    """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`."""
+    opened = open_as(table, encoding, target, more, copied)
+    if isinstance(encoding, SparseEncoding):
+        yield from opened.chunks(encoding.width)
+        return
+    check_columns(encoding, opened.schema, opened.name)
+    for column in (*more, *copied):
+        opened.check_column(column, "The column")
+    yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
+
+
+def open_as(
+    table: Any,
+    encoding: Any,
+    target: Target,
+    more: Sequence[str] = (),
+    copied: Sequence[str] = (),
+) -> Any:
+    """Open a table as the one that an encoding was learned from; an opened one stays as it is.
 
     Categories are read as the text that they are, whatever they look like there; so are columns
     that are only copied, of text files: 007 stays 007.
@@ -37,22 +54,16 @@ def chunks_as(
     if isinstance(encoding, SparseEncoding):
         from gradstep.data.sources.svmlight import SparseTable, is_svmlight
 
+        if isinstance(table, SparseTable):
+            return table
         if not is_svmlight(table):
             msg = f"The model reads sparse text (.svm, .svmlight, .libsvm); not {table}."
             raise InvalidTable(msg)
-        yield from SparseTable(table).chunks(encoding.width)
-        return
+        return SparseTable(table)
+    if isinstance(table, Table):
+        return table
     read = {*encoding.sources, *more}
-    opened = open_as(table, encoding, target, [name for name in copied if name not in read])
-    check_columns(encoding, opened.schema, opened.name)
-    for column in (*more, *copied):
-        opened.check_column(column, "The column")
-    yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
-
-
-def open_as(table: Any, encoding: Encoding, target: Target, copied: Sequence[str] = ()) -> Table:
-    """Open a table, its categories as the text that they are, whatever they look like there."""
-    as_text = list(copied)
+    as_text = [name for name in copied if name not in read]
     as_text += [c.source for c in encoding.coded if not getattr(c, "part", "")]
     if target.is_text:
         as_text.append(target.column)

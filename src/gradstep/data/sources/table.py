@@ -32,9 +32,9 @@ from gradstep.data.sources.text_files import (
 from gradstep.errors import InvalidTable, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-__all__ = ["Table", "chunk_rows", "files_of", "literally", "open_table"]
+__all__ = ["Table", "chunk_rows", "files_of", "format_of", "literally", "open_table", "scan_one"]
 
 _CHUNK_NUMBERS = 1 << 22
 _MOST_CHUNK_ROWS = 1 << 16
@@ -98,6 +98,15 @@ class Table:
             self.check_unchanged()
             checked.result()
 
+    @property
+    def files(self) -> list[SourceFile]:
+        """The files that it is read from, in order; none of a frame, a query or a URL."""
+        return self._files
+
+    def open(self) -> Table:
+        """Return itself: it is its own piece (`gradstep.data.sources.pieces`)."""
+        return self
+
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the files from another; empty for frames."""
         return fingerprint(self._files)
@@ -151,7 +160,7 @@ class Table:
                     "encoding, convert it; if it is no text, give it the suffix of what it is."
                 )
                 raise InvalidTable(msg) from error
-        if self._files and _format_of(self._files[0].path, strict=False) == "ndjson":
+        if self._files and format_of(self._files[0].path, strict=False) == "ndjson":
             numbers = {c: dtype for c, dtype in self.schema.items() if dtype.is_numeric()}
             for file in self._files:
                 problem = bad_json(file.path, numbers)
@@ -227,7 +236,7 @@ def _expand(source: str) -> list[Path]:
     if path.is_dir():
         files = sorted(
             p for p in path.rglob("*")
-            if p.is_file() and _format_of(p, strict=False)
+            if p.is_file() and format_of(p, strict=False)
             and not any(part.startswith(".") for part in p.relative_to(path).parts)
         )  # fmt: skip
         if not files:
@@ -243,7 +252,8 @@ def _expand(source: str) -> list[Path]:
     return files
 
 
-def _format_of(path: Path, *, strict: bool = True) -> str:
+def format_of(path: Path, *, strict: bool = True) -> str:
+    """Return what a file is, by its suffix: csv, parquet, ipc or ndjson; empty if unknown."""
     suffixes = [s.lower() for s in path.suffixes]
     if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
@@ -267,7 +277,7 @@ def _open_files(paths: list[Path], name: str, as_text: Collection[str]) -> Table
         if path.is_dir():
             msg = f"{path} is a folder among files."
             raise InvalidTable(msg)
-    formats = {_format_of(path) for path in paths}
+    formats = {format_of(path) for path in paths}
     if len(formats) > 1:
         msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
         raise InvalidTable(msg)
@@ -296,7 +306,7 @@ def _scanner(path: str) -> Callable[..., pl.LazyFrame]:
         "ndjson": pl.scan_ndjson,
         "csv": pl.scan_csv,
     }
-    return scanners[_format_of(Path(path))]  # type: ignore[no-any-return]
+    return scanners[format_of(Path(path))]  # type: ignore[no-any-return]
 
 
 def _scan_typed(paths: list[Path], kind: str, as_text: Collection[str]) -> pl.LazyFrame:
@@ -305,7 +315,7 @@ def _scan_typed(paths: list[Path], kind: str, as_text: Collection[str]) -> pl.La
     first: dict[str, str] | None = None
     for path in paths:
         try:
-            part = _scan_one(path, kind, as_text)
+            part = scan_one(path, kind, as_text=as_text)
             schema = part.collect_schema()
         except _UNREADABLE as error:
             reason = str(error).split("\n", maxsplit=1)[0]
@@ -326,7 +336,11 @@ def _scan_typed(paths: list[Path], kind: str, as_text: Collection[str]) -> pl.La
     return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
 
 
-def _scan_one(path: Path, kind: str, as_text: Collection[str]) -> pl.LazyFrame:
+def scan_one(
+    path: Path, kind: str, known: Mapping[str, pl.DataType] | None = None,
+    as_text: Collection[str] = (),
+) -> pl.LazyFrame:  # fmt: skip
+    """Scan a file that carries its types; those of JSON lines may be known."""
     if kind == "parquet":
         return pl.scan_parquet(path, hive_partitioning="=" in str(path.parent), glob=False)
     if kind == "ipc":
@@ -335,6 +349,8 @@ def _scan_one(path: Path, kind: str, as_text: Collection[str]) -> pl.LazyFrame:
             raise OSError(msg)
         return pl.scan_ipc(glob.escape(str(path)))
     name = glob.escape(str(path))
+    if known is not None:
+        return pl.scan_ndjson(name, schema=dict(known))
     types = pl.scan_ndjson(name, infer_schema_length=INFER_ROWS).collect_schema()
     overrides: dict[str, Any] = {
         # as of text files: a later row may well have a fraction

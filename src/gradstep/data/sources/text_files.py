@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 __all__ = ["INFER_ROWS", "LONGEST_LINE", "PACKED", "TEXT_FORMATS", "UNPACKING", "TextFile",
-           "bad_json", "path_of", "scan_text"]  # fmt: skip
+           "bad_json", "path_of", "scan_as", "scan_text"]  # fmt: skip
 
 PACKED = {".gz", ".zst"}
 TEXT_FORMATS = {".csv": ",", ".tsv": "\t", ".txt": ""}
 INFER_ROWS = 10_000
 # What stands for a missing value in text files.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A")
+_READING: dict[str, Any] = {"null_values": list(MISSING)}
 # What a damaged file raises while it is unpacked.
 UNPACKING = (OSError, EOFError, zlib.error)
 LONGEST_LINE = 1 << 26  # bytes; of a packed file nothing else bounds it
@@ -234,11 +235,10 @@ def scan_text(files: list[TextFile], as_text: Collection[str]) -> pl.LazyFrame:
 
     A column without any value in the first file has the type of the next one that has some.
     """
-    options: dict[str, Any] = {"null_values": list(MISSING)}
     types: dict[str, Any] = {}
     undecided = set(files[0].header)
     for file in files:
-        found, empty = _types(file, options)
+        found, empty = _types(file)
         for name, dtype in found.items():
             if name in undecided or name not in types:
                 types[name] = dtype
@@ -250,25 +250,27 @@ def scan_text(files: list[TextFile], as_text: Collection[str]) -> pl.LazyFrame:
             types[name] = pl.String
         elif dtype.is_numeric():
             types[name] = pl.Float64  # a later row may well have a fraction
-    return pl.concat([
-        pl.scan_csv(
-            file.path, separator=file.separator, schema=types, try_parse_dates=True, glob=False,
-            **options,
-        )
-        for file in files
-    ])  # fmt: skip
+    return pl.concat([scan_as(file, types) for file in files])
 
 
-def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:
+def scan_as(file: TextFile, types: Mapping[str, Any]) -> pl.LazyFrame:
+    """Scan a CSV file whose types are known."""
+    return pl.scan_csv(
+        file.path, separator=file.separator, schema=dict(types), try_parse_dates=True, glob=False,
+        **_READING,
+    )  # fmt: skip
+
+
+def _types(file: TextFile) -> tuple[Mapping[str, Any], set[str]]:
     """Return the types that the first rows suggest, and the columns in which those are empty."""
     try:
         found = pl.scan_csv(
             file.path, separator=file.separator, try_parse_dates=True,
-            infer_schema_length=INFER_ROWS, glob=False, **options,
+            infer_schema_length=INFER_ROWS, glob=False, **_READING,
         ).collect_schema()  # fmt: skip
         text = [name for name, dtype in found.items() if dtype == pl.String]
         rows = pl.scan_csv(
-            file.path, separator=file.separator, infer_schema=False, glob=False, **options
+            file.path, separator=file.separator, infer_schema=False, glob=False, **_READING
         )
         head = rows.select(text).head(INFER_ROWS).collect()
     except pl.exceptions.PolarsError as error:
