@@ -206,7 +206,7 @@ class TestAreaOfManyRows:
 class TestMerged:
     """Metrics of parts, put together, are those of the whole."""
 
-    CUT = [0, 0, 70, 71, N]
+    CUT = (0, 0, 70, 71, N)
 
     def test_numbers(self, weight):
         y = 1e3 + RNG.normal(size=N)
