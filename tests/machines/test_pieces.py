@@ -68,6 +68,7 @@ def models(home):
 @pytest.fixture
 def _cut(monkeypatch):
     monkeypatch.setattr(cutting, "_PIECE_BYTES", 1 << 12)
+    monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
 
 
 @pytest.mark.usefixtures("_cut")
@@ -99,7 +100,10 @@ def test_a_piece_of_other_types_is_read_as_the_whole(tmp_path, client):
     pl.DataFrame({"x": [0.5, 3.0]}).write_parquet(tmp_path / "1.parquet")
     for kind in ("csv", "parquet"):
         table = open_table(str(tmp_path / f"*.{kind}"), as_text=["c"])
-        found = pl.concat([f for piece in pieces_of(table) for f in piece.open().chunks()])
+        pieces = pieces_of(table, each_file=True)
+        assert (len(pieces), len(pieces_of(table))) == (2, 1)
+        found = pl.concat([f for piece in pieces for f in piece.open().chunks()])
+        assert found.equals(pl.concat(pieces_of(table)[0].open().chunks()))
         assert found.equals(pl.concat(table.chunks()))
         assert found.schema == table.schema
 

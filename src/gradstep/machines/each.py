@@ -55,7 +55,7 @@ def run_each(
         If the table is not read from files, which alone workers find.
     """
     for piece in pieces:
-        if not getattr(piece, "files", None) and not hasattr(piece, "file"):
+        if not piece.files:
             msg = (
                 f"{piece.name} lies in this process or behind a URL, where no worker reads it: on "
                 "a cluster, name files that all workers find under the same path."

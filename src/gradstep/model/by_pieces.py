@@ -148,8 +148,8 @@ class _Numbered:
         return str(self.piece.name)
 
     @property
-    def file(self) -> Any:
-        return self.piece.files[0] if hasattr(self.piece, "files") else self.piece.file
+    def files(self) -> Any:
+        return self.piece.files
 
 
 def predict_parts(
@@ -212,7 +212,7 @@ def predict_parts(
     refuse_existing(out)
     model.refuse_to_keep(keep, probabilities=probabilities)
     opened = model.opened(table, copied=keep)
-    pieces = [_Numbered(*at) for at in enumerate(pieces_of(opened, elsewhere=True))]
+    pieces = [_Numbered(*at) for at in enumerate(pieces_of(opened, elsewhere=True, each_file=True))]
     with writing_folder(out.absolute()) as folder:
         task = _Predict(apart(model), folder, tuple(keep), probabilities)
         parts = list(run_on_pieces(task, pieces, client, allow_mixed=allow_mixed, watch=watch))

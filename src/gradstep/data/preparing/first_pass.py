@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import polars as pl
 
 from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.decision import decide, leaks
 from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.profile import (
-    LevelProfile,
-    NumberProfile,
-    add_to,
     kind_of,
-    profile_of,
     summary_of,
 )
 from gradstep.data.preparing.options import MOST_FEATURES
+from gradstep.data.preparing.profiling import Profiles, Reading
 from gradstep.data.roles import (
     MOST_CLASSES,
     Target,
     classes_of_numbers,
-    has_value,
-    weighs,
-    weights_of,
 )
-from gradstep.data.sources.table import chunk_rows
+from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from gradstep.data.features.encoding import Encoding
-    from gradstep.data.preparing.options import PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
 __all__ = ["FirstPass"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
-_THREADS = 2
 
 
 @dataclass
@@ -56,32 +47,28 @@ class FirstPass:
     ----------
     table, options, progress
         The table, what to make of it, and what is called with how far it is.
+    each : callable, optional
+        Runs a task on each piece of the table, elsewhere; by default this process does.
     profiles : dict
         What is known of each column that may become a feature.
     nothing : list of LeftOut
         Columns that were left out.
-    kept : list
-        For each chunk, which rows count: have a target, and a weight above 0; None for all.
+    sizes, kept, chunk_counts, weightless, heaviest
+        As of `Profiles`.
     encoding, target
         What was decided.
     rows_read, n_kept, row_bytes, bytes : int
         Rows, those that count, and the memory that they take once encoded.
-    weightless : int
-        Rows of weight 0, which are no rows.
-    heaviest : float
-        The largest weight.
     """
 
     table: Table
     options: PrepareOptions
     progress: Progress
+    each: Each | None = None
     profiles: dict[str, Any] = field(default_factory=dict)
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
-    kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
-    weightless: int = 0
-    heaviest: float = 0.0
-    _kept_frames: deque[pl.DataFrame] | None = None
+    _kept_frames: deque[deque[pl.DataFrame]] | None = None
 
     def run(self) -> None:
         """Read the table once, and decide what becomes of each column."""
@@ -96,21 +83,22 @@ class FirstPass:
             raise InvalidParameter(msg)
         for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
-        self._choose_columns()
+        kinds = self._kinds_of_columns()
         self._target_kind = self._kind_of_target()
-        self.target_profile = profile_of(options.target, self._target_kind)
-        with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
-            try:
-                for frame, first in self.chunks("reading"):
-                    self._add(frame, first)
-            except InvalidTable:
-                self.table.check_text()  # a row of the wrong length may be why
-                raise
+        self.reading = Reading(self.table.name, options, kinds, self._target_kind)
+        self.pieces = pieces_of(self.table, elsewhere=self.each is not None)
+        each = self._profiled_here if self.each is None else self.each
+        found = reduce(Profiles.merged, each(self.reading, self.pieces))
+        self.profiles, self.target_profile = found.columns, found.target
+        self.kept, self.sizes, self.chunk_counts = found.kept, found.sizes, found.chunks
+        self.weightless, self.heaviest = found.weightless, found.heaviest
+        self._copies = found.copies or ()
+        self.rows_read = found.rows
         if self.rows_read == 0:
             msg = f"{self.table.name} has no rows."
             raise InvalidTable(msg)
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
-                          zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
+                          zip(self.kept, self.sizes, strict=True))  # fmt: skip
         self._check_target()
         if options.missing == "error":
             self._refuse_missing()
@@ -122,8 +110,19 @@ class FirstPass:
         self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
         self.bytes = self.n_kept * self.row_bytes
 
-    def _choose_columns(self) -> None:
-        """Start a profile of each column that may become a feature."""
+    def _profiled_here(self, reading: Reading, pieces: Sequence[Any]) -> Iterator[Profiles]:
+        """Yield what is known of each piece, read by this process."""
+        del pieces  # `_frames` reads them
+        try:
+            for chunks in self._by_pieces("reading"):
+                yield reading.profile(chunks, self._at)
+        except InvalidTable:
+            self.table.check_text()  # a row of the wrong length may be why
+            raise
+
+    def _kinds_of_columns(self) -> dict[str, str]:
+        """Return the kind of profile of each column that may become a feature."""
+        found: dict[str, str] = {}
         options, schema = self.options, self.table.schema
         kinds = dict(options.kinds)
         roles = {options.target, options.weight, options.offset}
@@ -141,7 +140,8 @@ class FirstPass:
                 self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
                 continue
             self._check_kind(column, kind, dtype)
-            self.profiles[column] = profile_of(column, "category" if kind == "hash" else kind)
+            found[column] = "category" if kind == "hash" else kind
+        return found
 
     @property
     def weighted(self) -> bool:
@@ -188,37 +188,60 @@ class FirstPass:
             return "category"
         return kind
 
-    def chunks(self, what: str) -> Iterator[tuple[pl.DataFrame, int]]:
-        """Yield the chunks of a pass over the table, each with the number of its first row."""
-        first = 0
-        for frame in self._frames(self._columns_read(), what):
-            if what == "encoding" and first + frame.height > self.rows_read:
-                self.refuse_change(f"more than {self.rows_read:,}")
-            yield self._as_numbers(frame, first), first
-            first += frame.height
-            self.progress(what, first)
-        if what == "reading":
-            self.rows_read = first
-        elif first != self.rows_read:
-            self.refuse_change(f"{first:,}")
+    def chunks(self) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Yield the chunks of the second pass, each with the number of its first row."""
+        return chain.from_iterable(self._by_pieces("encoding"))
 
-    def _frames(self, columns: Sequence[str], what: str) -> Iterator[pl.DataFrame]:
-        """Yield the chunks of the table; of a small one, those that were read before."""
+    def _by_pieces(self, what: str) -> Iterator[Iterator[tuple[pl.DataFrame, int]]]:
+        """Yield the chunks of each piece in turn, as a pass over the table reads them."""
+        self._at = 0  # rows so far
         frames, self._kept_frames = self._kept_frames, None
+        keep: deque[deque[pl.DataFrame]] | None = deque()
+        self._room = _KEPT_BYTES
         if what == "encoding" and frames is not None:
             while frames:
-                yield frames.popleft()
+                yield self._numbered(what, self._again(frames.popleft()))
             self.table.check_unchanged()
-            return
-        kept: deque[pl.DataFrame] | None = deque()
-        room = _KEPT_BYTES
-        for frame in self.table.chunks(columns):
-            if what == "reading" and kept is not None:
-                kept.append(frame)
-                room -= int(frame.estimated_size())
-                kept = kept if room >= 0 else None
+        else:
+            for piece in self.pieces if len(self.pieces) > 1 else [self.table]:
+                mine: deque[pl.DataFrame] = deque()
+                chunks = piece.open().chunks(self.reading.columns)
+                yield self._numbered(what, self._kept(chunks, mine) if keep is not None else chunks)
+                keep = keep if self._room >= 0 else None
+                if keep is not None:
+                    keep.append(mine)
+        self._kept_frames = keep if what == "reading" else None
+        if what == "encoding" and self._at != self.rows_read:
+            self.refuse_change(f"{self._at:,}")
+
+    def _numbered(
+        self, what: str, frames: Iterator[pl.DataFrame]
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
+        for frame in frames:
+            first = self._at
+            if what == "encoding" and first + frame.height > self.rows_read:
+                self.refuse_change(f"more than {self.rows_read:,}")
+            yield self.reading.as_numbers(frame, first), first
+            self._at += frame.height
+            self.progress(what, self._at)
+
+    @staticmethod
+    def _again(frames: deque[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Yield frames that were kept, each for the last time."""
+        while frames:
+            yield frames.popleft()
+
+    def _kept(
+        self, chunks: Iterator[pl.DataFrame], to: deque[pl.DataFrame]
+    ) -> Iterator[pl.DataFrame]:
+        """Yield chunks, and keep those of a small table, which need not be read again."""
+        for frame in chunks:
+            self._room -= int(frame.estimated_size())
+            if self._room >= 0:
+                to.append(frame)
+            else:
+                to.clear()
             yield frame
-        self._kept_frames = kept if what == "reading" else None
 
     def refuse_change(self, found: str) -> NoReturn:
         """Say that the second pass found other rows than the first."""
@@ -228,88 +251,6 @@ class FirstPass:
             "the second time. Start again once nothing writes to it."
         )
         raise InvalidTable(msg)
-
-    def chunk_sizes(self) -> Iterator[int]:
-        """Yield how many rows each chunk has."""
-        left = self.rows_read
-        size = chunk_rows(len(self._columns_read()))
-        while left > 0:
-            yield min(size, left)
-            left -= size
-
-    def _columns_read(self) -> list[str]:
-        roles = (self.options.target, self.options.weight, self.options.offset, self.options.time)
-        return list(dict.fromkeys([*self.profiles, *(c for c in roles if c is not None)]))
-
-    def _as_numbers(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
-        """Turn text that is to be a number into one."""
-        schema = frame.schema  # made anew by each call
-        for column, profile in self.profiles.items():
-            if isinstance(profile, NumberProfile) and kind_of(schema[column]) == "category":
-                text = frame[column].cast(pl.String)
-                numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
-                bad = numbers.is_null() & text.is_not_null()
-                if bad.any():
-                    msg = (
-                        f"Column {column!r} of {self.table.name} has the value "
-                        f"{text.filter(bad)[0]!r} in row {first + (bad.arg_max() or 0) + 1} (of "
-                        f"the rows, from 1), which is no number. Correct it, or use "
-                        f"--as {column}=category."
-                    )
-                    raise InvalidTable(msg)
-                frame = frame.with_columns(numbers.alias(column))
-        return frame
-
-    def _add(self, frame: pl.DataFrame, first: int) -> None:
-        options = self.options
-        target = frame[options.target]
-        counted = weighs(frame, options.weight)
-        self.weightless += frame.height - int(counted.sum())
-        kept = has_value(target) if self._target_kind == "number" else target.is_not_null()
-        rows = np.arange(first, first + frame.height)
-        if options.missing_target == "error":
-            without = (counted & ~kept).to_numpy()
-            if without.any():
-                at = int(rows[without][0]) + 1
-                msg = f"The target {options.target!r} is missing in row {at} (of the rows, from 1)."
-                raise InvalidTable(msg)
-        kept &= counted
-        flags = None if kept.all() else kept.to_numpy()
-        self.kept.append(flags)
-        if flags is not None:
-            frame, rows = frame.filter(kept), rows[flags]
-            target = frame[options.target]
-        y: NDArray[np.float64] | None = None
-        if self._target_kind == "number":
-            self.target_profile.add(target, rows, None)
-            y = target.cast(pl.Float64).to_numpy()
-        else:
-            self.target_profile.add(target, rows)
-            y = self._as_two(target)
-        if options.weight is not None:
-            heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
-            self.heaviest = max(self.heaviest, float(heaviest))
-        add_to(self.profiles, frame, rows, y, self._pool)
-        if self._target_kind == "category":
-            self._note_copies(frame, target)
-
-    def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
-        """Return a target of two classes so far as numbers, for the search for leaks."""
-        counts = self.target_profile.counts
-        if counts is None or len(counts) > 2:
-            return None
-        if not hasattr(self, "_first_class"):
-            self._first_class = next(iter(counts), "")
-        return (target.cast(pl.String) == self._first_class).cast(pl.Float64).to_numpy()
-
-    def _note_copies(self, frame: pl.DataFrame, target: pl.Series) -> None:
-        if not hasattr(self, "_candidates"):
-            self._candidates = {c for c, s in self.profiles.items() if isinstance(s, LevelProfile)}
-        text = target.cast(pl.String)
-        self._candidates = {
-            c for c in self._candidates
-            if bool((frame[c].cast(pl.String) == text).fill_null(value=False).all())
-        }  # fmt: skip
 
     def _check_target(self) -> None:
         options, profile = self.options, self.target_profile
@@ -396,5 +337,5 @@ class FirstPass:
             "target": target,
             "encoding": self.encoding.to_json(),
             "columns": {c: summary_of(s) for c, s in self.profiles.items()},
-            "warnings": leaks(self.profiles, getattr(self, "_candidates", ())),
+            "warnings": leaks(self.profiles, self._copies),
         }

@@ -100,7 +100,7 @@ class HoldOut:
         held_out = first = 0
         if self._first_pass.options.time is not None:
             times = self._times()
-        for size, kept in zip(self._first_pass.chunk_sizes(), first_pass.kept, strict=True):
+        for size, kept in zip(self._first_pass.sizes, first_pass.kept, strict=True):
             if self._first_pass.options.time is not None:
                 flags = next(times) > self._latest
             else:
@@ -113,7 +113,7 @@ class HoldOut:
         """Yield the times of the rows, in the chunks of the other passes."""
         name, left = str(self._first_pass.options.time), np.zeros(0)
         chunks = (_times(frame[name]) for frame in self._first_pass.table.chunks([name]))
-        for size in self._first_pass.chunk_sizes():
+        for size in self._first_pass.sizes:
             parts = [left]
             while sum(part.size for part in parts) < size:
                 more = next(chunks, None)

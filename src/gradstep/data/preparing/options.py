@@ -12,12 +12,14 @@ from gradstep.checks import check_choice, check_number
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "PrepareOptions", "Progress", "options_of"]
+__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "Each", "PrepareOptions", "Progress", "options_of"]
 
 # Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
+# Runs a task on each piece of a table (`gradstep.data.sources.pieces`): their results, in order.
+Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
 
 _KINDS = ("number", "category", "date", "hash")
 MOST_HASH_BITS = 24

@@ -132,9 +132,7 @@ class TableMaker:
         self.unseen: Counter[str] = Counter()
         jobs: deque[Future[Counter[str]]] = deque()
         with ThreadPoolExecutor(_THREADS, "gradstep-encode") as pool:
-            for (frame, first), kept in zip(
-                first_pass.chunks("encoding"), first_pass.kept, strict=True
-            ):
+            for (frame, first), kept in zip(first_pass.chunks(), first_pass.kept, strict=True):
                 flags = hold_out.flags(frame, first)
                 rows = np.arange(first, first + frame.height)
                 if kept is not None and kept.size != frame.height:

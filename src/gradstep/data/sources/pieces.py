@@ -1,7 +1,8 @@
 """The pieces of a table: what can be read apart from the rest, by another machine too.
 
-A piece is a file, or a range of rows of a large Parquet file, read as the whole table is: with the
-types that all files together have. How a table is cut depends on its files alone.
+A piece is one or more whole files, or a range of rows of a large Parquet file, read as the whole
+table is: with the types that all files together have. How a table is cut depends on its files
+alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "pieces_of"]
 
 _PIECE_BYTES = 1 << 28  # of a Parquet file that is cut
+_LEAST_BYTES = 1 << 26  # of a piece, where small files may be read together
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,23 @@ class Piece:
 
     Attributes
     ----------
-    file : SourceFile
-        Where it lies, and what the file was when the table was opened.
+    files : tuple of SourceFile
+        Where it lies, and what the files were when the table was opened.
     schema : mapping
         Columns and their types, as in the whole table.
     rows : (int, int), optional
-        The rows of the file, if not all.
+        The rows of the one file, if not all.
     """
 
-    file: SourceFile
+    files: tuple[SourceFile, ...]
     schema: Mapping[str, pl.DataType]
     rows: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return str(self.file.path)
+        first, last = self.files[0].path, self.files[-1].path
+        return str(first) if first == last else f"{first} to {last}"
 
     def open(self) -> Table:
         """Open it, on whatever machine.
@@ -56,35 +59,44 @@ class Piece:
         Raises
         ------
         InvalidTable
-            If the file is not there, or no longer what it was.
+            If a file is not there, or no longer what it was.
         """
-        path = self.file.path
+        texts: list[TextFile] = []
+        lazy = pl.concat([self._scan(file, texts) for file in self.files])
+        if self.rows is not None:
+            lo, hi = self.rows
+            lazy = lazy.slice(lo, hi - lo)
+        return Table(self.name, dict(self.schema), lazy, list(self.files), texts)
+
+    def _scan(self, file: SourceFile, texts: list[TextFile]) -> pl.LazyFrame:
+        path = file.path
         if not path.exists():
             msg = (
                 f"{path} is not there for a worker on {platform.node()}: a table must lie on "
                 "storage that all workers share, under the same path."
             )
             raise InvalidTable(msg)
-        self.file.check()
-        kind, texts = format_of(path), []
+        file.check()
+        kind = format_of(path)
         if kind == "csv":
-            texts = [TextFile.of(path)]
-            lazy = scan_as(texts[0], self.schema)
-        else:
-            lazy = scan_one(path, kind, self.schema).select(literally(list(self.schema)))
-            lazy = lazy.cast(
-                pl.Schema(self.schema)
-            )  # as in the whole table, whose files may differ
-        if self.rows is not None:
-            lo, hi = self.rows
-            lazy = lazy.slice(lo, hi - lo)
-        return Table(self.name, dict(self.schema), lazy, [self.file], texts)
+            texts.append(TextFile.of(path))
+            return scan_as(texts[-1], self.schema)
+        lazy = scan_one(path, kind, self.schema).select(literally(list(self.schema)))
+        return lazy.cast(pl.Schema(self.schema))  # as in the whole table, whose files may differ
 
 
-def pieces_of(table: Any, *, elsewhere: bool = False) -> Sequence[Any]:
+def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -> Sequence[Any]:
     """Return the pieces of a table in the order of its rows; one without files is one by itself.
 
-    Those that are opened elsewhere have whole paths: workers run in folders of their own.
+    Parameters
+    ----------
+    table : Table or SparseTable
+        The table.
+    elsewhere : bool
+        Whether they are opened elsewhere, and so have whole paths: workers run in folders of their
+        own.
+    each_file : bool
+        Whether small files are pieces of their own; else some that follow each other are one.
 
     Examples
     --------
@@ -93,21 +105,29 @@ def pieces_of(table: Any, *, elsewhere: bool = False) -> Sequence[Any]:
     >>> [piece.open().name for piece in pieces_of(frame)]
     ['the frame']
     """
-    files = table.files
-    if not files:
-        return [table]
     if not isinstance(table, Table):  # sparse text, which is one file
         return [type(table)(table.path.absolute())] if elsewhere else [table]
-    found = []
-    for file in files:
-        if elsewhere:
-            file = replace(file, path=file.path.absolute())  # noqa: PLW2901
-        piece = Piece(file, table.schema)
-        parts = -(-file.size // _PIECE_BYTES) if format_of(file.path) == "parquet" else 1
-        if parts < 2:
-            found.append(piece)
-            continue
-        n = int(pl.scan_parquet(file.path, glob=False).select(pl.len()).collect().item())
-        cuts = [n * i // parts for i in range(parts + 1)]
-        found += [replace(piece, rows=span) for span in pairwise(cuts)]
-    return found
+    if not table.files:
+        return [table]
+    found: list[Piece] = []
+    together: list[SourceFile] = []
+    least = 0 if each_file else _LEAST_BYTES
+    for given in table.files:
+        file = replace(given, path=given.path.absolute()) if elsewhere else given
+        together.append(file)
+        if sum(one.size for one in together) >= least:
+            found += _cut(tuple(together), table.schema)
+            together = []
+    return found + (_cut(tuple(together), table.schema) if together else [])
+
+
+def _cut(files: tuple[SourceFile, ...], schema: Mapping[str, pl.DataType]) -> list[Piece]:
+    """Return the pieces of files that are read together: one, unless it is a large Parquet file."""
+    piece, last = Piece(files, schema), files[-1]
+    parts = -(-last.size // _PIECE_BYTES)
+    if parts < 2 or format_of(last.path) != "parquet":
+        return [piece]
+    n = int(pl.scan_parquet(last.path, glob=False).select(pl.len()).collect().item())
+    cuts = pairwise([n * i // parts for i in range(parts + 1)])
+    before = [Piece(files[:-1], schema)] if len(files) > 1 else []
+    return before + [Piece((last,), schema, span) for span in cuts]
