@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
-    from gradstep.data.preparing.prepare import prepare as prepare
     from gradstep.data.preparing.prepared import PreparedTable as PreparedTable
     from gradstep.data.preparing.prepared import open_prepared as open_prepared
     from gradstep.engine.callbacks import Callback as Callback
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidTable as InvalidTable
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+    from gradstep.fit.prepare import prepare as prepare
     from gradstep.fit.table import TableFit as TableFit
     from gradstep.fit.table import fit_table as fit_table
     from gradstep.model.by_pieces import predict_parts as predict_parts
@@ -81,7 +81,6 @@ __version__ = VERSION
 
 # Each module's public names; the imports above say the same to type checkers.
 _HOMES = {
-    "data.preparing.prepare": "prepare",
     "data.preparing.prepared": "PreparedTable open_prepared",
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
     "engine.records": "EpochRecord Outcome",
@@ -101,6 +100,7 @@ _HOMES = {
     "optim.schedules": "Adaptive Constant Cosine Exponential InvScaling "
     "OneCycle Optimal StepDecay UserSchedule WarmUp",
     "optim.solvers": "SVRG Exact",
+    "fit.prepare": "prepare",
     "fit.table": "TableFit fit_table",
 }
 _HOME_OF = {name: f"gradstep.{home}" for home, names in _HOMES.items() for name in names.split()}

@@ -30,6 +30,7 @@ from gradstep.fit.components import (
     schedule_of,
 )
 from gradstep.fit.plan import Settings, checked_optimizer, is_auto, plan
+from gradstep.fit.prepare import each_on
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.floating_point import as_by_default
@@ -42,6 +43,7 @@ from gradstep.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradstep.data.preparing.options import Each
     from gradstep.engine.records import EpochRecord, Outcome
     from gradstep.engine.state import Problem, TrainState
     from gradstep.fit.plan import Plan
@@ -139,9 +141,9 @@ def fit_table(
     callbacks : sequence
         As of `MiniBatchRegressor`.
     client : distributed.Client, optional
-        A Dask cluster whose workers compute on the rows; they find the prepared table under the
-        same path (`cache`, or a PreparedTable in a folder). The model has the same bits as
-        without.
+        A Dask cluster whose workers prepare the table and compute on its rows; they find files
+        and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
+        model has the same bits as without.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
     **options
@@ -170,7 +172,8 @@ def fit_table(
     _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
-    prepared = _prepared(table, target, component, options)
+    each = each_on(client, allow_mixed=allow_mixed)
+    prepared = _prepared(table, target, component, options, each)
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
         if prepared.target.classes is None
@@ -245,7 +248,7 @@ def _check_before_reading(
 
 
 def _prepared(
-    table: Any, target: str | None, loss: Any, options: Mapping[str, Any]
+    table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
 ) -> PreparedTable:
     if isinstance(table, PreparedTable):
         if options:
@@ -265,7 +268,7 @@ def _prepared(
     if target is None:
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
-    return prepare(table, target, **{**options, **preparing_for(loss, options)})
+    return prepare(table, target, each=each, **{**options, **preparing_for(loss, options)})
 
 
 def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:

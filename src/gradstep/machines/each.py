@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradstep.errors import InvalidParameter
 from gradstep.machines.dask_executor import DaskExecutor
 from gradstep.machines.worker import NOWHERE
 
@@ -40,7 +39,7 @@ def run_each(
     task : callable
         From no rows (None) and a piece to its result: pure, or harmless if it is run again.
     pieces : sequence
-        As `gradstep.data.sources.pieces.pieces_of` returns them.
+        As `gradstep.data.sources.pieces.pieces_of` returns them, or what else tells tasks apart.
     allow_mixed, watch
         As of `DaskExecutor`.
 
@@ -48,18 +47,8 @@ def run_each(
     -------
     list
         The results, in the order of the pieces.
-
-    Raises
-    ------
-    InvalidParameter
-        If the table is not read from files, which alone workers find.
     """
-    for piece in pieces:
-        if not piece.files:
-            msg = (
-                f"{piece.name} lies in this process or behind a URL, where no worker reads it: on "
-                "a cluster, name files that all workers find under the same path."
-            )
-            raise InvalidParameter(msg)
+    if not pieces:
+        return []
     executor = _Apart(client, NOWHERE, [], allow_mixed=allow_mixed, watch=watch)
     return executor.run(task, [[(0, 0)]] * len(pieces), pieces)

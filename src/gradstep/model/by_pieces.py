@@ -147,10 +147,6 @@ class _Numbered:
     def name(self) -> str:
         return str(self.piece.name)
 
-    @property
-    def files(self) -> Any:
-        return self.piece.files
-
 
 def predict_parts(
     model: Model,

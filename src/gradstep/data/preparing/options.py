@@ -18,7 +18,8 @@ __all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "Each", "PrepareOptions", "Progres
 
 # Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
-# Runs a task on each piece of a table (`gradstep.data.sources.pieces`): their results, in order.
+# Runs a task on each piece of a table (`gradstep.data.sources.pieces`), or what else tells tasks
+# apart: what comes of them, in order.
 Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
 
 _KINDS = ("number", "category", "date", "hash")

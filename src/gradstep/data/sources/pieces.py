@@ -16,7 +16,7 @@ import polars as pl
 
 from gradstep.data.sources.table import Table, format_of, literally, scan_one
 from gradstep.data.sources.text_files import TextFile, scan_as
-from gradstep.errors import InvalidTable
+from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +105,12 @@ def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -
     >>> [piece.open().name for piece in pieces_of(frame)]
     ['the frame']
     """
+    if elsewhere and not table.files:
+        msg = (
+            f"{table.name} lies in this process or behind a URL, where no worker reads it: on a "
+            "cluster, name files that all workers find under the same path."
+        )
+        raise InvalidParameter(msg)
     if not isinstance(table, Table):  # sparse text, which is one file
         return [type(table)(table.path.absolute())] if elsewhere else [table]
     if not table.files:
