@@ -122,6 +122,8 @@ def train(
     with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
+        if client is not None:
+            chosen["watch"] = progress.rounds(lambda: len(client.nthreads()))
         if epochs is not None:
             chosen["tol"] = None  # that many, whatever the loss does
         fit = fit_table(

@@ -41,7 +41,7 @@ from gradstep.optim.solvers import is_automatic
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradstep.data.preparing.options import Each
     from gradstep.engine.records import EpochRecord, Outcome
@@ -112,6 +112,7 @@ def fit_table(
     callbacks: Sequence[Any] = (),
     client: Any = None,
     allow_mixed: bool = False,
+    watch: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> TableFit:
     """Fit a model to a table.
@@ -146,6 +147,8 @@ def fit_table(
         model has the same bits as without.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
+    watch : callable, optional
+        Called with (tasks or shards done, in all) of each round of the cluster.
     **options
         As of `gradstep.prepare`.
 
@@ -172,7 +175,7 @@ def fit_table(
     _check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
-    each = each_on(client, allow_mixed=allow_mixed)
+    each = each_on(client, allow_mixed=allow_mixed, watch=watch)
     prepared = _prepared(table, target, component, options, each)
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
@@ -187,7 +190,7 @@ def fit_table(
     if client is not None:
         from gradstep.machines.cluster import spread
 
-        prepared = spread(prepared, client, allow_mixed=allow_mixed)
+        prepared = spread(prepared, client, allow_mixed=allow_mixed, watch=watch)
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha))
     model = Model(
         prepared.encoding, prepared.target, component, result.params,
