@@ -166,7 +166,7 @@ class TestErrors:
         def fails(*_arguments, **_keywords):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(elsewhere, "_write", fails)
+        monkeypatch.setattr(elsewhere, "write_rows", fails)
         with pytest.raises(gradstep.CannotWrite, match="No space left on device"):
             prepare(home / "csv", "number", out=tmp_path / "p", client=client)
         assert list(tmp_path.iterdir()) == []

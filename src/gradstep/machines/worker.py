@@ -41,13 +41,17 @@ class Place(NamedTuple):
     digest: str
     part: str
 
+    def open(self) -> Dataset:
+        """Open the rows."""
+        return open_part(self.folder, self.part, self.digest)
+
 
 NOWHERE = Place("", "", "")
 
 
 @lru_cache(maxsize=_OPEN)
 def _opened(place: Place) -> Dataset:
-    return open_part(place.folder, place.part, place.digest)
+    return place.open()
 
 
 @lru_cache(maxsize=1024)

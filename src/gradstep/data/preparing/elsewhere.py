@@ -12,7 +12,6 @@ whoever maps it.
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections import Counter
@@ -25,7 +24,7 @@ import polars as pl
 
 from gradstep.data.kernels.columns import put_rows
 from gradstep.data.preparing.placing import permute, put
-from gradstep.data.preparing.prepared import new_array
+from gradstep.data.preparing.prepared import new_array, write_rows
 from gradstep.errors import InvalidTable
 from gradstep.floating_point import as_by_default
 
@@ -194,7 +193,7 @@ class _Encode:
             n_train = flags.size - n_rest
             put(arrays, parts, ~flags if n_rest else None, ranks[train : train + n_train])
             for name in self.rest if n_rest else ():
-                _write(self.work.parent / f"validation_{name}.npy", rest, parts[name][flags])
+                write_rows(self.work.parent / f"validation_{name}.npy", rest, parts[name][flags])
             train, rest, chunk = train + n_train, rest + n_rest, chunk + 1
         if chunk != len(own.sizes) or train != own.n_train:
             self._refuse_change(own)
@@ -237,7 +236,7 @@ class _Gather:
         for span in spans:
             permute(found, self.buckets, *span, first=lo)
         for name, array in found.items():
-            _write(self.work.parent / f"train_{name}.npy", lo, array)
+            write_rows(self.work.parent / f"train_{name}.npy", lo, array)
 
 
 def _together(spans: Sequence[tuple[int, int]], most: int) -> list[list[tuple[int, int]]]:
@@ -255,17 +254,3 @@ def _together(spans: Sequence[tuple[int, int]], most: int) -> list[list[tuple[in
         else:
             groups.append([span])
     return groups
-
-
-def _write(path: Path, first: int, rows: NDArray[Any]) -> None:
-    """Write rows into a file of NumPy's, from row number `first` on."""
-    if not rows.size:
-        return
-    there = np.load(path, mmap_mode="r")
-    at = int(there.offset) + first * int(there.strides[0])
-    left = np.ascontiguousarray(rows).data.cast("B")
-    with path.open("r+b", buffering=0) as file:
-        while left:
-            done = os.pwrite(file.fileno(), left, at)
-            left, at = left[done:], at + done
-        os.fsync(file.fileno())
