@@ -22,7 +22,7 @@ CUTS = [0, 300, 301, 800, N]
 
 
 def frame():
-    """Numbers, gaps, categories, dates, a copy of the target, rows without weight or target."""
+    """Numbers, gaps, categories, dates, what tells the target, rows without weight or target."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(N, 2)) * [1.0, 1e4]
     c = rng.integers(0, 40, N)
@@ -41,6 +41,7 @@ def frame():
         "w": rng.integers(0, 4, N).astype(float),
         "exposure": rng.uniform(-0.5, 0.5, N),
         "two": pl.Series(two.tolist(), dtype=pl.String),
+        "leak": [float(value == "yes") for value in two],
         "copy": pl.Series(two.tolist(), dtype=pl.String),
         "number": pl.Series(number.tolist(), dtype=pl.Float64),
     })  # fmt: skip
@@ -96,7 +97,9 @@ def test_is_the_same_folder(home, client, tmp_path, table, case):
     assert content(tmp_path / "there") == content(tmp_path / "here")
     assert seen[-1][0] == seen[-1][1] > 3
     if case == "classes":
-        assert any("'copy' is a copy of the target" in text for text in there.meta["warnings"])
+        warnings = "\n".join(there.meta["warnings"])
+        assert "'copy' is a copy of the target" in warnings
+        assert "'leak' predicts the target almost perfectly" in warnings
     assert here.train.n == there.train.n
 
 
@@ -150,6 +153,14 @@ def test_sparse_text_and_frames_are_prepared_here(client, tmp_path):
 
 
 class TestErrors:
+    def test_count_rows_from_the_first_of_the_table(self, home, client, tmp_path):
+        found = []
+        for how in ({}, {"client": client, "out": tmp_path / "p"}):
+            with pytest.raises(InvalidTable, match=r"'gaps' .*first in row 70\d \(of") as error:
+                prepare(home / "csv", "number", missing="error", **how)
+            found.append(str(error.value))
+        assert found[0] == found[1]
+
     def test_say_in_which_file(self, home, client, tmp_path):
         folder = tmp_path / "files"
         folder.mkdir()

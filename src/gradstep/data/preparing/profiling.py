@@ -220,7 +220,7 @@ def _as_two(to: Profiles, target: pl.Series) -> NDArray[np.float64] | None:
     if counts is None or len(counts) > 2:
         return None
     if to.first_class is None:
-        to.first_class = next(iter(counts), None)
+        to.first_class = min(counts, default=None)  # in whatever order Polars counts
     if to.first_class is None:
         return None
     return (target.cast(pl.String) == to.first_class).cast(pl.Float64).to_numpy()
