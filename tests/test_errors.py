@@ -12,6 +12,7 @@ import gradstep
 from gradstep import errors
 from gradstep.errors import (
     CannotWrite,
+    ClusterLost,
     Diverged,
     GradstepError,
     InvalidComponent,
@@ -19,6 +20,7 @@ from gradstep.errors import (
     InvalidModel,
     InvalidParameter,
     InvalidTable,
+    MixedMachines,
     nearest,
 )
 
@@ -30,6 +32,8 @@ TREE = {
     InvalidTable: {InvalidData},
     InvalidModel: {GradstepError, ValueError},
     CannotWrite: {GradstepError, OSError},
+    ClusterLost: {GradstepError, ConnectionError},
+    MixedMachines: {GradstepError, RuntimeError},
     Diverged: {GradstepError, ArithmeticError, ValueError},
 }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradstep.engine.records import EpochRecord as EpochRecord
     from gradstep.engine.records import Outcome as Outcome
     from gradstep.errors import CannotWrite as CannotWrite
+    from gradstep.errors import ClusterLost as ClusterLost
     from gradstep.errors import Diverged as Diverged
     from gradstep.errors import GradstepError as GradstepError
     from gradstep.errors import InvalidComponent as InvalidComponent
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidModel as InvalidModel
     from gradstep.errors import InvalidParameter as InvalidParameter
     from gradstep.errors import InvalidTable as InvalidTable
+    from gradstep.errors import MixedMachines as MixedMachines
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
     from gradstep.fit.prepare import prepare as prepare
@@ -84,8 +86,8 @@ _HOMES = {
     "data.preparing.prepared": "PreparedTable open_prepared",
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
     "engine.records": "EpochRecord Outcome",
-    "errors": "CannotWrite Diverged GradstepError InvalidComponent "
-    "InvalidData InvalidModel InvalidParameter InvalidTable",
+    "errors": "CannotWrite ClusterLost Diverged GradstepError InvalidComponent "
+    "InvalidData InvalidModel InvalidParameter InvalidTable MixedMachines",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
     "model.evaluation": "evaluate",
     "model.by_pieces": "predict_parts",

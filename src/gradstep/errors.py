@@ -9,6 +9,8 @@
     │   └── InvalidTable                           a table, a prepared one too, cannot be read
     ├── InvalidModel       (also ValueError)       a model file cannot be read
     ├── CannotWrite        (also OSError)          a result cannot be written
+    ├── ClusterLost        (also ConnectionError)  the machines that computed are gone
+    ├── MixedMachines      (also RuntimeError)     workers would compute other last bits
     └── Diverged           (also ArithmeticError,  training left the numbers, or became far
                             ValueError)            worse than the best constant prediction
 

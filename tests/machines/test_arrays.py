@@ -38,8 +38,10 @@ def same(one, other):
     assert (one.n_features_in_, one.n_iter_) == (other.n_features_in_, other.n_iter_)
 
 
-@pytest.mark.parametrize("target", Y)
-@pytest.mark.parametrize("how", ["", "weights", "early stopping"])
+@pytest.mark.parametrize(
+    "target, how",
+    [("number", ""), ("two", ""), ("three", ""), ("two", "weights"), ("number", "early stopping")],
+)
 def test_a_fit_is_the_local_one(target, how):
     y, kind = Y[target], MiniBatchRegressor if target == "number" else MiniBatchClassifier
     est = kind(early_stopping=how == "early stopping")
