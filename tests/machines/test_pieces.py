@@ -108,6 +108,20 @@ def test_a_piece_of_other_types_is_read_as_the_whole(tmp_path, client):
         assert found.schema == table.schema
 
 
+def test_small_files_are_read_together_and_large_ones_in_parts(tmp_path, monkeypatch):
+    frame = _frame().with_columns(y=pl.int_range(N).shuffle(seed=0))
+    cuts = [0, 5, 10, 800, N]
+    for at in range(4):
+        frame[cuts[at] : cuts[at + 1]].write_parquet(tmp_path / f"{at}.parquet")
+    small, large = ((tmp_path / f"{at}.parquet").stat().st_size for at in (0, 2))
+    monkeypatch.setattr(cutting, "_LEAST_BYTES", 2 * small + 1)
+    monkeypatch.setattr(cutting, "_PIECE_BYTES", large // 2 + 1)
+    pieces = pieces_of(open_table(tmp_path))
+    found = [(len(piece.files), piece.rows) for piece in pieces]
+    assert found[:3] == [(2, None), (1, (0, 395)), (1, (395, 790))]
+    assert pl.concat(f for p in pieces for f in p.open().chunks()).equals(frame)
+
+
 def test_sparse_text_is_one_piece(tmp_path, client):
     path = tmp_path / "rows.svm"
     rng = np.random.default_rng(0)
