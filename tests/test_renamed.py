@@ -22,6 +22,7 @@ def test_parameters_of_a_fit_are_called_as_those_of_estimators():
         "cv",
         "client",
         "allow_mixed",
+        "watch",
     }
     assert ours <= set(inspect.signature(MiniBatchRegressor).parameters)
 

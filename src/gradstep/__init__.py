@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
-    from gradstep.data.preparing.prepare import prepare as prepare
     from gradstep.data.preparing.prepared import PreparedTable as PreparedTable
     from gradstep.data.preparing.prepared import open_prepared as open_prepared
     from gradstep.engine.callbacks import Callback as Callback
@@ -37,8 +36,10 @@ if TYPE_CHECKING:
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
     from gradstep.estimators.of_tables import TableClassifier as TableClassifier
     from gradstep.estimators.of_tables import TableRegressor as TableRegressor
+    from gradstep.fit.prepare import prepare as prepare
     from gradstep.fit.table import TableFit as TableFit
     from gradstep.fit.table import fit_table as fit_table
+    from gradstep.model.by_pieces import predict_parts as predict_parts
     from gradstep.model.evaluation import evaluate as evaluate
     from gradstep.model.file import load as load
     from gradstep.model.file import save as save
@@ -87,7 +88,6 @@ __version__ = VERSION
 
 # Each module's public names; the imports above say the same to type checkers.
 _HOMES = {
-    "data.preparing.prepare": "prepare",
     "data.preparing.prepared": "PreparedTable open_prepared",
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
     "engine.checkpoint": "Checkpoint",
@@ -97,6 +97,7 @@ _HOMES = {
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
     "estimators.of_tables": "TableClassifier TableRegressor",
     "model.evaluation": "evaluate",
+    "model.by_pieces": "predict_parts",
     "model.model": "Model",
     "model.file": "load save",
     "objective.classification": "Hinge LogLoss ModifiedHuber "
@@ -108,6 +109,7 @@ _HOMES = {
     "optim.schedules": "Adaptive Constant Cosine Exponential InvScaling "
     "OneCycle Optimal StepDecay UserSchedule WarmUp",
     "optim.solvers": "SVRG Exact",
+    "fit.prepare": "prepare",
     "fit.table": "TableFit fit_table",
 }
 _HOME_OF = {name: f"gradstep.{home}" for home, names in _HOMES.items() for name in names.split()}

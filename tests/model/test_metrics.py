@@ -166,11 +166,11 @@ class TestCalibration:
     def test_is_that_of_scikit_learn_by_quantiles(self):
         score = RNG.normal(size=N)
         code = (RNG.random(N) < expit(score)).astype(np.intp)
-        found = ClassificationMetrics(["a", "b"], expit)
+        found = ClassificationMetrics(["a", "b"])
         for part in parts(CUTS[1], code, code, None, score):
             found.add(*part)
         observed, predicted = calibration_curve(code, expit(score), n_bins=10, strategy="quantile")
-        tenths = found.result()["calibration"]
+        tenths = found.result(expit)["calibration"]
         assert [tenth["weight"] for tenth in tenths] == [N / 10] * 10
         assert [tenth["observed"] for tenth in tenths] == pytest.approx(observed)
         assert [tenth["predicted"] for tenth in tenths] == pytest.approx(predicted)
@@ -178,17 +178,17 @@ class TestCalibration:
     def test_rows_count_by_weight_and_ties_stay_together(self):
         score, code = RNG.normal(size=N).round(1), RNG.integers(0, 2, N)
         often = RNG.integers(1, 4, N)
-        weighed, repeated = (ClassificationMetrics(["a", "b"], expit) for _ in range(2))
+        weighed, repeated = (ClassificationMetrics(["a", "b"]) for _ in range(2))
         weighed.add(code, code, None, score, often.astype(float))
         code, score = np.repeat(code, often), np.repeat(score, often)
         repeated.add(code, code, None, score)
         for one, other in zip(
-            weighed.result()["calibration"], repeated.result()["calibration"], strict=True
+            weighed.result(expit)["calibration"], repeated.result(expit)["calibration"], strict=True
         ):
             assert one == pytest.approx(other)
-        constant = ClassificationMetrics(["a", "b"], expit)
+        constant = ClassificationMetrics(["a", "b"])
         constant.add(code, code, None, np.zeros(code.size))
-        assert constant.result()["calibration"] == [
+        assert constant.result(expit)["calibration"] == [
             {"weight": code.size, "predicted": 0.5, "observed": pytest.approx(code.mean())}
         ]
 
@@ -252,3 +252,48 @@ class TestAreaOfManyRows:
 
     def test_of_a_billion_rows_is_as_near_as_documented(self):
         assert 2.0 * np.log2(1e9 / MOST) / MOST < 1e-4
+
+
+@pytest.mark.parametrize("weight", WEIGHTS, ids=["", "weighted", "counted"])
+class TestMerged:
+    """Metrics of parts, put together, are those of the whole."""
+
+    CUT = (0, 0, 70, 71, N)
+
+    def test_numbers(self, weight):
+        y = 1e3 + RNG.normal(size=N)
+        mean = y + 0.3 * RNG.normal(size=N)
+        whole, merged = RegressionMetrics(0.0), RegressionMetrics(0.0)
+        whole.add(y, mean, weight)
+        for part in parts(self.CUT, y, mean, weight):
+            found = RegressionMetrics(0.0)
+            found.add(*part)
+            merged = merged.merged(found)
+        assert merged.result() == pytest.approx(whole.result(), rel=1e-9)
+
+    def test_classes(self, weight):
+        p = RNG.random(N)
+        code = (RNG.random(N) < p).astype(int)
+        rows = code, (p > 0.5).astype(int), np.column_stack([1.0 - p, p]), p, weight
+        whole, merged = ClassificationMetrics("ab"), ClassificationMetrics("ab")
+        whole.add(*rows)
+        for part in parts(self.CUT, *rows):
+            found = ClassificationMetrics("ab")
+            found.add(*part)
+            merged = merged.merged(found)
+        found, expected = merged.result(), whole.result()
+        assert found.pop("confusion") == pytest.approx(np.array(expected.pop("confusion")))
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_merged_scores_are_thinned_as_those_of_the_whole():
+    score = RNG.normal(size=1000)
+    whole, merged = Scores(most=64), Scores(most=64)
+    whole.add(score, np.ones(1000))
+    for lo, hi in pairwise([0, 10, 400, 1000]):
+        part = Scores(most=64)
+        part.add(score[lo:hi], np.ones(hi - lo))
+        merged.merge(part)
+    assert merged.weight == whole.weight == merged.kept()[1].sum()
+    assert merged.kept()[0].size <= 64 * 6
+    assert merged.moved <= 64

@@ -18,6 +18,8 @@ def evaluate(
     *,
     sample_weight: opt.SampleWeight = None,
     encoding: opt.Encoding = "",
+    dask: opt.Dask = None,
+    allow_mixed: opt.AllowMixed = False,
     json: opt.Json = False,
 ) -> None:
     """Evaluate a model on a table that has the target."""
@@ -26,7 +28,12 @@ def evaluate(
     from gradstep.model.file import load
 
     fitted = load(model)
-    found = evaluation.evaluate(fitted, table, sample_weight=sample_weight, encoding=encoding)
+    opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    with opt.cluster(dask) as client:
+        found = evaluation.evaluate(
+            fitted, table, sample_weight=sample_weight, encoding=encoding, client=client,
+            allow_mixed=allow_mixed,
+        )  # fmt: skip
     if json:
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return

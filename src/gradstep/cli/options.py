@@ -48,6 +48,7 @@ __all__ = [
     "cluster",
     "given",
     "preparation",
+    "refuse_allow_mixed",
     "refuse_unknown",
     "split",
 ]
@@ -227,6 +228,13 @@ def cluster(dask: str | None) -> AbstractContextManager[Any]:
     from gradstep.machines.cluster import connected
 
     return connected(dask)
+
+
+def refuse_allow_mixed(*, allow_mixed: bool, dask: str | None) -> None:
+    """Refuse --allow-mixed where there are no workers."""
+    if allow_mixed and dask is None:
+        msg = "--allow-mixed would change nothing: it is a part of --dask."
+        raise InvalidParameter(msg)
 
 
 def given(ctx: typer.Context, names: Iterable[str]) -> list[str]:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gradstep.cli import options as opt
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
-from gradstep.files import is_stream, refuse_unwritable, writing_file
+from gradstep.files import is_stream, refuse_existing, refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import polars as pl
 
+    from gradstep.model.by_pieces import Part
     from gradstep.model.model import Model
 
 __all__ = ["predict"]
-
-_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
-            ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
 
 
 def predict(
@@ -33,7 +29,11 @@ def predict(
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Parquet, CSV or NDJSON, by its name; else CSV here."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Parquet, CSV or NDJSON, by its name; else CSV here. With --dask a folder.",
+        ),
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option(help="Columns to copy (comma between, or repeated).")
@@ -42,18 +42,41 @@ def predict(
         bool, typer.Option(help="Whether to add a column for each class.")
     ] = True,
     encoding: opt.Encoding = "",
+    dask: opt.Dask = None,
+    allow_mixed: opt.AllowMixed = False,
     json: opt.Json = False,
 ) -> None:
     """Predict each row of a table."""
     from gradstep.cli import report
-    from gradstep.cli.progress import Progress
     from gradstep.model.file import load
 
     fitted = load(model)
     copied = opt.split(keep)
     fitted.refuse_to_keep(copied, probabilities=probabilities)
+    opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    how: dict[str, Any] = {
+        "keep": copied, "probabilities": probabilities, "encoding": encoding,
+    }  # fmt: skip
+    if dask is not None:
+        parts = _predict_there(fitted, table, _folder(out), dask, allow_mixed=allow_mixed, **how)
+        rows, told = sum(part.rows for part in parts), {"parts": len(parts)}
+    else:
+        rows, told = _predict_here(fitted, table, out, model, json=json, **how), {}
+    if json and out is not None:
+        report.print_json({"rows": rows, "out": str(out), "unseen": dict(fitted.unseen), **told})
+    elif not json:
+        _tell(fitted, rows, out)
+
+
+def _predict_here(
+    fitted: Model, table: str, out: Path | None, model: Path, *, json: bool, **how: Any
+) -> int:
+    """Predict into a file, or print; return how many rows."""
+    from gradstep.cli.progress import Progress
+    from gradstep.model.prediction_files import check_format, no_predictions, write_predictions
+
     if out is not None:
-        _format(out)
+        check_format(out)
         refuse_unwritable(out)
         opt.refuse_sources(out, table, str(model))
     count = 0
@@ -61,26 +84,44 @@ def predict(
 
         def counted() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for batch in fitted.predict_batches(
-                table, keep=copied, probabilities=probabilities, encoding=encoding
-            ):
+            for batch in fitted.predict_batches(table, **how):
                 count += batch.height
                 progress("predicting", count)
                 yield batch
             if count == 0:
-                yield _no_rows(fitted, table, copied, probabilities=probabilities)
+                yield no_predictions(fitted, table, **how)
 
         if out is not None:
-            _write(counted(), out)
+            write_predictions(counted(), out)
         elif json:
             _print_rows(counted())
         else:
             for number, batch in enumerate(counted()):
                 write_data(batch.write_csv(include_header=number == 0))
-    if json and out is not None:
-        report.print_json({"rows": count, "out": str(out), "unseen": dict(fitted.unseen)})
-    elif not json:
-        _tell(fitted, count, out)
+    return count
+
+
+def _folder(out: Path | None) -> Path:
+    """Return the folder that a cluster writes to, which must not exist."""
+    if out is None or out.suffix.lower() in {".parquet", ".pq", ".csv", ".tsv", ".ndjson"}:
+        msg = (
+            "With --dask, predictions become a folder with a Parquet file for each part of the "
+            f"table: name it without a suffix (-o DIR){'' if out is None else f', not {out}'}."
+        )
+        raise InvalidParameter(msg)
+    refuse_existing(out)
+    return out
+
+
+def _predict_there(
+    fitted: Model, table: str, out: Path, dask: str, **how: Any
+) -> list[Part]:  # fmt: skip
+    """Predict on a cluster into a folder; return its parts."""
+    from gradstep.cli.progress import Progress
+    from gradstep.model.by_pieces import predict_parts
+
+    with Progress() as progress, opt.cluster(dask) as client:
+        return predict_parts(fitted, table, out, client=client, watch=progress.parts, **how)
 
 
 def _tell(fitted: Model, rows: int, out: Path | None) -> None:
@@ -93,21 +134,6 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
         say(f"note: {note}", err=True)
 
 
-def _no_rows(fitted: Model, table: str, keep: list[str], *, probabilities: bool) -> pl.DataFrame:
-    """Return the columns of predictions, for a table that has no rows."""
-    import numpy as np
-    import polars as pl
-
-    from gradstep.data.sources.opening import open_table
-
-    known: dict[str, Any] = dict.fromkeys(keep, pl.String())
-    if keep and table != "-":  # which is gone once it is read
-        known = open_table(table).schema
-    kept = pl.DataFrame(schema={name: known[name] for name in keep})
-    none = np.empty((0, fitted.n_outputs))
-    return pl.DataFrame([*kept, *fitted.predictions(none, probabilities=probabilities)])
-
-
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:
     """Print rows as one JSON document, batch by batch: a list of objects."""
     begun = False
@@ -117,69 +143,3 @@ def _print_rows(batches: Iterator[pl.DataFrame]) -> None:
             write_data((",\n" if begun else "[\n") + rows)
             begun = True
     write_data("\n]\n" if begun else "[]\n")
-
-
-def _format(out: Path) -> str:
-    kind = _FORMATS.get(out.suffix.lower(), "csv" if is_stream(out) else None)
-    if kind is None:
-        msg = f"{out} has no suffix that is known: use .parquet, .csv, .tsv or .ndjson."
-        raise InvalidParameter(msg)
-    return kind
-
-
-def _write(batches: Iterator[pl.DataFrame], out: Path) -> None:
-    """Write batches to a file, which has its name once it is complete."""
-    kind = _format(out)
-    separator = "\t" if out.suffix.lower() == ".tsv" else ","
-    with writing_file(out) as file:
-        if kind == "parquet":
-            _write_parquet(batches, file)
-            return
-        for number, batch in enumerate(batches):
-            if kind == "csv":
-                batch.write_csv(file, include_header=number == 0, separator=separator)
-            else:
-                batch.write_ndjson(file)
-
-
-def _write_parquet(batches: Iterator[pl.DataFrame], file: BinaryIO) -> None:
-    """Write batches to a Parquet file, row group after row group.
-
-    In a thread of its own, so that after Ctrl-C Polars can be waited for: it would go on writing.
-    """
-    import polars as pl
-    from polars.io.plugins import register_io_source
-
-    first = next(batches)
-    failed: list[BaseException] = []
-    stopped = Event()
-
-    def source(
-        with_columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        del predicate, n_rows, batch_size  # nothing is pushed into a sink's source
-        try:
-            for batch in chain([first], batches):
-                if stopped.is_set():
-                    return
-                yield batch.select(with_columns) if with_columns else batch
-        except Exception as error:
-            failed.append(error)
-            raise
-
-    def sink() -> None:
-        try:
-            register_io_source(source, schema=first.schema).sink_parquet(file)
-        except BaseException as error:  # noqa: BLE001  # of whatever kind: raised below
-            failed.append(error)
-
-    writer = Thread(target=sink, name="gradstep-write")
-    writer.start()
-    try:
-        writer.join()
-    finally:
-        stopped.set()
-        writer.join()
-    if failed:
-        error = failed[0]
-        raise OSError(str(error)) if isinstance(error, pl.exceptions.PolarsError) else error

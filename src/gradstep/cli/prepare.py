@@ -40,16 +40,19 @@ def prepare(
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     random_state: opt.RandomState = 0,
+    dask: opt.Dask = None,
+    allow_mixed: opt.AllowMixed = False,
     json: opt.Json = False,
 ) -> None:
     """Encode and shuffle a table once, into a folder that `train` starts from at once."""
     from gradstep.cli import report
     from gradstep.cli.progress import Progress
-    from gradstep.data.preparing.prepare import prepare as make
     from gradstep.fit.components import LOSSES, loss_of
+    from gradstep.fit.prepare import prepare as make
     from gradstep.fit.table import preparing_for
 
     opt.refuse_unknown("--loss", loss, LOSSES)
+    opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     chosen = opt.preparation(
         target=target, task=task, sample_weight=sample_weight,
         class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
@@ -59,8 +62,11 @@ def prepare(
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
-    with Progress(wanted=not json) as progress:
-        prepared = make(table, str(target), out=out, progress=progress, **chosen)
+    with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
+        prepared = make(
+            table, str(target), out=out, progress=progress, client=client,
+            allow_mixed=allow_mixed, watch=progress.parts, **chosen,
+        )  # fmt: skip
     meta = prepared.meta
     if json:
         report.print_json({

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Self
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradstep.engine.callbacks import EpochEnd, Start
 
 __all__ = ["Progress"]
@@ -39,6 +42,24 @@ class Progress:
     def __call__(self, what: str, rows: int) -> None:
         """Show how many rows have been read."""
         self._show(what, f"{rows:,} rows", None, None)
+
+    def rounds(self, workers: Callable[[], int]) -> Callable[[int, int], None]:
+        """Return what shows the rounds of a cluster: shards done, and how many `workers` it has."""
+        number, counted, at = 1, 0, -math.inf
+
+        def show(done: int, total: int) -> None:
+            nonlocal number, counted, at
+            if self._wanted and time.monotonic() - at > _QUIET_SECONDS:  # a question to the network
+                counted, at = workers(), time.monotonic()
+            text = f"{done:,} of {total:,} shards, {counted:,} workers"
+            self._show(f"round {number}", text, None, None)
+            number += done == total
+
+        return show
+
+    def parts(self, done: int, total: int) -> None:
+        """Show how many parts of a table have come back from a cluster."""
+        self._show("part", "", done, total)
 
     def on_start(self, start: Start) -> None:
         """Begin to show epochs."""

@@ -168,6 +168,8 @@ def train(
     with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
+        if client is not None:
+            chosen["watch"] = progress.rounds(lambda: len(client.nthreads()))
         fit = fit_table(
             source, target, loss=loss, penalty=None if penalty == "none" else penalty,
             alpha=_number("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
@@ -226,14 +228,13 @@ def _refuse_idle(ctx: typer.Context) -> None:
     if chosen["table"] == str(chosen["test"]) == "-":
         msg = "TABLE and --test are both -, and standard input is one table. Name a file for one."
         raise InvalidParameter(msg)
+    opt.refuse_allow_mixed(allow_mixed=chosen["allow_mixed"], dask=chosen["dask"])
     idle = [
         (option, f"of --loss {' or '.join(sorted(losses))}")
         for name, losses in _OF_LOSSES.items()
         for option in opt.given(ctx, [name])
         if chosen["loss"] not in losses
     ]
-    if chosen["dask"] is None:
-        idle += [(option, "of --dask") for option in opt.given(ctx, ["allow_mixed"])]
     if chosen["penalty"] != "elasticnet":
         idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
     if chosen["penalty"] == "none":

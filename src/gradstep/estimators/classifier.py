@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from gradstep.estimators import fitting
+from gradstep.estimators.dask_arrays import lazy_on_collections, takes_collections
 from gradstep.estimators.fitted import Fitted
 from gradstep.estimators.inputs import (
     check_features,
@@ -238,6 +239,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return lambda z: float(accuracy_score(codes, winners(z), sample_weight=weight))
 
     @with_callbacks
+    @takes_collections
     @as_by_default
     def fit(
         self,
@@ -336,6 +338,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         fitting.partial_fit(self, loss, k, data)
         return self
 
+    @lazy_on_collections
     @as_by_default
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the scores of each row.
@@ -355,6 +358,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
             return z[:, 1] - z[:, 0]
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @lazy_on_collections
     @as_by_default
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of each row.
@@ -374,6 +378,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return labels
 
     @available_if(has_probabilities)
+    @lazy_on_collections
     @as_by_default
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of each class, for losses that give one.
@@ -392,6 +397,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return class_probabilities(self._loss_of_classes()[0], z)
 
     @available_if(has_probabilities)
+    @lazy_on_collections
     @as_by_default
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the logarithm of each class's probability.

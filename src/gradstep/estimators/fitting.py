@@ -22,6 +22,7 @@ from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
 from gradstep.errors import Diverged, InvalidData, InvalidParameter
+from gradstep.estimators.dask_arrays import on_cluster
 from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
@@ -227,7 +228,7 @@ def fit(
         checkpoint.refuse_unfinished()
         if est.random_state is None:  # drawn by the run that is to go on
             est.seed_ = est.seed_ if checkpoint.seed is None else checkpoint.seed
-    data, held_out = _held_out(est, data, own)
+    data, held_out = on_cluster(est, *_held_out(est, data, own), own)
     chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
     at_constant = is_auto(est.learning_rate) or stored_in is not None
     given = _given(est, chosen.problem, *init)

@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 
 from gradstep.errors import GradstepError, InvalidData, InvalidParameter
 from gradstep.estimators import fitting
+from gradstep.estimators.dask_arrays import lazy_on_collections, takes_collections
 from gradstep.estimators.fitted import Fitted
 from gradstep.estimators.inputs import (
     check_features,
@@ -274,6 +275,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         return lambda z: float(r2_score(y, inverse_link(loss, z), sample_weight=weight))
 
     @with_callbacks
+    @takes_collections
     @as_by_default
     def fit(
         self,
@@ -292,7 +294,8 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         ----------
         X : array, sparse matrix or data frame of shape (n_rows, n_features)
             Features. float64 and float32 in C order are used as they are; anything else is
-            converted once. Sparse matrices are trained on as CSR. Or what `gradstep.prepare`
+            converted once. Sparse matrices are trained on as CSR. A Dask Array is computed on by
+            the current client's workers (docs/machines.md). Or what `gradstep.prepare`
             returned, alone: then `predict` takes tables (paths, frames, queries), by the names
             of their columns.
         y : array of shape (n_rows,) or (n_rows, n_outputs)
@@ -376,6 +379,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         fitting.partial_fit(self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight))
         return self
 
+    @lazy_on_collections
     @as_by_default
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the mean (the quantile, under 'pinball') for each row.

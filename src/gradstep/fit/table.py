@@ -29,6 +29,7 @@ from gradstep.fit.components import (
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, is_auto, plan
+from gradstep.fit.prepare import each_on
 from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gradstep.data.preparing.options import Each
     from gradstep.engine.records import EpochRecord, Outcome
     from gradstep.engine.state import TrainState
     from gradstep.fit.plan import Plan
@@ -123,6 +125,7 @@ def fit_table(
     cv: int | None = None,
     client: Any = None,
     allow_mixed: bool = False,
+    watch: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> TableFit:
     """Fit a model to a table.
@@ -155,11 +158,13 @@ def fit_table(
         In how many parts the training rows are cut, each of which is held out once and predicted
         by a model of the others: `folds` of the result. A choice of alpha is made once, before.
     client : distributed.Client, optional
-        A Dask cluster whose workers compute on the rows; they find the prepared table under the
-        same path (`cache`, or a PreparedTable in a folder). The model has the same bits as
-        without.
+        A Dask cluster whose workers prepare the table and compute on its rows; they find files
+        and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
+        model has the same bits as without.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
+    watch : callable, optional
+        Called with (tasks or shards done, in all) of each round of the cluster.
     **options
         As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
         whole number.
@@ -196,7 +201,8 @@ def fit_table(
     check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
-    prepared = _prepared(table, target, component, options)
+    each = each_on(client, allow_mixed=allow_mixed, watch=watch)
+    prepared = _prepared(table, target, component, options, each)
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
         if prepared.target.classes is None
@@ -210,7 +216,7 @@ def fit_table(
     if client is not None:
         from gradstep.machines.cluster import spread
 
-        prepared = spread(prepared, client, allow_mixed=allow_mixed)
+        prepared = spread(prepared, client, allow_mixed=allow_mixed, watch=watch)
     asked = {
         **{each.name: getattr(settings, each.name) for each in fields(settings)},
         "loss": component, "penalty": penalty, "alpha": alpha, **prepared.meta["asked"],
@@ -259,7 +265,7 @@ def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -
 
 
 def _prepared(
-    table: Any, target: str | None, loss: Any, options: Mapping[str, Any]
+    table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
 ) -> PreparedTable:
     if isinstance(table, PreparedTable):
         if options:
@@ -280,7 +286,7 @@ def _prepared(
     if target is None:
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
-    return prepare(table, target, **{**options, **preparing_for(loss, options)})
+    return prepare(table, target, each=each, **{**options, **preparing_for(loss, options)})
 
 
 def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,8 +74,9 @@ def connected(where: str) -> Iterator[Any]:
         raise InvalidParameter(msg)
     with (
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
-            memory_limit=0,
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", memory_limit=0,
+            # no dashboard; the scheduler has an HTTP server even so, on a port that is free
+            dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip

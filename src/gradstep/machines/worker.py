@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.shards import Bounds, Task
 
-__all__ = ["Place", "run_on_worker"]
+__all__ = ["NOWHERE", "Place", "run_on_worker"]
 
 _OPEN = 8  # parts of tables that a worker keeps open
 
@@ -41,10 +41,17 @@ class Place(NamedTuple):
     digest: str
     part: str
 
+    def open(self) -> Dataset:
+        """Open the rows."""
+        return open_part(self.folder, self.part, self.digest)
+
+
+NOWHERE = Place("", "", "")
+
 
 @lru_cache(maxsize=_OPEN)
 def _opened(place: Place) -> Dataset:
-    return open_part(place.folder, place.part, place.digest)
+    return place.open()
 
 
 @lru_cache(maxsize=1024)
@@ -63,12 +70,15 @@ def run_on_worker(
 
     Parameters
     ----------
+    place : Place
+        `NOWHERE` if the task finds its rows by itself: it is given None.
     driver : dict or None
         What the driver computes with, if this machine must compute with the same.
     """
     if driver is not None and driver != identity():
         raise MixedMachines.between(driver, identity())
-    return [
-        on_group(task, [_shard(place, bounds) for bounds in group], argument)
-        for group, argument in zip(groups, own, strict=True)
-    ]
+    found = []
+    for group, argument in zip(groups, own, strict=True):
+        shards: list[Any] = [None] if place == NOWHERE else [_shard(place, at) for at in group]
+        found.append(on_group(task, shards, argument))
+    return found

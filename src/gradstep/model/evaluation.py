@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.data.roles import has_value, weights_of
+from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.floating_point import as_by_default
+from gradstep.model.by_pieces import apart, run_on_pieces
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.objective.classification import as_codes, winners
 from gradstep.objective.losses import variance_power
@@ -16,6 +20,8 @@ from gradstep.objective.regression import Pinball
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from numpy.typing import NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
@@ -24,13 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "evaluate_held_out", "without_class_weights"]
 
 
-def _metrics(model: Model, *, constant: bool = False) -> Any:
+def _metrics(model: Model) -> Any:
     if model.target.classes is not None:
-        calibrated = model.gives_probabilities and model.n_outputs == 1 and not constant
-        probability = (lambda z: model.probabilities(z[:, None])[:, 1]) if calibrated else None
-        return ClassificationMetrics(model.target.classes, probability)
+        return ClassificationMetrics(model.target.classes)
     quantile = model.loss.quantile if isinstance(model.loss, Pinball) else None
     return RegressionMetrics(variance_power(model.loss), quantile)
+
+
+def _result(metrics: Any, model: Model, *, constant: bool = False) -> dict[str, Any]:
+    """Return what metrics tell; the best constant prediction has no calibration."""
+    found: dict[str, Any]
+    if model.gives_probabilities and model.n_outputs == 1 and not constant:
+        found = metrics.result(lambda z: model.probabilities(z[:, None])[:, 1])
+    else:
+        found = metrics.result()
+    return found
 
 
 def _add(
@@ -59,7 +73,7 @@ def evaluate_held_out(
         params = np.zeros(params.size)
         assert model.training is not None  # noqa: S101
         params[-k:] = model.training.constant
-    metrics = _metrics(model, constant=constant)
+    metrics = _metrics(model)
     step = 1 << 16
     for lo in range(0, held_out.n, step):
         index = held_out.rows_between(lo, min(lo + step, held_out.n))
@@ -72,8 +86,7 @@ def evaluate_held_out(
         if prepared.offset is not None:
             y, z, weight = _without_offset(prepared, y, z, weight, index)
         _add(metrics, model, z, y if model.target.classes is None else as_codes(y, k), weight)
-    found: dict[str, Any] = metrics.result()
-    return found
+    return _result(metrics, model, constant=constant)
 
 
 def without_class_weights(prepared: PreparedTable, weight: Any, y: Any) -> Any:
@@ -100,8 +113,9 @@ def _without_offset(
 
 @as_by_default
 def evaluate(
-    model: Model, table: Any, *, sample_weight: str | None = None, encoding: str = "", **old: Any
-) -> dict[str, Any]:
+    model: Model, table: Any, *, sample_weight: str | None = None, encoding: str = "",
+    client: Any = None, allow_mixed: bool = False, **old: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Return how good a model's predictions are on a table that has the target.
 
     Parameters
@@ -114,6 +128,11 @@ def evaluate(
         Column of row weights; a row of weight 0 is no row.
     encoding : str, optional
         Of text files, if it is not UTF-8.
+    client : distributed.Client, optional
+        A Dask cluster whose workers evaluate, a task a file; they find the files under the same
+        path. The figures are the same as without.
+    allow_mixed : bool
+        Whether workers may compute with other versions or processors; last digits may differ then.
     **old
         `weight`, as it was called.
 
@@ -136,31 +155,74 @@ def evaluate(
     if renamed:
         msg = f"evaluate has no parameter {min(renamed)!r}."
         raise InvalidParameter(msg)
-    metrics, target = _metrics(model), model.target.column
-    baseline = None if model.training is None else _metrics(model, constant=True)
-    missing = weightless = 0
-    more = [target, *([weight] if weight else [])]
-    for chunk in model.chunks(table, more, encoding=encoding):
-        frame = chunk.filter(has_value(chunk[target]))
-        missing += chunk.height - frame.height
-        s = None if weight is None else weights_of(frame[weight])
-        if s is not None:  # a row of weight 0 is no row
-            weightless += int((s == 0.0).sum())
-            frame, s = frame.filter(s > 0.0), s[s > 0.0]
-        if frame.height:
-            y = model.target.values(frame[target])
-            _add(metrics, model, model.scores(frame), y, s)
-            if baseline is not None:
-                _add(baseline, model, model.constant_scores(frame), y, s)
-    found: dict[str, Any] = metrics.result()
-    if baseline is not None:
-        found["baseline"] = baseline.result()
-    if found["rows"] == 0 and weightless:
+    task, target = _Evaluate(apart(model), weight), model.target.column
+    opened = model.opened(table, task.more, encoding=encoding)
+    pieces = pieces_of(opened, elsewhere=client is not None)
+    each = run_on_pieces(task, pieces, client, allow_mixed=allow_mixed)
+    whole = reduce(_Evaluated.merged, each)
+    model.unseen.clear()
+    model.unseen.update(whole.unseen)
+    found = _result(whole.metrics, model)
+    if whole.baseline is not None:
+        found["baseline"] = _result(whole.baseline, model, constant=True)
+    if found["rows"] == 0 and whole.weightless:
         msg = f"The weights {weight!r} are all zero: no row counts."
         raise InvalidTable(msg)
     if found["rows"] == 0:
         msg = f"The table has no row with a value of the target {target!r}: nothing to evaluate."
         raise InvalidTable(msg)
-    if missing:
-        found["missing_target"] = missing
+    if whole.missing:
+        found["missing_target"] = whole.missing
     return found
+
+
+class _Evaluated(NamedTuple):
+    """What an evaluation of some rows tells."""
+
+    metrics: Any
+    baseline: Any
+    missing: int
+    weightless: int
+    unseen: Counter[str]
+
+    def merged(self, other: _Evaluated) -> _Evaluated:
+        """Return what is told of these rows and of others that come after them."""
+        return _Evaluated(
+            self.metrics.merged(other.metrics),
+            None if self.baseline is None else self.baseline.merged(other.baseline),
+            self.missing + other.missing,
+            self.weightless + other.weightless,
+            self.unseen + other.unseen,
+        )
+
+
+@dataclass(frozen=True)
+class _Evaluate:
+    """Evaluates a piece of a table."""
+
+    model: Model
+    weight: str | None
+
+    @property
+    def more(self) -> list[str]:
+        """The columns that are read besides the model's."""
+        return [self.model.target.column, *([self.weight] if self.weight else [])]
+
+    @as_by_default
+    def __call__(self, _rows: None, piece: Any) -> _Evaluated:
+        model, weight, target = apart(self.model), self.weight, self.model.target.column
+        metrics, missing, weightless = _metrics(model), 0, 0
+        baseline = None if model.training is None else _metrics(model)
+        for chunk in model.chunks(piece.open(), self.more):
+            frame = chunk.filter(has_value(chunk[target]))
+            missing += chunk.height - frame.height
+            s = None if weight is None else weights_of(frame[weight])
+            if s is not None:  # a row of weight 0 is no row
+                weightless += int((s == 0.0).sum())
+                frame, s = frame.filter(s > 0.0), s[s > 0.0]
+            if frame.height:
+                y = model.target.values(frame[target])
+                _add(metrics, model, model.scores(frame), y, s)
+                if baseline is not None:
+                    _add(baseline, model, model.constant_scores(frame), y, s)
+        return _Evaluated(metrics, baseline, missing, weightless, model.unseen)

@@ -79,6 +79,17 @@ class RegressionMetrics:
             (s * apart).sum(), (s * apart * apart).sum(), special, covered,
         ])  # fmt: skip
 
+    def merged(self, other: RegressionMetrics) -> RegressionMetrics:
+        """Return the metrics of these rows and of others that come after them."""
+        if self._shift is None:
+            return other
+        if other._shift is not None:
+            n, weight, square, absolute, total, squares, special, covered = other._sums
+            d = other._shift - self._shift  # theirs are counted from another number
+            squares, total = squares + 2.0 * d * total + weight * d * d, total + weight * d
+            self._sums += np.array([n, weight, square, absolute, total, squares, special, covered])
+        return self
+
     def result(self) -> dict[str, float]:
         """Return rows, rmse, mae, r2; deviance, or pinball loss and coverage if asked for."""
         n, weight, square, absolute, total, squares, special, covered = self._sums.tolist()
@@ -107,12 +118,9 @@ class ClassificationMetrics:
     ----------
     classes : sequence
         The classes, in the order of their codes.
-    probability : callable, optional
-        Returns the probability of the second of two classes for scores; adds the calibration.
     """
 
     classes: Sequence[Any]
-    probability: Callable[[NDArray[np.float64]], Any] | None = None
     _rows: int = 0
     _weight: float = 0.0
     _right: float = 0.0
@@ -151,8 +159,29 @@ class ClassificationMetrics:
             for c, scores in enumerate(self._scores):
                 scores.add(score[code == c], s[code == c])
 
-    def result(self) -> dict[str, Any]:
+    def merged(self, other: ClassificationMetrics) -> ClassificationMetrics:
+        """Return the metrics of these rows and of others that come after them."""
+        self._rows += other._rows
+        self._weight += other._weight
+        self._right += other._right
+        self._brier += other._brier
+        self._confusion += other._confusion
+        if self._log_loss is not None:
+            self._log_loss = None if other._log_loss is None else self._log_loss + other._log_loss
+        for own, more in zip(self._scores, other._scores, strict=False):
+            own.merge(more)
+        self._scores = self._scores or other._scores
+        return self
+
+    def result(
+        self, probability: Callable[[NDArray[np.float64]], Any] | None = None
+    ) -> dict[str, Any]:
         """Return all that is known.
+
+        Parameters
+        ----------
+        probability : callable, optional
+            Returns the probability of the second of two classes for scores; adds the calibration.
 
         Returns
         -------
@@ -173,10 +202,8 @@ class ClassificationMetrics:
         if self._scores:
             found["auc"] = area(*self._scores)
             found["pr_auc"] = precision_area(*self._scores)
-            if self.probability is not None:
-                found["calibration"] = calibration(
-                    self._scores[0], self._scores[1], self.probability
-                )
+            if probability is not None:
+                found["calibration"] = calibration(self._scores[0], self._scores[1], probability)
         found["confusion"] = self._confusion.tolist()
         return found
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.matching import chunks_as, readable
+from gradstep.data.features.matching import chunks_as, open_as, readable
 from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
 from gradstep.floating_point import as_by_default
@@ -155,7 +155,9 @@ class Model:
         return class_probabilities(self.loss, z)
 
     @as_by_default
-    def predict(self, table: Any, *, encoding: str = "") -> NDArray[Any]:
+    def predict(
+        self, table: Any, *, encoding: str = "", client: Any = None, allow_mixed: bool = False
+    ) -> NDArray[Any]:
         """Return the prediction for each row of a table: a class, or a number.
 
         Parameters
@@ -164,6 +166,11 @@ class Model:
             With the columns that the model reads, in any order; others are ignored.
         encoding : str
             Of text files, if it is not UTF-8.
+        client : distributed.Client, optional
+            A Dask cluster whose workers predict, a task a file; they find the files under the same
+            path. `gradstep.predict_parts` writes predictions that are too many for memory.
+        allow_mixed : bool
+            Whether workers may compute with other versions or processors; bits may differ then.
 
         Raises
         ------
@@ -171,18 +178,32 @@ class Model:
             If the table cannot be read, or lacks a column.
         """
         none = self.predictions(np.empty((0, self.n_outputs)), probabilities=False)
-        batches = self.predict_batches(table, probabilities=False, encoding=encoding)
-        found = pl.concat([none, *batches])
+        how: dict[str, Any] = {"encoding": encoding}
+        if client is not None:
+            z = self.table_scores(table, client=client, allow_mixed=allow_mixed, **how)
+            found = pl.concat([none, self.predictions(z, probabilities=False)])
+        else:
+            found = pl.concat([none, *self.predict_batches(table, probabilities=False, **how)])
         return found["prediction"].to_numpy()
 
     @as_by_default
-    def predict_proba(self, table: Any, *, encoding: str = "") -> NDArray[np.float64]:
-        """Return the probability of each class for each row of a table."""
+    def predict_proba(
+        self, table: Any, *, encoding: str = "", client: Any = None, allow_mixed: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the probability of each class for each row of a table; as `predict`."""
         self.probabilities(np.zeros((1, self.n_outputs)))
-        return self.probabilities(self.table_scores(table, encoding=encoding))
+        how: dict[str, Any] = {"encoding": encoding, "client": client, "allow_mixed": allow_mixed}
+        return self.probabilities(self.table_scores(table, **how))
 
-    def table_scores(self, table: Any, *, encoding: str = "") -> NDArray[np.float64]:
+    def table_scores(
+        self, table: Any, *, encoding: str = "", client: Any = None, allow_mixed: bool = False
+    ) -> NDArray[np.float64]:
         """Return the scores of the rows of a table, shape (n, n_outputs)."""
+        if client is not None:
+            from gradstep.model.by_pieces import scores_there
+
+            opened = self.opened(table, encoding=encoding)
+            return scores_there(self, opened, client, allow_mixed=allow_mixed)
         found = [self.scores(frame) for frame in self.chunks(table, encoding=encoding)]
         return np.concatenate([np.empty((0, self.n_outputs)), *found])
 
@@ -191,8 +212,17 @@ class Model:
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of a table with the columns that the model reads, `more` and `copied`."""
         self.unseen.clear()
-        extra = [*more, *([self.shift.column] if self.shift else [])]
+        extra = self._besides(more)
         yield from chunks_as(table, self.encoding, self.target, extra, copied, encoding)
+
+    def opened(
+        self, table: Any, more: Sequence[str] = (), copied: Sequence[str] = (), encoding: str = ""
+    ) -> Any:
+        """Return a table opened as `chunks` reads it."""
+        return open_as(table, self.encoding, self.target, self._besides(more), copied, encoding)
+
+    def _besides(self, more: Sequence[str]) -> list[str]:
+        return [*more, *([self.shift.column] if self.shift else [])]
 
     def predict_batches(
         self,

@@ -104,6 +104,15 @@ class Scores:
         self.weight += float(weight.sum())
         self._put(0, score, weight)
 
+    def merge(self, other: Scores) -> None:
+        """Add the rows that others stand for, which come after these."""
+        self.weight += other.weight
+        self.moved += other.moved
+        for level, (score, weight) in enumerate(other._levels):
+            while level > len(self._levels):
+                self._levels.append((np.empty(0), np.empty(0)))
+            self._put(level, score, weight)
+
     def kept(self) -> Weighed:
         """Return the scores that stand for all, with their weights."""
         none = (np.empty(0), np.empty(0))

@@ -18,7 +18,7 @@ import gradstep
 from gradstep import InvalidTable, prepare
 from gradstep.data.preparing import first_pass, second_pass
 from gradstep.data.preparing import prepare as making
-from gradstep.data.preparing.second_pass import with_offset
+from gradstep.data.preparing.placing import with_offset
 from gradstep.data.sources import table as tables
 from gradstep.rows.kernels.shuffling import Buckets
 from tests.data.cases import bits, numbered

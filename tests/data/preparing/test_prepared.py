@@ -100,7 +100,7 @@ class TestWriting:
         assert leftovers(path) == ([content] if content else [])
 
     @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
-    @pytest.mark.parametrize("at", ["seal", "new_array", "_put"])
+    @pytest.mark.parametrize("at", ["seal", "new_array", "put"])
     def test_a_failure_leaves_nothing(self, at, error, tmp_path, monkeypatch):
         calls = []
 
@@ -172,7 +172,7 @@ class TestWriting:
         with pytest.raises(CannotWrite, match="file/p cannot be written"):
             prepare(numbered(N), "y", out=tmp_path / "file" / "p")
 
-    @pytest.mark.parametrize("at", ["_put", "seal"])
+    @pytest.mark.parametrize("at", ["put", "seal"])
     def test_killed(self, at, tmp_path):
         """What is left behind does not open, and is not in the way of another try."""
         numbered(N).write_parquet(tmp_path / "t.parquet")

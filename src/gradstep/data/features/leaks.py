@@ -8,6 +8,7 @@ have to hold in all others, so that a column that has nothing to do with it cost
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,36 @@ class LeakSearch:
                 self._begin(frame, target, profiles)
         elif self.recoded or self.deciding:
             self._confirm(frame, _text(target))
+
+    def begun(self) -> LeakSearch:
+        """Return a search of the same columns that has looked at no rows."""
+        deciding = {
+            column: {level: (label, 0) for level, (label, _) in levels.items()}
+            for column, levels in self.deciding.items()
+        }
+        return LeakSearch(deepcopy(self.recoded), deciding, dict(self.shares))
+
+    def merge(self, other: LeakSearch) -> None:
+        """Add what is known of later rows, looked at by a search that was `begun` as this one."""
+        if self.recoded is None:
+            self.recoded, self.deciding, self.shares = other.recoded, other.deciding, other.shares
+            return
+        for column in list(self.recoded):
+            known, found = self.recoded[column], (other.recoded or {}).get(column, {})
+            both = {**known, **found}
+            same = all(both[level] == label for level, label in known.items())
+            if found and same and len(set(both.values())) == len(both):
+                self.recoded[column] = both
+            else:
+                del self.recoded[column]
+        for column in list(self.deciding):
+            later = other.deciding.get(column, {})
+            self.deciding[column] = both_levels = {
+                level: (label, n + later[level][1])
+                for level, (label, n) in self.deciding[column].items() if level in later
+            }  # fmt: skip
+            if not both_levels:
+                del self.deciding[column]
 
     def _confirm(self, frame: pl.DataFrame, classes: pl.Series) -> None:
         """Drop what does not hold in more rows."""

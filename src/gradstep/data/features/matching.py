@@ -14,6 +14,7 @@ from gradstep.data.sources.bad_value import BadValue
 from gradstep.data.sources.local_copy import STDIN
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.read_options import ReadOptions
+from gradstep.data.sources.table import Table
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.roles import Target
-    from gradstep.data.sources.table import Table
 
 __all__ = ["check_columns", "chunks_as", "open_as", "read_as", "readable"]
 
@@ -34,25 +34,11 @@ def chunks_as(
     copied: Sequence[str] = (),
     text_encoding: str = "",
 ) -> Iterator[Any]:
-    """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`.
-
-    Categories are read as the text that they are, whatever they look like there; so are columns
-    that are only copied, of text files: 007 stays 007.
-    """
+    """Yield the rows of a table with the columns that an encoding reads, `more` and `copied`."""
+    opened = open_as(table, encoding, target, more, copied, text_encoding)
     if isinstance(encoding, SparseEncoding):
-        from gradstep.data.sources.svmlight import SparseTable, is_svmlight
-
-        if not is_svmlight(table):
-            msg = f"The model reads sparse text (.svm, .svmlight, .libsvm); not {table}."
-            raise InvalidTable(msg)
-        if text_encoding:
-            msg = f"encoding={text_encoding!r}: sparse text (svmlight) is ASCII. Leave it out."
-            raise InvalidParameter(msg)
-        yield from SparseTable(table).chunks(encoding.width)
+        yield from opened.chunks(encoding.width)
         return
-    read = {*encoding.sources, *more}
-    kept = [name for name in copied if name not in read]
-    opened = open_as(table, encoding, target, kept, text_encoding)
     check_columns(encoding, opened.schema, opened.name)
     for column in (*more, *copied):
         opened.check_column(column, "The column")
@@ -64,11 +50,34 @@ def chunks_as(
 
 
 def open_as(
-    table: Any, encoding: Encoding, target: Target, copied: Sequence[str] = (),
+    table: Any,
+    encoding: Any,
+    target: Target,
+    more: Sequence[str] = (),
+    copied: Sequence[str] = (),
     text_encoding: str = "",
-) -> Table:  # fmt: skip
-    """Open a table, its categories as the text that they are, whatever they look like there."""
-    as_text = {*copied, *_texts(encoding, target)}
+) -> Any:
+    """Open a table as the one that an encoding was learned from; an opened one stays as it is.
+
+    Categories are read as the text that they are, whatever they look like there; so are columns
+    that are only copied, of text files: 007 stays 007.
+    """
+    if isinstance(encoding, SparseEncoding):
+        from gradstep.data.sources.svmlight import SparseTable, is_svmlight
+
+        if isinstance(table, SparseTable):
+            return table
+        if not is_svmlight(table):
+            msg = f"The model reads sparse text (.svm, .svmlight, .libsvm); not {table}."
+            raise InvalidTable(msg)
+        if text_encoding:
+            msg = f"encoding={text_encoding!r}: sparse text (svmlight) is ASCII. Leave it out."
+            raise InvalidParameter(msg)
+        return SparseTable(table)
+    if isinstance(table, Table):
+        return table
+    read = {*encoding.sources, *more}
+    as_text = {*_texts(encoding, target), *(name for name in copied if name not in read)}
     reading = ReadOptions(na=encoding.na, encoding=text_encoding)
     reading.check()
     if isinstance(table, str) and table == STDIN:

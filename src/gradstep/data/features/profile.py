@@ -8,7 +8,7 @@ result depends neither on the machine nor on how Polars cuts its work.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +96,16 @@ class Numbers:
     y_squares: float = 0.0
     products: float = 0.0  # sum of (x - mean)·(y - y_mean)
 
-    def add(self, new: Summary) -> None:
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return self.count
+
+    def mirrored(self) -> Numbers:
+        """Return the same numbers beside targets 1 - y, of two classes that change places."""
+        return replace(self, y_mean=1.0 - self.y_mean, products=-self.products)
+
+    def add(self, new: Summary | Numbers) -> None:
         """Add what is known of the next rows."""
         if new.n == 0:
             return
@@ -176,6 +185,19 @@ class NumberProfile:
         self.inner_low = min(self.inner_low, float(low))
         self.inner_high = max(self.inner_high, float(high))
 
+    def merge(self, other: NumberProfile, shift: int, *, mirrored: bool = False) -> None:
+        """Add what is known of later rows, whose numbers are counted from `shift`."""
+        _merge_numbers(self, other, shift, mirrored=mirrored)
+        self.single &= other.single
+        self.whole &= other.whole
+        if self.distinct is not None:
+            both = None if other.distinct is None else self.distinct | other.distinct
+            self.distinct = None if both is None or len(both) > _FEW else both
+        for value, n in other.sentinels.items():
+            self.sentinels[value] = self.sentinels.get(value, 0) + n
+        self.inner_low = min(self.inner_low, other.inner_low)
+        self.inner_high = max(self.inner_high, other.inner_high)
+
     def _count_distinct(self, x: NDArray[Any]) -> None:
         """Collect distinct numbers as long as they are few."""
         assert self.distinct is not None  # noqa: S101
@@ -221,6 +243,22 @@ class LevelProfile:
         if len(self.counts) > MOST_COUNTED:
             self.counts = None
 
+    def merge(self, other: LevelProfile, shift: int, *, mirrored: bool = False) -> None:
+        """Add what is known of later rows, whose numbers are counted from `shift`."""
+        del mirrored  # nothing here goes with the target
+        _merge_missing(self, other, shift)
+        self.rows += other.rows
+        self.in_chunks += other.in_chunks
+        if self.spelling is not None and other.spelling is not None:
+            self.spelling.merge(other.spelling)
+        if self.counts is None or other.counts is None:
+            self.counts = None
+            return
+        for level, n in other.counts.items():
+            self.counts[level] = self.counts.get(level, 0) + n
+        if len(self.counts) > MOST_COUNTED:
+            self.counts = None
+
     @property
     def present(self) -> int:
         """Rows that are not missing."""
@@ -262,6 +300,23 @@ class DateProfile:
         self.numbers.add(found)
         for part, profile in self.parts.items():
             profile.add(date_part(series, part), rows)
+
+    def merge(self, other: DateProfile, shift: int, *, mirrored: bool = False) -> None:
+        """Add what is known of later rows, whose numbers are counted from `shift`."""
+        _merge_numbers(self, other, shift, mirrored=mirrored)
+        for part, profile in self.parts.items():
+            profile.merge(other.parts[part], shift)
+
+
+def _merge_missing(profile: Any, other: Any, shift: int) -> None:
+    if profile.first_missing < 0 <= other.first_missing:
+        profile.first_missing = other.first_missing + shift
+    profile.missing += other.missing
+
+
+def _merge_numbers(profile: Any, other: Any, shift: int, *, mirrored: bool) -> None:
+    _merge_missing(profile, other, shift)
+    profile.numbers.add(other.numbers.mirrored() if mirrored else other.numbers)
 
 
 def profile_of(column: str, kind: str) -> Any:

@@ -71,7 +71,9 @@ class Spelling:
 
     def add(self, values: pl.Series, counts: pl.Series) -> None:
         """Add the distinct values of some rows, and how often each is there."""
-        if self.hopeless:
+        if self.hopeless:  # counted all the same, so that counts of pieces add up
+            self.rows += int(counts.sum())
+            self.others += int(counts.sum())
             return
         frame = pl.DataFrame({"v": values.str.strip_chars(), "n": counts})
         self.rows += int(frame["n"].sum())
@@ -93,6 +95,23 @@ class Spelling:
         self.distinct += numbers.height
         found = numbers.group_by(shape.alias("s")).agg(pl.col("n").sum())
         self.shapes.update(dict(zip(found["s"].to_list(), found["n"].to_list(), strict=True)))
+        self._give_up()
+
+    def merge(self, other: Spelling) -> None:
+        """Add what is known of the values of later rows."""
+        self.rows += other.rows
+        self.shapes.update(other.shapes)
+        self.distinct += other.distinct
+        self.missing.update(other.missing)
+        self.others += other.others
+        self.other_values |= other.other_values
+        self.dates.update(other.dates)
+        if other.patterns is not None:
+            self.patterns = list(dict.fromkeys([*(self.patterns or []), *other.patterns]))
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Stop looking at what is neither numbers nor dates."""
         words = self.others if not self.patterns else 0
         self.hopeless = len(self.shapes) > _MOST_SHAPES or (
             self.rows >= _LOOK_FIRST and 2 * words > self.rows

@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import polars as pl
 
 from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
-from gradstep.data.features.leaks import LeakSearch
 from gradstep.data.features.oddities import notes_of_numbers
-from gradstep.data.features.profile import (
-    LevelProfile,
-    add_to,
-    kind_of,
-    profile_of,
-    summary_of,
-)
-from gradstep.data.formats.recognition import Spelling
-from gradstep.data.preparing.class_weights import count_classes
+from gradstep.data.features.profile import kind_of, summary_of
 from gradstep.data.preparing.options import MOST_FEATURES
+from gradstep.data.preparing.profiling import Profiles, Reading
 from gradstep.data.preparing.target import kind_of_target, target_of
-from gradstep.data.roles import has_value, weighs, weights_of
-from gradstep.data.sources.table import chunk_rows
+from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
     from gradstep.data.features.encoding import Encoding
-    from gradstep.data.preparing.options import PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
 __all__ = ["FirstPass"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
-_THREADS = 2
 
 
 @dataclass
@@ -52,20 +40,18 @@ class FirstPass:
     ----------
     table, options, progress
         The table, what to make of it, and what is called with how far it is.
+    each : callable, optional
+        Runs a task on each piece of the table, elsewhere; by default this process does.
     profiles : dict
         What is known of each column that may become a feature.
     nothing : list of LeftOut
         Columns that were left out.
-    kept : list
-        For each chunk, which rows count: have a target, and a weight above 0; None for all.
+    found : Profiles
+        All that is known of the rows.
     encoding, target
         What was decided.
     rows_read, n_kept, row_bytes, bytes : int
         Rows, those that count, and the memory that they take once encoded.
-    weightless : int
-        Rows of weight 0, which are no rows.
-    heaviest, counts
-        The largest weight; rows of each class, if classes are to have weights.
     notes : list of str
         What a person should know of how values are written.
     """
@@ -73,16 +59,11 @@ class FirstPass:
     table: Table
     options: PrepareOptions
     progress: Progress
-    profiles: dict[str, Any] = field(default_factory=dict)
+    each: Each | None = None
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
-    kept: list[NDArray[np.bool_] | None] = field(default_factory=list)
-    weightless: int = 0
-    counts: Counter[Any] = field(default_factory=Counter)
-    heaviest: float = 0.0
     notes: list[str] = field(default_factory=list)
-    _leaks: LeakSearch = field(default_factory=LeakSearch)
-    _kept_frames: deque[pl.DataFrame] | None = None
+    _kept_frames: deque[deque[pl.DataFrame]] | None = None
 
     def read(self) -> None:
         """Read the table once, and learn what it holds."""
@@ -94,18 +75,22 @@ class FirstPass:
             raise InvalidParameter(msg)
         for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
-        self._choose_columns()
-        self._target_kind = kind_of_target(self.table, options)
-        self.target_profile = profile_of(options.target, self._target_kind)
-        if self._target_kind == "category" and options.task != "classification":
-            self._look_at(self.target_profile, options.target)
-        with ThreadPoolExecutor(_THREADS, "gradstep-profile") as self._pool:
-            try:
-                for frame, first in self.chunks("reading"):
-                    self._add(frame, first)
-            except InvalidTable:
-                self.table.check_text()  # a row of the wrong length may be why
-                raise
+        kinds = self._kinds_of_columns()
+        target_kind = kind_of_target(self.table, options)
+        looked_at = frozenset(filter(self._is_open, kinds))
+        if target_kind == "category" and options.task != "classification":
+            looked_at |= frozenset(filter(self._is_open, [options.target]))
+        self.reading = Reading(self.table.name, options, kinds, target_kind, looked_at)
+        self.pieces = pieces_of(self.table, elsewhere=self.each is not None)
+        if self.each is None:
+            profiles = self._profiled_here()
+        else:
+            self.reading = self.reading.with_leaks(self.pieces)
+            profiles = iter(self.each(self.reading, self.pieces))
+        self.found = found = reduce(Profiles.merged, profiles)
+        self.profiles, self.target_profile = found.columns, found.target
+        self.kept, self.sizes, self.weightless = found.kept, found.sizes, found.weightless
+        self.rows_read = found.rows
         if self.rows_read == 0:
             msg = f"{self.table.name} has no rows."
             raise InvalidTable(msg)
@@ -114,7 +99,7 @@ class FirstPass:
         """Decide what becomes of each column, and what the target is."""
         options = self.options
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
-                          zip(self.kept, self.chunk_sizes(), strict=True))  # fmt: skip
+                          zip(self.kept, self.sizes, strict=True))  # fmt: skip
         self.target = target_of(self)
         if options.missing == "error":
             self._refuse_missing()
@@ -129,8 +114,22 @@ class FirstPass:
         self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
         self.bytes = self.n_kept * self.row_bytes
 
-    def _choose_columns(self) -> None:
-        """Start a profile of each column that may become a feature."""
+    def _profiled_here(self) -> Iterator[Profiles]:
+        """Yield what is known of each piece, read by this process."""
+        reading = self.reading
+        try:
+            for chunks in self._by_pieces("reading"):
+                found = reading.profile(chunks, self._at)
+                if reading.leaks is None and found.leaks.recoded is not None:
+                    reading = replace(reading, leaks=found.leaks.begun())
+                yield found
+        except InvalidTable:
+            self.table.check_text()  # a row of the wrong length may be why
+            raise
+
+    def _kinds_of_columns(self) -> dict[str, str]:
+        """Return the kind of profile of each column that may become a feature."""
+        found: dict[str, str] = {}
         options, schema = self.options, self.table.schema
         kinds = dict(options.kinds)
         for column, dtype in schema.items():
@@ -146,24 +145,20 @@ class FirstPass:
             if kind == "nothing":
                 self.nothing.append(LeftOut(column, f"a column of type {dtype} has no encoding"))
                 continue
-            asked = kinds.get(column, "")
-            if dtype == pl.String and asked.partition(":")[0] in {"number", "date"}:
+            if dtype == pl.String and kind in {"number", "date"} and column in kinds:
                 kind = "category"  # until it is known how they are written
             self._check_kind(column, kind, dtype)
-            profile = profile_of(column, "category" if kind == "hash" else kind)
-            self.profiles[column] = profile
-            self._look_at(profile, column)
+            found[column] = "category" if kind == "hash" else kind
+        return found
 
-    def _look_at(self, profile: Any, column: str) -> None:
-        """Have a profile tell how the text of its column is written, unless that is decided."""
+    def _is_open(self, column: str) -> bool:
+        """Tell whether the text of a column may turn out to hold numbers or dates."""
         asked = dict(self.options.kinds).get(column, "")
-        if (
-            isinstance(profile, LevelProfile)
-            and self.table.schema[column] == pl.String
+        return (
+            self.table.schema[column] == pl.String
             and column not in self.table.formats
             and not asked.startswith(("category", "hash"))
-        ):
-            profile.spelling = Spelling()
+        )
 
     @property
     def weighted(self) -> bool:
@@ -187,37 +182,60 @@ class FirstPass:
             msg = f"Column {column!r} of {self.table.name} has type {dtype}, which is no number."
             raise InvalidTable(msg)
 
-    def chunks(self, what: str) -> Iterator[tuple[pl.DataFrame, int]]:
-        """Yield the chunks of a pass over the table, each with the number of its first row."""
-        first = 0
-        for frame in self._frames(self.columns_read, what):
+    def chunks(self) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Yield the chunks of the second pass, each with the number of its first row."""
+        return chain.from_iterable(self._by_pieces("encoding"))
+
+    def _by_pieces(self, what: str) -> Iterator[Iterator[tuple[pl.DataFrame, int]]]:
+        """Yield the chunks of each piece in turn, as a pass over the table reads them."""
+        self._at = 0  # rows so far
+        frames, self._kept_frames = self._kept_frames, None
+        keep: deque[deque[pl.DataFrame]] | None = deque()
+        self._room = _KEPT_BYTES
+        if what == "encoding" and frames is not None:
+            while frames:
+                yield self._numbered(what, self._again(frames.popleft()))
+            self.table.check_unchanged()
+        else:
+            for piece in self.pieces if len(self.pieces) > 1 else [self.table]:
+                mine: deque[pl.DataFrame] = deque()
+                chunks = piece.open().chunks(self.reading.columns)
+                yield self._numbered(what, self._kept(chunks, mine) if keep is not None else chunks)
+                keep = keep if self._room >= 0 else None
+                if keep is not None:
+                    keep.append(mine)
+        self._kept_frames = keep if what == "reading" else None
+        if what == "encoding" and self._at != self.rows_read:
+            self.refuse_change(f"{self._at:,}")
+
+    def _numbered(
+        self, what: str, frames: Iterator[pl.DataFrame]
+    ) -> Iterator[tuple[pl.DataFrame, int]]:
+        for frame in frames:
+            first = self._at
             if what == "encoding" and first + frame.height > self.rows_read:
                 self.refuse_change(f"more than {self.rows_read:,}")
             yield frame, first
-            first += frame.height
-            self.progress(what, first)
-        if what == "reading":
-            self.rows_read = first
-        elif first != self.rows_read:
-            self.refuse_change(f"{first:,}")
+            self._at += frame.height
+            self.progress(what, self._at)
 
-    def _frames(self, columns: Sequence[str], what: str) -> Iterator[pl.DataFrame]:
-        """Yield the chunks of the table; of a small one, those that were read before."""
-        frames, self._kept_frames = self._kept_frames, None
-        if what == "encoding" and frames is not None:
-            while frames:
-                yield frames.popleft()
-            self.table.check_unchanged()
-            return
-        kept: deque[pl.DataFrame] | None = deque()
-        room = _KEPT_BYTES
-        for frame in self.table.chunks(columns):
-            if what == "reading" and kept is not None:
-                kept.append(frame)
-                room -= int(frame.estimated_size())
-                kept = kept if room >= 0 else None
+    @staticmethod
+    def _again(frames: deque[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Yield frames that were kept, each for the last time."""
+        while frames:
+            yield frames.popleft()
+
+    def _kept(
+        self, chunks: Iterator[pl.DataFrame], to: deque[pl.DataFrame]
+    ) -> Iterator[pl.DataFrame]:
+        """Yield chunks, and keep those of a small table, which need not be read again."""
+        for frame in chunks:
+            self._room -= int(frame.estimated_size())
+            if self._room >= 0:
+                to.append(frame)
+            else:
+                to.clear()
             yield frame
-        self._kept_frames = kept if what == "reading" else None
 
     def refuse_change(self, found: str) -> NoReturn:
         """Say that the second pass found other rows than the first."""
@@ -228,61 +246,10 @@ class FirstPass:
         )
         raise InvalidTable(msg)
 
-    def chunk_sizes(self) -> Iterator[int]:
-        """Yield how many rows each chunk has."""
-        left = self.rows_read
-        size = chunk_rows(len(self.columns_read))
-        while left > 0:
-            yield min(size, left)
-            left -= size
-
     @property
     def columns_read(self) -> list[str]:
         """The columns that are read: those that may become features, and those with a role."""
-        return list(dict.fromkeys([*self.profiles, *self.options.roles.values()]))
-
-    def _add(self, frame: pl.DataFrame, first: int) -> None:
-        options = self.options
-        target = frame[options.target]
-        counted = weighs(frame, options.weight)
-        self.weightless += frame.height - int(counted.sum())
-        kept = has_value(target) if self._target_kind == "number" else target.is_not_null()
-        rows = np.arange(first, first + frame.height)
-        if options.missing_target == "error":
-            without = (counted & ~kept).to_numpy()
-            if without.any():
-                at = int(rows[without][0]) + 1
-                msg = f"The target {options.target!r} is missing in row {at} (of the rows, from 1)."
-                raise InvalidTable(msg)
-        kept &= counted
-        flags = None if kept.all() else kept.to_numpy()
-        self.kept.append(flags)
-        if flags is not None:
-            frame, rows = frame.filter(kept), rows[flags]
-            target = frame[options.target]
-        if options.class_weight is not None:
-            count_classes(self.counts, target)
-        y: NDArray[np.float64] | None = None
-        if self._target_kind == "number":
-            self.target_profile.add(target, rows, None)
-            y = target.cast(pl.Float64).to_numpy()
-        else:
-            self.target_profile.add(target, rows)
-            y = self._as_two(target)
-        if options.weight is not None:
-            heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
-            self.heaviest = max(self.heaviest, float(heaviest))
-        add_to(self.profiles, frame, rows, y, self._pool)
-        self._leaks.add(frame, target, self.profiles)
-
-    def _as_two(self, target: pl.Series) -> NDArray[np.float64] | None:
-        """Return a target of two classes so far as numbers, for the search for leaks."""
-        counts = self.target_profile.counts
-        if counts is None or len(counts) > 2:
-            return None
-        if not hasattr(self, "_first_class"):
-            self._first_class = next(iter(counts), "")
-        return (target.cast(pl.String) == self._first_class).cast(pl.Float64).to_numpy()
+        return self.reading.columns
 
     def _check_features(self) -> None:
         if self.encoding.n_features == 0:
@@ -328,6 +295,6 @@ class FirstPass:
                 *self.table.notes,
                 *self.notes,
                 *notes_of_numbers(self.profiles, used),
-                *self._leaks.notes(self.profiles, used, self.options.target),
+                *self.found.leaks.notes(self.profiles, used, self.options.target),
             ],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,40 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.first_pass import FirstPass
 
-__all__ = ["HELD_OUT", "HoldOut"]
+__all__ = ["HELD_OUT", "HoldOut", "Rule"]
 
 _MOST_ROWS = 1_000_000
 HELD_OUT, _TIMES = 7, 8  # paths of keys, apart from those of orders
 _SAMPLE_OF_TIMES = 1_000_000
+
+
+class Rule(NamedTuple):
+    """Which rows are held out: a function of a row's number, or of its time.
+
+    Attributes
+    ----------
+    share : float
+        The share of the rows, 0 for none.
+    seed : int
+        What the choice depends on.
+    time : str or None
+        The column with the times of the rows, of which the latest are held out.
+    latest : float
+        The latest time that is not held out.
+    """
+
+    share: float
+    seed: int
+    time: str | None = None
+    latest: float = 0.0
+
+    def flags(self, frame: pl.DataFrame, first: int) -> NDArray[np.bool_]:
+        """Return which rows are held out."""
+        if self.share == 0.0:
+            return np.zeros(frame.height, np.bool_)
+        if self.time is not None:
+            return _times(frame[self.time]) > self.latest
+        return chosen(self.seed, first, frame.height, self.share, HELD_OUT)
 
 
 class HoldOut:
@@ -43,20 +72,18 @@ class HoldOut:
     """
 
     def __init__(self, first_pass: FirstPass, *, wanted: bool) -> None:
-        self._first_pass = first_pass
+        self._first_pass, self._latest = first_pass, 0.0
         self.share = first_pass.options.validation if wanted else 0.0
         if first_pass.options.time is None:
             self.share = min(self.share, _MOST_ROWS / first_pass.n_kept)
         elif self.share > 0.0:
             self._split_by_time()
 
-    def flags(self, frame: pl.DataFrame, first: int) -> NDArray[np.bool_]:
-        """Return which rows are held out."""
-        if self.share == 0.0:
-            return np.zeros(frame.height, np.bool_)
-        if self._first_pass.options.time is not None:
-            return _times(frame[self._first_pass.options.time]) > self._latest
-        return chosen(self._first_pass.options.seed, first, frame.height, self.share, HELD_OUT)
+    @property
+    def rule(self) -> Rule:
+        """Which rows are held out."""
+        options = self._first_pass.options
+        return Rule(self.share, options.seed, options.time, self._latest)
 
     def _split_by_time(self) -> None:
         """Find the time after which rows are held out, on a bounded sample of the rows."""
@@ -92,28 +119,30 @@ class HoldOut:
                 raise InvalidTable(msg)
             self._latest = float(before[-1])
 
-    def count(self) -> tuple[int, int]:
-        """Return how many rows are trained on and held out."""
-        first_pass = self._first_pass
-        if self.share == 0.0:
-            return first_pass.n_kept, 0
-        held_out = first = 0
-        if self._first_pass.options.time is not None:
-            times = self._times()
-        for size, kept in zip(self._first_pass.chunk_sizes(), first_pass.kept, strict=True):
-            if self._first_pass.options.time is not None:
-                flags = next(times) > self._latest
-            else:
-                flags = chosen(self._first_pass.options.seed, first, size, self.share, HELD_OUT)
-            held_out += int((flags if kept is None else flags & kept).sum())
+    def counts(self) -> list[tuple[int, int]]:
+        """Return how many rows of each chunk are trained on and held out."""
+        first_pass, found, first = self._first_pass, [], 0
+        by_time = self.share > 0.0 and first_pass.options.time is not None
+        times = self._times() if by_time else None
+        for size, kept in zip(first_pass.sizes, first_pass.kept, strict=True):
+            counted = size if kept is None else int(kept.sum())
+            held_out = 0
+            if self.share > 0.0:
+                flags = (
+                    chosen(first_pass.options.seed, first, size, self.share, HELD_OUT)
+                    if times is None
+                    else next(times) > self._latest
+                )
+                held_out = int((flags if kept is None else flags & kept).sum())
+            found.append((counted - held_out, held_out))
             first += size
-        return first_pass.n_kept - held_out, held_out
+        return found
 
     def _times(self) -> Iterator[NDArray[np.float64]]:
         """Yield the times of the rows, in the chunks of the other passes."""
         name, left = str(self._first_pass.options.time), np.zeros(0)
         chunks = (_times(frame[name]) for frame in self._first_pass.table.chunks([name]))
-        for size in self._first_pass.chunk_sizes():
+        for size in self._first_pass.sizes:
             parts = [left]
             while sum(part.size for part in parts) < size:
                 more = next(chunks, None)

@@ -16,12 +16,23 @@ from gradstep.errors import InvalidParameter, nearest
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MOST_FEATURES", "MOST_HASH_BITS", "NAMES", "PrepareOptions", "Progress", "options_of"]
+__all__ = [
+    "MOST_FEATURES",
+    "MOST_HASH_BITS",
+    "NAMES",
+    "Each",
+    "PrepareOptions",
+    "Progress",
+    "options_of",
+]
 
 # Called with what is done, "reading" or "encoding", and how many rows so far.
 Progress = Callable[[str, int], None]
+# Runs a task on each piece of a table (`gradstep.data.sources.pieces`), or what else tells tasks
+# apart: what comes of them, in order.
+Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
 
 # Fields that users know by another name, that of the estimators' parameters.
 NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}

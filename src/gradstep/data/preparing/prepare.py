@@ -31,7 +31,7 @@ from gradstep.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradstep.data.preparing.options import PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
 
 __all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
 
@@ -49,58 +49,17 @@ def prepare(
     validation_table: Any = None,
     progress: Progress | None = None,
     cache: bool | str | Path = False,
+    each: Each | None = None,
     **options: Any,
 ) -> PreparedTable:
-    """Turn a table of any size into what training reads: encoded, shuffled, measured.
+    """Turn a table into what training reads; `gradstep.fit.prepare.prepare` says all of it.
 
     Parameters
     ----------
-    table : path, glob, folder, frame or query
-        The table (`gradstep.data.sources.opening.open_table` says what may be one).
-    target : str
-        The column to predict. Rows where it is missing are dropped, and counted.
-    out : path, optional
-        Folder to write to, which must not exist; it opens again with `gradstep.open_prepared`.
-    memory : int, default=1 GB
-        Bytes that the encoded rows may take in memory; larger ones go to a folder, a temporary
-        one unless `out` is given. No bit depends on it.
-    validation_table : table, optional
-        Rows to validate on, instead of a share of the table.
-    progress : callable, optional
-        Called with ("reading" or "encoding", rows so far).
-    cache : bool or path, default=False
-        Keep the folder in the user's cache, or in a folder of one's own, and use the one that
-        lies there if neither the files nor the options have changed.
-    **options
-        What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
-        `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
-        `missing_target`, `random_state` (a whole number), `decimal`, `thousands`, `na`,
-        `encoding`.
-
-    Returns
-    -------
-    PreparedTable
-        Takes the place of X and y in an estimator's `fit`.
-
-    Raises
-    ------
-    InvalidTable
-        If the table or a column cannot be used; the message says where and why.
-    CannotWrite
-        If the folder cannot be written; nothing is left behind.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> import gradstep
-    >>> frame = pl.DataFrame(
-    ...     {"x": [1.0, 2.0, 3.0, 4.0], "colour": ["red", "blue"] * 2, "y": [1.0, 2.5, 3.0, 4.5]}
-    ... )
-    >>> prepared = gradstep.prepare(frame, "y", validation=0.0)
-    >>> prepared
-    <PreparedTable: 4 rows to train on, 0 held out, 3 features, target 'y'>
-    >>> prepared.feature_names
-    ['x', 'colour=blue', 'colour=red']
+    table, target, out, memory, validation_table, progress, cache, **options
+        As there.
+    each : callable, optional
+        Runs a task on each piece of the table, elsewhere; by default this process does.
     """
     prepare_options = options_of(target, options)
     if memory < LEAST_MEMORY:
@@ -123,10 +82,15 @@ def prepare(
             return open_kept(kept)
         except InvalidTable:  # damaged, or it made room: made again
             remove_marked(kept)
-    kind: Any = TableMaker
-    if not isinstance(opened, Table):
-        from gradstep.data.preparing.sparse import SparseMaker as kind  # noqa: N813
-    maker = kind(opened, held_out, prepare_options, progress or (lambda *_: None))
+    told = progress or (lambda *_: None)
+    maker: Any
+    if isinstance(opened, Table):
+        each = each if opened.files else None
+        maker = TableMaker(opened, held_out, prepare_options, told, each)
+    else:
+        from gradstep.data.preparing.sparse import SparseMaker
+
+        maker = SparseMaker(opened, held_out, prepare_options, told)
     maker.read()
     if kept is not None:
         note = make_room(kept.parent, maker.bytes, limit)

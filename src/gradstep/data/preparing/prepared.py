@@ -42,6 +42,7 @@ __all__ = [
     "open_prepared",
     "read_meta",
     "seal",
+    "write_rows",
 ]
 
 FORMAT = 1
@@ -125,6 +126,20 @@ def new_array(folder: Path | None, name: str, shape: tuple[int, ...], dtype: Any
     finally:
         os.close(handle)
     return array
+
+
+def write_rows(path: Path, first: int, rows: NDArray[Any]) -> None:
+    """Write rows into a file of NumPy's, from row number `first` on."""
+    if not rows.size:
+        return
+    there = np.load(path, mmap_mode="r")
+    at = int(there.offset) + first * int(there.strides[0])
+    left = np.ascontiguousarray(rows).data.cast("B")
+    with path.open("r+b", buffering=0) as file:
+        while left:
+            done = os.pwrite(file.fileno(), left, at)
+            left, at = left[done:], at + done
+        os.fsync(file.fileno())
 
 
 def seal(folder: Path, meta: dict[str, Any], *, lasting: bool = True) -> None:

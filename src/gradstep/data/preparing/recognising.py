@@ -21,7 +21,7 @@ from gradstep.errors import InvalidTable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gradstep.data.preparing.options import PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
 __all__ = ["read_and_decide"]
@@ -30,7 +30,9 @@ _MANY = 50  # levels, or classes, beyond which numbers were hardly meant as such
 _SHOWN = 5
 
 
-def read_and_decide(table: Table, options: PrepareOptions, progress: Progress) -> FirstPass:
+def read_and_decide(
+    table: Table, options: PrepareOptions, progress: Progress, each: Each | None = None
+) -> FirstPass:
     """Return the first pass over a table, each column read as what it holds.
 
     Raises
@@ -41,7 +43,7 @@ def read_and_decide(table: Table, options: PrepareOptions, progress: Progress) -
     table, of_roles = _with_roles(table, options)
     notes: list[str] = []
     while True:
-        first_pass = FirstPass(table, options, progress)
+        first_pass = FirstPass(table, options, progress, each)
         try:
             first_pass.read()
         except BadValue as error:

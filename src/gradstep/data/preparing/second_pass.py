@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.features.matching import check_columns, read_as, readable
-from gradstep.data.kernels.columns import gather_rows, put_rows
 from gradstep.data.preparing.class_weights import class_weights
+from gradstep.data.preparing.elsewhere import fill_elsewhere
 from gradstep.data.preparing.hold_out import HoldOut
+from gradstep.data.preparing.placing import Encoder, permute, put
 from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.preparing.recognising import read_and_decide
-from gradstep.data.roles import has_value, weighs, weights_of
+from gradstep.data.roles import has_value, weighs
 from gradstep.errors import InvalidTable
 from gradstep.rows.kernels.shuffling import Buckets
 from gradstep.version import VERSION
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.options import PrepareOptions, Progress
+    from gradstep.data.preparing.hold_out import Rule
+    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
-__all__ = ["TableMaker", "with_offset"]
+__all__ = ["TableMaker"]
 
 _BUCKET_BYTES = 1 << 23
 _THREADS = 2  # that encode; reading has its own
@@ -53,13 +55,16 @@ class TableMaker:
         Of `prepare`.
     progress : callable
         Called with what is done, and how many rows.
+    each : callable, optional
+        Runs a task on each piece of the table, elsewhere; by default this process does.
     """
 
     def __init__(
-        self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress
-    ) -> None:
+        self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress,
+        each: Each | None = None,
+    ) -> None:  # fmt: skip
         self.held_out, self.options = held_out, options
-        self._table, self._progress = table, progress
+        self._table, self._progress, self._each = table, progress, each
         self._class_weights: NDArray[np.float64] | None = None
 
     @property
@@ -69,7 +74,7 @@ class TableMaker:
 
     def read(self) -> None:
         """Read the table, and decide what becomes of each column."""
-        self._first_pass = read_and_decide(self._table, self.options, self._progress)
+        self._first_pass = read_and_decide(self._table, self.options, self._progress, self._each)
         if self.held_out is not None:
             self.held_out = read_as(
                 self.held_out, self._first_pass.encoding, self._first_pass.target
@@ -80,10 +85,11 @@ class TableMaker:
         options, first_pass = self.options, self._first_pass
         if options.class_weight is not None:
             self._class_weights = class_weights(
-                options.class_weight, first_pass.target, first_pass.counts
+                options.class_weight, first_pass.target, first_pass.found.counts
             )
         hold_out = HoldOut(first_pass, wanted=self.held_out is None)
-        n_train, n_held_out = hold_out.count()
+        counts = hold_out.counts()
+        n_train, n_held_out = (sum(each) for each in zip(*counts, strict=True))
         if n_train == 0:
             msg = (
                 f"Holding out {options.validation:.0%} of {first_pass.n_kept} rows leaves none to "
@@ -95,7 +101,17 @@ class TableMaker:
         train = self._new(folder, "train", n_train)
         rest = self._new(folder, "validation", n_held_out) if n_held_out else {}
         buckets = Buckets(n_train, options.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
-        self._stream(train, rest, buckets, hold_out, in_memory=folder is None)
+        self.unseen: Counter[str] = Counter()
+        self._encoder = Encoder(
+            first_pass.encoding, first_pass.target, options, self._class_weights
+        )
+        if first_pass.each is not None and folder is not None:
+            own = {} if self.held_out is not None else rest
+            self.unseen += fill_elsewhere(
+                first_pass, self._encoder, folder, (train, own), buckets, hold_out.rule, counts
+            )
+        else:
+            self._stream(train, rest, buckets, hold_out.rule, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
         meta = {
@@ -127,7 +143,7 @@ class TableMaker:
         train: dict[str, NDArray[Any]],
         rest: dict[str, NDArray[Any]],
         buckets: Buckets,
-        hold_out: HoldOut,
+        rule: Rule,
         *,
         in_memory: bool,
     ) -> None:
@@ -141,13 +157,10 @@ class TableMaker:
         at_train = at_rest = 0
         to_train = len(train["y"])
         to_rest = 0 if self.held_out is not None else len(rest.get("y", ()))
-        self.unseen: Counter[str] = Counter()
         jobs: deque[Future[Counter[str]]] = deque()
         with ThreadPoolExecutor(_THREADS, "gradstep-encode") as pool:
-            for (frame, first), kept in zip(
-                first_pass.chunks("encoding"), first_pass.kept, strict=True
-            ):
-                flags = hold_out.flags(frame, first)
+            for (frame, first), kept in zip(first_pass.chunks(), first_pass.kept, strict=True):
+                flags = rule.flags(frame, first)
                 rows = np.arange(first, first + frame.height)
                 if kept is not None and kept.size != frame.height:
                     first_pass.refuse_change("others")
@@ -171,7 +184,7 @@ class TableMaker:
             if (at_train, at_rest) != (to_train, to_rest):
                 first_pass.refuse_change("others")  # and nothing may be left as it was found
             if final is None:
-                list(pool.map(lambda span: _permute(train, buckets, *span), buckets.spans()))
+                list(pool.map(lambda span: permute(train, buckets, *span), buckets.spans()))
 
     def _place(
         self,
@@ -185,11 +198,11 @@ class TableMaker:
     ) -> Counter[str]:
         """Encode a chunk and write its rows to their places; those held out end at `end`."""
         unseen: Counter[str] = Counter()
-        parts = self._encode(frame, rows, unseen)
+        parts = self._encoder(frame, rows, unseen)
         held_out = bool(flags.any())
-        _put(train, parts, ~flags if held_out else None, places)
+        put(train, parts, ~flags if held_out else None, places)
         if held_out and rest and self.held_out is None:
-            _put(rest, parts, flags, np.arange(end - int(flags.sum()), end))
+            put(rest, parts, flags, np.arange(end - int(flags.sum()), end))
         return unseen
 
     def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
@@ -202,28 +215,6 @@ class TableMaker:
             name: new_array(folder, f"{part}_{name}", shape or (n,), kind)
             for name, (shape, kind) in shapes.items()
         }
-
-    def _encode(
-        self, frame: pl.DataFrame, rows: NDArray[np.int64], unseen: Counter[str]
-    ) -> dict[str, NDArray[Any]]:
-        options = self.options
-        values, codes = self._first_pass.encoding.encode(frame, unseen)
-        target = self._first_pass.target
-        y = target.encoded(frame[target.column])
-        weight = None if options.weight is None else weights_of(frame[options.weight], rows)
-        parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
-        if self._class_weights is not None:
-            by_class = self._class_weights[target.codes(frame[target.column]).astype(np.intp)]
-            weight = by_class if weight is None else weight * by_class
-        if options.shift is not None:
-            parts["offset"] = offset = options.shift.values(frame, rows)
-            if options.log_power is not None:
-                options.shift.refuse_exposure(offset)
-            y, weight = with_offset(y, weight, offset, options.log_power)
-        parts["y"] = y[:, None]
-        if weight is not None:
-            parts["weight"] = weight
-        return parts
 
     def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that have a target, and a weight above 0."""
@@ -255,48 +246,8 @@ class TableMaker:
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."
                 raise InvalidTable(msg)
-            _put(rest, self._encode(frame, rows, self.unseen), None, rows)
+            put(rest, self._encoder(frame, rows, self.unseen), None, rows)
             at += frame.height
         if at != len(rest["y"]):
             msg = f"{self.held_out.name} shrank while it was being read."
             raise InvalidTable(msg)
-
-
-def with_offset(
-    y: NDArray[np.float64],
-    weight: NDArray[np.float64] | None,
-    offset: NDArray[np.float64],
-    log_power: float | None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return targets and weights that make an offset of the score unnecessary.
-
-    A loss of y - z with offset o is the loss of (y - o) - z. With a logarithmic link and variance
-    power p, exp(z + o) in place of exp(z) is the target y·exp(-o) with weight exp(o·(2 - p)): the
-    same slopes, and values but for a constant.
-    """
-    if log_power is None:
-        return y - offset, weight
-    exposure = np.exp(offset)
-    factor = exposure ** (2.0 - log_power)
-    if log_power == 2.0:
-        return y / exposure, weight
-    return y / exposure, factor if weight is None else weight * factor
-
-
-def _put(
-    arrays: dict[str, NDArray[Any]],
-    parts: dict[str, NDArray[Any]],
-    chosen_rows: NDArray[np.bool_] | None,
-    places: NDArray[Any],
-) -> None:
-    """Write (some of) the encoded rows to their places."""
-    for name, array in arrays.items():
-        part = parts[name]
-        put_rows(part if chosen_rows is None else part[chosen_rows], places, array)
-
-
-def _permute(arrays: dict[str, NDArray[Any]], buckets: Buckets, lo: int, hi: int) -> None:
-    """Bring the rows of a bucket into their final order."""
-    order = buckets.permutation(lo, hi)
-    for array in arrays.values():
-        array[lo:hi] = gather_rows(array[lo:hi], order)

@@ -73,8 +73,9 @@ def target_of(first_pass: FirstPass) -> Target:
     if first_pass.n_kept == 0:
         msg = f"The target {options.target!r} is missing in every row of {first_pass.table.name}."
         raise InvalidTable(msg)
-    if options.weight is not None and out_of_range(first_pass.heaviest):
-        msg = f"The weight {options.weight!r} is {first_pass.heaviest:.3g} at most: {OUT_OF_RANGE}"
+    heaviest = first_pass.found.heaviest
+    if options.weight is not None and out_of_range(heaviest):
+        msg = f"The weight {options.weight!r} is {heaviest:.3g} at most: {OUT_OF_RANGE}"
         raise InvalidTable(msg)
     classes = _classes(first_pass)
     constant = len(classes) < 2 if classes is not None else (

@@ -30,6 +30,10 @@ class BadValue(InvalidTable):
             f"(--as {column}=category), or leave it out (--drop {column})."
         )
 
+    def __reduce__(self) -> tuple[type[BadValue], tuple[str, str, str, str]]:
+        """Say how it is made anew, as it comes from another machine."""
+        return BadValue, (self.where, self.column, self.value, self.noun)
+
     @property
     def _na(self) -> str:
         quoted = shlex.quote(self.value.replace(",", "\\,"))

@@ -84,6 +84,15 @@ class SparseTable:
             msg = f"{source} is a folder; sparse text is one file."
             raise InvalidTable(msg)
 
+    @property
+    def files(self) -> list[SourceFile]:
+        """The one file that it is read from."""
+        return [self._file]
+
+    def open(self) -> SparseTable:
+        """Return itself: it is its own piece (`gradstep.data.sources.pieces`)."""
+        return self
+
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the file from another."""
         return fingerprint([self._file])

@@ -90,6 +90,8 @@ class Table:
         Columns of text that hold numbers or dates, to how these are written.
     notes : list of str
         What a person should know of the files.
+    checked : bool
+        Whether text need not be looked through for rows of the wrong length.
     """
 
     name: str
@@ -98,7 +100,16 @@ class Table:
     opened: Opened = field(default_factory=Opened)
     formats: Mapping[str, NumberFormat | DateFormat | IsoDates] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    _checked: bool = False
+    checked: bool = False
+
+    @property
+    def files(self) -> Sequence[SourceFile]:
+        """The files that another machine can read too; none of a frame, or if some are copies."""
+        return () if self.opened.copies else self.opened.files
+
+    def open(self) -> Table:
+        """Return itself: it is its own piece (`gradstep.data.sources.pieces`)."""
+        return self
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -244,10 +255,10 @@ class Table:
 
     def check_text(self) -> None:
         """Refuse text whose rows do not have as many fields as its header."""
-        if not self._checked:
+        if not self.checked:
             for text in self.opened.text:
                 text.check_records()
-            self._checked = True
+            self.checked = True
 
     def _explain(self, error: BaseException) -> NoReturn:
         """Say what a reader's error means, in terms of files, lines, columns and values."""

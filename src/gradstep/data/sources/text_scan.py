@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.sources.text_files import TextFile
 
-__all__ = ["scan_text"]
+__all__ = ["scan_text", "scan_text_as"]
 
 _ISO = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
@@ -37,7 +37,7 @@ def scan_text(
     columns, notes = columns_of_all(
         [file.name for file in files], [dict.fromkeys(file.header, "a column") for file in files]
     )
-    options: dict[str, Any] = {"null_values": [*MISSING, *na]}
+    options = _options(na)
     types: dict[str, Any] = {}
     undecided = set(columns)
     for file in files:
@@ -53,15 +53,26 @@ def scan_text(
             types[name] = pl.String
         elif dtype.is_numeric():
             types[name] = pl.Float64  # a later row may well have a fraction
-    parts = []
-    for file in files:
-        part = pl.scan_csv(
-            file.path, separator=file.separator, schema={c: types[c] for c in file.header},
-            try_parse_dates=True, glob=False, **options,
-        )  # fmt: skip
-        gone = [pl.lit(None, types[c]).alias(c) for c in columns if c not in file.header]
-        parts.append(part.with_columns(gone).select(columns) if notes else part)
-    return pl.concat(parts), notes
+    types = {c: types[c] for c in columns}
+    return pl.concat([scan_text_as(file, types, na) for file in files]), notes
+
+
+def scan_text_as(
+    file: TextFile, types: Mapping[str, pl.DataType], na: Sequence[str]
+) -> pl.LazyFrame:
+    """Scan a CSV file as one of a table that has these columns, some of which it may lack."""
+    part = pl.scan_csv(
+        file.path, separator=file.separator, schema={c: types[c] for c in file.header},
+        try_parse_dates=True, glob=False, **_options(na),
+    )  # fmt: skip
+    if file.header == list(types):
+        return part
+    gone = [pl.lit(None, types[c]).alias(c) for c in types if c not in file.header]
+    return part.with_columns(gone).select(list(types))
+
+
+def _options(na: Sequence[str]) -> dict[str, Any]:
+    return {"null_values": [*MISSING, *na]}
 
 
 def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import polars.selectors as cs
 
 from gradstep.data.sources.arrow_check import is_damaged_arrow
 from gradstep.data.sources.by_name import columns_of_all
@@ -15,9 +16,9 @@ from gradstep.data.sources.text_files import INFER_ROWS
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["UNREADABLE", "scan_typed"]
+__all__ = ["UNREADABLE", "fixed_parts", "scan_typed", "scan_typed_as"]
 
 # What Polars raises where a file is damaged; it panics where it did not look.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
@@ -48,7 +49,7 @@ def scan_typed(
     types: list[dict[str, str]] = []
     for path, name in zip(paths, names, strict=True):
         try:
-            part = _scan_one(path, kind, as_text, root)
+            part = _scan_one(path, kind, as_text, fixed_parts(root))
             schema = part.collect_schema()
         except UNREADABLE as error:
             reason = str(error).split("\n", maxsplit=1)[0]
@@ -70,9 +71,22 @@ def scan_typed(
     return pl.concat(parts, how="vertical_relaxed"), notes
 
 
-def _scan_one(path: Path, kind: str, as_text: Collection[str], root: str) -> pl.LazyFrame:
+def scan_typed_as(
+    path: Path, kind: str, types: Mapping[str, pl.DataType], fixed: int
+) -> pl.LazyFrame:
+    """Scan a file as one of a table that has these columns, some of which it may lack."""
+    if kind == "ndjson":
+        return pl.scan_ndjson(glob.escape(str(path)), schema=dict(types))
+    part = _scan_one(path, kind, (), fixed)
+    own = part.collect_schema()
+    gone = [pl.lit(None, dtype).alias(c) for c, dtype in types.items() if c not in own]
+    part = part.with_columns(gone).select(cs.by_name(name) for name in types)
+    return part.cast(pl.Schema(types))
+
+
+def _scan_one(path: Path, kind: str, as_text: Collection[str], fixed: int) -> pl.LazyFrame:
     if kind == "parquet":
-        return _scan_parquet(path, root)
+        return _scan_parquet(path, fixed)
     if kind == "ipc":
         if is_damaged_arrow(path):
             msg = "it claims more than it can hold"
@@ -89,10 +103,10 @@ def _scan_one(path: Path, kind: str, as_text: Collection[str], root: str) -> pl.
     return pl.scan_ndjson(name, schema={**types, **overrides})
 
 
-def _scan_parquet(path: Path, root: str) -> pl.LazyFrame:
+def _scan_parquet(path: Path, fixed: int) -> pl.LazyFrame:
     """Scan a Parquet file; of its folders only those below what was named are columns."""
     plain = pl.scan_parquet(path, hive_partitioning=False, glob=False)
-    below = path.parent.parts[len(_fixed(root)) :]
+    below = path.parent.parts[fixed:]
     keys = [part.partition("=")[0] for part in below if "=" in part]
     own = plain.collect_schema()
     keys = [key for key in keys if key not in own]  # what the file has itself is the file's
@@ -106,14 +120,10 @@ def _scan_parquet(path: Path, root: str) -> pl.LazyFrame:
     )
 
 
-def _fixed(root: str) -> tuple[str, ...]:
-    """Return the parts of a path before its first pattern."""
-    parts = []
-    for part in Path(root).expanduser().parts:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return tuple(parts)
+def fixed_parts(root: str) -> int:
+    """Return how many parts a path has before its first pattern."""
+    parts = Path(root).expanduser().parts
+    return next((n for n, part in enumerate(parts) if glob.has_magic(part)), len(parts))
 
 
 def _family(dtype: pl.DataType) -> str:

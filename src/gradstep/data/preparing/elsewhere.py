@@ -1,0 +1,256 @@
+"""The second pass over a table on other machines: the same folder, byte for byte.
+
+1. Each piece of the table is encoded into arrays of its own, its rows in the order of the places
+   that the buckets give them; rows that are held out go where those of the pieces before end.
+2. Some buckets that follow each other are gathered from the pieces, each is permuted, and they are
+   written into the folder's arrays, at once.
+
+Both are tasks that may be run again: what they write are the same bytes. Files that several
+machines write are written to, not mapped: on shared storage, a page is written as a whole by
+whoever maps it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from gradstep.data.kernels.columns import put_rows
+from gradstep.data.preparing.placing import permute, put
+from gradstep.data.preparing.prepared import new_array, write_rows
+from gradstep.errors import InvalidTable
+from gradstep.floating_point import as_by_default
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from gradstep.data.preparing.first_pass import FirstPass
+    from gradstep.data.preparing.hold_out import Rule
+    from gradstep.data.preparing.placing import Encoder
+    from gradstep.data.preparing.profiling import Reading
+    from gradstep.rows.kernels.shuffling import Buckets
+
+    Arrays = dict[str, NDArray[Any]]
+
+__all__ = ["fill_elsewhere"]
+
+_PIECES = "pieces"  # a folder within, until the rows are where they belong
+_GATHERED_BYTES = 1 << 26  # of the buckets of a task
+
+
+def fill_elsewhere(
+    first_pass: FirstPass,
+    encoder: Encoder,
+    folder: Path,
+    arrays: tuple[Arrays, Arrays],
+    buckets: Buckets,
+    rule: Rule,
+    counts: Sequence[tuple[int, int]],
+) -> Counter[str]:
+    """Have every row put where it belongs, into files that are there already.
+
+    Parameters
+    ----------
+    first_pass : FirstPass
+        What the first pass found; its `each` runs the tasks.
+    encoder : Encoder
+        From chunks to arrays.
+    folder : Path
+        Of the prepared table.
+    arrays : (dict, dict)
+        Those of the rows to train on, and held out.
+    buckets : Buckets
+        Where rows go.
+    rule : Rule
+        Which rows are held out.
+    counts : sequence of (int, int)
+        How many rows of each chunk are trained on and held out.
+
+    Returns
+    -------
+    Counter
+        By column, the values that the encoding does not know.
+    """
+    assert first_pass.each is not None  # noqa: S101
+    train, rest = arrays
+    work = (folder / _PIECES).absolute()
+    work.mkdir()
+    pieces = _pieces(first_pass, buckets, counts)
+    task = _Encode(first_pass.reading, encoder, rule, work, _shapes(train), tuple(rest))
+    done = list(first_pass.each(task, pieces))
+    row_bytes = max(1, sum(array.nbytes for array in train.values()) // len(train["y"]))
+    groups = _together(buckets.spans(), max(1, _GATHERED_BYTES // row_bytes))
+    names = tuple(name for name, _ in done)
+    for _ in first_pass.each(_Gather(work, names, _shapes(train), buckets), groups):
+        pass
+    shutil.rmtree(work)
+    return sum((unseen for _, unseen in done), Counter())
+
+
+class _Own(NamedTuple):
+    """A piece, and what is known of its rows.
+
+    Attributes
+    ----------
+    piece : Piece
+        The piece.
+    number : int
+        Which one.
+    first, first_train, first_rest : int
+        The numbers of its first row in the table, of those to train on, of those held out.
+    n_train : int
+        How many rows are trained on.
+    sizes, kept : list
+        Of its chunks, as of `Profiles`.
+    buckets : Buckets
+        As they stand when its first row comes.
+    """
+
+    piece: Any
+    number: int
+    first: int
+    first_train: int
+    first_rest: int
+    n_train: int
+    sizes: list[int]
+    kept: list[NDArray[np.bool_] | None]
+    buckets: Buckets
+
+
+def _pieces(
+    first_pass: FirstPass, buckets: Buckets, counts: Sequence[tuple[int, int]]
+) -> list[_Own]:
+    """Return the pieces with what is known of them; `buckets` pass all rows."""
+    found: list[_Own] = []
+    at = first = train = rest = 0
+    for number, piece in enumerate(first_pass.pieces):
+        of = slice(at, at + first_pass.found.chunks[number])
+        sizes = first_pass.sizes[of]
+        n_train, n_rest = (sum(chunk[part] for chunk in counts[of]) for part in (0, 1))
+        found.append(_Own(
+            piece, number, first, train, rest, n_train, sizes, first_pass.kept[of],
+            deepcopy(buckets),
+        ))  # fmt: skip
+        for chunk, _ in counts[of]:
+            buckets.places(train, chunk)
+            train += chunk
+        at, first, rest = of.stop, first + sum(sizes), rest + n_rest
+    return found
+
+
+def _shapes(arrays: Arrays) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    return {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
+
+
+@dataclass(frozen=True)
+class _Encode:
+    """Encodes a piece; its rows to train on lie by their places, beside these."""
+
+    reading: Reading
+    encoder: Encoder
+    rule: Rule
+    work: Path
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    rest: tuple[str, ...]
+
+    @as_by_default
+    def __call__(self, _rows: None, own: _Own) -> tuple[str, Counter[str]]:
+        """Return the name of the folder with the piece's arrays, and the unknown values."""
+        folder = self.work / f"{own.number:05}-{secrets.token_hex(4)}"  # each attempt has its own
+        folder.mkdir()
+        places = deepcopy(own.buckets).places(own.first_train, own.n_train)
+        order = np.argsort(places, kind="stable")
+        ranks = np.empty_like(order)
+        ranks[order] = np.arange(order.size)
+        np.save(folder / "places.npy", places[order])
+        arrays = {
+            name: new_array(folder, name, (own.n_train, *shape), dtype)
+            for name, (shape, dtype) in self.shapes.items()
+        }
+        unseen: Counter[str] = Counter()
+        train, rest, chunk = 0, own.first_rest, 0
+        for frame, at in self.reading.chunks(own.piece):
+            if chunk == len(own.sizes) or frame.height != own.sizes[chunk]:
+                self._refuse_change(own)
+            flags = self.rule.flags(frame, own.first + at)
+            rows = np.arange(own.first + at, own.first + at + frame.height)
+            kept = own.kept[chunk]
+            if kept is not None:
+                frame = frame.filter(pl.Series(kept))  # noqa: PLW2901
+                flags, rows = flags[kept], rows[kept]
+            parts = self.encoder(frame, rows, unseen)
+            n_rest = int(flags.sum())
+            n_train = flags.size - n_rest
+            put(arrays, parts, ~flags if n_rest else None, ranks[train : train + n_train])
+            for name in self.rest if n_rest else ():
+                write_rows(self.work.parent / f"validation_{name}.npy", rest, parts[name][flags])
+            train, rest, chunk = train + n_train, rest + n_rest, chunk + 1
+        if chunk != len(own.sizes) or train != own.n_train:
+            self._refuse_change(own)
+        return folder.name, unseen
+
+    def _refuse_change(self, own: _Own) -> None:
+        msg = (
+            f"{own.piece.name} has other rows than when it was read first. Start again once "
+            "nothing writes to it."
+        )
+        raise InvalidTable(msg)
+
+
+@dataclass(frozen=True)
+class _Gather:
+    """Brings the rows of some buckets together, permutes each, and writes them."""
+
+    work: Path
+    pieces: tuple[str, ...]
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    buckets: Buckets
+
+    @as_by_default
+    def __call__(self, _rows: None, spans: Sequence[tuple[int, int]]) -> None:
+        """Write the rows of buckets that follow each other."""
+        lo, hi = spans[0][0], spans[-1][1]
+        found = {
+            name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in self.shapes.items()
+        }
+        for piece in self.pieces:
+            places = np.load(self.work / piece / "places.npy", mmap_mode="r")
+            begin, end = np.searchsorted(places, (lo, hi))
+            if begin == end:
+                continue
+            at = np.array(places[begin:end]) - lo
+            for name, array in found.items():
+                if array.size:
+                    rows = np.load(self.work / piece / f"{name}.npy", mmap_mode="r")
+                    put_rows(np.array(rows[begin:end]), at, array)
+        for span in spans:
+            permute(found, self.buckets, *span, first=lo)
+        for name, array in found.items():
+            write_rows(self.work.parent / f"train_{name}.npy", lo, array)
+
+
+def _together(spans: Sequence[tuple[int, int]], most: int) -> list[list[tuple[int, int]]]:
+    """Return spans that follow each other in groups of about so many rows.
+
+    Examples
+    --------
+    >>> _together([(0, 3), (3, 5), (5, 9)], 5)
+    [[(0, 3), (3, 5)], [(5, 9)]]
+    """
+    groups: list[list[tuple[int, int]]] = []
+    for span in spans:
+        if groups and span[1] - groups[-1][0][0] <= most:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups

@@ -1,0 +1,155 @@
+"""The pieces of a table: what can be read apart from the rest, by another machine too.
+
+A piece is one or more whole files, or a range of rows of a large Parquet file, read as the whole
+table is: with the columns, types and formats that all files together have. How a table is cut
+depends on its files alone.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradstep.data.sources.table import Opened, Table
+from gradstep.data.sources.text_files import TextFile
+from gradstep.data.sources.text_scan import scan_text_as
+from gradstep.data.sources.typed_files import fixed_parts, scan_typed_as
+from gradstep.errors import InvalidParameter, InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gradstep.data.sources.source_file import SourceFile
+
+__all__ = ["Piece", "pieces_of"]
+
+_PIECE_BYTES = 1 << 28  # of a Parquet file that is cut
+_LEAST_BYTES = 1 << 26  # of a piece, where small files may be read together
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a table that can be read by itself.
+
+    Attributes
+    ----------
+    files : tuple of SourceFile
+        Where it lies, and what the files were when the table was opened.
+    kind : {"csv", "parquet", "ipc", "ndjson"}
+        Their format.
+    types, formats, na
+        As of the whole table.
+    fixed : int
+        Of how many parts of a path no folder is a column.
+    rows : (int, int), optional
+        The rows of the one file, if not all.
+    """
+
+    files: tuple[SourceFile, ...]
+    kind: str
+    types: Mapping[str, pl.DataType]
+    formats: Mapping[str, Any] = field(default_factory=dict)
+    na: tuple[str, ...] = ()
+    fixed: int = 0
+    rows: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        first, last = self.files[0].path, self.files[-1].path
+        return str(first) if first == last else f"{first} to {last}"
+
+    def open(self) -> Table:
+        """Open it, on whatever machine.
+
+        Raises
+        ------
+        InvalidTable
+            If a file is not there, or no longer what it was.
+        """
+        texts: list[TextFile] = []
+        lazy = pl.concat([self._scan(file, texts) for file in self.files])
+        if self.rows is not None:
+            lo, hi = self.rows
+            lazy = lazy.slice(lo, hi - lo)
+        paths = [file.path for file in self.files]
+        opened = Opened(self.kind, self.files, paths, [*map(str, paths)], texts, na=self.na)
+        return Table(self.name, dict(self.types), lazy, opened, self.formats)
+
+    def _scan(self, file: SourceFile, texts: list[TextFile]) -> pl.LazyFrame:
+        path = file.path
+        if not path.exists():
+            msg = (
+                f"{path} is not there for a worker on {platform.node()}: a table must lie on "
+                "storage that all workers share, under the same path."
+            )
+            raise InvalidTable(msg)
+        file.check()
+        if self.kind == "csv":
+            texts.append(TextFile.of(path))
+            return scan_text_as(texts[-1], self.types, self.na)
+        return scan_typed_as(path, self.kind, self.types, self.fixed)
+
+
+def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -> Sequence[Any]:
+    """Return the pieces of a table in the order of its rows; one without files is one by itself.
+
+    Parameters
+    ----------
+    table : Table or SparseTable
+        The table.
+    elsewhere : bool
+        Whether they are opened elsewhere, and so have whole paths: workers run in folders of their
+        own.
+    each_file : bool
+        Whether small files are pieces of their own; else some that follow each other are one.
+
+    Examples
+    --------
+    >>> from gradstep.data.sources.opening import open_table
+    >>> frame = open_table(pl.DataFrame({"x": [1.0, 2.0]}))
+    >>> [piece.open().name for piece in pieces_of(frame)]
+    ['the frame']
+    """
+    if elsewhere and not table.files:
+        msg = (
+            f"{table.name} lies in this process, behind a URL or in a copy that was unpacked or "
+            "recoded here, where no worker reads it: on a cluster, name files that all workers "
+            "find under the same path, and can read as they are."
+        )
+        raise InvalidParameter(msg)
+    if not isinstance(table, Table):  # sparse text, which is one file
+        return [type(table)(table.path.absolute())] if elsewhere else [table]
+    if not table.files:
+        return [table]
+    found: list[Piece] = []
+    together: list[SourceFile] = []
+    least = 0 if each_file else _LEAST_BYTES
+    fixed = fixed_parts(table.name)
+    first = table.files[0].path
+    if elsewhere:
+        fixed += len(first.absolute().parts) - len(first.parts)
+    whole = Piece((), table.opened.kind, table.types, table.formats, table.opened.na, fixed)
+    for given in table.files:
+        file = replace(given, path=given.path.absolute()) if elsewhere else given
+        together.append(file)
+        if sum(one.size for one in together) >= least:
+            found += _cut(replace(whole, files=tuple(together)))
+            together = []
+    return found + (_cut(replace(whole, files=tuple(together))) if together else [])
+
+
+def _cut(piece: Piece) -> list[Piece]:
+    """Return the pieces of files that are read together: one, unless it is a large Parquet file."""
+    files, last = piece.files, piece.files[-1]
+    parts = -(-last.size // _PIECE_BYTES)
+    if parts < 2 or piece.kind != "parquet":
+        return [piece]
+    n = int(pl.scan_parquet(last.path, glob=False).select(pl.len()).collect().item())
+    cuts = pairwise([n * i // parts for i in range(parts + 1)])
+    before = [replace(piece, files=files[:-1])] if len(files) > 1 else []
+    return before + [replace(piece, files=(last,), rows=span) for span in cuts]

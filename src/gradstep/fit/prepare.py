@@ -1,0 +1,107 @@
+"""`gradstep.prepare`: a table of any size becomes what training reads, here or on a cluster."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gradstep.data.preparing.prepare import DEFAULT_MEMORY
+from gradstep.data.preparing.prepare import prepare as prepare_by
+from gradstep.model.by_pieces import run_on_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gradstep.data.preparing.options import Each, Progress
+    from gradstep.data.preparing.prepared import PreparedTable
+
+__all__ = ["each_on", "prepare"]
+
+
+def each_on(
+    client: Any, *, allow_mixed: bool = False, watch: Callable[[int, int], None] | None = None
+) -> Each | None:
+    """Return what runs a task on each piece of a table on a cluster; None without one."""
+    if client is None:
+        return None
+    return partial(run_on_pieces, client=client, allow_mixed=allow_mixed, watch=watch)
+
+
+def prepare(
+    table: Any,
+    target: str,
+    *,
+    out: str | Path | None = None,
+    memory: int = DEFAULT_MEMORY,
+    validation_table: Any = None,
+    progress: Progress | None = None,
+    cache: bool | str | Path = False,
+    client: Any = None,
+    allow_mixed: bool = False,
+    watch: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> PreparedTable:
+    """Turn a table of any size into what training reads: encoded, shuffled, measured.
+
+    Parameters
+    ----------
+    table : path, glob, folder, frame or query
+        The table (`gradstep.data.sources.opening.open_table` says what may be one).
+    target : str
+        The column to predict. Rows where it is missing are dropped, and counted.
+    out : path, optional
+        Folder to write to, which must not exist; it opens again with `gradstep.open_prepared`.
+    memory : int, default=1 GB
+        Bytes that the encoded rows may take in memory; larger ones go to a folder, a temporary
+        one unless `out` is given. No bit depends on it.
+    validation_table : table, optional
+        Rows to validate on, instead of a share of the table.
+    progress : callable, optional
+        Called with ("reading" or "encoding", rows so far).
+    cache : bool or path, default=False
+        Keep the folder in the user's cache, or in a folder of one's own, and use the one that
+        lies there if neither the files nor the options have changed.
+    client : distributed.Client, optional
+        A Dask cluster whose workers read and write, a task a file; the files and the folder (`out`
+        or `cache`) are found under the same path by all. The folder is the same byte for byte.
+    allow_mixed : bool
+        Whether workers may compute with other versions or processors; bits may differ then.
+    watch : callable, optional
+        Called with (tasks done, tasks in all) of the cluster.
+    **options
+        What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
+        `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
+        `missing_target`, `random_state` (a whole number), `decimal`, `thousands`, `na`,
+        `encoding`.
+
+    Returns
+    -------
+    PreparedTable
+        Takes the place of X and y in an estimator's `fit`.
+
+    Raises
+    ------
+    InvalidTable
+        If the table or a column cannot be used; the message says where and why.
+    CannotWrite
+        If the folder cannot be written; nothing is left behind.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> frame = pl.DataFrame(
+    ...     {"x": [1.0, 2.0, 3.0, 4.0], "colour": ["red", "blue"] * 2, "y": [1.0, 2.5, 3.0, 4.5]}
+    ... )
+    >>> prepared = gradstep.prepare(frame, "y", validation=0.0)
+    >>> prepared
+    <PreparedTable: 4 rows to train on, 0 held out, 3 features, target 'y'>
+    >>> prepared.feature_names
+    ['x', 'colour=blue', 'colour=red']
+    """
+    return prepare_by(
+        table, target, out=out, memory=memory, validation_table=validation_table,
+        progress=progress, cache=cache,
+        each=each_on(client, allow_mixed=allow_mixed, watch=watch), **options,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""A cluster in this process, and small tables of many shards."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradstep.machines import worker
+from gradstep.rows import shards
+
+
+@pytest.fixture(scope="package")
+def cluster():
+    """A cluster whose workers are threads of this process."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp://", host="127.0.0.1",
+        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, memory_limit=0,
+    ) as started:  # fmt: skip
+        yield started
+
+
+@pytest.fixture(scope="package")
+def client(cluster):
+    """Return a client of it."""
+    from distributed import Client
+
+    with Client(cluster) as connected:
+        yield connected
+
+
+@pytest.fixture
+def _many_shards(monkeypatch):
+    """Cut small tables into many shards."""
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 11)
+    monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept():
+    """Let workers open their tables anew."""
+    worker._opened.cache_clear()
+    worker._shard.cache_clear()

@@ -1,0 +1,53 @@
+"""Workers that are killed: what they were writing is written again, to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gradstep import fit_table, predict_parts, prepare
+from gradstep.data.sources import pieces as cutting
+from gradstep.machines.cluster import connected
+
+FILES, ROWS = 8, 20_000
+
+
+def _content(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+class _Killer:
+    """Kills a worker once something has come back, and others compute."""
+
+    def __init__(self, client):
+        self.client, self.left = client, 1
+
+    def __call__(self, done, total):
+        if self.left and 0 < done < total:
+            self.left -= 1
+            os.kill(min(self.client.run(os.getpid).values()), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
+    table = tmp_path / "table"
+    table.mkdir()
+    for number in range(FILES):
+        x = np.random.default_rng(number).normal(size=(ROWS, 4))
+        columns = {f"x{j}": x[:, j] for j in range(4)}
+        pl.DataFrame({**columns, "y": x.sum(axis=1)}).write_csv(table / f"{number}.csv")
+    model = fit_table(prepare(table, "y", out=tmp_path / "here")).model
+    predict_parts(model, table, tmp_path / "parts here")
+    with connected("local:2") as client:
+        killers = _Killer(client), _Killer(client)
+        prepare(table, "y", out=tmp_path / "there", client=client, watch=killers[0])
+        predict_parts(model, table, tmp_path / "parts there", client=client, watch=killers[1])
+    assert [killer.left for killer in killers] == [0, 0]
+    assert _content(tmp_path / "there") == _content(tmp_path / "here")
+    here, there = _content(tmp_path / "parts here"), _content(tmp_path / "parts there")
+    assert here == there

@@ -1,0 +1,268 @@
+"""A table that a cluster prepares is the same folder, byte for byte, as the one made here."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import sys
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+
+import gradstep
+from gradstep import InvalidTable, fit_table, open_prepared, prepare
+from gradstep.cli.main import main
+from gradstep.data.preparing import elsewhere, first_pass, second_pass
+from gradstep.data.sources import pieces as cutting
+from gradstep.data.sources import table as tables
+
+N = 1200
+CUTS = [0, 300, 301, 800, N]
+
+
+def frame():
+    """Numbers, gaps, categories, dates, what tells the target, rows without weight or target."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, 2)) * [1.0, 1e4]
+    c = rng.integers(0, 40, N)
+    two = np.where(x[:, 0] + rng.logistic(size=N) > 0, "yes", "no").astype(object)
+    number = (x[:, 0] + 0.1 * c + rng.normal(size=N)).astype(object)
+    for target in (two, number):
+        target[rng.random(N) < 0.02] = None
+    gaps = x[:, 1].astype(object)
+    gaps[700:720] = None
+    start = np.datetime64("2026-01-01", "ms")
+    return pl.DataFrame({
+        "x": x[:, 0],
+        "gaps": pl.Series(gaps.tolist(), dtype=pl.Float64),
+        "level": [f"level {k}" for k in c],
+        "when": start + (rng.integers(0, 9000, N) * 3_600_000).astype("timedelta64[ms]"),
+        "w": rng.integers(0, 4, N).astype(float),
+        "exposure": rng.uniform(-0.5, 0.5, N),
+        "two": pl.Series(two.tolist(), dtype=pl.String),
+        "leak": [float(value == "yes") for value in two],
+        "copy": pl.Series(two.tolist(), dtype=pl.String),
+        "number": pl.Series(number.tolist(), dtype=pl.Float64),
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """The table in files."""
+    home, table = tmp_path_factory.mktemp("home"), frame()
+    for kind in ("csv", "parquet"):
+        (home / kind).mkdir()
+        for at, (lo, hi) in enumerate(pairwise(CUTS)):
+            getattr(table[lo:hi], f"write_{kind}")(home / kind / f"{at}.{kind}")
+        getattr(table, f"write_{kind}")(home / f"one.{kind}")
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Many chunks, pieces, buckets and tasks."""
+    monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
+    monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(cutting, "_PIECE_BYTES", 1 << 14)
+    monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 1 << 11)
+    monkeypatch.setattr(elsewhere, "_GATHERED_BYTES", 1 << 13)
+    monkeypatch.setattr(first_pass, "_KEPT_BYTES", 0)
+
+
+def content(folder):
+    """Return what a folder holds."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*"))}
+
+
+CASES = {
+    "classes": ("two", {}),
+    "weights": ("number", {"sample_weight": "w", "validation": 0.3, "random_state": 3}),
+    "by time": ("number", {"time_column": "when", "drop": ["two", "copy"]}),
+    "none held out": ("number", {"validation": 0.0, "kinds": {"level": "hash:4"}}),
+    "an offset": ("number", {"offset": "exposure", "sample_weight": "w"}),
+}
+
+
+@pytest.mark.parametrize(
+    "case, table",
+    [
+        *(("classes", table) for table in ("csv", "one.parquet")),
+        ("an offset", "csv"),
+        *(
+            pytest.param(case, table, marks=pytest.mark.slow)
+            for case, table in (
+                ("classes", "parquet"),
+                ("classes", "one.csv"),
+                ("weights", "csv"),
+                ("by time", "csv"),
+                ("none held out", "csv"),
+            )
+        ),
+    ],
+)
+def test_is_the_same_folder(home, client, tmp_path, table, case):
+    target, options = CASES[case]
+    here = prepare(home / table, target, out=tmp_path / "here", **options)
+    seen = []
+    there = prepare(
+        home / table, target, out=tmp_path / "there", client=client,
+        watch=lambda *at: seen.append(at), **options,
+    )  # fmt: skip
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+    assert seen[-1][0] == seen[-1][1] > 3
+    if case == "classes":
+        warnings = "\n".join(there.meta["warnings"])
+        assert "'copy' is a copy of the target" in warnings
+        assert "'leak' is the target 'two' in other words" in warnings
+    assert here.train.n == there.train.n
+
+
+class TestAsPeopleWriteThem:
+    """Formats are found over all pieces, and files joined by name."""
+
+    @pytest.fixture
+    def written(self, tmp_path):
+        """Return a folder of CSV files: decimal commas, days before months, other columns."""
+        rng = np.random.default_rng(5)
+        number = rng.normal(size=N) * 3000.0
+        table = pl.DataFrame({
+            "price": [f"{x:,.2f}".translate(str.maketrans(",.", ".,")) for x in number],
+            "when": [f"{1 + k % 28:02}/{1 + k % 12:02}/2025" for k in range(N)],
+            "late": [f"{k if k < 900 else k * 1000:,}".replace(",", " ") for k in range(N)],
+            "weight": [f"{1 + k % 3},5" for k in range(N)],
+            "level": [f"level {k % 7}" for k in range(N)],
+            "y": [f"{x / 1000.0:.4f}".replace(".", ",") for x in number + rng.normal(size=N)],
+        })  # fmt: skip
+        table = table.with_columns(
+            price=pl.when(pl.int_range(N) == 1100).then(pl.lit("?")).otherwise("price")
+        )
+        folder = tmp_path / "written"
+        folder.mkdir()
+        for at, (lo, hi) in enumerate(pairwise(CUTS)):
+            part = table[lo:hi] if at != 2 else table[lo:hi].select(reversed(table.columns))
+            part = part.drop("level") if at == 1 else part
+            part.write_csv(folder / f"{at}.csv", separator=";")
+        return folder
+
+    def test_are_the_same_folder(self, written, client, tmp_path):
+        how = {"sample_weight": "weight", "time_column": "when"}
+        prepare(written, "y", out=tmp_path / "here", **how)
+        there = prepare(written, "y", out=tmp_path / "there", client=client, **how)
+        assert content(tmp_path / "there") == content(tmp_path / "here")
+        assert {c for c, _ in there.encoding.formats} == {"price", "when", "late", "weight", "y"}
+        notes = "\n".join(there.meta["warnings"])
+        assert "lacks the column 'level'" in notes
+        assert "In 'price' '?' is taken as missing" in notes
+
+    def test_a_slip_is_told_with_its_line(self, written, client, tmp_path):
+        lines = (written / "3.csv").read_text().splitlines()
+        lines[7] = lines[7].replace(lines[7].split(";")[0], "3x", 1)
+        (written / "3.csv").write_text("\n".join(lines) + "\n")
+        found = []
+        for how in ({}, {"client": client, "out": tmp_path / "p"}):
+            with pytest.raises(InvalidTable, match=r"3\.csv, line 8: .*'3x'") as error:
+                prepare(written, "y", **how)
+            found.append(str(error.value))
+        assert found[0] == found[1]
+
+    def test_copies_are_prepared_here(self, written, client, tmp_path):
+        path = tmp_path / "rows.csv.bz2"
+        path.write_bytes(bz2.compress((written / "3.csv").read_bytes()))
+        for name, how in (("here", {}), ("there", {"client": client})):
+            prepare(path, "y", out=tmp_path / name, **how)
+        assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def test_with_rows_of_another_table_to_validate_on(home, client, tmp_path):
+    for name, how in (("here", {}), ("there", {"client": client})):
+        prepare(
+            home / "csv", "number", validation_table=home / "one.csv", out=tmp_path / name, **how
+        )
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def test_a_task_that_is_run_again_changes_nothing(home, client, tmp_path):
+    """Each task is run twice, as it may be where a worker is thought to be dead."""
+    from gradstep.data.preparing.prepare import prepare as prepare_by
+
+    def twice(task, pieces):
+        for piece in pieces:
+            task(None, piece)
+            yield task(None, piece)
+
+    prepare(home / "csv", "two", out=tmp_path / "here")
+    prepare_by(home / "csv", "two", out=tmp_path / "there", each=twice)
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def test_a_fit_prepares_there(home, client, tmp_path):
+    how = {"sample_weight": "w", "drop": ["two", "copy"]}
+    there = fit_table(str(home / "csv"), "number", client=client, cache=tmp_path / "a", **how)
+    here = fit_table(str(home / "csv"), "number", cache=tmp_path / "b", **how)
+    assert there.model.params.tobytes() == here.model.params.tobytes()
+    again = open_prepared(there.prepared.folder, verify=True)
+    assert again.train.n == here.prepared.train.n
+
+
+def test_the_command_line_does(home, client, tmp_path, monkeypatch, capsys):
+    prepare(home / "csv", "two", out=tmp_path / "here")
+    words = ["prepare", home / "csv", "-t", "two", "-o", tmp_path / "there", "--json"]
+    words += ["--dask", client.scheduler.address]
+    monkeypatch.setattr(sys, "argv", ["gradstep", *map(str, words)])
+    with pytest.raises(SystemExit, match=r"\A0\Z"):
+        main()
+    assert json.loads(capsys.readouterr().out)["rows"]["read"] == N
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def test_sparse_text_and_frames_are_prepared_here(client, tmp_path):
+    prepared = prepare(frame(), "two", out=tmp_path / "a", client=client)
+    assert prepared.folder == tmp_path / "a"
+    (tmp_path / "rows.svm").write_text("1 1:2\n0 2:1\n" * 50)
+    assert prepare(tmp_path / "rows.svm", "label", out=tmp_path / "b", client=client).train.n > 80
+
+
+class TestErrors:
+    def test_count_rows_from_the_first_of_the_table(self, home, client, tmp_path):
+        found = []
+        for how in ({}, {"client": client, "out": tmp_path / "p"}):
+            with pytest.raises(InvalidTable, match=r"'gaps' .*first in row 70\d \(of") as error:
+                prepare(home / "csv", "number", missing="error", **how)
+            found.append(str(error.value))
+        assert found[0] == found[1]
+
+    def test_say_in_which_file(self, home, client, tmp_path):
+        folder = tmp_path / "files"
+        folder.mkdir()
+        for at in range(2):
+            frame().write_csv(folder / f"{at}.csv")
+        text = (folder / "1.csv").read_text().splitlines()
+        text[5] = "inf" + text[5][text[5].index(",") :]
+        (folder / "1.csv").write_text("\n".join(text) + "\n")
+        with pytest.raises(InvalidTable, match=r"1\.csv: Column 'x' is infinite in row 5 \(of"):
+            prepare(folder, "number", out=tmp_path / "p", client=client)
+        assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+    def test_leave_nothing_behind(self, home, client, tmp_path, monkeypatch):
+        def fails(*_arguments, **_keywords):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(elsewhere, "write_rows", fails)
+        with pytest.raises(gradstep.CannotWrite, match="No space left on device"):
+            prepare(home / "csv", "number", out=tmp_path / "p", client=client)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_tell_of_a_file_that_changes(self, home, client, tmp_path, monkeypatch):
+        frame().write_csv(tmp_path / "rows.csv")
+        counts = second_pass.HoldOut.counts
+
+        def meanwhile(self):
+            found = counts(self)
+            frame().head(900).write_csv(tmp_path / "rows.csv")
+            return found
+
+        monkeypatch.setattr(second_pass.HoldOut, "counts", meanwhile)
+        with pytest.raises(InvalidTable, match=r"rows\.csv changed while it was being read"):
+            prepare(tmp_path / "rows.csv", "number", out=tmp_path / "p", client=client)
