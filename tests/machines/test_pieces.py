@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -114,6 +116,27 @@ def test_a_piece_of_other_types_is_read_as_the_whole(tmp_path, client):
         assert found.equals(pl.concat(pieces_of(table)[0].open().chunks()))
         assert found.equals(pl.concat(table.chunks()))
         assert found.schema == table.schema
+
+
+@pytest.mark.parametrize("kind", ["parquet", "ndjson", "csv"])
+def test_files_that_are_joined_by_name(kind, tmp_path, monkeypatch):
+    """Columns that a file lacks or has in another place; folders that are columns."""
+    (tmp_path / "day=7" / "rows").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "day=7")
+    parts = [_frame()[:300], _frame()[300:700].select("two", "x", "level"), _frame()[700:]]
+    for at, part in enumerate(parts):
+        folder = Path("rows", f"year=202{at}")
+        folder.mkdir()
+        getattr(part, f"write_{kind}")(folder / f"rows.{kind}")
+    for source in ("rows", str(Path("rows", "*", f"rows.{kind}"))):
+        table = open_table(source, as_text=["id"])
+        assert ("year" in table.types) == (kind == "parquet")
+        assert "day" not in table.types
+        whole = pl.concat(table.chunks())
+        for elsewhere in (False, True):
+            pieces = pieces_of(table, elsewhere=elsewhere, each_file=True)
+            again = [pickle.loads(pickle.dumps(piece)) for piece in pieces]
+            assert pl.concat(f for p in again for f in p.open().chunks()).equals(whole)
 
 
 def test_small_files_are_read_together_and_large_ones_in_parts(tmp_path, monkeypatch):

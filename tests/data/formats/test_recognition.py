@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradstep.data.formats import recognition
 from gradstep.data.formats.date_format import DATE_PATTERNS, DateFormat, IsoDates
 from gradstep.data.formats.number_format import NumberFormat, misfits
 from gradstep.data.formats.recognition import Hints, Spelling, recognise
@@ -175,3 +176,32 @@ def test_iso_dates_of_several_lengths():
 def test_what_is_no_format(bad):
     with pytest.raises(ValueError, match="is no "):
         bad.check()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1.088,25", "7,5", "?", "12,5", "3.000"] * 40,
+        ["", "-", "4", "$1,000.50", "$ 3"] * 40,
+        [f"{d:02}/{m:02}/2025" for d in range(1, 29) for m in (1, 12)],
+        [*("word" for _ in range(30)), *(str(k) for k in range(2000))],
+    ],
+    ids=["decimal comma", "currency", "dates", "a few words first"],
+)
+def test_counts_of_parts_add_up(values):
+    whole, parts = spelling_of(values), Spelling()
+    for lo, hi in ((0, 5), (5, 5), (5, 40), (40, len(values))):
+        parts.merge(spelling_of(values[lo:hi]) if hi > lo else Spelling())
+    for name in ("rows", "shapes", "missing", "others", "other_values", "hopeless", "dates"):
+        assert getattr(parts, name) == getattr(whole, name)
+    assert recognise(parts, Hints()) == recognise(whole, Hints())
+
+
+def test_a_part_without_hope_counts_as_words(monkeypatch):
+    monkeypatch.setattr(recognition, "_LOOK_FIRST", 10)
+    words, numbers = ["a", "b"] * 20, [f"{k},5" for k in range(1000)]
+    found = spelling_of(words, cut=10)
+    assert (found.hopeless, found.rows, found.others) == (True, 40, 40)
+    found.merge(spelling_of(numbers))
+    assert not found.hopeless
+    assert recognise(found, Hints()).format == NumberFormat(",")

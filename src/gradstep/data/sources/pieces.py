@@ -43,8 +43,8 @@ class Piece:
         Their format.
     types, formats, na
         As of the whole table.
-    fixed : int
-        Of how many parts of a path no folder is a column.
+    fixed : tuple of int
+        For each file, of how many parts of its path no folder is a column.
     rows : (int, int), optional
         The rows of the one file, if not all.
     """
@@ -54,7 +54,7 @@ class Piece:
     types: Mapping[str, pl.DataType]
     formats: Mapping[str, Any] = field(default_factory=dict)
     na: tuple[str, ...] = ()
-    fixed: int = 0
+    fixed: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
 
     @property
@@ -72,7 +72,9 @@ class Piece:
             If a file is not there, or no longer what it was.
         """
         texts: list[TextFile] = []
-        lazy = pl.concat([self._scan(file, texts) for file in self.files])
+        lazy = pl.concat(
+            [self._scan(*one, texts) for one in zip(self.files, self.fixed, strict=True)]
+        )
         if self.rows is not None:
             lo, hi = self.rows
             lazy = lazy.slice(lo, hi - lo)
@@ -80,7 +82,7 @@ class Piece:
         opened = Opened(self.kind, self.files, paths, [*map(str, paths)], texts, na=self.na)
         return Table(self.name, dict(self.types), lazy, opened, self.formats)
 
-    def _scan(self, file: SourceFile, texts: list[TextFile]) -> pl.LazyFrame:
+    def _scan(self, file: SourceFile, fixed: int, texts: list[TextFile]) -> pl.LazyFrame:
         path = file.path
         if not path.exists():
             msg = (
@@ -92,7 +94,7 @@ class Piece:
         if self.kind == "csv":
             texts.append(TextFile.of(path))
             return scan_text_as(texts[-1], self.types, self.na)
-        return scan_typed_as(path, self.kind, self.types, self.fixed)
+        return scan_typed_as(path, self.kind, self.types, fixed)
 
 
 def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -> Sequence[Any]:
@@ -127,20 +129,18 @@ def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -
     if not table.files:
         return [table]
     found: list[Piece] = []
-    together: list[SourceFile] = []
-    least = 0 if each_file else _LEAST_BYTES
-    fixed = fixed_parts(table.name)
-    first = table.files[0].path
-    if elsewhere:
-        fixed += len(first.absolute().parts) - len(first.parts)
-    whole = Piece((), table.opened.kind, table.types, table.formats, table.opened.na, fixed)
+    none = Piece((), table.opened.kind, table.types, table.formats, table.opened.na)
+    together, least = none, 0 if each_file else _LEAST_BYTES
     for given in table.files:
-        file = replace(given, path=given.path.absolute()) if elsewhere else given
-        together.append(file)
-        if sum(one.size for one in together) >= least:
-            found += _cut(replace(whole, files=tuple(together)))
-            together = []
-    return found + (_cut(replace(whole, files=tuple(together))) if together else [])
+        file, fixed = given, fixed_parts(table.name)
+        if elsewhere:
+            file = replace(given, path=given.path.absolute())
+            fixed += len(file.path.parts) - len(given.path.parts)
+        together = replace(together, files=(*together.files, file), fixed=(*together.fixed, fixed))
+        if sum(one.size for one in together.files) >= least:
+            found += _cut(together)
+            together = none
+    return found + (_cut(together) if together.files else [])
 
 
 def _cut(piece: Piece) -> list[Piece]:
@@ -151,5 +151,7 @@ def _cut(piece: Piece) -> list[Piece]:
         return [piece]
     n = int(pl.scan_parquet(last.path, glob=False).select(pl.len()).collect().item())
     cuts = pairwise([n * i // parts for i in range(parts + 1)])
-    before = [replace(piece, files=files[:-1])] if len(files) > 1 else []
-    return before + [replace(piece, files=(last,), rows=span) for span in cuts]
+    before = [replace(piece, files=files[:-1], fixed=piece.fixed[:-1])] if len(files) > 1 else []
+    return before + [
+        replace(piece, files=(last,), fixed=piece.fixed[-1:], rows=span) for span in cuts
+    ]
