@@ -40,7 +40,14 @@ def same(one, other):
 
 @pytest.mark.parametrize(
     "target, how",
-    [("number", ""), ("two", ""), ("three", ""), ("two", "weights"), ("number", "early stopping")],
+    [
+        ("two", "weights"),
+        ("number", "early stopping"),
+        *(
+            pytest.param(target, "", marks=pytest.mark.slow)
+            for target in ("number", "two", "three")
+        ),
+    ],
 )
 def test_a_fit_is_the_local_one(target, how):
     y, kind = Y[target], MiniBatchRegressor if target == "number" else MiniBatchClassifier

@@ -83,8 +83,16 @@ def _cut(monkeypatch):
 
 
 @pytest.mark.usefixtures("_cut")
-@pytest.mark.parametrize("table", ["csv", "parquet", "one.parquet"])
-@pytest.mark.parametrize("target", ["two", "number"])
+@pytest.mark.parametrize(
+    "target, table",
+    [
+        ("two", "csv"),
+        ("number", "one.parquet"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            ("two", "parquet"), ("two", "one.parquet"), ("number", "csv"), ("number", "parquet"),
+        )),
+    ],
+)  # fmt: skip
 def test_are_those_of_the_whole(home, models, client, table, target):
     model, path = models[target], home / table
     pieces = pieces_of(open_table(path))

@@ -85,22 +85,15 @@ CASES = {
 }
 
 
+SLOW = [
+    *(("classes", table) for table in ("parquet", "one.csv", "one.parquet")),
+    *((case, "csv") for case in CASES if case != "classes"),
+]
+
+
 @pytest.mark.parametrize(
     "case, table",
-    [
-        *(("classes", table) for table in ("csv", "one.parquet")),
-        ("an offset", "csv"),
-        *(
-            pytest.param(case, table, marks=pytest.mark.slow)
-            for case, table in (
-                ("classes", "parquet"),
-                ("classes", "one.csv"),
-                ("weights", "csv"),
-                ("by time", "csv"),
-                ("none held out", "csv"),
-            )
-        ),
-    ],
+    [("classes", "csv"), *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW)],
 )
 def test_is_the_same_folder(home, client, tmp_path, table, case):
     target, options = CASES[case]
@@ -123,8 +116,9 @@ class TestAsPeopleWriteThem:
     """Formats are found over all pieces, and files joined by name."""
 
     @pytest.fixture
-    def written(self, tmp_path):
+    def written(self, tmp_path, monkeypatch):
         """Return a folder of CSV files: decimal commas, days before months, other columns."""
+        monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 1 << 9)
         rng = np.random.default_rng(5)
         number = rng.normal(size=N) * 3000.0
         table = pl.DataFrame({
@@ -133,6 +127,7 @@ class TestAsPeopleWriteThem:
             "late": [f"{k if k < 900 else k * 1000:,}".replace(",", " ") for k in range(N)],
             "weight": [f"{1 + k % 3},5" for k in range(N)],
             "level": [f"level {k % 7}" for k in range(N)],
+            "thousands": [f"{1 + k % 9}.{k % 1000:03}" for k in range(N)],
             "y": [f"{x / 1000.0:.4f}".replace(".", ",") for x in number + rng.normal(size=N)],
         })  # fmt: skip
         table = table.with_columns(
@@ -151,7 +146,9 @@ class TestAsPeopleWriteThem:
         prepare(written, "y", out=tmp_path / "here", **how)
         there = prepare(written, "y", out=tmp_path / "there", client=client, **how)
         assert content(tmp_path / "there") == content(tmp_path / "here")
-        assert {c for c, _ in there.encoding.formats} == {"price", "when", "late", "weight", "y"}
+        assert {c for c, _ in there.encoding.formats} == {
+            "price", "when", "late", "weight", "thousands", "y",
+        }  # fmt: skip
         notes = "\n".join(there.meta["warnings"])
         assert "lacks the column 'level'" in notes
         assert "In 'price' '?' is taken as missing" in notes
@@ -175,6 +172,7 @@ class TestAsPeopleWriteThem:
         assert content(tmp_path / "there") == content(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_with_rows_of_another_table_to_validate_on(home, client, tmp_path):
     for name, how in (("here", {}), ("there", {"client": client})):
         prepare(
@@ -183,6 +181,7 @@ def test_with_rows_of_another_table_to_validate_on(home, client, tmp_path):
     assert content(tmp_path / "there") == content(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_task_that_is_run_again_changes_nothing(home, client, tmp_path):
     """Each task is run twice, as it may be where a worker is thought to be dead."""
     from gradstep.data.preparing.prepare import prepare as prepare_by

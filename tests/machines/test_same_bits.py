@@ -78,7 +78,13 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES, scope="module")
+QUICK = {"logistic, dense", "squared, coded"}
+
+
+@pytest.fixture(
+    params=[pytest.param(c, marks=[] if c in QUICK else pytest.mark.slow) for c in CASES],
+    scope="module",
+)
 def case(request, tmp_path_factory):
     """A prepared table in a folder, and how to fit it."""
     target, how, options = CASES[request.param]

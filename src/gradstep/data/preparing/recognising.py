@@ -7,7 +7,7 @@ one with a value that its first rows did not suggest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -16,7 +16,9 @@ from gradstep.data.formats.number_format import NumberFormat
 from gradstep.data.formats.recognition import Hints, Recognised, Spelling, recognise
 from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.sources.bad_value import BadValue
+from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidTable
+from gradstep.floating_point import as_by_default
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +42,7 @@ def read_and_decide(
     InvalidTable
         If a value does not fit its column, with file, line, value and what to do about it.
     """
-    table, of_roles = _with_roles(table, options)
+    table, of_roles = _with_roles(table, options, each)
     notes: list[str] = []
     while True:
         first_pass = FirstPass(table, options, progress, each)
@@ -50,7 +52,8 @@ def read_and_decide(
             known = error.column in table.formats or table.types[error.column] == pl.String
             if known or table.opened.again is None:
                 raise error.of_role(options.role_of(error.column)) from None
-            table = table.with_text({error.column, *table.columns_that_fail()})
+            fail = {error.column}.union(*_of_pieces(table, _Failing(), each))
+            table = table.with_text(fail)
             continue
         found = _recognised(first_pass)
         more, suspects = _formats(first_pass, found, notes)
@@ -66,7 +69,58 @@ def read_and_decide(
     return first_pass
 
 
-def _with_roles(table: Table, options: PrepareOptions) -> tuple[Table, list[str]]:
+def _of_pieces(table: Table, task: Any, each: Each | None) -> Iterable[Any]:
+    """Return what comes of a task on each piece of a table, here or elsewhere."""
+    pieces = pieces_of(table, elsewhere=each is not None)
+    return (task(None, piece) for piece in pieces) if each is None else each(task, pieces)
+
+
+class _Failing:
+    """Finds the columns of a piece whose guessed type some value contradicts."""
+
+    @as_by_default
+    def __call__(self, _rows: None, piece: Any) -> list[str]:
+        found: list[str] = piece.open().columns_that_fail()
+        return found
+
+
+class _Points(NamedTuple):
+    """Looks for points in the numbers of a piece."""
+
+    columns: list[str]
+
+    @as_by_default
+    def __call__(self, _rows: None, piece: Any) -> dict[str, tuple[bool, bool]]:
+        found: dict[str, tuple[bool, bool]] = piece.open().points(self.columns)
+        return found
+
+
+class _Spell(NamedTuple):
+    """Looks at how the values of a column of a piece are written."""
+
+    column: str
+
+    @as_by_default
+    def __call__(self, _rows: None, piece: Any) -> Spelling:
+        spelling = Spelling()
+        for frame in piece.open().chunks([self.column]):
+            levels = frame[self.column].drop_nulls().alias("level").value_counts(name="n")
+            spelling.add(levels["level"], levels["n"])
+        return spelling
+
+
+def _columns_of_thousands(first_pass: FirstPass) -> list[str]:
+    """Return the CSV columns of numbers that may all have points between thousands."""
+    task = _Points(first_pass.columns_read)
+    found = list(_of_pieces(first_pass.table, task, first_pass.each))
+    return [
+        c for c in found[0] if any(of[c][0] for of in found) and all(of[c][1] for of in found)
+    ]  # fmt: skip
+
+
+def _with_roles(
+    table: Table, options: PrepareOptions, each: Each | None
+) -> tuple[Table, list[str]]:
     """Return the table with the formats of the columns that have a role; and what is noted."""
     notes: list[str] = []
     for role, column in options.roles.items():
@@ -74,9 +128,8 @@ def _with_roles(table: Table, options: PrepareOptions) -> tuple[Table, list[str]
         if role == "target" or known:
             continue
         spelling = Spelling()
-        for frame in table.chunks([column]):
-            levels = frame[column].drop_nulls().alias("level").value_counts(name="n")
-            spelling.add(levels["level"], levels["n"])
+        for part in _of_pieces(table, _Spell(column), each):
+            spelling.merge(part)
         hints = Hints(options.decimal, options.thousands)
         forced = "number" if role != "time column" else ""
         asked = dict(options.kinds).get(column, forced)
@@ -153,12 +206,12 @@ def _formats(
     )
     # points may stand between thousands there, which a reader takes for decimal ones
     if commas:
-        return chosen, table.columns_of_thousands(first_pass.columns_read)
+        return chosen, _columns_of_thousands(first_pass)
     if not chosen and options.decimal is None and {t.separator for t in table.opened.text} == {";"}:
         notes += [
             f"All points of {column!r} stand before three digits, and are read as decimal ones. If "
             "they stand between thousands: --thousands ."
-            for column in table.columns_of_thousands(first_pass.columns_read)
+            for column in _columns_of_thousands(first_pass)
         ]
     return chosen, []
 

@@ -21,7 +21,7 @@ from gradstep.data.sources.typed_files import fixed_parts, scan_typed_as
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from gradstep.data.sources.source_file import SourceFile
 
@@ -72,17 +72,31 @@ class Piece:
             If a file is not there, or no longer what it was.
         """
         texts: list[TextFile] = []
-        lazy = pl.concat(
-            [self._scan(*one, texts) for one in zip(self.files, self.fixed, strict=True)]
+        again = self._as_text if self.kind in {"csv", "ndjson"} else None
+        paths = [file.path for file in self.files]
+        opened = Opened(
+            self.kind, self.files, paths, [*map(str, paths)], texts, again=again, na=self.na
         )
+        return Table(
+            self.name, dict(self.types), self._query(texts, self.types), opened, self.formats
+        )
+
+    def _as_text(self, columns: Collection[str]) -> pl.LazyFrame:
+        """Return a query of the same rows that reads these columns as text."""
+        types = {c: pl.String() if c in columns else t for c, t in self.types.items()}
+        return self._query([], types)
+
+    def _query(self, texts: list[TextFile], types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+        each = zip(self.files, self.fixed, strict=True)
+        lazy = pl.concat([self._scan(file, fixed, types, texts) for file, fixed in each])
         if self.rows is not None:
             lo, hi = self.rows
             lazy = lazy.slice(lo, hi - lo)
-        paths = [file.path for file in self.files]
-        opened = Opened(self.kind, self.files, paths, [*map(str, paths)], texts, na=self.na)
-        return Table(self.name, dict(self.types), lazy, opened, self.formats)
+        return lazy
 
-    def _scan(self, file: SourceFile, fixed: int, texts: list[TextFile]) -> pl.LazyFrame:
+    def _scan(
+        self, file: SourceFile, fixed: int, types: Mapping[str, pl.DataType], texts: list[TextFile]
+    ) -> pl.LazyFrame:
         path = file.path
         if not path.exists():
             msg = (
@@ -93,8 +107,8 @@ class Piece:
         file.check()
         if self.kind == "csv":
             texts.append(TextFile.of(path))
-            return scan_text_as(texts[-1], self.types, self.na)
-        return scan_typed_as(path, self.kind, self.types, fixed)
+            return scan_text_as(texts[-1], types, self.na)
+        return scan_typed_as(path, self.kind, types, fixed)
 
 
 def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -> Sequence[Any]:
@@ -129,18 +143,21 @@ def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -
     if not table.files:
         return [table]
     found: list[Piece] = []
-    none = Piece((), table.opened.kind, table.types, table.formats, table.opened.na)
-    together, least = none, 0 if each_file else _LEAST_BYTES
-    for given in table.files:
+    whole = Piece((), table.opened.kind, table.types, table.formats, table.opened.na)
+    together: list[tuple[SourceFile, int]] = []
+    size, least = 0, 0 if each_file else _LEAST_BYTES
+    for at, given in enumerate(table.files, 1):
         file, fixed = given, fixed_parts(table.name)
         if elsewhere:
             file = replace(given, path=given.path.absolute())
             fixed += len(file.path.parts) - len(given.path.parts)
-        together = replace(together, files=(*together.files, file), fixed=(*together.fixed, fixed))
-        if sum(one.size for one in together.files) >= least:
-            found += _cut(together)
-            together = none
-    return found + (_cut(together) if together.files else [])
+        together.append((file, fixed))
+        size += file.size
+        if size >= least or at == len(table.files):
+            files, parts = zip(*together, strict=True)
+            found += _cut(replace(whole, files=files, fixed=parts))
+            together, size = [], 0
+    return found
 
 
 def _cut(piece: Piece) -> list[Piece]:

@@ -152,18 +152,18 @@ class Table:
         found = text.select(literally(guessed)).select(fails).collect(engine="streaming")
         return [c for c in guessed if found[c][0]]
 
-    def columns_of_thousands(self, columns: Collection[str]) -> list[str]:
-        """Return the CSV columns of numbers that may all have points between thousands."""
+    def points(self, columns: Collection[str]) -> dict[str, tuple[bool, bool]]:
+        """Return, of CSV columns of numbers, whether points are there, all before three digits."""
         numbers = [c for c in columns if self.types[c].is_numeric()]
         if self.opened.kind != "csv" or self.opened.again is None or not numbers:
-            return []
+            return {}
         text = self.opened.again(numbers).select(literally(numbers))
         grouped = pl.all().str.contains(r"^\s*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+\s*$")
         pointed = pl.all().str.contains(".", literal=True)
         found = text.select(
             pointed.any().name.prefix("any "), (grouped | ~pointed).all().name.prefix("all ")
         ).collect(engine="streaming")
-        return [c for c in numbers if found[f"any {c}"][0] and found[f"all {c}"][0]]
+        return {c: (bool(found[f"any {c}"][0]), bool(found[f"all {c}"][0])) for c in numbers}
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yield the rows in order, in chunks whose size depends on the number of columns alone.
