@@ -153,6 +153,7 @@ class TestAsPeopleWriteThem:
         assert "lacks the column 'level'" in notes
         assert "In 'price' '?' is taken as missing" in notes
 
+    @pytest.mark.slow
     def test_a_slip_is_told_with_its_line(self, written, client, tmp_path):
         lines = (written / "3.csv").read_text().splitlines()
         lines[7] = lines[7].replace(lines[7].split(";")[0], "3x", 1)
@@ -164,6 +165,7 @@ class TestAsPeopleWriteThem:
             found.append(str(error.value))
         assert found[0] == found[1]
 
+    @pytest.mark.slow
     def test_copies_are_prepared_here(self, written, client, tmp_path):
         path = tmp_path / "rows.csv.bz2"
         path.write_bytes(bz2.compress((written / "3.csv").read_bytes()))
@@ -196,6 +198,7 @@ def test_a_task_that_is_run_again_changes_nothing(home, client, tmp_path):
     assert content(tmp_path / "there") == content(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_fit_prepares_there(home, client, tmp_path):
     how = {"sample_weight": "w", "drop": ["two", "copy"]}
     there = fit_table(str(home / "csv"), "number", client=client, cache=tmp_path / "a", **how)
