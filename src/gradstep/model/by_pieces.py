@@ -213,6 +213,8 @@ def predict_parts(
     with writing_folder(out.absolute()) as folder:
         task = _Predict(apart(model), folder, tuple(keep), probabilities)
         parts = list(run_on_pieces(task, pieces, client, allow_mixed=allow_mixed, watch=watch))
+        for left in {*folder.iterdir()} - {folder / part.file for part in parts}:
+            left.unlink(missing_ok=True)  # what a worker had begun that was killed
         model.unseen.clear()
         model.unseen.update(sum((part.unseen for part in parts), Counter()))
         content = {
