@@ -29,7 +29,7 @@ class TestTablesAreNotOverwritten:
     def test_but_a_model_is_by_the_next_of_the_same_prepared_table(self, told, fails, trips):
         told("prepare", trips, "-t", "fare", "-o", "rows")
         for _ in range(2):
-            told("train", "rows", "--epochs", "1", "-m", "m")
+            told("train", "rows", "--max-iter", "1", "-m", "m")
         assert "it would be overwritten" in fails("train", "rows", "-m", "rows/meta.json")
 
     def test_by_predictions(self, told, fails, trips):
