@@ -13,6 +13,7 @@ from gradstep import errors
 from gradstep.errors import (
     CannotWrite,
     CheckpointWarning,
+    ClusterLost,
     Diverged,
     GradstepError,
     InvalidCheckpoint,
@@ -21,6 +22,7 @@ from gradstep.errors import (
     InvalidModel,
     InvalidParameter,
     InvalidTable,
+    MixedMachines,
     nearest,
 )
 
@@ -34,6 +36,8 @@ TREE = {
     InvalidCheckpoint: {GradstepError, ValueError},
     CheckpointWarning: {UserWarning},
     CannotWrite: {GradstepError, OSError},
+    ClusterLost: {GradstepError, ConnectionError},
+    MixedMachines: {GradstepError, RuntimeError},
     Diverged: {GradstepError, ArithmeticError, ValueError},
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradstep.engine.records import Outcome as Outcome
     from gradstep.errors import CannotWrite as CannotWrite
     from gradstep.errors import CheckpointWarning as CheckpointWarning
+    from gradstep.errors import ClusterLost as ClusterLost
     from gradstep.errors import Diverged as Diverged
     from gradstep.errors import GradstepError as GradstepError
     from gradstep.errors import InvalidCheckpoint as InvalidCheckpoint
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidModel as InvalidModel
     from gradstep.errors import InvalidParameter as InvalidParameter
     from gradstep.errors import InvalidTable as InvalidTable
+    from gradstep.errors import MixedMachines as MixedMachines
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
     from gradstep.estimators.of_tables import TableClassifier as TableClassifier
@@ -90,8 +92,8 @@ _HOMES = {
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
     "engine.checkpoint": "Checkpoint",
     "engine.records": "EpochRecord Outcome",
-    "errors": "CannotWrite CheckpointWarning Diverged GradstepError InvalidCheckpoint "
-    "InvalidComponent InvalidData InvalidModel InvalidParameter InvalidTable",
+    "errors": "CannotWrite CheckpointWarning ClusterLost Diverged GradstepError InvalidCheckpoint "
+    "InvalidComponent InvalidData InvalidModel InvalidParameter InvalidTable MixedMachines",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
     "estimators.of_tables": "TableClassifier TableRegressor",
     "model.evaluation": "evaluate",

@@ -10,6 +10,8 @@
     ├── InvalidModel       (also ValueError)       a model file cannot be read
     ├── InvalidCheckpoint  (also ValueError)       a checkpoint cannot be read, or is of another run
     ├── CannotWrite        (also OSError)          a result cannot be written
+    ├── ClusterLost        (also ConnectionError)  the machines that computed are gone
+    ├── MixedMachines      (also RuntimeError)     workers compute otherwise than the driver
     └── Diverged           (also ArithmeticError,  training left the numbers, or became far
                             ValueError)            worse than the best constant prediction
 
