@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import pytest
 
-from gradstep.engine import evaluation
+from gradstep.engine import row_tasks
 from gradstep.engine.kernels import batches, tiles
 from gradstep.engine.kernels.pieces import threads
 from tests.uncompiled import uncompiled
@@ -15,7 +15,7 @@ def compiled():
     """Tell of a kernel where it is defined, where it is called from, and where others call it."""
     return {
         hasattr(function, "py_func")
-        for function in (tiles.score_rows, evaluation.score_rows, batches.run_batches)
+        for function in (tiles.score_rows, row_tasks.score_rows, batches.run_batches)
     }
 
 

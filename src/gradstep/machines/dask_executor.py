@@ -15,9 +15,9 @@ from distributed.client import ClosedClientError
 from distributed.comm.core import CommClosedError
 
 from gradstep.engine.executor import cut_positions
-from gradstep.engine.kernels.identity import identity
 from gradstep.engine.row_tasks import Take
 from gradstep.errors import ClusterLost
+from gradstep.machines.identity import identity
 from gradstep.machines.worker import run_on_worker
 from gradstep.rows.dataset import joined
 

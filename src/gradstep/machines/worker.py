@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradstep.data.preparing.prepared import open_part
 from gradstep.engine.executor import on_group
-from gradstep.engine.kernels.identity import identity
 from gradstep.errors import MixedMachines
+from gradstep.machines.identity import identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
