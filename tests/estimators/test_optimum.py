@@ -334,7 +334,7 @@ class TestObjective:
             *product(["hinge", "pinball"], [ROWS]),
             ("pinball", 3000),
             pytest.param("hinge", 3000, marks=pytest.mark.slow),
-            ("epsilon_insensitive", ROWS),
+            pytest.param("epsilon_insensitive", ROWS, marks=pytest.mark.slow),
             pytest.param("epsilon_insensitive", 3000, marks=pytest.mark.slow),
             *compiled_if(lambda case: case[0] not in RARE, product(RIVALS, [ROWS, 3000])),
         ],
