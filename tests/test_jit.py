@@ -536,6 +536,7 @@ class TestWhole:
         assert len(options) == len(re.findall(r"\boverload\(", text))
         assert set(options) == {"INLINED", "_EXACT"}
 
+    @pytest.mark.slow
     def test_has_the_same_bits_when_it_comes_from_disk(self, tmp_path):
         """The case in which it had not: a function of its own stood within the one compiled."""
         program = """

@@ -48,15 +48,23 @@ def use(est, features, y):
     est.partial_fit(features, y, **first)
 
 
+def usual_first(losses):
+    """Mark the losses that few use as slow: to compile each takes seconds."""
+    usual = {"squared_error", "poisson", "pinball", "log_loss"}
+    return [
+        loss if loss in usual else pytest.param(loss, marks=pytest.mark.slow) for loss in losses
+    ]
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", REGRESSION_LOSSES)
+@pytest.mark.parametrize("loss", usual_first(REGRESSION_LOSSES))
 def test_a_regressor(loss, optimizer):
     y = COUNTS if loss in {"poisson", "gamma", "tweedie"} else NUMBERS
     use(MiniBatchRegressor(loss, **OPTIMIZERS[optimizer]), X, y)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", CLASSIFICATION_LOSSES)
+@pytest.mark.parametrize("loss", usual_first(CLASSIFICATION_LOSSES))
 def test_a_classifier(loss, optimizer):
     use(MiniBatchClassifier(loss, **OPTIMIZERS[optimizer]), X, TWO)
 

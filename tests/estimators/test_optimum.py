@@ -254,7 +254,9 @@ class TestKindsOfSteps:
         return seen
 
     @pytest.mark.parametrize("condition", [1.0, 1e4])
-    @pytest.mark.parametrize("name", ["Ridge", "logistic", "Poisson"])
+    @pytest.mark.parametrize(
+        "name", ["Ridge", "logistic", pytest.param("Poisson", marks=pytest.mark.slow)]
+    )
     def test_quasi_newton_steps(self, kinds, name, condition):
         rival = RIVALS[name]
         X, y, _ = rows(rival, condition, n=12_500, p=200)
@@ -263,6 +265,7 @@ class TestKindsOfSteps:
         assert_at_optimum(model)
         assert_near(model.coef_, solved(rival, X, y)[0], X)
 
+    @pytest.mark.slow
     def test_quasi_newton_steps_from_the_solution_of_a_sample(self, kinds):
         rival = RIVALS["logistic"]
         X, y, weight = rows(rival, 1e4, n=75_000, p=100)
@@ -331,7 +334,7 @@ class TestObjective:
             *product(["hinge", "pinball"], [ROWS]),
             ("pinball", 3000),
             pytest.param("hinge", 3000, marks=pytest.mark.slow),
-            ("epsilon_insensitive", ROWS),
+            pytest.param("epsilon_insensitive", ROWS, marks=pytest.mark.slow),
             pytest.param("epsilon_insensitive", 3000, marks=pytest.mark.slow),
             *compiled_if(lambda case: case[0] not in RARE, product(RIVALS, [ROWS, 3000])),
         ],
@@ -350,7 +353,9 @@ class TestObjective:
         assert passes == sorted(passes)
         assert passes[0] > 0.0
 
-    @pytest.mark.parametrize("n, p", [(3000, 10), (12_500, 200)])
+    @pytest.mark.parametrize(
+        "n, p", [(3000, 10), pytest.param(12_500, 200, marks=pytest.mark.slow)]
+    )
     @pytest.mark.parametrize(
         "name", ["logistic", "Poisson", pytest.param("gamma", marks=pytest.mark.slow)]
     )
@@ -362,6 +367,7 @@ class TestObjective:
         assert told[-1].optimality <= 1e-3
         assert true[-1] - least <= 4e-6 * (objective.of_constant - least)
 
+    @pytest.mark.slow
     def test_is_within_a_millionth_of_its_fall_where_columns_are_correlated_and_many(self):
         """A diagonal tells too little of what is left: what the last epochs gained tells more."""
         rng = np.random.default_rng(0)

@@ -63,7 +63,13 @@ def _quietly():
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
-@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow) if n.endswith(("hinge", "huber")) else n
+        for n in FITS
+    ],
+)
 def test_no_bit_of_a_fit_changes(name, form):
     kind = name.partition(",")[0]
     est, (more, targets, weight) = FITS[name], with_others(kind)

@@ -12,6 +12,8 @@ import numpy as np
 
 from gradstep.engine.kernels.lazy import PERIOD
 from gradstep.engine.state import TextbookState
+from gradstep.engine.svrg.optimality import recent_epochs
+from gradstep.engine.svrg.quasi_newton import MOST_PAIRS
 from gradstep.engine.svrg.state import SvrgState
 from gradstep.optim.solvers import is_automatic
 
@@ -85,7 +87,8 @@ def _of_textbook(problem: Problem) -> Shapes:
 def _of_svrg(problem: Problem) -> Shapes:
     size, p, k = problem.size, problem.n_features, problem.n_outputs
     hessians = tuple((n, p + 1, p + 1) for n in sorted({1, k, k * (k + 1) // 2}))
-    numbers = "snapshot.objective snapshot.before snapshot.true matrices.whole matrices.mean_length"
+    pairs = ((0, 0, 0), *((n, k, p + 1) for n in range(1, MOST_PAIRS + 1)))
+    numbers = "snapshot.objective snapshot.before snapshot.true matrices.whole"
     vectors = "best_params snapshot.params snapshot.gradient matrices.at"
     return {
         **dict.fromkeys(numbers.split(), ((),)),
@@ -95,7 +98,8 @@ def _of_svrg(problem: Problem) -> Shapes:
         "diagonal.own": ((k, p),),
         "diagonal.intercepts": ((k,),),
         "sampling.squares": ((0,), (p,)),
-        "progress.recent": tuple((n,) for n in range(problem.patience + 2)),
+        "progress.recent": tuple((n,) for n in range(recent_epochs(problem.patience) + 1)),
+        **dict.fromkeys(("pairs.steps", "pairs.changes"), pairs),
     }
 
 

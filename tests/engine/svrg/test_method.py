@@ -281,7 +281,11 @@ class TestOptimum:
         assert first is StepKind.SAMPLE
         assert set(others) == {StepKind.NEWTON}
 
-    @pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), Poisson()], ids=repr)
+    @pytest.mark.parametrize(
+        "loss",
+        [SquaredError(), LogLoss(), pytest.param(Poisson(), marks=pytest.mark.slow)],
+        ids=repr,
+    )
     def test_by_quasi_newton_steps(self, solve, loss):
         assert set(self.check(solve, "quasi-newton", loss)) == {StepKind.QUASI_NEWTON}
 
@@ -317,7 +321,9 @@ class TestOptimum:
         if "fit_intercept" in changes:
             assert found.params[-1] == 0.0
 
-    @pytest.mark.parametrize("name", ["newton", "quasi-newton", "diagonal"])
+    @pytest.mark.parametrize(
+        "name", ["newton", "diagonal", pytest.param("quasi-newton", marks=pytest.mark.slow)]
+    )
     def test_from_wherever_it_starts(self, solve, name):
         data, X = sized(name, LogLoss())
         changes = case(name, LogLoss())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.state import Snapshot, SvrgState
 
-__all__ = ["how_it_ends", "is_narrow", "noise_of", "progressed", "proximal_length"]
+__all__ = ["how_it_ends", "is_narrow", "noise_of", "progressed", "proximal_length", "recent_epochs"]
 
 _NUMBERS_END = 1e-14  # of the square root of the loss: steps in the metric below it are noise
 _EXACTLY = 1e-11  # tol of the exact solution
@@ -94,6 +94,11 @@ def proximal_length(
     return math.sqrt(float((step[there] * step[there] / inverse[there]).sum()))
 
 
+def recent_epochs(patience: int) -> int:
+    """Return how many epochs' objectives are kept, at most."""
+    return max(patience, _WINDOW) + 1
+
+
 def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
     """Return the state with an epoch's progress recorded.
 
@@ -114,7 +119,7 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
         least, params = objective, snapshot.params.copy()
     recent, highest = progress.recent, progress.highest
     if not state.rejected:  # not the least: the way may lead down from above the start
-        recent = np.append(recent, objective)[-(max(of.problem.patience, _WINDOW) + 1) :]
+        recent = np.append(recent, objective)[-recent_epochs(of.problem.patience) :]
         highest = max(highest, objective)
     state = replace(state, params=params, least=least)
     noise = noise_of(state, snapshot)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from gradstep.engine.svrg.quadratic_model import QuadraticModel
     from gradstep.engine.svrg.state import Snapshot, SvrgState
 
-__all__ = ["quasi_newton_direction", "quasi_newton_step"]
+__all__ = ["MOST_PAIRS", "quasi_newton_direction", "quasi_newton_step"]
 
-_FEWEST_PAIRS, _MOST_PAIRS = 2, 10
+_FEWEST_PAIRS, MOST_PAIRS = 2, 10
 _MOST_NUMBERS = 1 << 26  # in all of them, where there is a choice
 _POOR_STEPS = 4  # in a row, after which a preconditioner is taken anew, from a larger sample
 _MOST_ROWS = 8  # times as many rows as usual in it
@@ -75,7 +75,7 @@ def quasi_newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
         state = ahead
         change = model.gradient(trial) - gradient
         if float((change * step).sum()) > 0.0:
-            most = max(_FEWEST_PAIRS, min(_MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
+            most = max(_FEWEST_PAIRS, min(MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
             state = replace(state, pairs=state.pairs.added(t * step, change, most))
     else:
         state = _forgetting(ahead)
