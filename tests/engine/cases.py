@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 from hypothesis import strategies as st
 
@@ -21,15 +20,13 @@ from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import CsrRows, DenseRows
 from tests.examples import examples
+from tests.slow import slow_unless
 
 
 def usual_first(losses):
     """Mark the losses that few use as slow: to compile each for each kernel takes seconds."""
     usual = {"SquaredError", "LogLoss", "Poisson", "Softmax", "Pinball"}
-    return [
-        loss if type(loss).__name__ in usual else pytest.param(loss, marks=pytest.mark.slow)
-        for loss in losses
-    ]
+    return slow_unless(lambda loss: type(loss).__name__ in usual, losses)
 
 
 def matrix(n=53, p=3, seed=0, density=None):

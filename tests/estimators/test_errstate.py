@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import gradstep
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.fit.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from tests.slow import slow_unless
 
 RNG = np.random.default_rng(8)
 # a column of tiny numbers, whose weights are huge, and one of huge ones: their squares underflow
@@ -21,6 +22,7 @@ NUMBERS = Z + RNG.normal(size=90)
 COUNTS = RNG.poisson(np.exp(0.3 * Z)) + 1.0
 TWO = np.where(Z + RNG.logistic(size=90) > 0.0, "yes", "no")
 THREE = np.digitize(Z + RNG.logistic(size=90), [-1.0, 1.0])
+USUAL = {"squared_error", "poisson", "pinball", "log_loss"}
 OPTIMIZERS = {
     "auto": {},
     "sgd": {"optimizer": "sgd", "max_iter": 3},
@@ -48,23 +50,15 @@ def use(est, features, y):
     est.partial_fit(features, y, **first)
 
 
-def usual_first(losses):
-    """Mark the losses that few use as slow: to compile each takes seconds."""
-    usual = {"squared_error", "poisson", "pinball", "log_loss"}
-    return [
-        loss if loss in usual else pytest.param(loss, marks=pytest.mark.slow) for loss in losses
-    ]
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", usual_first(REGRESSION_LOSSES))
+@pytest.mark.parametrize("loss", slow_unless(USUAL.__contains__, REGRESSION_LOSSES))
 def test_a_regressor(loss, optimizer):
     y = COUNTS if loss in {"poisson", "gamma", "tweedie"} else NUMBERS
     use(MiniBatchRegressor(loss, **OPTIMIZERS[optimizer]), X, y)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", usual_first(CLASSIFICATION_LOSSES))
+@pytest.mark.parametrize("loss", slow_unless(USUAL.__contains__, CLASSIFICATION_LOSSES))
 def test_a_classifier(loss, optimizer):
     use(MiniBatchClassifier(loss, **OPTIMIZERS[optimizer]), X, TWO)
 

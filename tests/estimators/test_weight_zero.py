@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 import gradstep
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
+from tests.slow import slow_unless
 
 N = 120
 RNG = np.random.default_rng(3)
@@ -64,11 +65,7 @@ def _quietly():
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow) if n.endswith(("hinge", "huber")) else n
-        for n in FITS
-    ],
+    "name", slow_unless(lambda name: not name.endswith(("hinge", "huber")), FITS)
 )
 def test_no_bit_of_a_fit_changes(name, form):
     kind = name.partition(",")[0]

@@ -37,7 +37,6 @@ _FILE = TensorFile(
     otherwise="Delete it; the one before it may be whole.",
 )  # fmt: skip
 _NAME = re.compile(r"checkpoint-([0-9]{8})\.safetensors")
-_KEPT = 2
 _STATE, _ENDED = "state.", "ended."
 
 

@@ -67,6 +67,8 @@ class DaskExecutor:
         Whether workers may compute with other versions or processors: then bits may differ.
     watch : callable, optional
         Called with (shards done, shards in all) while a task runs.
+    apart : bool
+        Whether each group is a Dask task of its own: for what takes long enough by itself.
     """
 
     most_bytes = 1 << 20
@@ -79,12 +81,12 @@ class DaskExecutor:
         *,
         allow_mixed: bool = False,
         watch: Callable[[int, int], None] | None = None,
+        apart: bool = False,
     ) -> None:
         self._client, self._place, self._bounds = client, place, bounds
         self._driver = None if allow_mixed else identity()
-        self._watch = watch
+        self._watch, self._apart = watch, apart
         self._address = client.scheduler.address
-        self.rounds = 0
 
     def close(self) -> None:
         """Do nothing: whoever opened the cluster closes it."""
@@ -100,7 +102,6 @@ class DaskExecutor:
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any] | None = None
     ) -> list[Any]:
         """Run a task on groups of shards, several a Dask task; each group's result in order."""
-        self.rounds += 1
         try:
             return self._run(task, groups, [None] * len(groups) if own is None else own)
         except (CancelledError, ClosedClientError, CommClosedError) as error:
@@ -109,8 +110,7 @@ class DaskExecutor:
     def _run(
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any]
     ) -> list[Any]:  # fmt: skip
-        tasks = max(1, min(len(groups), _TASKS_A_THREAD * self._threads()))
-        size = math.ceil(len(groups) / tasks)
+        size = self._groups_a_task(len(groups))
         parts = [slice(at, at + size) for at in range(0, len(groups), size)]
         sent = task
         if len(pickle.dumps(task)) > _SCATTERED_BYTES:
@@ -144,6 +144,13 @@ class DaskExecutor:
             if self._watch is not None:
                 self._watch(done, len(groups))
         return results
+
+    def _groups_a_task(self, groups: int) -> int:
+        """Return how many of the groups a Dask task has."""
+        if self._apart:
+            return 1
+        tasks = max(1, min(groups, _TASKS_A_THREAD * self._threads()))
+        return math.ceil(groups / tasks)
 
     def _threads(self) -> int:
         """Return the threads of all workers, once there are any; they come and go."""

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["run_each"]
 
 
-class _Apart(DaskExecutor):
-    """An executor that makes a Dask task of each group: a file takes long enough for that."""
-
-    def _threads(self) -> int:
-        return 1 << 30
-
-
 def run_each(
     client: Any,
     task: Task,
@@ -50,5 +43,7 @@ def run_each(
     """
     if not pieces:
         return []
-    executor = _Apart(client, NOWHERE, [], allow_mixed=allow_mixed, watch=watch)
+    executor = DaskExecutor(
+        client, NOWHERE, [], allow_mixed=allow_mixed, watch=watch, apart=True
+    )  # fmt: skip
     return executor.run(task, [[(0, 0)]] * len(pieces), pieces)

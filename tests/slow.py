@@ -1,0 +1,12 @@
+"""Which cases of a test are slow: to compile each kernel for each of them takes seconds."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def slow_unless(condition, cases):
+    """Return cases of one parameter, with a mark on those that do not meet a condition."""
+    return [
+        case if condition(case) else pytest.param(case, marks=pytest.mark.slow) for case in cases
+    ]
