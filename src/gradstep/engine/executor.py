@@ -44,7 +44,12 @@ def added(one: Any, other: Any) -> Any:
 
 
 def on_group(task: Task, shards: Sequence[Dataset], own: Any = None) -> Any:
-    """Return the sum of what comes of a task on some shards."""
+    """Return the sum of what comes of a task on some shards.
+
+    A task that is `summed_in_place` goes on, shard by shard, in the arrays of the first.
+    """
+    if getattr(task, "summed_in_place", False):
+        return reduce(task.onto, shards[1:], task(shards[0]))  # type: ignore[attr-defined]
     return reduce(added, (task(shard) if own is None else task(shard, own) for shard in shards))
 
 

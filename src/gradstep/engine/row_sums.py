@@ -108,7 +108,8 @@ class RowSums:
         result_bytes : int
             Memory of the result.
         """
-        if result_bytes * len(self._shards) <= self._executor.most_bytes:
+        in_place = getattr(task, "summed_in_place", False)
+        if not in_place and result_bytes * len(self._shards) <= self._executor.most_bytes:
             return by_eights(self.each(task), added)
         return reduce(added, self._executor.run(task, eights(self._shards)))
 
@@ -179,9 +180,7 @@ class RowSums:
         return _mirrored(matrices / self.data.weight_sum)
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
-        pairs = 0 if task.options is None else task.options.pairs
-        numbers = task.params.size + pairs * (self.data.rows.n_features + 1) ** 2
-        found: tuple[NDArray[np.float64], ...] = self.total(task, 8 * numbers)
+        found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
         return found
 
     def mean_loss(self, loss: Any, params: NDArray[np.float64]) -> float:

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 RUN_ROWS = 1 << 20  # whose numbers are held at once
+_IN_PLACE = 1 << 20  # bytes of a result, of which shards do not make one each
 _HESSIAN_TILE = 128  # rows of a tile that a Hessian is summed of
 
 
@@ -84,19 +85,41 @@ class Evaluate:
     with_gradient: bool = True
     constant: bool = False
 
+    @property
+    def result_bytes(self) -> int:
+        """Memory of the result, about."""
+        options = self.options
+        q = 0 if options is None else options.shift.size + 1
+        return 8 * (self.params.size + (0 if options is None else options.pairs) * q * q)
+
+    @property
+    def summed_in_place(self) -> bool:
+        """Whether the shards of an eight are summed in one place: by the size of a result alone.
+
+        To make a large matrix for each shard, and to add it, takes longer than to fill it.
+        """
+        return self.result_bytes > _IN_PLACE
+
     def __call__(self, shard: Dataset) -> tuple[NDArray[np.float64], ...]:
         """Sum over a shard."""
+        q = shard.rows.n_features + 1
+        sums = (
+            np.zeros(3 if self.with_losses else 0),
+            np.zeros(self.params.size if self.with_gradient else 0),
+            np.zeros((0 if self.options is None else self.options.pairs, q, q)),
+        )
+        return self.onto(sums, shard)
+
+    def onto(
+        self, sums: tuple[NDArray[np.float64], ...], shard: Dataset
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Add those of a shard to sums, in their place; return them."""
         if self.constant:
             shard = shard.without_features()
         p, options = shard.rows.n_features, self.options
         room = shard.rows.tile_rows() if options is None else _HESSIAN_TILE
         if options is None:
             options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
-        sums = (
-            np.zeros(3 if self.with_losses else 0),
-            np.zeros(self.params.size if self.with_gradient else 0),
-            np.zeros((options.pairs, p + 1, p + 1)),
-        )
         same = is_same(*self.components[:2])
         fixed = (same, *map(readonly, options[1:]), readonly(self.params))
         for order in _runs(shard):
