@@ -148,6 +148,8 @@ class RowSums:
             Whether the rows are taken without features, so that no more than targets is read:
             `params` are intercepts.
         """
+        if plain is not None and before is None:
+            before = loss  # of one type either way, so that kernels are compiled once
         losses, gradient, matrices = self._evaluated(
             Evaluate((loss, before, plain), self.k, _contiguous(params), hessian, constant=constant)
         )
