@@ -238,9 +238,10 @@ class TestLayoutsAgree:
         assert ours.t_ == steps
         assert ours.coef_[2] == pytest.approx(start[2] / shrink, rel=1e-12)
 
+    @uncompiled
     @pytest.mark.parametrize(
         "layout",
-        [pytest.param(np.asarray, marks=uncompiled), sp.csr_matrix],
+        [np.asarray, sp.csr_matrix],
         ids=["dense", "csr"],
     )
     def test_float32_is_near_float64(self, layout):

@@ -14,6 +14,7 @@ from gradstep.objective import classification, regression
 from gradstep.rows.dataset import Dataset, are_classes, mean_square_norm, score_unit
 from gradstep.rows.layouts import TableRows
 from tests.engine.cases import csr, dense, usual_first
+from tests.uncompiled import uncompiled
 
 N, P, LEVELS = 80, 3, 4
 RNG = np.random.default_rng(5)
@@ -76,6 +77,7 @@ def fitted(loss, data, **asked):
     return run(chosen.problem, data, start, columns=chosen.columns).state.current()
 
 
+@uncompiled
 @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("loss", CASES)
@@ -86,6 +88,7 @@ def test_the_automatic_method(loss, layout, places):
     assert fitted(loss, dataset(layout, kind, places)).tobytes() == expected.tobytes()
 
 
+@uncompiled
 @pytest.mark.parametrize("shuffle", [True, "blocks", False])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_textbook(optimizer, shuffle):
@@ -98,6 +101,7 @@ def test_the_textbook(optimizer, shuffle):
     assert fitted(loss, more, **asked).tobytes() == expected.tobytes()
 
 
+@uncompiled
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", LOSSES)
 def test_what_is_known_of_the_rows(layout, kind):
@@ -119,6 +123,7 @@ def test_what_is_known_of_the_rows(layout, kind):
         assert known(more) == known(plain)
 
 
+@uncompiled
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_part_of_a_stream(layout):
     loss = classification.LogLoss()

@@ -35,15 +35,18 @@ def serves_as_well(load, loss, batch_size):
     return ours.score(X, y) > theirs.score(X, y) - 0.05
 
 
+LOSSES = ["log_loss", pytest.param("hinge", marks=pytest.mark.slow)]
+
+
 @pytest.mark.parametrize("batch_size", [1, 64])
-@pytest.mark.parametrize("loss", ["hinge", "log_loss"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris, made])
 def test_of_classes(load, loss, batch_size):
     assert serves_as_well(load, loss, batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 64])
-@pytest.mark.parametrize("loss", ["hinge", "log_loss"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
 class TestRawColumns:
     """SGDClassifier's objective goes to a million there, and comes down again."""

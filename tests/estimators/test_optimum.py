@@ -169,14 +169,10 @@ def solved(rival, X, y, weight=None, *, fit_intercept=True):
 
 
 RARE = {"gamma", "Tweedie", "squared hinge"}
-# Tweedie, which has a field, is compiled where rows are few.
-usual_compiled = pytest.mark.parametrize("name", compiled_if(lambda n: n not in RARE, RIVALS))
 
 
 class TestCoefficients:
-    @pytest.mark.parametrize(
-        "name", compiled_if(lambda name: name not in RARE - {"Tweedie"}, RIVALS)
-    )
+    @pytest.mark.parametrize("name", compiled_if(lambda name: name not in RARE, RIVALS))
     @pytest.mark.parametrize("condition", CONDITIONS)
     def test_are_those_of_scikit_learn(self, name, condition):
         self.compare(RIVALS[name], condition)
@@ -185,7 +181,9 @@ class TestCoefficients:
     def test_of_sparse_rows(self, name):
         self.compare(RIVALS[name], 1e2, layout="csr")
 
-    @usual_compiled
+    @pytest.mark.parametrize(
+        "name", compiled_if(lambda name: name not in RARE | {"Poisson", "softmax"}, RIVALS)
+    )
     def test_of_weighted_rows(self, name):
         self.compare(RIVALS[name], 1e2, weighted=True)
 
@@ -456,8 +454,8 @@ class TestJumps:
         [
             ("hinge", 150),
             ("pinball", 150),
-            ("epsilon_insensitive", 150),
             ("pinball", 2400),
+            pytest.param("epsilon_insensitive", 150, marks=pytest.mark.slow),
             pytest.param("hinge", 2400, marks=pytest.mark.slow),
             pytest.param("epsilon_insensitive", 2400, marks=pytest.mark.slow),
         ],

@@ -27,6 +27,7 @@ from gradstep import (
     TableRegressor,
     fit_table,
 )
+from tests.uncompiled import uncompiled
 
 N = 300
 
@@ -101,6 +102,7 @@ class TestAsFitTable:
         with pytest.raises(InvalidParameter, match="prepared already: max_levels would change"):
             TableRegressor(max_levels=3).fit(prepared)
 
+    @uncompiled
     def test_parameters_reach_the_fit(self):
         asked = {
             "loss": "huber", "epsilon": 0.3, "alpha": 1e-2, "penalty_scale": "unit",
@@ -229,6 +231,7 @@ class TestClasses:
         with pytest.raises(InvalidData, match=r"y must be numbers: .*'yes'.* TableClassifier"):
             TableRegressor().fit(X, TABLE["paid"])
 
+    @pytest.mark.slow
     def test_losses_without_probabilities(self):
         model = TableClassifier("hinge").fit(X, TABLE["paid"].to_numpy())
         assert not hasattr(model, "predict_proba")

@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 import gradstep
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from tests.slow import slow_unless
+from tests.uncompiled import uncompiled
 
 N = 120
 RNG = np.random.default_rng(3)
@@ -65,7 +66,7 @@ def _quietly():
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
 @pytest.mark.parametrize(
-    "name", slow_unless(lambda name: not name.endswith(("hinge", "huber")), FITS)
+    "name", slow_unless(lambda name: not name.endswith(("hinge", "huber", "adam", "sgd")), FITS)
 )
 def test_no_bit_of_a_fit_changes(name, form):
     kind = name.partition(",")[0]
@@ -77,6 +78,7 @@ def test_no_bit_of_a_fit_changes(name, form):
     assert_array_equal(other.intercept_, intercept)
 
 
+@uncompiled
 def test_nor_of_a_stream():
     more, targets, weight = with_others("count")
     plain, other = MiniBatchRegressor("poisson"), MiniBatchRegressor("poisson")

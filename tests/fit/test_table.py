@@ -252,9 +252,17 @@ class TestLossOfClasses:
         [
             ("log_loss", gradstep.Softmax()),
             (gradstep.LogLoss(), gradstep.Softmax()),
-            (gradstep.OneVsRest(gradstep.LogLoss()), gradstep.OneVsRest(gradstep.LogLoss())),
-            ("hinge", gradstep.OneVsRest(gradstep.Hinge())),
             (gradstep.Softmax(), gradstep.Softmax()),
+            *(
+                pytest.param(*each, marks=pytest.mark.slow)
+                for each in (
+                    (
+                        gradstep.OneVsRest(gradstep.LogLoss()),
+                        gradstep.OneVsRest(gradstep.LogLoss()),
+                    ),
+                    ("hinge", gradstep.OneVsRest(gradstep.Hinge())),
+                )
+            ),
         ],
     )
     def test_of_three_is_that_of_the_estimator(self, loss, of_three):

@@ -154,6 +154,7 @@ class TestAsOneHot:
         same = fit(problem(mine), mine)[0].params, fit(problem(theirs), theirs)[0].params
         np.testing.assert_allclose(*same, rtol=1e-12, atol=1e-14)
 
+    @pytest.mark.slow
     def test_of_float32(self):
         check_same(coded(dtype=np.float32), weight=WEIGHT)
 

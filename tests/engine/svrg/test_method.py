@@ -50,6 +50,7 @@ from gradstep.rows.layouts import DenseRows
 from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS
 from tests.contracts.nouns import NOUNS, classes_of
 from tests.engine.cases import csr, dense, matrix, usual_first
+from tests.slow import slow
 
 # --- problems, solved and watched ---------------------------------------------------------
 
@@ -273,7 +274,7 @@ class TestOptimum:
 
     @pytest.mark.parametrize(
         "loss",
-        [LogLoss(), Poisson(), Softmax(), pytest.param(Huber(0.5), marks=pytest.mark.slow)],
+        [LogLoss(), Poisson(), Softmax(), *slow(Huber(0.5))],
         ids=repr,
     )
     def test_from_the_solution_of_a_sample_by_newton_steps(self, solve, loss):
@@ -283,7 +284,7 @@ class TestOptimum:
 
     @pytest.mark.parametrize(
         "loss",
-        [SquaredError(), LogLoss(), pytest.param(Poisson(), marks=pytest.mark.slow)],
+        [SquaredError(), LogLoss(), *slow(Poisson())],
         ids=repr,
     )
     def test_by_quasi_newton_steps(self, solve, loss):
@@ -303,7 +304,7 @@ class TestOptimum:
 
     @pytest.mark.parametrize(
         "loss",
-        [SquaredError(), LogLoss(), Huber(0.5), pytest.param(Poisson(), marks=pytest.mark.slow)],
+        [SquaredError(), LogLoss(), *slow(Huber(0.5), Poisson())],
         ids=repr,
     )
     def test_by_quasi_newton_steps_in_a_diagonal_preconditioner(self, solve, loss):
@@ -321,9 +322,7 @@ class TestOptimum:
         if "fit_intercept" in changes:
             assert found.params[-1] == 0.0
 
-    @pytest.mark.parametrize(
-        "name", ["newton", "diagonal", pytest.param("quasi-newton", marks=pytest.mark.slow)]
-    )
+    @pytest.mark.parametrize("name", ["newton", "diagonal", *slow("quasi-newton")])
     def test_from_wherever_it_starts(self, solve, name):
         data, X = sized(name, LogLoss())
         changes = case(name, LogLoss())
@@ -348,7 +347,8 @@ class TestPenalties:
     @pytest.mark.parametrize("name, loss, penalty", [
         ("newton", SquaredError(), L1(0.1)), ("newton", SquaredError(), ElasticNet(0.2, 0.5)),
         ("newton", LogLoss(), L1(0.03)), ("newton", Softmax(), ElasticNet(0.03, 0.5)),
-        ("diagonal", LogLoss(), L1(0.002)), ("diagonal", SquaredError(), ElasticNet(0.01, 0.5)),
+        ("diagonal", LogLoss(), L1(0.002)),
+        pytest.param("diagonal", SquaredError(), ElasticNet(0.01, 0.5), marks=pytest.mark.slow),
     ], ids=str)  # fmt: skip
     def test_l1(self, solve, name, loss, penalty):
         data, X = sized(name, loss)
@@ -368,7 +368,7 @@ class TestPenalties:
     @pytest.mark.parametrize(
         "penalty, same",
         [
-            (Scaled(L1(0.02), 1.5), L1(0.03)),
+            pytest.param(Scaled(L1(0.02), 1.5), L1(0.03), marks=pytest.mark.slow),
             pytest.param(Scaled(L2(0.02), 2.0), L2(0.08), marks=pytest.mark.slow),
         ],
         ids=repr,
@@ -399,7 +399,7 @@ def by_linear_programming(loss, X, y):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("loss", [Hinge(), Pinball(0.9), EpsilonInsensitive(0.1)], ids=repr)
+@pytest.mark.parametrize("loss", [Hinge(), Pinball(0.9), *slow(EpsilonInsensitive(0.1))], ids=repr)
 def test_where_slopes_jump_the_least_loss_is_that_of_a_linear_program(solve, loss, seed):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(300, 5))
@@ -511,7 +511,9 @@ class TestNeverUp:
             assert record.loss == pytest.approx(objective(params)[0], rel=1e-9, abs=1e-9 * size)
 
     @pytest.mark.parametrize("name, penalty", [
-        ("quasi-newton", L2(1e-3)), ("diagonal", L2(1e-2)), ("diagonal", L1(1e-2)),
+        ("quasi-newton", L2(1e-3)),
+        pytest.param("diagonal", L2(1e-2), marks=pytest.mark.slow),
+        pytest.param("diagonal", L1(1e-2), marks=pytest.mark.slow),
     ], ids=str)  # fmt: skip
     def test_with_many_features_and_rows_that_are_far_out(self, solve, name, penalty):
         """Steps that are too long are shortened, or taken back; the run ends all the same."""
