@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from gradstep.estimators import fitting
 from gradstep.estimators.dask_arrays import lazy_on_collections, takes_collections
 from gradstep.estimators.fitted import Fitted
+from gradstep.estimators.inference import classes_as_in_fit
 from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
@@ -416,4 +417,5 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
             logs: NDArray[np.float64] = np.log(self.predict_proba(X))
         return logs
 
+    _as_in_fit = classes_as_in_fit
     score = as_by_default(ClassifierMixin.score)

@@ -13,6 +13,7 @@ from gradstep.errors import GradstepError, InvalidData, InvalidParameter
 from gradstep.estimators import fitting
 from gradstep.estimators.dask_arrays import lazy_on_collections, takes_collections
 from gradstep.estimators.fitted import Fitted
+from gradstep.estimators.inference import numbers_as_in_fit
 from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
@@ -268,9 +269,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         """Return the function from scores of the held-out rows to R²."""
         y, weight = held_out.targets(), held_out.weights()
         if held_out.n < 2:
-            msg = (
-                "R² needs at least two validation rows: pass more, or a larger validation_fraction."
-            )
+            msg = "R² needs at least two validation rows: raise validation_fraction, or pass more."
             raise InvalidData(msg)
         return lambda z: float(r2_score(y, inverse_link(loss, z), sample_weight=weight))
 
@@ -397,4 +396,5 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         z = inverse_link(self._loss(), fitting.decision(self, X))
         return z if self._y_is_2d else z[:, 0]
 
+    _as_in_fit = numbers_as_in_fit
     score = as_by_default(RegressorMixin.score)

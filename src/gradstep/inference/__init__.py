@@ -1,0 +1,1 @@
+"""How sure a coefficient is: covariances of fitted parameters, and what follows from them."""

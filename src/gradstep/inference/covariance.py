@@ -1,0 +1,378 @@
+"""The covariance of fitted parameters: how far a fit of other rows of the kind would lie from it.
+
+At the optimum of a smooth objective the parameters are, for many rows, normal around those of the
+population, with the covariance H⁻¹·S·H⁻¹: H is the Hessian of the objective, S the sum of the
+products of rows' gradients. It holds whether or not the loss is the true likelihood (Huber, "The
+behavior of maximum likelihood estimates under nonstandard conditions", 1967; White, "Maximum
+likelihood estimation of misspecified models", Econometrica 50, 1982), which is what is meant by
+*robust*. Of rows in clusters, S is the sum over clusters of the products of their sums (Liang and
+Zeger, Biometrika 73, 1986); of two ways to cluster, those of each less those of both (Cameron,
+Gelbach and Miller, JBES 29, 2011). If the loss is the likelihood, H⁻¹ alone is enough: *model*.
+
+With an l2 penalty, H is that of the penalised objective, gradients are taken about their mean, and
+the intervals are for the parameters that the penalised objective has in the population.
+
+All is computed for standardised features, where the numbers are of one size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.engine.row_sums import RowSums
+from gradstep.engine.row_tasks import Evaluate, HessianOptions
+from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.inference.blocks import BlockedProblem
+from gradstep.inference.quantile import bandwidth_of
+from gradstep.inference.sums import AtMeans, PearsonSum, ScoreProducts, cluster_sums
+from gradstep.objective.classification import OneVsRest
+from gradstep.objective.losses import is_quadratic
+from gradstep.objective.regression import Pinball
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.engine.state import Problem
+    from gradstep.engine.statistics import Columns
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["KINDS", "MOST_FEATURES", "Covariance", "covariance_of", "why_not"]
+
+KINDS = ("robust", "HC0", "model")
+MOST_FEATURES = 2000
+_WIDTH = 1e-4  # of scores, between slopes that a second derivative is taken from
+_DEPENDENT = 1e-9  # least eigenvalue over the largest, where features depend on each other
+_LOADING = 1e-5  # of a feature in what depends
+_FAR = 1.0  # standard errors from the optimum that are not accepted
+_MOST_CLUSTER_BYTES = 1 << 31
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """The covariance of parameters, and what it was made of.
+
+    Attributes
+    ----------
+    kind : str
+        "robust", "HC0", "model" or "cluster".
+    matrix : ndarray of shape (k, q, q), or (1, k·q, k·q) of a joint loss
+        In the features' own units; q counts the intercept, which comes last.
+    params : ndarray of shape (k, q)
+        The parameters; of a joint loss about their mean over the classes.
+    undetermined : ndarray of bool, shape (k, q)
+        Parameters that others determine, or whose feature is constant.
+    n_rows, rank : int
+        Rows, and parameters of a block.
+    clusters : tuple of int
+        How many clusters, each way.
+    dispersion : float
+        Pearson's statistic over its degrees of freedom; for squared error the variance of the
+        residuals; 1 where the loss has no variance function.
+    distance : float
+        How many standard errors a parameter lies from the optimum, at most.
+    penalised : bool
+        Whether a penalty takes part.
+    degrees : int or None
+        Of freedom, of Student's distribution (squared error): rows less parameters, or clusters
+        less one; None where quantiles are the normal distribution's.
+    """
+
+    kind: str
+    matrix: NDArray[np.float64]
+    params: NDArray[np.float64]
+    undetermined: NDArray[np.bool_]
+    n_rows: int
+    rank: int
+    clusters: tuple[int, ...]
+    dispersion: float
+    distance: float
+    penalised: bool
+    degrees: int | None
+
+    @property
+    def standard_errors(self) -> NDArray[np.float64]:
+        """Standard errors, shape (k, q); NaN of undetermined parameters."""
+        square = np.einsum("bii->bi", self.matrix).reshape(self.params.shape)
+        errors: NDArray[np.float64] = np.sqrt(np.maximum(square, 0.0))
+        return np.where(self.undetermined, np.nan, errors)
+
+
+def why_not(problem: Problem) -> str | None:
+    """Return why parameters have no covariance of this kind, None if they have one."""
+    loss, penalty = problem.loss, problem.penalty
+    inner = loss.loss if isinstance(loss, OneVsRest) else loss
+    strengths = getattr(penalty, "strengths", None)
+    if strengths is None:
+        return f"{type(penalty).__name__} is known by its proximal map alone"
+    if strengths()[0] > 0.0:
+        return (
+            "an l1 penalty moves coefficients to zero, and their distribution is not normal. Fit "
+            "without it (penalty='l2', or None) on the features that it has kept, on other rows"
+        )
+    bent = getattr(loss, "curvature", None) is not None or getattr(loss, "is_smooth", False)
+    if not bent and not isinstance(loss, Pinball):
+        return (
+            f"the slope of {type(inner).__name__} jumps, so that it has no Hessian. Use a smooth "
+            "loss: 'log_loss' for classes, 'squared_error' or 'huber' for numbers"
+        )
+    if problem.n_features > MOST_FEATURES:
+        return (
+            f"{problem.n_features:,} features are more than the {MOST_FEATURES:,} for which a "
+            "covariance is computed"
+        )
+    return None
+
+
+def covariance_of(
+    problem: Problem,
+    data: Dataset,
+    params: NDArray[np.float64],
+    columns: Columns,
+    kind: str = "robust",
+    clusters: Sequence[NDArray[np.intp]] = (),
+) -> Covariance:
+    """Return the covariance of parameters at the optimum.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was minimised.
+    data : Dataset
+        The rows that it was minimised on.
+    params : ndarray of shape (size,)
+        The optimum, in the features' own units.
+    columns : Columns
+        Statistics of the columns.
+    kind : {"robust", "HC0", "model"}
+        "HC0" is "robust" without the factor n / (n - parameters).
+    clusters : sequence of ndarray of shape (n,), at most two
+        The cluster of each row that counts, from 0: for dependent rows.
+
+    Raises
+    ------
+    InvalidParameter, InvalidData
+        Where no such covariance is valid: the reason, and what to do.
+    """
+    if why := why_not(problem):
+        msg = f"No standard errors: {why}."
+        raise InvalidParameter(msg)
+    of = BlockedProblem(problem, data, columns)
+    if kind == "model" and of.power is None and not of.is_likelihood:
+        msg = (
+            f"covariance='model' needs a loss that is a likelihood, which "
+            f"{type(problem.loss).__name__} is not: use 'robust'."
+        )
+        raise InvalidParameter(msg)
+    with RowSums(data, of.k) as sums:
+        return _Sandwich(of, sums, np.ascontiguousarray(params)).covariance(kind, clusters)
+
+
+class _Sandwich:
+    """H and S at a point, and what they come to."""
+
+    def __init__(self, of: BlockedProblem, sums: RowSums, params: NDArray[np.float64]) -> None:
+        self.of, self.sums, self.params = of, sums, params
+        self.how = of.scaled.standardisation
+        self.weight, self.n, self.rank = of.data.weight_sum, of.data.n, of.rank
+        if self.n <= of.rank:
+            msg = (
+                f"No standard errors: {self.n:,} rows are too few for {of.rank:,} parameters. Use "
+                "fewer features, or more rows."
+            )
+            raise InvalidData(msg)
+
+    def covariance(self, kind: str, clusters: Sequence[NDArray[np.intp]]) -> Covariance:
+        of = self.of
+        ridge = np.tile(of.scaled.ridge, of.k) if of.joint else of.scaled.ridge
+        hessian = self._hessian(expected=kind == "model" and not clusters)
+        whole = self.weight * (hessian + np.eye(ridge.size) * ridge)
+        found = [self._inverse(block) for block in whole]
+        inverse = np.array([each for each, _, _ in found])
+        dependent = np.array([each for _, each, _ in found])
+        self.rank = min(of.rank, max(rank for _, _, rank in found))
+        gradient = self._gradient()
+        degrees = self.n - self.rank
+        dispersion = self._dispersion(degrees)
+        if clusters:
+            middle = self._of_clusters(clusters, gradient)
+        elif kind == "model":
+            middle = self.weight * hessian * self._by_block(dispersion)
+        else:
+            middle = self._score_products(gradient)
+            if kind == "robust":
+                middle = middle * (self.n / degrees)
+        matrix = inverse @ middle @ inverse
+        lines = of.lines(self.how.lines(self.params))
+        step = np.einsum("bij,bj->bi", inverse, gradient + self.weight * ridge * lines)
+        errors = np.sqrt(np.maximum(np.einsum("bii->bi", matrix), 0.0))
+        distance = float(np.divide(np.abs(step), errors, where=errors > 0, out=0.0 * step).max())
+        if not distance <= _FAR:
+            msg = (
+                f"No standard errors: a coefficient lies {distance:.3g} standard errors from the "
+                "optimum, where these hold. Fit with optimizer='auto' and a smaller tol, on the "
+                "same rows, weights and penalty."
+            )
+            raise InvalidData(msg)
+        return Covariance(
+            kind="cluster" if clusters else kind,
+            matrix=self._in_units(matrix),
+            params=self._centred_params(),
+            undetermined=self._undetermined(dependent),
+            n_rows=self.n,
+            rank=self.rank,
+            clusters=tuple(int(codes.max()) + 1 for codes in clusters),
+            dispersion=float(np.mean(dispersion)),
+            distance=distance,
+            penalised=of.penalised,
+            degrees=self._degrees(clusters),
+        )
+
+    def _degrees(self, clusters: Sequence[NDArray[np.intp]]) -> int | None:
+        if not is_quadratic(self.of.loss):
+            return None
+        if clusters:
+            return int(min(codes.max() for codes in clusters))
+        return self.n - self.rank
+
+    # ------------------------------------------------------------------ sums
+
+    def _hessian(self, *, expected: bool) -> NDArray[np.float64]:
+        """Return the mean Hessian of the loss, by blocks."""
+        of, width = self.of, _WIDTH * self.of.scaled.score_unit
+        if isinstance(of.loss, Pinball):
+            width = bandwidth_of(of.loss, of.data.targets() - self.sums.scores(self.params))
+        widths = np.array([[width], [1.0]])
+        pairs = 1 if is_quadratic(of.loss) else of.scaled.pairs
+        options = HessianOptions(pairs, widths, self.how.shift, self.how.scale)
+        task: Any = Evaluate(
+            (of.loss, None, None), of.k, self.params, options, with_losses=False,
+            with_gradient=False,
+        )  # fmt: skip
+        if expected and of.power and of.power != 1.0:  # Poisson's are the same
+            total = self.sums.total(AtMeans(task, of.loss, of.k, self.params))[2]
+        else:
+            total = self.sums.total(task, task.result_bytes)[2]
+        return of.blocks(total / self.weight)
+
+    def _gradient(self) -> NDArray[np.float64]:
+        """Return the sum of the rows' gradients, by blocks."""
+        mean = self.sums.gradient(self.of.loss, self.params)[1]
+        return self.of.lines(self.weight * self.how.gradient(mean))
+
+    def _score_products(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        of = self.of
+        pairs = of.k * (of.k + 1) // 2 if of.joint else of.k
+        task = ScoreProducts(of.loss, of.k, self.params, pairs, self.how.shift, self.how.scale)
+        found = of.blocks(self.sums.total(task, 8 * pairs * of.q * of.q))
+        if not of.penalised:
+            return found
+        return found - gradient[:, :, None] * gradient[:, None, :] / self.n
+
+    def _of_clusters(
+        self, clusters: Sequence[NDArray[np.intp]], gradient: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the products of clusters' gradients, with the usual factor for few clusters."""
+        ways = [*clusters]
+        signs = [1.0] * len(ways)
+        if len(ways) == 2:
+            _, both = np.unique(np.column_stack(ways), axis=0, return_inverse=True)
+            ways, signs = [*ways, both.ravel()], [1.0, 1.0, -1.0]
+        total = np.zeros(1)
+        for codes, sign in zip(ways, signs, strict=True):
+            total = total + sign * self._of_one_way(codes, gradient)
+        return total
+
+    def _of_one_way(
+        self, codes: NDArray[np.intp], gradient: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        of, counts = self.of, np.bincount(codes)
+        n_clusters = counts.size
+        if n_clusters < 2:
+            msg = "Clustered standard errors need two clusters or more; there is one."
+            raise InvalidData(msg)
+        if 8 * n_clusters * self.params.size > _MOST_CLUSTER_BYTES:
+            msg = (
+                f"Clustered standard errors of {n_clusters:,} clusters and {self.params.size:,} "
+                "parameters need more than 2 GiB: cluster by a column of fewer values."
+            )
+            raise InvalidData(msg)
+        own = cluster_sums(of.data, of.loss, of.k, self.params, codes)
+        p = of.q - 1
+        w, b = own[:, : of.k * p].reshape(-1, of.k, p), own[:, of.k * p :]
+        lines = np.concatenate(
+            [(w - self.how.shift * b[:, :, None]) * self.how.scale, b[:, :, None]], axis=2
+        )
+        blocks = of.lines(lines)
+        if of.penalised:
+            blocks = blocks - counts[:, None, None] * gradient / self.n
+        factor = n_clusters / (n_clusters - 1) * (self.n - 1) / (self.n - self.rank)
+        products: NDArray[np.float64] = factor * np.einsum("gbi,gbj->bij", blocks, blocks)
+        return products
+
+    def _dispersion(self, degrees: int) -> NDArray[np.float64]:
+        """Return Pearson's statistic over its degrees of freedom, for each output."""
+        of = self.of
+        if of.power is None or (of.power == 1.0):  # a count's variance is its mean
+            return np.ones(of.k)
+        total = self.sums.total(PearsonSum(of.loss, of.k, self.params, of.power))
+        found: NDArray[np.float64] = total / degrees
+        return found
+
+    def _by_block(self, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return of_outputs[:1, None, None] if self.of.joint else of_outputs[:, None, None]
+
+    # ------------------------------------------------------------------ matrices
+
+    def _inverse(
+        self, whole: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
+        """Return a generalised inverse, which parameters others determine, and the rank."""
+        of, size = self.of, whole.shape[0]
+        inverse, dependent = np.zeros((size, size)), ~of.free
+        at = np.flatnonzero(of.free & (np.diag(whole) > 0.0))
+        dependent[np.flatnonzero(of.free & (np.diag(whole) <= 0.0))] = True
+        own = 1.0 / np.sqrt(np.diag(whole)[at])
+        values, vectors = np.linalg.eigh(whole[np.ix_(at, at)] * own * own[:, None])
+        kept = values > _DEPENDENT * values[-1]
+        vectors_kept = vectors[:, kept] * own[:, None]
+        inverse[np.ix_(at, at)] = (vectors_kept / values[kept]) @ vectors_kept.T
+        null = vectors[:, ~kept]
+        if of.joint and null.size:  # what all classes share is no parameter
+            shared = np.zeros((size, of.q))
+            shared[np.arange(size), np.arange(size) % of.q] = 1.0
+            basis = np.linalg.qr((shared[at] / own[:, None])[:, shared[at].any(axis=0)])[0]
+            null = null - basis @ (basis.T @ null)
+        dependent[at[np.abs(null).max(axis=1, initial=0.0) > _LOADING]] = True
+        return inverse, dependent, int(kept.sum())
+
+    def _centred_params(self) -> NDArray[np.float64]:
+        of = self.of
+        p = of.q - 1
+        w, b = self.params[: of.k * p].reshape(of.k, p), self.params[of.k * p :]
+        lines: NDArray[np.float64] = np.concatenate([w, b[:, None]], axis=1)
+        return lines - lines.mean(axis=0) if of.joint else lines
+
+    def _undetermined(self, dependent: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        of = self.of
+        found = dependent.reshape(-1, of.q)
+        if of.joint:
+            found = np.broadcast_to(found.any(axis=0), (of.k, of.q))
+        lost: NDArray[np.bool_] = found & np.append(
+            np.ones(of.q - 1, bool), of.problem.fit_intercept
+        )
+        return lost
+
+    def _in_units(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a covariance of standardised features' parameters as one in their own units."""
+        of = self.of
+        to_units = np.diag(np.append(self.how.scale, 1.0))
+        to_units[-1, :-1] = -self.how.scale * self.how.shift
+        if of.joint:
+            to_units = np.kron(np.eye(of.k) - 1.0 / of.k, to_units)
+        found: NDArray[np.float64] = to_units @ matrix @ to_units.T
+        return found
