@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import statsmodels.api as sm
 from scipy import stats
 
 import gradstep
@@ -96,10 +97,9 @@ def test_are_those_of_the_formula(loss, kind, weight):
 
 @pytest.mark.parametrize("way", ["HC0", "HC1", "cluster", "both ways"])
 def test_are_those_of_statsmodels(way):
-    api = pytest.importorskip("statsmodels.api")
     model, y = fitted("squared_error", WEIGHT)
     ways = {"cluster": GROUPS, "both ways": np.column_stack([GROUPS, OTHER_GROUPS])}
-    theirs = api.WLS(y, np.column_stack([X, np.ones(N)]), weights=WEIGHT).fit(
+    theirs = sm.WLS(y, np.column_stack([X, np.ones(N)]), weights=WEIGHT).fit(
         cov_type="cluster" if way in ways else way, use_t=True,
         cov_kwds={"groups": ways[way]} if way in ways else {},
     )  # fmt: skip
