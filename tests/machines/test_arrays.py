@@ -79,6 +79,15 @@ def test_the_cluster_computes(monkeypatch):
     assert len(sent) > 3
 
 
+@pytest.mark.slow
+def test_many_partitions():
+    many = (5,) * 300
+    same(
+        MiniBatchRegressor().fit(*arrays(X, Y["number"], chunks=many)),
+        MiniBatchRegressor().fit(X, Y["number"]),
+    )
+
+
 def test_partitions_of_unknown_size_and_single_precision():
     single = X.astype(np.float32)
     x, y = arrays(single, Y["number"], chunks=(500, 500, 500))
