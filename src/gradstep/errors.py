@@ -23,7 +23,7 @@ has cost time at most.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,7 +81,18 @@ class CannotWrite(GradstepError, OSError):
 
 
 class ClusterLost(GradstepError, ConnectionError):
-    """The machines that computed are gone, or silent."""
+    """The machines that computed are gone, or silent.
+
+    Attributes
+    ----------
+    params : ndarray or None
+        The best parameters until then, if they were lost within a fit, after an epoch.
+    model : Model or None
+        The model that these make, of `fit_table`.
+    """
+
+    params: Any = None
+    model: Any = None
 
 
 class MixedMachines(GradstepError, RuntimeError):

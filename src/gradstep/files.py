@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "is_stream",
+    "refuse_address",
     "refuse_existing",
     "refuse_unwritable",
     "sweep",
@@ -71,6 +72,7 @@ def writing_file(path: str | Path, *, private: bool = False) -> Iterator[BinaryI
     CannotWrite
         If it cannot be written; what was there still is.
     """
+    refuse_address(path)
     path = Path(path)
     with _failing_as(path):
         target = path if private else _followed(path)
@@ -164,8 +166,30 @@ def _failing_as(path: Path) -> Iterator[None]:
 # --------------------------------------------------------------------------- what is in the way
 
 
+def refuse_address(path: str | Path) -> None:
+    """Refuse an address in an object store, of which a path would make folders of that name here.
+
+    Examples
+    --------
+    >>> refuse_address("s3://bucket/trips")
+    Traceback (most recent call last):
+        ...
+    gradstep.errors.CannotWrite: s3://bucket/trips is an address, and a path is needed: prepared ...
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))
+    if scheme is None:
+        return
+    msg = (
+        f"{scheme[1]}://{str(path)[scheme.end() :]} is an address, and a path is needed: prepared "
+        "tables, checkpoints and what comes out are files that are mapped into memory, or renamed. "
+        "Mount the bucket, or give a folder, which all workers of a cluster share."
+    )
+    raise CannotWrite(msg)
+
+
 def refuse_existing(folder: Path) -> None:
     """Refuse to write where something is."""
+    refuse_address(folder)
     if os.path.lexists(folder):
         msg = f"{folder} exists already. Choose another folder, or delete it first."
         raise CannotWrite(msg)
@@ -173,6 +197,7 @@ def refuse_existing(folder: Path) -> None:
 
 def refuse_unwritable(path: Path) -> None:
     """Refuse a file that cannot be written, before the work whose result goes there."""
+    refuse_address(path)
     with _failing_as(path):
         target = _followed(path)
         if is_stream(target):

@@ -79,6 +79,15 @@ def test_the_cluster_computes(monkeypatch):
     assert len(sent) > 3
 
 
+@pytest.mark.slow
+def test_many_partitions():
+    many = (5,) * 300
+    same(
+        MiniBatchRegressor().fit(*arrays(X, Y["number"], chunks=many)),
+        MiniBatchRegressor().fit(X, Y["number"]),
+    )
+
+
 def test_partitions_of_unknown_size_and_single_precision():
     single = X.astype(np.float32)
     x, y = arrays(single, Y["number"], chunks=(500, 500, 500))
@@ -122,7 +131,7 @@ def test_a_warm_start_and_the_textbook_are_refused():
         MiniBatchRegressor(optimizer="sgd").fit(*arrays(X, Y["number"]))
 
 
-def test_a_data_frame_of_dask_is_told_how_to_become_an_array():
-    frame = type("DataFrame", (), {"__module__": "dask.dataframe.core"})()
-    with pytest.raises(InvalidData, match=r"Pass X\.to_dask_array\(lengths=True\)"):
-        MiniBatchRegressor().fit(frame, Y["number"])
+def test_other_collections_are_refused():
+    bag = type("Bag", (), {"__module__": "dask.bag.core"})()
+    with pytest.raises(InvalidData, match=r"a dask\.bag\.core\.Bag: .* arrays and data frames are"):
+        MiniBatchRegressor().fit(bag, Y["number"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import json
 import sys
+import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -166,9 +168,15 @@ class TestAsPeopleWriteThem:
         assert found[0] == found[1]
 
     @pytest.mark.slow
-    def test_copies_are_prepared_here(self, written, client, tmp_path):
-        path = tmp_path / "rows.csv.bz2"
-        path.write_bytes(bz2.compress((written / "3.csv").read_bytes()))
+    @pytest.mark.parametrize("kind", ["gz", "bz2", "zip"])
+    def test_packed_files(self, written, client, tmp_path, kind):
+        text = (written / "3.csv").read_bytes()
+        path = tmp_path / f"rows.csv.{kind}"
+        if kind == "zip":
+            with zipfile.ZipFile(path, "w") as file:
+                file.writestr("rows.csv", text)
+        else:
+            path.write_bytes({"gz": gzip, "bz2": bz2}[kind].compress(text))
         for name, how in (("here", {}), ("there", {"client": client})):
             prepare(path, "y", out=tmp_path / name, **how)
         assert content(tmp_path / "there") == content(tmp_path / "here")

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from gradstep import InvalidParameter, InvalidTable, fit_table, prepare
+from gradstep import (
+    CannotWrite,
+    Checkpoint,
+    InvalidParameter,
+    InvalidTable,
+    fit_table,
+    open_prepared,
+    prepare,
+    save,
+)
 from gradstep.errors import ClusterLost, MixedMachines
 from gradstep.machines import cluster as clusters
 from gradstep.machines import worker
@@ -98,6 +108,27 @@ def test_a_cluster_that_runs_is_used_and_left(client, frame, tmp_path):
     with connected(address) as found:
         assert fit_table(prepared, client=found).outcome.name == "OPTIMAL"
     assert client.scheduler_info()["workers"]
+
+
+STORE = "s3://bucket/trips"
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda frame: prepare(frame, "y", out=STORE),
+        lambda _: prepare("rows.csv", "y", cache=Path("gs://bucket/cache")),
+        lambda frame: fit_table(frame, "y", callbacks=[Checkpoint(STORE)]),
+        lambda frame: save(fit_table(frame, "y").model, STORE),
+        lambda _: open_prepared(STORE),
+    ],
+)
+def test_an_object_store_is_no_folder(frame, tmp_path, monkeypatch, do):
+    monkeypatch.chdir(tmp_path)
+    frame.write_csv("rows.csv")
+    with pytest.raises(CannotWrite, match=r"(s3|gs)://bucket/\w+ is an address, .* Mount the buck"):
+        do(frame)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
 def test_without_dask(monkeypatch):

@@ -73,7 +73,10 @@ CASES = {
     "squared, coded": ("number", {"coded": True}, {}),
     "poisson, dense": ("count", {}, {"loss": "poisson"}),
     "softmax, coded": ("three", {"coded": True}, {}),
+    "softmax, dense": ("three", {}, {}),
     "l1, dense": ("two", {}, {"penalty": "l1", "alpha": 0.01}),
+    "l1, coded": ("number", {"coded": True}, {"penalty": "l1", "alpha": 0.01}),
+    "l1, sparse": (None, {}, {"penalty": "l1", "alpha": 0.01}),
     "sparse": (None, {}, {}),
 }
 
@@ -130,6 +133,14 @@ def test_with_a_worker_that_comes_in_mid_run(prepared, cluster, client):
     found = fit_table(prepared, client=client, callbacks=[More()], **how)
     assert len(client.scheduler_info()["workers"]) == 2
     assert bits(found) == bits(fit_table(prepared, **how))
+
+
+def test_with_a_client_that_is_not_the_default(prepared, cluster, monkeypatch):
+    import distributed
+
+    monkeypatch.setattr(distributed.client, "_global_clients", {})
+    with distributed.Client(cluster, set_as_default=False) as own:
+        assert bits(fit_table(prepared, client=own)) == bits(fit_table(prepared))
 
 
 def test_while_progress_is_watched(prepared, client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,11 @@ import typer
 
 from gradstep.cli import options as opt
 from gradstep.cli.signals import SIGNALS
-from gradstep.errors import InvalidParameter
+from gradstep.errors import ClusterLost, InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gradstep.engine.checkpoint import Checkpoint
     from gradstep.fit.table import TableFit
@@ -170,16 +171,17 @@ def train(
             chosen |= {"progress": progress, "cache": cache or not no_cache}
         if client is not None:
             chosen["watch"] = progress.rounds(lambda: len(client.nthreads()))
-        fit = fit_table(
-            source, target, loss=loss, penalty=None if penalty == "none" else penalty,
-            alpha=_number("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
-            quantile=quantile, power=power, penalty_scale=penalty_scale,
-            optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
-            batch_size="auto" if batch_size is None else batch_size,
-            max_iter=max_iter, tol=_number("--tol", tol, "none"),
-            n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
-            client=client, allow_mixed=allow_mixed, **chosen,
-        )  # fmt: skip
+        with _best_in(path):
+            fit = fit_table(
+                source, target, loss=loss, penalty=None if penalty == "none" else penalty,
+                alpha=_number("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
+                quantile=quantile, power=power, penalty_scale=penalty_scale,
+                optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
+                batch_size="auto" if batch_size is None else batch_size,
+                max_iter=max_iter, tol=_number("--tol", tol, "none"),
+                n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
+                client=client, allow_mixed=allow_mixed, **chosen,
+            )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
     tested = None if test is None else evaluate(
@@ -191,6 +193,21 @@ def train(
         _report(fit, path, tested, kept)
     if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(SIGNALS.status)
+
+
+@contextmanager
+def _best_in(path: Path) -> Iterator[None]:
+    """Write the best model so far where the cluster is lost."""
+    from gradstep.model.file import save
+
+    try:
+        yield
+    except ClusterLost as error:
+        if error.model is None:
+            raise
+        save(error.model, path)
+        msg = f"{error} The best model until then is in {path}."
+        raise ClusterLost(msg) from error
 
 
 def _checkpoint(

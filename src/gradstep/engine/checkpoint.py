@@ -23,6 +23,7 @@ from gradstep.errors import (
     InvalidCheckpoint,
     InvalidParameter,
 )
+from gradstep.files import refuse_address
 from gradstep.tensor_file import MISSTATED
 from gradstep.version import VERSION
 
@@ -95,6 +96,7 @@ class Checkpoint:
 
     def __init__(self, path: str | Path, every: str = "5min", *, resume: bool = False) -> None:
         self._counted, self._interval = interval_of(every, f"every={every!r} of Checkpoint")
+        refuse_address(path)
         self.path = Path(path)
         self.every = every
         self.resume = resume

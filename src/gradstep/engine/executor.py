@@ -61,10 +61,11 @@ def cut_positions(
     Examples
     --------
     >>> cut_positions(np.array([1, 2, 7]), [(0, 5), (5, 10)])
-    [array([1, 2]), array([2])]
+    [array([1, 2], dtype=uint32), array([2], dtype=uint32)]
     """
     cuts = np.searchsorted(at, [lo for lo, _ in bounds[1:]])
-    return [part - lo for part, (lo, _) in zip(np.split(at, cuts), bounds, strict=True)]
+    parts = zip(np.split(at, cuts), bounds, strict=True)
+    return [(part - lo).astype(np.uint32, copy=False) for part, (lo, _) in parts]
 
 
 class Threads:

@@ -1,4 +1,4 @@
-"""Estimators on Dask Arrays: fitted by the cluster to the local model, predicting lazily."""
+"""Estimators on Dask's collections: fitted by the cluster to the local model, predicting lazily."""
 
 from __future__ import annotations
 
@@ -52,80 +52,133 @@ def _is_collection(X: Any) -> bool:
     """Tell whether X is one of Dask's, without importing it."""
     if "dask" not in sys.modules or type(X).__module__.partition(".")[0] != "dask":
         return False
-    if not hasattr(X, "to_delayed") or not hasattr(X, "map_blocks"):
-        msg = (
-            f"X is a {type(X).__module__}.{type(X).__name__}: of Dask's collections, arrays are "
-            "taken. Pass X.to_dask_array(lengths=True)."
-        )
-        raise InvalidData(msg)
-    return True
+    if hasattr(X, "map_blocks") or _is_frame(X):
+        return True
+    msg = (
+        f"X is a {type(X).__module__}.{type(X).__name__}: of Dask's collections, arrays and data "
+        "frames are taken."
+    )
+    raise InvalidData(msg)
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "to_dask_array") and hasattr(X, "columns")
+
+
+def _as_array(X: Any) -> Any:
+    """Return the Dask Array of a Dask DataFrame of numbers."""
+    for name, kind in X.dtypes.items():
+        if getattr(kind, "kind", "O") not in "biuf":
+            msg = (
+                f"Column {name!r} of X holds {kind}: estimators take numbers. Turn it into some, "
+                "or write the frame to Parquet and train on that (fit_table, gradstep.prepare), "
+                "which takes categories and dates."
+            )
+            raise InvalidData(msg)
+    single = all(kind == np.float32 for kind in X.dtypes)
+    return X.astype(np.float32 if single else np.float64).to_dask_array(lengths=True)
+
+
+def _refuse_collections(given: dict[str, Any]) -> None:
+    """Refuse a target and weights of Dask's beside rows that are not."""
+    for name in ("y", "sample_weight"):
+        if hasattr(given.get(name), "dask"):
+            msg = f"{name} is a Dask collection, and X is not: give both alike."
+            raise InvalidData(msg)
+
+
+def _current_client() -> Any:
+    """Return the client; None without a cluster: Dask computes here, and so do we."""
+    with suppress(ImportError, ValueError):
+        from distributed import get_client
+
+        return get_client()
+    return None
 
 
 def takes_collections(fit: F) -> F:
-    """Decorate `fit`: a Dask Array is written to a folder by the cluster, and read from there."""
+    """Decorate `fit`: a collection is written to a folder by the cluster, and read from there."""
     of = signature(fit)
 
     @wraps(fit)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         given = of.bind(self, *args, **kwargs).arguments
         if not _is_collection(given["X"]):
-            for name in ("y", "sample_weight"):
-                if hasattr(given.get(name), "dask"):
-                    msg = f"{name} is a Dask collection, and X is not: give both alike."
-                    raise InvalidData(msg)
+            _refuse_collections(given)
             return fit(self, *args, **kwargs)
         from gradstep.cache_folder import private_folder
         from gradstep.files import temporary_folder
         from gradstep.machines.arrays import gather
 
-        client = None
-        with suppress(ImportError, ValueError):  # no cluster: Dask computes here, and so do we
-            from distributed import get_client
-
-            client = get_client()
+        client = _current_client()
         if getattr(self, "warm_start", False):
-            msg = "warm_start=True starts from an earlier fit: of Dask Arrays each fit is anew."
+            msg = "warm_start=True starts from an earlier fit: of Dask's collections each is anew."
             raise InvalidParameter(msg)
         for name in ("y", "sample_weight"):
             if hasattr(given.get(name), "compute"):
                 given[name] = np.asarray(given[name].compute())
+        X, names = given["X"], None
+        if _is_frame(X):
+            X, names = _as_array(X), np.array(X.columns, object)
         with temporary_folder(private_folder("scratch")) as folder:
-            given["X"] = gather(given["X"], folder)
+            given["X"] = gather(X, folder)
             if client is not None:
                 self._cluster = Cluster(folder, client)
             try:
                 fit(**given)
             finally:
                 vars(self).pop("_cluster", None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = names
         return self
 
     return wrapper  # type: ignore[return-value]
 
 
 def lazy_on_collections(method: F) -> F:
-    """Decorate what predicts: of a Dask Array comes another, computed when asked for."""
+    """Decorate what predicts: of a collection comes a Dask Array, computed when asked for."""
 
     @wraps(method)
     def wrapper(self: Any, X: Any) -> Any:
         if not _is_collection(X):
             return method(self, X)
+        blocks = _Blocks(self, method.__name__)
+        if _is_frame(X):
+            return _of_frame(blocks, X)
         X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
         one = method(self, np.zeros((1, X.shape[1]), X.dtype))  # what comes of a row
         shape = {"drop_axis": 1} if one.ndim == 1 else {"chunks": (X.chunks[0], one.shape[1:])}
-        return X.map_blocks(_Blocks(self, method.__name__), dtype=one.dtype, **shape)
+        return X.map_blocks(blocks, dtype=one.dtype, **shape)
 
     return wrapper  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Predicts a block; without rows there is nothing to predict."""
+    """Predicts a block, or a partition; without rows there is nothing to predict."""
 
     est: Any
     method: str
 
     def __call__(self, block: Any) -> Any:
         """Return what is predicted for a block."""
-        if not len(block):
-            return getattr(self.est, self.method)(np.zeros((1, block.shape[1])))[:0]
-        return getattr(self.est, self.method)(block)
+        predict = getattr(self.est, self.method)
+        return predict(block) if len(block) else predict(_row_like(block))[:0]
+
+
+def _row_like(block: Any) -> Any:
+    """Return a row of zeros with the columns of a block."""
+    row = np.zeros((1, block.shape[1]))
+    return type(block)(row, columns=block.columns) if hasattr(block, "columns") else row
+
+
+def _of_frame(blocks: _Blocks, X: Any) -> Any:
+    """Return what is predicted for the partitions of a Dask DataFrame: by its columns' names."""
+    import dask.array
+    from dask.delayed import delayed
+
+    arrays: Any = dask.array
+    one = blocks(X._meta)  # it has no rows; says now if columns are others
+    predict, shape = delayed(blocks), (np.nan, *one.shape[1:])
+    parts = [arrays.from_delayed(predict(part), shape, one.dtype) for part in X.to_delayed()]
+    return arrays.concatenate(parts, allow_unknown_chunksizes=True)

@@ -293,10 +293,10 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         ----------
         X : array, sparse matrix or data frame of shape (n_rows, n_features)
             Features. float64 and float32 in C order are used as they are; anything else is
-            converted once. Sparse matrices are trained on as CSR. A Dask Array is computed on by
-            the current client's workers (docs/machines.md). Or what `gradstep.prepare`
-            returned, alone: then `predict` takes tables (paths, frames, queries), by the names
-            of their columns.
+            converted once. Sparse matrices are trained on as CSR. A Dask Array or DataFrame is
+            computed on by the current client's workers (docs/machines.md). Or what
+            `gradstep.prepare` returned, alone: then `predict` takes tables (paths, frames,
+            queries), by the names of their columns.
         y : array of shape (n_rows,) or (n_rows, n_outputs)
             Targets.
         coef_init, intercept_init : array, optional

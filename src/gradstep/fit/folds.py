@@ -11,6 +11,7 @@ import numpy as np
 from gradstep.checks import check_number
 from gradstep.errors import InvalidParameter
 from gradstep.model.evaluation import evaluate_held_out
+from gradstep.rows.dataset import row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,7 +52,7 @@ def evaluate_folds(
             "the rows. Hold rows out instead (validation=0.1)."
         )
         raise InvalidParameter(msg)
-    rows, found = np.arange(n, dtype=np.uint32), []
+    rows, found = row_numbers(np.arange(n), n), []
     cuts = [n * part // folds for part in range(folds + 1)]
     for lo, hi in pairwise(cuts):
         others = prepared.train.select(np.concatenate([rows[:lo], rows[hi:]]))

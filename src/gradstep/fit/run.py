@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,13 @@ from gradstep.engine.callbacks import History
 from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.checkpoint_folder import Content, EndedRun
 from gradstep.engine.records import Outcome
-from gradstep.errors import Diverged, InvalidCheckpoint
+from gradstep.errors import ClusterLost, Diverged, InvalidCheckpoint
 from gradstep.objective.penalties import sets_zeros
 from gradstep.optim.solvers import is_automatic
 from gradstep.tensor_file import MISSTATED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from gradstep.engine.state import Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
     from gradstep.fit.plan import Plan
+    from gradstep.model.model import Model
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["RunResult", "run", "start_of"]
+__all__ = ["RunResult", "keeping_best", "run", "start_of"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,15 @@ class _Best:
         if isinstance(end.error, Diverged) and self.score == -math.inf:
             self.params = None
 
+    @contextmanager
+    def left_by_a_lost_cluster(self) -> Iterator[None]:
+        """Let the error of a lost cluster have them."""
+        try:
+            yield
+        except ClusterLost as error:
+            error.params = self.params
+            raise
+
 
 def run(
     chosen: Plan,
@@ -141,10 +152,11 @@ def run(
     best = _Best(start if goes_on is None else goes_on)
     listeners = [history, best, *others, *([] if checkpoint is None else [checkpoint])]
     try:
-        ended = restart.run(
-            problem, data, start, goes_on=goes_on, over=over, columns=chosen.columns,
-            validation=validation, callbacks=listeners, brake=brake,
-        )  # fmt: skip
+        with best.left_by_a_lost_cluster():
+            ended = restart.run(
+                problem, data, start, goes_on=goes_on, over=over, columns=chosen.columns,
+                validation=validation, callbacks=listeners, brake=brake,
+            )  # fmt: skip
     except KeyboardInterrupt:
         if not keep_interrupted or best.params is None:
             raise
@@ -166,6 +178,17 @@ def run(
             )
         )
     return result
+
+
+@contextmanager
+def keeping_best(model_of: Callable[[NDArray[np.float64]], Model]) -> Iterator[None]:
+    """Let a lost cluster leave the model of the best parameters until then, with the error."""
+    try:
+        yield
+    except ClusterLost as error:
+        if error.params is not None:
+            error.model = model_of(error.params)
+        raise
 
 
 def _apart(callbacks: Sequence[Any]) -> tuple[Checkpoint | None, list[Any]]:

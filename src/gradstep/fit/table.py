@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.prepare import each_on
 from gradstep.fit.provenance import provenance_of
-from gradstep.fit.run import run, start_of
+from gradstep.fit.run import keeping_best, run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
@@ -221,7 +222,8 @@ def fit_table(
         **{each.name: getattr(settings, each.name) for each in fields(settings)},
         "loss": component, "penalty": penalty, "alpha": alpha, **prepared.meta["asked"],
     }  # fmt: skip
-    result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha), asked=asked)
+    with keeping_best(partial(_model_of, prepared, component)):
+        result = _trained(prepared, component, settings, callbacks, is_auto(alpha), asked)
     model = _model_of(prepared, component, result.params)
     model.training = training_of(model, prepared)
     fit = TableFit(
@@ -246,7 +248,7 @@ def fit_table(
 
         def fit_on(part: PreparedTable) -> Model | None:
             result = _trained(part, component, fixed, (), choose=False, asked={})
-            return _model_of(part, component, result.params) if result.state is not None else None
+            return _model_of(part, component, result.params) if result.state else None
 
         fit.folds = evaluate_folds(prepared, fit_on, cv)
     held_out = options.get("validation_table")
@@ -320,7 +322,7 @@ def _log_power(loss: Any) -> float | None:
 
 
 def _trained(
-    prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any], *,
+    prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any],
     choose: bool, asked: Mapping[str, Any],
 ) -> RunResult:  # fmt: skip
     """Run to the end, after a choice of alpha, if asked for; Ctrl-C keeps the best so far."""

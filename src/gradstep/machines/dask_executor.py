@@ -22,7 +22,7 @@ from gradstep.machines.worker import run_on_worker
 from gradstep.rows.dataset import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -103,7 +103,8 @@ class DaskExecutor:
     ) -> list[Any]:
         """Run a task on groups of shards, several a Dask task; each group's result in order."""
         try:
-            return self._run(task, groups, [None] * len(groups) if own is None else own)
+            with self._client.as_current():  # which `wait` looks for
+                return self._run(task, groups, [None] * len(groups) if own is None else own)
         except (CancelledError, ClosedClientError, CommClosedError) as error:
             raise ClusterLost(_GONE.format(self._address, _PATIENCE)) from error
 
@@ -126,10 +127,10 @@ class DaskExecutor:
         results: list[Any] = [None] * len(groups)
         done, alive_at = 0, time.monotonic()
         while pending:
-            ready = _ready(list(pending))
-            for future in ready:
+            ready = _ready(list(pending), "FIRST_COMPLETED" if self._apart else "ALL_COMPLETED")
+            seconds = _PATIENCE - (time.monotonic() - alive_at)
+            for future, found in self._results_of(ready, seconds):
                 part, times = pending.pop(future)
-                found = _result_of(future, _PATIENCE - (time.monotonic() - alive_at))
                 if found is None and times == _AGAIN:
                     raise ClusterLost(_KILLED.format(self._address, _AGAIN))
                 if found is None:  # the task itself, since what was sent may be lost, too
@@ -144,6 +145,25 @@ class DaskExecutor:
             if self._watch is not None:
                 self._watch(done, len(groups))
         return results
+
+    def _results_of(
+        self, ready: list[Any], seconds: float
+    ) -> Iterator[tuple[Any, list[Any] | None]]:
+        """Yield tasks that have ended with their results: those that have some in one message.
+
+        The others one by one, since one error would hide the rest.
+        """
+        finished = [future for future in ready if future.status == "finished"]
+        found: list[Any] = []
+        if len(finished) > 1:
+            with suppress(TimeoutError, CancelledError, KilledWorker):
+                # within the client's loop, `gather` can be awaited, and so given up
+                found = self._client.sync(
+                    lambda: self._client.gather(finished), callback_timeout=max(seconds, _POLL)
+                )
+        yield from zip(finished, found, strict=False)
+        for future in ready if not found else (f for f in ready if f not in finished):
+            yield future, _result_of(future, seconds)
 
     def _groups_a_task(self, groups: int) -> int:
         """Return how many of the groups a Dask task has."""
@@ -176,18 +196,17 @@ class DaskExecutor:
         return found
 
 
-def _ready(futures: list[Any]) -> list[Any]:
-    """Return those that have ended, however; wait a little if there are none."""
+def _ready(futures: list[Any], until: str) -> list[Any]:
+    """Return those that have ended, however, once the first or all have, or a little later."""
     with suppress(TimeoutError, CancelledError):
-        wait(futures, timeout=_POLL, return_when="FIRST_COMPLETED")
+        wait(futures, timeout=_POLL, return_when=until)
     return [future for future in futures if future.status != "pending"]
 
 
 def _result_of(future: Any, seconds: float) -> list[Any] | None:
     """Return the results of a task; None if it was lost with its worker, and is to be run again.
 
-    Fetched one by one: `as_completed(with_results=True)` never yields the error of a worker that
-    was killed.
+    By itself: `as_completed(with_results=True)` never yields the error of a worker that was killed.
     """
     with suppress(TimeoutError, CancelledError, KilledWorker):
         found: list[Any] = future.result(timeout=max(seconds, _POLL))

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from gradstep.rows.layouts import Rows
     from gradstep.rows.shards import Executor
 
-__all__ = ["Dataset", "are_classes", "joined", "mean_square_norm", "scattered", "score_unit"]
+__all__ = [
+    "Dataset",
+    "are_classes",
+    "joined",
+    "mean_square_norm",
+    "row_numbers",
+    "scattered",
+    "score_unit",
+]
 
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
@@ -44,7 +52,7 @@ class Dataset:
         Targets; class indices in one column for a loss of several classes.
     sample_weight : ndarray of shape (n_rows,), float64, optional
         Weights; without them every row weighs 1.
-    index : ndarray of uint32, optional
+    index : ndarray of `row_numbers`, optional
         The rows that count, if not all: a part of the data without a copy of it. Those of
         weight 0 are taken out.
     shuffled : bool
@@ -65,7 +73,7 @@ class Dataset:
         weight = self.weights()
         if weight is None or not weight.size or weight.min() > 0.0:
             return
-        counted = np.flatnonzero(weight > 0.0).astype(np.uint32)
+        counted = row_numbers(np.flatnonzero(weight > 0.0), self.rows.n_rows)
         part = self.select(counted)
         if isinstance(self.rows, CsrRows):  # their mean length decides where sums are cut
             part = replace(self.permuted(counted), shuffled=self.shuffled)
@@ -102,7 +110,7 @@ class Dataset:
     def select(self, index: NDArray[np.uint32]) -> Dataset:
         """Return the part with these of the rows, without copying them."""
         chosen = index if self.index is None else self.index[index]
-        return replace(self, index=np.asarray(chosen, np.uint32), executor=None)
+        return replace(self, index=row_numbers(chosen, self.rows.n_rows), executor=None)
 
     def part(self, lo: int, hi: int) -> Dataset:
         """Return the rows at positions lo to hi, without a copy."""
@@ -171,6 +179,14 @@ def are_classes(loss: Any, data: Dataset) -> bool:
     return bool(np.isin(data.sample().targets(), (-1.0, 1.0)).all())
 
 
+def row_numbers(at: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return positions among n rows as kernels take them: of 32 bits, if these are enough.
+
+    Within a shard they are (`cut_positions`), however many rows there are.
+    """
+    return np.asarray(at, np.uint32 if n <= 1 << 32 else np.int64)
+
+
 def scattered(n: int, enough: int) -> NDArray[np.uint32]:
     """Return positions all over n rows: one in each stretch, at random, so that no period fits."""
     step = max(1, n // enough)
@@ -178,7 +194,7 @@ def scattered(n: int, enough: int) -> NDArray[np.uint32]:
     if step > 1:
         within = np.random.default_rng(0).integers(0, step, first.size, dtype=np.intp)
         first = np.minimum(first + within, n - 1)
-    return first.astype(np.uint32)
+    return row_numbers(first, n)
 
 
 def score_unit(loss: Any, data: Dataset) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.rows.dataset import scattered
+from gradstep.rows.dataset import row_numbers, scattered
 
 if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
@@ -37,7 +37,8 @@ def digest(data: Dataset, *, all_targets: bool = True) -> str:
     False
     """
     n = data.n
-    some = np.unique(np.append(scattered(n, _ROWS), [0, n - 1] if n else []).astype(np.uint32))
+    ends = np.array([0, n - 1] if n else [], np.intp)
+    some = row_numbers(np.unique(np.append(scattered(n, _ROWS), ends)), n)
     at = data.rows_at(some)
     targets, weights = (
         (data.targets(), data.weights())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.errors import InvalidData
+from gradstep.rows.dataset import row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,12 @@ def order_of(
         return lambda epoch: checked_order(shuffle(epoch, n), n), False
     if shuffle == "none":
         return lambda _epoch: AsTheyLie(n), False
+    if n > 1 << 32:
+        msg = (
+            f"{n:,} rows are more than are shuffled, 2^32, for mini-batches. optimizer='auto' with "
+            "an l2 penalty sums over all rows, which has no limit; or take shuffle=False."
+        )
+        raise InvalidData(msg)
 
     from gradstep.rows.kernels.shuffling import (  # imports Numba
         BlockOrder,
@@ -91,7 +98,7 @@ class AsTheyLie:
 
     def __getitem__(self, part: slice) -> NDArray[np.uint32]:
         """Return the rows at positions ``lo:hi``."""
-        return np.arange(part.start, min(part.stop, self._n), dtype=np.uint32)
+        return row_numbers(np.arange(part.start, min(part.stop, self._n)), self._n)
 
 
 def order_once(n: int, seed: int) -> NDArray[np.uint32]:
@@ -117,7 +124,7 @@ def checked_order(order: Any, n: int) -> NDArray[np.uint32]:
             "outside."
         )
         raise InvalidData(msg)
-    return array.astype(np.uint32)
+    return row_numbers(array.copy(), n)  # the user's own may change
 
 
 class ReadAhead:

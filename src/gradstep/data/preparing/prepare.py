@@ -24,7 +24,7 @@ from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.table import Table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
-from gradstep.files import refuse_existing, sweep, temporary_folder, writing_folder
+from gradstep.files import refuse_address, refuse_existing, sweep, temporary_folder, writing_folder
 from gradstep.floating_point import as_by_default
 from gradstep.version import VERSION
 
@@ -138,6 +138,7 @@ def _make_for_now(maker: Any) -> PreparedTable:
 def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
     """Return the folder for a key in the cache; None if nothing can be kept in the user's."""
     if not isinstance(cache, bool):
+        refuse_address(cache)
         return Path(cache) / key
     try:
         base = private_folder("tables")

@@ -23,7 +23,7 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.preparing.checks import check_meta, check_numbers
 from gradstep.data.roles import Target
 from gradstep.errors import InvalidTable
-from gradstep.files import sync
+from gradstep.files import refuse_address, sync
 from gradstep.tensor_file import MISSTATED
 
 if TYPE_CHECKING:
@@ -254,6 +254,7 @@ def digest_of(folder: Path) -> str:
 
 def read_meta(folder: Path) -> dict[str, Any]:
     """Return what a prepared folder says of itself, once each part of it is known to be sound."""
+    refuse_address(folder)
     path = folder / _META
     if not path.is_file():
         msg = f"{folder} is no prepared table: it has no {_META}."

@@ -39,7 +39,10 @@ _AFFORDABLE_PRODUCTS = 1e10  # where they need to be summed once
 _FEW_ROWS = 40  # a feature, whose products cost no more than steps to the solution
 _SAMPLE_PASSES = 20  # over all rows, in products, that the Hessian of a sample may cost; but
 _LEAST_A_FEATURE = 4  # rows a feature at least,
-_MOST_A_FEATURE = 100  # and at most; fewer make a poor Hessian, more add nothing
+_ENOUGH_A_FEATURE = 100  # and no more, unless they are next to nothing beside a pass:
+_SMALL_PASSES = 5  # over all rows, in products, that
+_MOST_A_FEATURE = 400  # rows a feature may cost: each step shrinks the excess by as much
+_MOST_SAMPLED = 1 << 26  # and numbers: half a gigabyte
 _SOLVED_A_FEATURE = 40  # of a sample whose solution a run starts from, at least
 _LEAST_ROWS = 2000  # of any sample
 _SAMPLE_PAYS = 4  # times as many rows as a sample has, from which its solution saves passes
@@ -160,12 +163,17 @@ def rule_for(of: ScaledProblem) -> Rule:
 def hessian_rows(of: ScaledProblem) -> int:
     """Return how many rows the Hessian of a sample is of: what it costs, quasi-Newton steps save.
 
-    It may cost as much as some passes over all rows. Below some rows a feature it is a poor one,
-    and above others it is as good as that of all rows.
+    It may cost as much as some passes over all rows. A step shrinks the excess by about the rows a
+    feature; below some it is a poor one, and beyond a hundred they must cost next to nothing.
     """
-    affordable = _SAMPLE_PASSES * of.data.n / of.q
-    least, most = max(_LEAST_A_FEATURE * of.q, _LEAST_ROWS), _MOST_A_FEATURE * of.q
-    return int(min(of.data.n, max(min(affordable, most), least)))
+    n = of.data.n
+    small = min(_SMALL_PASSES * n / of.q, _MOST_A_FEATURE * of.q, _MOST_SAMPLED / of.q)
+    return int(min(n, max(_rows_to_solve(of), small)))
+
+
+def _rows_to_solve(of: ScaledProblem) -> float:
+    affordable = min(_SAMPLE_PASSES * of.data.n / of.q, _ENOUGH_A_FEATURE * of.q)
+    return max(affordable, _LEAST_A_FEATURE * of.q, _LEAST_ROWS)
 
 
 def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
@@ -174,7 +182,7 @@ def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
         return 0
     if of.quadratic and kind is StepKind.NEWTON and (not of.has_l1 or all_rows_are_cheap(of)):
         return 0  # the first Newton step is the last
-    rows = max(hessian_rows(of), _SOLVED_A_FEATURE * of.q)
+    rows = int(max(_rows_to_solve(of), _SOLVED_A_FEATURE * of.q))
     return rows if of.data.n >= _SAMPLE_PAYS * rows else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gradstep.engine.svrg.hessian import Hessians
     from gradstep.engine.svrg.scaled_problem import ScaledProblem
     from gradstep.engine.svrg.state import SvrgState
+    from gradstep.rows.order import Order
 
 __all__ = ["MiniBatches"]
 
@@ -41,11 +43,14 @@ class MiniBatches:
 
     def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
         self._of, self._row_sums = of, row_sums
-        problem, data = of.problem, of.data
-        self._order = order_of(
+        self._orders: dict[int, Any] = {}
+
+    @cached_property
+    def _order(self) -> Order:
+        problem, data = self._of.problem, self._of.data
+        return order_of(
             problem.shuffle, data.n, problem.seed, data.rows.row_bytes(), shuffled=data.shuffled
         )[0]
-        self._orders: dict[int, Any] = {}
 
     def run(
         self, hessians: Hessians, state: SvrgState, rows: int

@@ -27,7 +27,7 @@ __all__ = ["MOST_PAIRS", "quasi_newton_direction", "quasi_newton_step"]
 
 _FEWEST_PAIRS, MOST_PAIRS = 2, 10
 _MOST_NUMBERS = 1 << 26  # in all of them, where there is a choice
-_POOR_STEPS = 4  # in a row, after which a preconditioner is taken anew, from a larger sample
+_POOR_STEPS = 1  # in a row, after which a preconditioner is taken anew, from a larger sample
 _MOST_ROWS = 8  # times as many rows as usual in it
 
 

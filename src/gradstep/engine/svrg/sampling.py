@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.rows.dataset import row_numbers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -62,7 +64,7 @@ class Sampler:
         rng = self._random(sampling.draws)
         if not of.is_uneven(rows):
             at = np.sort(rng.integers(0, data.n, rows))
-            return self._row_sums.take(at.astype(np.uint32)), sampling
+            return self._row_sums.take(row_numbers(at, data.n)), sampling
         if not sampling.pool_draw:
             sampling = sampling._replace(pool_draw=sampling.draws, pool_rows=rows)
         there, chances = self._pool_of(sampling, rng)
@@ -70,7 +72,7 @@ class Sampler:
         at = np.searchsorted(below, np.sort(rng.random(rows)) * below[-1], side="right")
         at = np.minimum(at, there.size - 1)
         chance = chances[at] * there.size
-        drawn = self._row_sums.take(there[at].astype(np.uint32))
+        drawn = self._row_sums.take(row_numbers(there[at], data.n))
         own = 1.0 if drawn.sample_weight is None else drawn.sample_weight
         return replace(drawn, sample_weight=own / chance), sampling
 
@@ -114,7 +116,7 @@ class Sampler:
         if squares is not None:
             with np.errstate(divide="ignore"):
                 factor = np.where(squares > 0.0, factor / np.sqrt(squares), 0.0)
-        at = there.astype(np.uint32)
+        at = row_numbers(there, self._of.data.n)
         own = self._row_sums.row_squares(at, standardisation.shift, factor)
         total = float(own.sum())
         if not 0.0 < total < np.inf:
