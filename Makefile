@@ -20,12 +20,14 @@ BIN := $(VENV)/bin
 # The stamp carries the interpreter's version, so that another interpreter means another stamp.
 VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null)
 READY := $(VENV)/.ready-$(VERSION)
+AUDIT := .venv-audit
+AUDIT_READY := $(AUDIT)/.ready-$(VERSION)
 BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash lint format types imports bench clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash lint format types imports bench audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -42,6 +44,7 @@ help:
 	@echo 'make types         mypy'
 	@echo 'make imports       import-linter: which module may import which'
 	@echo 'make bench         the benchmarks against other libraries (installs PyTorch and JAX)'
+	@echo 'make audit         advisories about what is installed, and its licences (needs a network)'
 	@echo 'make setup         .venv alone'
 	@echo 'make clean         remove .venv and everything that tools left behind'
 	@echo 'PYTHON=python3.13 chooses the interpreter; WORKERS=4 the processes that test'
@@ -135,6 +138,16 @@ $(BENCH_READY): $(READY) benchmarks/constraints.txt
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks
 
+$(AUDIT_READY): $(READY) tests/audit/constraints.txt
+	@echo 'Installing the tools that audit, apart from what they look at'
+	@rm -rf $(AUDIT) && $(PYTHON) -m venv $(AUDIT)
+	@$(call PIN,"constraints.txt tests/audit/constraints.txt") \
+	    $(AUDIT)/bin/python -m pip install --quiet pip-audit pip-licenses
+	@touch $@
+
+audit: $(AUDIT_READY)
+	$(BIN)/python -m tests.audit --tools $(AUDIT)/bin
+
 clean:
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(AUDIT) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
