@@ -9,6 +9,8 @@
 PYTHON ?= python3
 WORKERS ?= 2
 KILLS ?= 1000
+CASES ?= 1000000
+SEED ?= 0
 # What brings every kernel, row layout and file to its edges.
 BOUNDS_TESTS ?= tests/data tests/model/test_file.py tests/model/test_claims.py \
     tests/rows/test_table_rows.py tests/engine/kernels tests/engine/test_statistics.py \
@@ -27,7 +29,7 @@ BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash lint format types imports bench audit clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz lint format types imports bench audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -37,7 +39,8 @@ help:
 	@echo 'make test-random   further examples, other ones each time (Hypothesis)'
 	@echo 'make test-compiled what the tests run uncompiled, compiled'
 	@echo 'make test-bounds   every index of compiled code checked, over what reads files and rows'
-	@echo 'make crash         a thousand kills of runs, and faults of files: the same models (KILLS=50)'
+	@echo 'make crash         a thousand kills of runs, faults of files, states of the disk (KILLS=50)'
+	@echo 'make fuzz          a million damaged files: only errors of ours (CASES=10000 SEED=1)'
 	@echo 'make golden        which of the recorded fits have other bits now'
 	@echo 'make lint          ruff: rules and format'
 	@echo 'make format        ruff: apply the format and the safe fixes'
@@ -105,10 +108,17 @@ test-compiled: $(READY)
 golden: $(READY)
 	$(BIN)/python -m tests.golden
 
-# Processes that are killed and go on, and each file operation of a run failing: about an hour.
+# Processes that are killed and go on, each file operation of a run failing, each state of the disk
+# when the power fails: about an hour.
 crash: $(READY)
 	$(BIN)/python -m tests.crash --kills $(KILLS) --workers $(WORKERS)
 	$(BIN)/python -m tests.crash.faults
+	$(BIN)/python -m tests.crash.replay
+
+# Damaged files, with kernels that check every index, in a cache of their own: half an hour.
+fuzz: $(READY)
+	GRADSTEP_CACHE_DIR=$(CURDIR)/build/bounds \
+	    $(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED) --workers $(WORKERS)
 
 # Compiled once more, with an exception where an index leaves its array, in a cache of its own.
 test-bounds: $(READY)

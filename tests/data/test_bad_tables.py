@@ -92,6 +92,14 @@ CASES = {
     "a duplicate header": Case(
         {"t.csv": "x,y,x\n1,2,3\n"}, ["{}/t.csv, line 1", "'x'", "twice", "column 3", "Rename"]
     ),
+    "a quote in a name that could mean two things": Case(
+        {"t.csv": '"dark""\nor light";x;y\n1;2;3\n'},
+        ["{}/t.csv, line 1: the column name", "could be read in several ways. Rename it"],
+    ),
+    "a byte-order mark in a name": Case(
+        {"t.csv": b'"\xef\xbb\xbfx'},
+        ["{}/t.csv, line 1: the column name", "a byte-order mark"],
+    ),
     "an empty file": Case({"t.csv": ""}, ["{}/t.csv is empty", "name the columns"]),
     "an empty Parquet file": Case({"t.parquet": b""}, ["{}/t.parquet is empty"]),
     "only a header": Case({"t.csv": "x,y\n"}, ["{}/t.csv has no rows"]),
