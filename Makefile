@@ -9,6 +9,8 @@
 PYTHON ?= python3
 WORKERS ?= 2
 KILLS ?= 1000
+CASES ?= 1000000
+SEED ?= 0
 # What brings every kernel, row layout and file to its edges.
 BOUNDS_TESTS ?= tests/data tests/model/test_file.py tests/model/test_claims.py \
     tests/rows/test_table_rows.py tests/engine/kernels tests/engine/test_statistics.py \
@@ -20,12 +22,14 @@ BIN := $(VENV)/bin
 # The stamp carries the interpreter's version, so that another interpreter means another stamp.
 VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null)
 READY := $(VENV)/.ready-$(VERSION)
+AUDIT := .venv-audit
+AUDIT_READY := $(AUDIT)/.ready-$(VERSION)
 BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash lint format types imports bench clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz lint format types imports bench audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -35,13 +39,15 @@ help:
 	@echo 'make test-random   further examples, other ones each time (Hypothesis)'
 	@echo 'make test-compiled what the tests run uncompiled, compiled'
 	@echo 'make test-bounds   every index of compiled code checked, over what reads files and rows'
-	@echo 'make crash         a thousand kills of runs, and faults of files: the same models (KILLS=50)'
+	@echo 'make crash         a thousand kills of runs, faults of files, states of the disk (KILLS=50)'
+	@echo 'make fuzz          a million damaged files: only errors of ours (CASES=10000 SEED=1)'
 	@echo 'make golden        which of the recorded fits have other bits now'
 	@echo 'make lint          ruff: rules and format'
 	@echo 'make format        ruff: apply the format and the safe fixes'
 	@echo 'make types         mypy'
 	@echo 'make imports       import-linter: which module may import which'
 	@echo 'make bench         the benchmarks against other libraries (installs PyTorch and JAX)'
+	@echo 'make audit         advisories about what is installed, and its licences (needs a network)'
 	@echo 'make setup         .venv alone'
 	@echo 'make clean         remove .venv and everything that tools left behind'
 	@echo 'PYTHON=python3.13 chooses the interpreter; WORKERS=4 the processes that test'
@@ -102,10 +108,17 @@ test-compiled: $(READY)
 golden: $(READY)
 	$(BIN)/python -m tests.golden
 
-# Processes that are killed and go on, and each file operation of a run failing: about an hour.
+# Processes that are killed and go on, each file operation of a run failing, each state of the disk
+# when the power fails: about an hour.
 crash: $(READY)
 	$(BIN)/python -m tests.crash --kills $(KILLS) --workers $(WORKERS)
 	$(BIN)/python -m tests.crash.faults
+	$(BIN)/python -m tests.crash.replay
+
+# Damaged files, with kernels that check every index, in a cache of their own: half an hour.
+fuzz: $(READY)
+	GRADSTEP_CACHE_DIR=$(CURDIR)/build/bounds \
+	    $(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED) --workers $(WORKERS)
 
 # Compiled once more, with an exception where an index leaves its array, in a cache of its own.
 test-bounds: $(READY)
@@ -135,6 +148,16 @@ $(BENCH_READY): $(READY) benchmarks/constraints.txt
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks
 
+$(AUDIT_READY): $(READY) tests/audit/constraints.txt
+	@echo 'Installing the tools that audit, apart from what they look at'
+	@rm -rf $(AUDIT) && $(PYTHON) -m venv $(AUDIT)
+	@$(call PIN,"constraints.txt tests/audit/constraints.txt") \
+	    $(AUDIT)/bin/python -m pip install --quiet pip-audit pip-licenses
+	@touch $@
+
+audit: $(AUDIT_READY)
+	$(BIN)/python -m tests.audit --tools $(AUDIT)/bin
+
 clean:
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(AUDIT) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

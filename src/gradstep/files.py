@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "is_stream",
+    "lasting_folder",
     "refuse_address",
     "refuse_existing",
     "refuse_unwritable",
@@ -76,7 +77,10 @@ def writing_file(path: str | Path, *, private: bool = False) -> Iterator[BinaryI
     path = Path(path)
     with _failing_as(path):
         target = path if private else _followed(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            lasting_folder(target.parent)
         if not private and is_stream(target):
             with os.fdopen(_open_stream(target), "wb") as stream:
                 yield stream
@@ -115,7 +119,7 @@ def writing_folder(folder: Path) -> Iterator[Path]:
     """
     refuse_existing(folder)
     with _failing_as(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        lasting_folder(folder.parent)
         with temporary_folder(folder.parent) as part:
             yield part
             sync(part)
@@ -137,6 +141,14 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)  # nothing, once it has another name
         os.close(handle)
+
+
+def lasting_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that their names are on the disk."""
+    if not folder.is_dir():
+        lasting_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 def sync(path: Path) -> None:
@@ -206,7 +218,7 @@ def refuse_unwritable(path: Path) -> None:
             return
         if target.exists():
             _replaceable(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        lasting_folder(target.parent)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
 

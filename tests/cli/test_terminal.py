@@ -122,6 +122,14 @@ class TestNamesOfStrangers:
         assert out.startswith("prediction,")
 
 
+def test_a_terminal_without_a_width(gradstep, model):
+    """Its tables, and the help, have the usual one: they would be empty."""
+    for arguments in (("show", model, "--columns"), ("--help",)):
+        wide, narrow = (gradstep(*arguments, columns=columns) for columns in (80, 0))
+        assert narrow == wide
+        assert narrow[1].strip()
+
+
 def test_other_text_stays():
     text = "Größe №5 你好 👩‍👩‍👧 C:\\x1b [a]"
     assert escaped(text) == text

@@ -145,8 +145,13 @@ def _said(*arguments: object) -> tuple[int, str]:
     return 0, err.getvalue()
 
 
-def whole_run(table: Path, home: Path) -> list[tuple[int, str]]:
-    """Prepare, train, predict; stop at the first that fails, and return how each ended."""
+def whole_run(
+    table: Path, home: Path, told: Callable[[], None] = lambda: None
+) -> list[tuple[int, str]]:
+    """Prepare, train, predict; stop at the first that fails, and return how each ended.
+
+    `told` is called after each that has a result.
+    """
     prepared = home / "prepared"
     steps = [] if prepared.exists() else [("prepare", table, "-t", "fare", "-o", prepared)]
     steps += [
@@ -161,6 +166,7 @@ def whole_run(table: Path, home: Path) -> list[tuple[int, str]]:
         found.append(_said(*arguments))
         if found[-1][0]:
             break
+        told()
     return found
 
 

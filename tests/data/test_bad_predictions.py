@@ -56,8 +56,8 @@ def test_without_the_offset(model):
             pl.lit("soon").alias("day"),
             "row 1 .*'day' has the value 'soon', which is not a date as the model",
         ),
-        (pl.lit(float("inf")).alias("x"), "'x' has an infinite value"),
-        (pl.lit(None, pl.Float64).alias("o"), "offset 'o' is None"),
+        (pl.lit(float("inf")).alias("x"), "the frame: column 'x' is infinite in row 1 "),
+        (pl.lit(None, pl.Float64).alias("o"), "offset 'o' is missing"),
         (pl.lit("a").alias("o"), "offset 'o' has the value 'a'"),
     ],
 )

@@ -92,6 +92,14 @@ CASES = {
     "a duplicate header": Case(
         {"t.csv": "x,y,x\n1,2,3\n"}, ["{}/t.csv, line 1", "'x'", "twice", "column 3", "Rename"]
     ),
+    "a quote in a name that could mean two things": Case(
+        {"t.csv": '"dark""\nor light";x;y\n1;2;3\n'},
+        ["{}/t.csv, line 1: the column name", "could be read in several ways. Rename it"],
+    ),
+    "a byte-order mark in a name": Case(
+        {"t.csv": b'"\xef\xbb\xbfx'},
+        ["{}/t.csv, line 1: the column name", "a byte-order mark"],
+    ),
     "an empty file": Case({"t.csv": ""}, ["{}/t.csv is empty", "name the columns"]),
     "an empty Parquet file": Case({"t.parquet": b""}, ["{}/t.parquet is empty"]),
     "only a header": Case({"t.csv": "x,y\n"}, ["{}/t.csv has no rows"]),
@@ -199,7 +207,7 @@ CASES = {
         table(w=[1.0, 1.0, -0.5, *[1.0] * 37]), ["'w' is -0.5 in row 3"], {"sample_weight": "w"}
     ),
     "a missing weight": Case(
-        table(w=[1.0, None, *[1.0] * 38]), ["'w' is None in row 2"], {"sample_weight": "w"}
+        table(w=[1.0, None, *[1.0] * 38]), ["'w' is missing in row 2"], {"sample_weight": "w"}
     ),
     "a negative weight behind rows without a target": Case(
         table(y=[None, None, *range(38)], w=[1.0, 1.0, 1.0, -1.0, *[1.0] * 36]),
@@ -224,6 +232,14 @@ CASES = {
     "an infinite number behind rows without a target": Case(
         table(y=[None, None, *range(38)], x=[1.0, 2.0, 3.0, 4.0, -np.inf, *range(35)]),
         ["'x' is infinite in row 5"],
+    ),
+    "an infinite number in a file": Case(
+        {"t.csv": "x,y\n1,2\ninf,3\n"}, ["{}/t.csv: Column 'x' is infinite in row 2", "--drop x"]
+    ),
+    "a missing weight in a file": Case(
+        {"t.csv": "x,w,y\n1,1,2\n2,nan,3\n"},
+        ["{}/t.csv: The weight 'w' is missing in row 2", "a finite number from 0 on"],
+        {"sample_weight": "w"},
     ),
     "a missing number, refused": Case(
         table(x=[1.0, 2.0, None, None, *range(36)]), ["'x'", "missing in 2 rows", "row 3"],

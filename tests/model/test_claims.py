@@ -207,6 +207,17 @@ class TestHeader:
         refused(path)
 
 
+@pytest.mark.parametrize("mean", [2, (1 << 63) + 1])
+def test_whole_numbers_are_numbers(path, mean):
+    """Compiled code takes each as the type that it was compiled for."""
+    columns = [{**column, "mean": mean} if "mean" in column else column for column in
+               entry_of(path)["encoding"]["columns"]]  # fmt: skip
+    forge(path, encoding={**entry_of(path)["encoding"], "columns": columns})
+    model = load(path)
+    assert type(model.encoding.columns[0].mean) is float
+    assert model.predict(pl.DataFrame({"x": [1.0], "c": ["a"], "id": ["n"]})).size == 1
+
+
 def test_a_valid_one_predicts(path):
     forge(path)
     frame = pl.DataFrame({"x": [1.0], "c": ["a"], "id": ["q"]})

@@ -107,11 +107,13 @@ def write_data(text: str) -> None:
 
 
 def set_up_streams() -> None:
-    """Make printable what a stream's encoding lacks, and keep the numbers of closed streams.
+    """Make printable what a stream's encoding or width lacks, and keep numbers of closed streams.
 
     The next file that is opened would get the number of a stream that is closed, and whatever a
     library writes to that stream.
     """
+    if os.environ.get("COLUMNS", "").strip() == "0":  # of a terminal that does not know its width
+        del os.environ["COLUMNS"]  # tables of no width would be nothing
     for number in range(3):
         try:
             os.fstat(number)

@@ -44,10 +44,15 @@ def record(kind: type, fields: Mapping[str, Any]) -> Any:
     >>> record(HashColumn, {"source": "id", "bits": 6})
     HashColumn(source='id', bits=6)
     """
+    made: dict[str, Any] = {}
     for name, value in fields.items():
         declared = kind.__annotations__.get(name, "")
         wanted = str(getattr(declared, "__forward_arg__", declared))  # as a NamedTuple has it
         if wanted not in _IS or not _IS[wanted](value):
             msg = f"{name} of {kind.__name__} is {value!r:.60}, which is no {wanted or 'field'}"
             raise ValueError(msg)
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        # compiled code takes each number as the type that it was compiled for
+        made[name] = float(value) if wanted == "float" else value
+        if isinstance(value, list):
+            made[name] = tuple(value)
+    return kind(**made)

@@ -244,10 +244,8 @@ def _finite(
     if at is not None:
         where = "" if rows is None else f" in row {rows[at] + 1} (of the rows, from 1)"
         least = (" above 0" if above else " from 0 on") if low == 0.0 else ""
-        msg = (
-            f"The {role} {column.name!r} is {column[at]!r}{where}: it must be a finite "
-            f"number{least}."
-        )
+        value = "missing" if column[at] is None else f"{column[at]!r}"
+        msg = f"The {role} {column.name!r} is {value}{where}: it must be a finite number{least}."
         raise InvalidTable(msg)
     return values
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from gradstep.engine.records import EpochRecord, Outcome
 from gradstep.errors import CannotWrite, CheckpointWarning, InvalidCheckpoint
+from gradstep.files import lasting_folder
 from gradstep.tensor_file import MISSTATED, TensorFile
 from gradstep.version import VERSION
 
@@ -197,7 +198,7 @@ class CheckpointFolder:
         """
         handle = -1
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            lasting_folder(self.path)
             handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

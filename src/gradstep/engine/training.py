@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from gradstep.cut_files import refuse_cut_files
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Pause, Start
 from gradstep.engine.evaluation import score_held_out
 from gradstep.engine.records import EpochRecord, Outcome
@@ -105,6 +106,7 @@ def train(
                 more = current.epoch + 1 < last_epoch
                 current, epoch, left = method.epoch(current, slices.begin(current), more=more)
                 slices.end(left)
+                refuse_cut_files()
                 if epoch is None:
                     over = Outcome.PAUSED if slices.at_end else None
                     outcome = listeners.on_pause(Pause(problem, data, current, over, method.show))

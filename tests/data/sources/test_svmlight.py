@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 import gradstep
+from gradstep.data.preparing import per_row, sparse
 from gradstep.data.sources import svmlight
 from gradstep.data.sources.source_file import SourceFile
 from gradstep.data.sources.svmlight import SparseTable
-from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
+from gradstep.errors import CannotWrite, InvalidModel, InvalidParameter, InvalidTable
 
 RNG = np.random.default_rng(0)
 X = sp.random(1500, 40, 0.15, random_state=0, format="csr")
@@ -179,6 +180,25 @@ class TestPreparing:
                 np.testing.assert_array_equal(one.y, two.y)
                 for name in ("values", "columns", "starts"):
                     np.testing.assert_array_equal(getattr(one.rows, name), getattr(two.rows, name))
+
+    @pytest.mark.parametrize("task", ["auto", "regression"])
+    def test_many_rows_are_few(self, file, tmp_path, monkeypatch, task):
+        """Numbers of each row that are mapped, in pieces: the same bytes as in memory."""
+        gradstep.prepare(file, "label", out=tmp_path / "few", task=task, validation_table=file)
+        gradstep.prepare(file, "label", out=tmp_path / "few too", task=task)
+        monkeypatch.setattr(per_row, "_IN_MEMORY", 100)
+        monkeypatch.setattr(sparse, "_ROWS", 333)
+        gradstep.prepare(file, "label", out=tmp_path / "many", task=task, validation_table=file)
+        gradstep.prepare(file, "label", out=tmp_path / "many too", task=task)
+        for few, many in (("few", "many"), ("few too", "many too")):
+            for path in (tmp_path / few).iterdir():
+                assert path.read_bytes() == (tmp_path / many / path.name).read_bytes()
+
+    def test_no_place_for_many_rows(self, file, tmp_path, monkeypatch):
+        monkeypatch.setattr(per_row, "_IN_MEMORY", 100)
+        monkeypatch.setenv("GRADSTEP_CACHE_DIR", "/dev/null/there")
+        with pytest.raises(CannotWrite, match=r"scratch cannot be written: .* Free some"):
+            gradstep.prepare(file, "label")
 
     @pytest.mark.parametrize(
         "options, error, told",

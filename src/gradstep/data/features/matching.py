@@ -42,8 +42,12 @@ def chunks_as(
     check_columns(encoding, opened.schema, opened.name)
     for column in (*more, *copied):
         opened.check_column(column, "The column")
+    first = 0
     try:
-        yield from opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied])))
+        for frame in opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied]))):
+            _refuse_infinite(frame, encoding, first, opened.name)
+            yield frame
+            first += frame.height
     except BadValue as error:
         written = opened.formats.get(error.column)
         raise error.of_model(written.describe() if written else "") from None
@@ -149,6 +153,18 @@ def readable(frame: Any, encoding: Any) -> Any:
             raise InvalidTable(msg)
         frame = frame.with_columns(column)
     return frame
+
+
+def _refuse_infinite(frame: pl.DataFrame, encoding: Encoding, first: int, name: str) -> None:
+    """Refuse an infinite number in a column of numbers, and say where it is."""
+    for column in dict.fromkeys(number.source for number in encoding.numbers if not number.part):
+        if frame[column].dtype.is_float() and frame[column].is_infinite().any():
+            at = first + int(frame[column].is_infinite().arg_max() or 0) + 1
+            msg = (
+                f"{name}: column {column!r} is infinite in row {at:,} (of the rows, from 1). "
+                "Correct it, or make it missing."
+            )
+            raise InvalidTable(msg)
 
 
 def _refuse(column: pl.Series, found: str, held: str) -> None:

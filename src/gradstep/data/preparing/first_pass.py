@@ -15,7 +15,7 @@ from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.oddities import notes_of_numbers
 from gradstep.data.features.profile import kind_of, summary_of
 from gradstep.data.preparing.options import MOST_FEATURES
-from gradstep.data.preparing.profiling import Profiles, Reading
+from gradstep.data.preparing.profiling import Profiles, Reading, of_file
 from gradstep.data.preparing.target import kind_of_target, target_of
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidParameter, InvalidTable
@@ -123,9 +123,9 @@ class FirstPass:
                 if reading.leaks is None and found.leaks.recoded is not None:
                     reading = replace(reading, leaks=found.leaks.begun())
                 yield found
-        except InvalidTable:
+        except InvalidTable as error:
             self.table.check_text()  # a row of the wrong length may be why
-            raise
+            raise of_file(error, self.table.name if self.table.opened.files else "") from None
 
     def _kinds_of_columns(self) -> dict[str, str]:
         """Return the kind of profile of each column that may become a feature."""

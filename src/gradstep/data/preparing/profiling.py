@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.options import PrepareOptions
 
-__all__ = ["Profiles", "Reading"]
+__all__ = ["Profiles", "Reading", "of_file"]
 
 _THREADS = 2
 
@@ -139,13 +139,8 @@ class Reading:
         """Profile a piece, whose rows are counted from its own first one."""
         try:
             return self.profile(self.chunks(piece), 0)
-        except BadValue:
-            raise  # it says where
         except InvalidTable as error:
-            if "of the rows, from 1" in str(error):
-                msg = f"{piece.name}: {error}"
-                raise InvalidTable(msg) from error
-            raise
+            raise of_file(error, piece.name) from error
 
     def chunks(self, piece: Any) -> Iterator[tuple[pl.DataFrame, int]]:
         """Yield the chunks of a piece, each with the number of its first row within it."""
@@ -231,6 +226,13 @@ class Reading:
             to.heaviest = max(to.heaviest, float(heaviest))
         add_to(to.columns, frame, rows, y, pool)
         to.leaks.add(frame, target, to.columns)
+
+
+def of_file(error: InvalidTable, name: str) -> InvalidTable:
+    """Return an error that names a row as one that names the file, too; any other as it is."""
+    if isinstance(error, BadValue) or not name or "of the rows, from 1" not in str(error):
+        return error
+    return InvalidTable(f"{name}: {error}")
 
 
 def _as_two(to: Profiles, target: pl.Series) -> NDArray[np.float64] | None:

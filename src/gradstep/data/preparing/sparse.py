@@ -1,11 +1,14 @@
 """Prepare a file of sparse text: the same road as any table, with rows of different lengths.
 
 Two passes. The first notes how long each row is, so that the second can put every row where it
-belongs at once: that takes some sixteen bytes of memory a row, whatever the rows hold.
+belongs at once: that takes some thirty bytes a row, whatever the rows hold, which are mapped where
+they are many (`per_row`).
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,7 @@ from gradstep.data.features.sparse_encoding import SparseEncoding, widest
 from gradstep.data.kernels.sparse import put_entries
 from gradstep.data.preparing.hold_out import HELD_OUT
 from gradstep.data.preparing.options import NAMES
+from gradstep.data.preparing.per_row import Gathered, per_row
 from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers
 from gradstep.data.sources.svmlight import LABEL, SparseTable
@@ -22,6 +26,7 @@ from gradstep.rows.kernels.shuffling import Buckets, chosen
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["SparseMaker"]
 
 _BUCKET_ROWS = 1 << 16
+_ROWS = 1 << 20  # that are worked on together
 _NO_MEANING = (
     "weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds", "decimal",
     "thousands", "na", "encoding",
@@ -76,7 +82,8 @@ class SparseMaker:
 
     def read(self) -> None:
         """Read the file once: how long rows are, and which labels there are."""
-        labels, self.lengths, self.width = _measure(self.table, self.progress)
+        found = _measure(self.table, self.progress)
+        labels, self.lengths, self.width = found.labels, found.lengths, found.width
         self.n = labels.size
         if self.n == 0:
             msg = f"{self.table.name} has no rows."
@@ -92,36 +99,41 @@ class SparseMaker:
                 "Number the features without gaps, or hash them into fewer."
             )
             raise InvalidTable(msg)
-        distinct = np.unique(labels)
-        if distinct.size < 2:
-            msg = f"The label is {distinct[0]:g} in every row: there is nothing to learn."
+        if found.distinct is not None and len(found.distinct) < 2:
+            msg = f"The label is {labels[0]:g} in every row: there is nothing to learn."
             raise InvalidTable(msg)
-        known = set(distinct.tolist()) if distinct.size <= MOST_CLASSES else None
-        self.target = Target(LABEL, classes_of_numbers(LABEL, known, self.options.task))
+        self.target = Target(LABEL, classes_of_numbers(LABEL, found.distinct, self.options.task))
         self.known = {"low": float(labels.min()), "high": float(labels.max()),
-                      "mean": float(labels.mean()), "deviation": float(labels.std())}  # fmt: skip
+                      "mean": float(labels.mean()), "deviation": _deviation(labels)}  # fmt: skip
         self.bytes = entries * 12 + self.n * 16
 
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the file again and put every row where it belongs."""
         share = 0.0 if self.held_out is not None else self.options.validation
-        held_out = chosen(self.options.seed, 0, self.n, share, HELD_OUT)
-        n_train = int((~held_out).sum())
+        held_out = per_row(self.n, np.bool_)
+        for lo, hi in _pieces(self.n):
+            held_out[lo:hi] = chosen(self.options.seed, lo, hi - lo, share, HELD_OUT)
+        n_train = self.n - int(np.count_nonzero(held_out))
         if n_train == 0:
             msg = f"Holding out {share:.0%} of {self.n} rows leaves none to train on."
             raise InvalidTable(msg)
         buckets = Buckets(n_train, self.options.seed, _BUCKET_ROWS)
-        final = buckets.final_places()[buckets.places(0, n_train)].astype(np.int64)
-        places = np.full(self.n, -1, np.int64)
-        places[~held_out] = final
-        train = self._fill(folder, "train", self.table, places, self.lengths)
-        rest = None
+        final, places, at = buckets.final_places(per_row(n_train, np.uint32)), self._nowhere(), 0
+        for lo, hi in _pieces(self.n):
+            mine = ~held_out[lo:hi]
+            count = int(np.count_nonzero(mine))
+            places[lo:hi][mine] = final[buckets.places(at, count)]
+            at += count
+        train, rest = self._fill(folder, "train", self.table, places, self.lengths), None
         if self.held_out is not None:
-            labels, lengths, _ = _measure(self.held_out, self.progress, self.width)
-            rest = self._fill(folder, "validation", self.held_out, np.arange(labels.size), lengths)
-        elif held_out.any():
-            places = np.full(self.n, -1, np.int64)
-            places[held_out] = np.arange(int(held_out.sum()))
+            lengths = _measure(self.held_out, self.progress, self.width).lengths
+            rest = self._fill(folder, "validation", self.held_out, np.arange(lengths.size), lengths)
+        elif n_train < self.n:
+            places, at = self._nowhere(), 0
+            for lo, hi in _pieces(self.n):
+                count = int(np.count_nonzero(held_out[lo:hi]))
+                places[lo:hi][held_out[lo:hi]] = np.arange(at, at + count)
+                at += count
             rest = self._fill(folder, "validation", self.table, places, self.lengths)
         encoding = SparseEncoding(self.width)
         rows = {"read": self.n, "dropped": 0, "train": n_train,
@@ -141,30 +153,40 @@ class SparseMaker:
         }
         return PreparedTable(train, rest, encoding, self.target, meta)
 
+    def _nowhere(self) -> NDArray[np.int64]:
+        """Return the places of rows of which none has one."""
+        places = per_row(self.n, np.int64)
+        places.fill(-1)
+        return places
+
     def _fill(
         self, folder: Path | None, part: str, table: SparseTable, places: NDArray[np.int64],
         lengths: NDArray[np.int32],
     ) -> Dataset:  # fmt: skip
         """Put the rows that have a place into arrays."""
-        chosen_rows = places >= 0
-        n = int(chosen_rows.sum())
-        by_place = np.empty(n, np.int64)
-        by_place[places[chosen_rows]] = lengths[chosen_rows]
-        total = int(by_place.sum())
+        n = total = 0
+        for lo, hi in _pieces(places.size):
+            mine = places[lo:hi] >= 0
+            n += int(np.count_nonzero(mine))
+            total += int(lengths[lo:hi][mine].sum(dtype=np.int64))
         encoding = SparseEncoding(self.width)
         arrays = {
             name: new_array(folder, f"{part}_{name}", shape or (total,), kind)
             for name, (shape, kind) in encoding.layout(n).items()
         }
-        arrays["starts"][0] = 0
-        np.cumsum(by_place, out=arrays["starts"][1:])
+        starts = arrays["starts"]
+        starts[0] = 0
+        for lo, hi in _pieces(places.size):
+            mine = places[lo:hi] >= 0
+            starts[1:][places[lo:hi][mine]] = lengths[lo:hi][mine]
+        np.cumsum(starts, out=starts)
         at = 0
         for chunk in table.chunks(self.width):
             where = places[at : at + chunk.height]
             # the rows measured before have room, and those alone
             if not np.array_equal(np.diff(chunk.rows.starts), lengths[at : at + chunk.height]):
                 table.refuse_change()
-            put_entries(chunk.rows, where, arrays["starts"], arrays["columns"], arrays["values"])
+            put_entries(chunk.rows, where, starts, arrays["columns"], arrays["values"])
             mine = where >= 0
             arrays["y"][where[mine], 0] = self.target.encoded(chunk[LABEL].filter(mine))
             at += chunk.height
@@ -174,15 +196,41 @@ class SparseMaker:
         return encoding.dataset(arrays, shuffled=part == "train")
 
 
-def _measure(
-    table: SparseTable, progress: Progress, width: int | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
+@dataclass
+class _Measured:
+    """What the first pass finds: of each row, and of all."""
+
+    labels: NDArray[np.float64]
+    lengths: NDArray[np.int32]
+    width: int
+    distinct: set[float] | None  # None: more than there may be classes
+
+
+def _measure(table: SparseTable, progress: Progress, width: int | None = None) -> _Measured:
     """Return the label and the number of entries of each row, and the largest index plus one."""
-    labels, lengths, rows, widest = [np.empty(0)], [np.empty(0, np.int32)], 0, 0
-    for chunk in table.chunks(width):
-        labels.append(chunk.labels)
-        lengths.append(np.diff(chunk.rows.starts).astype(np.int32))
-        rows += chunk.height
-        widest = max(widest, chunk.rows.width)
-        progress("reading", rows)
-    return np.concatenate(labels), np.concatenate(lengths), widest
+    rows, largest = 0, 0
+    distinct: set[float] | None = set()
+    with Gathered(np.float64) as labels, Gathered(np.int32) as lengths:
+        for chunk in table.chunks(width):
+            labels.add(chunk.labels)
+            lengths.add(np.diff(chunk.rows.starts))
+            if distinct is not None:
+                distinct.update(np.unique(chunk.labels).tolist())
+                distinct = distinct if len(distinct) <= MOST_CLASSES else None
+            rows += chunk.height
+            largest = max(largest, chunk.rows.width)
+            progress("reading", rows)
+        return _Measured(labels.all(), lengths.all(), largest, distinct)
+
+
+def _deviation(labels: NDArray[np.float64]) -> float:
+    """Return `labels.std()`, to the bit, without another array of its size in memory."""
+    squares, mean = per_row(labels.size, np.float64), labels.mean()
+    for lo, hi in _pieces(labels.size):
+        squares[lo:hi] = np.square(labels[lo:hi] - mean)
+    return math.sqrt(squares.mean())
+
+
+def _pieces(n: int) -> Iterator[tuple[int, int]]:
+    """Yield where each piece of so many rows begins and ends."""
+    return ((lo, min(lo + _ROWS, n)) for lo in range(0, n, _ROWS))

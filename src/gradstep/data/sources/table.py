@@ -25,6 +25,7 @@ from gradstep.errors import InvalidTable, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from gradstep.data.formats.date_format import DateFormat, IsoDates
@@ -179,7 +180,7 @@ class Table:
         with ThreadPoolExecutor(1, "gradstep-check") as pool:
             checked = pool.submit(self.check_text)
             if sum(file.size for file in self.opened.files) <= _CHECKED_FIRST:
-                checked.result()  # before a wrong row is taken for what it is not
+                self._refuse_found(checked)  # before a wrong row is taken for what it is not
             try:
                 for frame in self._lazy.select(literally(chosen)).collect_batches(
                     chunk_size=size, lazy=True
@@ -189,11 +190,16 @@ class Table:
             except UNREADABLE as error:
                 if "KeyboardInterrupt" in str(error):  # of which Polars makes a panic
                     raise
-                self.check_unchanged()
-                checked.result()
+                self._refuse_found(checked)
                 self._explain(error)
-            self.check_unchanged()
-            checked.result()
+            self._refuse_found(checked)
+
+    def _refuse_found(self, checked: Future[None]) -> None:
+        """Refuse what a check found; if the file is another by now, that is what is wrong."""
+        error = checked.exception()
+        self.check_unchanged()
+        if error is not None:
+            raise error
 
     def _formatted(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
         """Read text as the numbers and dates that it is, and leave out what is missing."""

@@ -82,6 +82,13 @@ def _types(file: TextFile, options: Mapping[str, Any]) -> tuple[Mapping[str, Any
             file.path, separator=file.separator, try_parse_dates=True,
             infer_schema_length=INFER_ROWS, glob=False, **options,
         ).collect_schema()  # fmt: skip
+        odd = [name for name in file.header if name not in found]
+        if odd:
+            msg = (
+                f"{file.name}, line 1: the column name {odd[0]!r} has a quote or a byte-order mark "
+                "in it, and could be read in several ways. Rename it."
+            )
+            raise InvalidTable(msg)
         text = [name for name, dtype in found.items() if dtype == pl.String]
         dates = [name for name, dtype in found.items() if dtype in {pl.Date, pl.Datetime}]
         rows = pl.scan_csv(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
 import polars.selectors as cs
@@ -12,6 +12,7 @@ import polars.selectors as cs
 from gradstep.data.sources.arrow_check import is_damaged_arrow
 from gradstep.data.sources.by_name import columns_of_all
 from gradstep.data.sources.json_lines import bad_json
+from gradstep.data.sources.parquet_check import is_damaged_parquet
 from gradstep.data.sources.text_files import INFER_ROWS
 from gradstep.errors import InvalidTable
 
@@ -49,6 +50,10 @@ def scan_typed(
     types: list[dict[str, str]] = []
     for path, name in zip(paths, names, strict=True):
         try:
+            if (kind == "ipc" and is_damaged_arrow(path)) or (
+                kind == "parquet" and is_damaged_parquet(path)
+            ):
+                _refuse_claims()
             part = _scan_one(path, kind, as_text, fixed_parts(root))
             schema = part.collect_schema()
         except UNREADABLE as error:
@@ -84,13 +89,15 @@ def scan_typed_as(
     return part.cast(pl.Schema(types))
 
 
+def _refuse_claims() -> NoReturn:
+    msg = "it claims more than it can hold"
+    raise OSError(msg)
+
+
 def _scan_one(path: Path, kind: str, as_text: Collection[str], fixed: int) -> pl.LazyFrame:
     if kind == "parquet":
         return _scan_parquet(path, fixed)
     if kind == "ipc":
-        if is_damaged_arrow(path):
-            msg = "it claims more than it can hold"
-            raise OSError(msg)
         return pl.scan_ipc(glob.escape(str(path)))
     name = glob.escape(str(path))
     types = pl.scan_ndjson(name, infer_schema_length=INFER_ROWS).collect_schema()

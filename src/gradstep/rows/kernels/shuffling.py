@@ -321,9 +321,15 @@ class Buckets:
             _places(self._key, first, self._shift, self._cursors, places)
         return places
 
-    def final_places(self) -> NDArray[np.uint32]:
-        """Return where what `places` gives ends up, once every bucket has been permuted."""
-        final = np.empty(int(self._ends[-1]), np.uint32)
+    def final_places(self, out: NDArray[np.uint32] | None = None) -> NDArray[np.uint32]:
+        """Return where what `places` gives ends up, once every bucket has been permuted.
+
+        Parameters
+        ----------
+        out : ndarray, optional
+            Where to write it.
+        """
+        final = np.empty(int(self._ends[-1]), np.uint32) if out is None else out
         for lo, hi in self.spans():
             final[lo:hi][self.permutation(lo, hi)] = np.arange(lo, hi, dtype=np.uint32)
         return final

@@ -15,6 +15,7 @@ import pytest
 from gradstep import InvalidTable, prepare
 from gradstep.data.sources.arrow_check import is_damaged_arrow
 from gradstep.data.sources.opening import open_table
+from gradstep.data.sources.parquet_check import is_damaged_parquet
 
 N = 300
 PACKED = ("uncompressed", "lz4", "zstd")
@@ -84,6 +85,45 @@ class TestArrow:
         content = path.read_bytes()
         path.write_bytes(content[:64] + content[-1500:])  # the footer of a longer file
         assert is_damaged_arrow(path)
+
+
+class TestParquet:
+    @pytest.mark.parametrize("packed", ["uncompressed", "snappy", "gzip", "zstd"])
+    @pytest.mark.parametrize("rows", [0, 1, N])
+    def test_whole_files_are_not_refused(self, tmp_path, packed, rows):
+        path = tmp_path / "t.parquet"
+        for options in ({}, {"row_group_size": 70, "data_page_size": 200}):
+            FRAME.head(rows).write_parquet(path, compression=packed, **options)
+            assert not is_damaged_parquet(path)
+
+    @pytest.mark.parametrize(
+        "claim",
+        [
+            b"\x15\xd9\x04",  # -301 values in a page: Polars would end the process
+            b"\x15\xd9\x84\x80\x80\x08",
+            b"\x15\xff\xff\xff\xff\x0f",  # and very many
+            b"\x15\xfe\xff\xff\xff\x0f",
+            b"\x15\xd6\x04",  # one less than the column has
+        ],
+    )
+    def test_a_page_that_claims_what_cannot_be(self, tmp_path, claim):
+        path, known = tmp_path / "t.parquet", b"\x15\xd8\x04"  # 300 in a field of 32 bits
+        pl.DataFrame({"x": [float(i) for i in range(N)]}).write_parquet(path)
+        content = path.read_bytes()
+        assert known in content[:40]
+        path.write_bytes(content.replace(known, claim, 1))
+        with pytest.raises(
+            InvalidTable, match=r"t\.parquet is no parquet file, or a damaged .* it "
+        ):
+            open_table(path)
+
+    def test_structures_without_end(self, tmp_path):
+        """Nor numbers, nor places before the file: an error, no exception of another kind."""
+        for footer in (b"\x1c" * 5000, b"\xff" * 50, b"", b"\x00", b"\x19\xfc\xff\xff\xff\xff\x0f"):
+            (tmp_path / "t.parquet").write_bytes(
+                b"PAR1" + b"\0" * 10 + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+            )
+            assert is_damaged_parquet(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize("kind", [*PACKED, "parquet"])

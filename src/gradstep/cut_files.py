@@ -1,0 +1,136 @@
+"""Files that are cut while they are mapped: an error, where the system would end the process.
+
+Prepared rows are mapped into memory, and so are tables while Polars reads them. If somebody cuts
+such a file there is nothing behind a page, and whoever touches it is sent SIGBUS. Here zeros take
+the place of what is gone, so that a kernel comes to its end; what it made of them is thrown away
+by the error that follows, in the training loop before anything is written, and wherever
+`refusing_cut_files` ends. Elsewhere in the process the signal does what it did before.
+
+The handler is Python. That is safe for this signal, which a thread is sent in the midst of reading
+rows: it holds no lock then but, perhaps, Python's own, of which `ctypes` knows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from gradstep.errors import InvalidTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["refuse_cut_files", "refusing_cut_files"]
+
+_WITH_ADDRESS = 4  # SA_SIGINFO
+_ADDRESS_AT = 16  # bytes into what the handler is told of the signal
+_IN_PLACE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x10  # MAP_FIXED
+_NONE = ctypes.c_void_p(-1).value  # MAP_FAILED
+
+
+class _Action(ctypes.Structure):
+    """What the system does at a signal."""
+
+    _fields_ = (
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_ulong * 16),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    )
+
+
+class _Watch:
+    """Who reads mapped files now, and which were found to be cut."""
+
+    def __init__(self) -> None:
+        self.readers = 0
+        self.cut: list[str] = []
+        self.lock = Lock()
+        self.before = _Action()
+
+
+_WATCH = _Watch()
+
+
+@contextmanager
+def refusing_cut_files() -> Iterator[None]:
+    """Make an error of a file that is cut while it is read here.
+
+    Raises
+    ------
+    InvalidTable
+        With the name of the file.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    with _WATCH.lock:
+        _WATCH.readers += 1
+        if _WATCH.readers == 1:
+            _WATCH.cut.clear()
+            action = _Action(ctypes.cast(_HANDLER, ctypes.c_void_p).value, flags=_WITH_ADDRESS)
+            _LIBC.sigaction(signal.SIGBUS, ctypes.byref(action), ctypes.byref(_WATCH.before))
+    try:
+        yield
+    finally:
+        with _WATCH.lock:
+            _WATCH.readers -= 1
+            if _WATCH.readers == 0:
+                _LIBC.sigaction(signal.SIGBUS, ctypes.byref(_WATCH.before), None)
+        refuse_cut_files()  # whatever came of them, another error too
+
+
+def refuse_cut_files() -> None:
+    """Raise an error if a file was cut while it was read.
+
+    Raises
+    ------
+    InvalidTable
+        With the name of the file.
+    """
+    if _WATCH.cut:
+        msg = (
+            f"{_WATCH.cut[0]} was cut short while it was read. If it is of a prepared table, "
+            "delete that and prepare it again; else start again once nothing writes to it."
+        )
+        raise InvalidTable(msg)
+
+
+def _handle(_number: int, told: int, _context: int) -> None:
+    """Put zeros in the place of what is gone; if that cannot be, let the signal do what it did."""
+    try:
+        address = ctypes.c_size_t.from_address(told + _ADDRESS_AT).value
+        begin, end, name = _mapping_at(address)
+        begin = max(begin, address & -mmap.PAGESIZE)
+        there = _LIBC.mmap(begin, end - begin, mmap.PROT_READ | mmap.PROT_WRITE, _IN_PLACE, -1, 0)
+        if there in {None, _NONE}:
+            raise OSError  # noqa: TRY301
+        _WATCH.cut.append(name)
+    except BaseException:  # noqa: BLE001  (lost here, and the signal would come again)
+        _LIBC.sigaction(signal.SIGBUS, ctypes.byref(_WATCH.before), None)
+        signal.raise_signal(signal.SIGBUS)  # comes when this returns
+
+
+def _mapping_at(address: int) -> tuple[int, int, str]:
+    """Return where the mapping of a file around an address begins and ends, and its name."""
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").split("\n"):
+        span, *_, inode, name = (line.split(maxsplit=5) + 6 * ["0"])[:6]
+        begin, _, end = span.partition("-")
+        if inode != "0" and int(begin, 16) <= address < int(end, 16):
+            return int(begin, 16), int(end, 16), name
+    raise LookupError
+
+
+if sys.platform == "linux":
+    _LIBC = ctypes.CDLL(None, use_errno=True)
+    _LIBC.mmap.restype = ctypes.c_void_p
+    _LIBC.mmap.argtypes = (
+        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+    )  # fmt: skip
+    _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(_handle)
