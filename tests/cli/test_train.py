@@ -231,11 +231,12 @@ class TestOptions:
         fit = told("train", trips, "-t", "fare", *FEW)
         losses = dict(fit["alpha"]["losses"])
         assert losses[fit["alpha"]["value"]] <= min(losses.values()) * 1.001
-        assert gs.load(fit["model"]).provenance["penalty"] == f"L2(alpha={fit['alpha']['value']!r})"
+        anew = fit["refit"]["alpha"]
+        assert gs.load(fit["model"]).provenance["penalty"] == f"L2(alpha={anew!r})"
         flat = " ".join(gradstep("train", trips, "-t", "fare", *FEW)[1].split())
         chosen, refit = f"Penalty alpha {fit['alpha']['value']:g}, chosen by", fit["refit"]["rows"]
         assert chosen in flat
-        assert f"Refit to all {refit:,} rows, in 1 epoch. This model is written" in flat
+        assert f"Refit to all {refit:,} rows, which choose alpha {anew:g}, in 1 epoch." in flat
         assert refit == fit["rows"]["train"] + fit["rows"]["validation"]
         shown = " ".join(gradstep("show", fit["model"])[1].split())
         assert f"Refit to all {refit:,} rows" in shown

@@ -48,6 +48,15 @@ class TestOptimum:
         constant = fit.model.training.constant
         assert constant == pytest.approx([y.mean()])
 
+    def test_of_few_rows_chooses_alpha_anew(self):
+        fit = fit_table(noise(), "y")
+        X, y = both(fit.prepared)
+        whole = pl.DataFrame({f"x{j}": X[:, j] for j in range(12)} | {"y": y})
+        expected = fit_table(whole, "y", validation=0.0)
+        assert fit.refit.alpha == expected.alpha.value
+        assert fit.model.provenance["penalty"] == f"L2(alpha={fit.refit.alpha!r})"
+        assert fit_table(noise(of_classes=True), "y").refit.alpha is None
+
     def test_with_weights_and_several_classes(self):
         table = noise(300).with_columns(
             y=(pl.col("y").round() % 3).cast(pl.Int64).cast(pl.String),

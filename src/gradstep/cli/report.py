@@ -83,10 +83,12 @@ def tell_training(to: Console, fit: TableFit) -> None:
         f"preparing. {fit.outcome.in_short}{_excess(fit)}{kept}",
     )  # fmt: skip
     if fit.refit is not None:
+        anew = "" if fit.refit.alpha is None else f" which choose alpha {fit.refit.alpha:g},"
         prose(
             to, "Refit",
-            f"to all {fit.refit.rows:,} rows, in {count(fit.refit.epochs, 'epoch', 'epochs')}. "
-            "This model is written; the rows held out judge the one before they went into it:",
+            f"to all {fit.refit.rows:,} rows,{anew} in "
+            f"{count(fit.refit.epochs, 'epoch', 'epochs')}. This model is written; the rows held "
+            "out judge the one before they went into it:",
         )  # fmt: skip
 
 

@@ -45,11 +45,14 @@ class ChosenAlpha(NamedTuple):
         What it was chosen on, in words.
     losses : dict
         The mean loss of the rows held out for each strength that was tried, the strongest first.
+    is_quick : bool
+        Whether the choice cost next to nothing.
     """
 
     value: float
     judge: str
     losses: Mapping[float, float]
+    is_quick: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it for machines: strengths as a list, which JSON has no keys for."""
@@ -125,14 +128,15 @@ def choose_alpha(
         if not has_l1(penalty):  # from the first on, l1 leaves nothing
             search.stronger()
         search.between(0.5)
-        if trials.is_quick:
+        if trials.is_least_squares:
             search.between(0.25)
     except Interrupted:
         alpha, best = trials.best()
         return Choice(with_penalty(chosen, penalty(alpha)), start, ended=best)
     losses = search.losses
     alpha = _strongest_of_the_best(losses)
-    known = ChosenAlpha(alpha, trials.judge, dict(sorted(losses.items(), reverse=True)))
+    losses = dict(sorted(losses.items(), reverse=True))
+    known = ChosenAlpha(alpha, trials.judge, losses, trials.is_quick)
     plan = with_penalty(chosen, penalty(alpha))
     params = trials.params(alpha)
     if params is not None:

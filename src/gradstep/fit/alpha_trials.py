@@ -31,7 +31,8 @@ __all__ = ["Interrupted", "going_on", "has_l1", "trials_of", "with_penalty"]
 
 _FEWEST_ROWS = 10  # fewer say nothing of a penalty
 _PARTS, _MOST_PARTS = 5, 20
-_QUICK = 2e6  # rows or parts, times the square of the features, which each of them costs
+_QUICK = 2e6  # rows left out in turn, times the square of the features, which each of them costs
+_QUICK_PARTS = 1e6  # the same of parts
 _CHEAP, _DEAR = 2e7, 2e9  # products of a pass, up to which all parts, or two, are held out in turn
 _MOST_WIDE = 6  # features, of rows so many: more, and a path of least squares holds out one part
 _FEW_ROWS = 5000  # whose parts are made alike
@@ -108,7 +109,7 @@ def _weakest(problem: Problem, data: Dataset) -> float:
 class _LeastSquares:
     """Judges by all rows, or parts, predicted by a model of the others."""
 
-    judge, weakest, is_quick = "cross-validation", 0.0, True
+    judge, weakest, is_least_squares = "cross-validation", 0.0, True
 
     def __init__(
         self, chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
@@ -117,14 +118,14 @@ class _LeastSquares:
         from gradstep.engine.svrg.penalty_path import LeastSquaresPath, LeaveOneOut
 
         n, columns, q = data.n, chosen.columns, chosen.problem.n_features + 1
-        self._chosen, self._penalty = chosen, penalty
+        self._chosen, self._penalty, self.is_quick = chosen, penalty, n <= _FEW_ROWS
         assert columns is not None  # noqa: S101
         of = chosen.problem, data, columns
         if n * q**2 <= _QUICK and not has_l1(penalty):
             self._path: Any = LeaveOneOut(*of, start.current())
             return
         if n <= _FEW_ROWS:
-            most = min(_MOST_PARTS, n, max(_PARTS, int(_QUICK / q**2)))
+            most = min(_MOST_PARTS, n, max(_PARTS, int(_QUICK_PARTS / q**2)))
             parts = [data.select(at) for at in _positions(data, most)]
         else:
             cuts = [n * part // _PARTS for part in range(_PARTS + 1)]
@@ -148,6 +149,7 @@ class _Parts:
     start: TrainState
     penalty: Callable[[float], Any]
     n_parts: int
+    is_least_squares: bool = False
     is_quick: bool = False
     found: dict[float, list[NDArray[np.float64]]] = field(default_factory=dict)
 
@@ -199,6 +201,7 @@ class _Split:
     penalty: Callable[[float], Any]
     train: Train
     judge: str
+    is_least_squares: bool = False
     is_quick: bool = False
     found: dict[float, tuple[RunResult, float]] = field(default_factory=dict)
 

@@ -17,14 +17,14 @@ from gradstep.fit.run import run, start_of
 from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
-    from gradstep.engine.state import TrainState
-    from gradstep.fit.alpha import ChosenAlpha
+    from gradstep.engine.state import Problem, TrainState
+    from gradstep.fit.alpha import Choice, ChosenAlpha
     from gradstep.fit.plan import Plan, Settings
     from gradstep.fit.run import RunResult
     from gradstep.rows.dataset import Dataset
@@ -44,6 +44,8 @@ class Phases:
         The epoch of it that they are of.
     params : ndarray of shape (size,)
         The model's parameters: of all rows, if it was refitted.
+    problem : Problem
+        What they solve.
     outcome : Outcome
         How it ended: interrupted, if any phase was.
     notes : list of str
@@ -57,6 +59,7 @@ class Phases:
     judged: RunResult
     kept: int
     params: NDArray[np.float64]
+    problem: Problem
     outcome: Outcome
     notes: list[str] = field(default_factory=list)
     alpha: ChosenAlpha | None = None
@@ -94,6 +97,12 @@ def fit_in_phases(
     automatic = is_automatic(chosen.problem.optimizer)
     choose = choose and automatic and isinstance(settings.penalty, str)
 
+    def penalty(alpha: float) -> Any:
+        return penalty_of(settings.penalty, {"alpha": alpha, "l1_ratio": settings.l1_ratio})
+
+    def again(rows: Dataset, start: TrainState) -> Choice:
+        return choose_alpha(chosen, rows, start, penalty, train)
+
     def train(
         chosen: Plan, data: Dataset, start: TrainState, validation: Validation | None = None
     ) -> RunResult:
@@ -116,18 +125,14 @@ def fit_in_phases(
     with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
         alpha = None
         if choose:
-            choice = choose_alpha(
-                chosen, data, start,
-                lambda alpha: penalty_of(
-                    settings.penalty, {"alpha": alpha, "l1_ratio": settings.l1_ratio}
-                ),
-                train, held_out if _tells_another_story(prepared) else None,
-            )  # fmt: skip
+            judges = held_out if _tells_another_story(prepared) else None
+            choice = choose_alpha(chosen, data, start, penalty, train, judges)
             if choice.ended is not None:
                 note = "Interrupted while alpha was being chosen: it is the best so far."
                 ended = choice.ended
                 kept = len(ended.records)
-                return Phases(ended, kept, ended.params, ended.outcome, [*ended.notes, note])
+                notes = [*ended.notes, note]
+                return Phases(ended, kept, ended.params, ended.problem, ended.outcome, notes)
             chosen, start, alpha = choice.plan, choice.start, choice.alpha
         # The automatic method ends at the optimum: held-out rows stop nothing, and where alpha was
         # chosen there is no better epoch than the last.
@@ -137,22 +142,33 @@ def fit_in_phases(
         judged = train(chosen, data, start, validation)
         kept = kept_epoch(judged.records) if alpha is None else len(judged.records)
         notes = [*judged.notes, *_notes_of(judged)]
-        found = Phases(judged, kept, judged.params, judged.outcome, notes, alpha)
-        if (
-            not refit
-            or judged.outcome is Outcome.INTERRUPTED
-            or not own_rows_are_held_out(prepared)
-        ):
+        found = Phases(judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha)
+        if not refit or judged.outcome is Outcome.INTERRUPTED:
             return found
-        result, note = refitted(judged, chosen, prepared, train, kept)
-        notes += [note] if note else []
-        if result is None:
-            return found
-        if result.outcome is Outcome.INTERRUPTED:
-            return replace(found, outcome=result.outcome)
-        assert held_out is not None  # noqa: S101
-        done = Refit(data.n + held_out.n, len(result.records), result.outcome)
-        return replace(found, params=result.params, refit=done)
+        return _refitted(found, chosen, prepared, train, again)
+
+
+def _refitted(
+    found: Phases, chosen: Plan, prepared: PreparedTable,
+    train: Callable[[Plan, Dataset, TrainState], RunResult],
+    again: Callable[[Dataset, TrainState], Choice],
+) -> Phases:  # fmt: skip
+    """Fit to all rows, if any of the table's own are held out."""
+    if not own_rows_are_held_out(prepared):
+        return found
+    anew = found.alpha is not None and found.alpha.is_quick and "time" not in prepared.meta["asked"]
+    choose = again if anew else None
+    result, note = refitted(found.judged, chosen, prepared, train, found.kept, choose)
+    notes = [*found.notes, *([note] if note else [])]
+    if result is None:
+        return replace(found, notes=notes)
+    if result.outcome is Outcome.INTERRUPTED:
+        return replace(found, outcome=result.outcome, notes=notes)
+    assert prepared.validation is not None  # noqa: S101
+    rows = prepared.train.n + prepared.validation.n
+    strength = getattr(result.problem.penalty, "alpha", None) if anew else None
+    done = Refit(rows, len(result.records), result.outcome, strength)
+    return replace(found, params=result.params, problem=result.problem, notes=notes, refit=done)
 
 
 def _tells_another_story(prepared: PreparedTable) -> bool:

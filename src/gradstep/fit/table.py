@@ -266,7 +266,7 @@ def fit_table(
 
         fit.folds = evaluate_folds(prepared, fit_on, cv)
     held_out = options.get("validation_table")
-    model.provenance = provenance_of(fit, problem)
+    model.provenance = provenance_of(fit, found.problem)
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit

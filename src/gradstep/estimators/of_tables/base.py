@@ -174,6 +174,8 @@ class TableEstimator:
         self.notes_ = fit.notes
         chosen = Settings.alpha if is_auto(self.alpha) else self.alpha
         self.alpha_ = chosen if fit.alpha is None else fit.alpha.value
+        if fit.refit is not None and fit.refit.alpha is not None:
+            self.alpha_ = fit.refit.alpha
         for note in fit.prepared.meta["warnings"]:
             warnings.warn(f"{type(self).__name__}: {note}", UserWarning, callers_level())
         if fit.outcome is Outcome.MAX_EPOCHS and self.tol is not None:
