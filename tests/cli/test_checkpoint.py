@@ -28,10 +28,12 @@ def signalled():
             os.kill(os.getpid(), int(number))
     if len(numbers) > 1:
         time.sleep(30.0)
+runs = []
 epoch_end, call = progress.Progress.on_epoch_end, progress.Progress.__call__
 def on_epoch_end(self, event):
     epoch_end(self, event)
-    if str(event.record.epoch) == moment:
+    runs.append(event.record.epoch)
+    if str(event.record.epoch) == moment or (moment == "refit" and runs.count(2) == 2):
         signalled()
 def __call__(self, what, rows):
     call(self, what, rows)
@@ -101,10 +103,16 @@ class TestSignals:
         gradstep(*train, "-m", "whole")
         assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
-    def test_while_alpha_is_chosen_go_on_with_that(self, trips, gradstep, tmp_path):
-        train = ("train", trips, "-t", "fare", *FEW, *ADAM, "--alpha", "auto")
-        signalled(12, "15", *train, "-m", "m", "--checkpoint", "run")
-        gradstep(*train, "-m", "resumed", "--checkpoint", "run", "--resume")
+    def test_in_the_refit_go_on_with_that(self, trips, gradstep, tmp_path):
+        train = ("train", trips, "-t", "fare", *FEW, *ADAM)
+        done = signalled("refit", "15", *train, "-m", "m", "--checkpoint", "run")
+        assert done.returncode == 143
+        assert "Interrupted while the model was fitted to all rows" in " ".join(done.stdout.split())
+        gradstep(*train, "-m", "judged", "--no-refit")
+        judged, part = gs.load(tmp_path / "judged"), gs.load(tmp_path / "m")
+        assert part.params.tobytes() == judged.params.tobytes()
+        status, out, _ = gradstep(*train, "-m", "resumed", "--checkpoint", "run", "--resume")
+        assert (status, "of run 2" in " ".join(out.split())) == (0, True)
         gradstep(*train, "-m", "whole")
         assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
@@ -182,7 +190,7 @@ class TestFolder:
         kept = ("--checkpoint", "run", "--resume")
         assert told(*stopped, *kept)["went_on"].startswith("after 7 epochs")
         again = told(*stopped, *kept, "-m", "again")
-        assert again["went_on"].startswith("after 60 epochs")
+        assert "of run 2" in again["went_on"]
         whole = gradstep(*stopped, "-m", "whole")[0]
         assert whole == 0
         assert (tmp_path / "again").read_bytes() == (tmp_path / "whole").read_bytes()

@@ -211,7 +211,7 @@ class TestShow:
     def test_says_where_the_model_comes_from(self, told, gradstep, train, trips, later):
         model = train("claims", "--loss", "poisson", "--offset", "log_exposure",
                       "--validation", later, "--random-state", "5",
-                      "--sample-weight", "often")  # fmt: skip
+                      "--sample-weight", "often", "--alpha", "1e-4")  # fmt: skip
         known = told("show", model)["provenance"]
         assert known["version"] == gs.__version__
         assert known["source"] == str(trips)

@@ -227,29 +227,22 @@ class TestTask:
 
 
 class TestOptions:
-    def test_alpha_auto_takes_the_best_of_a_path(self, told, trips):
-        fit = told(
-            "train",
-            trips,
-            "-t",
-            "fare",
-            *FEW,
-            "--alpha",
-            "auto",
-            "--max-iter",
-            "5",
-            "--optimizer",
-            "sgd",
-        )
-        (note,) = fit["notes"]
-        losses = {float(a): float(loss) for a, loss in re.findall(r"([\d.e-]+) \(([\d.]+)\)", note)}
-        chosen = float(re.match(r"alpha=([\d.e-]+) was chosen", note)[1])
-        assert losses[chosen] == min(losses.values())
-        assert len(losses) >= 3
-        assert fit["epochs"] == 5
-        assert gs.load(fit["model"]).provenance["penalty"] == f"L2(alpha={chosen!r})"
-        # the run that follows starts from the best so far, and only ever improves on it
-        assert fit["validation"]["rmse"] ** 2 / 2.0 <= losses[chosen] * (1.0 + 1e-5)
+    def test_alpha_is_chosen_and_told(self, told, trips, gradstep):
+        fit = told("train", trips, "-t", "fare", *FEW)
+        losses = dict(fit["alpha"]["losses"])
+        assert losses[fit["alpha"]["value"]] <= min(losses.values()) * 1.001
+        anew = fit["refit"]["alpha"]
+        assert gs.load(fit["model"]).provenance["penalty"] == f"L2(alpha={anew!r})"
+        flat = " ".join(gradstep("train", trips, "-t", "fare", *FEW)[1].split())
+        chosen, refit = f"Penalty alpha {fit['alpha']['value']:g}, chosen by", fit["refit"]["rows"]
+        assert chosen in flat
+        assert f"Refit to all {refit:,} rows, which choose alpha {anew:g}, in 1 epoch." in flat
+        assert refit == fit["rows"]["train"] + fit["rows"]["validation"]
+        shown = " ".join(gradstep("show", fit["model"])[1].split())
+        assert f"Refit to all {refit:,} rows" in shown
+        given = told("train", trips, "-t", "fare", *FEW, "--alpha", "0.5", "--no-refit")
+        assert (given["alpha"], given["refit"]) == (None, None)
+        assert gs.load(given["model"]).provenance["penalty"] == "L2(alpha=0.5)"
 
     def test_columns_are_treated_as_asked(self, told, trips):
         arguments = ("--drop", "id,start,paid", "--drop", "ok,flag,zone,claims,log_exposure,often")
@@ -279,7 +272,7 @@ class TestOptions:
         assert np.abs(found - expected).max() < 0.02 * expected.std()
 
     def test_the_latest_rows_are_held_out_by_time(self, told, trips):
-        arguments = ("--time-column", "start", "--validation", "0.25", "--max-iter", "1")
+        arguments = ("--time-column", "start", "--validation", "0.25", "--no-refit")
         fit = told("train", trips, "-t", "fare", *FEW, *arguments)
         last = pl.read_csv(trips)[-225:]
         error = last["fare"].to_numpy() - gs.load(fit["model"]).predict(last)
@@ -382,13 +375,12 @@ class TestErrors:
             ("-t fare --cache /proc/none", "cannot be written"),
             ("-t fare --cache c --no-cache", "--cache and --no-cache contradict"),
             ("-t fare --dask local:2 --no-cache", "--no-cache and --dask contradict"),
-            ("-t fare --validation 0 --alpha auto", "--validation 0 holds none out"),
             ("-t fare --penalty none --alpha auto", "--alpha would change nothing"),
             ("-t fare --penalty none --alpha 1", "--alpha would change nothing"),
             ("-t fare --l1-ratio 0.5", "--l1-ratio would change nothing"),
             ("-t fare --quantile 0.9", "--quantile would .* of --loss pinball"),
             ("-t fare --time-column start --validation 0", "Leave one of the two away"),
-            ("-t fare --learning-rate optimal --alpha auto", "alpha must be a number"),
+            ("-t fare --optimizer adam --alpha auto", "--alpha would .* of --optimizer auto, svrg"),
         ],
     )
     def test_are_one_message(self, fails, trips, arguments, message):
@@ -473,12 +465,12 @@ class TestInterrupts:
         assert gs.evaluate(gs.load(tmp_path / "m"), later)["r2"] > 0.99
 
     def test_are_told_to_machines_too(self, trips, tmp_path):
-        arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--json", "--alpha", "auto")
+        arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--json")
         done = interrupted(tmp_path, 2, *arguments)
         assert (done.returncode, done.stderr) == (130, "")
         told = json.loads(done.stdout)
         assert told["outcome"] == "interrupted"
-        assert "while alpha was being chosen" in told["notes"][-1]
+        assert told["refit"] is None
         assert (tmp_path / told["model"]).is_file()
 
     @pytest.mark.parametrize("moment", ["reading", "encoding"])

@@ -1,4 +1,8 @@
-"""Every check that scikit-learn has, on estimators of tables, with no expected failure."""
+"""Every check that scikit-learn has, on estimators of tables, with no expected failure.
+
+But for what cross-validation does: rows that come twice may lie in two parts, and a row of weight 2
+in one alone. So which alpha is chosen may differ, and with one that is given nothing may.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,11 @@ pytestmark = [
 ]
 
 
+_OF_WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
+
+
 @parametrize_with_checks([TableRegressor(), TableClassifier()])
 def test_defaults_pass(estimator, check):
+    if getattr(check, "func", check).__name__ == _OF_WEIGHTS:
+        estimator.set_params(alpha=1e-4)
     run(estimator, check)

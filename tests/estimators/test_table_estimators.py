@@ -125,8 +125,9 @@ class TestAsFitTable:
         assert model.validation_["rows"] == 50
         model = TableRegressor(time_column="start", only=COLUMNS).fit(TABLE, "fare")
         assert model.validation_["rows"] == (TABLE["start"] > sorted(TABLE["start"])[269]).sum()
-        model = TableRegressor(alpha="auto").fit(X, TABLE["fare"])
-        assert "was chosen on the validation rows" in model.notes_[0]
+        model = TableRegressor().fit(X, TABLE["fare"])
+        assert (model.validation_, model.alpha_ in {0.1, 0.01, 1e-3, 1e-4}) == ({}, True)
+        assert TableRegressor(alpha=0.5).fit(X, TABLE["fare"]).alpha_ == 0.5
 
     def test_warnings(self):
         with pytest.warns(ConvergenceWarning, match="ran all max_iter=1 epochs"):
@@ -144,8 +145,10 @@ class TestWeightsAndOffsets:
         assert one.model_.params.tobytes() == other.model_.params.tobytes()
         assert other.feature_names_in_.tolist() == COLUMNS
         repeated = TABLE[np.repeat(np.arange(N), TABLE["often"]).tolist()]
-        counted = TableRegressor(tol=1e-9).fit(X, TABLE["fare"], TABLE["often"])
-        expected = TableRegressor(tol=1e-9).fit(repeated.select(COLUMNS), repeated["fare"])
+        counted = TableRegressor(alpha=1e-4, tol=1e-9).fit(X, TABLE["fare"], TABLE["often"])
+        expected = TableRegressor(alpha=1e-4, tol=1e-9).fit(
+            repeated.select(COLUMNS), repeated["fare"]
+        )
         np.testing.assert_allclose(counted.predict(X), expected.predict(X), rtol=1e-5)
         assert one.score(X, TABLE["fare"], TABLE["often"]) == pytest.approx(
             other.score(more, "fare", "often")

@@ -232,7 +232,7 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "table poisson weighted": partial(_table, "count", loss="poisson", sample_weight="weight"),
     "table hinge one-vs-rest": partial(_table, "three", loss="hinge"),
     "table sgd": partial(_table, "two", learning_rate=0.05, max_iter=4, tol=None),
-    "table alpha": partial(_table, "two", alpha="auto"),
+    "table alpha": partial(_table, "two", alpha=0.01, refit=False),
     # The command line.
     "command line": partial(_command_line, "real"),
     "command line classes": partial(_command_line, "two", "--validation", "0.2"),

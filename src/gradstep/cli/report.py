@@ -28,7 +28,6 @@ __all__ = [
     "confusion_table",
     "console",
     "count",
-    "excess",
     "folds_table",
     "metrics_table",
     "print_json",
@@ -37,6 +36,7 @@ __all__ = [
     "tell_columns",
     "tell_importance",
     "tell_rows",
+    "tell_training",
     "unseen_notes",
 ]
 
@@ -57,7 +57,7 @@ _WORDS = {
 }
 
 
-def excess(fit: TableFit) -> str:
+def _excess(fit: TableFit) -> str:
     """Return how far the objective is above its least value, if that is known."""
     record = fit.history[-1] if fit.history else None
     if record is None or record.excess is None:
@@ -67,6 +67,29 @@ def excess(fit: TableFit) -> str:
         "its least value, to rounding" if share < 1e-12 else f"{share:.1e} of it above its least"
     )
     return f" The objective is {least}."
+
+
+def tell_training(to: Console, fit: TableFit) -> None:
+    """Print how strong the penalty is, how the run went, and that of all rows after it."""
+    if fit.alpha is not None:
+        prose(to, "Penalty", f"alpha {fit.alpha.value:g}, {fit.alpha.in_words}")
+    kept = ""
+    if fit.kept_epoch < len(fit.history):
+        kept = f" Epoch {fit.kept_epoch} is kept: the rows held out are predicted best by it."
+    epochs = count(len(fit.history), "epoch", "epochs")
+    prose(
+        to, "Training",
+        f"{epochs} in {fit.seconds['training']:.2f} s, after {fit.seconds['preparing']:.2f} s of "
+        f"preparing. {fit.outcome.in_short}{_excess(fit)}{kept}",
+    )  # fmt: skip
+    if fit.refit is not None:
+        anew = "" if fit.refit.alpha is None else f" which choose alpha {fit.refit.alpha:g},"
+        prose(
+            to, "Refit",
+            f"to all {fit.refit.rows:,} rows,{anew} in "
+            f"{count(fit.refit.epochs, 'epoch', 'epochs')}. This model is written; the rows held "
+            "out judge the one before they went into it:",
+        )  # fmt: skip
 
 
 def unseen_notes(model: Model) -> list[str]:

@@ -95,6 +95,9 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
         f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "
         f"{Outcome[known['outcome'].upper()].in_short}",
     )  # fmt: skip
+    if known.get("refit"):
+        rows = known["refit"]["rows"]
+        report.prose(to, "Refit", f"to all {rows:,} rows, once it was judged by those held out")
     if known["validation"]:
         to.print(report.metrics_table(known["validation"], known["baseline"]))
 

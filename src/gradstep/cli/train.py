@@ -15,7 +15,7 @@ from gradstep.errors import ClusterLost, InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gradstep.engine.checkpoint import Checkpoint
     from gradstep.fit.table import TableFit
@@ -49,8 +49,8 @@ def train(
     task: opt.Task = "auto",
     penalty: Annotated[str, typer.Option(help="l2, l1, elasticnet or none.")] = "l2",
     alpha: Annotated[
-        str, typer.Option(help="Strength of the penalty; auto chooses it on the rows held out.")
-    ] = "1e-4",
+        str, typer.Option(help="Strength of the penalty; auto: chosen on rows that are held out.")
+    ] = "auto",
     l1_ratio: Annotated[float, typer.Option(help="Share of l1 in elasticnet.")] = 0.15,
     epsilon: Annotated[float, typer.Option(help="Of huber and epsilon_insensitive.")] = 0.1,
     quantile: Annotated[float, typer.Option(help="Of pinball.")] = 0.5,
@@ -90,6 +90,9 @@ def train(
     cv: Annotated[
         int | None, typer.Option(min=2, help="Cross-validate in so many parts, too.")
     ] = None,
+    no_refit: Annotated[
+        bool, typer.Option("--no-refit", help="Keep the rows held out from the model for good.")
+    ] = False,
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
     only: opt.Only = None,
@@ -158,9 +161,6 @@ def train(
             decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
             missing_target=missing_target, memory=memory, random_state=random_state,
         )  # fmt: skip
-    if alpha == "auto" and chosen.get("validation") == 0.0:
-        msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
-        raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
     opt.refuse_sources(
@@ -180,7 +180,7 @@ def train(
                 batch_size="auto" if batch_size is None else batch_size,
                 max_iter=max_iter, tol=_number("--tol", tol, "none"),
                 n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
-                client=client, allow_mixed=allow_mixed, **chosen,
+                refit=not no_refit, client=client, allow_mixed=allow_mixed, **chosen,
             )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
@@ -256,9 +256,19 @@ def _refuse_idle(ctx: typer.Context) -> None:
         idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
     if chosen["penalty"] == "none":
         idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha", "penalty_scale"])]
+    if chosen["alpha"] == "auto" and not _is_automatic(chosen):
+        of = "of --optimizer auto, svrg or exact"
+        idle += [(option, of) for option in opt.given(ctx, ["alpha"])]
     for option, of in idle:
         msg = f"{option} would change nothing: it is a part {of}."
         raise InvalidParameter(msg)
+
+
+def _is_automatic(chosen: Mapping[str, Any]) -> bool:
+    """Tell whether the options leave the steps to gradstep."""
+    if chosen["learning_rate"] != "auto" or chosen["loss"] == "perceptron":
+        return False
+    return chosen["exact"] or chosen["optimizer"] in {"auto", "svrg", "exact"}
 
 
 def _check_names(
@@ -326,10 +336,13 @@ def _print_json(
         "target": meta["target"],
         "loss": repr(fit.model.loss),
         "columns": fit.prepared.encoding.to_json()["columns"],
+        "alpha": None if fit.alpha is None else fit.alpha.to_json(),
         "epochs": len(fit.history),
+        "kept_epoch": fit.kept_epoch,
         "history": [record._asdict() for record in fit.history],
         "outcome": fit.outcome.name.lower(),
         "excess": fit.history[-1].excess if fit.history else None,
+        "refit": None if fit.refit is None else fit.refit.to_json(),
         "seconds": fit.seconds,
         "validation": fit.validation,
         "baseline": fit.baseline,
@@ -363,13 +376,7 @@ def _report(
     loss = fit.model.loss
     inner = f" of {type(loss.loss).__name__}" if hasattr(loss, "loss") else ""
     report.prose(to, "Target", f"{what}; loss {type(loss).__name__}{inner}")
-    epochs = report.count(len(fit.history), "epoch", "epochs")
-    report.prose(
-        to, "Training",
-        f"{epochs} in {fit.seconds['training']:.2f} s, after "
-        f"{fit.seconds['preparing']:.2f} s of preparing. {fit.outcome.in_short}"
-        f"{report.excess(fit)}",
-    )  # fmt: skip
+    report.tell_training(to, fit)
     report.print_notes(to, fit.notes)
     if fit.validation:
         to.print(report.metrics_table(fit.validation, fit.baseline))

@@ -327,8 +327,8 @@ class Checkpoint:
 
 
 def _where(content: Content) -> str:
-    """Return where a run was when it was written down."""
+    """Return where a run was when it was written down: of several of a fit, in which."""
+    which = f" of run {content.run + 1}" if content.run else ""
     steps = f", {content.steps:,} steps" if content.steps else ""
-    return (
-        f"after {content.epoch:,} epochs{steps}" if content.epoch != 1 else f"after 1 epoch{steps}"
-    )
+    epochs = f"{content.epoch:,} epochs" if content.epoch != 1 else "1 epoch"
+    return f"after {epochs}{which}{steps}"

@@ -26,7 +26,7 @@ def mean_loss(loss: Any, data: Dataset, params: NDArray[np.float64], k: int) -> 
 def score_held_out(
     problem: Problem, state: TrainState, validation: Validation | None
 ) -> float | None:
-    """Score the held-out rows; keep the parameters if they are the best so far."""
+    """Score the held-out rows; keep the parameters if they are to be, and the best so far."""
     if validation is None:
         return None
     held_out, k = validation.data, problem.n_outputs
@@ -35,7 +35,7 @@ def score_held_out(
     else:
         with RowSums(held_out, k) as row_sums:
             score = validation.score(row_sums.scores(state.current()))
-    if score > state.best_score:
+    if validation.keeps and score > state.best_score:
         state.best_score = score
         state.best_params = state.current().copy()
     return score

@@ -354,8 +354,11 @@ class Validation:
         From scores (n, n_outputs) to a number, larger is better; by default minus the mean loss.
     stops : bool
         Whether the run ends when the score stops improving (else when the objective does).
+    keeps : bool
+        Whether the parameters of the best score are the model's (else those of the last epoch).
     """
 
     data: Dataset
     score: Callable[[NDArray[np.float64]], float] | None = None
     stops: bool = True
+    keeps: bool = True

@@ -1,24 +1,74 @@
-"""The strength of the penalty, chosen on validation rows along a path from strong to weak."""
+"""The strength of the penalty, chosen by the loss of rows that its models have not seen.
+
+Strengths are tried from strong to weak, each run going on from the one before
+(`gradstep.engine.svrg.penalty_path`), as long as that leads on; then some beside the best. What
+judges them: `gradstep.fit.alpha_trials`. Why: docs/adr/0021.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gradstep.engine.records import Outcome
+import numpy as np
+
+from gradstep.fit.alpha_trials import Interrupted, going_on, has_l1, trials_of, with_penalty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from gradstep.engine.state import TrainState
+    from gradstep.engine.state import Problem, TrainState
     from gradstep.fit.plan import Plan
     from gradstep.fit.run import RunResult
+    from gradstep.rows.dataset import Dataset
 
-__all__ = ["ALPHAS", "Choice", "choose_alpha"]
+    Train = Callable[[Plan, Dataset, TrainState], RunResult]
 
-ALPHAS = tuple(10.0**-power for power in range(1, 8))
-_EPOCHS = 20  # of a trial, at most
-_WORSE = 2  # trials in a row after which weaker penalties will be worse, too
+__all__ = ["Choice", "ChosenAlpha", "choose_alpha"]
+
+_STEP = 10.0
+_WEAKEST, _STRONGEST = 10, 4  # steps from the first strength, at most
+_WORSE = 2  # strengths in a row after which others will be worse, too
+_FLAT = 1e-4  # of the loss: a path that gains no more in some steps has come to its end
+_AS_GOOD = 5e-4  # of the loss: what nobody minds, where weights stay smaller
+
+
+class ChosenAlpha(NamedTuple):
+    """How strong the penalty is, and how that was chosen.
+
+    Attributes
+    ----------
+    value : float
+        The strength.
+    judge : str
+        What it was chosen on, in words.
+    losses : dict
+        The mean loss of the rows held out for each strength that was tried, the strongest first.
+    is_quick : bool
+        Whether the choice cost next to nothing.
+    """
+
+    value: float
+    judge: str
+    losses: Mapping[float, float]
+    is_quick: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for machines: strengths as a list, which JSON has no keys for."""
+        return {"value": self.value, "judge": self.judge, "losses": list(self.losses.items())}
+
+    @property
+    def in_words(self) -> str:
+        """How it was chosen, for people."""
+        weakest, strongest = min(self.losses), max(self.losses)
+        edge = ""
+        if self.value in {weakest, strongest} and weakest < strongest:
+            edge = f", the {'strongest' if self.value == strongest else 'weakest'} of them"
+        return (
+            f"chosen by {self.judge} (loss {self.losses[self.value]:.5g}) from "
+            f"{strongest:g} to {weakest:g}{edge}"
+        )
 
 
 @dataclass(frozen=True)
@@ -30,70 +80,151 @@ class Choice:
     plan : Plan
         With the penalty that was chosen.
     start : TrainState
-        Where the run goes on from: the best of all trials.
-    notes : list of str
-        What a person should know.
+        Where the run begins.
+    alpha : ChosenAlpha or None
+        None if there was nothing to choose by.
     ended : RunResult or None
         The best so far, if there is to be no further run: the choice was interrupted.
     """
 
     plan: Plan
     start: TrainState
-    notes: list[str]
+    alpha: ChosenAlpha | None = None
     ended: RunResult | None = None
 
 
 def choose_alpha(
     chosen: Plan,
+    data: Dataset,
     start: TrainState,
     penalty: Callable[[float], Any],
-    train: Callable[[Plan, TrainState], RunResult],
+    train: Train,
+    held_out: Dataset | None = None,
 ) -> Choice:
-    """Try one strength after the other, each trial from where the one before has ended.
+    """Choose the strength of the penalty of a problem that the automatic method solves.
 
     Parameters
     ----------
     chosen : Plan
         What is fixed, but for the penalty.
+    data : Dataset
+        The rows to train on, in random order.
     start : TrainState
-        Where the first trial starts from.
+        The best constant.
     penalty : callable
         Returns the penalty of a strength.
     train : callable
-        Runs a plan from a state; its result has the score that decides.
+        Runs a plan on rows from a state: trials that may take long.
+    held_out : Dataset, optional
+        Other rows, which decide.
     """
-    trials: list[tuple[float, RunResult]] = []
-    notes: list[str] = []
-    most = min(_EPOCHS, chosen.problem.max_epochs)
-    interrupted = False
-    for alpha in ALPHAS:
-        problem = replace(chosen.problem, penalty=penalty(alpha), max_epochs=most)
-        try:
-            result = train(replace(chosen, problem=problem), start)
-        except KeyboardInterrupt:
-            if not trials:
-                raise
-            interrupted = True
-            break
-        trials.append((alpha, result))
-        notes += result.notes
-        start = problem.start(*problem.split(result.params))
-        # a rate that was brought down stays so
-        chosen = replace(chosen, problem=replace(chosen.problem, schedule=result.problem.schedule))
-        interrupted = result.outcome is Outcome.INTERRUPTED
-        scores = [each.score for _, each in trials]
-        if interrupted or (len(trials) > _WORSE and max(scores[-_WORSE:]) < max(scores[:-_WORSE])):
-            break
-    alpha, best = max(trials, key=lambda trial: trial[1].score)
-    problem = replace(chosen.problem, penalty=penalty(alpha))
-    chosen = replace(chosen, problem=problem)
-    start = problem.start(*problem.split(best.params))
-    start = replace(start, best_params=best.params, best_score=best.score)
-    if interrupted:
-        notes.append("Interrupted while alpha was being chosen: it is the best so far.")
-        return Choice(chosen, start, notes, replace(best, outcome=Outcome.INTERRUPTED))
-    tried = ", ".join(f"{each:g} ({-result.score:.6g})" for each, result in trials)
-    notes.append(
-        f"alpha={alpha:g} was chosen on the validation rows (loss {-best.score:.6g}), of {tried}."
-    )
-    return Choice(chosen, start, notes)
+    trials = trials_of(chosen, data, start, penalty, train, held_out)
+    first = 0.0 if trials is None else _first_strength(chosen.problem, data, start, penalty)
+    if trials is None or first == 0.0:
+        return Choice(chosen, start)
+    search = _Search(trials, first)
+    try:
+        search.weaker()
+        if not has_l1(penalty):  # from the first on, l1 leaves nothing
+            search.stronger()
+        search.between(0.5)
+        if trials.is_least_squares:
+            search.between(0.25)
+    except Interrupted:
+        alpha, best = trials.best()
+        return Choice(with_penalty(chosen, penalty(alpha)), start, ended=best)
+    losses = search.losses
+    alpha = _strongest_of_the_best(losses)
+    losses = dict(sorted(losses.items(), reverse=True))
+    known = ChosenAlpha(alpha, trials.judge, losses, trials.is_quick)
+    plan = with_penalty(chosen, penalty(alpha))
+    params = trials.params(alpha)
+    if params is not None:
+        start = going_on(plan, params, start)
+    return Choice(plan, start, known)
+
+
+def _first_strength(
+    problem: Problem, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
+) -> float:
+    """Return a strength that is about too strong, from the gradient at the best constant.
+
+    Under l1 all weights are zero from the largest of its numbers on. Under l2 a weight alone is at
+    most that over the strength, in units of scores.
+    """
+    from gradstep.engine.row_sums import RowSums  # imports Numba
+    from gradstep.rows.dataset import score_unit
+
+    with RowSums(data, problem.n_outputs) as row_sums:
+        gradient = row_sums.gradient(problem.loss, start.current())[1]
+    each = np.abs(problem.split(gradient)[0])
+    if problem.penalty_scales is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = each / problem.penalty_scales
+    each = each[np.isfinite(each)]
+    largest = float(each.max(initial=0.0))
+    l1 = penalty(1.0).strengths()[0]
+    found = largest / l1 if l1 else largest / score_unit(problem.loss, data)
+    return _rounded(found) if l1 or not found > 0.0 else _STEP ** math.ceil(math.log10(found))
+
+
+def _rounded(alpha: float) -> float:
+    """Return a number of two digits."""
+    return float(f"{alpha:.1e}")
+
+
+class _Search:
+    """Tries strengths, by steps of ten from the first."""
+
+    def __init__(self, trials: Any, first: float) -> None:
+        self._trials, self._first = trials, first
+        self._at: dict[float, float] = {}
+
+    def alpha(self, k: float) -> float:
+        """Return the strength so many steps weaker than the first."""
+        return _rounded(self._first / _STEP**k)
+
+    @property
+    def losses(self) -> dict[float, float]:
+        """The loss of each strength that was tried."""
+        return {self.alpha(k): loss for k, loss in self._at.items()}
+
+    @property
+    def _best(self) -> float:
+        return min(self._at, key=lambda k: (self._at[k], k))
+
+    def _tries(self, k: float) -> float:
+        found = self._trials.loss(self.alpha(k))
+        self._at[k] = found if math.isfinite(found) else math.inf
+        return self._at[k]
+
+    def weaker(self) -> None:
+        """Go on to weaker ones until some in a row are worse, or change nothing."""
+        for step in range(_WEAKEST + 1):
+            if self.alpha(step) < self._trials.weakest:
+                return
+            gained = self._at.get(step - _WORSE, math.inf) - self._tries(step)
+            flat = step > _WORSE and gained <= _FLAT * abs(self._at[0])
+            if flat or step - self._best >= _WORSE:
+                return
+
+    def stronger(self) -> None:
+        """Go on to stronger ones while the strongest is the best."""
+        strongest = 0
+        while self._at and self._best == strongest > -_STRONGEST:
+            strongest -= 1
+            self._tries(strongest)
+
+    def between(self, width: float) -> None:
+        """Try the two beside the best, so many steps away, if they lie within the path."""
+        middle = self._best
+        for k in (middle - width, middle + width):
+            if min(self._at) < k < max(self._at) and self._at[middle] < math.inf:
+                self._tries(k)
+
+
+def _strongest_of_the_best(losses: Mapping[float, float]) -> float:
+    """Return the strongest of those that are as good as the best."""
+    least = min(losses.values())
+    enough = least + _AS_GOOD * abs(least) if math.isfinite(least) else least
+    return max(alpha for alpha, loss in losses.items() if loss <= enough)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["check_before_reading"]
 
 
-def check_before_reading(
-    loss: Any, component: Any, settings: Settings, alpha: float | str, task: str
-) -> None:
+def check_before_reading(loss: Any, component: Any, settings: Settings, task: str) -> None:
     """Refuse what is known to be wrong without the table, which may take long to read."""
     penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
     if not is_auto(settings.optimizer):
@@ -47,11 +45,13 @@ def check_before_reading(
             f"{', '.join(named[task])}."
         )
         raise InvalidParameter(msg)
-    if settings.learning_rate == "optimal" and is_auto(alpha):
-        msg = "learning_rate='optimal' is 1/(alpha·t): alpha must be a number, not 'auto'."
-        raise InvalidParameter(msg)
     if not is_auto(settings.learning_rate):
         schedule_of(
             settings.learning_rate,
-            {"eta0": 1.0, "power_t": settings.power_t, "alpha": alpha, "slope": lambda y, z: z - y},
+            {
+                "eta0": 1.0,
+                "power_t": settings.power_t,
+                "alpha": settings.alpha,
+                "slope": lambda y, z: z - y,
+            },
         )

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
-from gradstep.engine.state import Validation
-from gradstep.errors import Diverged, InvalidParameter
-from gradstep.fit.alpha import ALPHAS, choose_alpha
+from gradstep.engine.records import Outcome
+from gradstep.errors import InvalidParameter
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
@@ -25,14 +24,14 @@ from gradstep.fit.components import (
     REGRESSION_LOSSES,
     loss_for,
     loss_of,
-    penalty_of,
 )
 from gradstep.fit.folds import evaluate_folds
-from gradstep.fit.identity import checkpoint_in, checkpointed
-from gradstep.fit.plan import Settings, is_auto, plan
+from gradstep.fit.identity import checkpoint_in
+from gradstep.fit.phases import fit_in_phases
+from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on
 from gradstep.fit.provenance import provenance_of
-from gradstep.fit.run import keeping_best, run, start_of
+from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
@@ -40,7 +39,6 @@ from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
 from gradstep.model.training_rows import training_rows
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
-from gradstep.optim.solvers import is_automatic
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
@@ -50,10 +48,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.preparing.options import Each
-    from gradstep.engine.records import EpochRecord, Outcome
-    from gradstep.engine.state import TrainState
-    from gradstep.fit.plan import Plan
-    from gradstep.fit.run import RunResult
+    from gradstep.engine.records import EpochRecord
+    from gradstep.fit.alpha import ChosenAlpha
+    from gradstep.fit.phases import Phases
+    from gradstep.fit.refit import Refit
     from gradstep.model.training_rows import TrainingRows
 
 __all__ = ["TableFit", "fit_table", "preparing_for", "training_of"]
@@ -69,16 +67,22 @@ class TableFit:
     Attributes
     ----------
     model : Model
-        The fitted model.
+        The fitted model: of all rows, if it was refitted.
     prepared : PreparedTable
         What it was trained on.
     outcome : Outcome
         How the run ended.
     history : list of EpochRecord
-        One for each epoch.
+        One for each epoch of the run on the rows to train on.
+    kept_epoch : int
+        The epoch of it whose parameters are kept.
+    alpha : ChosenAlpha or None
+        How strong the penalty is, and why, if that was chosen.
+    refit : Refit or None
+        What the refit to all rows was, if there was one.
     validation, baseline : dict
-        How good the model is on the rows held out, and how good the best constant; empty if none
-        are.
+        How good the model is on the rows held out, before they go into it, and how good the best
+        constant; empty if none are.
     folds : list of dict
         Metrics of each part of a cross-validation, if one was asked for (`cv`).
     notes : list of str
@@ -91,6 +95,9 @@ class TableFit:
     prepared: PreparedTable
     outcome: Outcome
     history: list[EpochRecord]
+    kept_epoch: int = 0
+    alpha: ChosenAlpha | None = None
+    refit: Refit | None = None
     validation: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
     folds: list[dict[str, Any]] = field(default_factory=list)
@@ -105,7 +112,7 @@ def fit_table(
     *,
     loss: Any = None,
     penalty: Any = "l2",
-    alpha: float | str = 1e-4,
+    alpha: float | str = "auto",
     l1_ratio: float = 0.15,
     epsilon: float = 0.1,
     quantile: float = 0.5,
@@ -124,6 +131,7 @@ def fit_table(
     n_iter_no_change: int | None = None,
     callbacks: Sequence[Any] = (),
     cv: int | None = None,
+    refit: bool = True,
     client: Any = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
@@ -143,9 +151,10 @@ def fit_table(
         As of `MiniBatchRegressor`.
     optimizer, learning_rate, eta0, power_t, average, batch_size, precondition, last_batch
         As of `MiniBatchRegressor`.
-    alpha : float or "auto", default=1e-4
-        Strength of the penalty; "auto" chooses it on the validation rows, along a path of
-        falling strength, each run going on from the one before.
+    alpha : float or "auto", default="auto"
+        Strength of the penalty; "auto" chooses it along a path of falling strength: where rows are
+        few by cross-validation, else on rows that trials are not trained on. With any optimizer
+        but "auto", "svrg" and "exact", whose runs end elsewhere, "auto" is 1e-4.
     max_iter : int, default=1000
         Most epochs.
     tol : float, optional
@@ -158,6 +167,9 @@ def fit_table(
     cv : int, optional
         In how many parts the training rows are cut, each of which is held out once and predicted
         by a model of the others: `folds` of the result. A choice of alpha is made once, before.
+    refit : bool, default=True
+        Whether the rows of the table that were held out go into the model, too, once they have
+        judged it: `validation` tells of the model without them.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows; they find files
         and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
@@ -185,7 +197,7 @@ def fit_table(
     limits: dict[str, Any] = {"max_iter": max_iter, "n_iter_no_change": n_iter_no_change}
     options = under_new_names("fit_table", options, **limits)
     limits = {name: options.pop(name, value) for name, value in limits.items()}
-    first_alpha: Any = ALPHAS[0] if is_auto(alpha) else alpha
+    first_alpha: Any = Settings.alpha if is_auto(alpha) else alpha
     settings = Settings(
         penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
         optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, power_t=power_t,
@@ -199,7 +211,7 @@ def fit_table(
     checkpoint = checkpoint_in(callbacks)
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
-    check_before_reading(loss, component, settings, alpha, options.get("task", "auto"))
+    check_before_reading(loss, component, settings, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
     each = each_on(client, allow_mixed=allow_mixed, watch=watch)
@@ -220,17 +232,22 @@ def fit_table(
         prepared = spread(prepared, client, allow_mixed=allow_mixed, watch=watch)
     asked = {
         **{each.name: getattr(settings, each.name) for each in fields(settings)},
-        "loss": component, "penalty": penalty, "alpha": alpha, **prepared.meta["asked"],
+        "loss": component, "penalty": penalty, "alpha": alpha, "refit": refit,
+        **prepared.meta["asked"],
     }  # fmt: skip
     with keeping_best(partial(_model_of, prepared, component)):
-        result = _trained(prepared, component, settings, callbacks, is_auto(alpha), asked)
-    model = _model_of(prepared, component, result.params)
-    model.training = training_of(model, prepared)
+        found = fit_in_phases(
+            prepared, component, settings, callbacks, choose=is_auto(alpha), refit=refit,
+            asked=asked,
+        )  # fmt: skip
+    judged, model = _models_of(prepared, component, found)
+    problem = found.judged.problem
     fit = TableFit(
-        model, prepared, result.outcome, result.records,
-        notes=[*prepared.meta["warnings"], *result.notes],
+        model, prepared, found.outcome, found.judged.records, alpha=found.alpha,
+        kept_epoch=found.kept, refit=found.refit,
+        notes=[*prepared.meta["warnings"], *found.notes],
     )  # fmt: skip
-    if prepared.target.classes and is_unbounded(result.problem, prepared.train, result.params):
+    if prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params):
         fit.notes.append(
             "The classes can be separated: without a penalty there is no optimum, and training "
             "stopped where more of the same would change little. Use --penalty l2."
@@ -240,19 +257,20 @@ def fit_table(
         "training": time.perf_counter() - prepared_at,
     }
     if prepared.validation is not None:
-        fit.validation = evaluate_held_out(model, prepared)
-        fit.baseline = evaluate_held_out(model, prepared, constant=True)
-        fit.notes += note_of_too_good(model, fit.validation, fit.baseline, fit.notes)
-    if cv is not None and result.state is not None:
-        fixed = replace(settings, penalty=result.problem.penalty)
+        fit.validation = evaluate_held_out(judged, prepared)
+        fit.baseline = evaluate_held_out(judged, prepared, constant=True)
+        fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
+    if cv is not None and found.outcome is not Outcome.INTERRUPTED:
+        fixed = replace(settings, penalty=problem.penalty)
 
         def fit_on(part: PreparedTable) -> Model | None:
-            result = _trained(part, component, fixed, (), choose=False, asked={})
-            return _model_of(part, component, result.params) if result.state else None
+            of = fit_in_phases(part, component, fixed, (), choose=False, refit=False, asked={})
+            interrupted = of.outcome is Outcome.INTERRUPTED
+            return None if interrupted else _model_of(part, component, of.params)
 
         fit.folds = evaluate_folds(prepared, fit_on, cv)
     held_out = options.get("validation_table")
-    model.provenance = provenance_of(fit, result.problem)
+    model.provenance = provenance_of(fit, found.problem)
     if isinstance(held_out, (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
@@ -264,6 +282,17 @@ def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -
         prepared.encoding, prepared.target, loss, params, asked.get("offset"),
         exposure=asked.get("exposure"),
     )  # fmt: skip
+
+
+def _models_of(prepared: PreparedTable, loss: Any, found: Phases) -> tuple[Model, Model]:
+    """Return the model that is judged, and the one that is written: of all rows, or the same."""
+    judged = _model_of(prepared, loss, found.judged.params)
+    judged.training = training_of(judged, prepared)
+    if found.refit is None:
+        return judged, judged
+    model = _model_of(prepared, loss, found.params)
+    model.training = training_of(model, prepared, all_rows=True)
+    return judged, model
 
 
 def _prepared(
@@ -321,77 +350,17 @@ def _log_power(loss: Any) -> float | None:
     return variance_power(loss)
 
 
-def _trained(
-    prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any],
-    choose: bool, asked: Mapping[str, Any],
-) -> RunResult:  # fmt: skip
-    """Run to the end, after a choice of alpha, if asked for; Ctrl-C keeps the best so far."""
-    from gradstep.engine.statistics import Columns  # imports Numba
-
-    data, k, held_out = prepared.train, prepared.target.n_outputs, prepared.validation
-    chosen = plan(settings, loss, data, k, stored_in=prepared.encoding.stored_in())
-    chosen = replace(
-        chosen, columns=chosen.columns or Columns.unmeasured(chosen.problem.n_features)
-    )
-    # the automatic method ends at the optimum: held-out rows keep the best epoch, and stop nothing
-    stops = not is_automatic(chosen.problem.optimizer)
-    validation = None if held_out is None else Validation(held_out, stops=stops)
-
-    def train(chosen: Plan, start: TrainState) -> RunResult:
-        try:
-            return run(
-                chosen, data, start, validation=validation, callbacks=callbacks,
-                brake=is_auto(settings.learning_rate) or settings.learning_rate == "adaptive",
-                keep_interrupted=True,
-            )  # fmt: skip
-        except Diverged as error:
-            msg = (
-                f"Training diverged in epoch {error.epoch}: the steps of "
-                f"{chosen.problem.schedule!r} are too long for this table. Use another learning "
-                "rate: 'auto' follows from the data, a number is constant."
-            )
-            raise Diverged(msg, epoch=error.epoch) from error
-
-    start = start_of(chosen.problem, data, at_constant=True)
-    files = prepared.meta["fingerprint"]
-    with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
-        return _run(prepared, settings, chosen, start, train, choose=choose)
-
-
-def _run(
-    prepared: PreparedTable, settings: Settings, chosen: Plan, start: TrainState,
-    train: Callable[[Plan, TrainState], RunResult], *, choose: bool,
-) -> RunResult:  # fmt: skip
-    """Choose alpha, if asked for, and run to the end."""
-    notes: list[str] = []
-    if choose:
-        if prepared.validation is None or not isinstance(settings.penalty, str):
-            msg = (
-                "alpha='auto' needs validation rows to choose on and a penalty by name: hold some "
-                "rows out (--validation 0.1), or give alpha a number."
-            )
-            raise InvalidParameter(msg)
-        choice = choose_alpha(
-            chosen, start,
-            lambda alpha: penalty_of(
-                settings.penalty, {"alpha": alpha, "l1_ratio": settings.l1_ratio}
-            ),
-            train,
-        )  # fmt: skip
-        if choice.ended is not None:
-            return replace(choice.ended, notes=choice.notes)
-        chosen, start, notes = choice.plan, choice.start, choice.notes
-    result = train(chosen, start)
-    noted = [f"Epoch {record.epoch}: {record.note}." for record in result.records if record.note]
-    return replace(result, notes=[*notes, *result.notes, *noted])
-
-
-def training_of(model: Model, prepared: PreparedTable) -> TrainingRows:
-    """Return what a model is to keep of the rows that it was trained on."""
-    from gradstep.engine.baseline import best_constant  # imports Numba
+def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False) -> TrainingRows:
+    """Return what a model is to keep of the rows that it was trained on: also those held out."""
+    from gradstep.engine.baseline import best_constant  # these import Numba
+    from gradstep.engine.parts import together
 
     k, p = model.n_outputs, model.encoding.n_features
-    plain = prepared.train.sample().without_features()
+    plain = prepared.train.sample()
+    if all_rows and plain is prepared.train:
+        assert prepared.validation is not None  # noqa: S101
+        plain = together([plain, prepared.validation])
+    plain = plain.without_features()
     if "class_weights" in prepared.meta:  # what is predicted is told of rows as they are
         weight = without_class_weights(prepared, plain.sample_weight, plain.y[:, 0])
         plain = replace(plain, sample_weight=weight)

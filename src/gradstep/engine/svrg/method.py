@@ -172,11 +172,14 @@ class Svrg:
             self.row_sums.rows_read += of.data.n
         start = state.params.copy()
         at_start = self._model.objective(start)
+        begun = at_start
+        if not np.array_equal(state.start, start):  # it goes on from another run's result
+            begun = max(at_start, self._model.objective(state.start))
         offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
         state = replace(
             state, kind=int(self.rule.kind), least=at_start,
             smoothing=Smoothing.first(of, near=rows > 0),
-            progress=state.progress._replace(at_start=at_start, last=at_start, offset=offset),
+            progress=state.progress._replace(at_start=begun, last=at_start, offset=offset),
         )  # fmt: skip
         note = ""
         if rows:

@@ -18,6 +18,7 @@ from gradstep.errors import InvalidData, InvalidModel, InvalidParameter
 from gradstep.estimators.inputs import draw_seed, sample_weight_of
 from gradstep.estimators.of_tables import display
 from gradstep.estimators.of_tables.inputs import is_frame, joined, library_of, table_of
+from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.table import fit_table
 from gradstep.model import file
 from gradstep.renamed import callers_level
@@ -52,6 +53,7 @@ class TableEstimator:
     _task: str
     random_state: Any
     tol: float | None
+    alpha: float | str
     encoding: str
     model_: Model
     _library: str
@@ -121,8 +123,7 @@ class TableEstimator:
         validation = asked["validation"]
         if isinstance(validation, str) and validation == "auto":
             small = isinstance(table, pl.DataFrame) and table.height <= _MOST_TO_KEEP_WHOLE
-            needed = asked["alpha"] == "auto" or asked["time_column"] is not None
-            asked["validation"] = 0.1 if needed or not small else 0.0
+            asked["validation"] = 0.0 if small and asked["time_column"] is None else 0.1
         elif not isinstance(validation, (int, float, np.number)):
             asked["validation_table"] = asked.pop("validation")
         asked["kinds"] = asked["kinds"] or {}
@@ -171,6 +172,10 @@ class TableEstimator:
         self.converged_ = fit.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
         self.validation_, self.baseline_ = fit.validation, fit.baseline
         self.notes_ = fit.notes
+        chosen = Settings.alpha if is_auto(self.alpha) else self.alpha
+        self.alpha_ = chosen if fit.alpha is None else fit.alpha.value
+        if fit.refit is not None and fit.refit.alpha is not None:
+            self.alpha_ = fit.refit.alpha
         for note in fit.prepared.meta["warnings"]:
             warnings.warn(f"{type(self).__name__}: {note}", UserWarning, callers_level())
         if fit.outcome is Outcome.MAX_EPOCHS and self.tol is not None:

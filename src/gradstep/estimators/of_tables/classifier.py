@@ -46,7 +46,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         the rows as they are.
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
-    validation, time_column, missing, missing_target, memory, cache
+    validation, refit, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
     Attributes
@@ -58,6 +58,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     model_, feature_names_out_, feature_names_in_, n_features_in_, validation_, baseline_, notes_
+    alpha_
         As of `TableRegressor`.
     outcome_, converged_, n_iter_, history_, loss_curve_, seed_
         As of `MiniBatchClassifier`.
@@ -92,7 +93,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         loss: Any = None,
         *,
         penalty: Any = "l2",
-        alpha: float | str = 1e-4,
+        alpha: float | str = "auto",
         l1_ratio: float = 0.15,
         epsilon: float = 0.1,
         penalty_scale: str = "deviation",
@@ -119,6 +120,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         na: Any = None,
         encoding: str = "",
         validation: Any = "auto",
+        refit: bool = True,
         time_column: str | None = None,
         missing: str = "encode",
         missing_target: str = "drop",
@@ -154,6 +156,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.na = na
         self.encoding = encoding
         self.validation = validation
+        self.refit = refit
         self.time_column = time_column
         self.missing = missing
         self.missing_target = missing_target

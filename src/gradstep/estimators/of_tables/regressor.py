@@ -36,8 +36,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         As of `MiniBatchRegressor`; None is 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
         As of `MiniBatchRegressor`.
-    alpha : float or 'auto', default=1e-4
-        Strength of the penalty; 'auto' chooses it on rows that are held out.
+    alpha : float or 'auto', default='auto'
+        Strength of the penalty; 'auto' chooses it by cross-validation, or where rows are many on
+        some of them, along a path; 1e-4 with optimizers other than 'auto', 'svrg' and 'exact'.
     optimizer, learning_rate, eta0, power_t, average, batch_size, precondition, last_batch
         As of `MiniBatchRegressor`.
     max_iter : int, default=1000
@@ -67,8 +68,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
     validation : float, 'auto' or table, default='auto'
         Share of the rows to hold out, on which the best epoch is chosen and `validation_`
         measured; or a table with the same columns. 'auto' is 0.1, as on the command line, but
-        0 for a frame or an array of 10,000 rows or fewer, unless alpha is 'auto' or there is a
-        `time_column`.
+        0 for a frame or an array of 10,000 rows or fewer, unless there is a `time_column`.
+    refit : bool, default=True
+        Whether the rows held out go into the model, too, once they have judged it.
     time_column : str or None, default=None
         Hold out the latest rows by this column, not random ones.
     missing : {'encode', 'error'}, default='encode'
@@ -93,7 +95,10 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
     feature_names_in_, n_features_in_
         The columns of X; names only where it has any.
     validation_, baseline_ : dict
-        Metrics on the rows held out, of the model and of the best constant; empty if none are.
+        Metrics on the rows held out, of the model before they go into it and of the best constant;
+        empty if none are.
+    alpha_ : float
+        The strength that was given or chosen.
     notes_ : list of str
         What a person should know.
     outcome_, converged_, n_iter_, history_, loss_curve_, seed_
@@ -130,7 +135,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         loss: Any = None,
         *,
         penalty: Any = "l2",
-        alpha: float | str = 1e-4,
+        alpha: float | str = "auto",
         l1_ratio: float = 0.15,
         epsilon: float = 0.1,
         quantile: float = 0.5,
@@ -158,6 +163,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         na: Any = None,
         encoding: str = "",
         validation: Any = "auto",
+        refit: bool = True,
         time_column: str | None = None,
         missing: str = "encode",
         missing_target: str = "drop",
@@ -194,6 +200,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.na = na
         self.encoding = encoding
         self.validation = validation
+        self.refit = refit
         self.time_column = time_column
         self.missing = missing
         self.missing_target = missing_target

@@ -1,0 +1,233 @@
+"""Optima under one penalty after another, each from the last: what a path of strengths costs.
+
+Loss, gradient and Hessian at a snapshot say nothing of the penalty, so the next penalty's first
+step needs no pass over the rows. Of least squares they say all there is to know: a whole path, for
+every part of the rows held out in turn, follows from one Hessian for each part.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradstep.engine.row_sums import RowSums
+from gradstep.engine.svrg.choice import can_take_newton_steps
+from gradstep.engine.svrg.hessian import Hessians
+from gradstep.engine.svrg.method import Svrg
+from gradstep.engine.svrg.preconditioner import Preconditioner
+from gradstep.engine.svrg.scaled_problem import ScaledProblem
+from gradstep.engine.svrg.smoothing import Smoothing
+from gradstep.engine.svrg.state import Matrices, Pairs, Progress, SvrgState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.engine.state import Problem
+    from gradstep.engine.statistics import Columns
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["LeastSquaresPath", "LeaveOneOut", "Path", "has_path", "products"]
+
+
+class Path:
+    """Goes from the optimum under one penalty to that under the next, on some rows.
+
+    Parameters
+    ----------
+    data : Dataset
+        The rows.
+    columns : Columns
+        The statistics of the columns.
+    start : ndarray of shape (size,)
+        Where the first run starts from.
+
+    Attributes
+    ----------
+    data : Dataset
+        The rows.
+    """
+
+    def __init__(self, data: Dataset, columns: Columns, start: NDArray[np.float64]) -> None:
+        self.data, self._columns, self._start = data, columns, start
+        self._state = SvrgState(start=start, params=start)
+        self._problem: Problem | None = None
+
+    def optimum(
+        self, problem: Problem, start: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return about the optimum of a problem that differs from the last by its penalty alone.
+
+        Parameters
+        ----------
+        problem : Problem
+            Its `tol` and `max_epochs` say how near to come.
+        start : ndarray of shape (size,), optional
+            Where to start from, if not where the last run has ended.
+        """
+        with closing(Svrg(problem, self.data, self._columns, is_sample=True)) as method:
+            if start is not None:
+                state = SvrgState(start=self._start, params=start)
+            else:
+                state = self._under(problem, method.of)
+            outcome = None
+            while outcome is None and state.epoch < problem.max_epochs:
+                state, epoch, _ = method.epoch(state)
+                outcome = method.outcome(state, epoch)
+        self._state, self._problem = state, problem
+        return state.params
+
+    def _under(self, problem: Problem, of: ScaledProblem) -> SvrgState:
+        """Return the state where the last run has ended, under this problem's penalty."""
+        last, before = self._state, self._problem
+        if before is None or last.snapshot is None or not of.smooth:
+            return SvrgState(start=self._start, params=last.params)
+        at = last.snapshot.params
+        more = problem.penalty_of(at) - before.penalty_of(at)
+        snapshot = last.snapshot._replace(
+            objective=last.snapshot.objective + more, before=last.snapshot.before + more,
+            true=last.snapshot.true + more,
+        )  # fmt: skip
+        least = snapshot.true
+        progress = Progress(last.progress.at_start, least, offset=last.progress.offset)
+        return replace(
+            last, params=at, epoch=0, snapshot=snapshot, least=least, rejected=False,
+            stuck=False, poor=0, step_factor=1.0, rate=1.0, pairs=Pairs(),
+            progress=progress,
+        )  # fmt: skip
+
+
+def products(problem: Problem, data: Dataset, columns: Columns) -> int:
+    """Return what a row costs (`ScaledProblem.products`)."""
+    return ScaledProblem(problem, data, columns).products
+
+
+def has_path(problem: Problem, data: Dataset, columns: Columns) -> bool:
+    """Tell whether `LeastSquaresPath` can be used."""
+    of = ScaledProblem(problem, data, columns)
+    return of.quadratic and of.k == 1 and can_take_newton_steps(of)
+
+
+class LeastSquaresPath:
+    """Losses of least squares on parts of the rows, each predicted by a model of the others.
+
+    Parameters
+    ----------
+    problem : Problem
+        One of least squares.
+    data : Dataset
+        All rows; their weights and features are those of the parts.
+    columns : Columns
+        The statistics of the columns.
+    parts : sequence of Dataset
+        The rows, in parts.
+    start : ndarray of shape (size,)
+        Parameters of a constant.
+    """
+
+    def __init__(
+        self, problem: Problem, data: Dataset, columns: Columns, parts: Sequence[Dataset],
+        start: NDArray[np.float64],
+    ) -> None:  # fmt: skip
+        self._data, self._columns, self._start = data, columns, start
+        of = ScaledProblem(problem, data, columns)
+        with RowSums(data, 1) as row_sums:
+            options = Hessians(of, row_sums).options(Smoothing.first(of, near=False))
+        weights, self._losses, gradients, hessians = [], [], [], []
+        for part in parts:
+            with RowSums(part, 1) as row_sums:
+                found = row_sums.evaluate(problem.loss, start, options)
+            assert found.hessian is not None  # noqa: S101
+            weights.append(part.weight_sum)
+            self._losses.append(found.loss)
+            gradients.append(found.gradient)
+            hessians.append(found.hessian)
+        share = self._shares = np.array(weights) / sum(weights)
+        self._gradients = [of.standardisation.gradient(g) for g in gradients]
+        self._hessians = hessians
+        self._of_all = (
+            sum(s * g for s, g in zip(share, self._gradients, strict=True)),
+            sum(s * h for s, h in zip(share, hessians, strict=True)),
+        )
+        self._lines = [of.standardisation.lines(start)] * len(parts)
+
+    def loss(self, problem: Problem) -> float:
+        """Return the mean loss of all parts; a penalty is as strong on fewer rows as on all."""
+        of, total = ScaledProblem(problem, self._data, self._columns), 0.0
+        first = of.standardisation.lines(self._start)
+        l1, ridge = of.l1, of.ridge
+        for f, share in enumerate(self._shares.tolist()):
+            own_gradient, own_hessian = self._gradients[f], self._hessians[f]
+            gradient = (self._of_all[0] - share * own_gradient) / (1.0 - share)
+            hessian = (self._of_all[1] - share * own_hessian) / (1.0 - share)
+            of.l1, of.ridge = l1 / (1.0 - share), ridge / (1.0 - share)
+            model = Preconditioner(of, Matrices(hessian, self._start, whole=True))
+            lines = self._lines[f]
+            moved = np.einsum("ij,j->i", hessian[0], (lines - first)[0])
+            here = gradient + moved + of.ridge * lines
+            if of.has_l1:
+                step, _ = model.direction_with_l1(here, lines, of.l1)
+            else:
+                step = model.direction(here)
+            lines = self._lines[f] = lines + step
+            moved = (lines - first)[0]
+            slope = float((own_gradient[0] * moved).sum())
+            bend = float(np.einsum("i,ij,j->", moved, own_hessian[0], moved))
+            total += share * (self._losses[f] + slope + 0.5 * bend)
+        return total
+
+
+class LeaveOneOut:
+    """Losses of least squares under l2, each row predicted by a model of all others.
+
+    They follow from the model of all: its error at a row over 1 minus the row's leverage (Allen,
+    "The relationship between variable selection and data augmentation", 1974).
+
+    Parameters
+    ----------
+    problem : Problem
+        One of least squares.
+    data : Dataset
+        The rows, so few that they may lie in memory as dense numbers.
+    columns : Columns
+        The statistics of the columns.
+    start : ndarray of shape (size,)
+        Parameters of a constant.
+    """
+
+    def __init__(
+        self, problem: Problem, data: Dataset, columns: Columns, start: NDArray[np.float64]
+    ) -> None:
+        self._data, self._columns, self._start, p = data, columns, start, problem.n_features
+        of = ScaledProblem(problem, data, columns)
+        with RowSums(data, 1) as row_sums:
+            options = Hessians(of, row_sums).options(Smoothing.first(of, near=False))
+            found = row_sums.evaluate(problem.loss, start, options)
+            error = row_sums.scores(start)[:, 0] - data.targets()[:, 0]
+        assert found.hessian is not None  # noqa: S101
+        self._hessian, self._error = found.hessian, error
+        self._gradient = of.standardisation.gradient(found.gradient)
+        weights = data.weights()
+        self._weights = np.ones(data.n) if weights is None else weights
+        with RowSums(data, p) as row_sums:  # the features themselves, as scores
+            rows = row_sums.scores(np.concatenate([np.eye(p).ravel(), np.zeros(p)]))
+        standardisation = of.standardisation
+        rows = (rows - standardisation.shift) * standardisation.scale
+        self._rows = np.concatenate([rows, np.ones((data.n, 1))], axis=1)
+
+    def loss(self, problem: Problem) -> float:
+        """Return the mean loss under a problem's penalty."""
+        of = ScaledProblem(problem, self._data, self._columns)
+        model = Preconditioner(of, Matrices(self._hessian, self._start, whole=True))
+        step = model.direction(self._gradient)
+        inverse = np.concatenate([model.direction(-unit[None]) for unit in np.eye(of.q)])
+        leverage = np.einsum("ij,ij->i", np.einsum("ij,jk->ik", self._rows, inverse), self._rows)
+        rest = 1.0 - leverage * (self._weights / self._weights.sum())
+        error = self._error + np.einsum("ij,j->i", self._rows, step[0])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            losses = 0.5 * (error / rest) ** 2
+        return float(np.average(losses, weights=self._weights))

@@ -1,0 +1,182 @@
+"""The phases of a fit to a table: choose alpha, train and judge, refit to all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from gradstep.engine.records import Outcome
+from gradstep.engine.state import Validation
+from gradstep.errors import Diverged
+from gradstep.fit.alpha import choose_alpha
+from gradstep.fit.components import penalty_of
+from gradstep.fit.identity import checkpointed
+from gradstep.fit.plan import is_auto, plan
+from gradstep.fit.refit import Refit, kept_epoch, own_rows_are_held_out, refitted
+from gradstep.fit.run import run, start_of
+from gradstep.optim.solvers import is_automatic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.engine.state import Problem, TrainState
+    from gradstep.fit.alpha import Choice, ChosenAlpha
+    from gradstep.fit.plan import Plan, Settings
+    from gradstep.fit.run import RunResult
+    from gradstep.rows.dataset import Dataset
+
+__all__ = ["Phases", "fit_in_phases"]
+
+
+@dataclass(frozen=True)
+class Phases:
+    """What came of the phases.
+
+    Attributes
+    ----------
+    judged : RunResult
+        The run on the rows to train on, whose parameters the rows held out judge.
+    kept : int
+        The epoch of it that they are of.
+    params : ndarray of shape (size,)
+        The model's parameters: of all rows, if it was refitted.
+    problem : Problem
+        What they solve.
+    outcome : Outcome
+        How it ended: interrupted, if any phase was.
+    notes : list of str
+        What a person should know.
+    alpha : ChosenAlpha or None
+        How strong the penalty is, if that was chosen.
+    refit : Refit or None
+        What the refit was, if there was one.
+    """
+
+    judged: RunResult
+    kept: int
+    params: NDArray[np.float64]
+    problem: Problem
+    outcome: Outcome
+    notes: list[str] = field(default_factory=list)
+    alpha: ChosenAlpha | None = None
+    refit: Refit | None = None
+
+
+def fit_in_phases(
+    prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any], *,
+    choose: bool, refit: bool, asked: Mapping[str, Any],
+) -> Phases:  # fmt: skip
+    """Choose alpha, if asked for, run to the end, and refit; Ctrl-C keeps the best so far.
+
+    Parameters
+    ----------
+    prepared : PreparedTable
+        The rows.
+    loss, settings
+        What is fixed.
+    callbacks : sequence of Callback
+        Called in each run.
+    choose : bool
+        Whether alpha is chosen, where it can be.
+    refit : bool
+        Whether the rows held out go into the model, once they have judged it.
+    asked : mapping
+        What a checkpoint knows the fit by.
+    """
+    from gradstep.engine.statistics import Columns  # imports Numba
+
+    data, k, held_out = prepared.train, prepared.target.n_outputs, prepared.validation
+    chosen = plan(settings, loss, data, k, stored_in=prepared.encoding.stored_in())
+    chosen = replace(
+        chosen, columns=chosen.columns or Columns.unmeasured(chosen.problem.n_features)
+    )
+    automatic = is_automatic(chosen.problem.optimizer)
+    choose = choose and automatic and isinstance(settings.penalty, str)
+
+    def penalty(alpha: float) -> Any:
+        return penalty_of(settings.penalty, {"alpha": alpha, "l1_ratio": settings.l1_ratio})
+
+    def again(rows: Dataset, start: TrainState) -> Choice:
+        return choose_alpha(chosen, rows, start, penalty, train)
+
+    def train(
+        chosen: Plan, data: Dataset, start: TrainState, validation: Validation | None = None
+    ) -> RunResult:
+        try:
+            return run(
+                chosen, data, start, validation=validation, callbacks=callbacks,
+                brake=is_auto(settings.learning_rate) or settings.learning_rate == "adaptive",
+                keep_interrupted=True,
+            )  # fmt: skip
+        except Diverged as error:
+            msg = (
+                f"Training diverged in epoch {error.epoch}: the steps of "
+                f"{chosen.problem.schedule!r} are too long for this table. Use another learning "
+                "rate: 'auto' follows from the data, a number is constant."
+            )
+            raise Diverged(msg, epoch=error.epoch) from error
+
+    start = start_of(chosen.problem, data, at_constant=True)
+    files = prepared.meta["fingerprint"]
+    with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
+        alpha = None
+        if choose:
+            judges = held_out if _tells_another_story(prepared) else None
+            choice = choose_alpha(chosen, data, start, penalty, train, judges)
+            if choice.ended is not None:
+                note = "Interrupted while alpha was being chosen: it is the best so far."
+                ended = choice.ended
+                kept = len(ended.records)
+                notes = [*ended.notes, note]
+                return Phases(ended, kept, ended.params, ended.problem, ended.outcome, notes)
+            chosen, start, alpha = choice.plan, choice.start, choice.alpha
+        # The automatic method ends at the optimum: held-out rows stop nothing, and where alpha was
+        # chosen there is no better epoch than the last.
+        validation = None
+        if held_out is not None:
+            validation = Validation(held_out, stops=not automatic, keeps=alpha is None)
+        judged = train(chosen, data, start, validation)
+        kept = kept_epoch(judged.records) if alpha is None else len(judged.records)
+        notes = [*judged.notes, *_notes_of(judged)]
+        found = Phases(judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha)
+        if not refit or judged.outcome is Outcome.INTERRUPTED:
+            return found
+        return _refitted(found, chosen, prepared, train, again)
+
+
+def _refitted(
+    found: Phases, chosen: Plan, prepared: PreparedTable,
+    train: Callable[[Plan, Dataset, TrainState], RunResult],
+    again: Callable[[Dataset, TrainState], Choice],
+) -> Phases:  # fmt: skip
+    """Fit to all rows, if any of the table's own are held out."""
+    if not own_rows_are_held_out(prepared):
+        return found
+    anew = found.alpha is not None and found.alpha.is_quick and "time" not in prepared.meta["asked"]
+    choose = again if anew else None
+    result, note = refitted(found.judged, chosen, prepared, train, found.kept, choose)
+    notes = [*found.notes, *([note] if note else [])]
+    if result is None:
+        return replace(found, notes=notes)
+    if result.outcome is Outcome.INTERRUPTED:
+        return replace(found, outcome=result.outcome, notes=notes)
+    assert prepared.validation is not None  # noqa: S101
+    rows = prepared.train.n + prepared.validation.n
+    strength = getattr(result.problem.penalty, "alpha", None) if anew else None
+    done = Refit(rows, len(result.records), result.outcome, strength)
+    return replace(found, params=result.params, problem=result.problem, notes=notes, refit=done)
+
+
+def _tells_another_story(prepared: PreparedTable) -> bool:
+    """Tell whether the rows held out are later ones, or another table's."""
+    if prepared.validation is None:
+        return False
+    return "time" in prepared.meta["asked"] or not own_rows_are_held_out(prepared)
+
+
+def _notes_of(result: RunResult) -> list[str]:
+    return [f"Epoch {record.epoch}: {record.note}." for record in result.records if record.note]
