@@ -77,7 +77,10 @@ class TensorFile:
             file.write(data)
 
     def read(
-        self, path: str | Path, names: frozenset[str] | None = None
+        self,
+        path: str | Path,
+        names: frozenset[str] | None = None,
+        optional: frozenset[str] = frozenset(),
     ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return what the header holds, and the arrays, once they agree with their checksum.
 
@@ -87,6 +90,8 @@ class TensorFile:
             The file.
         names : frozenset of str, optional
             The arrays that there are, if they are always the same.
+        optional : frozenset of str
+            Others that may be there.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -99,7 +104,9 @@ class TensorFile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata, found = file.metadata() or {}, set(file.keys())
-                ours = set(metadata) == {self.entry} and names in {None, frozenset(found)}
+                ours = set(metadata) == {self.entry} and (
+                    names is None or names <= found <= names | optional
+                )
                 for name in sorted(found) if ours else ():
                     dtype = file.get_slice(name).get_dtype()
                     if dtype not in self.dtypes:

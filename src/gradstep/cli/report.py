@@ -30,6 +30,7 @@ __all__ = [
     "count",
     "folds_table",
     "metrics_table",
+    "of_errors",
     "print_json",
     "print_notes",
     "prose",
@@ -309,3 +310,12 @@ def print_notes(to: Console, notes: Iterable[str]) -> None:
     """Print what a person should know."""
     for note in notes:
         to.print(f"[yellow]note:[/yellow] {escape(note)}")
+
+
+def of_errors(model: Model) -> str:
+    """Return what to say of the intervals that stand beside coefficients, if there are any."""
+    if model.covariance is None:
+        return ""
+    kind = "by the model" if model.covariance.kind == "model" else "robust"
+    shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
+    return f"; with 95 % confidence intervals ({kind}{shrunk})"

@@ -36,9 +36,10 @@ def show(
     from gradstep.cli import report
     from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
     from gradstep.model.file import load
+    from gradstep.model.intervals import wald_by_column, with_errors
 
     fitted = load(model)
-    chosen = coefficients(fitted, top or None, references=json)
+    chosen = with_errors(fitted, coefficients(fitted, top or None, references=json))
     if json:
         report.print_json({
             "target": fitted.target.column,
@@ -49,6 +50,7 @@ def show(
             "intercept": fitted.intercept_.tolist(),
             "importance": importance(fitted),
             "coefficients": chosen,
+            "tests": wald_by_column(fitted),
             "columns": fitted.encoding.to_json()["columns"],
             "provenance": fitted.provenance,
         })  # fmt: skip
@@ -72,10 +74,13 @@ def show(
     report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",
-        f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first",
+        f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first"
+        + report.of_errors(fitted),
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
+    if fitted.covariance is None and (why := fitted.provenance.get("no_inference")):
+        report.prose(to, "Errors", f"no standard errors: {why}")
     if fitted.training is None:
         report.print_notes(to, [_OLD])
 

@@ -93,6 +93,9 @@ def train(
     no_refit: Annotated[
         bool, typer.Option("--no-refit", help="Keep the rows held out from the model for good.")
     ] = False,
+    inference: Annotated[
+        str, typer.Option(metavar="KIND", help="Standard errors: robust, model or none.")
+    ] = "robust",
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
     only: opt.Only = None,
@@ -180,7 +183,8 @@ def train(
                 batch_size="auto" if batch_size is None else batch_size,
                 max_iter=max_iter, tol=_number("--tol", tol, "none"),
                 n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
-                refit=not no_refit, client=client, allow_mixed=allow_mixed, **chosen,
+                refit=not no_refit, inference=inference, client=client,
+                allow_mixed=allow_mixed, **chosen,
             )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
@@ -327,6 +331,7 @@ def _print_json(
 ) -> None:
     from gradstep.cli import report
     from gradstep.model.coefficients import coefficients, importance
+    from gradstep.model.intervals import wald_by_column, with_errors
 
     meta = fit.prepared.meta
     report.print_json({
@@ -349,7 +354,8 @@ def _print_json(
         "folds": fit.folds,
         "test": tested,
         "importance": importance(fit.model),
-        "coefficients": coefficients(fit.model, 10 * _SHOWN),
+        "coefficients": with_errors(fit.model, coefficients(fit.model, 10 * _SHOWN)),
+        "tests": wald_by_column(fit.model),
         "intercept": fit.model.intercept_.tolist(),
         "notes": fit.notes,
         "checkpoint": str(kept[0].path) if kept else None,
@@ -364,6 +370,7 @@ def _report(
 
     from gradstep.cli import report
     from gradstep.model.coefficients import coefficients, importance, in_words
+    from gradstep.model.intervals import with_errors
 
     to = report.console()
     meta = fit.prepared.meta
@@ -386,8 +393,12 @@ def _report(
         to.print(report.folds_table(fit.folds))
     report.tell_importance(to, importance(fit.model))
     largest = coefficients(fit.model, _SHOWN, references=False)
-    report.prose(to, "Coefficients", "the most important, in the columns' own units")
-    for entry in largest:
+    report.prose(
+        to,
+        "Coefficients",
+        "the most important, in the columns' own units" + report.of_errors(fit.model),
+    )
+    for entry in with_errors(fit.model, largest):
         to.print(f"  {escape(in_words(fit.model, entry))}")
     report.prose(to, "Model", str(path))
     for checkpoint in kept:

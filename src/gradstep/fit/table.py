@@ -27,6 +27,7 @@ from gradstep.fit.components import (
 )
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in
+from gradstep.fit.inference import check_inference, infer
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on
@@ -132,6 +133,7 @@ def fit_table(
     callbacks: Sequence[Any] = (),
     cv: int | None = None,
     refit: bool = True,
+    inference: str = "robust",
     client: Any = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
@@ -170,6 +172,9 @@ def fit_table(
     refit : bool, default=True
         Whether the rows of the table that were held out go into the model, too, once they have
         judged it: `validation` tells of the model without them.
+    inference : {"robust", "model", "none"}
+        Which standard errors of the coefficients the model keeps, where any are valid: "robust"
+        whether or not the loss is the true likelihood, "model" if it is.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows; they find files
         and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
@@ -211,6 +216,7 @@ def fit_table(
     checkpoint = checkpoint_in(callbacks)
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
+    check_inference(inference)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
@@ -224,8 +230,8 @@ def fit_table(
     component = loss_of(default if loss is None else loss, numbers, known)
     component = loss_for(component, prepared.target)
     check_range(component, prepared.target, prepared.train, prepared.validation)
-    prepared_at = time.perf_counter()
-    settings = replace(settings, seed=int(prepared.meta["asked"]["seed"]))
+    prepared_at, seed = time.perf_counter(), int(prepared.meta["asked"]["seed"])
+    settings = replace(settings, seed=seed)
     if client is not None:
         from gradstep.machines.cluster import spread
 
@@ -240,14 +246,14 @@ def fit_table(
             prepared, component, settings, callbacks, choose=is_auto(alpha), refit=refit,
             asked=asked,
         )  # fmt: skip
-    judged, model = _models_of(prepared, component, found)
-    problem = found.judged.problem
+    (judged, model), problem = _models_of(prepared, component, found), found.judged.problem
     fit = TableFit(
         model, prepared, found.outcome, found.judged.records, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
         notes=[*prepared.meta["warnings"], *found.notes],
     )  # fmt: skip
-    if prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params):
+    apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
+    if apart:
         fit.notes.append(
             "The classes can be separated: without a penalty there is no optimum, and training "
             "stopped where more of the same would change little. Use --penalty l2."
@@ -269,9 +275,9 @@ def fit_table(
             return None if interrupted else _model_of(part, component, of.params)
 
         fit.folds = evaluate_folds(prepared, fit_on, cv)
-    held_out = options.get("validation_table")
     model.provenance = provenance_of(fit, found.problem)
-    if isinstance(held_out, (str, Path)):
+    infer(model, prepared, found, "apart" if apart else inference)
+    if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
 

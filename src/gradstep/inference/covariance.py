@@ -135,6 +135,7 @@ def covariance_of(
     columns: Columns,
     kind: str = "robust",
     clusters: Sequence[NDArray[np.intp]] = (),
+    shared: NDArray[np.float64] | None = None,
 ) -> Covariance:
     """Return the covariance of parameters at the optimum.
 
@@ -152,6 +153,9 @@ def covariance_of(
         "HC0" is "robust" without the factor n / (n - parameters).
     clusters : sequence of ndarray of shape (n,), at most two
         The cluster of each row that counts, from 0: for dependent rows.
+    shared : ndarray of shape (directions, q), optional
+        Directions that no score hangs on, and nobody asks about: all levels of a category higher,
+        the intercept lower. What hangs on other ones is undetermined.
 
     Raises
     ------
@@ -169,14 +173,18 @@ def covariance_of(
         )
         raise InvalidParameter(msg)
     with RowSums(data, of.k) as sums:
-        return _Sandwich(of, sums, np.ascontiguousarray(params)).covariance(kind, clusters)
+        return _Sandwich(of, sums, np.ascontiguousarray(params), shared).covariance(kind, clusters)
 
 
 class _Sandwich:
     """H and S at a point, and what they come to."""
 
-    def __init__(self, of: BlockedProblem, sums: RowSums, params: NDArray[np.float64]) -> None:
+    def __init__(
+        self, of: BlockedProblem, sums: RowSums, params: NDArray[np.float64],
+        shared: NDArray[np.float64] | None,
+    ) -> None:  # fmt: skip
         self.of, self.sums, self.params = of, sums, params
+        self.shared = np.zeros((0, of.q)) if shared is None else shared
         self.how = of.scaled.standardisation
         self.weight, self.n, self.rank = of.data.weight_sum, of.data.n, of.rank
         if self.n <= of.rank:
@@ -342,13 +350,24 @@ class _Sandwich:
         vectors_kept = vectors[:, kept] * own[:, None]
         inverse[np.ix_(at, at)] = (vectors_kept / values[kept]) @ vectors_kept.T
         null = vectors[:, ~kept]
-        if of.joint and null.size:  # what all classes share is no parameter
-            shared = np.zeros((size, of.q))
-            shared[np.arange(size), np.arange(size) % of.q] = 1.0
-            basis = np.linalg.qr((shared[at] / own[:, None])[:, shared[at].any(axis=0)])[0]
+        directions = self._shared_directions()
+        if null.size and directions.size:
+            basis = np.linalg.qr(directions[:, at].T / own[:, None])[0]
             null = null - basis @ (basis.T @ null)
         dependent[at[np.abs(null).max(axis=1, initial=0.0) > _LOADING]] = True
         return inverse, dependent, int(kept.sum())
+
+    def _shared_directions(self) -> NDArray[np.float64]:
+        """Return directions that change nothing, standardised: (directions, size of a block)."""
+        of, scale = self.of, self.how.scale
+        with np.errstate(divide="ignore"):
+            wide = np.append(np.where(scale > 0.0, 1.0 / scale, 0.0), 1.0)
+        own: NDArray[np.float64] = self.shared * wide
+        own[:, -1] += self.shared[:, :-1] @ self.how.shift
+        if not of.joint:
+            return own
+        each = np.eye(of.q)[of.free[: of.q]]  # what all classes share is no parameter
+        return np.vstack([np.kron(np.eye(of.k), own), np.tile(each, of.k)])
 
     def _centred_params(self) -> NDArray[np.float64]:
         of = self.of
@@ -374,5 +393,6 @@ class _Sandwich:
         to_units[-1, :-1] = -self.how.scale * self.how.shift
         if of.joint:
             to_units = np.kron(np.eye(of.k) - 1.0 / of.k, to_units)
-        found: NDArray[np.float64] = to_units @ matrix @ to_units.T
-        return found
+        found = to_units @ matrix @ to_units.T
+        symmetric: NDArray[np.float64] = 0.5 * (found + np.transpose(found, (0, 2, 1)))
+        return symmetric

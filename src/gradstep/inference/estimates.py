@@ -100,14 +100,19 @@ class Inference:
         ndarray of shape (k, q, 2)
             Low and high ends.
         """
-        half = self._quantile(level) * self.standard_errors
+        half = self.quantile(level) * self.standard_errors
         return np.stack([self.estimates - half, self.estimates + half], axis=-1)
 
     def _distribution(self) -> Any:
         degrees = self.covariance.degrees
         return stats.norm if degrees is None else stats.t(degrees)
 
-    def _quantile(self, level: float) -> float:
+    def p_of(self, statistic: float) -> float:
+        """Return the two-sided p-value of a statistic."""
+        return float(2.0 * self._distribution().sf(abs(statistic)))
+
+    def quantile(self, level: float) -> float:
+        """Return how many standard errors an interval reaches to each side."""
         if not 0.0 < level < 1.0:
             msg = f"level={level!r} must be a share between 0 and 1, such as 0.95."
             raise InvalidParameter(msg)
@@ -145,7 +150,7 @@ class Inference:
             Combinations of the parameters, output by output.
         """
         theta = contrasts @ self.estimates.reshape(-1)
-        values, vectors = np.linalg.eigh(contrasts @ self._whole() @ contrasts.T)
+        values, vectors = np.linalg.eigh(contrasts @ self.whole() @ contrasts.T)
         kept = values > 1e-10 * max(values.max(initial=0.0), 0.0)
         df = int(kept.sum())
         square = float(((vectors[:, kept].T @ theta) ** 2 / values[kept]).sum())
@@ -155,7 +160,7 @@ class Inference:
             return {"statistic": square / df, "df": df, "p": float(p)}
         return {"statistic": square, "df": df, "p": float(stats.chi2.sf(square, df))}
 
-    def _whole(self) -> NDArray[np.float64]:
+    def whole(self) -> NDArray[np.float64]:
         """Return the covariance of all parameters, (k·q, k·q): outputs apart know no other."""
         blocks = self.covariance.matrix
         if blocks.shape[0] == 1:
@@ -189,7 +194,7 @@ class Inference:
         if X.ndim != 2 or X.shape[1] != q - 1:
             msg = f"X must have {q - 1} columns, one a feature; its shape is {X.shape}."
             raise InvalidParameter(msg)
-        whole = self._whole().reshape(k, q, k, q)
+        whole = self.whole().reshape(k, q, k, q)
         z, errors = np.empty((X.shape[0], k)), np.empty((X.shape[0], k))
         step = max(1, _CHUNK // q)
         for at in range(0, X.shape[0], step):
@@ -209,7 +214,7 @@ class Inference:
         what is predicted; for several classes, of the scores.
         """
         z, errors = self.of_scores(X)
-        half = self._quantile(level) * errors
+        half = self.quantile(level) * errors
         ends = np.stack([z - half, z + half], axis=-1)
         probability = getattr(self.loss, "probability", None)
         if probability is not None:
@@ -229,7 +234,7 @@ class Inference:
             )
             raise InvalidParameter(msg)
         z, errors = self.of_scores(X)
-        half = self._quantile(level) * np.sqrt(errors**2 + self.covariance.dispersion)
+        half = self.quantile(level) * np.sqrt(errors**2 + self.covariance.dispersion)
         return np.stack([z - half, z + half], axis=-1)
 
     # ------------------------------------------------------------------ for people

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradstep.model.model import Model
     from gradstep.model.training_rows import TrainingRows
 
-__all__ = ["coefficients", "importance", "in_words", "nonzero"]
+__all__ = ["coefficients", "importance", "in_words", "nonzero", "references_of"]
 
 
 def nonzero(model: Model) -> int:
@@ -108,7 +108,7 @@ def _shares(model: Model) -> NDArray[np.float64]:
     return found
 
 
-def _references(model: Model) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def references_of(model: Model) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return for each feature the most frequent level of its category, and whether there is one."""
     encoding: Any = model.encoding
     found = np.arange(encoding.n_features)
@@ -145,7 +145,7 @@ def coefficients(
     """
     encoding, k = model.encoding, model.n_outputs
     own, shares = model.coef_, _shares(model)
-    reference, leveled = _references(model)
+    reference, leveled = references_of(model)
     labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
     differences = own - own[:, reference]
     told = (own != 0.0) | (leveled & (differences != 0.0))
@@ -176,6 +176,7 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     """Return what a coefficient says of the prediction, other features being the same."""
     target = model.target
     value = float(entry.get("difference", entry["coefficient"]))
+    ends = (float(entry["low"]), float(entry["high"])) if "low" in entry else None
     against = f", against {entry['against']}" if "against" in entry else ""
     name = str(entry["feature"])
     if "unit" in entry:
@@ -186,16 +187,27 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         if isinstance(loss, LogLoss):
-            return f"{what}: the odds of {label} times {_factor(value)}{against}"
+            return f"{what}: the odds of {label} times {_factor(value)}{_between(ends)}{against}"
         if isinstance(loss, Softmax):
             factor = _factor(float(entry["centred"]))
-            return f"{what}: {label} times {factor}, beside the average class{against}"
+            return (
+                f"{what}: {label} times {factor}{_between(ends)}, beside the average class{against}"
+            )
         return f"{what}: the score of {label} {value:+.4g}{against}"
     if hasattr(loss, "inverse_link"):
-        return f"{what}: {target.column} times {_factor(value)}{against}"
+        return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
     of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
     verb, to = ("adds", "to") if value >= 0 else ("takes", "from")
-    return f"{what} {verb} {abs(value):.4g} {to} {of}{target.column}{against}"
+    span = ""
+    if ends is not None:  # of what is added, or taken
+        low, high = ends if value >= 0 else (-ends[1], -ends[0])
+        span = f" ({low:.4g} to {high:.4g})"
+    return f"{what} {verb} {abs(value):.4g}{span} {to} {of}{target.column}{against}"
+
+
+def _between(ends: tuple[float, float] | None) -> str:
+    """Return the ends of an interval of factors in brackets, if there is one."""
+    return "" if ends is None else f" ({_factor(ends[0])} to {_factor(ends[1])})"
 
 
 def _factor(exponent: float) -> str:

@@ -17,6 +17,7 @@ from gradstep.data.from_json import is_text, record
 from gradstep.data.preparing.prepared import encoding_of
 from gradstep.data.roles import Target
 from gradstep.errors import InvalidModel, InvalidParameter
+from gradstep.inference.stored import from_stored, stored
 from gradstep.model.model import Model
 from gradstep.model.training_rows import TrainingRows
 from gradstep.objective import classification, regression
@@ -30,15 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-_TENSOR = "params"  # the only one, in one dimension
+_TENSOR, _COVARIANCE = "params", "covariance"  # in one dimension; the second may be missing
 _FILE = TensorFile(
     noun="model",
     entry="gradstep",
-    forms=(1, 2),
+    forms=(1, 2, 3),
     dtypes=frozenset({"F64"}),
     error=InvalidModel,
     otherwise="Train the model again, or restore the file.",
-)  # fmt: skip  (1 had nothing of the training rows)
+)  # fmt: skip  (1 had nothing of the training rows; 3 may have a covariance)
 
 
 def _loss_to_json(loss: Any) -> dict[str, Any]:
@@ -92,7 +93,10 @@ def save(model: Model, path: str | Path) -> None:
         "training": None if model.training is None else model.training.to_json(),
         "provenance": model.provenance,
     }
-    _FILE.write(path, content, {_TENSOR: model.params})
+    arrays = {_TENSOR: model.params}
+    if model.covariance is not None:
+        content["inference"], arrays[_COVARIANCE] = stored(model.covariance)
+    _FILE.write(path, content, arrays)
 
 
 def load(path: str | Path) -> Model:
@@ -103,7 +107,7 @@ def load(path: str | Path) -> Model:
     InvalidModel
         If there is none, or it is damaged, or of a newer version.
     """
-    content, arrays = _FILE.read(path, frozenset({_TENSOR}))
+    content, arrays = _FILE.read(path, frozenset({_TENSOR}), frozenset({_COVARIANCE}))
     try:
         model = _model_of(content, arrays[_TENSOR])
         expected = model.n_outputs * (model.encoding.n_features + 1)
@@ -112,6 +116,17 @@ def load(path: str | Path) -> Model:
     if model.params.shape != (expected,) or not np.isfinite(model.params).all():
         msg = f"{path} is damaged: it should hold {expected} finite parameters."
         raise InvalidModel(msg)
+    if (content.get("inference") is None) == (_COVARIANCE in arrays):
+        msg = f"{path} is damaged: its standard errors lack a half."
+        raise InvalidModel(msg)
+    if _COVARIANCE in arrays:
+        try:
+            model.covariance = from_stored(
+                content["inference"], arrays[_COVARIANCE], _lines_of(model),
+                joint=isinstance(model.loss, classification.Softmax),
+            )  # fmt: skip
+        except MISSTATED as error:
+            raise _FILE.misstated(path, error) from error
     return model
 
 
@@ -133,3 +148,10 @@ def _model_of(content: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
         training = TrainingRows.from_json(kept, encoding, target.n_outputs)
     return Model(encoding, target, loss, params, offset, provenance, training=training,
                  exposure=exposure)  # fmt: skip
+
+
+def _lines_of(model: Model) -> NDArray[np.float64]:
+    """Return the parameters with a line for each output, the intercept last."""
+    k, p = model.n_outputs, model.encoding.n_features
+    w, b = model.params[: k * p].reshape(k, p), model.params[k * p :]
+    return np.concatenate([w, b[:, None]], axis=1)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
+    from gradstep.inference.covariance import Covariance
     from gradstep.model.training_rows import TrainingRows
 
 __all__ = ["Model"]
@@ -60,6 +61,8 @@ class Model:
         The column whose logarithm is added to scores.
     training : TrainingRows or None
         What is kept of the training rows; None in files of gradstep before 0.1.
+    covariance : Covariance or None
+        Of the parameters, for encoded features, where it is known.
     provenance : dict
         Where the model comes from: source, counts, options, metrics, version.
     unseen : Counter
@@ -84,6 +87,7 @@ class Model:
     unseen: Counter[str] = field(default_factory=Counter, compare=False)
     training: TrainingRows | None = None
     exposure: str | None = None
+    covariance: Covariance | None = None
 
     @property
     def n_outputs(self) -> int:

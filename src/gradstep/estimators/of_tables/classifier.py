@@ -46,7 +46,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         the rows as they are.
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
-    validation, refit, time_column, missing, missing_target, memory, cache
+    validation, refit, inference, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
     Attributes
@@ -121,6 +121,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         encoding: str = "",
         validation: Any = "auto",
         refit: bool = True,
+        inference: str = "robust",
         time_column: str | None = None,
         missing: str = "encode",
         missing_target: str = "drop",
@@ -157,6 +158,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.encoding = encoding
         self.validation = validation
         self.refit = refit
+        self.inference = inference
         self.time_column = time_column
         self.missing = missing
         self.missing_target = missing_target

@@ -11,6 +11,7 @@ import polars as pl
 from gradstep.data.roles import written
 from gradstep.errors import InvalidModel
 from gradstep.model.coefficients import coefficients, importance, in_words
+from gradstep.model.intervals import with_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +34,12 @@ def frame(columns: dict[str, Sequence[Any]], library: str) -> Any:
 
 def coefficient_columns(model: Model) -> dict[str, Sequence[Any]]:
     """Return what is known of each coefficient that is not zero, as columns."""
-    found = coefficients(model)
+    found = with_errors(model, coefficients(model))
     names = ["feature", *(["class"] if model.n_outputs > 1 else []), "coefficient"]
     if model.training is not None:
         names += ["importance", *(["against", "difference"] if model.encoding.coded else [])]
+    if model.covariance is not None:
+        names += ["standard_error", "p", "low", "high"]
     return {name: [entry.get(name) for entry in found] for name in names}
 
 

@@ -71,6 +71,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         0 for a frame or an array of 10,000 rows or fewer, unless there is a `time_column`.
     refit : bool, default=True
         Whether the rows held out go into the model, too, once they have judged it.
+    inference : {"robust", "model", "none"}, default="robust"
+        Which standard errors `coefficients` gives, where any are valid.
     time_column : str or None, default=None
         Hold out the latest rows by this column, not random ones.
     missing : {'encode', 'error'}, default='encode'
@@ -164,6 +166,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         encoding: str = "",
         validation: Any = "auto",
         refit: bool = True,
+        inference: str = "robust",
         time_column: str | None = None,
         missing: str = "encode",
         missing_target: str = "drop",
@@ -201,6 +204,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.encoding = encoding
         self.validation = validation
         self.refit = refit
+        self.inference = inference
         self.time_column = time_column
         self.missing = missing
         self.missing_target = missing_target

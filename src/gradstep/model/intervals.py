@@ -1,0 +1,112 @@
+"""How sure a model's coefficients are: errors of those that are shown, and tests of columns."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.inference.estimates import Inference
+from gradstep.model.coefficients import references_of
+from gradstep.model.training_rows import parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gradstep.model.model import Model
+
+__all__ = ["shared_directions", "wald_by_column", "with_errors"]
+
+
+def _of(model: Model) -> Inference:
+    assert model.covariance is not None  # noqa: S101
+    features = [*map(str, range(model.encoding.n_features)), "(intercept)"]
+    return Inference(features, [None] * model.n_outputs, model.covariance, model.loss)
+
+
+def shared_directions(encoding: Any) -> NDArray[np.float64]:
+    """Return what changes no score: all levels of a category higher, the intercept lower."""
+    spans = list(zip(encoding.starts[:-1], encoding.starts[1:], strict=True))
+    found = np.zeros((len(spans), encoding.n_features + 1))
+    for line, (lo, hi) in zip(found, spans, strict=True):
+        line[lo:hi], line[-1] = 1.0, -1.0
+    return found
+
+
+def with_errors(
+    model: Model, entries: Sequence[Mapping[str, Any]], level: float = 0.95
+) -> list[dict[str, Any]]:
+    """Return entries of `coefficients` with what is known of their errors.
+
+    Parameters
+    ----------
+    model : Model
+        A model whose covariance is known; others get nothing more.
+    entries : sequence of dict
+        What `coefficients` returned.
+    level : float
+        Of the confidence intervals.
+
+    Returns
+    -------
+    list of dict
+        The same, and of those that are determined ``standard_error``, ``p``, ``low`` and
+        ``high``: of levels for ``difference``, of several classes for ``centred``.
+    """
+    if model.covariance is None:
+        return [dict(entry) for entry in entries]
+    found, encoding, k = _of(model), model.encoding, model.n_outputs
+    whole = found.whole()
+    q = encoding.n_features + 1
+    lost = model.covariance.undetermined
+    in_units = encoding.in_units(np.ones((1, q - 1)), np.zeros(1))[0][0]
+    reference, leveled = references_of(model)
+    number = {encoding.feature_name(j): j for j in range(q - 1)}
+    classes = list(model.target.classes or ())
+    told = []
+    for entry in entries:
+        j, own = number[entry["feature"]], dict(entry)
+        c = classes.index(entry["class"]) if k > 1 else 0
+        line = np.zeros(k * q)
+        line[c * q + j] = in_units[j]
+        is_level = bool(leveled[j])
+        if is_level:
+            line[c * q + int(reference[j])] -= in_units[j]
+        if not lost[c, j] and not (is_level and lost[c, reference[j]]):
+            value = float(own["centred" if k > 1 else "difference" if is_level else "coefficient"])
+            error = math.sqrt(max(float(line @ whole @ line), 0.0))
+            if error > 0.0:
+                half = found.quantile(level) * error
+                own |= {"standard_error": error, "p": found.p_of(value / error),
+                        "low": value - half, "high": value + half}  # fmt: skip
+        told.append(own)
+    return told
+
+
+def wald_by_column(model: Model) -> list[dict[str, Any]]:
+    """Return for each column whether all its coefficients may be zero (Wald).
+
+    Returns
+    -------
+    list of dict
+        ``column``, ``statistic``, ``df`` and ``p``; of a category its levels are compared.
+    """
+    if model.covariance is None:
+        return []
+    found, k = _of(model), model.n_outputs
+    encoding: Any = model.encoding  # sparse text has no covariance
+    q, (reference, leveled) = encoding.n_features + 1, references_of(model)
+    tests = []
+    for column, (numbers, coded) in parts_of(encoding).items():
+        spans = [range(encoding.starts[at], encoding.starts[at + 1]) for at in coded]
+        features = [*numbers, *(j for span in spans for j in span if j != reference[j])]
+        lines = np.zeros((k * len(features), k * q))
+        for at, (c, j) in enumerate((c, j) for c in range(k) for j in features):
+            lines[at, c * q + j] = 1.0
+            if leveled[j]:
+                lines[at, c * q + int(reference[j])] = -1.0
+        tests.append({"column": column, **found.wald_of(lines)})
+    return tests

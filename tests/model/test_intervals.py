@@ -1,0 +1,110 @@
+"""Standard errors of a table's coefficients, against the formulas on dummies; kept in the file."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import statsmodels.api as sm
+
+import gradstep
+from gradstep import TableClassifier, TableRegressor, fit_table
+from gradstep.model.coefficients import coefficients, in_words
+from gradstep.model.intervals import wald_by_column, with_errors
+from tests.uncompiled import uncompiled
+
+N = 300
+RNG = np.random.default_rng(5)
+KM = RNG.gamma(2.0, 300.0, N)
+COLOUR = RNG.choice(["red", "green", "blue"], N, p=[0.5, 0.3, 0.2])
+NOISE = RNG.normal(size=N) * (1.0 + 0.002 * KM)
+FARE = 3.0 + 0.01 * KM + 2.0 * (COLOUR == "green") + NOISE
+PAID = np.where(0.003 * KM - 2.0 + (COLOUR == "green") + RNG.logistic(size=N) > 0, "yes", "no")
+TABLE = pl.DataFrame({"km": KM, "colour": COLOUR, "fare": FARE, "paid": PAID})
+# The intercept first, then km, blue and green, each against red, the most frequent.
+DUMMIES = np.column_stack([np.ones(N), KM, COLOUR == "blue", COLOUR == "green"]).astype(float)
+
+
+def fitted(target, **asked):
+    other = "paid" if target == "fare" else "fare"
+    return fit_table(TABLE, target, drop=[other], penalty=None, validation=0.0, **asked).model
+
+
+def errors(model):
+    found = with_errors(model, coefficients(model))
+    return {entry["feature"]: entry for entry in found}
+
+
+@pytest.mark.parametrize("inference", ["robust", "model"])
+def test_of_numbers_are_those_of_least_squares(inference):
+    kind = "HC1" if inference == "robust" else "nonrobust"
+    theirs = sm.OLS(FARE, DUMMIES).fit(cov_type=kind, use_t=True)
+    model = fitted("fare", inference=inference)
+    found = errors(model)
+    for name, at in (("km", 1), ("colour=blue", 2), ("colour=green", 3)):
+        assert found[name]["standard_error"] == pytest.approx(theirs.bse[at], rel=1e-6)
+        assert found[name]["p"] == pytest.approx(theirs.pvalues[at], rel=1e-5, abs=1e-14)
+        ends = [found[name]["low"], found[name]["high"]]
+        np.testing.assert_allclose(ends, theirs.conf_int()[at], rtol=1e-6)
+    assert "standard_error" not in found["colour=red"]  # against itself
+    tests = {entry["column"]: entry for entry in wald_by_column(model)}
+    expected = theirs.wald_test(np.eye(4)[2:], scalar=True, use_f=True)
+    assert tests["colour"]["df"] == 2
+    assert tests["colour"]["statistic"] == pytest.approx(float(expected.statistic), rel=1e-6)
+    assert tests["colour"]["p"] == pytest.approx(float(expected.pvalue), rel=1e-5)
+
+
+def test_of_odds_are_those_of_logistic_regression():
+    theirs = sm.GLM(PAID == "yes", DUMMIES, family=sm.families.Binomial()).fit(cov_type="HC0")
+    found = errors(fitted("paid", tol=1e-8))
+    factor = np.sqrt(N / (N - 4))
+    for name, at in (("km", 1), ("colour=blue", 2), ("colour=green", 3)):
+        assert found[name]["standard_error"] == pytest.approx(factor * theirs.bse[at], rel=1e-6)
+    words = in_words(fitted("paid"), found["colour=green"])
+    low, high = np.exp([found["colour=green"][end] for end in ("low", "high")])
+    assert f"({low:.4g} to {high:.4g}), against colour=red" in words
+
+
+def test_are_of_all_rows_after_a_refit():
+    whole = fitted("fare")
+    refitted = fit_table(TABLE, "fare", drop=["paid"], penalty=None, validation=0.2).model
+    assert refitted.covariance.n_rows == N
+    ours, theirs = errors(refitted)["km"], errors(whole)["km"]
+    assert ours["standard_error"] == pytest.approx(theirs["standard_error"], rel=1e-6)
+
+
+def test_are_kept_in_the_file(tmp_path):
+    model = fitted("fare")
+    gradstep.save(model, tmp_path / "m.safetensors")
+    again = gradstep.load(tmp_path / "m.safetensors")
+    assert errors(again) == errors(model)
+    gradstep.save(again, tmp_path / "again.safetensors")
+    files = [(tmp_path / name).read_bytes() for name in ("m.safetensors", "again.safetensors")]
+    assert files[0] == files[1]
+
+
+@uncompiled
+@pytest.mark.parametrize("asked, why", [
+    ({"penalty": "l1"}, "l1 penalty"), ({"inference": "none"}, "not asked for"),
+    ({"loss": "epsilon_insensitive"}, "slope of EpsilonInsensitive jumps"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_where_there_are_none_it_is_known_why(asked, why):
+    model = fit_table(TABLE, "fare", drop=["paid"], max_iter=5, **asked).model
+    assert model.covariance is None
+    assert why in model.provenance["no_inference"]
+    frame = TableRegressor(**asked, max_iter=5).fit(TABLE.drop("paid", "fare"), FARE).coefficients()
+    assert "standard_error" not in frame.columns
+
+
+@uncompiled
+def test_of_several_classes_and_in_a_frame():
+    three = np.digitize(0.003 * KM + RNG.logistic(size=N), [0.0, 2.0])
+    labels = np.array(["few", "some", "many"])[three]
+    model = TableClassifier(penalty=None, tol=1e-8).fit(TABLE.select("km", "colour"), labels)
+    frame = model.coefficients()
+    assert frame["standard_error"].drop_nulls().min() > 0.0
+    kms = frame.filter(feature="km")
+    theirs = sm.MNLogit(three, DUMMIES).fit(disp=0)
+    low, many = (kms.filter(pl.col("class") == name)["coefficient"][0] for name in ("few", "many"))
+    assert many - low == pytest.approx(theirs.params[1, 1], rel=1e-4)
