@@ -25,6 +25,7 @@ from gradstep.objective.classification import (
     OneVsRest,
     Softmax,
     SquaredHinge,
+    class_probabilities,
 )
 from gradstep.objective.losses import (
     JointLoss,
@@ -344,7 +345,24 @@ def test_without_a_link_the_score_is_the_prediction():
 
 def test_probability_of_log_loss():
     z = np.array([-1e3, -30.0, -1.0, 0.0, 1.0, 30.0, 1e3])
-    np.testing.assert_allclose(LogLoss().probability(z), scipy.special.expit(z), rtol=1e-14)
+    expected = scipy.special.expit(z)
+    np.testing.assert_allclose(LogLoss().probability(z), expected, rtol=1e-14, atol=1e-300)
+
+
+@pytest.mark.parametrize(
+    "loss, z",
+    [
+        (LogLoss(), [[800.0], [40.0], [-40.0]]),
+        (Softmax(), [[0.0, -40.0, -900.0], [900.0, 0.0, 0.0]]),
+        (OneVsRest(LogLoss()), [[60.0, -900.0], [1.0, -900.0]]),
+    ],
+)
+def test_no_logistic_probability_is_0_or_1(loss, z):
+    found = class_probabilities(loss, np.array(z))
+    assert ((found > 0.0) & (found < 1.0)).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-15)
+    if isinstance(loss, LogLoss):
+        assert found[1, 0] == pytest.approx(np.exp(-40.0), rel=1e-12)
 
 
 def test_probability_of_modified_huber_is_that_of_scikit_learn():
@@ -361,7 +379,8 @@ def test_probability_of_modified_huber_is_that_of_scikit_learn():
 def test_probabilities_of_softmax():
     z = np.array([[0.0, 1.0, -1.0], [1e3, -1e3, 0.0], [-1e3, -1e3, -1e3]])
     ours = Softmax().probabilities(z)
-    np.testing.assert_allclose(ours, scipy.special.softmax(z, axis=1), rtol=1e-14)
+    expected = scipy.special.softmax(z, axis=1)
+    np.testing.assert_allclose(ours, expected, rtol=1e-14, atol=1e-300)
     np.testing.assert_allclose(ours.sum(axis=1), 1.0, rtol=1e-15)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.records import Outcome
+from gradstep.objective.classification import as_codes, class_probabilities, gives_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +34,10 @@ _FEWEST_ROWS = 10  # fewer say nothing of a penalty
 _PARTS, _MOST_PARTS = 5, 20
 _QUICK = 2e6  # rows left out in turn, times the square of the features, which each of them costs
 _QUICK_PARTS = 1e6  # the same of parts
-_CHEAP, _DEAR = 2e7, 2e9  # products of a pass, up to which all parts, or two, are held out in turn
+_CHEAP, _DEAR = 2e7, 1e8  # products of a pass, up to which all parts, or two, are held out in turn
 _MOST_WIDE = 6  # features, of rows so many: more, and a path of least squares holds out one part
 _FEW_ROWS = 5000  # whose parts are made alike
-_NARROW = 200  # features up to which the same costs nothing
+_NARROW = 350  # features up to which the same costs nothing
 _LEAST = 0.01  # rows' worth of a penalty that keeps weights of classes from growing without bound
 _ROUGHLY, _EPOCHS = 0.001, 20  # tol of a trial, and its epochs at most
 
@@ -67,7 +68,7 @@ def trials_of(
 ) -> Any:  # fmt: skip
     """Return what tells the loss of a strength; None if there is nothing to tell it by."""
     from gradstep.engine.parts import between  # these import Numba
-    from gradstep.engine.svrg.penalty_path import has_path, products
+    from gradstep.engine.svrg.penalty_path import has_path, work_of
 
     n, q = data.n, chosen.problem.n_features + 1
     if held_out is not None:
@@ -78,7 +79,7 @@ def trials_of(
     of = chosen.problem, data, chosen.columns
     if has_path(*of) and q <= max(_NARROW, n // _MOST_WIDE):
         return _LeastSquares(chosen, data, start, penalty)
-    work = n * products(*of)
+    work = work_of(*of)
     if work <= _DEAR:
         return _Parts(chosen, data, start, penalty, _PARTS if work <= _CHEAP else 2)
     most = n // _PARTS
@@ -109,7 +110,7 @@ def _weakest(problem: Problem, data: Dataset) -> float:
 class _LeastSquares:
     """Judges by all rows, or parts, predicted by a model of the others."""
 
-    judge, weakest, is_least_squares = "cross-validation", 0.0, True
+    judge, weakest = "cross-validation", 0.0
 
     def __init__(
         self, chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
@@ -119,6 +120,7 @@ class _LeastSquares:
 
         n, columns, q = data.n, chosen.columns, chosen.problem.n_features + 1
         self._chosen, self._penalty, self.is_quick = chosen, penalty, n <= _FEW_ROWS
+        self.is_least_squares = narrow = q <= _NARROW  # so that more strengths cost nothing
         assert columns is not None  # noqa: S101
         of = chosen.problem, data, columns
         if n * q**2 <= _QUICK and not has_l1(penalty):
@@ -130,7 +132,9 @@ class _LeastSquares:
         else:
             cuts = [n * part // _PARTS for part in range(_PARTS + 1)]
             parts = [between(data, *cuts[part : part + 2]) for part in range(_PARTS)]
-        self._path = LeastSquaresPath(*of, parts, start.current())
+        if not narrow:
+            self.judge = "a fifth of the rows to train on"
+        self._path = LeastSquaresPath(*of, parts, start.current(), len(parts) if narrow else 1)
 
     def loss(self, alpha: float) -> float:
         found: float = self._path.loss(with_penalty(self._chosen, self._penalty(alpha)).problem)
@@ -169,8 +173,6 @@ class _Parts:
         ]
 
     def loss(self, alpha: float) -> float:
-        from gradstep.engine.evaluation import mean_loss  # imports Numba
-
         stronger = [known for known in self.found if known > alpha]
         goes_on = not self.found or alpha < min(self.found)
         from_ = None if goes_on or not stronger else self.found[min(stronger)]
@@ -182,7 +184,7 @@ class _Parts:
             problem = _trial(self.chosen, self.penalty(own)).problem
             params = path.optimum(problem, None if from_ is None else from_[i])
             self.found[alpha].append(params)
-            total += part.weight_sum * mean_loss(problem.loss, part, params, problem.n_outputs)
+            total += part.weight_sum * _loss_of(problem, part, params)
         return total / sum(part.weight_sum for part in self.held_out)
 
     def params(self, alpha: float) -> NDArray[np.float64]:
@@ -209,8 +211,6 @@ class _Split:
         self.weakest = _weakest(self.chosen.problem, self.data)
 
     def loss(self, alpha: float) -> float:
-        from gradstep.engine.evaluation import mean_loss  # imports Numba
-
         plan = _trial(self.chosen, self.penalty(_by_rows(alpha, self.all_rows, self.data)))
         stronger = [known for known in self.found if known > alpha]
         start = self.start
@@ -223,8 +223,7 @@ class _Split:
             if not self.found:
                 raise
             raise Interrupted from None
-        problem = plan.problem
-        found = mean_loss(problem.loss, self.held_out, result.params, problem.n_outputs)
+        found = _loss_of(plan.problem, self.held_out, result.params)
         self.found[alpha] = result, found
         if result.outcome is Outcome.INTERRUPTED:
             raise Interrupted
@@ -237,6 +236,24 @@ class _Split:
 
     def params(self, alpha: float) -> NDArray[np.float64]:
         return self.found[alpha][0].params
+
+
+def _loss_of(problem: Problem, rows: Dataset, params: NDArray[np.float64]) -> float:
+    """Return the mean loss of rows; of classes with probabilities as `evaluate` tells it.
+
+    There a row whose class was called impossible costs 36, not hundreds: one that lies far out
+    would decide alone.
+    """
+    from gradstep.engine.row_sums import RowSums  # imports Numba
+
+    k = problem.n_outputs
+    with RowSums(rows, k) as row_sums:
+        if not gives_probabilities(problem.loss):
+            return row_sums.mean_loss(problem.loss, params)
+        each = class_probabilities(problem.loss, row_sums.scores(params))
+    code = as_codes(rows.targets()[:, 0], k).astype(np.intp)
+    own = np.clip(each[np.arange(rows.n), code], np.finfo(np.float64).eps, 1.0)
+    return float(np.average(-np.log(own), weights=rows.weights()))
 
 
 def _by_rows(alpha: float, all_rows: Dataset, some: Dataset) -> float:

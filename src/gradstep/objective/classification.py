@@ -41,6 +41,13 @@ def _share_of_positive(y: NDArray[np.float64], weight: NDArray[np.float64] | Non
     return float(np.average(y > 0.0, weights=weight))
 
 
+def _within(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities that are never 0 or 1, as a logistic model's never are: the nearest."""
+    least, most = np.finfo(np.float64).tiny, 1.0 - np.finfo(np.float64).epsneg
+    within: NDArray[np.float64] = np.clip(probability, least, most)
+    return within
+
+
 class LogLoss(NamedTuple):
     """log(1 + exp(-y z)), the loss of logistic regression.
 
@@ -83,7 +90,7 @@ class LogLoss(NamedTuple):
         """Return the probability of the positive class."""
         e = np.exp(-np.abs(z))
         positive: NDArray[np.float64] = np.where(z >= 0.0, 1.0, e) / (1.0 + e)
-        return positive
+        return _within(positive)
 
 
 class Hinge(NamedTuple):
@@ -263,7 +270,7 @@ class Softmax(NamedTuple):
         """Return the probability of each class, rows summing to 1."""
         e = np.exp(z - z.max(axis=1, keepdims=True))
         each: NDArray[np.float64] = e / e.sum(axis=1, keepdims=True)
-        return each
+        return _within(each)
 
 
 class OneVsRest(NamedTuple):
@@ -370,10 +377,12 @@ def class_probabilities(loss: Any, z: NDArray[np.float64]) -> NDArray[np.float64
         return each
     if z.shape[1] == 1:
         positive = loss.probability(z[:, 0])
+        if isinstance(loss, LogLoss):  # 1 - positive would be 0 far out
+            return np.column_stack([loss.probability(-z[:, 0]), positive])
         return np.column_stack([1.0 - positive, positive])
     each = loss.loss.probability(z)
     total = each.sum(axis=1, keepdims=True)
     nobody = total[:, 0] == 0.0  # no class claims the row: each is as likely
     each[nobody], total[nobody] = 1.0, float(z.shape[1])
     shares: NDArray[np.float64] = each / total
-    return shares
+    return _within(shares) if isinstance(loss.loss, LogLoss) else shares

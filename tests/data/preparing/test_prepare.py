@@ -406,3 +406,14 @@ class TestQueriesThatAnswerDifferently:
         with pytest.raises(InvalidTable, match="the query had 300 rows when it was read first"):
             prepare(table.lazy(), "y", validation=0.2, out=out, **options)
         assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("target", ["n", "count", "level", "value", "len", "index", "literal", "y"])
+def test_columns_may_be_called_as_those_of_our_own(target):
+    names = ["n", "count", "level", "value", "len", "index", "literal", "y"]
+    table = pl.DataFrame({
+        name: [f"{name}{(i // (j + 1)) % 3}" for i in range(60)] for j, name in enumerate(names)
+    })  # fmt: skip
+    prepared = gradstep.prepare(table, target, class_weight="balanced")
+    assert prepared.target.column == target
+    assert len(prepared.target.classes) == 3

@@ -116,7 +116,7 @@ class LeakSearch:
 
     def _begin(self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]) -> None:
         classes = _text(target)
-        count = dict(classes.value_counts(name="n").iter_rows())
+        count = dict(classes.alias("class").value_counts(name="n").iter_rows())
         if not 2 <= len(count) <= min(_MOST_CLASSES, frame.height // _ROWS_A_CLASS):
             return
         of_classes = len(count) == 2 or not target.dtype.is_numeric()

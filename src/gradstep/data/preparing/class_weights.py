@@ -23,7 +23,7 @@ __all__ = ["class_weights", "count_classes"]
 def count_classes(counts: Counter[Any], target: pl.Series) -> None:
     """Add a chunk of the target's values to the counts; no more, once they are too many."""
     if len(counts) <= MOST_CLASSES:
-        counts.update(dict(target.drop_nulls().value_counts().iter_rows()))
+        counts.update(dict(target.drop_nulls().alias("class").value_counts(name="n").iter_rows()))
 
 
 def class_weights(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["LeastSquaresPath", "LeaveOneOut", "Path", "has_path", "products"]
+__all__ = ["LeastSquaresPath", "LeaveOneOut", "Path", "has_path", "work_of"]
 
 
 class Path:
@@ -101,9 +101,11 @@ class Path:
         )  # fmt: skip
 
 
-def products(problem: Problem, data: Dataset, columns: Columns) -> int:
-    """Return what a row costs (`ScaledProblem.products`)."""
-    return ScaledProblem(problem, data, columns).products
+def work_of(problem: Problem, data: Dataset, columns: Columns) -> float:
+    """Return what a Newton step costs in products: the Hessian, and solving with it."""
+    of = ScaledProblem(problem, data, columns)
+    side = of.q * of.k if of.joint else of.q
+    return data.n * of.products + (side**3 / 3.0 if can_take_newton_steps(of) else 0.0)
 
 
 def has_path(problem: Problem, data: Dataset, columns: Columns) -> bool:
@@ -127,12 +129,15 @@ class LeastSquaresPath:
         The rows, in parts.
     start : ndarray of shape (size,)
         Parameters of a constant.
+    judges : int
+        How many of the parts are predicted.
     """
 
     def __init__(
         self, problem: Problem, data: Dataset, columns: Columns, parts: Sequence[Dataset],
-        start: NDArray[np.float64],
+        start: NDArray[np.float64], judges: int,
     ) -> None:  # fmt: skip
+        self._judges = judges
         self._data, self._columns, self._start = data, columns, start
         of = ScaledProblem(problem, data, columns)
         with RowSums(data, 1) as row_sums:
@@ -156,11 +161,12 @@ class LeastSquaresPath:
         self._lines = [of.standardisation.lines(start)] * len(parts)
 
     def loss(self, problem: Problem) -> float:
-        """Return the mean loss of all parts; a penalty is as strong on fewer rows as on all."""
+        """Return the mean loss of the parts; a penalty is as strong on fewer rows as on all."""
         of, total = ScaledProblem(problem, self._data, self._columns), 0.0
+        shares = self._shares[: self._judges].tolist()
         first = of.standardisation.lines(self._start)
         l1, ridge = of.l1, of.ridge
-        for f, share in enumerate(self._shares.tolist()):
+        for f, share in enumerate(shares):
             own_gradient, own_hessian = self._gradients[f], self._hessians[f]
             gradient = (self._of_all[0] - share * own_gradient) / (1.0 - share)
             hessian = (self._of_all[1] - share * own_hessian) / (1.0 - share)
@@ -178,7 +184,7 @@ class LeastSquaresPath:
             slope = float((own_gradient[0] * moved).sum())
             bend = float(np.einsum("i,ij,j->", moved, own_hessian[0], moved))
             total += share * (self._losses[f] + slope + 0.5 * bend)
-        return total
+        return float(total / sum(shares))
 
 
 class LeaveOneOut:
