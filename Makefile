@@ -11,6 +11,8 @@ WORKERS ?= 2
 KILLS ?= 1000
 CASES ?= 1000000
 SEED ?= 0
+PROBLEMS ?= 2000
+MINUTES ?= 60
 # What brings every kernel, row layout and file to its edges.
 BOUNDS_TESTS ?= tests/data tests/model/test_file.py tests/model/test_claims.py \
     tests/rows/test_table_rows.py tests/engine/kernels tests/engine/test_statistics.py \
@@ -29,7 +31,7 @@ BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz lint format types imports bench audit clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-fits soak lint format types imports bench audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -41,6 +43,8 @@ help:
 	@echo 'make test-bounds   every index of compiled code checked, over what reads files and rows'
 	@echo 'make crash         a thousand kills of runs, faults of files, states of the disk (KILLS=50)'
 	@echo 'make fuzz          a million damaged files: only errors of ours (CASES=10000 SEED=1)'
+	@echo 'make fuzz-fits     2,000 random models beside scikit-learn, statsmodels, glum (PROBLEMS=300)'
+	@echo 'make soak          an hour of work in one process: nothing grows (MINUTES=5)'
 	@echo 'make golden        which of the recorded fits have other bits now'
 	@echo 'make lint          ruff: rules and format'
 	@echo 'make format        ruff: apply the format and the safe fixes'
@@ -124,6 +128,13 @@ fuzz: $(READY)
 test-bounds: $(READY)
 	NUMBA_BOUNDSCHECK=1 GRADSTEP_CACHE_DIR=$(CURDIR)/build/bounds \
 	    $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) $(BOUNDS_TESTS)
+
+# Beside scikit-learn and statsmodels; beside glum, if that is installed in .venv.
+fuzz-fits: $(BENCH_READY)
+	$(BIN)/python -m tests.fuzz.fits --problems $(PROBLEMS) --seed $(SEED)
+
+soak: $(READY)
+	$(BIN)/python -m tests.crash.soak --minutes $(MINUTES)
 
 lint: $(READY)
 	$(BIN)/ruff check

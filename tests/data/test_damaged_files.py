@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
-from gradstep import InvalidTable, prepare
+from gradstep import InvalidTable, fit_table, prepare
 from gradstep.data.sources import svmlight, text_files
 
 ROWS = b"x,y\n" + b"".join(b"%d,%d\n" % (i, i % 7) for i in range(2_000))
@@ -117,7 +118,7 @@ class TestText:
         packed = gzip.compress(b"x,y\n1,2\n") + gzip.compress(b"a" * (1 << 26)) * 40
         program = r"""
 import re, sys
-from gradstep import InvalidTable, prepare
+from gradstep import InvalidTable, fit_table, prepare
 try:
     prepare(sys.argv[1], "y")
 except InvalidTable as error:
@@ -155,3 +156,13 @@ def test_damaged_gzip(rows, name, tmp_path):
             assert str(path) in str(error)  # noqa: PT017
         else:
             np.testing.assert_array_equal(found, expected)
+
+
+def test_dates_beyond_all_times(tmp_path):
+    """Days fit into fewer bytes than their microseconds: Polars panicked."""
+    days = pl.Series([-(1 << 31), None, 0, (1 << 31) - 1] * 10, dtype=pl.Int32).cast(pl.Date)
+    pl.DataFrame({"d": days, "y": [1.0, 2.0, 3.0, 5.0] * 10}).write_parquet(tmp_path / "t.parquet")
+    prepared = prepare(tmp_path / "t.parquet", "y", validation=0.0)
+    assert np.isfinite(prepared.train.rows.values).all()
+    fit = fit_table(prepared, None, max_iter=2)
+    assert np.isfinite(fit.model.predict(tmp_path / "t.parquet")).all()

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -384,6 +385,13 @@ class TestCache:
         prepare(folder, "y", cache=tmp_path / "c")
         numbered(N).write_parquet(folder / "b.parquet")
         assert prepare(folder, "y", cache=tmp_path / "c").meta["rows"]["read"] == 2 * N
+
+    def test_several_may_fill_it_at_once(self, source, tmp_path):
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda _: prepare(source, "y", cache=tmp_path / "c"), range(4)))
+        assert len({str(bits(one)) for one in made}) == 1
+        (kept,) = (tmp_path / "c").iterdir()
+        open_prepared(kept, verify=True)
 
     def test_a_damaged_one_is_made_again(self, source, reads, tmp_path):
         first = prepare(source, "y", cache=tmp_path / "c")

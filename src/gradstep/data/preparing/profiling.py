@@ -204,7 +204,10 @@ class Reading:
             without = (counted & ~kept).to_numpy()
             if without.any():
                 at = int(rows[without][0]) + 1
-                msg = f"The target {options.target!r} is missing in row {at} (of the rows, from 1)."
+                msg = (
+                    f"The target {options.target!r} is missing in row {at} (of the rows, from 1). "
+                    "Fill it, or let such rows be left out (--missing-target drop)."
+                )
                 raise InvalidTable(msg)
         flags = None if kept.all() else kept.to_numpy()
         to.kept.append(flags)
