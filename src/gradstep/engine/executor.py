@@ -18,7 +18,7 @@ import numpy as np
 from gradstep.engine.kernels.pieces import threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ def added(one: Any, other: Any) -> Any:
     return one + other
 
 
-def on_group(task: Task, shards: Sequence[Dataset], own: Any = None) -> Any:
+def on_group(task: Task, shards: Iterable[Any], own: Any = None) -> Any:
     """Return the sum of what comes of a task on some shards."""
     return reduce(added, (task(shard) if own is None else task(shard, own) for shard in shards))
 

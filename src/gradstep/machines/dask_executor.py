@@ -43,8 +43,9 @@ _SILENT = (
     "Start its scheduler or workers and train again; from a checkpoint, if there is one."
 )
 _GONE = (
-    "The cluster at {} is gone, or has had no worker for {:.0f} s. Start its scheduler or workers "
-    "and train again; from a checkpoint, if there is one."
+    "The cluster at {} is gone, or for {:.0f} s has had no worker, or only some that Dask has "
+    "paused, being short of memory. Start its scheduler or workers, or give them more memory, and "
+    "train again; from a checkpoint, if there is one."
 )
 _KILLED = (
     "The workers of the cluster at {} that were given some rows were lost {} times in a row: they "
