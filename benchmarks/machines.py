@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PARTS = ("bits", "kills", "lost", "passes", "overhead")
+PARTS = ("bits", "kills", "lost", "passes", "overhead", "huge")
 LOSSES = ("log_loss", "squared_error", "poisson", "softmax")
 KILL_EVERY = 5.0
 WITHIN = 65.0
 MOST_FITS = 4000
+ROWS = 20_000_000
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Cluster:
 
     folder: Path
     failures: int = 3
+    memory: str = "0"
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     scheduler: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +74,7 @@ class Cluster:
         """Start a worker."""
         options = (
             f"--scheduler-file {self.file} --nthreads 1 --no-nanny --no-dashboard --host 127.0.0.1 "
-            f"--memory-limit 0 --local-directory {self.folder}"
+            f"--memory-limit {self.memory} --local-directory {self.folder}"
         )
         self.processes.append(_process("worker", options))
 
@@ -100,12 +102,12 @@ def _process(what: str, options: str, **environment: str) -> subprocess.Popen[by
 
 
 @contextmanager
-def running(workers: int, *, failures: int = 3) -> Iterator[tuple[Cluster, Any]]:
+def running(workers: int, *, failures: int = 3, memory: str = "0") -> Iterator[tuple[Cluster, Any]]:
     """Run a cluster; yield it and a client."""
     from distributed import Client
 
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder), failures)
+        cluster = Cluster(Path(folder), failures, memory)
         try:
             cluster.start(workers)
             with Client(scheduler_file=str(cluster.file)) as client:
@@ -329,11 +331,22 @@ def _nothing(_shard: Any) -> float:
     return 0.0
 
 
+def huge(quick: bool) -> Grid:
+    """Prepare and train as many rows as are asked for, with little memory."""
+    from benchmarks.machines_huge import measure
+
+    return measure(2_000_000 if quick else ROWS)
+
+
 def main(
     part: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(PARTS)}.")] = None,
     quick: Annotated[bool, typer.Option(help="Small, to see that all runs.")] = False,
+    rows: Annotated[
+        int, typer.Option(help="Of the part 'huge'; 150 bytes each on the disk.")
+    ] = ROWS,
 ) -> None:
     """Run the parts and print a table for each."""
+    globals()["ROWS"] = rows
     print(", ".join(f"{name}: {value}" for name, value in describe_machine().items()))
     for name in part or PARTS:
         print(globals()[name](quick).markdown(), flush=True)

@@ -12,6 +12,8 @@ from gradstep import Checkpoint, ClusterLost, fit_table, load, prepare
 from gradstep.cli import options
 from gradstep.cli.main import main
 from gradstep.engine.row_tasks import Evaluate
+from gradstep.machines import dask_executor
+from gradstep.machines.cluster import spread
 from gradstep.machines.dask_executor import DaskExecutor
 
 pytestmark = pytest.mark.usefixtures("_many_shards")
@@ -70,6 +72,29 @@ def test_there_is_no_model_before_an_epoch_has_ended(prepared, client, lost):
     with pytest.raises(ClusterLost) as error:
         fit_table(prepared, client=client, **EPOCHS)
     assert error.value.model is None
+
+
+def test_workers_that_are_paused_are_none(prepared, client, monkeypatch):
+    from distributed.core import Status
+
+    monkeypatch.setattr(dask_executor, "_PATIENCE", 0.5)
+    monkeypatch.setattr(dask_executor, "_POLL", 0.1)
+    far = spread(prepared, client).train.executor
+
+    def set_to(status):
+        client.run(lambda dask_worker: setattr(dask_worker, "status", status))
+
+    set_to(Status.paused)
+    try:
+        with pytest.raises(ClusterLost, match="silent for"):
+            far.run(_count, [[(0, 10)]])
+    finally:
+        set_to(Status.running)
+    assert far.run(_count, [[(0, 10)]]) == [10]
+
+
+def _count(shard):
+    return shard.n
 
 
 def test_the_command_line_keeps_the_model(prepared, client, lost, tmp_path, monkeypatch, capsys):

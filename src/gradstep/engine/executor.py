@@ -18,7 +18,7 @@ import numpy as np
 from gradstep.engine.kernels.pieces import threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,13 +43,14 @@ def added(one: Any, other: Any) -> Any:
     return one + other
 
 
-def on_group(task: Task, shards: Sequence[Dataset], own: Any = None) -> Any:
+def on_group(task: Task, shards: Iterable[Any], own: Any = None) -> Any:
     """Return the sum of what comes of a task on some shards.
 
     A task that is `summed_in_place` goes on, shard by shard, in the arrays of the first.
     """
     if getattr(task, "summed_in_place", False):
-        return reduce(task.onto, shards[1:], task(shards[0]))  # type: ignore[attr-defined]
+        each = iter(shards)
+        return reduce(task.onto, each, task(next(each)))  # type: ignore[attr-defined]
     return reduce(added, (task(shard) if own is None else task(shard, own) for shard in shards))
 
 

@@ -39,12 +39,14 @@ _AGAIN = 20  # times that shards are submitted anew after their worker was kille
 _PATIENCE = 60.0  # seconds without a result, and without a worker that computes one
 _POLL, _ANSWER = 1.0, 10.0
 _SILENT = (
-    "The cluster at {} has been silent for {:.0f} s: no result, and no worker that computes one. "
+    "The cluster at {} has been silent for {:.0f} s: no result, and no worker that computes one "
+    "(Dask pauses those that are short of memory). "
     "Start its scheduler or workers and train again; from a checkpoint, if there is one."
 )
 _GONE = (
-    "The cluster at {} is gone, or has had no worker for {:.0f} s. Start its scheduler or workers "
-    "and train again; from a checkpoint, if there is one."
+    "The cluster at {} is gone, or for {:.0f} s has had no worker, or only some that Dask has "
+    "paused, being short of memory. Start its scheduler or workers, or give them more memory, and "
+    "train again; from a checkpoint, if there is one."
 )
 _KILLED = (
     "The workers of the cluster at {} that were given some rows were lost {} times in a row: they "
@@ -175,24 +177,28 @@ class DaskExecutor:
     def _threads(self) -> int:
         """Return the threads of all workers, once there are any; they come and go."""
         try:
-            self._client.wait_for_workers(1, timeout=_PATIENCE)
-            return sum(self._ask("ncores").values())
+            threads: int = sum(self._ask("ncores").values())
+            if not threads:
+                self._client.wait_for_workers(1, timeout=_PATIENCE)
+                threads = sum(self._ask("ncores").values())
         except (OSError, CancelledError) as error:
             raise ClusterLost(_GONE.format(self._address, _PATIENCE)) from error
+        return threads
 
     def _is_computing(self) -> bool:
-        """Tell whether the scheduler answers and some worker has something to do."""
+        """Tell whether the scheduler answers, and some worker that is not paused has tasks."""
         try:
-            return any(self._ask("processing").values())
+            tasks, known = self._ask("processing"), self._ask("identity", n_workers=-1)["workers"]
         except (OSError, CancelledError):
             return False
+        return any(of and known.get(at, {}).get("status") == "running" for at, of in tasks.items())
 
-    def _ask(self, what: str) -> dict[str, Any]:
-        """Return what the scheduler knows of each worker; OSError if it does not answer soon."""
+    def _ask(self, what: str, **more: int) -> dict[str, Any]:
+        """Return what the scheduler knows of its workers; OSError if it does not answer soon."""
         if self._client.scheduler is None:  # the connection is closed
             raise ConnectionError(self._address)
         ask = getattr(self._client.scheduler, what)
-        found: dict[str, Any] = self._client.sync(ask, callback_timeout=_ANSWER)
+        found: dict[str, Any] = self._client.sync(ask, **more, callback_timeout=_ANSWER)
         return found
 
 

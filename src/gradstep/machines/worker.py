@@ -1,12 +1,17 @@
 """What a worker does: open the prepared table, run a task on some shards of it.
 
-A worker keeps what it has opened, and nothing else: any worker takes any shard at any time.
+A worker keeps what it has opened, and nothing else: any worker takes any shard at any time. Pages
+of a shard that has been read are let go of: the system would keep them until it needs the memory,
+but Dask counts them, and pauses a worker that has too many.
 """
 
 from __future__ import annotations
 
+import mmap
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from gradstep.data.preparing.prepared import open_part
 from gradstep.engine.executor import on_group
@@ -14,12 +19,12 @@ from gradstep.errors import MixedMachines
 from gradstep.machines.identity import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.shards import Bounds, Task
 
-__all__ = ["NOWHERE", "Place", "run_on_worker"]
+__all__ = ["NOWHERE", "Place", "let_go", "run_on_worker"]
 
 _OPEN = 8  # parts of tables that a worker keeps open
 
@@ -77,8 +82,24 @@ def run_on_worker(
     """
     if driver is not None and driver != identity():
         raise MixedMachines.between(driver, identity())
-    found = []
-    for group, argument in zip(groups, own, strict=True):
-        shards: list[Any] = [None] if place == NOWHERE else [_shard(place, at) for at in group]
-        found.append(on_group(task, shards, argument))
-    return found
+    return [
+        on_group(task, [None] if place == NOWHERE else _shards(place, group), argument)
+        for group, argument in zip(groups, own, strict=True)
+    ]
+
+
+def _shards(place: Place, group: Sequence[Bounds]) -> Iterator[Dataset]:
+    for bounds in group:
+        shard = _shard(place, bounds)
+        yield shard
+        let_go(shard)
+
+
+def let_go(data: Dataset) -> None:
+    """Let go of the pages of mapped arrays; the system may keep them for who reads them next."""
+    rows: Any = data.rows
+    for array in (*rows, data.y, data.sample_weight):
+        while isinstance(array, np.ndarray):
+            array = array.base  # noqa: PLW2901
+        if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            array.madvise(mmap.MADV_DONTNEED)
