@@ -12,6 +12,7 @@ from gradstep.cache_folder import cache_folder, is_marked, last_used, remove_mar
 from gradstep.cli import options as opt
 from gradstep.cli.terminal import say
 from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.figures import count
 from gradstep.files import sweep, unfinished
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def cache(
     json: opt.Json = False,
 ) -> None:
     """List prepared tables and compiled kernels, or delete them."""
-    from gradstep.cli.report import count, print_json
+    from gradstep.cli.report import print_json
     from gradstep.data.preparing.cache import LIMIT, bytes_of, cache_limit
 
     home = cache_folder()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.figures import count
 
 __all__ = ["evaluate"]
 
@@ -45,6 +46,6 @@ def evaluate(
         to.print(report.confusion_table(found["confusion"], fitted.target.classes))
     notes = report.unseen_notes(fitted)
     if found.get("missing_target"):
-        missing = report.count(found["missing_target"], "row", "rows")
+        missing = count(found["missing_target"], "row", "rows")
         notes.append(f"{missing} without the target left out.")
     report.print_notes(to, notes)

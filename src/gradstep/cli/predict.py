@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradstep import figures
 from gradstep.cli import options as opt
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
@@ -129,7 +130,7 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
 
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
-        say(f"{report.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
+        say(f"{figures.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
     for note in report.unseen_notes(fitted):
         say(f"note: {note}", err=True)
 

@@ -49,7 +49,7 @@ def prepare(
     from gradstep.cli.progress import Progress
     from gradstep.fit.components import LOSSES, loss_of
     from gradstep.fit.prepare import prepare as make
-    from gradstep.fit.table import preparing_for
+    from gradstep.fit.prepare import preparing_for
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)

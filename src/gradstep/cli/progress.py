@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gradstep.engine.callbacks import EpochEnd, Start
 
@@ -38,6 +39,14 @@ class Progress:
     def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away while something else is printed."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        yield
 
     def __call__(self, what: str, rows: int) -> None:
         """Show how many rows have been read."""

@@ -14,14 +14,10 @@ from gradstep.errors import InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gradstep.engine.checkpoint import Checkpoint
-    from gradstep.fit.table import TableFit
 
 __all__ = ["train"]
 
-_SHOWN = 10
 _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
     "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
@@ -121,6 +117,9 @@ def train(
             "--resume", help="Go on with the unfinished run in --checkpoint, if there is one."
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the table, say what would be done, and stop.")
+    ] = False,
     json: opt.Json = False,
 ) -> None:
     """Train a linear model on a table and write it to a file.
@@ -130,6 +129,7 @@ def train(
     once; the checkpoint before is still there.
     """
     from gradstep.cli.progress import Progress
+    from gradstep.cli.train_report import TrainReport
     from gradstep.fit.table import fit_table
     from gradstep.model.evaluation import evaluate
     from gradstep.model.file import save
@@ -166,8 +166,10 @@ def train(
         path, table, chosen.get("validation_table"), None if test is None else str(test)
     )
     with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
+        told = TrainReport(path, progress, kept, json=json, dry_run=dry_run)
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
+
         if client is not None:
             chosen["watch"] = progress.rounds(lambda: len(client.nthreads()))
         fit = fit_table(
@@ -178,17 +180,14 @@ def train(
             batch_size="auto" if batch_size is None else batch_size,
             max_iter=max_iter, tol=_number("--tol", tol, "none"),
             n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
-            client=client, allow_mixed=allow_mixed, **chosen,
+            client=client, allow_mixed=allow_mixed, on_plan=told.on_plan, **chosen,
         )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
     tested = None if test is None else evaluate(
         fit.model, str(test), sample_weight=asked.get("weight"), encoding=asked.get("encoding", "")
     )  # fmt: skip
-    if json:
-        _print_json(fit, path, tested, kept)
-    else:
-        _report(fit, path, tested, kept)
+    told.on_fit(fit, tested)
     if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(SIGNALS.status)
 
@@ -293,81 +292,3 @@ def _rate(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _print_json(
-    fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
-) -> None:
-    from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance
-
-    meta = fit.prepared.meta
-    report.print_json({
-        "model": str(path),
-        "source": meta["source"],
-        "rows": meta["rows"],
-        "target": meta["target"],
-        "loss": repr(fit.model.loss),
-        "columns": fit.prepared.encoding.to_json()["columns"],
-        "epochs": len(fit.history),
-        "history": [record._asdict() for record in fit.history],
-        "outcome": fit.outcome.name.lower(),
-        "excess": fit.history[-1].excess if fit.history else None,
-        "seconds": fit.seconds,
-        "validation": fit.validation,
-        "baseline": fit.baseline,
-        "folds": fit.folds,
-        "test": tested,
-        "importance": importance(fit.model),
-        "coefficients": coefficients(fit.model, 10 * _SHOWN),
-        "intercept": fit.model.intercept_.tolist(),
-        "notes": fit.notes,
-        "checkpoint": str(kept[0].path) if kept else None,
-        "went_on": kept[0].went_on if kept else "",
-    })  # fmt: skip
-
-
-def _report(
-    fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
-) -> None:
-    from rich.markup import escape
-
-    from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance, in_words
-
-    to = report.console()
-    meta = fit.prepared.meta
-    report.tell_rows(to, meta["rows"])
-    report.tell_columns(to, fit.prepared.encoding, meta["columns"])
-    classes = fit.model.target.classes
-    what = f"{fit.model.target.column}, " + (
-        "a number" if classes is None else f"one of {len(classes):,} classes"
-    )
-    loss = fit.model.loss
-    inner = f" of {type(loss.loss).__name__}" if hasattr(loss, "loss") else ""
-    report.prose(to, "Target", f"{what}; loss {type(loss).__name__}{inner}")
-    epochs = report.count(len(fit.history), "epoch", "epochs")
-    report.prose(
-        to, "Training",
-        f"{epochs} in {fit.seconds['training']:.2f} s, after "
-        f"{fit.seconds['preparing']:.2f} s of preparing. {fit.outcome.in_short}"
-        f"{report.excess(fit)}",
-    )  # fmt: skip
-    report.print_notes(to, fit.notes)
-    if fit.validation:
-        to.print(report.metrics_table(fit.validation, fit.baseline))
-    if tested is not None:
-        to.print(report.metrics_table(tested, tested["baseline"], "of the test"))
-    if fit.folds:
-        to.print(report.folds_table(fit.folds))
-    report.tell_importance(to, importance(fit.model))
-    largest = coefficients(fit.model, _SHOWN, references=False)
-    report.prose(to, "Coefficients", "the most important, in the columns' own units")
-    for entry in largest:
-        to.print(f"  {escape(in_words(fit.model, entry))}")
-    report.prose(to, "Model", str(path))
-    for checkpoint in kept:
-        if checkpoint.went_on:
-            report.prose(to, "Went on", checkpoint.went_on)
-        if fit.outcome.name == "INTERRUPTED":
-            report.prose(to, "Checkpoint", f"{checkpoint.path}: --resume goes on from it")

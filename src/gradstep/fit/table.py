@@ -29,16 +29,16 @@ from gradstep.fit.components import (
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, is_auto, plan
-from gradstep.fit.prepare import each_on
+from gradstep.fit.prepare import each_on, log_power_of, preparing_for
 from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
+from gradstep.fit.table_plan import TablePlan, table_plan
 from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
 from gradstep.model.training_rows import training_rows
-from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.optim.solvers import is_automatic
 from gradstep.renamed import under_new_names
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from gradstep.fit.run import RunResult
     from gradstep.model.training_rows import TrainingRows
 
-__all__ = ["TableFit", "fit_table", "preparing_for", "training_of"]
+__all__ = ["TableFit", "fit_table", "training_of"]
 
 _MOST_EPOCHS, _PATIENCE = 1000, 3
 _IMPROVEMENT = 1e-4  # of the baseline's loss
@@ -75,6 +75,8 @@ class TableFit:
         How the run ended.
     history : list of EpochRecord
         One for each epoch.
+    plan : TablePlan
+        What was going to be done.
     validation, baseline : dict
         How good the model is on the rows held out, and how good the best constant; empty if none
         are.
@@ -90,6 +92,7 @@ class TableFit:
     prepared: PreparedTable
     outcome: Outcome
     history: list[EpochRecord]
+    plan: TablePlan
     validation: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
     folds: list[dict[str, Any]] = field(default_factory=list)
@@ -126,6 +129,7 @@ def fit_table(
     client: Any = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
+    on_plan: Callable[[TablePlan], None] | None = None,
     **options: Any,
 ) -> TableFit:
     """Fit a model to a table.
@@ -165,6 +169,8 @@ def fit_table(
         Whether workers may compute with other versions or processors; bits may differ then.
     watch : callable, optional
         Called with (tasks or shards done, in all) of each round of the cluster.
+    on_plan : callable, optional
+        Called with the `TablePlan`, before anything is trained.
     **options
         As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
         whole number.
@@ -221,11 +227,16 @@ def fit_table(
         **{each.name: getattr(settings, each.name) for each in fields(settings)},
         "loss": component, "penalty": penalty, "alpha": alpha, **prepared.meta["asked"],
     }  # fmt: skip
+    planned = table_plan(
+        prepared, component, settings, asked_loss=loss, alpha=alpha, checkpoint=checkpoint
+    )
+    if on_plan is not None:
+        on_plan(planned)
     result = _trained(prepared, component, settings, callbacks, choose=is_auto(alpha), asked=asked)
     model = _model_of(prepared, component, result.params)
     model.training = training_of(model, prepared)
     fit = TableFit(
-        model, prepared, result.outcome, result.records,
+        model, prepared, result.outcome, result.records, planned,
         notes=[*prepared.meta["warnings"], *result.notes],
     )  # fmt: skip
     if prepared.target.classes and is_unbounded(result.problem, prepared.train, result.params):
@@ -276,7 +287,7 @@ def _prepared(
             raise InvalidParameter(msg)
         was = table.meta["asked"]
         shift = was.get("offset") or was.get("exposure")
-        if shift is not None and _log_power(loss) != was.get("log_power"):
+        if shift is not None and log_power_of(loss) != was.get("log_power"):
             msg = (
                 f"The offset {shift!r} became part of the rows when the table was "
                 "prepared, for another loss. Give the same loss both times (prepare's --loss)."
@@ -287,36 +298,6 @@ def _prepared(
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
     return prepare(table, target, each=each, **{**options, **preparing_for(loss, options)})
-
-
-def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
-
-    Parameters
-    ----------
-    loss : Loss or None
-        The loss.
-    given : mapping
-        Options that are given already: a task stays, and without an offset none acts.
-    """
-    found: dict[str, Any] = {}
-    of_classes = is_of_classes(loss)
-    if of_classes is not None and given.get("task", "auto") == "auto":
-        found["task"] = "classification" if of_classes else "regression"
-    if given.get("offset") is not None or given.get("exposure") is not None:
-        found["log_power"] = _log_power(loss)
-    return found
-
-
-def _log_power(loss: Any) -> float | None:
-    """Return the power of the variance of a loss whose link is the logarithm; None of others."""
-    if not takes_offset(loss):
-        msg = (
-            f"How an offset acts on {loss!r} is not known: its predictions are neither the scores "
-            "nor, with a variance_power(), their exponentials."
-        )
-        raise InvalidParameter(msg)
-    return variance_power(loss)
 
 
 def _trained(

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
+from gradstep.figures import number
 from gradstep.model.training_rows import parts_of
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.objective.regression import Pinball
@@ -190,12 +191,13 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
         if isinstance(loss, Softmax):
             factor = _factor(float(entry["centred"]))
             return f"{what}: {label} times {factor}, beside the average class{against}"
-        return f"{what}: the score of {label} {value:+.4g}{against}"
+        sign = "+" if value >= 0 else ""
+        return f"{what}: the score of {label} {sign}{number(value)}{against}"
     if hasattr(loss, "inverse_link"):
         return f"{what}: {target.column} times {_factor(value)}{against}"
     of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
     verb, to = ("adds", "to") if value >= 0 else ("takes", "from")
-    return f"{what} {verb} {abs(value):.4g} {to} {of}{target.column}{against}"
+    return f"{what} {verb} {number(abs(value))} {to} {of}{target.column}{against}"
 
 
 def _factor(exponent: float) -> str:
@@ -204,10 +206,10 @@ def _factor(exponent: float) -> str:
     Examples
     --------
     >>> _factor(0.0002345678), _factor(-2.0), _factor(9.0)
-    ('1.000235', '0.1353', '8103')
+    ('1.000235', '0.1353', '8,103')
     """
     value = math.exp(min(max(exponent, -700.0), 700.0))
     if 0.9 < value < 1.1 and exponent != 0.0:
         places = max(3, 2 - math.floor(math.log10(abs(exponent))))
         return f"{value:.{min(places, 15)}f}"
-    return f"{value:.4g}"
+    return number(value)
