@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import event, types
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
 
 from gradstep.cache_folder import mark, private_folder, remove_marked, why_not_trusted
+from gradstep.compiling import CLOCK
 from gradstep.files import writing_file
 
 if TYPE_CHECKING:
@@ -112,6 +113,21 @@ def _settings() -> list[tuple[str, str]]:
     """
     named = (name for name in dir(numba.config) if name.isupper() and not _NO_CODE.search(name))
     return [(name, repr(getattr(numba.config, name))) for name in named]
+
+
+class _ToClock(event.Listener):
+    """Tells the clock when Numba compiles."""
+
+    def on_start(self, _event: Any) -> None:
+        """Start the clock."""
+        CLOCK.begin()
+
+    def on_end(self, _event: Any) -> None:
+        """Stop it."""
+        CLOCK.end()
+
+
+event.register("numba:compile", _ToClock())
 
 
 def _component_classes(kind: Any) -> Iterator[type]:

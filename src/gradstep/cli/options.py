@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from gradstep.checks import read_bytes
 from gradstep.cli.terminal import say
-from gradstep.errors import InvalidParameter, nearest
+from gradstep.errors import InvalidParameter, InvalidTable, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +50,7 @@ __all__ = [
     "preparation",
     "refuse_allow_mixed",
     "refuse_unknown",
+    "size_of",
     "split",
 ]
 
@@ -270,6 +271,15 @@ def refuse_sources(out: Path, *tables: str | None) -> None:
             if path.exists() and path.samefile(out):
                 msg = f"{out} is a table that is read here: it would be overwritten. Name another."
                 raise InvalidParameter(msg)
+
+
+def size_of(table: str) -> int:
+    """Return how many bytes the files of a table have; 0 if that is not known."""
+    from gradstep.data.sources.opening import files_of
+
+    with suppress(OSError, InvalidTable):  # said where it is opened
+        return sum(path.stat().st_size for path in files_of(table))
+    return 0
 
 
 def split(values: list[str] | None) -> list[str]:

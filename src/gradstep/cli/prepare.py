@@ -62,7 +62,10 @@ def prepare(
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
-    with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
+    with (
+        Progress(wanted=not json, size=opt.size_of(table)) as progress,
+        opt.cluster(dask) as client,
+    ):
         prepared = make(
             table, str(target), out=out, progress=progress, client=client,
             allow_mixed=allow_mixed, watch=progress.parts, **chosen,

@@ -165,7 +165,10 @@ def train(
     opt.refuse_sources(
         path, table, chosen.get("validation_table"), None if test is None else str(test)
     )
-    with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
+    with (
+        Progress(wanted=not json, size=opt.size_of(table)) as progress,
+        opt.cluster(dask) as client,
+    ):
         told = TrainReport(path, progress, kept, json=json, dry_run=dry_run)
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}

@@ -13,7 +13,7 @@ from gradstep.figures import count
 from gradstep.model.coefficients import coefficients, importance, in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gradstep.cli.progress import Progress
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainReport"]
 
 _SHOWN = 10
+_NOTICED = 0.1  # seconds of compiling
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,8 @@ class TrainReport:
         epochs = count(len(fit.history), "epoch", "epochs")
         report.prose(
             to, "Training",
-            f"{epochs} in {fit.seconds['training']:.2f} s, after "
-            f"{fit.seconds['preparing']:.2f} s of preparing. {fit.outcome.in_short}"
-            f"{report.excess(fit)}",
+            f"{epochs} in {fit.seconds['training']:.2f} s, after {_before(fit.seconds)}. "
+            f"{fit.outcome.in_short}{report.excess(fit)}",
         )  # fmt: skip
         report.print_notes(to, [note for note in fit.notes if note not in fit.plan.notes])
         if fit.validation:
@@ -125,3 +125,16 @@ class TrainReport:
                 report.prose(to, "Went on", checkpoint.went_on)
             if fit.outcome.name == "INTERRUPTED":
                 report.prose(to, "Checkpoint", f"{checkpoint.path}: --resume goes on from it")
+
+
+def _before(seconds: Mapping[str, float]) -> str:
+    """Return what training came after.
+
+    Examples
+    --------
+    >>> _before({"preparing": 1.234, "compiling": 9.5})
+    '1.23 s of preparing and 9.5 s of compiling, once'
+    """
+    compiling = seconds["compiling"]
+    once = f" and {compiling:.1f} s of compiling, once" if compiling >= _NOTICED else ""
+    return f"{seconds['preparing']:.2f} s of preparing{once}"
