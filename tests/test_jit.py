@@ -457,7 +457,8 @@ class TestSources:
     )
     # Called from Python only, before or after compiled code.
     AROUND = frozenset(
-        f"gradstep.{name}" for name in ("cache_folder", "checks", "compiling", "errors", "files")
+        f"gradstep.{name}"
+        for name in ("cache_folder", "checks", "claims", "compiling", "errors", "files")
     )
 
     def test_every_pattern_finds_files(self):

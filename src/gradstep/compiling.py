@@ -45,6 +45,11 @@ class CompileClock:
         began = self._began
         return self._seconds + (0.0 if began is None else time.monotonic() - began)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether a kernel is being compiled."""
+        return self._depth > 0
+
     def begin(self) -> None:
         """Note that a kernel is being compiled from now on, or a part of one."""
         self._depth += 1

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli import paths
 from gradstep.figures import count
 
 __all__ = ["evaluate"]
@@ -26,9 +27,8 @@ def evaluate(
     """Evaluate a model on a table that has the target."""
     from gradstep.cli import report
     from gradstep.model import evaluation
-    from gradstep.model.file import load
 
-    fitted = load(model)
+    fitted = paths.model_of(model, table)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     with opt.cluster(dask) as client:
         found = evaluation.evaluate(

@@ -9,6 +9,7 @@ import typer
 
 from gradstep import figures
 from gradstep.cli import options as opt
+from gradstep.cli import paths
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, refuse_existing, refuse_unwritable
@@ -45,13 +46,13 @@ def predict(
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
+    force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
     """Predict each row of a table."""
     from gradstep.cli import report
-    from gradstep.model.file import load
 
-    fitted = load(model)
+    fitted = paths.model_of(model, table)
     copied = opt.split(keep)
     fitted.refuse_to_keep(copied, probabilities=probabilities)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
@@ -62,7 +63,7 @@ def predict(
         parts = _predict_there(fitted, table, _folder(out), dask, allow_mixed=allow_mixed, **how)
         rows, told = sum(part.rows for part in parts), {"parts": len(parts)}
     else:
-        rows, told = _predict_here(fitted, table, out, model, json=json, **how), {}
+        rows, told = _predict_here(fitted, table, out, model, force=force, json=json, **how), {}
     if json and out is not None:
         report.print_json({"rows": rows, "out": str(out), "unseen": dict(fitted.unseen), **told})
     elif not json:
@@ -70,7 +71,14 @@ def predict(
 
 
 def _predict_here(
-    fitted: Model, table: str, out: Path | None, model: Path, *, json: bool, **how: Any
+    fitted: Model,
+    table: str,
+    out: Path | None,
+    model: Path,
+    *,
+    force: bool,
+    json: bool,
+    **how: Any,
 ) -> int:
     """Predict into a file, or print; return how many rows."""
     from gradstep.cli.progress import Progress
@@ -79,7 +87,8 @@ def _predict_here(
     if out is not None:
         check_format(out)
         refuse_unwritable(out)
-        opt.refuse_sources(out, table, str(model))
+        paths.refuse_foreign(out, "predictions", force=force)
+        paths.refuse_sources(out, table, str(model))
     count = 0
     with Progress(wanted=not json) as progress:
 

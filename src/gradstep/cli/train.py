@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
+from gradstep.cli import paths
 from gradstep.cli.signals import SIGNALS
 from gradstep.errors import InvalidParameter
 from gradstep.files import refuse_unwritable
@@ -35,44 +37,52 @@ def train(
     table: opt.TableArgument,
     *,
     target: opt.Target = None,
-    model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Where to write the model.")
-    ] = None,
-    loss: Annotated[
-        str | None, typer.Option(help="squared_error, huber, poisson, log_loss, …")
-    ] = None,
+    loss: method.Loss = None,
     task: opt.Task = "auto",
-    penalty: Annotated[str, typer.Option(help="l2, l1, elasticnet or none.")] = "l2",
+    penalty: method.Penalty = "l2",
     alpha: Annotated[
-        str, typer.Option(help="Strength of the penalty; auto chooses it on the rows held out.")
-    ] = "1e-4",
-    l1_ratio: Annotated[float, typer.Option(help="Share of l1 in elasticnet.")] = 0.15,
-    epsilon: Annotated[float, typer.Option(help="Of huber and epsilon_insensitive.")] = 0.1,
-    quantile: Annotated[float, typer.Option(help="Of pinball.")] = 0.5,
-    power: Annotated[float, typer.Option(help="Of tweedie.")] = 1.5,
-    penalty_scale: Annotated[
-        str, typer.Option(help="deviation: alpha means the same in any units; or unit.")
-    ] = "deviation",
-    optimizer: Annotated[
         str,
         typer.Option(
-            help="auto, svrg, exact, sgd, momentum, nesterov, adagrad, rmsprop, adam, ftrl."
+            help="Strength of the penalty; auto chooses it on the rows held out.",
+            rich_help_panel=opt.PENALTY,
         ),
-    ] = "auto",
+    ] = "1e-4",
+    l1_ratio: Annotated[
+        float, typer.Option(help="Share of l1 in elasticnet.", rich_help_panel=opt.PENALTY)
+    ] = 0.15,
+    epsilon: Annotated[
+        float, typer.Option(help="Of huber and epsilon_insensitive.", rich_help_panel=opt.TARGET)
+    ] = 0.1,
+    quantile: Annotated[float, typer.Option(help="Of pinball.", rich_help_panel=opt.TARGET)] = 0.5,
+    power: Annotated[float, typer.Option(help="Of tweedie.", rich_help_panel=opt.TARGET)] = 1.5,
+    penalty_scale: method.PenaltyScale = "deviation",
+    optimizer: method.Optimizer = "auto",
     exact: Annotated[
-        bool, typer.Option("--exact", help="The least-squares solution itself.")
+        bool,
+        typer.Option(
+            "--exact", help="The least-squares solution itself.", rich_help_panel=opt.TRAINING
+        ),
     ] = False,
-    learning_rate: Annotated[
-        str, typer.Option(help="auto: from the data; or a schedule, or a number.")
-    ] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
-    max_iter: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
+    learning_rate: method.LearningRate = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows of a step.", rich_help_panel=opt.TRAINING)
+    ] = None,
+    max_iter: Annotated[
+        int, typer.Option(help="Epochs, at most.", rich_help_panel=opt.TRAINING)
+    ] = 1000,
     tol: Annotated[
         str,
-        typer.Option(help="What ends the run; none for all epochs, unless the optimum is reached."),
+        typer.Option(
+            help="What ends the run; none for all epochs, unless the optimum is reached.",
+            rich_help_panel=opt.TRAINING,
+        ),
     ] = "1e-4",
     n_iter_no_change: Annotated[
-        int, typer.Option(help="Epochs without improvement that end a run of another optimizer.")
+        int,
+        typer.Option(
+            help="Epochs without improvement that end a run of another optimizer.",
+            rich_help_panel=opt.TRAINING,
+        ),
     ] = 3,
     sample_weight: opt.SampleWeight = None,
     class_weight: opt.ClassWeight = None,
@@ -80,10 +90,17 @@ def train(
     exposure: opt.Exposure = None,
     validation: opt.Validation = "0.1",
     test: Annotated[
-        Path | None, typer.Option(help="A file to evaluate the model on, which trains nothing.")
+        Path | None,
+        typer.Option(
+            help="A file to evaluate the model on, which trains nothing.",
+            rich_help_panel=opt.HELD_OUT,
+        ),
     ] = None,
     cv: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate in so many parts, too.")
+        int | None,
+        typer.Option(
+            min=2, help="Cross-validate in so many parts, too.", rich_help_panel=opt.HELD_OUT
+        ),
     ] = None,
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
@@ -97,6 +114,10 @@ def train(
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     random_state: opt.RandomState = 0,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Where to write the model.", rich_help_panel=opt.RUN),
+    ] = None,
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
@@ -105,21 +126,36 @@ def train(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder to write the run down in now and then, to go on from there."
+            metavar="DIR",
+            help="Folder to write the run down in now and then, to go on from there.",
+            rich_help_panel=opt.RUN,
         ),
     ] = None,
     checkpoint_every: Annotated[
-        str, typer.Option(metavar="WHEN", help="How often: 30s, 5min, 10epochs, 1000steps.")
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="How often: 30s, 5min, 10epochs, 1000steps.",
+            rich_help_panel=opt.RUN,
+        ),
     ] = "5min",
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the unfinished run in --checkpoint, if there is one."
+            "--resume",
+            help="Go on with the unfinished run in --checkpoint, if there is one.",
+            rich_help_panel=opt.RUN,
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read the table, say what would be done, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read the table, say what would be done, and stop.",
+            rich_help_panel=opt.RUN,
+        ),
     ] = False,
+    force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
     """Train a linear model on a table and write it to a file.
@@ -130,6 +166,7 @@ def train(
     """
     from gradstep.cli.progress import Progress
     from gradstep.cli.train_report import TrainReport
+    from gradstep.fit.compile_ahead import compiling_ahead, guess_of
     from gradstep.fit.table import fit_table
     from gradstep.model.evaluation import evaluate
     from gradstep.model.file import save
@@ -162,17 +199,22 @@ def train(
         raise InvalidParameter(msg)
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
-    opt.refuse_sources(
+    paths.refuse_foreign(path, "model", force=force)
+    paths.refuse_sources(
         path, table, chosen.get("validation_table"), None if test is None else str(test)
     )
+    automatic = {"exact" if exact else optimizer, learning_rate} <= {"auto", "svrg"}
+    guess = None
+    if automatic and dask is None and source is table and not dry_run:
+        guess = guess_of(table, str(target), loss, {**chosen, "penalty": penalty})
     with (
-        Progress(wanted=not json, size=opt.size_of(table)) as progress,
+        Progress(wanted=not json, size=paths.size_of(table)) as progress,
+        compiling_ahead(guess),
         opt.cluster(dask) as client,
     ):
         told = TrainReport(path, progress, kept, json=json, dry_run=dry_run)
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
-
         if client is not None:
             chosen["watch"] = progress.rounds(lambda: len(client.nthreads()))
         fit = fit_table(
