@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import gradstep
+
 FARE = ("-t", "fare", "--only", "km,hour,colour", "--max-iter", "1", "--no-cache")
 
 
@@ -34,3 +36,13 @@ def test_the_plan_comes_before_the_report_which_does_not_repeat_it(gradstep, tri
     _, out, _ = gradstep("train", trips, *FARE)
     assert out.index("Columns") < out.index("Method") < out.index("Training")
     assert [out.count(f"\n{head}  ") for head in ("Columns", "Target", "Training")] == [1, 1, 1]
+
+
+@pytest.mark.uncompiled
+def test_sparse_text_knows_its_target(told, fails, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "t.svm"
+    path.write_text("".join(f"{i % 2} 1:{i % 7} 3:1.5\n" for i in range(60)))
+    assert told("train", path, "--no-cache", "--dry-run")["plan"]["target"]["column"] == "label"
+    assert told("prepare", path, "-o", "p")["target"]["column"] == "label"
+    assert gradstep.plan(path, validation=0.0).target.classes == (0, 1)

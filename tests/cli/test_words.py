@@ -36,6 +36,7 @@ class TestErrors:
         [
             ("-t fare --task regression --loss hinge", "--loss hinge is none of regression: with"),
             ("-t colour --task regression", "Use --task classification"),
+            ("-t fare --task classification", "is continuous: "),
             ("-t fare --max-iter 0", "error: --max-iter 0 must be a whole number >= 1."),
             ("-t fare --alpha -3", "error: --alpha -3.0 must be"),
         ],
@@ -93,6 +94,16 @@ class TestExistingFiles:
         assert gradstep("train", trips, *ONE, "-m", "notes.txt", "--force")[0] == 0
         Path("empty.csv").touch()
         assert gradstep("predict", model, trips, "-o", "empty.csv")[0] == 0
+
+
+@pytest.mark.uncompiled
+def test_a_cache_that_cannot_be_written_is_noted_once(gradstep, trips, monkeypatch):
+    monkeypatch.setenv("GRADSTEP_CACHE_DIR", "/dev/null/cache")
+    status, _, err = gradstep("train", trips, *ONE[:-1])
+    assert status == 0
+    assert (
+        err.count("\n") == err.count("note: the cache /dev/null/cache cannot be written (Not") == 1
+    )
 
 
 class TestClearing:

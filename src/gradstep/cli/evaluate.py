@@ -28,6 +28,7 @@ def evaluate(
     from gradstep.cli import report
     from gradstep.model import evaluation
 
+    paths.note_cache()
     fitted = paths.model_of(model, table)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     with opt.cluster(dask) as client:

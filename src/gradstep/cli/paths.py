@@ -6,13 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradstep.cache_folder import cache_folder, why_not_writable
+from gradstep.cli.terminal import say
 from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
 from gradstep.files import is_stream
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model
 
-__all__ = ["model_of", "refuse_foreign", "refuse_sources", "size_of"]
+__all__ = ["label_of", "model_of", "note_cache", "refuse_foreign", "refuse_sources", "size_of"]
 
 
 def refuse_sources(out: Path, *tables: str | None) -> None:
@@ -75,6 +77,24 @@ def model_of(model: Path, table: str) -> Model:
             raise error from None
     msg = f"{table} is a model, and {model} is none: MODEL comes first, then TABLE."
     raise InvalidParameter(msg)
+
+
+def note_cache() -> None:
+    """Say if nothing can be kept: all that follows then takes longer than it needs to."""
+    why = why_not_writable()
+    if why:
+        say(
+            f"note: the cache {cache_folder()} cannot be written ({why}): kernels are compiled "
+            "and tables prepared anew each time. GRADSTEP_CACHE_DIR names another folder.",
+            err=True,
+        )
+
+
+def label_of(table: str) -> str | None:
+    """Return the target of sparse text, which has one; None of other tables."""
+    from gradstep.data.sources.svmlight import LABEL, is_svmlight
+
+    return LABEL if is_svmlight(table) else None
 
 
 def size_of(table: str) -> int:

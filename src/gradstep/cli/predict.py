@@ -52,6 +52,7 @@ def predict(
     """Predict each row of a table."""
     from gradstep.cli import report
 
+    paths.note_cache()
     fitted = paths.model_of(model, table)
     copied = opt.split(keep)
     fitted.refuse_to_keep(copied, probabilities=probabilities)

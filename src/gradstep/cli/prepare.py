@@ -54,6 +54,7 @@ def prepare(
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    target = target or paths.label_of(table)
     chosen = opt.preparation(
         target=target, task=task, sample_weight=sample_weight,
         class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,

@@ -172,9 +172,11 @@ def train(
     from gradstep.model.file import save
 
     _refuse_idle(ctx)
+    paths.note_cache()
     kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
     _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
+    target = target or paths.label_of(table)
     chosen: dict[str, Any] = {}
     folder = Path(table)
     if (folder / "meta.json").is_file():

@@ -14,6 +14,7 @@ from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.sources.svmlight import LABEL, is_svmlight
 from gradstep.engine.state import Validation
 from gradstep.errors import Diverged, InvalidParameter
 from gradstep.fit.alpha import ALPHAS, choose_alpha
@@ -139,7 +140,7 @@ def fit_table(
     table : table or PreparedTable
         As for `gradstep.prepare`, or what it returned.
     target : str
-        The column to predict; of a PreparedTable it is known.
+        The column to predict; of a PreparedTable, and of sparse text, it is known.
     loss : str or Loss, optional
         By default 'log_loss' for classes, else 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
@@ -291,6 +292,8 @@ def _prepared(
             )
             raise InvalidParameter(msg)
         return table
+    if target is None and is_svmlight(table):
+        target = LABEL
     if target is None:
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
