@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["WANTED", "Guess", "compiling_ahead", "guess_of"]
 
 WANTED = "GRADSTEP_COMPILE_AHEAD"  # "0": no process is ever started
-_HEAD_ROWS = 1000
+_HEAD_ROWS, _HEAD_BYTES = 200, 1 << 16
 _SAMPLED_BYTES = 4_000_000  # of a file, from which Hessians are those of samples
 _MOST_SECONDS = 300.0  # that such a process may take
 _PARTS = ("evaluations", "others")
@@ -123,8 +123,12 @@ def _head(path: Path) -> Any:
     suffix = path.suffix.lower() if path.is_file() else ""
     with suppress(OSError, pl.exceptions.PolarsError):
         if suffix in {".csv", ".tsv"}:
+            with path.open("rb") as file:
+                head = file.read(_HEAD_BYTES)
+            if len(head) == _HEAD_BYTES:
+                head = head[: head.rfind(b"\n") + 1]
             return pl.read_csv(
-                path, separator="\t" if suffix == ".tsv" else ",", n_rows=_HEAD_ROWS,
+                head, separator="\t" if suffix == ".tsv" else ",", n_rows=_HEAD_ROWS,
                 infer_schema_length=_HEAD_ROWS, null_values=list(MISSING), try_parse_dates=True,
                 truncate_ragged_lines=True, encoding="utf8-lossy",
             )  # fmt: skip
