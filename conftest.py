@@ -17,6 +17,7 @@ it shows; one without is only run.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
@@ -30,6 +31,8 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 FIRST = "test_optimum.py"
 # Pages that fit with so many losses and optimizers that their kernels are not compiled.
 UNCOMPILED_PAGES = {"from_scikit_learn.md"}
+
+os.environ["GRADSTEP_COMPILE_AHEAD"] = "0"  # no process that a test did not start
 
 settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, max_examples=100

@@ -4,6 +4,7 @@ Run from the root of the repository, with gradstep installed in the interpreter:
 
     python -m benchmarks.startup
     python -m benchmarks.startup --repeats 9 --markdown
+    python -m benchmarks.startup --flights    # the first `gradstep train` ever, loss by loss
 
 Every figure is the median over whole processes, from start to exit, and each process
 runs once unmeasured first. The compiled kernels go to temporary folders, never to the
@@ -42,6 +43,15 @@ from gradstep import MiniBatchRegressor
 names = [name for name in sys.modules if name.partition(".")[0] == "sklearn"]
 print(", ".join(name for name in names if "._" not in name))
 """
+# The first command ever, on the flights: what it costs beyond the same command with kernels there.
+FLIGHTS = {
+    "squared_error": ("arr_delay",),
+    "log_loss": ("late",),
+    "poisson": ("distance", "--loss", "poisson"),
+    "softmax": ("carrier",),
+    "huber": ("arr_delay", "--loss", "huber"),
+    "pinball": ("arr_delay", "--loss", "pinball"),
+}
 FIT = """
 import numpy as np
 from gradstep import MiniBatchRegressor
@@ -162,6 +172,36 @@ def figures() -> list[Figure]:
     ]
 
 
+def first_commands(folder: Path) -> list[Figure]:
+    """List first commands on the flights, by loss.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the table is written.
+    """
+    table = folder / "flights.csv"
+    _run([sys.executable, "examples/unpack_flights.py", str(table)], os.environ)
+    lines = table.read_text().splitlines()
+    delay = lines[0].split(",").index("arr_delay")
+    found = []
+    for line in lines[1:]:
+        minutes = line.split(",")[delay]
+        late = "" if minutes in {"", "NA"} else ("yes" if float(minutes) > 15.0 else "no")
+        found.append(f"{line},{late}")
+    table.write_text("\n".join([f"{lines[0]},late", *found, ""]))
+    figures = []
+    for loss, options in FLIGHTS.items():
+        drop = "arr_time,tailnum" + (",arr_delay" if loss == "log_loss" else ",late")
+        command = gradstep(
+            "train", str(table), "--no-cache", "--max-iter", "3", "--drop", drop,
+            "--model", str(folder / loss), "-t", *options,
+        )  # fmt: skip
+        what = f"first gradstep train ever on flights.csv, {loss}, beyond the next"
+        figures.append(Figure(what, [Command(command, empty_cache=True), Command(command)], 4.0))
+    return figures
+
+
 def measure(figures: Sequence[Figure], repeats: int) -> None:
     """Run all processes in turn, once unmeasured and then so many times.
 
@@ -246,10 +286,14 @@ def main(
     *,
     repeats: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
+    flights: Annotated[
+        bool, typer.Option("--flights", help="Time first commands on the flights alone.")
+    ] = False,
 ) -> None:
     """Time imports, the command line and first fits in fresh interpreters."""
-    lines = figures()
-    measure(lines, repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = first_commands(Path(folder)) if flights else figures()
+        measure(lines, repeats)
     header = ["figure", "asked for", "measured", "least to most", "result"]
     grid = Grid("From nothing to a result: median seconds", header)
     grid.rows = [figure.row() for figure in lines]

@@ -456,7 +456,10 @@ class TestSources:
         {"compiled", "inlined", "njit", "jit", "overload", "intrinsic", "register_jitable"}
     )
     # Called from Python only, before or after compiled code.
-    AROUND = frozenset(f"gradstep.{name}" for name in ("cache_folder", "checks", "errors", "files"))
+    AROUND = frozenset(
+        f"gradstep.{name}"
+        for name in ("cache_folder", "checks", "claims", "compiling", "errors", "files")
+    )
 
     def test_every_pattern_finds_files(self):
         assert all(any(PACKAGE.glob(pattern)) for pattern in jit._COMPILED_SOURCES)

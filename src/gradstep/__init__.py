@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from gradstep.fit.prepare import prepare as prepare
     from gradstep.fit.table import TableFit as TableFit
     from gradstep.fit.table import fit_table as fit_table
+    from gradstep.fit.table_plan import TablePlan as TablePlan
+    from gradstep.fit.table_plan import plan as plan
     from gradstep.model.by_pieces import predict_parts as predict_parts
     from gradstep.model.evaluation import evaluate as evaluate
     from gradstep.model.file import load as load
@@ -111,6 +113,7 @@ _HOMES = {
     "optim.solvers": "SVRG Exact",
     "fit.prepare": "prepare",
     "fit.table": "TableFit fit_table",
+    "fit.table_plan": "TablePlan plan",
 }
 _HOME_OF = {name: f"gradstep.{home}" for home, names in _HOMES.items() for name in names.split()}
 

@@ -6,6 +6,7 @@ before, with folders of the same names.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -23,6 +24,7 @@ __all__ = [
     "remove_marked",
     "use",
     "why_not_trusted",
+    "why_not_writable",
 ]
 
 _TRUSTED = {0}  # users: the superuser may write anywhere
@@ -49,6 +51,15 @@ def private_folder(*names: str) -> Path:
         folder /= name
         folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def why_not_writable() -> str:
+    """Say why nothing can be kept in the cache folder; empty if it can."""
+    try:
+        folder = private_folder("kernels")
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
 
 
 def why_not_trusted(found: os.stat_result) -> str:

@@ -4,8 +4,9 @@ Numba's own disk cache does not notice when a function that a kernel calls chang
 another file, and two processes that fill it at once can mix up their files. This cache
 avoids both: every compiled form is one file, named by everything that it depends on (the
 package's compiled sources, the function, the types, the processor, the versions, Numba's
-settings), whole or not there. It is read only if nobody else can have written it. What was
-compiled for a user's own component is never kept, since its source is not ours to watch.
+settings), whole or not there. One process compiles each, while others wait for it. It is read
+only if nobody else can have written it. What was compiled for a user's own component is never
+kept, since its source is not ours to watch.
 
 Importing this module imports Numba (0.3 to 0.5 s): import it where training starts.
 """
@@ -27,13 +28,15 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import event, types
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
 
 from gradstep.cache_folder import mark, private_folder, remove_marked, why_not_trusted
+from gradstep.claims import Claims
+from gradstep.compiling import CLOCK
 from gradstep.files import writing_file
 
 if TYPE_CHECKING:
@@ -114,6 +117,26 @@ def _settings() -> list[tuple[str, str]]:
     return [(name, repr(getattr(numba.config, name))) for name in named]
 
 
+class _ToClock(event.Listener):
+    """Tells the clock when Numba compiles, and gives up what cannot be compiled."""
+
+    def on_start(self, _event: Any) -> None:
+        """Start the clock."""
+        CLOCK.begin()
+
+    def on_end(self, event: Any) -> None:
+        """Stop it."""
+        CLOCK.end()
+        if event.is_failed and not CLOCK.is_on:
+            _CLAIMS.give_back_all()
+
+
+_CLAIMS = Claims()
+
+
+event.register("numba:compile", _ToClock())
+
+
 def _component_classes(kind: Any) -> Iterator[type]:
     """Yield the NamedTuple classes in a Numba type, nested ones too."""
     if isinstance(kind, types.BaseNamedTuple):
@@ -144,6 +167,20 @@ class KernelCache(_Cache):
         path = self._path(sig, target_context.codegen())
         if path is None:
             return None
+        found = self._read(path, target_context)
+        if found is not None:
+            return found
+        CLOCK.begin()  # another process may be at it
+        _CLAIMS.take(path)
+        found = self._read(path, target_context)
+        CLOCK.end()
+        if found is not None:
+            _CLAIMS.give_back(path)
+        return found
+
+    @staticmethod
+    def _read(path: Path, target_context: Any) -> Any:
+        """Return the compiled form in a file, None if it is not there, not sound or not ours."""
         try:
             with open(path, "rb", opener=_open_no_link) as file:
                 if why := why_not_trusted(os.fstat(file.fileno())):
@@ -161,12 +198,13 @@ class KernelCache(_Cache):
         """Keep a compiled form, if it may be kept."""
         path = self._path(sig, data.codegen)
         # addresses of this process are left in the code where nothing was optimised (NUMBA_OPT=0)
-        if path is None or data.library.has_dynamic_globals:
-            return
-        payload = dumps(data._reduce())
-        # a full or vanished disk: go on without
-        with contextlib.suppress(OSError), writing_file(path, private=True) as file:
-            file.write(hashlib.sha256(payload).digest() + payload)
+        if path is not None and not data.library.has_dynamic_globals:
+            payload = dumps(data._reduce())
+            # a full or vanished disk: go on without
+            with contextlib.suppress(OSError), writing_file(path, private=True) as file:
+                file.write(hashlib.sha256(payload).digest() + payload)
+        if path is not None:
+            _CLAIMS.give_back(path)
 
     def enable(self) -> None:
         """Use the cache."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, TextIO
 
 __all__ = ["Bar", "in_short"]
@@ -22,21 +23,36 @@ class Bar:
 
     def __init__(self, stream: TextIO, *, lasting: bool = False) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, TimeElapsedColumn
+        from rich.text import Text
+
+        class _Since(ProgressColumn):
+            """How long it has been going on, where that is all that is known."""
+
+            def render(self, task: Any) -> Text:
+                began = task.fields["since"]
+                return Text("" if began is None else f"{time.monotonic() - began:.0f} s")
 
         terminal = Console(file=stream)
         columns: list[Any] = ["{task.description}", "{task.fields[text]}"]
         if lasting:
             columns = [columns[0], BarColumn(bar_width=None), columns[1], TimeElapsedColumn()]
-        elif terminal.width >= _NARROW:
-            columns.insert(1, BarColumn(bar_width=8))
+        else:
+            columns.append(_Since())
+            if terminal.width >= _NARROW:
+                columns.insert(1, BarColumn(bar_width=8))
         self._bar = Progress(*columns, console=terminal, transient=not lasting, expand=lasting)
-        self._task = self._bar.add_task("", text="", total=None)
+        self._task = self._bar.add_task("", text="", since=None, total=None)
         self._bar.start()
 
-    def show(self, what: str, text: str, done: int = 0, total: int | None = None) -> None:
-        """Show how far it is; without a total, that something is going on."""
-        self._bar.update(self._task, description=what, text=text, completed=done, total=total)
+    def show(
+        self, what: str, text: str, done: float = 0, total: float | None = None, *,
+        since: float | None = None,
+    ) -> None:  # fmt: skip
+        """Show how far it is; without a total, that something is going on, and since when."""
+        self._bar.update(
+            self._task, description=what, text=text, completed=done, total=total, since=since
+        )
 
     def close(self) -> None:
         """Leave the terminal to others."""

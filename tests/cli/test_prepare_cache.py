@@ -119,7 +119,7 @@ class TestCache:
         assert out.endswith(
             "in kept: 1 prepared table of at most 1,000.0 MB (GRADSTEP_CACHE_LIMIT).\n"
         )
-        _, out, _ = gradstep("cache", "--cache", "kept", "--clear")
+        _, out, _ = gradstep("cache", "--cache", "kept", "--clear", "--tables")
         assert out.splitlines()[-1].startswith("Deleted ")
         assert [*Path("kept").iterdir()] == []
         assert told("cache", "--cache", "kept")["tables"] == []
@@ -127,7 +127,7 @@ class TestCache:
     def test_leaves_what_is_not_its_own(self, gradstep, trained):
         other = Path("kept", "thesis")
         other.mkdir()
-        gradstep("cache", "--cache", "kept", "--clear")
+        gradstep("cache", "--cache", "kept", "--clear", "--tables")
         assert [*Path("kept").iterdir()] == [other]
 
     def test_finds_damage_and_mends_it(self, gradstep, told, trained):
@@ -149,7 +149,7 @@ class TestCache:
         mark(folder)
         size = sum(path.stat().st_size for path in folder.iterdir())
         (folder / "k").write_bytes(b"12345")
-        found = told("cache", "--clear")
+        found = told("cache", "--clear", "--tables", "--kernels")
         assert found["kernel_bytes"] == size + 5
         assert [*tmp_path.iterdir()] == [folder.parent]
         assert [*folder.parent.iterdir()] == []

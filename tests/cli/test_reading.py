@@ -180,10 +180,10 @@ class TestNumbers:
     @pytest.mark.parametrize(
         "option, message",
         [
-            (["--decimal", ";"], "decimal=';' must be one of '.', ','"),
-            (["--thousands", "x"], "thousands='x' must be one of"),
+            (["--decimal", ";"], "--decimal ';' must be one of '.', ','"),
+            (["--thousands", "x"], "--thousands x must be one of"),
             (["--decimal", ",", "--thousands", ","], "both ',': they must differ"),
-            (["--encoding", "klingon"], "encoding='klingon' is not known"),
+            (["--encoding", "klingon"], "--encoding klingon is not known"),
             (["--as", "km=date:%Q"], "is no pattern of dates"),
         ],
     )

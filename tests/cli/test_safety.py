@@ -57,7 +57,7 @@ class TestCache:
         (home / "film.part").write_text("film")
         (table,) = (path for path in home.iterdir() if (path / "train_y.npy").exists())
         (home / "0123456789abcdef01234567").symlink_to("website")
-        assert gradstep("cache", "--cache", home, "--clear")[0] == 0
+        assert gradstep("cache", "--cache", home, "--clear", "--tables")[0] == 0
         assert not table.exists()
         assert (home / "0123456789abcdef01234567").is_symlink()
         assert (home / "website/meta.json").exists()
@@ -75,7 +75,7 @@ class TestCache:
             os.utime(path, (0, 0))
         told("train", trips, *FEW)
         if verb == "clear":
-            assert gradstep("cache", "--clear")[0] == 0
+            assert gradstep("cache", "--clear", "--tables", "--kernels")[0] == 0
             assert told("cache")["tables"] == []
         assert all((path / "notes").exists() for path in mine)
 
@@ -91,7 +91,7 @@ class TestCache:
             os.utime(held, (0, 0))
             told("train", trips, *FEW)
             assert held.exists()
-            told("cache", "--clear")
+            told("cache", "--clear", "--tables", "--kernels")
             assert held.exists()
         assert not any(path.exists() for path in left)
 
@@ -142,7 +142,7 @@ class TestOutputs:
             Path("real", name).chmod(0o640)
             Path(name).symlink_to(f"real/{name}")
         gs.save(gs.load(model), "n.safetensors")
-        assert gradstep("predict", "n.safetensors", later, "-o", f"out.{kind}")[0] == 0
+        assert gradstep("predict", "n.safetensors", later, "-o", f"out.{kind}", "--force")[0] == 0
         for name in (f"out.{kind}", "n.safetensors"):
             assert Path(name).is_symlink()
             assert Path("real", name).stat().st_mode & 0o777 == 0o640

@@ -14,7 +14,7 @@ class Recorder:
     def __init__(self, _stream):
         self.shown = []
 
-    def show(self, *what):
+    def show(self, *what, since=None):
         self.shown.append(what)
 
     def close(self):
@@ -32,7 +32,8 @@ def test_rounds_shards_and_workers_are_shown(monkeypatch):
         for done in (2, 8, 8):
             show(done, 8)
         shown.parts(1, 4)
-    assert shown._bar.shown == [
+        recorder = shown._bar
+    assert recorder.shown == [
         ("round 1", "2 of 8 shards, 3 workers", 0, None),
         ("round 1", "8 of 8 shards, 3 workers", 0, None),
         ("round 2", "8 of 8 shards, 3 workers", 0, None),

@@ -11,7 +11,8 @@ import typer
 from gradstep.cache_folder import cache_folder, is_marked, last_used, remove_marked
 from gradstep.cli import options as opt
 from gradstep.cli.terminal import say
-from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
+from gradstep.figures import count
 from gradstep.files import sweep, unfinished
 
 if TYPE_CHECKING:
@@ -24,7 +25,15 @@ _OTHERS = {"kernels": "compiled kernels", "scratch": "tables of runs that go on,
 
 def cache(
     *,
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Delete what --tables, --kernels or both name.")
+    ] = False,
+    tables_: Annotated[
+        bool, typer.Option("--tables", help="Prepared tables, and what killed runs have left.")
+    ] = False,
+    kernels: Annotated[
+        bool, typer.Option("--kernels", help="Compiled kernels: compiled again when needed.")
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare every prepared table with its checksums.")
     ] = False,
@@ -34,30 +43,25 @@ def cache(
     json: opt.Json = False,
 ) -> None:
     """List prepared tables and compiled kernels, or delete them."""
-    from gradstep.cli.report import count, print_json
+    from gradstep.cli.report import print_json
     from gradstep.data.preparing.cache import LIMIT, bytes_of, cache_limit
 
+    _refuse_idle(clear=clear, tables=tables_, kernels=kernels, folder=folder)
     home = cache_folder()
     tables = folder if folder is not None else home / "tables"
     limit = cache_limit(tables)
-    entries = list(_entries(tables, verify=verify))
+    of_tables, of_kernels = tables_ or not clear, (kernels or not clear) and folder is None
+    entries = list(_entries(tables, verify=verify)) if of_tables else []
     places = [tables] if folder is not None else [tables, home / "scratch"]
     others = {
-        "kernels": [] if folder is not None else _kernels(),
-        "scratch": [path for place in places for path in unfinished(place)],
+        "kernels": _kernels() if of_kernels else [],
+        "scratch": [path for place in places if of_tables for path in unfinished(place)],
     }
     sizes = {name: sum(map(bytes_of, paths)) for name, paths in others.items()}
     total = sum(entry["bytes"] for entry in entries) + sum(sizes.values())
     if clear:
-        for path in [*(Path(entry["folder"]) for entry in entries), *others["kernels"]]:
-            remove_marked(path)
-        for place in places:
-            sweep(place)
-            total -= sum(map(bytes_of, unfinished(place)))  # of runs that go on
-    left = [entry["folder"] for entry in entries if Path(entry["folder"]).exists()]
-    if clear and left:
-        msg = f"{left[0]} cannot be deleted."
-        raise CannotWrite(msg)
+        folders = [Path(entry["folder"]) for entry in entries]
+        total -= _delete(folders, others["kernels"], places if of_tables else [])
     if json:
         print_json({
             "folder": str(tables), "tables": entries, "kernel_bytes": sizes["kernels"],
@@ -77,6 +81,37 @@ def cache(
     where = folder if folder is not None else home
     kept = "" if clear else f" of at most {_mb(limit).strip()} ({LIMIT})"
     say(f"{'Deleted' if clear else 'In all'} {_mb(total).strip()} in {where}: {number}{kept}.")
+
+
+def _refuse_idle(*, clear: bool, tables: bool, kernels: bool, folder: Path | None) -> None:
+    """Refuse to clear what nobody has named, and names without --clear."""
+    if clear and not (tables or kernels):
+        msg = (
+            "--clear deletes what is named: --tables (prepared tables, and what killed runs have "
+            "left), --kernels (compiled code), or both."
+        )
+    elif (tables or kernels) and not clear:
+        msg = "--tables and --kernels say what --clear deletes: they would change nothing."
+    elif kernels and folder is not None:
+        msg = "--cache names a folder of prepared tables: there are no --kernels in it."
+    else:
+        return
+    raise InvalidParameter(msg)
+
+
+def _delete(tables: list[Path], kernels: list[Path], places: list[Path]) -> int:
+    """Delete folders, and in some places what killed runs have left; return what must stay."""
+    from gradstep.data.preparing.cache import bytes_of
+
+    for path in (*tables, *kernels):
+        remove_marked(path)
+    for path in tables:
+        if path.exists():
+            msg = f"{path} cannot be deleted."
+            raise CannotWrite(msg)
+    for place in places:
+        sweep(place)
+    return sum(bytes_of(path) for place in places for path in unfinished(place))
 
 
 def _entries(tables: Path, *, verify: bool) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli import paths
+from gradstep.figures import count
 
 __all__ = ["evaluate"]
 
@@ -25,9 +27,9 @@ def evaluate(
     """Evaluate a model on a table that has the target."""
     from gradstep.cli import report
     from gradstep.model import evaluation
-    from gradstep.model.file import load
 
-    fitted = load(model)
+    paths.note_cache()
+    fitted = paths.model_of(model, table)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     with opt.cluster(dask) as client:
         found = evaluation.evaluate(
@@ -45,6 +47,6 @@ def evaluate(
         to.print(report.confusion_table(found["confusion"], fitted.target.classes))
     notes = report.unseen_notes(fitted)
     if found.get("missing_target"):
-        missing = report.count(found["missing_target"], "row", "rows")
+        missing = count(found["missing_target"], "row", "rows")
         notes.append(f"{missing} without the target left out.")
     report.print_notes(to, notes)

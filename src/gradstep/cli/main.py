@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import resource
 import sys
 import warnings
@@ -13,13 +14,14 @@ import typer
 from gradstep.cli.cache import cache
 from gradstep.cli.demo import demo
 from gradstep.cli.evaluate import evaluate
-from gradstep.cli.options import Verb
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.show import show
 from gradstep.cli.signals import SIGNALS
+from gradstep.cli.speaking import in_options
 from gradstep.cli.terminal import finish_stdout, say, say_traceback, say_warning, set_up_streams
 from gradstep.cli.train import train
+from gradstep.cli.verb import Verb
 from gradstep.errors import GradstepError
 from gradstep.version import VERSION
 
@@ -30,6 +32,9 @@ __all__ = ["app", "main"]
 
 _LEAST_ADDRESSES = 2_000_000_000  # bytes: below, Polars and LLVM end the process, or hang
 _NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or lower --memory."
+
+# What options are called in Python, which some are called otherwise in.
+_PARAMETERS = frozenset(inspect.signature(train).parameters) - {"ctx", "table", "model", "kinds"}
 
 app = typer.Typer(
     name="gradstep",
@@ -116,5 +121,11 @@ def main() -> None:
     except GradstepError as error:
         if "--debug" in sys.argv:
             raise
-        say(f"error: {error}", err=True)
+        say(f"error: {in_options(str(error), _PARAMETERS)}", err=True)
+        sys.exit(1)
+    except OSError as error:  # of a file that nobody has said more about
+        if "--debug" in sys.argv or error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {where}{error.strerror}.", err=True)
         sys.exit(1)

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from gradstep.checks import read_bytes
-from gradstep.cli.terminal import say
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "COLUMNS",
+    "HELD_OUT",
+    "PENALTY",
+    "RUN",
+    "TARGET",
+    "TRAINING",
     "AllowMixed",
     "AsKind",
     "Cache",
@@ -27,6 +31,7 @@ __all__ = [
     "Drop",
     "Encoding",
     "Exposure",
+    "Force",
     "Json",
     "MaxLevels",
     "Memory",
@@ -44,9 +49,9 @@ __all__ = [
     "Thousands",
     "TimeColumn",
     "Validation",
-    "Verb",
     "cluster",
     "given",
+    "one_of",
     "preparation",
     "refuse_allow_mixed",
     "refuse_unknown",
@@ -62,47 +67,98 @@ TableArgument = Annotated[
         show_default=False,
     ),
 ]
+# Groups of options, as --help shows them.
+TARGET, COLUMNS, HELD_OUT = "What is predicted", "Columns and values", "Rows held out"
+_SHORT = 20  # characters of values that stand in the place of one
+PENALTY, TRAINING, RUN = "Penalty", "Training", "What is written, and how it runs"
+
+
+def one_of(text: str, names: str) -> dict[str, Any]:
+    """Return what makes the help of an option list its values, and a shell complete them."""
+    values = names.split()
+    short = "|".join(values)
+    listed = {"metavar": short, "help": text}
+    if len(short) > _SHORT:
+        listed = {"metavar": "NAME", "help": f"{text} One of {', '.join(values)}."}
+    return {
+        **listed,
+        "autocompletion": lambda incomplete: [v for v in values if v.startswith(incomplete)],
+    }
+
+
 Dask = Annotated[
     str | None,
-    typer.Option(help="Compute on a Dask cluster: tcp://HOST:8786, or local:N for N processes."),
+    typer.Option(
+        help="Compute on a Dask cluster: tcp://HOST:8786, or local:N for N processes.",
+        rich_help_panel=RUN,
+    ),
 ]
 AllowMixed = Annotated[
     bool,
     typer.Option(
-        "--allow-mixed", help="Let workers differ in versions or processors, and so bits."
+        "--allow-mixed",
+        help="Let workers differ in versions or processors, and so bits.",
+        rich_help_panel=RUN,
     ),
 ]
-Target = Annotated[str | None, typer.Option("--target", "-t", help="The column to predict.")]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", "-t", help="The column to predict.", rich_help_panel=TARGET),
+]
 Task = Annotated[
     str,
-    typer.Option(help="classification or regression; by default what the target looks like."),
+    typer.Option(
+        **one_of("By default what the target looks like.", "auto classification regression"),
+        rich_help_panel=TARGET,
+    ),
 ]
-SampleWeight = Annotated[str | None, typer.Option(help="Column of row weights.")]
+SampleWeight = Annotated[
+    str | None, typer.Option(help="Column of row weights.", rich_help_panel=TARGET)
+]
 Offset = Annotated[
-    str | None, typer.Option(help="Column that is added to the score: a log exposure.")
+    str | None,
+    typer.Option(help="Column that is added to the score: a log exposure.", rich_help_panel=TARGET),
 ]
 Exposure = Annotated[
-    str | None, typer.Option(help="Column whose logarithm is added to the score: a time, an area.")
+    str | None,
+    typer.Option(
+        help="Column whose logarithm is added to the score: a time, an area.",
+        rich_help_panel=TARGET,
+    ),
 ]
 ClassWeight = Annotated[
     str | None,
     typer.Option(
-        metavar="balanced|LABEL=WEIGHT",
-        help="Let all classes have the same say, or rows of a class count more (comma between).",
+        metavar="WEIGHTS",
+        help="balanced: all classes have the same say; or LABEL=WEIGHT for each, comma between.",
+        rich_help_panel=TARGET,
     ),
 ]
 TimeColumn = Annotated[
-    str | None, typer.Option(help="Hold out the latest rows by this column, not random ones.")
+    str | None,
+    typer.Option(
+        help="Hold out the latest rows by this column, not random ones.", rich_help_panel=HELD_OUT
+    ),
 ]
 Validation = Annotated[
-    str, typer.Option(help="Share of the rows to hold out, or a file to validate on; 0 for none.")
+    str,
+    typer.Option(
+        help="Share of the rows to hold out, or a file to validate on; 0 for none.",
+        rich_help_panel=HELD_OUT,
+    ),
 ]
 Drop = Annotated[
     list[str] | None,
-    typer.Option(help=r"Columns to leave out (comma between, or repeated; \\, in a name)."),
+    typer.Option(
+        help=r"Columns to leave out (comma between, or repeated; \\, in a name).",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 Only = Annotated[
-    list[str] | None, typer.Option(help="The only columns to use (comma between, or repeated).")
+    list[str] | None,
+    typer.Option(
+        help="The only columns to use (comma between, or repeated).", rich_help_panel=COLUMNS
+    ),
 ]
 AsKind = Annotated[
     list[str] | None,
@@ -111,69 +167,83 @@ AsKind = Annotated[
         metavar="COLUMN=KIND",
         help="Treat as number, category, date, date:PATTERN (date:%d/%m/%Y), hash or hash:BITS "
         "(comma between, or repeated).",
+        rich_help_panel=COLUMNS,
     ),
 ]
 MaxLevels = Annotated[
-    int, typer.Option(help="Levels of a category with a weight each; rarer ones share one.")
+    int,
+    typer.Option(
+        help="Levels of a category with a weight each; rarer ones share one.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
-Missing = Annotated[str, typer.Option(help="Missing values: encode, or error.")]
-MissingTarget = Annotated[str, typer.Option(help="Rows without a target: drop, or error.")]
+Missing = Annotated[
+    str,
+    typer.Option(
+        **one_of("What becomes of missing values.", "encode error"), rich_help_panel=COLUMNS
+    ),
+]
+MissingTarget = Annotated[
+    str,
+    typer.Option(
+        **one_of("What becomes of rows without a target.", "drop error"),
+        rich_help_panel=TARGET,
+    ),
+]
 Memory = Annotated[
-    str | None, typer.Option(help="Memory for prepared rows, as 2GB; more goes to disk.")
+    str | None,
+    typer.Option(help="Memory for prepared rows, as 2GB; more goes to disk.", rich_help_panel=RUN),
 ]
-RandomState = Annotated[int, typer.Option(help="Seed: what the order of rows depends on.")]
+RandomState = Annotated[
+    int, typer.Option(help="Seed: what the order of rows depends on.", rich_help_panel=HELD_OUT)
+]
 Cache = Annotated[
-    Path | None, typer.Option(help="Folder for prepared tables; by default the user's cache.")
+    Path | None,
+    typer.Option(
+        help="Folder for prepared tables; by default the user's cache.", rich_help_panel=RUN
+    ),
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no prepared table.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Keep no prepared table.", rich_help_panel=RUN)
+]
 Decimal = Annotated[
     str | None,
-    typer.Option(help="Decimal mark of all numbers, . or ,; by default what the values tell."),
+    typer.Option(
+        help="Decimal mark of all numbers, . or ,; by default what the values tell.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 Thousands = Annotated[
     str | None,
-    typer.Option(help="What stands between thousands: , . ' or a space; '' for nothing."),
+    typer.Option(
+        help="What stands between thousands: , . ' or a space; '' for nothing.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 Na = Annotated[
     list[str] | None,
     typer.Option(
         metavar="VALUES",
         help="More values that are missing, as --na=-999,? (comma between, or repeated).",
+        rich_help_panel=COLUMNS,
     ),
 ]
 Encoding = Annotated[
-    str, typer.Option(help="Encoding of text files: latin-1, cp1252, utf-16, …; else UTF-8.")
+    str,
+    typer.Option(
+        help="Encoding of text files: latin-1, cp1252, utf-16, …; else UTF-8.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-
-# Options that had other names, with what says the same today (docs/adr/0016).
-_NEW = {
-    "--epochs": ("--max-iter", "--tol=none"),
-    "--max-epochs": ("--max-iter",),
-    "--seed": ("--random-state",),
-    "--weight": ("--sample-weight",),
-}
-
-
-class Verb(TyperCommand):
-    """A verb that takes options by their old names, too, and says what they are called now."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments, after options have got their names of today."""
-        known = {option for parameter in self.params for option in parameter.opts}
-        found: list[str] = []
-        for at, word in enumerate(args):
-            if word == "--":  # what follows are no options
-                found += args[at:]
-                break
-            name, equals, value = word.partition("=")
-            new, *more = _NEW.get(name, (name,))
-            if new == name or new not in known:
-                found.append(word)
-                continue
-            say(f"note: {name} is called {' '.join([new, *more])} now.", err=True)
-            found += [*more, f"{new}{equals}{value}"]
-        return super().parse_args(ctx, found)
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Overwrite a file that gradstep did not write.", rich_help_panel=RUN
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for machines.", rich_help_panel=RUN)
+]
 
 
 def preparation(
@@ -253,23 +323,6 @@ def refuse_unknown(option: str, name: str | None, allowed: Iterable[str]) -> Non
     if name is not None and name not in allowed:
         msg = f"{option} {name} is not known.{nearest(name, allowed)} It must be one of "
         raise InvalidParameter(msg + f"{', '.join(allowed)}.")
-
-
-def refuse_sources(out: Path, *tables: str | None) -> None:
-    """Refuse to write over a table that is read."""
-    from gradstep.data.sources.opening import files_of
-
-    if not out.exists():
-        return
-    for table in tables:
-        if table is None:
-            continue
-        folder = Path(table)
-        prepared = (folder / "meta.json").is_file()
-        for path in folder.iterdir() if prepared else files_of(table):
-            if path.exists() and path.samefile(out):
-                msg = f"{out} is a table that is read here: it would be overwritten. Name another."
-                raise InvalidParameter(msg)
 
 
 def split(values: list[str] | None) -> list[str]:

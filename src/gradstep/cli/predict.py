@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradstep import figures
 from gradstep.cli import options as opt
+from gradstep.cli import paths
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, refuse_existing, refuse_unwritable
@@ -44,13 +46,14 @@ def predict(
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
+    force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
     """Predict each row of a table."""
     from gradstep.cli import report
-    from gradstep.model.file import load
 
-    fitted = load(model)
+    paths.note_cache()
+    fitted = paths.model_of(model, table)
     copied = opt.split(keep)
     fitted.refuse_to_keep(copied, probabilities=probabilities)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
@@ -61,7 +64,7 @@ def predict(
         parts = _predict_there(fitted, table, _folder(out), dask, allow_mixed=allow_mixed, **how)
         rows, told = sum(part.rows for part in parts), {"parts": len(parts)}
     else:
-        rows, told = _predict_here(fitted, table, out, model, json=json, **how), {}
+        rows, told = _predict_here(fitted, table, out, model, force=force, json=json, **how), {}
     if json and out is not None:
         report.print_json({"rows": rows, "out": str(out), "unseen": dict(fitted.unseen), **told})
     elif not json:
@@ -69,7 +72,14 @@ def predict(
 
 
 def _predict_here(
-    fitted: Model, table: str, out: Path | None, model: Path, *, json: bool, **how: Any
+    fitted: Model,
+    table: str,
+    out: Path | None,
+    model: Path,
+    *,
+    force: bool,
+    json: bool,
+    **how: Any,
 ) -> int:
     """Predict into a file, or print; return how many rows."""
     from gradstep.cli.progress import Progress
@@ -78,7 +88,8 @@ def _predict_here(
     if out is not None:
         check_format(out)
         refuse_unwritable(out)
-        opt.refuse_sources(out, table, str(model))
+        paths.refuse_foreign(out, "predictions", force=force)
+        paths.refuse_sources(out, table, str(model))
     count = 0
     with Progress(wanted=not json) as progress:
 
@@ -129,7 +140,7 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
 
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
-        say(f"{report.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
+        say(f"{figures.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
     for note in report.unseen_notes(fitted):
         say(f"note: {note}", err=True)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli import paths
 
 __all__ = ["prepare"]
 
@@ -49,10 +50,11 @@ def prepare(
     from gradstep.cli.progress import Progress
     from gradstep.fit.components import LOSSES, loss_of
     from gradstep.fit.prepare import prepare as make
-    from gradstep.fit.table import preparing_for
+    from gradstep.fit.prepare import preparing_for
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    target = target or paths.label_of(table)
     chosen = opt.preparation(
         target=target, task=task, sample_weight=sample_weight,
         class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
@@ -62,7 +64,10 @@ def prepare(
     )  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
-    with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
+    with (
+        Progress(wanted=not json, size=paths.size_of(table)) as progress,
+        opt.cluster(dask) as client,
+    ):
         prepared = make(
             table, str(target), out=out, progress=progress, client=client,
             allow_mixed=allow_mixed, watch=progress.parts, **chosen,

@@ -1,18 +1,21 @@
-"""Progress on stderr: of reading a table, and of training; only on a terminal."""
+"""Progress on stderr: of reading a table, compiling and training; only on a terminal."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from gradstep.compiling import CLOCK
+from gradstep.figures import number
 from gradstep.progress import Bar, in_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from gradstep.engine.callbacks import EpochEnd, Start
+    from gradstep.engine.callbacks import EpochEnd
 
 __all__ = ["Progress"]
 
@@ -22,26 +25,57 @@ _QUIET_SECONDS = 1.0
 class Progress:
     """A bar that appears once a run has taken a second.
 
-    A callback for training, and what `gradstep.prepare` calls for reading.
+    A callback for training, what `gradstep.prepare` calls for reading, and what the compiler tells.
+
+    Parameters
+    ----------
+    wanted : bool
+        Whether there is to be one, on a terminal.
+    size : int
+        Bytes of the files that are read; 0 if that is not known.
     """
 
-    def __init__(self, *, wanted: bool = True) -> None:
+    def __init__(self, *, wanted: bool = True, size: int = 0) -> None:
         self._wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
         self._began = time.monotonic()
-        self._training = self._began
-        self._most = 0
+        self._size, self._read = size, 0
         self._bar: Bar | None = None
+        self._shown: tuple[str, str, float, float | None] = ("", "", 0, None)
 
     def __enter__(self) -> Self:
+        CLOCK.told = self._compiling
         return self
 
     def __exit__(self, *_error: object) -> None:
+        CLOCK.told = None
+        with self.aside():
+            pass
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away while something else is printed."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
+        yield
 
     def __call__(self, what: str, rows: int) -> None:
-        """Show how many rows have been read."""
-        self._show(what, f"{rows:,} rows", None, None)
+        """Show how many rows have been read, or encoded."""
+        if what == "reading":
+            self._read = rows
+            of = f" of {self._size / 1e6:,.1f} MB" if self._size else ""
+            self._show(what, f"{rows:,} rows{of}", 0, None)
+        elif what == "encoding" and self._read:
+            self._show(what, f"{rows:,} of {self._read:,} rows", rows, self._read)
+        else:
+            self._show(what, f"{rows:,} rows", 0, None)
+
+    def _compiling(self, began: float | None) -> None:
+        """Show since when a kernel has been compiled, or again what was shown before."""
+        if began is None:
+            self._draw(*self._shown)
+        else:
+            self._draw("compiling", "once, about 10 s:", 0, None, since=began)
 
     def rounds(self, workers: Callable[[], int]) -> Callable[[int, int], None]:
         """Return what shows the rounds of a cluster: shards done, and how many `workers` it has."""
@@ -52,41 +86,44 @@ class Progress:
             if self._wanted and time.monotonic() - at > _QUIET_SECONDS:  # a question to the network
                 counted, at = workers(), time.monotonic()
             text = f"{done:,} of {total:,} shards, {counted:,} workers"
-            self._show(f"round {number}", text, None, None)
+            self._show(f"round {number}", text, 0, None)
             number += done == total
 
         return show
 
     def parts(self, done: int, total: int) -> None:
         """Show how many parts of a table have come back from a cluster."""
-        self._show("part", "", done, total)
-
-    def on_start(self, start: Start) -> None:
-        """Begin to show epochs."""
-        self._most = start.problem.max_epochs
-        self._training = time.monotonic()
+        self._show(f"part {done}", "", done, total)
 
     def on_epoch_end(self, event: EpochEnd) -> None:
-        """Show the epoch."""
-        record = event.record
-        text = f"loss {record.loss:.5g}"
+        """Show the epoch, and how much of the decrease to tol is left, where that ends the run."""
+        record, problem = event.record, event.problem
+        text = f"loss {number(record.loss)}"
         if record.validation is not None:
-            text += f", held out {-record.validation:.5g}"
-        text += f", {in_short(record.rows_per_second)} rows/s"
-        an_epoch = (time.monotonic() - self._training) / record.epoch
-        text += f", at most {_clock(an_epoch * (self._most - record.epoch))}"
-        self._show("epoch", text, record.epoch, self._most)
+            text += f", held out {number(-record.validation)}"
+        done, total = float(record.epoch), float(problem.max_epochs)
+        if record.optimality is not None and problem.tol and problem.tol < 1.0:
+            text += f", step {record.optimality:.0e} → {problem.tol:.0e}"
+            done, total = _decades(record.optimality), _decades(problem.tol)
+        else:
+            text += f", {in_short(record.rows_per_second)} rows/s"
+        self._show(f"epoch {record.epoch}", text, min(done, total), total)
 
-    def _show(self, what: str, text: str, done: int | None, total: int | None) -> None:
+    def _show(self, what: str, text: str, done: float, total: float | None) -> None:
+        self._shown = what, text, done, total
+        self._draw(*self._shown)
+
+    def _draw(
+        self, what: str, text: str, done: float, total: float | None, *,
+        since: float | None = None,
+    ) -> None:  # fmt: skip
         if not self._wanted or time.monotonic() - self._began < _QUIET_SECONDS:
             return
         if self._bar is None:
             self._bar = Bar(sys.stderr)
-        self._bar.show(what if done is None else f"{what} {done}", text, done or 0, total)
+        self._bar.show(what, text, done, total, since=since)
 
 
-def _clock(seconds: float) -> str:
-    """Return a duration as hours, minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _decades(share: float) -> float:
+    """Return how many powers of ten a decrease to this share is."""
+    return max(0.0, -math.log10(max(share, 1e-300)))

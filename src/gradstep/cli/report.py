@@ -12,22 +12,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradstep.cli.terminal import escaped, say, writing_stdout
-from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
+from gradstep.data.features.in_words import columns_in_words
 from gradstep.data.roles import written
+from gradstep.figures import count, number
+from gradstep.fit.table_plan import features_in_words, rows_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.text import Text
 
+    from gradstep.data.features.in_words import ColumnInWords
     from gradstep.fit.table import TableFit
+    from gradstep.fit.table_plan import TablePlan
     from gradstep.model.model import Model
 
 __all__ = [
     "calibration_table",
     "confusion_table",
     "console",
-    "count",
+    "excess",
     "folds_table",
     "metrics_table",
     "of_errors",
@@ -36,12 +40,13 @@ __all__ = [
     "prose",
     "tell_columns",
     "tell_importance",
+    "tell_plan",
     "tell_rows",
-    "tell_training",
     "unseen_notes",
 ]
 
 _FEW = 10
+_DIGITS = 5  # of metrics
 _WORDS = {
     "rmse": "root mean square error",
     "mae": "mean absolute error",
@@ -58,7 +63,7 @@ _WORDS = {
 }
 
 
-def _excess(fit: TableFit) -> str:
+def excess(fit: TableFit) -> str:
     """Return how far the objective is above its least value, if that is known."""
     record = fit.history[-1] if fit.history else None
     if record is None or record.excess is None:
@@ -68,29 +73,6 @@ def _excess(fit: TableFit) -> str:
         "its least value, to rounding" if share < 1e-12 else f"{share:.1e} of it above its least"
     )
     return f" The objective is {least}."
-
-
-def tell_training(to: Console, fit: TableFit) -> None:
-    """Print how strong the penalty is, how the run went, and that of all rows after it."""
-    if fit.alpha is not None:
-        prose(to, "Penalty", f"alpha {fit.alpha.value:g}, {fit.alpha.in_words}")
-    kept = ""
-    if fit.kept_epoch < len(fit.history):
-        kept = f" Epoch {fit.kept_epoch} is kept: the rows held out are predicted best by it."
-    epochs = count(len(fit.history), "epoch", "epochs")
-    prose(
-        to, "Training",
-        f"{epochs} in {fit.seconds['training']:.2f} s, after {fit.seconds['preparing']:.2f} s of "
-        f"preparing. {fit.outcome.in_short}{_excess(fit)}{kept}",
-    )  # fmt: skip
-    if fit.refit is not None:
-        anew = "" if fit.refit.alpha is None else f" which choose alpha {fit.refit.alpha:g},"
-        prose(
-            to, "Refit",
-            f"to all {fit.refit.rows:,} rows,{anew} in "
-            f"{count(fit.refit.epochs, 'epoch', 'epochs')}. This model is written; the rows held "
-            "out judge the one before they went into it:",
-        )  # fmt: skip
 
 
 def unseen_notes(model: Model) -> list[str]:
@@ -111,17 +93,6 @@ def unseen_notes(model: Model) -> list[str]:
                 "the prediction."
             )
     return notes
-
-
-def count(n: int, one: str, more: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> count(1, "row", "rows"), count(2500, "row", "rows")
-    ('1 row', '2,500 rows')
-    """
-    return f"{n:,} {one if n == 1 else more}"
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -165,64 +136,34 @@ def prose(to: Console, head: str, text: str) -> None:
 
 def tell_rows(to: Console, rows: Mapping[str, int]) -> None:
     """Print what became of the rows."""
-    dropped = f", {rows['dropped']:,} without a target dropped" if rows["dropped"] else ""
-    if rows.get("weightless"):
-        dropped += f", {rows['weightless']:,} of weight 0 left out"
-    prose(
-        to, "Rows",
-        f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "
-        f"{rows['validation']:,} held out",
-    )  # fmt: skip
-
-
-def number(value: float) -> str:
-    """Return a number with four significant digits or so."""
-    if not math.isfinite(value):
-        return "–"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+    prose(to, "Rows", rows_in_words(rows))
 
 
 def tell_columns(to: Console, encoding: Any, known: Mapping[str, Mapping[str, Any]]) -> None:
     """Print what became of each column."""
-    by_source = _by_source(encoding)
-    used = len(encoding.sources)
-    features = count(encoding.n_features, "feature", "features")
-    prose(to, "Columns", f"{used:,} of {len(by_source):,} used, as {features}")
+    _tell_columns(to, columns_in_words(encoding, known), encoding.n_features)
+
+
+def _tell_columns(to: Console, columns: list[ColumnInWords], n_features: int) -> None:
+    prose(to, "Columns", features_in_words(columns, n_features))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("column", "became", "detail"):
         table.add_column(head, overflow="fold")
-    for source, parts in by_source.items():
-        became, detail = _told(parts, known.get(source, {}))
-        table.add_row(escape(source), became, escape(detail))
-    if by_source:
+    for name, became, detail in columns:
+        table.add_row(escape(name), became, escape(detail))
+    if columns:
         to.print(table)
 
 
-def _by_source(encoding: Any) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for column in sorted(encoding.columns, key=lambda c: isinstance(c, LeftOut)):
-        found.setdefault(column.source, []).append(column)
-    return found
-
-
-def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
-    first = parts[0]
-    missing = known.get("missing", 0)
-    gaps = f", {missing:,} missing" if missing else ""
-    if isinstance(first, LeftOut):
-        return "left out", first.reason
-    if isinstance(first, HashColumn):
-        return "category", f"hashed to {1 << first.bits:,} weights{gaps}"
-    if isinstance(first, LevelColumn):
-        more = known.get("levels", 0) - len(first.levels)
-        shared = f" and {more:,} that share one" if more > 0 else " and one that the rest share"
-        levels = count(len(first.levels), "level", "levels")
-        return "category", f"{levels}{shared if first.other else ''}{gaps}"
-    if first.part:
-        return "date", ", ".join(["days", *(p.part for p in parts[1:])]) + gaps
-    return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")
+def tell_plan(to: Console, plan: TablePlan) -> None:
+    """Print what is going to be done."""
+    tell_rows(to, plan.rows)
+    _tell_columns(to, plan.columns, plan.n_features)
+    for head, text in plan.words.items():
+        prose(to, head, text)
+    if plan.writes:
+        prose(to, "Writes", plan.in_files)
+    print_notes(to, plan.notes)
 
 
 def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
@@ -255,8 +196,9 @@ def metrics_table(
         table.add_column("best constant", justify="right")
     for key, words in _WORDS.items():
         if key in found:
-            cells = [words, _precise(found[key])]
-            table.add_row(*cells, *([_precise(baseline.get(key, math.nan))] if baseline else []))
+            cells = [words, number(found[key], _DIGITS)]
+            constant = number(baseline.get(key, math.nan), _DIGITS) if baseline else ""
+            table.add_row(*cells, *([constant] if baseline else []))
     return table
 
 
@@ -271,12 +213,8 @@ def folds_table(folds: Sequence[dict[str, Any]]) -> Table:
     found = mean_and_spread(folds)
     for key, words in _WORDS.items():
         if key in found:
-            table.add_row(words, *map(_precise, found[key]))
+            table.add_row(words, *(number(value, _DIGITS) for value in found[key]))
     return table
-
-
-def _precise(value: float) -> str:
-    return "–" if not math.isfinite(value) else f"{value:.5g}"
 
 
 def confusion_table(confusion: Sequence[Sequence[float]], classes: Sequence[Any]) -> Table:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.figures import count, number
 
 _OLD = (
     "The file keeps nothing of the training rows, as those of gradstep before 0.1: coefficients go "
@@ -71,7 +72,7 @@ def show(
     if columns:
         report.tell_columns(to, fitted.encoding, {})
     report.tell_importance(to, importance(fitted))
-    report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
+    report.prose(to, "Intercept", ", ".join(number(b, 6) for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",
         f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first"
@@ -90,9 +91,9 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
     from gradstep.cli import report
     from gradstep.engine.records import Outcome
 
-    rows = report.count(known["rows"]["train"], "row", "rows")
+    rows = count(known["rows"]["train"], "row", "rows")
     report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
-    epochs = report.count(known["epochs"], "epoch", "epochs")
+    epochs = count(known["epochs"], "epoch", "epochs")
     rows, rate = known["batch_size"], _short(known["learning_rate"])
     steps = "of automatic steps" if rows == "auto" else f"of batches of {rows:,}; {rate}"
     report.prose(

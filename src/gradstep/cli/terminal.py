@@ -40,6 +40,10 @@ _ACTING = re.compile(f"[{_ACTS}]")
 _ACTING_IN_LINES = re.compile(f"(?!\n  )[{_ACTS}]")
 
 
+_OF_CODE = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, SyntaxWarning)
+_OURS = ("builtins", "gradstep.")
+
+
 def escaped(text: str, *, lines: bool = False) -> str:
     r"""Return a text with all that would act on a terminal written out.
 
@@ -85,8 +89,14 @@ def say_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip
-    """Print a warning, as `warnings.showwarning` does, but for where in the code it comes from."""
-    del category, filename, lineno, file, line
+    """Print a warning of ours, but for where in the code it comes from.
+
+    Those of libraries speak of code that whoever types has not written: with --debug alone.
+    """
+    foreign = issubclass(category, _OF_CODE) or not category.__module__.startswith(_OURS)
+    if foreign and "--debug" not in sys.argv:
+        return
+    del filename, lineno, file, line
     say(f"warning: {message}", err=True)
 
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
+from gradstep.cli import paths
 from gradstep.cli.signals import SIGNALS
 from gradstep.errors import ClusterLost, InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from gradstep.engine.checkpoint import Checkpoint
-    from gradstep.fit.table import TableFit
 
 __all__ = ["train"]
 
-_SHOWN = 10
 _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
     "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
@@ -40,44 +40,52 @@ def train(
     table: opt.TableArgument,
     *,
     target: opt.Target = None,
-    model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Where to write the model.")
-    ] = None,
-    loss: Annotated[
-        str | None, typer.Option(help="squared_error, huber, poisson, log_loss, …")
-    ] = None,
+    loss: method.Loss = None,
     task: opt.Task = "auto",
-    penalty: Annotated[str, typer.Option(help="l2, l1, elasticnet or none.")] = "l2",
+    penalty: method.Penalty = "l2",
     alpha: Annotated[
-        str, typer.Option(help="Strength of the penalty; auto: chosen on rows that are held out.")
-    ] = "auto",
-    l1_ratio: Annotated[float, typer.Option(help="Share of l1 in elasticnet.")] = 0.15,
-    epsilon: Annotated[float, typer.Option(help="Of huber and epsilon_insensitive.")] = 0.1,
-    quantile: Annotated[float, typer.Option(help="Of pinball.")] = 0.5,
-    power: Annotated[float, typer.Option(help="Of tweedie.")] = 1.5,
-    penalty_scale: Annotated[
-        str, typer.Option(help="deviation: alpha means the same in any units; or unit.")
-    ] = "deviation",
-    optimizer: Annotated[
         str,
         typer.Option(
-            help="auto, svrg, exact, sgd, momentum, nesterov, adagrad, rmsprop, adam, ftrl."
+            help="Strength of the penalty; auto chooses it by rows that are held out.",
+            rich_help_panel=opt.PENALTY,
         ),
     ] = "auto",
+    l1_ratio: Annotated[
+        float, typer.Option(help="Share of l1 in elasticnet.", rich_help_panel=opt.PENALTY)
+    ] = 0.15,
+    epsilon: Annotated[
+        float, typer.Option(help="Of huber and epsilon_insensitive.", rich_help_panel=opt.TARGET)
+    ] = 0.1,
+    quantile: Annotated[float, typer.Option(help="Of pinball.", rich_help_panel=opt.TARGET)] = 0.5,
+    power: Annotated[float, typer.Option(help="Of tweedie.", rich_help_panel=opt.TARGET)] = 1.5,
+    penalty_scale: method.PenaltyScale = "deviation",
+    optimizer: method.Optimizer = "auto",
     exact: Annotated[
-        bool, typer.Option("--exact", help="The least-squares solution itself.")
+        bool,
+        typer.Option(
+            "--exact", help="The least-squares solution itself.", rich_help_panel=opt.TRAINING
+        ),
     ] = False,
-    learning_rate: Annotated[
-        str, typer.Option(help="auto: from the data; or a schedule, or a number.")
-    ] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
-    max_iter: Annotated[int, typer.Option(help="Epochs, at most.")] = 1000,
+    learning_rate: method.LearningRate = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows of a step.", rich_help_panel=opt.TRAINING)
+    ] = None,
+    max_iter: Annotated[
+        int, typer.Option(help="Epochs, at most.", rich_help_panel=opt.TRAINING)
+    ] = 1000,
     tol: Annotated[
         str,
-        typer.Option(help="What ends the run; none for all epochs, unless the optimum is reached."),
+        typer.Option(
+            help="What ends the run; none for all epochs, unless the optimum is reached.",
+            rich_help_panel=opt.TRAINING,
+        ),
     ] = "1e-4",
     n_iter_no_change: Annotated[
-        int, typer.Option(help="Epochs without improvement that end a run of another optimizer.")
+        int,
+        typer.Option(
+            help="Epochs without improvement that end a run of another optimizer.",
+            rich_help_panel=opt.TRAINING,
+        ),
     ] = 3,
     sample_weight: opt.SampleWeight = None,
     class_weight: opt.ClassWeight = None,
@@ -85,16 +93,33 @@ def train(
     exposure: opt.Exposure = None,
     validation: opt.Validation = "0.1",
     test: Annotated[
-        Path | None, typer.Option(help="A file to evaluate the model on, which trains nothing.")
+        Path | None,
+        typer.Option(
+            help="A file to evaluate the model on, which trains nothing.",
+            rich_help_panel=opt.HELD_OUT,
+        ),
     ] = None,
     cv: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate in so many parts, too.")
+        int | None,
+        typer.Option(
+            min=2, help="Cross-validate in so many parts, too.", rich_help_panel=opt.HELD_OUT
+        ),
     ] = None,
     no_refit: Annotated[
-        bool, typer.Option("--no-refit", help="Keep the rows held out from the model for good.")
+        bool,
+        typer.Option(
+            "--no-refit",
+            help="Keep the rows held out from the model for good.",
+            rich_help_panel=opt.HELD_OUT,
+        ),
     ] = False,
     inference: Annotated[
-        str, typer.Option(metavar="KIND", help="Standard errors: robust, model or none.")
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="Standard errors: robust, model or none.",
+            rich_help_panel=opt.TRAINING,
+        ),
     ] = "robust",
     time_column: opt.TimeColumn = None,
     drop: opt.Drop = None,
@@ -108,6 +133,10 @@ def train(
     missing: opt.Missing = "encode",
     missing_target: opt.MissingTarget = "drop",
     random_state: opt.RandomState = 0,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Where to write the model.", rich_help_panel=opt.RUN),
+    ] = None,
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
@@ -116,18 +145,36 @@ def train(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder to write the run down in now and then, to go on from there."
+            metavar="DIR",
+            help="Folder to write the run down in now and then, to go on from there.",
+            rich_help_panel=opt.RUN,
         ),
     ] = None,
     checkpoint_every: Annotated[
-        str, typer.Option(metavar="WHEN", help="How often: 30s, 5min, 10epochs, 1000steps.")
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="How often: 30s, 5min, 10epochs, 1000steps.",
+            rich_help_panel=opt.RUN,
+        ),
     ] = "5min",
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the unfinished run in --checkpoint, if there is one."
+            "--resume",
+            help="Go on with the unfinished run in --checkpoint, if there is one.",
+            rich_help_panel=opt.RUN,
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read the table, say what would be done, and stop.",
+            rich_help_panel=opt.RUN,
+        ),
+    ] = False,
+    force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
     """Train a linear model on a table and write it to a file.
@@ -137,14 +184,18 @@ def train(
     once; the checkpoint before is still there.
     """
     from gradstep.cli.progress import Progress
+    from gradstep.cli.train_report import TrainReport
+    from gradstep.fit.compile_ahead import compiling_ahead, guess_of
     from gradstep.fit.table import fit_table
     from gradstep.model.evaluation import evaluate
     from gradstep.model.file import save
 
     _refuse_idle(ctx)
+    paths.note_cache()
     kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
     _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
+    target = target or paths.label_of(table)
     chosen: dict[str, Any] = {}
     folder = Path(table)
     if (folder / "meta.json").is_file():
@@ -166,10 +217,20 @@ def train(
         )  # fmt: skip
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
-    opt.refuse_sources(
+    paths.refuse_foreign(path, "model", force=force)
+    paths.refuse_sources(
         path, table, chosen.get("validation_table"), None if test is None else str(test)
     )
-    with Progress(wanted=not json) as progress, opt.cluster(dask) as client:
+    automatic = {"exact" if exact else optimizer, learning_rate} <= {"auto", "svrg"}
+    guess = None
+    if automatic and dask is None and source is table and not dry_run:
+        guess = guess_of(table, str(target), loss, {**chosen, "penalty": penalty})
+    with (
+        Progress(wanted=not json, size=paths.size_of(table)) as progress,
+        compiling_ahead(guess),
+        opt.cluster(dask) as client,
+    ):
+        told = TrainReport(path, progress, kept, json=json, dry_run=dry_run)
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
         if client is not None:
@@ -184,17 +245,14 @@ def train(
                 max_iter=max_iter, tol=_number("--tol", tol, "none"),
                 n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
                 refit=not no_refit, inference=inference, client=client,
-                allow_mixed=allow_mixed, **chosen,
+                allow_mixed=allow_mixed, on_plan=told.on_plan, **chosen,
             )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
     tested = None if test is None else evaluate(
         fit.model, str(test), sample_weight=asked.get("weight"), encoding=asked.get("encoding", "")
     )  # fmt: skip
-    if json:
-        _print_json(fit, path, tested, kept)
-    else:
-        _report(fit, path, tested, kept)
+    told.on_fit(fit, tested)
     if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(SIGNALS.status)
 
@@ -324,85 +382,3 @@ def _rate(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _print_json(
-    fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
-) -> None:
-    from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance
-    from gradstep.model.intervals import wald_by_column, with_errors
-
-    meta = fit.prepared.meta
-    report.print_json({
-        "model": str(path),
-        "source": meta["source"],
-        "rows": meta["rows"],
-        "target": meta["target"],
-        "loss": repr(fit.model.loss),
-        "columns": fit.prepared.encoding.to_json()["columns"],
-        "alpha": None if fit.alpha is None else fit.alpha.to_json(),
-        "epochs": len(fit.history),
-        "kept_epoch": fit.kept_epoch,
-        "history": [record._asdict() for record in fit.history],
-        "outcome": fit.outcome.name.lower(),
-        "excess": fit.history[-1].excess if fit.history else None,
-        "refit": None if fit.refit is None else fit.refit.to_json(),
-        "seconds": fit.seconds,
-        "validation": fit.validation,
-        "baseline": fit.baseline,
-        "folds": fit.folds,
-        "test": tested,
-        "importance": importance(fit.model),
-        "coefficients": with_errors(fit.model, coefficients(fit.model, 10 * _SHOWN)),
-        "tests": wald_by_column(fit.model),
-        "intercept": fit.model.intercept_.tolist(),
-        "notes": fit.notes,
-        "checkpoint": str(kept[0].path) if kept else None,
-        "went_on": kept[0].went_on if kept else "",
-    })  # fmt: skip
-
-
-def _report(
-    fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
-) -> None:
-    from rich.markup import escape
-
-    from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance, in_words
-    from gradstep.model.intervals import with_errors
-
-    to = report.console()
-    meta = fit.prepared.meta
-    report.tell_rows(to, meta["rows"])
-    report.tell_columns(to, fit.prepared.encoding, meta["columns"])
-    classes = fit.model.target.classes
-    what = f"{fit.model.target.column}, " + (
-        "a number" if classes is None else f"one of {len(classes):,} classes"
-    )
-    loss = fit.model.loss
-    inner = f" of {type(loss.loss).__name__}" if hasattr(loss, "loss") else ""
-    report.prose(to, "Target", f"{what}; loss {type(loss).__name__}{inner}")
-    report.tell_training(to, fit)
-    report.print_notes(to, fit.notes)
-    if fit.validation:
-        to.print(report.metrics_table(fit.validation, fit.baseline))
-    if tested is not None:
-        to.print(report.metrics_table(tested, tested["baseline"], "of the test"))
-    if fit.folds:
-        to.print(report.folds_table(fit.folds))
-    report.tell_importance(to, importance(fit.model))
-    largest = coefficients(fit.model, _SHOWN, references=False)
-    report.prose(
-        to,
-        "Coefficients",
-        "the most important, in the columns' own units" + report.of_errors(fit.model),
-    )
-    for entry in with_errors(fit.model, largest):
-        to.print(f"  {escape(in_words(fit.model, entry))}")
-    report.prose(to, "Model", str(path))
-    for checkpoint in kept:
-        if checkpoint.went_on:
-            report.prose(to, "Went on", checkpoint.went_on)
-        if fit.outcome.name == "INTERRUPTED":
-            report.prose(to, "Checkpoint", f"{checkpoint.path}: --resume goes on from it")

@@ -150,7 +150,15 @@ def classes_of_numbers(
             "classes. Use task='regression', or another column."
         )
         raise InvalidTable(msg)
-    whole = all(float(value).is_integer() for value in distinct)
+    fraction = next((value for value in distinct if not float(value).is_integer()), None)
+    whole = fraction is None
+    if not whole and len(distinct) > 2:
+        msg = (
+            f"The target {column!r} is continuous: {fraction:g} is one of its {len(distinct):,} "
+            "different numbers, which are no classes. Use task='regression'; if they are classes, "
+            f"treat them as such (--as {column}=category, kinds={{{column!r}: 'category'}})."
+        )
+        raise InvalidTable(msg)
     return tuple(int(value) if whole else value for value in sorted(distinct))
 
 

@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from gradstep.compiling import Moment
 from gradstep.cut_files import refuse_cut_files
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Pause, Start
 from gradstep.engine.evaluation import score_held_out
@@ -99,7 +100,7 @@ def train(
     try:
         listeners.on_start(Start(problem, data, current))
         with closing(method_of()) as method:
-            epoch_began = time.perf_counter()
+            epoch_began = Moment.now().seconds
             while outcome is None:
                 # 1. An epoch of the method, or what is left of one, or as much as there may be
                 #    before the callbacks are asked whether to go on.
@@ -113,7 +114,7 @@ def train(
                     if outcome is not None:
                         method.show(current)
                     continue
-                seconds = time.perf_counter() - epoch_began
+                seconds = Moment.now().seconds - epoch_began
                 # 2. The rows that were held out score it.
                 score = score_held_out(problem, current, validation)
                 # 3. It is recorded, and the callbacks are called.
@@ -131,7 +132,7 @@ def train(
                     outcome = at_last
                 # 5. Here, and where an epoch was cut, the run could end, and go on later.
                 outcome = listeners.on_pause(Pause(problem, data, current, outcome, method.show))
-                epoch_began = time.perf_counter()
+                epoch_began = Moment.now().seconds
     except BaseException as exception:
         error = exception
         raise

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.data.preparing.prepare import DEFAULT_MEMORY
 from gradstep.data.preparing.prepare import prepare as prepare_by
+from gradstep.errors import InvalidParameter
 from gradstep.model.by_pieces import run_on_pieces
+from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gradstep.data.preparing.options import Each, Progress
     from gradstep.data.preparing.prepared import PreparedTable
 
-__all__ = ["each_on", "prepare"]
+__all__ = ["each_on", "log_power_of", "prepare", "preparing_for"]
 
 
 def each_on(
@@ -105,3 +107,33 @@ def prepare(
         progress=progress, cache=cache,
         each=each_on(client, allow_mixed=allow_mixed, watch=watch), **options,
     )  # fmt: skip
+
+
+def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
+
+    Parameters
+    ----------
+    loss : Loss or None
+        The loss.
+    given : mapping
+        Options that are given already: a task stays, and without an offset none acts.
+    """
+    found: dict[str, Any] = {}
+    of_classes = is_of_classes(loss)
+    if of_classes is not None and given.get("task", "auto") == "auto":
+        found["task"] = "classification" if of_classes else "regression"
+    if given.get("offset") is not None or given.get("exposure") is not None:
+        found["log_power"] = log_power_of(loss)
+    return found
+
+
+def log_power_of(loss: Any) -> float | None:
+    """Return the power of the variance of a loss whose link is the logarithm; None of others."""
+    if not takes_offset(loss):
+        msg = (
+            f"How an offset acts on {loss!r} is not known: its predictions are neither the scores "
+            "nor, with a variance_power(), their exponentials."
+        )
+        raise InvalidParameter(msg)
+    return variance_power(loss)

@@ -6,15 +6,16 @@ when to stop; keeps the best weights; says how good the model is beside the best
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.sources.svmlight import LABEL, is_svmlight
 from gradstep.engine.records import Outcome
 from gradstep.errors import InvalidParameter
 from gradstep.fit.checks import check_before_reading
@@ -30,16 +31,16 @@ from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import check_inference, infer
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
-from gradstep.fit.prepare import each_on
+from gradstep.fit.prepare import each_on, log_power_of, preparing_for
 from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
+from gradstep.fit.table_plan import TablePlan, table_plan
 from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
 from gradstep.model.training_rows import training_rows
-from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from gradstep.fit.refit import Refit
     from gradstep.model.training_rows import TrainingRows
 
-__all__ = ["TableFit", "fit_table", "preparing_for", "training_of"]
+__all__ = ["TableFit", "fit_table", "training_of"]
 
 _MOST_EPOCHS, _PATIENCE = 1000, 3
 _IMPROVEMENT = 1e-4  # of the baseline's loss
@@ -75,6 +76,8 @@ class TableFit:
         How the run ended.
     history : list of EpochRecord
         One for each epoch of the run on the rows to train on.
+    plan : TablePlan
+        What was going to be done.
     kept_epoch : int
         The epoch of it whose parameters are kept.
     alpha : ChosenAlpha or None
@@ -89,13 +92,14 @@ class TableFit:
     notes : list of str
         What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
-        Of "preparing" and "training".
+        Of "preparing", "training", and "compiling" kernels (nearly 0 where they are on disk).
     """
 
     model: Model
     prepared: PreparedTable
     outcome: Outcome
     history: list[EpochRecord]
+    plan: TablePlan
     kept_epoch: int = 0
     alpha: ChosenAlpha | None = None
     refit: Refit | None = None
@@ -137,6 +141,7 @@ def fit_table(
     client: Any = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
+    on_plan: Callable[[TablePlan], None] | None = None,
     **options: Any,
 ) -> TableFit:
     """Fit a model to a table.
@@ -146,7 +151,7 @@ def fit_table(
     table : table or PreparedTable
         As for `gradstep.prepare`, or what it returned.
     target : str
-        The column to predict; of a PreparedTable it is known.
+        The column to predict; of a PreparedTable, and of sparse text, it is known.
     loss : str or Loss, optional
         By default 'log_loss' for classes, else 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
@@ -183,6 +188,8 @@ def fit_table(
         Whether workers may compute with other versions or processors; bits may differ then.
     watch : callable, optional
         Called with (tasks or shards done, in all) of each round of the cluster.
+    on_plan : callable, optional
+        Called with the `TablePlan`, before anything is trained.
     **options
         As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
         whole number.
@@ -197,7 +204,7 @@ def fit_table(
     InvalidTable, InvalidParameter
         The message says what, where, why, and what to do.
     """
-    began = time.perf_counter()
+    began = Moment.now()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
     limits: dict[str, Any] = {"max_iter": max_iter, "n_iter_no_change": n_iter_no_change}
     options = under_new_names("fit_table", options, **limits)
@@ -222,15 +229,8 @@ def fit_table(
         options = {"cache": True, **options}
     each = each_on(client, allow_mixed=allow_mixed, watch=watch)
     prepared = _prepared(table, target, component, options, each)
-    known, default = (
-        (REGRESSION_LOSSES, "squared_error")
-        if prepared.target.classes is None
-        else (CLASSIFICATION_LOSSES, "log_loss")
-    )
-    component = loss_of(default if loss is None else loss, numbers, known)
-    component = loss_for(component, prepared.target)
-    check_range(component, prepared.target, prepared.train, prepared.validation)
-    prepared_at, seed = time.perf_counter(), int(prepared.meta["asked"]["seed"])
+    component = _loss_of_target(loss, numbers, prepared)
+    prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
     settings = replace(settings, seed=seed)
     if client is not None:
         from gradstep.machines.cluster import spread
@@ -241,6 +241,11 @@ def fit_table(
         "loss": component, "penalty": penalty, "alpha": alpha, "refit": refit,
         **prepared.meta["asked"],
     }  # fmt: skip
+    planned = table_plan(
+        prepared, component, settings, asked_loss=loss, alpha=alpha, checkpoint=checkpoint
+    )
+    if on_plan is not None:
+        on_plan(planned)
     with keeping_best(partial(_model_of, prepared, component)):
         found = fit_in_phases(
             prepared, component, settings, callbacks, choose=is_auto(alpha), refit=refit,
@@ -248,7 +253,7 @@ def fit_table(
         )  # fmt: skip
     (judged, model), problem = _models_of(prepared, component, found), found.judged.problem
     fit = TableFit(
-        model, prepared, found.outcome, found.judged.records, alpha=found.alpha,
+        model, prepared, found.outcome, found.judged.records, planned, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
         notes=[*prepared.meta["warnings"], *found.notes],
     )  # fmt: skip
@@ -258,10 +263,7 @@ def fit_table(
             "The classes can be separated: without a penalty there is no optimum, and training "
             "stopped where more of the same would change little. Use --penalty l2."
         )
-    fit.seconds = {
-        "preparing": prepared_at - began,
-        "training": time.perf_counter() - prepared_at,
-    }
+    fit.seconds = seconds_of(began, prepared_at)
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
@@ -280,6 +282,20 @@ def fit_table(
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
+
+
+def _loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:
+    """Return the loss, by default what the target asks for, once targets are known to be in it."""
+    known, default = (
+        (REGRESSION_LOSSES, "squared_error")
+        if prepared.target.classes is None
+        else (CLASSIFICATION_LOSSES, "log_loss")
+    )
+    component = loss_for(
+        loss_of(default if loss is None else loss, numbers, known), prepared.target
+    )
+    check_range(component, prepared.target, prepared.train, prepared.validation)
+    return component
 
 
 def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -> Model:
@@ -313,47 +329,19 @@ def _prepared(
             raise InvalidParameter(msg)
         was = table.meta["asked"]
         shift = was.get("offset") or was.get("exposure")
-        if shift is not None and _log_power(loss) != was.get("log_power"):
+        if shift is not None and log_power_of(loss) != was.get("log_power"):
             msg = (
                 f"The offset {shift!r} became part of the rows when the table was "
                 "prepared, for another loss. Give the same loss both times (prepare's --loss)."
             )
             raise InvalidParameter(msg)
         return table
+    if target is None and is_svmlight(table):
+        target = LABEL
     if target is None:
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
     return prepare(table, target, each=each, **{**options, **preparing_for(loss, options)})
-
-
-def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
-
-    Parameters
-    ----------
-    loss : Loss or None
-        The loss.
-    given : mapping
-        Options that are given already: a task stays, and without an offset none acts.
-    """
-    found: dict[str, Any] = {}
-    of_classes = is_of_classes(loss)
-    if of_classes is not None and given.get("task", "auto") == "auto":
-        found["task"] = "classification" if of_classes else "regression"
-    if given.get("offset") is not None or given.get("exposure") is not None:
-        found["log_power"] = _log_power(loss)
-    return found
-
-
-def _log_power(loss: Any) -> float | None:
-    """Return the power of the variance of a loss whose link is the logarithm; None of others."""
-    if not takes_offset(loss):
-        msg = (
-            f"How an offset acts on {loss!r} is not known: its predictions are neither the scores "
-            "nor, with a variance_power(), their exponentials."
-        )
-        raise InvalidParameter(msg)
-    return variance_power(loss)
 
 
 def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False) -> TrainingRows:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
+from gradstep.figures import number
 from gradstep.model.training_rows import parts_of
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.objective.regression import Pinball
@@ -190,10 +191,10 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
             return f"{what}: the odds of {label} times {_factor(value)}{_between(ends)}{against}"
         if isinstance(loss, Softmax):
             factor = _factor(float(entry["centred"]))
-            return (
-                f"{what}: {label} times {factor}{_between(ends)}, beside the average class{against}"
-            )
-        return f"{what}: the score of {label} {value:+.4g}{against}"
+            factor = _factor(float(entry["centred"])) + _between(ends)
+            return f"{what}: {label} times {factor}, beside the average class{against}"
+        sign = "+" if value >= 0 else ""
+        return f"{what}: the score of {label} {sign}{number(value)}{against}"
     if hasattr(loss, "inverse_link"):
         return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
     of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
@@ -201,8 +202,8 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     span = ""
     if ends is not None:  # of what is added, or taken
         low, high = ends if value >= 0 else (-ends[1], -ends[0])
-        span = f" ({low:.4g} to {high:.4g})"
-    return f"{what} {verb} {abs(value):.4g}{span} {to} {of}{target.column}{against}"
+        span = f" ({number(low)} to {number(high)})"
+    return f"{what} {verb} {number(abs(value))}{span} {to} {of}{target.column}{against}"
 
 
 def _between(ends: tuple[float, float] | None) -> str:
@@ -216,10 +217,10 @@ def _factor(exponent: float) -> str:
     Examples
     --------
     >>> _factor(0.0002345678), _factor(-2.0), _factor(9.0)
-    ('1.000235', '0.1353', '8103')
+    ('1.000235', '0.1353', '8,103')
     """
     value = math.exp(min(max(exponent, -700.0), 700.0))
     if 0.9 < value < 1.1 and exponent != 0.0:
         places = max(3, 2 - math.floor(math.log10(abs(exponent))))
         return f"{value:.{min(places, 15)}f}"
-    return f"{value:.4g}"
+    return number(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from gradstep.model.model import Model
 
-__all__ = ["check_format", "no_predictions", "write_predictions"]
+__all__ = ["check_format", "has_predictions", "no_predictions", "write_predictions"]
 
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
             ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
@@ -46,6 +47,20 @@ def check_format(out: Path) -> str:
         msg = f"{out} has no suffix that is known: use .parquet, .csv, .tsv or .ndjson."
         raise InvalidParameter(msg)
     return kind
+
+
+def has_predictions(path: Path) -> bool:
+    """Tell whether an existing file has a column of predictions."""
+    kind = check_format(path)
+    try:
+        if kind == "parquet":
+            return "prediction" in pl.read_parquet_schema(path)
+        with path.open("rb") as file:
+            first = file.readline(1 << 20).decode(errors="replace").strip()
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        return "prediction" in (first.split(separator) if kind == "csv" else json.loads(first))
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return False
 
 
 def write_predictions(batches: Iterator[pl.DataFrame], out: Path) -> None:

@@ -92,7 +92,10 @@ class QuadraticModel:
             mean = self.row_sums.evaluate(loss, at, constant=constant).loss
         else:
             near = smoothed(loss, 1.0)
-            mean = self.row_sums.evaluate(near, at, plain=loss, constant=constant).plain
+            # `before` as elsewhere, so that no kernel is compiled for this alone
+            mean = self.row_sums.evaluate(
+                near, at, before=near, plain=loss, constant=constant
+            ).plain
         return mean + of.problem.penalty_of(params)
 
     def knows_hessian(self, state: SvrgState) -> bool:

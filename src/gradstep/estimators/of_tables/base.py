@@ -171,13 +171,16 @@ class TableEstimator:
         self.loss_curve_ = [record.loss for record in fit.history]
         self.converged_ = fit.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
         self.validation_, self.baseline_ = fit.validation, fit.baseline
-        self.notes_ = fit.notes
+        self.plan_, self.notes_ = fit.plan, fit.notes
         chosen = Settings.alpha if is_auto(self.alpha) else self.alpha
         self.alpha_ = chosen if fit.alpha is None else fit.alpha.value
         if fit.refit is not None and fit.refit.alpha is not None:
             self.alpha_ = fit.refit.alpha
-        for note in fit.prepared.meta["warnings"]:
-            warnings.warn(f"{type(self).__name__}: {note}", UserWarning, callers_level())
+        if fit.plan.notes:
+            noted = "\n  ".join(
+                ["", *fit.plan.notes] if len(fit.plan.notes) > 1 else fit.plan.notes
+            )
+            warnings.warn(f"{type(self).__name__}: {noted}", UserWarning, callers_level())
         if fit.outcome is Outcome.MAX_EPOCHS and self.tol is not None:
             message = (
                 f"{type(self).__name__} ran all max_iter={self.n_iter_} epochs before "

@@ -1,0 +1,106 @@
+"""Files that were typed: what may be overwritten, what was taken for something else."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradstep.cache_folder import cache_folder, why_not_writable
+from gradstep.cli.terminal import say
+from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
+from gradstep.files import is_stream
+
+if TYPE_CHECKING:
+    from gradstep.model.model import Model
+
+__all__ = ["label_of", "model_of", "note_cache", "refuse_foreign", "refuse_sources", "size_of"]
+
+
+def refuse_sources(out: Path, *tables: str | None) -> None:
+    """Refuse to write over a table that is read."""
+    from gradstep.data.sources.opening import files_of
+
+    if not out.exists():
+        return
+    for table in tables:
+        if table is None:
+            continue
+        folder = Path(table)
+        prepared = (folder / "meta.json").is_file()
+        for path in folder.iterdir() if prepared else files_of(table):
+            if path.exists() and path.samefile(out):
+                msg = f"{out} is a table that is read here: it would be overwritten. Name another."
+                raise InvalidParameter(msg)
+
+
+def refuse_foreign(out: Path, what: str, *, force: bool) -> None:
+    """Refuse to write over a file that gradstep did not write.
+
+    Parameters
+    ----------
+    out : Path
+        Where something is going to be written.
+    what : str
+        What: "model" or "predictions". What a run like this one has left is replaced.
+    force : bool
+        Whether anything may be overwritten.
+    """
+    from gradstep.model.file import load
+    from gradstep.model.prediction_files import has_predictions
+
+    if force or not out.is_file() or is_stream(out) or not out.stat().st_size:
+        return
+    if what == "model":
+        with suppress(InvalidModel):
+            load(out)
+            return
+    elif has_predictions(out):
+        return
+    msg = (
+        f"{out} exists, and gradstep did not write it as {what}: it would be overwritten. Name "
+        "another file, or give --force."
+    )
+    raise InvalidParameter(msg)
+
+
+def model_of(model: Path, table: str) -> Model:
+    """Return the model in a file; say so if it was given where the table belongs."""
+    from gradstep.model.file import load
+
+    try:
+        return load(model)
+    except InvalidModel as error:
+        try:
+            load(table)
+        except (InvalidModel, OSError):
+            raise error from None
+    msg = f"{table} is a model, and {model} is none: MODEL comes first, then TABLE."
+    raise InvalidParameter(msg)
+
+
+def note_cache() -> None:
+    """Say if nothing can be kept: all that follows then takes longer than it needs to."""
+    why = why_not_writable()
+    if why:
+        say(
+            f"note: the cache {cache_folder()} cannot be written ({why}): kernels are compiled "
+            "and tables prepared anew each time. GRADSTEP_CACHE_DIR names another folder.",
+            err=True,
+        )
+
+
+def label_of(table: str) -> str | None:
+    """Return the target of sparse text, which has one; None of other tables."""
+    from gradstep.data.sources.svmlight import LABEL, is_svmlight
+
+    return LABEL if is_svmlight(table) else None
+
+
+def size_of(table: str) -> int:
+    """Return how many bytes the files of a table have; 0 if that is not known."""
+    from gradstep.data.sources.opening import files_of
+
+    with suppress(OSError, InvalidTable):  # said where it is opened
+        return sum(path.stat().st_size for path in files_of(table))
+    return 0

@@ -1,0 +1,67 @@
+"""What became of each column, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
+from gradstep.figures import count, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["ColumnInWords", "columns_in_words"]
+
+
+class ColumnInWords(NamedTuple):
+    """What became of a column.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    became : str
+        "number", "category", "date" or "left out".
+    detail : str
+        What of it, or why not.
+    """
+
+    column: str
+    became: str
+    detail: str
+
+
+def columns_in_words(encoding: Any, known: Mapping[str, Mapping[str, Any]]) -> list[ColumnInWords]:
+    """Return what became of each column, those that are left out last.
+
+    Parameters
+    ----------
+    encoding : Encoding or SparseEncoding
+        The columns.
+    known : mapping
+        What is known of each by its name, of a table that was read: "missing" values, "levels".
+    """
+    parts: dict[str, list[Any]] = {}
+    for column in sorted(encoding.columns, key=lambda c: isinstance(c, LeftOut)):
+        parts.setdefault(column.source, []).append(column)
+    return [
+        ColumnInWords(source, *_told(each, known.get(source, {}))) for source, each in parts.items()
+    ]
+
+
+def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
+    first = parts[0]
+    missing = known.get("missing", 0)
+    gaps = f", {missing:,} missing" if missing else ""
+    if isinstance(first, LeftOut):
+        return "left out", first.reason
+    if isinstance(first, HashColumn):
+        return "category", f"hashed to {1 << first.bits:,} weights{gaps}"
+    if isinstance(first, LevelColumn):
+        more = known.get("levels", 0) - len(first.levels)
+        shared = f" and {more:,} that share one" if more > 0 else " and one that the rest share"
+        levels = count(len(first.levels), "level", "levels")
+        return "category", f"{levels}{shared if first.other else ''}{gaps}"
+    if first.part:
+        return "date", ", ".join(["days", *(p.part for p in parts[1:])]) + gaps
+    return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")

@@ -1,0 +1,291 @@
+"""What is going to be done with a table, said before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gradstep.data.features.in_words import ColumnInWords, columns_in_words
+from gradstep.data.roles import Target, written
+from gradstep.figures import count, number
+from gradstep.fit.plan import checked_optimizer, is_auto
+from gradstep.optim.solvers import Exact, is_automatic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.engine.checkpoint import Checkpoint
+    from gradstep.fit.plan import Settings
+
+__all__ = ["TablePlan", "plan", "table_plan"]
+
+_FEW_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What a fit of a table is going to do; as text, all of it in words.
+
+    Attributes
+    ----------
+    source : str
+        The table.
+    target : Target
+        What is predicted: a `column`, and its `classes`, None of a number.
+    rows : dict
+        How many were "read", "dropped" without a target, are to "train" on, held out for
+        "validation".
+    columns : list of (column, became, detail)
+        What became of each column, those that are left out last.
+    n_features : int
+        What all of them are together.
+    loss : Loss
+        What is minimised.
+    penalty : str
+        The penalty and its strength.
+    words : dict
+        Target, loss and why, penalty and method in words, by their headings.
+    writes : dict
+        What is written, and where: "prepared table", "checkpoint", of the command line "model".
+    notes : list of str
+        What was noticed while the table was read.
+    """
+
+    source: str
+    target: Target
+    rows: Mapping[str, int]
+    columns: list[ColumnInWords]
+    n_features: int
+    loss: Any
+    penalty: str
+    words: Mapping[str, str]
+    writes: Mapping[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def used(self) -> list[str]:
+        """The columns that become features."""
+        return [each.column for each in self.columns if each.became != "left out"]
+
+    @property
+    def in_files(self) -> str:
+        """What is written, in words."""
+        return ", ".join(f"{what} {where}" for what, where in self.writes.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON knows it."""
+        return {
+            "source": self.source,
+            "rows": dict(self.rows),
+            "target": self.target.to_json(),
+            "columns": [each._asdict() for each in self.columns],
+            "features": self.n_features,
+            "loss": repr(self.loss),
+            "penalty": self.penalty,
+            "words": dict(self.words),
+            "writes": dict(self.writes),
+            "notes": self.notes,
+        }
+
+    def __repr__(self) -> str:
+        rows, features = count(self.rows["train"], "row", "rows"), f"{self.n_features:,} features"
+        return (
+            f"<TablePlan: {self.source}, {rows} to train on, {features} → {self.target.column}; "
+            f"{_bare(self.loss)}, {self.penalty}>"
+        )
+
+    def __str__(self) -> str:
+        width = max((len(each.column) for each in self.columns), default=0)
+        lines = [f"Table     {self.source}", f"Rows      {rows_in_words(self.rows)}"]
+        lines += [f"Columns   {self.columns_in_short}"]
+        lines += [f"  {name:{width}}  {became:8}  {more}" for name, became, more in self.columns]
+        lines += [f"{head:8}  {text}" for head, text in self.words.items()]
+        lines += [f"Writes    {self.in_files}"] if self.writes else []
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    @property
+    def columns_in_short(self) -> str:
+        """How many columns are used, and what they become."""
+        return features_in_words(self.columns, self.n_features)
+
+
+def features_in_words(columns: list[ColumnInWords], n_features: int) -> str:
+    """Return how many columns are used, and what they become."""
+    features = count(n_features, "feature", "features")
+    if not columns:  # of sparse text
+        return features
+    used = sum(each.became != "left out" for each in columns)
+    return f"{used:,} of {len(columns):,} used, as {features}"
+
+
+def rows_in_words(rows: Mapping[str, int]) -> str:
+    """Return what became of the rows."""
+    dropped = f", {rows['dropped']:,} without a target dropped" if rows["dropped"] else ""
+    if rows.get("weightless"):
+        dropped += f", {rows['weightless']:,} of weight 0 left out"
+    return (
+        f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "
+        f"{rows['validation']:,} held out"
+    )
+
+
+def table_plan(
+    prepared: PreparedTable,
+    loss: Any,
+    settings: Settings,
+    *,
+    asked_loss: Any,
+    alpha: float | str,
+    checkpoint: Checkpoint | None = None,
+) -> TablePlan:
+    """Return what a fit is going to do.
+
+    Parameters
+    ----------
+    prepared : PreparedTable
+        The table.
+    loss : Loss
+        What is minimised.
+    settings : Settings
+        How.
+    asked_loss : str, Loss or None
+        What was asked for.
+    alpha : float or "auto"
+        What was asked for.
+    checkpoint : Checkpoint, optional
+        What writes the run down.
+    """
+    meta = prepared.meta
+    penalty = _penalty(settings, alpha)
+    writes = {} if prepared.folder is None else {"prepared table": str(prepared.folder)}
+    if checkpoint is not None:
+        writes["checkpoint"] = str(checkpoint.path)
+    return TablePlan(
+        meta["source"], prepared.target, meta["rows"],
+        columns_in_words(prepared.encoding, meta["columns"]), prepared.encoding.n_features,
+        loss, penalty,
+        {
+            "Target": _target(prepared.target, meta["target"]),
+            "Loss": f"{_bare(loss)}, {_why(asked_loss, prepared)}",
+            "Penalty": penalty,
+            "Method": _method(settings, loss, held_out=prepared.validation is not None),
+        },
+        writes, list(meta["warnings"]),
+    )  # fmt: skip
+
+
+def _bare(component: Any) -> str:
+    """Return a component as it is written, without empty brackets."""
+    return repr(component).replace("()", "")
+
+
+def _target(target: Target, known: Mapping[str, Any]) -> str:
+    if target.classes is None:
+        low, high, mean = (number(known[name]) for name in ("low", "high", "mean"))
+        return f"{target.column}, a number from {low} to {high}, mean {mean}"
+    names = ", ".join(map(written, target.classes[:_FEW_CLASSES]))
+    more = ", …" if len(target.classes) > _FEW_CLASSES else ""
+    return f"{target.column}, one of {len(target.classes):,} classes: {names}{more}"
+
+
+def _why(asked_loss: Any, prepared: PreparedTable) -> str:
+    """Return why the loss is what it is."""
+    target, task = prepared.target, prepared.meta["asked"].get("task", "auto")
+    if asked_loss is not None:
+        return "as asked for"
+    if task != "auto":
+        return f"for {task}, as asked for"
+    if target.classes is None:
+        return "as the target is a number"
+    return f"as the target is one of {len(target.classes):,} classes"
+
+
+def _penalty(settings: Settings, alpha: float | str) -> str:
+    """Return the penalty and its strength, in words."""
+    penalty = settings.penalty
+    if penalty is None:
+        return "none"
+    unit = "standardised features" if settings.penalty_scale == "deviation" else "features"
+    if not isinstance(penalty, str):
+        return f"{penalty!r} of {unit}"
+    ratio = f", l1_ratio {settings.l1_ratio:g}" if penalty == "elasticnet" else ""
+    strength = "chosen by rows that are held out" if is_auto(alpha) else f"{alpha:g}"
+    return f"{penalty} of {unit}, alpha {strength}{ratio}"
+
+
+def _method(settings: Settings, loss: Any, *, held_out: bool) -> str:
+    """Return how the loss is minimised, in words, and until when."""
+    optimizer = checked_optimizer(settings, loss)
+    most = f"at most {count(settings.max_iter, 'epoch', 'epochs')}"
+    kept = "; the best on the rows held out is kept" if held_out else ""
+    if isinstance(optimizer, Exact):
+        return f"the solution of least squares itself{kept}"
+    if is_automatic(optimizer):
+        until = (
+            "as far as floating-point numbers allow"
+            if settings.tol is None
+            else f"until a step is {settings.tol:g} of the first"
+        )
+        return f"automatic, {until}; {most}{kept}"
+    rows = settings.batch_size
+    rate = settings.learning_rate
+    batches = "" if is_auto(rows) else f" of {rows:,} rows"
+    rate = "a rate from the data" if is_auto(rate) else f"learning rate {rate}"
+    until = "" if settings.tol is None else f", until tol {settings.tol:g} stops it"
+    return f"{_bare(optimizer)} in batches{batches}, {rate}; {most}{until}{kept}"
+
+
+class _MadeError(Exception):
+    """Ends a fit once its plan is made."""
+
+    def __init__(self, made: TablePlan) -> None:
+        super().__init__()
+        self.made = made
+
+
+def plan(table: Any, target: str | None = None, **options: Any) -> TablePlan:
+    """Return what `gradstep.fit_table` would do with the same arguments, and train nothing.
+
+    Parameters
+    ----------
+    table, target, **options
+        As of `gradstep.fit_table`.
+
+    Returns
+    -------
+    TablePlan
+        `print` shows all of it.
+
+    Raises
+    ------
+    InvalidTable, InvalidParameter
+        What the fit would refuse before it trains.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> trips = pl.DataFrame(
+    ...     {"km": [1.0, 2.0, 4.0] * 10, "fare": [3.0, 5.5, 9.1, 2.9] * 7 + [4, 6]}
+    ... )
+    >>> print(gradstep.plan(trips, "fare", validation=0.2))
+    Table     the frame
+    Rows      30 read, 24 to train on, 6 held out
+    Columns   1 of 1 used, as 1 feature
+      km  number    mean 2.333, deviation 1.247
+    Target    fare, a number from 2.9 to 9.1, mean 5.117
+    Loss      SquaredError, as the target is a number
+    Penalty   l2 of standardised features, alpha chosen by rows that are held out
+    Method    automatic, until a step is 0.0001 of the first; at most 1,000 epochs; ...
+    """
+    from gradstep.fit.table import fit_table
+
+    def stop(made: TablePlan) -> NoReturn:
+        raise _MadeError(made)
+
+    try:
+        fit_table(table, target, on_plan=stop, **options)
+    except _MadeError as ended:
+        return ended.made
+    raise AssertionError  # a fit makes its plan first
