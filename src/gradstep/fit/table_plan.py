@@ -169,7 +169,10 @@ def table_plan(
             "Target": _target(prepared.target, meta["target"]),
             "Loss": f"{_bare(loss)}, {_why(asked_loss, prepared)}",
             "Penalty": penalty,
-            "Method": _method(settings, loss, held_out=prepared.validation is not None),
+            "Method": _method(
+                settings, loss,
+                keeps=prepared.validation is not None and not is_auto(alpha),
+            ),
         },
         writes, list(meta["warnings"]),
     )  # fmt: skip
@@ -214,11 +217,11 @@ def _penalty(settings: Settings, alpha: float | str) -> str:
     return f"{penalty} of {unit}, alpha {strength}{ratio}"
 
 
-def _method(settings: Settings, loss: Any, *, held_out: bool) -> str:
+def _method(settings: Settings, loss: Any, *, keeps: bool) -> str:
     """Return how the loss is minimised, in words, and until when."""
     optimizer = checked_optimizer(settings, loss)
     most = f"at most {count(settings.max_iter, 'epoch', 'epochs')}"
-    kept = "; the best on the rows held out is kept" if held_out else ""
+    kept = "; the best on the rows held out is kept" if keeps else ""
     if isinstance(optimizer, Exact):
         return f"the solution of least squares itself{kept}"
     if is_automatic(optimizer):
