@@ -56,6 +56,7 @@ for _function in (
     layouts.spread,
     layouts.add_squares,
     layouts.add_products,
+    layouts.write_squares,
 ):
     _method_of_component(_function)
 

@@ -25,7 +25,14 @@ from numba.extending import overload
 from gradstep.engine.kernels.tiles import is_joint, tile_losses
 from gradstep.jit import INLINED, compiled, inlined
 from gradstep.objective.losses import row_slopes, slope
-from gradstep.rows.layouts import add_gradient, add_products, add_squares, spread, tile_scores
+from gradstep.rows.layouts import (
+    add_gradient,
+    add_products,
+    add_squares,
+    spread,
+    tile_scores,
+    write_squares,
+)
 
 __all__ = ["squares_of_rows", "sum_evaluations", "sum_squares"]
 
@@ -281,6 +288,20 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
 @compiled
 def squares_of_rows(rows, order, shift, scale, squares):
     """Write the sum of squares of each of rows ``order``, centred and scaled."""
+    row_squares(rows, order, shift, scale, squares)
+
+
+def row_squares(rows: Any, order: Any, shift: Any, scale: Any, squares: Any) -> None:
+    """Write squares of rows: of those that have few features, which are not centred, of these."""
+    kind = _squares_of_few if hasattr(type(rows), "write_squares") else _squares_of_all
+    kind(rows, order, shift, scale, squares)
+
+
+def _squares_of_few(rows, order, shift, scale, squares):
+    write_squares(rows, order, 0, order.size, scale, squares)
+
+
+def _squares_of_all(rows, order, shift, scale, squares):
     p = shift.size
     room = 128
     x = np.empty((p + 1, room))
@@ -294,3 +315,9 @@ def squares_of_rows(rows, order, shift, scale, squares):
             for i in range(m):
                 squares[at + i] += x[j, i] * x[j, i]
         at = end
+
+
+@overload(row_squares, strict=False, jit_options=INLINED)
+def _choose_row_squares(rows: Any, *_: Any) -> Any:
+    few = hasattr(rows.instance_class, "write_squares")
+    return _squares_of_few if few else _squares_of_all

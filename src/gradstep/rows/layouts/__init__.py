@@ -12,6 +12,7 @@ from gradstep.rows.layouts.base import (
     prefetch,
     spread,
     tile_scores,
+    write_squares,
 )
 from gradstep.rows.layouts.dense import DenseRows
 from gradstep.rows.layouts.sparse import CsrRows
@@ -32,4 +33,5 @@ __all__ = [
     "prefetch",
     "spread",
     "tile_scores",
+    "write_squares",
 ]

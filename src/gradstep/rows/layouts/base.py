@@ -15,7 +15,8 @@ A layout whose rows have few of the features each may also have ``n_touched(n)``
 rows have, and which: then a step can cost what its batch touches (`gradstep.engine.kernels.lazy`).
 
 It may have ``add_products(order, lo, hi, weights, scale, matrix)``, too, which adds weight times
-the products of all pairs of a row's features: a matrix then costs what rows have, not its size.
+the products of all pairs of a row's features: a matrix then costs what rows have, not its size; and
+with it ``write_squares(order, lo, hi, scale, out)``, the sum of squares of each row.
 
 `params` and `gradient` are flat: k rows of weights, then k intercepts. Both methods are
 compiled; the same code runs uncompiled. Indices are unsigned where that saves a check.
@@ -39,6 +40,7 @@ __all__ = [
     "prefetch",
     "spread",
     "tile_scores",
+    "write_squares",
 ]
 
 # Rows ahead of use that are asked for: far enough to hide the memory's latency behind
@@ -135,6 +137,11 @@ def add_products(
         The last line is that of a feature that is 1 in every row.
     """
     rows.add_products(order, lo, hi, weights, scale, matrix)
+
+
+def write_squares(rows: Any, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:
+    """Write the sum of squares of each row ``order[lo:hi]``, scaled (kernels call this)."""
+    rows.write_squares(order, lo, hi, scale, out)
 
 
 def add_squares(

@@ -180,6 +180,17 @@ class CsrRows(NamedTuple):
                 matrix[p, j] += own
             matrix[p, p] += weight
 
+    def write_squares(self, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:
+        """Write the sum of squares of each row ``order[lo:hi]``, scaled."""
+        values, columns, starts = self.values, self.columns, self.starts
+        for i in range(lo, hi):
+            r = order[i]
+            total = 0.0
+            for a in range(starts[r], starts[r + 1]):
+                own = values[a] * scale[as_index(columns[a])]
+                total += own * own
+            out[i] = total
+
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have, on average and counted for each row."""
         return n * self.n_numbers() // max(1, self.n_rows)

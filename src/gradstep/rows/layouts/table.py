@@ -209,6 +209,7 @@ class TableRows(NamedTuple):
         """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
+        last = matrix[p]
         for i in range(lo, hi):
             r = order[i]
             weight = weights[i - lo]
@@ -216,20 +217,38 @@ class TableRows(NamedTuple):
                 own = weight * x[r, j] * scale[j]
                 for t in range(j + 1):
                     matrix[j, t] += own * x[r, t] * scale[t]
-                matrix[p, j] += own
+                last[j] += own
             for a in range(columns):
                 j = codes[r, a]
                 if j < 0:
                     continue
-                own = weight * scale[j]
+                own = weight * scale[as_index(j)]
+                line = matrix[as_index(j)]
                 for t in range(numbers):
-                    matrix[j, t] += own * x[r, t] * scale[t]
+                    line[t] += own * x[r, t] * scale[t]
                 for b in range(a + 1):
                     other = codes[r, b]
-                    if other >= 0:
-                        matrix[max(j, other), min(j, other)] += own * scale[other]
-                matrix[p, j] += own
-            matrix[p, p] += weight
+                    if other > j:
+                        matrix[as_index(other), as_index(j)] += own * scale[as_index(other)]
+                    elif other >= 0:
+                        line[as_index(other)] += own * scale[as_index(other)]
+                last[as_index(j)] += own
+            last[p] += weight
+
+    def write_squares(self, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:
+        """Write the sum of squares of each row ``order[lo:hi]``, scaled."""
+        x, codes = self.values, self.codes
+        for i in range(lo, hi):
+            r = order[i]
+            total = 0.0
+            for j in range(x.shape[1]):
+                own = x[r, j] * scale[j]
+                total += own * own
+            for a in range(codes.shape[1]):
+                code = codes[r, a]
+                if code >= 0:
+                    total += scale[as_index(code)] * scale[as_index(code)]
+            out[i] = total
 
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have at most: all numbers, and their codes."""
