@@ -114,6 +114,16 @@ class TestPath:
         fit = fit_table(noise(), "y", **options)
         assert (fit.alpha, fit.model.provenance["penalty"]) == (None, penalty)
 
+    @pytest.mark.parametrize("classes", [False, True])
+    def test_has_one_strength_at_least_where_columns_say_nothing(self, classes):
+        """The first strength is weaker than the weakest that classes are tried with."""
+        y = np.repeat([1.0, 2.0], 40)
+        table = pl.DataFrame(
+            {"x": [-1.0, 1.0] * 39 + [-1.0, 1.000001], "y": [f"c{v}" for v in y] if classes else y}
+        )
+        fit = fit_table(table, "y", validation=0.0, task="auto" if classes else "regression")
+        assert np.abs(fit.model.coef_).max() < 1e-5
+
     def test_nor_where_rows_are_too_few(self):
         fit = fit_table(noise(9), "y", validation=0.0)
         assert (fit.alpha, fit.model.provenance["penalty"]) == (None, "L2(alpha=0.0001)")

@@ -201,7 +201,7 @@ class _Search:
     def weaker(self) -> None:
         """Go on to weaker ones until some in a row are worse, or change nothing."""
         for step in range(_WEAKEST + 1):
-            if self.alpha(step) < self._trials.weakest:
+            if step and self.alpha(step) < self._trials.weakest:
                 return
             gained = self._at.get(step - _WORSE, math.inf) - self._tries(step)
             flat = step > _WORSE and gained <= _FLAT * abs(self._at[0])
