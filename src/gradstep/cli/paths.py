@@ -46,11 +46,11 @@ def refuse_foreign(out: Path, what: str, *, force: bool) -> None:
     force : bool
         Whether anything may be overwritten.
     """
+    if force or not out.is_file() or is_stream(out) or not out.stat().st_size:
+        return
     from gradstep.model.file import load
     from gradstep.model.prediction_files import has_predictions
 
-    if force or not out.is_file() or is_stream(out) or not out.stat().st_size:
-        return
     if what == "model":
         with suppress(InvalidModel):
             load(out)

@@ -184,11 +184,7 @@ def train(
     once; the checkpoint before is still there.
     """
     from gradstep.cli.progress import Progress
-    from gradstep.cli.train_report import TrainReport
     from gradstep.fit.compile_ahead import compiling_ahead, guess_of
-    from gradstep.fit.table import fit_table
-    from gradstep.model.evaluation import evaluate
-    from gradstep.model.file import save
 
     _refuse_idle(ctx)
     paths.note_cache()
@@ -226,10 +222,15 @@ def train(
     if automatic and dask is None and source is table and not dry_run:
         guess = guess_of(table, str(target), loss, {**chosen, "penalty": penalty})
     with (
-        Progress(wanted=not json, size=paths.size_of(table)) as progress,
         compiling_ahead(guess),
+        Progress(wanted=not json, size=paths.size_of(table)) as progress,
         opt.cluster(dask) as client,
     ):
+        from gradstep.cli.train_report import TrainReport  # these import Numba
+        from gradstep.fit.table import fit_table
+        from gradstep.model.evaluation import evaluate
+        from gradstep.model.file import save
+
         told = TrainReport(path, progress, kept, json=json, dry_run=dry_run)
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
