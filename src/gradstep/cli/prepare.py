@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli import term_options as term
 
 __all__ = ["prepare"]
 
@@ -33,6 +34,10 @@ def prepare(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    spline: term.Spline = None,
+    cross: term.Cross = None,
+    poly: term.Poly = None,
+    log: term.Log = None,
     decimal: opt.Decimal = None,
     thousands: opt.Thousands = None,
     na: opt.Na = None,
@@ -59,7 +64,7 @@ def prepare(
         validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
         decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
         missing_target=missing_target, memory=None, random_state=random_state,
-    )  # fmt: skip
+    ) | term.terms(spline, cross, poly, log)  # fmt: skip
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
     with Progress(wanted=not json) as progress, opt.cluster(dask) as client:

@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradstep.cli.terminal import escaped, say, writing_stdout
-from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
+from gradstep.data.features.columns import HashColumn, LeftOut, LevelColumn, LogColumn
+from gradstep.data.features.terms.crosses import Cross, PowerColumn
+from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.roles import written
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def excess(fit: TableFit) -> str:
 
 def unseen_notes(model: Model) -> list[str]:
     """Return what is to be said of values of the last table that training saw nothing like."""
-    numbers = {c.source: c for c in model.encoding.numbers}
+    numbers = {c.source: c for c in model.encoding.read_as_numbers}
     notes = []
     for column, n in sorted(model.unseen.items()):
         if not n:
@@ -172,6 +174,8 @@ def tell_columns(to: Console, encoding: Any, known: Mapping[str, Mapping[str, An
     for source, parts in by_source.items():
         became, detail = _told(parts, known.get(source, {}))
         table.add_row(escape(source), became, escape(detail))
+    for cross in (c for c in encoding.columns if isinstance(c, Cross)):
+        table.add_row(escape(cross.name), "cross", encoding.terms.in_words(cross))
     if by_source:
         to.print(table)
 
@@ -179,7 +183,8 @@ def tell_columns(to: Console, encoding: Any, known: Mapping[str, Mapping[str, An
 def _by_source(encoding: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for column in sorted(encoding.columns, key=lambda c: isinstance(c, LeftOut)):
-        found.setdefault(column.source, []).append(column)
+        if not isinstance(column, Cross):
+            found.setdefault(column.source, []).append(column)
     return found
 
 
@@ -196,9 +201,16 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
         shared = f" and {more:,} that share one" if more > 0 else " and one that the rest share"
         levels = count(len(first.levels), "level", "levels")
         return "category", f"{levels}{shared if first.other else ''}{gaps}"
+    if isinstance(first, SplineColumn):
+        low, high = number(first.knots[0]), number(first.knots[-1])
+        days = " in days" if first.part else ""
+        return "curve", f"{len(first.knots)} knots from {low} to {high}{days}{gaps}"
     if first.part:
         return "date", ", ".join(["days", *(p.part for p in parts[1:])]) + gaps
-    return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")
+    became = "logarithm" if isinstance(first, LogColumn) else "number"
+    powers = [p.power for p in parts if isinstance(p, PowerColumn)]
+    gaps = (f", powers to {max(powers)}" if powers else "") + gaps
+    return became, f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}"
 
 
 def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli import term_options as term
 from gradstep.cli.signals import SIGNALS
 from gradstep.errors import InvalidParameter
 from gradstep.files import refuse_unwritable
@@ -25,7 +26,8 @@ _SHOWN = 10
 _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
     "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
-    "missing_target", "random_state", "memory", "cache", "no_cache",
+    "missing_target", "random_state", "memory", "cache", "no_cache", "spline", "cross", "poly",
+    "log",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -94,6 +96,10 @@ def train(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    spline: term.Spline = None,
+    cross: term.Cross = None,
+    poly: term.Poly = None,
+    log: term.Log = None,
     decimal: opt.Decimal = None,
     thousands: opt.Thousands = None,
     na: opt.Na = None,
@@ -156,7 +162,7 @@ def train(
             validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
             decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
             missing_target=missing_target, memory=memory, random_state=random_state,
-        )  # fmt: skip
+        ) | term.terms(spline, cross, poly, log)  # fmt: skip
     if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
         raise InvalidParameter(msg)

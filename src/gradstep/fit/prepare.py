@@ -73,7 +73,8 @@ def prepare(
         What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
         `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
         `missing_target`, `random_state` (a whole number), `decimal`, `thousands`, `na`,
-        `encoding`.
+        `encoding`; and terms: `splines` (columns, or a dict with their knots), `crosses` (pairs of
+        columns), `polynomials` (a dict of columns with their powers), `logs` (columns).
 
     Returns
     -------

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.data.features.encoding import Encoding
     from gradstep.model.model import Model
-    from gradstep.model.training_rows import TrainingRows
+    from gradstep.model.training_rows import Part, TrainingRows
 
 __all__ = ["coefficients", "importance", "in_words", "nonzero"]
 
@@ -63,9 +64,9 @@ def importance(model: Model) -> list[dict[str, Any]]:
     deviations, scaled = np.sqrt(rows.variances), _scaled(model)
     shares = _shares_of_columns(rows)
     found = []
-    for c, (column, (numbers, coded)) in enumerate(parts_of(model.encoding).items()):
-        signed = bool(numbers) and not coded
-        sign = np.sign(scaled[:, numbers[0]]) if signed else np.ones(model.n_outputs)
+    for c, (column, part) in enumerate(parts_of(model.encoding).items()):
+        signed = _is_line(model.encoding, part)
+        sign = np.sign(scaled[:, part.numbers[0]]) if signed else np.ones(model.n_outputs)
         each = (np.where(sign < 0.0, -1.0, 1.0) * deviations[c]).tolist()
         entry: dict[str, Any] = {"column": column, "share": float(shares[c])}
         if model.n_outputs == 1:
@@ -74,6 +75,12 @@ def importance(model: Model) -> list[dict[str, Any]]:
             entry["classes"] = dict(zip(model.target.names, each, strict=True))
         found.append(entry)
     return sorted(found, key=lambda entry: -abs(entry["share"]))
+
+
+def _is_line(encoding: Encoding, part: Part) -> bool:
+    """Tell whether a column's part goes up, or down, with a number: its sign says which."""
+    numbers = [j for j in part.numbers if j < len(encoding.numbers)]
+    return len(numbers) == 1 and not part.codes and not part.places
 
 
 def _shares_of_columns(rows: TrainingRows) -> NDArray[np.float64]:
@@ -99,11 +106,11 @@ def _shares(model: Model) -> NDArray[np.float64]:
             span = slice(encoding.starts[q], encoding.starts[q + 1])
             apart = scaled[:, span] - (scaled[:, span] @ levels)[:, None]
             found[span] = levels * (apart**2).sum(axis=0)
-    for (numbers, coded), share in zip(
-        parts_of(encoding).values(), np.abs(_shares_of_columns(rows)).tolist(), strict=True
-    ):
-        spans = [slice(encoding.starts[q], encoding.starts[q + 1]) for q in coded]
-        of = [*numbers, *(j for span in spans for j in range(span.start, span.stop))]
+    for q, squares in enumerate(map(np.array, rows.squares), start=len(rows.levels)):
+        found[encoding.starts[q] : encoding.starts[q + 1]] *= squares
+    shares = np.abs(_shares_of_columns(rows)).tolist()
+    for part, share in zip(parts_of(encoding).values(), shares, strict=True):
+        of = [j for span in part.features for j in range(span.start, span.stop)]
         found[of] *= share / (found[of].sum() or 1.0)
     return found
 

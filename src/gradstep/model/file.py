@@ -34,11 +34,11 @@ _TENSOR = "params"  # the only one, in one dimension
 _FILE = TensorFile(
     noun="model",
     entry="gradstep",
-    forms=(1, 2),
+    forms=(1, 2, 3),
     dtypes=frozenset({"F64"}),
     error=InvalidModel,
     otherwise="Train the model again, or restore the file.",
-)  # fmt: skip  (1 had nothing of the training rows)
+)  # fmt: skip  (1 had nothing of the training rows; 3 has terms, 2 has none)
 
 
 def _loss_to_json(loss: Any) -> dict[str, Any]:
@@ -84,6 +84,7 @@ def save(model: Model, path: str | Path) -> None:
         raise InvalidParameter(msg)
 
     content = {
+        "format": 3 if model.encoding.has_terms else 2,  # as many as can are to read it
         "encoding": model.encoding.to_json(),
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),

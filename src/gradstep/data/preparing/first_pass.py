@@ -14,6 +14,7 @@ from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.oddities import notes_of_numbers
 from gradstep.data.features.profile import kind_of, summary_of
+from gradstep.data.features.terms.decision import with_terms
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.preparing.profiling import Profiles, Reading
 from gradstep.data.preparing.target import kind_of_target, target_of
@@ -75,6 +76,11 @@ class FirstPass:
             raise InvalidParameter(msg)
         for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
+        for column in options.of_terms:
+            self.table.check_column(column, "The term's column")
+            if column in options.no_features:
+                msg = f"{column!r} is the {options.role_of(column)}: it can be in no term."
+                raise InvalidParameter(msg)
         kinds = self._kinds_of_columns()
         target_kind = kind_of_target(self.table, options)
         looked_at = frozenset(filter(self._is_open, kinds))
@@ -106,12 +112,12 @@ class FirstPass:
         encoding = decide(
             self.profiles, dict(options.kinds), self.nothing, max_levels=options.max_levels
         )
+        encoding = with_terms(encoding, options, self.profiles, self.table.name)
         read = {*encoding.sources, *options.no_features}
         formats = tuple((c, f) for c, f in self.table.formats.items() if c in read)
         self.encoding: Encoding = replace(encoding, formats=formats, na=options.na)
         self._check_features()
-        numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
-        self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
+        self.row_bytes = self.encoding.row_bytes + 8 + 8 * self.weighted
         self.bytes = self.n_kept * self.row_bytes
 
     def _profiled_here(self) -> Iterator[Profiles]:

@@ -177,7 +177,7 @@ def _make(
         if cached:
             mark(part)
         prepared = maker.fill(part)
-        seal(part, prepared.meta, lasting=lasting)
+        seal(part, prepared, lasting=lasting)
         del prepared
     return open_kept(folder) if cached else open_prepared(folder)
 

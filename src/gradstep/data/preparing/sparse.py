@@ -34,7 +34,7 @@ __all__ = ["SparseMaker"]
 _BUCKET_ROWS = 1 << 16
 _NO_MEANING = (
     "weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds", "decimal",
-    "thousands", "na", "encoding",
+    "thousands", "na", "encoding", "splines", "crosses", "polynomials", "logs",
 )  # fmt: skip
 
 

@@ -36,7 +36,8 @@ __all__ = ["TableEstimator"]
 # Of preparing: a table that is prepared has been asked for them already.
 _OF_PREPARING = (
     "kinds", "drop", "only", "max_levels", "decimal", "thousands", "na", "encoding", "validation",
-    "time_column", "missing", "missing_target", "memory", "cache", "class_weight",
+    "time_column", "missing", "missing_target", "memory", "cache", "class_weight", "splines",
+    "crosses", "polynomials", "logs",
 )  # fmt: skip
 _MOST_TO_KEEP_WHOLE = 10_000  # rows of which none is held out by itself
 

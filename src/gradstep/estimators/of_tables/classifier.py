@@ -46,6 +46,8 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         the rows as they are.
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
+    splines, crosses, polynomials, logs
+        As of `TableRegressor`.
     validation, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
@@ -114,6 +116,10 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         drop: Any = None,
         only: Any = None,
         max_levels: int = 1000,
+        splines: Any = None,
+        crosses: Any = None,
+        polynomials: Any = None,
+        logs: Any = None,
         decimal: str | None = None,
         thousands: str | None = None,
         na: Any = None,
@@ -149,6 +155,10 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.drop = drop
         self.only = only
         self.max_levels = max_levels
+        self.splines = splines
+        self.crosses = crosses
+        self.polynomials = polynomials
+        self.logs = logs
         self.decimal = decimal
         self.thousands = thousands
         self.na = na
