@@ -27,7 +27,7 @@ def test_of_a_table_are_trained_told_and_used(gradstep, told, trips, later, tmp_
 
 def test_are_prepared(told, gradstep, trips):
     found = told("prepare", trips, "-t", "fare", "-o", "folder", "--log", "km")
-    assert found["columns"][2]["kind"] == "LogColumn"
+    assert "LogColumn" in {column["kind"] for column in found["columns"]}
     words = " ".join(gradstep("train", "folder", "-m", "m")[1].split())
     assert "km logarithm mean" in words
     assert "1 more of log(km)" in words
