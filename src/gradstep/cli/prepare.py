@@ -80,11 +80,11 @@ def prepare(
             "rows": meta["rows"],
             "target": meta["target"],
             "columns": prepared.encoding.to_json()["columns"],
-            "notes": meta["warnings"],
+            "notes": prepared.notes,
         })  # fmt: skip
         return
     to = report.console()
     report.tell_rows(to, meta["rows"])
     report.tell_columns(to, prepared.encoding, meta["columns"])
-    report.print_notes(to, meta["warnings"])
+    report.print_notes(to, prepared.notes)
     report.prose(to, "Prepared", str(out))

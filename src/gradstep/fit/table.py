@@ -18,6 +18,7 @@ from gradstep.engine.state import Validation
 from gradstep.errors import Diverged, InvalidParameter
 from gradstep.fit.alpha import ALPHAS, choose_alpha
 from gradstep.fit.checks import check_before_reading
+from gradstep.fit.choose_terms import choosing_for, is_chosen
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
     LOSSES,
@@ -226,7 +227,7 @@ def fit_table(
     model.training = training_of(model, prepared)
     fit = TableFit(
         model, prepared, result.outcome, result.records,
-        notes=[*prepared.meta["warnings"], *result.notes],
+        notes=[*prepared.notes, *result.notes],
     )  # fmt: skip
     if prepared.target.classes and is_unbounded(result.problem, prepared.train, result.params):
         fit.notes.append(
@@ -305,6 +306,8 @@ def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         found["task"] = "classification" if of_classes else "regression"
     if given.get("offset") is not None or given.get("exposure") is not None:
         found["log_power"] = _log_power(loss)
+    if is_chosen(given):
+        found |= {"choose": choosing_for(loss), "chosen_for": repr(loss)}
     return found
 
 

@@ -94,6 +94,11 @@ class PreparedTable:
         names: list[str] = self.encoding.feature_names()
         return names
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know: warnings, and which terms were chosen."""
+        return [*self.meta["warnings"], *filter(None, [self.meta.get("chosen")])]
+
     def __repr__(self) -> str:
         held_out = 0 if self.validation is None else self.validation.n
         return (

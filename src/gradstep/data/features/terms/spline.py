@@ -3,6 +3,9 @@
 Between two knots the curve is a cubic polynomial, twice continuously differentiable at knots, and
 beyond the outer ones it goes on as a straight line. Straight lines and constants are such curves,
 so it takes the place of the number's own weight. De Boor, A Practical Guide to Splines (1978).
+
+The line goes as far as the knots reach once more. A number beyond, a typo as likely as not, counts
+as that far out and no farther, in the curve and in its crosses.
 """
 
 from __future__ import annotations
@@ -66,8 +69,11 @@ class SplineColumn:
         return self.number.name
 
     def read(self, frame: pl.DataFrame) -> NDArray[np.floating]:
-        """Return the column's numbers; NaN where missing."""
-        return self.number.read(frame)
+        """Return the column's numbers, none of them too far out; NaN where missing."""
+        reach = self.knots[-1] - self.knots[0]
+        low, high = self.knots[0] - reach, self.knots[-1] + reach
+        found: NDArray[np.floating] = np.clip(self.number.read(frame), low, high)
+        return found
 
     @property
     def group(self) -> str:
