@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Pairs = tuple[tuple[str, str], ...]
 
-__all__ = ["choosing_for", "is_chosen"]
+__all__ = ["choosing"]
 
 _FOLDS, _FEW_ROWS = 3, 3000  # a third of the rows is held out; of few rows each third in turn
 _PARTS = 21  # of the rows held out
@@ -56,14 +56,19 @@ _TOL = 1e-3  # of a fit: what is compared is noisier
 _MOST_TRIED = 12  # terms of a kind
 
 
-def choosing_for(loss: Any) -> Callable[[Sample], Chosen]:
-    """Return what chooses terms for a loss; None for that which a target has by default."""
-    return partial(_choose, loss)
+def choosing(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `gradstep.prepare` is told, if arguments of it ask for terms to be chosen.
 
-
-def is_chosen(given: Mapping[str, Any]) -> bool:
-    """Tell whether keyword arguments of `gradstep.prepare` ask for terms to be chosen."""
-    return (AUTO, 0) in as_terms(given).get("splines", ())
+    Parameters
+    ----------
+    loss : Loss or None
+        What decides; None for that which a target has by default.
+    given : mapping
+        The arguments.
+    """
+    if (AUTO, 0) not in as_terms(given).get("splines", ()):
+        return {}
+    return {"choose": partial(_choose, loss), "chosen_for": repr(loss)}
 
 
 def _choose(loss: Any, sample: Sample) -> Chosen:

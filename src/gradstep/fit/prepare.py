@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.data.preparing.prepare import DEFAULT_MEMORY
 from gradstep.data.preparing.prepare import prepare as prepare_by
-from gradstep.fit.choose_terms import choosing_for
+from gradstep.fit.choose_terms import choosing
 from gradstep.model.by_pieces import run_on_pieces
 
 if TYPE_CHECKING:
@@ -106,5 +106,5 @@ def prepare(
         table, target, out=out, memory=memory, validation_table=validation_table,
         progress=progress, cache=cache,
         each=each_on(client, allow_mixed=allow_mixed, watch=watch),
-        **({"choose": choosing_for(None)} | options),
+        **(choosing(None, options) | options),
     )  # fmt: skip

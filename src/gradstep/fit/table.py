@@ -18,7 +18,7 @@ from gradstep.engine.state import Validation
 from gradstep.errors import Diverged, InvalidParameter
 from gradstep.fit.alpha import ALPHAS, choose_alpha
 from gradstep.fit.checks import check_before_reading
-from gradstep.fit.choose_terms import choosing_for, is_chosen
+from gradstep.fit.choose_terms import choosing
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
     LOSSES,
@@ -291,14 +291,9 @@ def _prepared(
 
 
 def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
+    """Return what a loss asks of `gradstep.prepare`: task, how an offset acts, what chooses terms.
 
-    Parameters
-    ----------
-    loss : Loss or None
-        The loss.
-    given : mapping
-        Options that are given already: a task stays, and without an offset none acts.
+    Of the options that are `given`, a task stays; without an offset none acts.
     """
     found: dict[str, Any] = {}
     of_classes = is_of_classes(loss)
@@ -306,9 +301,7 @@ def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         found["task"] = "classification" if of_classes else "regression"
     if given.get("offset") is not None or given.get("exposure") is not None:
         found["log_power"] = _log_power(loss)
-    if is_chosen(given):
-        found |= {"choose": choosing_for(loss), "chosen_for": repr(loss)}
-    return found
+    return found | choosing(loss, given)
 
 
 def _log_power(loss: Any) -> float | None:
