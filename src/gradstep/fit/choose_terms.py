@@ -53,7 +53,7 @@ _COLUMNS = 8  # that crosses are made of: those that matter most
 _ROWS_A_FEATURE = 10  # to fit, that a cross must leave
 _MOST_FEATURES = 1500  # of all outputs of a model with all that there is to choose from
 _TOL = 1e-3  # of a fit: what is compared is noisier
-_MOST_TRIED = 12  # terms of a kind
+_MOST_TRIED = 24  # terms of a kind
 
 
 def choosing(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,14 +82,18 @@ def _choose(loss: Any, sample: Sample) -> Chosen:
     if sample.curves:
         whole = fitted(tuple(sample.curves), ())
         of_curves = {curve: whole.with_line(curve[0]) for curve in whole.curves}
-        best = _added(best, whole, of_curves, lambda best, curve: fitted((*best.curves, curve), ()))
+        best = _added(
+            best, whole, of_curves,
+            lambda best, curve: fitted((*best.curves, curve), (), near=best),
+        )  # fmt: skip
     pairs = _pairs(best)
     if pairs:
         whole = fitted(best.curves, pairs)
         worth = {pair: whole.without(":".join(pair)) for pair in pairs}
         best = _added(
-            best, whole, worth, lambda best, pair: fitted(best.curves, (*best.crosses, pair))
-        )
+            best, whole, worth,
+            lambda best, pair: fitted(best.curves, (*best.crosses, pair), near=best),
+        )  # fmt: skip
     if best is plain:
         return Chosen((), (), f"No term pays on {sample.n:,} rows: columns stay as they are.")
     return Chosen(best.curves, best.crosses, _in_words(sample, plain, best))
@@ -174,13 +178,16 @@ class _Fold:
     params: NDArray[np.float64]
 
     @classmethod
-    def of(cls, loss: Any, k: int, encoding: Encoding, train: Dataset, held_out: Dataset) -> _Fold:
+    def of(
+        cls, loss: Any, k: int, encoding: Encoding, train: Dataset, held_out: Dataset,
+        near: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    ) -> _Fold:  # fmt: skip
         """Fit a model by the automatic method, with the penalty that there is by default."""
         from gradstep.engine.statistics import Columns  # imports Numba
 
         chosen = plan(Settings(tol=_TOL), loss, train, k, stored_in=encoding.stored_in())
         columns = chosen.columns or Columns.unmeasured(chosen.problem.n_features)
-        start = start_of(chosen.problem, train, at_constant=True)
+        start = start_of(chosen.problem, train, *(near or ()), at_constant=True)
         result = run(replace(chosen, columns=columns), train, start, brake=True)
         return cls(loss, k, train, held_out, result.params)
 
@@ -254,16 +261,33 @@ class _Fit:
 
     @classmethod
     def of(
-        cls, sample: Sample, loss: Any, k: int, curves: tuple[tuple[str, int], ...], crosses: Pairs
-    ) -> _Fit:
-        """Fit the model."""
+        cls, sample: Sample, loss: Any, k: int, curves: tuple[tuple[str, int], ...],
+        crosses: Pairs, near: _Fit | None = None,
+    ) -> _Fit:  # fmt: skip
+        """Fit the model; from where one with other terms has ended, if there is one."""
         encoding, data = sample.encoded(curves, crosses)
+        names = encoding.feature_names()
+        starts = [None] * _FOLDS if near is None else near.weights_of(names)
         rows, folds = np.arange(data.n, dtype=np.uint32), []
         cuts = [data.n * part // _FOLDS for part in range(_FOLDS + 1)]
-        for lo, hi in list(pairwise(cuts))[: _FOLDS if data.n <= _FEW_ROWS else 1]:
+        for (lo, hi), start in zip(pairwise(cuts), starts, strict=False):
+            if lo and data.n > _FEW_ROWS:
+                break
             train = data.select(np.concatenate([rows[:lo], rows[hi:]]))
-            folds.append(_Fold.of(loss, k, encoding, train, data.part(lo, hi)))
+            folds.append(_Fold.of(loss, k, encoding, train, data.part(lo, hi), start))
         return cls(encoding, k, curves, crosses, folds)
+
+    def weights_of(self, names: list[str]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return the weights of each fold for these features, 0 of others, and the intercepts."""
+        own = {name: j for j, name in enumerate(self.encoding.feature_names())}
+        there = np.array([name in own for name in names])
+        at = [own[name] for name in names if name in own]
+        found = []
+        for fold in self.folds:
+            coef = np.zeros((self.k, len(names)))
+            coef[:, there] = fold.params[: -self.k].reshape(self.k, -1)[:, at]
+            found.append((coef, fold.params[-self.k :]))
+        return found
 
     @cached_property
     def losses(self) -> NDArray[np.float64]:

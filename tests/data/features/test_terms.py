@@ -36,7 +36,8 @@ def _table():
     gaps = depth.astype(object)
     gaps[rng.random(N) < 0.1] = None
     return pl.DataFrame({
-        "carat": carat, "depth": depth, "color": color, "cut": cut,
+        "carat": carat, "depth": depth, "size": rng.uniform(3.0, 5.0, N),
+        "color": color, "cut": cut,
         "gaps": pl.Series(gaps.tolist(), dtype=pl.Float64),
         "day": np.datetime64("2026-01-01") + rng.integers(0, 300, N),
         "price": price + 0.1 * rng.normal(size=N),
@@ -47,7 +48,7 @@ TABLE = _table()
 X = pd.DataFrame(TABLE.to_dict(as_series=False))
 ALL = {
     "splines": {"carat": 6, "gaps": 5},
-    "crosses": ["color:cut", "depth:color", "carat:cut", "depth:carat"],
+    "crosses": ["color:cut", "depth:color", "carat:cut", "depth:carat", "depth:size", "carat:gaps"],
     "polynomials": {"depth": 3},
 }
 
@@ -174,6 +175,13 @@ class TestCrosses:
             found = rows[f"cut=good:{name}"]
             np.testing.assert_allclose(found, rows[name] * (X["cut"] == "good"), atol=1e-15)
 
+    def test_of_a_curve_and_a_number_are_a_weight_that_is_a_curve(self):
+        encoding, rows = encoded(splines={"carat": 4}, crosses=["carat:depth"])
+        for name in encoding.placed[0].names:
+            np.testing.assert_allclose(
+                rows[f"{name}:depth"], rows[name] * rows["depth"], atol=1e-12
+            )
+
     def test_of_very_many_pairs_share_weights(self, monkeypatch):
         monkeypatch.setattr(crosses, "MOST_PAIRS", 4)
         monkeypatch.setattr("gradstep.data.features.terms.applied.MOST_PAIRS", 4)
@@ -217,7 +225,12 @@ def test_coefficients_are_in_the_columns_own_units(model):
     gaps, depth = X["gaps"].fillna(X["gaps"].mean()), X["depth"]
     columns["depth"], columns["gaps is missing"] = depth, X["gaps"].isna()
     columns["depth^2"], columns["depth^3"] = depth**2, depth**3
-    columns["depth:carat"] = depth * X["carat"]
+    columns["depth:size"], columns["size"] = depth * X["size"], X["size"]
+    columns["carat:gaps"] = X["carat"].clip(*_far(encoding, "carat")) * gaps.clip(
+        *_far(encoding, "gaps")
+    )
+    for name in encoding.placed[0].names:
+        columns[f"depth:{name}"] = depth * columns[name]
     for level in "DEF":
         columns[f"depth:color={level}"] = depth * (X["color"] == level)
     days = (pd.to_datetime(X["day"]) - pd.Timestamp("1970-01-01")).dt.days
@@ -227,9 +240,14 @@ def test_coefficients_are_in_the_columns_own_units(model):
     np.testing.assert_allclose(scores, model.table_scores(TABLE)[:, 0], rtol=1e-8)
 
 
+def _far(encoding, column):
+    knots = next(c.knots for c in encoding.placed if c.source == column)
+    return 2.0 * knots[0] - knots[-1], 2.0 * knots[-1] - knots[0]
+
+
 def test_importance_is_by_column_and_by_cross(model):
     found = {entry["column"]: entry["share"] for entry in importance(model)}
-    assert set(found) == {"carat", "depth", "color", "cut", "gaps", "day", *ALL["crosses"]}
+    assert set(found) == {"carat", "depth", "color", "cut", "gaps", "size", "day", *ALL["crosses"]}
     assert sum(found.values()) == pytest.approx(1.0)
     parts = reduce(
         lambda a, b: a | b, ({e["feature"]: e["importance"]} for e in coefficients(model))

@@ -28,6 +28,7 @@ from gradstep.data.features.terms.crosses import (
     PowerColumn,
     ProductColumn,
     SlopesColumn,
+    VaryingColumn,
 )
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.formats.date_format import DateFormat, IsoDates
@@ -56,7 +57,7 @@ __all__ = [
     "NumberColumn",
 ]
 
-_OF_OTHERS = (PowerColumn, ProductColumn, PairColumn, SlopesColumn)
+_OF_OTHERS = (PowerColumn, ProductColumn, PairColumn, SlopesColumn, VaryingColumn)
 _TERMS = (LogColumn, SplineColumn, *_OF_OTHERS)
 _KINDS: dict[str, Any] = {
     c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut, *_TERMS)
@@ -134,9 +135,10 @@ class Encoding:
         ]
 
     @cached_property
-    def placed(self) -> list[SplineColumn | SlopesColumn]:
+    def placed(self) -> list[SplineColumn | SlopesColumn | VaryingColumn]:
         """The columns of which a row has few features, each with an amount."""
-        return [c for c in self.columns if isinstance(c, (SplineColumn, SlopesColumn))]
+        kinds = (SplineColumn, SlopesColumn, VaryingColumn)
+        return [c for c in self.columns if isinstance(c, kinds)]
 
     @property
     def has_terms(self) -> bool:

@@ -20,6 +20,7 @@ from gradstep.data.features.terms.crosses import (
     PowerColumn,
     ProductColumn,
     SlopesColumn,
+    VaryingColumn,
 )
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.kernels.columns import standardise
@@ -67,6 +68,8 @@ class Terms:
         for c in columns:
             if isinstance(c, SlopesColumn):
                 self._sides(c)
+            elif isinstance(c, VaryingColumn):
+                self._curve_and_number(c)
             elif isinstance(c, PairColumn):
                 self._categories(c)
             elif isinstance(c, ProductColumn):
@@ -94,6 +97,12 @@ class Terms:
         self._number(number)
         return self._coded[category], number
 
+    def _curve_and_number(self, cross: VaryingColumn) -> tuple[SplineColumn, str]:
+        one, two = cross.source, cross.other
+        curve, number = (one, two) if one in self._curves else (two, one)
+        self._numbers[number]  # which is no curve
+        return self._curves[curve], number
+
     def _category(self, q: int) -> LevelColumn | HashColumn:
         found = self._of.coded[q]
         assert not isinstance(found, PairColumn)  # noqa: S101
@@ -108,6 +117,9 @@ class Terms:
         """The first feature of each column of amounts."""
         return self._of.starts[len(self._of.coded) : -1]
 
+    def _start_of(self, curve: SplineColumn) -> int:
+        return self._starts[self._of.placed.index(curve)]
+
     # ------------------------------------------------------------------ sizes and names
 
     def size(self, column: Any) -> int:
@@ -117,40 +129,51 @@ class Terms:
         if isinstance(column, SlopesColumn):
             category, number = self._sides(column)
             return self._category(category).size * self._width(number)
-        return int(column.size)
+        return int(
+            self._curve_and_number(column)[0].size
+            if isinstance(column, VaryingColumn)
+            else column.size
+        )
 
     def _sizes(self, cross: PairColumn) -> tuple[int, int]:
         one, two = self._categories(cross)
         return self._category(one).size, self._category(two).size
 
-    def n_places(self, column: SplineColumn | SlopesColumn) -> int:
+    def n_places(self, column: SplineColumn | SlopesColumn | VaryingColumn) -> int:
         """Return how many features with an amount a row has of a column, at most."""
-        if isinstance(column, SplineColumn):
-            return column.n_places
+        if not isinstance(column, SlopesColumn):
+            return SplineColumn.n_places
         number = self._sides(column)[1]
         return self._curves[number].n_places if number in self._curves else 1
 
     def name(self, column: Any, at: int = 0) -> str:
         """Return what a feature of a column is called."""
-        if isinstance(column, ProductColumn):
-            return f"{self._number(column.source).name}:{self._number(column.other).name}"
-        if isinstance(column, HashColumn):
-            return f"{column.source}#{at}"
-        if isinstance(column, PairColumn):
-            sizes = self._sizes(column)
-            if math.prod(sizes) > MOST_PAIRS:
-                return f"{column.name}#{at}"
-            each = zip(self._categories(column), divmod(at, sizes[1]), strict=True)
-            return ":".join(self.name(self._of.coded[q], level) for q, level in each)
-        if isinstance(column, SlopesColumn):
-            q, number = self._sides(column)
+        shared = isinstance(column, PairColumn) and math.prod(self._sizes(column)) > MOST_PAIRS
+        if shared or isinstance(column, HashColumn):
+            return f"{column.name}#{at}"
+        if isinstance(column, Cross):
+            return ":".join(self._names_of_sides(column, at))
+        name: str = column.names[at] if hasattr(column, "names") else column.name
+        return name
+
+    def _names_of_sides(self, cross: Cross, at: int) -> list[str]:
+        """Return what a feature of a cross is on either side."""
+        if isinstance(cross, ProductColumn):
+            return [self._number(cross.source).name, self._number(cross.other).name]
+        if isinstance(cross, PairColumn):
+            each = zip(self._categories(cross), divmod(at, self._sizes(cross)[1]), strict=True)
+            return [self.name(self._of.coded[q], level) for q, level in each]
+        if isinstance(cross, VaryingColumn):
+            varying, number = self._curve_and_number(cross)
+            names = [varying.names[at], self._number(number).name]
+        else:
+            assert isinstance(cross, SlopesColumn)  # noqa: S101
+            q, number = self._sides(cross)
             level, inside = divmod(at, self._width(number))
             curve = self._curves.get(number)
             of_number = self._number(number).name if curve is None else curve.names[inside]
             names = [self.name(self._of.coded[q], level), of_number]
-            return ":".join(names if column.other == number else names[::-1])
-        name: str = column.names[at] if hasattr(column, "names") else column.name
-        return name
+        return names if cross.other == number else names[::-1]
 
     def in_words(self, cross: Cross) -> str:
         """Return what a cross has for people: ``8 slopes``, ``56 pairs of levels``."""
@@ -158,6 +181,8 @@ class Terms:
             return "product"
         if isinstance(cross, PairColumn):
             return f"{self.size(cross):,} pairs of levels"
+        if isinstance(cross, VaryingColumn):
+            return "a weight that is a curve"
         assert isinstance(cross, SlopesColumn)  # noqa: S101
         q, number = self._sides(cross)
         return f"{self._category(q).size:,} {'curves' if number in self._curves else 'slopes'}"
@@ -225,6 +250,12 @@ class Terms:
                 first, amounts[:, span] = bases[c.source]
                 places[:, span] = start + first[:, None] + np.arange(width, dtype=np.int32)
                 continue
+            if isinstance(c, VaryingColumn):
+                curve, number = self._curve_and_number(c)
+                first, amounts_of_curve = bases[curve.source]
+                amounts[:, span] = amounts_of_curve * self._z(number, values, curves)[:, None]
+                places[:, span] = start + first[:, None] + np.arange(width, dtype=np.int32)
+                continue
             q, number = self._sides(c)
             level = self._level(codes, q)[:, None]
             if number in bases:
@@ -269,7 +300,12 @@ class Terms:
                 self._add_line(c.other, -one.mean * coef[:, j], coef)
                 intercept += one.mean * two.mean * coef[:, j]
         for start, c in zip(self._starts, self._of.placed, strict=True):
-            if isinstance(c, SlopesColumn):
+            if isinstance(c, VaryingColumn):
+                curve, number = self._curve_and_number(c)
+                u, first, size = self._number(number), self._start_of(curve), curve.size
+                coef[:, start : start + size] /= u.scale
+                coef[:, first : first + size] -= u.mean * coef[:, start : start + size]
+            elif isinstance(c, SlopesColumn):
                 q, number = self._sides(c)
                 if number not in self._curves:
                     u, first = self._number(number), self._of.starts[q]
@@ -280,8 +316,7 @@ class Terms:
     def _add_line(self, source: str, slope: NDArray[np.float64], coef: NDArray[np.float64]) -> None:
         """Add a straight line to what stands for a number: its weight, or its curve."""
         if source in self._curves:
-            c = self._curves[source]
-            start = self._starts[self._of.placed.index(c)]
+            c, start = self._curves[source], self._start_of(self._curves[source])
             coef[:, start : start + c.size] += slope[:, None] * c.centres
         else:
             coef[:, self._numbers[source]] += slope

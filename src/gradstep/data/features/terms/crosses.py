@@ -15,7 +15,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MOST_PAIRS", "Cross", "PairColumn", "PowerColumn", "ProductColumn", "SlopesColumn"]
+__all__ = [
+    "MOST_PAIRS",
+    "Cross",
+    "PairColumn",
+    "PowerColumn",
+    "ProductColumn",
+    "SlopesColumn",
+    "VaryingColumn",
+]
 
 MOST_PAIRS = 1 << 18  # of levels of two categories with a weight each; of more, pairs share them
 
@@ -102,6 +110,11 @@ def _mixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return ((z ^ (z >> np.uint64(31))) & np.uint64(MOST_PAIRS - 1)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class VaryingColumn(Cross):
+    """A curve and a number, in either order: the number's weight as a curve of the other."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from gradstep.data.features.columns import (
     NumberColumn,
 )
 from gradstep.data.features.terms.crosses import (
+    Cross,
     PairColumn,
     PowerColumn,
     ProductColumn,
     SlopesColumn,
+    VaryingColumn,
 )
 from gradstep.data.features.terms.options import AUTO
 from gradstep.data.features.terms.spline import SplineColumn, knots_of
@@ -78,8 +80,11 @@ def with_terms(
         number = _number(known[column], "polynomial", table)
         after += _powers(number, profiles[column].counts, highest, table)
     for one, two in asked.crosses:
-        numbers = [isinstance(known[c], (NumberColumn, SplineColumn)) for c in (one, two)]
-        kind = ProductColumn if all(numbers) else SlopesColumn if any(numbers) else PairColumn
+        numbers = [isinstance(known[c], NumberColumn) for c in (one, two)]
+        kind: type[Cross] = SlopesColumn if any(numbers) else PairColumn
+        if all(numbers):
+            curves = [isinstance(in_place.get(c), SplineColumn) for c in (one, two)]
+            kind = VaryingColumn if curves[0] != curves[1] else ProductColumn
         after.append(kind(one, two))
     columns = [
         in_place.get(c.source, c) if isinstance(c, NumberColumn) else c for c in encoding.columns

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -85,10 +85,7 @@ class SplineColumn:
         """How many features it has."""
         return len(self.knots) + _DEGREE - 1
 
-    @property
-    def n_places(self) -> int:
-        """How many features a row has at most."""
-        return _DEGREE + 1
+    n_places: ClassVar[int] = _DEGREE + 1  # features that a row has, at most
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
