@@ -41,10 +41,24 @@ def test_are_prepared(told, gradstep, trips):
     (["--cross", "km:hour:colour"], "must be of two columns"),
     (["--spline", "colour"], "trips.csv is a category: a spline is one of numbers"),
     (["--log", "log_exposure"], "of which there is no logarithm"),
+    (["--formula", "fare ~ sin(km)"], "has the term sin(km): there are columns, and bs(x)"),
+    (["--formula", "fare ~ km", "--only", "km"], "leave --only away"),
+    (["--formula", "paid ~ km"], "predicts 'paid', and the target is 'fare'"),
     (["--spline", "color"], "Did you mean 'colour'?"),
 ])  # fmt: skip
 def test_what_is_typed_wrong_is_refused(fails, trips, typed, said):
     assert said in fails("train", trips, "-t", "fare", "--no-cache", *typed)
+
+
+def test_are_written_as_a_formula(told, trips):
+    formula = "fare ~ bs(km, df=8)*colour + hour"
+    found = told("train", trips, "--formula", formula, "-m", "m", "--no-cache")
+    used = [c for c in found["columns"] if c["kind"] != "LeftOut"]
+    assert [(c["kind"], c["source"]) for c in used] == [
+        ("SplineColumn", "km"), ("NumberColumn", "hour"), ("LevelColumn", "colour"),
+        ("SlopesColumn", "km"),
+    ]  # fmt: skip
+    assert found["target"]["column"] == "fare"
 
 
 def test_of_a_prepared_table_are_refused(gradstep, fails, trips):

@@ -38,6 +38,7 @@ def prepare(
     cross: term.Cross = None,
     poly: term.Poly = None,
     log: term.Log = None,
+    formula: term.Formula = None,
     decimal: opt.Decimal = None,
     thousands: opt.Thousands = None,
     na: opt.Na = None,
@@ -58,13 +59,17 @@ def prepare(
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    target, terms = term.terms(
+        target, formula=formula, only=only, spline=spline, cross=cross, poly=poly, log=log
+    )
     chosen = opt.preparation(
         target=target, task=task, sample_weight=sample_weight,
         class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
         validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
         decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
         missing_target=missing_target, memory=None, random_state=random_state,
-    ) | term.terms(spline, cross, poly, log)  # fmt: skip
+    )  # fmt: skip
+    chosen = term.added(chosen, terms)
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
     with Progress(wanted=not json) as progress, opt.cluster(dask) as client:

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from gradstep.cli.options import split
+from gradstep.data.features.terms.formula import with_formula
 from gradstep.data.features.terms.options import AUTO, KNOTS
 from gradstep.errors import InvalidParameter
 
-__all__ = ["Cross", "Log", "Poly", "Spline", "terms"]
+__all__ = ["Cross", "Formula", "Log", "Poly", "Spline", "added", "terms"]
 
 Spline = Annotated[
     list[str] | None,
@@ -48,14 +49,33 @@ Log = Annotated[
     ),
 ]
 
+Formula = Annotated[
+    str | None,
+    typer.Option(
+        "--formula",
+        metavar="FORMULA",
+        help="Target, columns and terms at once: 'price ~ bs(carat) + color*clarity'.",
+    ),
+]
+
 
 def terms(
+    target: str | None,
+    *,
+    formula: str | None,
+    only: list[str] | None,
     spline: list[str] | None,
     cross: list[str] | None,
     poly: list[str] | None,
     log: list[str] | None,
-) -> dict[str, Any]:
-    """Return keyword arguments of `gradstep.prepare` for the terms that were typed."""
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the target, and keyword arguments of `gradstep.prepare`, for the terms typed."""
+    if formula is not None:
+        typed = {"--only": only, "--spline": spline, "--cross": cross, "--poly": poly, "--log": log}
+        if both := [option for option, values in typed.items() if values]:
+            msg = f"--formula says which columns and terms there are: leave {', '.join(both)} away."
+            raise InvalidParameter(msg)
+        return with_formula(target, {"formula": formula})
     splines = [_spline(text) for text in split(spline)]
     for option, columns in (("--spline", [c for c, _ in splines]), ("--poly", _columns(poly))):
         if twice := [c for at, c in enumerate(columns) if c in columns[:at]]:
@@ -67,7 +87,13 @@ def terms(
         "polynomials": dict(_poly(text) for text in split(poly)),
         "logs": [_parts(text)[0] for text in split(log)],
     }
-    return {name: value for name, value in found.items() if value}
+    return target, {name: value for name, value in found.items() if value}
+
+
+def added(chosen: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with those of terms: kinds that were typed stay."""
+    kinds = {**found.get("kinds", {}), **chosen["kinds"]}
+    return {**chosen, **found, "kinds": kinds}
 
 
 def _parts(text: str) -> list[str]:

@@ -27,7 +27,7 @@ _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
     "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
     "missing_target", "random_state", "memory", "cache", "no_cache", "spline", "cross", "poly",
-    "log",
+    "log", "formula",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -100,6 +100,7 @@ def train(
     cross: term.Cross = None,
     poly: term.Poly = None,
     log: term.Log = None,
+    formula: term.Formula = None,
     decimal: opt.Decimal = None,
     thousands: opt.Thousands = None,
     na: opt.Na = None,
@@ -156,13 +157,17 @@ def train(
         source = open_prepared(folder)
         target = target or source.target.column
     else:
+        target, terms = term.terms(
+            target, formula=formula, only=only, spline=spline, cross=cross, poly=poly, log=log
+        )
         chosen = opt.preparation(
             target=target, task=task, sample_weight=sample_weight,
             class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
             validation=validation, drop=drop, only=only, kinds=kinds, max_levels=max_levels,
             decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
             missing_target=missing_target, memory=memory, random_state=random_state,
-        ) | term.terms(spline, cross, poly, log)  # fmt: skip
+        )  # fmt: skip
+        chosen = term.added(chosen, terms)
     if alpha == "auto" and chosen.get("validation") == 0.0:
         msg = "--alpha auto chooses on the rows held out, and --validation 0 holds none out."
         raise InvalidParameter(msg)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradstep.data.features.terms.formula import with_formula
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
@@ -268,6 +269,7 @@ def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -
 def _prepared(
     table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
 ) -> PreparedTable:
+    target, options = with_formula(target, options)
     if isinstance(table, PreparedTable):
         if options:
             msg = f"The table is prepared already: {', '.join(options)} would change nothing."

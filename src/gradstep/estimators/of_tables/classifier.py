@@ -46,7 +46,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         the rows as they are.
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
-    splines, crosses, polynomials, logs
+    splines, crosses, polynomials, logs, formula
         As of `TableRegressor`.
     validation, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
@@ -120,6 +120,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         crosses: Any = None,
         polynomials: Any = None,
         logs: Any = None,
+        formula: str | None = None,
         decimal: str | None = None,
         thousands: str | None = None,
         na: Any = None,
@@ -159,6 +160,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.crosses = crosses
         self.polynomials = polynomials
         self.logs = logs
+        self.formula = formula
         self.decimal = decimal
         self.thousands = thousands
         self.na = na

@@ -66,6 +66,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         Columns of numbers with their highest power.
     logs : list of str or None, default=None
         Columns of numbers whose logarithm takes their place.
+    formula : str or None, default=None
+        All of these, and `only`, as a formula: "price ~ bs(carat) + color*clarity" (of frames, and
+        with `gradstep[formula]` installed).
     decimal, thousands : str or None, default=None
         Marks of numbers that are text; None finds them in each column's values.
     na : list of str or None, default=None
@@ -165,6 +168,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         crosses: Any = None,
         polynomials: Any = None,
         logs: Any = None,
+        formula: str | None = None,
         decimal: str | None = None,
         thousands: str | None = None,
         na: Any = None,
@@ -205,6 +209,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.crosses = crosses
         self.polynomials = polynomials
         self.logs = logs
+        self.formula = formula
         self.decimal = decimal
         self.thousands = thousands
         self.na = na

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from gradstep.data.features.terms.options import MOST_POWER
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -51,7 +53,7 @@ class PowerColumn:
 
     def check(self) -> bool:
         """Tell whether it can be what it says."""
-        return 2 <= self.power <= 9 and self.scale > 0.0 and math.isfinite(self.mean)
+        return 2 <= self.power <= MOST_POWER and self.scale > 0.0 and math.isfinite(self.mean)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,22 @@ from typing import Any
 import numpy as np
 
 from gradstep.checks import check_number
-from gradstep.data.features.terms.spline import LEAST_KNOTS, MOST_KNOTS
 from gradstep.errors import InvalidParameter
 
-__all__ = ["AUTO", "KNOTS", "MOST_POWER", "TERMS", "TermOptions", "as_terms"]
+__all__ = [
+    "AUTO",
+    "KNOTS",
+    "LEAST_KNOTS",
+    "MOST_KNOTS",
+    "MOST_POWER",
+    "TERMS",
+    "TermOptions",
+    "as_terms",
+]
 
 AUTO = "auto"
 KNOTS = 10  # of a spline, unless others are asked for
+LEAST_KNOTS, MOST_KNOTS = 2, 1000
 MOST_POWER = 9
 TERMS = ("splines", "crosses", "polynomials", "logs")
 

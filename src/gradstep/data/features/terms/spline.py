@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gradstep.data.features.columns import NumberColumn
+from gradstep.data.features.terms.options import LEAST_KNOTS, MOST_KNOTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.terms.counts import ValueCounts
 
-__all__ = ["LEAST_KNOTS", "MOST_KNOTS", "SplineColumn", "knots_of"]
+__all__ = ["SplineColumn", "knots_of"]
 
-LEAST_KNOTS, MOST_KNOTS = 2, 1000
 _DEGREE = 3
 _OUTER = 0.01  # share of the numbers beyond each of the outer knots
 
