@@ -21,6 +21,9 @@ def test_of_a_table_are_trained_told_and_used(gradstep, told, trips, later, tmp_
     assert "km:colour cross 3 curves" in words
     assert "colour:paid cross 6 pairs of levels" in words
     assert "1 more of hour^2" in words
+    assert "Curves what a column adds" in words
+    assert " km: fare -" in words
+    assert {entry["column"] for entry in told("show", "m")["curves"]} == {"km"}
     assert told("evaluate", "m", later)["r2"] > 0.9
     assert gradstep("predict", "m", later, "-o", tmp_path / "p.csv")[0] == 0
 

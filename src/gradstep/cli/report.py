@@ -16,6 +16,7 @@ from gradstep.data.features.columns import HashColumn, LeftOut, LevelColumn, Log
 from gradstep.data.features.terms.crosses import Cross, PowerColumn
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.roles import written
+from gradstep.model.coefficients import curve_in_words, points_of_curves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ __all__ = [
     "print_notes",
     "prose",
     "tell_columns",
+    "tell_curves",
     "tell_importance",
     "tell_rows",
     "unseen_notes",
@@ -211,6 +213,15 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
     powers = [p.power for p in parts if isinstance(p, PowerColumn)]
     gaps = (f", powers to {max(powers)}" if powers else "") + gaps
     return became, f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}"
+
+
+def tell_curves(to: Console, model: Model) -> None:
+    """Print what curves look like: some points of each."""
+    found = points_of_curves(model)
+    if found:
+        prose(to, "Curves", "what a column adds, besides its crosses, against its middle point")
+    for entry in found:
+        to.print(f"  {escape(curve_in_words(model, entry))}")
 
 
 def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:

@@ -34,11 +34,17 @@ def show(
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
+    from gradstep.model.coefficients import (
+        coefficients,
+        importance,
+        in_words,
+        nonzero,
+        points_of_curves,
+    )
     from gradstep.model.file import load
 
     fitted = load(model)
-    chosen = coefficients(fitted, top or None, references=json)
+    chosen = coefficients(fitted, top or None, references=json, curves=json)
     if json:
         report.print_json({
             "target": fitted.target.column,
@@ -49,6 +55,7 @@ def show(
             "intercept": fitted.intercept_.tolist(),
             "importance": importance(fitted),
             "coefficients": chosen,
+            "curves": points_of_curves(fitted),
             "columns": fitted.encoding.to_json()["columns"],
             "provenance": fitted.provenance,
         })  # fmt: skip
@@ -69,6 +76,7 @@ def show(
     if columns:
         report.tell_columns(to, fitted.encoding, {})
     report.tell_importance(to, importance(fitted))
+    report.tell_curves(to, fitted)
     report.prose(to, "Intercept", ", ".join(f"{b:.6g}" for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",

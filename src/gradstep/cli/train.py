@@ -310,7 +310,7 @@ def _print_json(
     fit: TableFit, path: Path, tested: dict[str, Any] | None, kept: Sequence[Checkpoint]
 ) -> None:
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance
+    from gradstep.model.coefficients import coefficients, importance, points_of_curves
 
     meta = fit.prepared.meta
     report.print_json({
@@ -331,6 +331,7 @@ def _print_json(
         "test": tested,
         "importance": importance(fit.model),
         "coefficients": coefficients(fit.model, 10 * _SHOWN),
+        "curves": points_of_curves(fit.model),
         "intercept": fit.model.intercept_.tolist(),
         "notes": fit.notes,
         "checkpoint": str(kept[0].path) if kept else None,
@@ -372,7 +373,8 @@ def _report(
     if fit.folds:
         to.print(report.folds_table(fit.folds))
     report.tell_importance(to, importance(fit.model))
-    largest = coefficients(fit.model, _SHOWN, references=False)
+    report.tell_curves(to, fit.model)
+    largest = coefficients(fit.model, _SHOWN, references=False, curves=False)
     report.prose(to, "Coefficients", "the most important, in the columns' own units")
     for entry in largest:
         to.print(f"  {escape(in_words(fit.model, entry))}")

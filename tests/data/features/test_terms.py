@@ -21,7 +21,12 @@ from gradstep.data.features.terms import crosses
 from gradstep.data.features.terms.counts import ValueCounts
 from gradstep.data.features.terms.spline import SplineColumn, knots_of
 from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
-from gradstep.model.coefficients import coefficients, importance
+from gradstep.model.coefficients import (
+    coefficients,
+    curve_in_words,
+    importance,
+    points_of_curves,
+)
 from tests.examples import examples
 from tests.model.test_file import rewritten
 
@@ -257,6 +262,28 @@ def test_importance_is_by_column_and_by_cross(model):
     assert sum(v for k, v in parts.items() if k.startswith("carat near") and ":" not in k) == (
         pytest.approx(abs(found["carat"]), rel=1e-6)
     )
+
+
+@pytest.mark.parametrize("target", ["price", "cut", "color"])
+def test_points_of_curves_are_differences_of_scores(target):
+    """About the mean of the classes, where there are several."""
+    made = {"splines": {"carat": 6, "day": 4}, "only": ["carat", "day", "size"]}
+    model = fit_table(TABLE, target, validation=0.0, **made).model
+    found = [entry for entry in points_of_curves(model) if entry["column"] == "carat"]
+    assert len(found) == model.n_outputs
+    assert len(found[0]["at"]) == 5
+    one = TABLE[:1].select(pl.exclude("carat"))
+    rows = one.join(pl.DataFrame({"carat": found[0]["at"]}), how="cross")
+    scores = model.table_scores(rows)
+    scores -= scores.mean(axis=1, keepdims=True) if model.n_outputs > 1 else 0.0
+    for entry, own in zip(found, scores.T, strict=True):
+        np.testing.assert_allclose(entry["adds"], own - own[2], atol=1e-9)
+    words = [curve_in_words(model, entry) for entry in points_of_curves(model)]
+    start = {"price": "carat: price ", "cut": "carat: the odds of ideal times ",
+             "color": "carat: D times "}  # fmt: skip
+    assert words[0].startswith(start[target])
+    assert words[-1].startswith("day: ")
+    assert " at 2026-0" in words[-1]
 
 
 def test_a_model_is_kept_in_a_file(model, tmp_path):
