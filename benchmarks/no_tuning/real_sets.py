@@ -99,7 +99,8 @@ def _archive() -> Path:
     return package_file("pydataset", "resources.tar.gz")
 
 
-def _pydataset(path: str) -> pl.DataFrame:
+def read_pydataset(path: str) -> pl.DataFrame:
+    """Return a table of the package pydataset."""
     with tarfile.open(_archive()) as archive:
         member = archive.extractfile(f"resources/rdata/csv/{path}.csv")
         return _read(member.read() if member is not None else b"")
@@ -175,39 +176,39 @@ def _statsmodels(name: str, target: str, kind: str) -> RealSet:
 
 
 def _movies() -> RealSet:
-    frame = _pydataset("ggplot2/movies").drop("title", "budget")
+    frame = read_pydataset("ggplot2/movies").drop("title", "budget")
     return encode("movies", frame, "rating", POSITIVE)
 
 
 def _evaluations() -> RealSet:
-    frame = _pydataset("lme4/InstEval").with_columns(
+    frame = read_pydataset("lme4/InstEval").with_columns(
         pl.col("studage", "lectage", "dept").cast(pl.String)
     )
     return encode("evaluations", frame, "y", POSITIVE, drop=("s", "d"))
 
 
 def _baseball() -> RealSet:
-    frame = _pydataset("plyr/baseball")
+    frame = read_pydataset("plyr/baseball")
     return encode("baseball", frame, "h", COUNT, drop=("id", "X2b", "X3b", "hr", "rbi"))
 
 
 def _vocabulary() -> RealSet:
-    return encode("vocabulary", _pydataset("car/Vocab"), "vocabulary", COUNT)
+    return encode("vocabulary", read_pydataset("car/Vocab"), "vocabulary", COUNT)
 
 
 def _hours() -> RealSet:
-    frame = _pydataset("Ecdat/HI")
+    frame = read_pydataset("Ecdat/HI")
     return encode("health-insurance", frame, "whi", CLASS)
 
 
 def _football() -> RealSet:
     return encode(
-        "football", _pydataset("vcd/Bundesliga"), "HomeGoals", COUNT, drop=("Date", "AwayGoals")
+        "football", read_pydataset("vcd/Bundesliga"), "HomeGoals", COUNT, drop=("Date", "AwayGoals")
     )
 
 
 def _table(name: str, path: str, target: str, kind: str, *drop: str) -> Callable[[], RealSet]:
-    return lambda: encode(name, _pydataset(path), target, kind, drop=drop)
+    return lambda: encode(name, read_pydataset(path), target, kind, drop=drop)
 
 
 _LOADERS: dict[str, Callable[[], RealSet]] = {

@@ -41,7 +41,8 @@ class TensorFile:
     entry : str
         The only entry of the header's metadata, which tells kinds apart.
     forms : tuple of int
-        The versions of the format that are read; the last one is written.
+        The versions of the format that are read; the last one is written, unless the content has
+        its own "format".
     dtypes : frozenset of str
         The types, as safetensors calls them, that arrays may have.
     error : type

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from gradstep.rows.layouts import CsrRows, DenseRows, TableRows
+from gradstep.rows.layouts import CsrRows, DenseRows, TableRows, TermRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,21 @@ def _dense(rows: CsrRows) -> np.ndarray:
     return sp.csr_matrix(parts, shape=(rows.n_rows, rows.n_features)).toarray()
 
 
+def _terms(X: np.ndarray) -> TermRows:
+    """Return two numbers, and all else with places and amounts: none where it is 0."""
+    codes = np.empty((len(X), 0), np.int32)
+    places = np.where(X[:, 2:] != 0.0, np.arange(2, X.shape[1]), -1).astype(np.int32)
+    return TermRows(np.ascontiguousarray(X[:, :2]), codes, places, X[:, 2:].copy(), X.shape[1])
+
+
+def _matrix_of_terms(rows: TermRows) -> np.ndarray:
+    X = np.zeros((rows.n_rows, rows.n_features))
+    X[:, : rows.values.shape[1]] = rows.values
+    at, q = np.nonzero(rows.places >= 0)
+    X[at, rows.places[at, q]] = rows.amounts[at, q]
+    return X
+
+
 ROWS: dict[type, RowsCase] = {
     DenseRows: RowsCase(make=DenseRows, matrix=lambda rows: rows.values),
     CsrRows: RowsCase(make=_csr, matrix=_dense),
@@ -43,4 +58,5 @@ ROWS: dict[type, RowsCase] = {
         make=lambda X: TableRows(X, np.empty((len(X), 0), np.int32), X.shape[1]),
         matrix=lambda rows: rows.values,
     ),
+    TermRows: RowsCase(make=_terms, matrix=_matrix_of_terms),
 }

@@ -83,6 +83,15 @@ CASES = {
     "weights": ("number", {"sample_weight": "w", "validation": 0.3, "random_state": 3}),
     "by time": ("number", {"time_column": "when", "drop": ["two", "copy"]}),
     "none held out": ("number", {"validation": 0.0, "kinds": {"level": "hash:4"}}),
+    "terms": (
+        "number",
+        {
+            "splines": ["auto", "gaps", "when"],
+            "crosses": ["gaps:level"],
+            "polynomials": {"w": 2},
+            "drop": ["two", "copy"],
+        },
+    ),
     "an offset": ("number", {"offset": "exposure", "sample_weight": "w"}),
 }
 

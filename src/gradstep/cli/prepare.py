@@ -9,6 +9,7 @@ import typer
 
 from gradstep.cli import options as opt
 from gradstep.cli import paths
+from gradstep.cli import term_options as term
 
 __all__ = ["prepare"]
 
@@ -34,6 +35,11 @@ def prepare(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    spline: term.Spline = None,
+    cross: term.Cross = None,
+    poly: term.Poly = None,
+    log: term.Log = None,
+    formula: term.Formula = None,
     decimal: opt.Decimal = None,
     thousands: opt.Thousands = None,
     na: opt.Na = None,
@@ -54,7 +60,10 @@ def prepare(
 
     opt.refuse_unknown("--loss", loss, LOSSES)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
-    target = target or paths.label_of(table)
+    target, terms = term.terms(
+        target or paths.label_of(table), formula=formula, only=only, spline=spline, cross=cross,
+        poly=poly, log=log,
+    )  # fmt: skip
     chosen = opt.preparation(
         target=target, task=task, sample_weight=sample_weight,
         class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
@@ -62,6 +71,7 @@ def prepare(
         decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
         missing_target=missing_target, memory=None, random_state=random_state,
     )  # fmt: skip
+    chosen = term.added(chosen, terms)
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
     with (
@@ -80,11 +90,11 @@ def prepare(
             "rows": meta["rows"],
             "target": meta["target"],
             "columns": prepared.encoding.to_json()["columns"],
-            "notes": meta["warnings"],
+            "notes": prepared.notes,
         })  # fmt: skip
         return
     to = report.console()
     report.tell_rows(to, meta["rows"])
     report.tell_columns(to, prepared.encoding, meta["columns"])
-    report.print_notes(to, meta["warnings"])
+    report.print_notes(to, prepared.notes)
     report.prose(to, "Prepared", str(out))

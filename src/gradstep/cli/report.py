@@ -16,6 +16,7 @@ from gradstep.data.features.in_words import columns_in_words
 from gradstep.data.roles import written
 from gradstep.figures import count, number
 from gradstep.fit.table_plan import features_in_words, rows_in_words
+from gradstep.model.coefficients import curve_in_words, points_of_curves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ __all__ = [
     "print_notes",
     "prose",
     "tell_columns",
+    "tell_curves",
     "tell_importance",
     "tell_plan",
     "tell_rows",
@@ -77,7 +79,7 @@ def excess(fit: TableFit) -> str:
 
 def unseen_notes(model: Model) -> list[str]:
     """Return what is to be said of values of the last table that training saw nothing like."""
-    numbers = {c.source: c for c in model.encoding.numbers}
+    numbers = {c.source: c for c in model.encoding.read_as_numbers}
     notes = []
     for column, n in sorted(model.unseen.items()):
         if not n:
@@ -164,6 +166,15 @@ def tell_plan(to: Console, plan: TablePlan) -> None:
     if plan.writes:
         prose(to, "Writes", plan.in_files)
     print_notes(to, plan.notes)
+
+
+def tell_curves(to: Console, model: Model) -> None:
+    """Print what curves look like: some points of each."""
+    found = points_of_curves(model)
+    if found:
+        prose(to, "Curves", "what a column adds, besides its crosses, against its middle point")
+    for entry in found:
+        to.print(f"  {escape(curve_in_words(model, entry))}")
 
 
 def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:

@@ -35,12 +35,19 @@ def show(
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
+    from gradstep.model.coefficients import (
+        coefficients,
+        importance,
+        in_words,
+        nonzero,
+        points_of_curves,
+    )
     from gradstep.model.file import load
     from gradstep.model.intervals import wald_by_column, with_errors
 
     fitted = load(model)
-    chosen = with_errors(fitted, coefficients(fitted, top or None, references=json))
+    found = coefficients(fitted, top or None, references=json, curves=json)
+    chosen = with_errors(fitted, found)
     if json:
         report.print_json({
             "target": fitted.target.column,
@@ -52,6 +59,7 @@ def show(
             "importance": importance(fitted),
             "coefficients": chosen,
             "tests": wald_by_column(fitted),
+            "curves": points_of_curves(fitted),
             "columns": fitted.encoding.to_json()["columns"],
             "provenance": fitted.provenance,
         })  # fmt: skip
@@ -72,6 +80,7 @@ def show(
     if columns:
         report.tell_columns(to, fitted.encoding, {})
     report.tell_importance(to, importance(fitted))
+    report.tell_curves(to, fitted)
     report.prose(to, "Intercept", ", ".join(number(b, 6) for b in fitted.intercept_))
     report.prose(
         to, "Coefficients",

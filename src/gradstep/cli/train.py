@@ -12,6 +12,7 @@ import typer
 from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
+from gradstep.cli import term_options as term
 from gradstep.cli.signals import SIGNALS
 from gradstep.errors import ClusterLost, InvalidParameter
 from gradstep.files import refuse_unwritable
@@ -26,7 +27,8 @@ __all__ = ["train"]
 _PREPARING = (
     "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
     "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
-    "missing_target", "random_state", "memory", "cache", "no_cache",
+    "missing_target", "random_state", "memory", "cache", "no_cache", "spline", "cross", "poly",
+    "log", "formula",
 )  # fmt: skip
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -126,6 +128,11 @@ def train(
     only: opt.Only = None,
     kinds: opt.AsKind = None,
     max_levels: opt.MaxLevels = 1000,
+    spline: term.Spline = None,
+    cross: term.Cross = None,
+    poly: term.Poly = None,
+    log: term.Log = None,
+    formula: term.Formula = None,
     decimal: opt.Decimal = None,
     thousands: opt.Thousands = None,
     na: opt.Na = None,
@@ -204,6 +211,9 @@ def train(
         source = open_prepared(folder)
         target = target or source.target.column
     else:
+        target, terms = term.terms(
+            target, formula=formula, only=only, spline=spline, cross=cross, poly=poly, log=log
+        )
         chosen = opt.preparation(
             target=target, task=task, sample_weight=sample_weight,
             class_weight=class_weight, offset=offset, exposure=exposure, time_column=time_column,
@@ -211,6 +221,7 @@ def train(
             decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
             missing_target=missing_target, memory=memory, random_state=random_state,
         )  # fmt: skip
+        chosen = term.added(chosen, terms)
     path = model or _model_path(table, str(target))
     refuse_unwritable(path)
     paths.refuse_foreign(path, "model", force=force)

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from gradstep.cli import report
 from gradstep.figures import count
-from gradstep.model.coefficients import coefficients, importance, in_words
+from gradstep.model.coefficients import coefficients, importance, in_words, points_of_curves
 from gradstep.model.intervals import wald_by_column, with_errors
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class TrainReport:
             "importance": importance(fit.model),
             "coefficients": with_errors(fit.model, coefficients(fit.model, 10 * _SHOWN)),
             "tests": wald_by_column(fit.model),
+            "curves": points_of_curves(fit.model),
             "intercept": fit.model.intercept_.tolist(),
             "notes": fit.notes,
             "plan": self._with_model(fit.plan).to_json(),
@@ -117,7 +118,8 @@ class TrainReport:
         if fit.folds:
             to.print(report.folds_table(fit.folds))
         report.tell_importance(to, importance(fit.model))
-        largest = coefficients(fit.model, _SHOWN, references=False)
+        report.tell_curves(to, fit.model)
+        largest = coefficients(fit.model, _SHOWN, references=False, curves=False)
         report.prose(
             to, "Coefficients",
             "the most important, in the columns' own units" + report.of_errors(fit.model),

@@ -6,6 +6,7 @@ ask for gigabytes nor name what does not exist.
 
 from __future__ import annotations
 
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _IS: Mapping[str, Callable[[Any], bool]] = {
     "float": lambda value: type(value) is float or (type(value) is int and abs(value) < 1 << 64),
     "Loss": lambda value: hasattr(value, "slope"),
     "tuple[str, ...]": lambda value: isinstance(value, list) and all(map(is_text, value)),
+    "tuple[float, ...]": lambda value: isinstance(value, list) and all(map(_IS["float"], value)),
 }
 
 
@@ -44,9 +46,10 @@ def record(kind: type, fields: Mapping[str, Any]) -> Any:
     >>> record(HashColumn, {"source": "id", "bits": 6})
     HashColumn(source='id', bits=6)
     """
+    declares = {k: v for each in reversed(kind.__mro__) for k, v in get_annotations(each).items()}
     made: dict[str, Any] = {}
     for name, value in fields.items():
-        declared = kind.__annotations__.get(name, "")
+        declared = declares.get(name, "")
         wanted = str(getattr(declared, "__forward_arg__", declared))  # as a NamedTuple has it
         if wanted not in _IS or not _IS[wanted](value):
             msg = f"{name} of {kind.__name__} is {value!r:.60}, which is no {wanted or 'field'}"

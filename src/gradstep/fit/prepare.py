@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gradstep.data.features.terms.formula import with_formula
 from gradstep.data.preparing.prepare import DEFAULT_MEMORY
 from gradstep.data.preparing.prepare import prepare as prepare_by
 from gradstep.errors import InvalidParameter
+from gradstep.fit.choose_terms import choosing
 from gradstep.model.by_pieces import run_on_pieces
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 
@@ -32,7 +34,7 @@ def each_on(
 
 def prepare(
     table: Any,
-    target: str,
+    target: str | None = None,
     *,
     out: str | Path | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -51,7 +53,8 @@ def prepare(
     table : path, glob, folder, frame or query
         The table (`gradstep.data.sources.opening.open_table` says what may be one).
     target : str
-        The column to predict. Rows where it is missing are dropped, and counted.
+        The column to predict, unless a formula says it. Rows where it is missing are dropped,
+        and counted.
     out : path, optional
         Folder to write to, which must not exist; it opens again with `gradstep.open_prepared`.
     memory : int, default=1 GB
@@ -75,7 +78,9 @@ def prepare(
         What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
         `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
         `missing_target`, `random_state` (a whole number), `decimal`, `thousands`, `na`,
-        `encoding`.
+        `encoding`; and terms: `splines` (columns, or a dict with their knots), `crosses` (pairs of
+        columns), `polynomials` (a dict of columns with their powers), `logs` (columns); or all of
+        them, and `only`, by a `formula` such as "price ~ bs(carat) + color*clarity".
 
     Returns
     -------
@@ -102,15 +107,20 @@ def prepare(
     >>> prepared.feature_names
     ['x', 'colour=blue', 'colour=red']
     """
+    target, options = with_formula(target, options)
+    if target is None:
+        msg = "A target is needed: the column to predict."
+        raise InvalidParameter(msg)
     return prepare_by(
         table, target, out=out, memory=memory, validation_table=validation_table,
         progress=progress, cache=cache,
-        each=each_on(client, allow_mixed=allow_mixed, watch=watch), **options,
+        each=each_on(client, allow_mixed=allow_mixed, watch=watch),
+        **(choosing(None, options) | options),
     )  # fmt: skip
 
 
 def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a loss asks of `gradstep.prepare`: the task, and how an offset acts.
+    """Return what a loss asks of `gradstep.prepare`: task, how an offset acts, what chooses terms.
 
     Parameters
     ----------
@@ -125,7 +135,7 @@ def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         found["task"] = "classification" if of_classes else "regression"
     if given.get("offset") is not None or given.get("exposure") is not None:
         found["log_power"] = log_power_of(loss)
-    return found
+    return found | choosing(loss, given)
 
 
 def log_power_of(loss: Any) -> float | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
+from gradstep.data.features.terms.formula import with_formula
 from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
@@ -255,7 +256,7 @@ def fit_table(
     fit = TableFit(
         model, prepared, found.outcome, found.judged.records, planned, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
-        notes=[*prepared.meta["warnings"], *found.notes],
+        notes=[*prepared.notes, *found.notes],
     )  # fmt: skip
     apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
     if apart:
@@ -320,6 +321,7 @@ def _models_of(prepared: PreparedTable, loss: Any, found: Phases) -> tuple[Model
 def _prepared(
     table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
 ) -> PreparedTable:
+    target, options = with_formula(target, options)
     if isinstance(table, PreparedTable):
         if options:
             msg = f"The table is prepared already: {', '.join(options)} would change nothing."

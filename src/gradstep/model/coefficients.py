@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.roles import written
 from gradstep.figures import number
 from gradstep.model.training_rows import parts_of
@@ -15,14 +16,25 @@ from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.objective.regression import Pinball
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from gradstep.data.features.encoding import Encoding
     from gradstep.model.model import Model
-    from gradstep.model.training_rows import TrainingRows
+    from gradstep.model.training_rows import Part, TrainingRows
 
-__all__ = ["coefficients", "importance", "in_words", "nonzero", "references_of"]
+__all__ = [
+    "coefficients",
+    "curve_in_words",
+    "importance",
+    "in_words",
+    "nonzero",
+    "points_of_curves",
+    "references_of",
+]
+
+_POINTS = 5  # of a curve
 
 
 def nonzero(model: Model) -> int:
@@ -64,9 +76,9 @@ def importance(model: Model) -> list[dict[str, Any]]:
     deviations, scaled = np.sqrt(rows.variances), _scaled(model)
     shares = _shares_of_columns(rows)
     found = []
-    for c, (column, (numbers, coded)) in enumerate(parts_of(model.encoding).items()):
-        signed = bool(numbers) and not coded
-        sign = np.sign(scaled[:, numbers[0]]) if signed else np.ones(model.n_outputs)
+    for c, (column, part) in enumerate(parts_of(model.encoding).items()):
+        signed = _is_line(model.encoding, part)
+        sign = np.sign(scaled[:, part.numbers[0]]) if signed else np.ones(model.n_outputs)
         each = (np.where(sign < 0.0, -1.0, 1.0) * deviations[c]).tolist()
         entry: dict[str, Any] = {"column": column, "share": float(shares[c])}
         if model.n_outputs == 1:
@@ -75,6 +87,12 @@ def importance(model: Model) -> list[dict[str, Any]]:
             entry["classes"] = dict(zip(model.target.names, each, strict=True))
         found.append(entry)
     return sorted(found, key=lambda entry: -abs(entry["share"]))
+
+
+def _is_line(encoding: Encoding, part: Part) -> bool:
+    """Tell whether a column's part goes up, or down, with a number: its sign says which."""
+    numbers = [j for j in part.numbers if j < len(encoding.numbers)]
+    return len(numbers) == 1 and not part.codes and not part.places
 
 
 def _shares_of_columns(rows: TrainingRows) -> NDArray[np.float64]:
@@ -100,11 +118,11 @@ def _shares(model: Model) -> NDArray[np.float64]:
             span = slice(encoding.starts[q], encoding.starts[q + 1])
             apart = scaled[:, span] - (scaled[:, span] @ levels)[:, None]
             found[span] = levels * (apart**2).sum(axis=0)
-    for (numbers, coded), share in zip(
-        parts_of(encoding).values(), np.abs(_shares_of_columns(rows)).tolist(), strict=True
-    ):
-        spans = [slice(encoding.starts[q], encoding.starts[q + 1]) for q in coded]
-        of = [*numbers, *(j for span in spans for j in range(span.start, span.stop))]
+    for q, squares in enumerate(map(np.array, rows.squares), start=len(rows.levels)):
+        found[encoding.starts[q] : encoding.starts[q + 1]] *= squares
+    shares = np.abs(_shares_of_columns(rows)).tolist()
+    for part, share in zip(parts_of(encoding).values(), shares, strict=True):
+        of = [j for span in part.features for j in range(span.start, span.stop)]
         found[of] *= share / (found[of].sum() or 1.0)
     return found
 
@@ -123,7 +141,7 @@ def references_of(model: Model) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
 
 
 def coefficients(
-    model: Model, most: int | None = None, *, references: bool = True
+    model: Model, most: int | None = None, *, references: bool = True, curves: bool = True
 ) -> list[dict[str, Any]]:
     """Return the coefficients in the columns' own units, those of important features first.
 
@@ -135,6 +153,8 @@ def coefficients(
         How many to return.
     references : bool
         Whether those of the most frequent levels are among them, against which others are told.
+    curves : bool
+        Whether those of curves are among them, of which `points_of_curves` says more.
 
     Returns
     -------
@@ -152,6 +172,9 @@ def coefficients(
     told = (own != 0.0) | (leveled & (differences != 0.0))
     if not references:
         told &= ~(leveled & (reference == np.arange(leveled.size)))
+    if not curves:
+        for _, span in _curves(encoding):
+            told[:, span] = False
     found: list[dict[str, Any]] = []
     for j in np.argsort(-shares, kind="stable").tolist():
         if most is not None and len(found) >= most:
@@ -171,6 +194,55 @@ def coefficients(
                 entry["unit"] = "day" if encoding.numbers[j].part else "1"
             found.append(entry)
     return found[:most]
+
+
+def _curves(encoding: Encoding | SparseEncoding) -> Iterator[tuple[SplineColumn, slice]]:
+    """Yield the curves, each with its features; not those of crosses."""
+    for q, column in enumerate(encoding.placed, start=len(encoding.coded)):
+        if isinstance(column, SplineColumn) and not isinstance(encoding, SparseEncoding):
+            yield column, slice(encoding.starts[q], encoding.starts[q + 1])
+
+
+def points_of_curves(model: Model) -> list[dict[str, Any]]:
+    """Return some points of each curve: what it adds to the score, against its middle one.
+
+    Returns
+    -------
+    list of dict
+        ``column``; ``at``, values of it (of dates, days since 1970); ``adds`` to the score; and
+        ``class`` of more than two, where what is added is about the mean of the classes.
+    """
+    found: list[dict[str, Any]] = []
+    coef, k = model.coef_, model.n_outputs
+    coef = coef - coef.mean(axis=0) if k > 1 else coef
+    labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
+    for column, span in _curves(model.encoding):
+        chosen = np.unique(np.linspace(0, len(column.knots) - 1, _POINTS).round().astype(int))
+        at = np.array(column.knots)[chosen]
+        first, amounts = column.amounts(at)
+        for own, label in zip(coef[:, span], labels, strict=True):
+            values = (amounts * own[first[:, None] + np.arange(column.n_places)]).sum(axis=1)
+            entry = {"column": column.source, "at": at.tolist(),
+                     "adds": (values - values[at.size // 2]).tolist()}  # fmt: skip
+            found.append(entry | ({} if label is None else {"class": label}))
+    return found
+
+
+def curve_in_words(model: Model, entry: Mapping[str, Any]) -> str:
+    """Return what points of a curve say of the prediction, other features being the same."""
+    target, loss = model.target, model.loss
+    times = isinstance(loss, LogLoss | Softmax) or hasattr(loss, "inverse_link")
+    what = target.column
+    if target.classes is not None:
+        label = written(entry.get("class", target.classes[-1]))
+        what = f"the odds of {label}" if isinstance(loss, LogLoss) else label
+    dates = any(c.source == entry["column"] and c.part for c in model.encoding.read_as_numbers)
+    points = [
+        f"{_factor(adds) if times else format(adds, '+,.4g' if abs(adds) < 1e4 else '+,.0f')} at "
+        f"{np.datetime64(round(at), 'D') if dates else format(at, '.4g')}"
+        for at, adds in zip(entry["at"], entry["adds"], strict=True)
+    ]
+    return f"{entry['column']}: {what}{' times' if times else ''} {', '.join(points)}"
 
 
 def in_words(model: Model, entry: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ _FILE = TensorFile(
     dtypes=frozenset({"F64"}),
     error=InvalidModel,
     otherwise="Train the model again, or restore the file.",
-)  # fmt: skip  (1 had nothing of the training rows; 3 may have a covariance)
+)  # fmt: skip  (1 had nothing of the training rows; 3 may have terms and a covariance)
 
 
 def _loss_to_json(loss: Any) -> dict[str, Any]:
@@ -85,6 +85,9 @@ def save(model: Model, path: str | Path) -> None:
         raise InvalidParameter(msg)
 
     content = {
+        "format": 3
+        if model.encoding.has_terms or model.covariance is not None
+        else 2,  # as many as can are to read it
         "encoding": model.encoding.to_json(),
         "target": model.target.to_json(),
         "loss": _loss_to_json(model.loss),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.inference.estimates import Inference
 from gradstep.model.coefficients import references_of
 from gradstep.model.training_rows import parts_of
@@ -100,13 +101,18 @@ def wald_by_column(model: Model) -> list[dict[str, Any]]:
     encoding: Any = model.encoding  # sparse text has no covariance
     q, (reference, leveled) = encoding.n_features + 1, references_of(model)
     tests = []
-    for column, (numbers, coded) in parts_of(encoding).items():
-        spans = [range(encoding.starts[at], encoding.starts[at + 1]) for at in coded]
-        features = [*numbers, *(j for span in spans for j in span if j != reference[j])]
+    against = {j: int(reference[j]) for j in np.flatnonzero(leveled).tolist()}
+    for at, column in enumerate([*encoding.coded, *encoding.placed]):
+        if isinstance(column, SplineColumn):  # its parts add up to one, as levels do
+            lo, hi = encoding.starts[at], encoding.starts[at + 1]
+            against |= dict.fromkeys(range(lo, hi), lo)
+    for column, part in parts_of(encoding).items():
+        features = [j for span in part.features for j in range(span.start, span.stop)]
+        features = [j for j in features if against.get(j) != j]
         lines = np.zeros((k * len(features), k * q))
         for at, (c, j) in enumerate((c, j) for c in range(k) for j in features):
             lines[at, c * q + j] = 1.0
-            if leveled[j]:
-                lines[at, c * q + int(reference[j])] = -1.0
+            if j in against:
+                lines[at, c * q + against[j]] = -1.0
         tests.append({"column": column, **found.wald_of(lines)})
     return tests

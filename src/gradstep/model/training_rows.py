@@ -1,22 +1,23 @@
 """What a model keeps of its training rows: which columns matter there, and what a constant does.
 
-The score of a row is a sum of one part for each column: all its levels, its days and months, and
-what stands for missing, together. The variance of the score over the rows is the sum of its
-covariances with the parts, which are thus each column's share in it: columns that say the same and
-cancel have little, however large their coefficients. A share may be below zero. Parts of several
-classes are taken about their mean, on which softmax does not depend.
+The score of a row is a sum of one part for each column, and each cross: all its levels, its days
+and months, its curve, and what stands for missing, together. The variance of the score over the
+rows is the sum of its covariances with the parts, which are thus each column's share in it: columns
+that say the same and cancel have little, however large their coefficients. A share may be below
+zero. Parts of several classes are taken about their mean, on which softmax does not depend.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from gradstep.data.features.encoding import HashColumn
+from gradstep.data.features.columns import HashColumn, LeftOut
 from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.features.terms.crosses import PairColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["TrainingRows", "parts_of", "training_rows"]
+__all__ = ["Part", "TrainingRows", "parts_of", "training_rows"]
 
 _MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12  # of more, as many at random are measured
 _NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 21  # parts of scores, of all rows and at a time
@@ -44,9 +45,11 @@ class TrainingRows:
         Of each feature that is a number, encoded; then of those that say one was missing.
     levels : tuple of tuple of float
         For each category, the share of rows of each of its features; empty if it is hashed.
+    squares : tuple of tuple of float
+        For each column of amounts, the mean square of each of its features.
     variances, covariances : tuple of tuple of float
-        For each column that is read, the variance of its part of each score, and the covariance
-        of the part with the score.
+        For each column that is read, and each cross, the variance of its part of each score, and
+        the covariance of the part with the score.
     """
 
     constant: tuple[float, ...]
@@ -54,10 +57,11 @@ class TrainingRows:
     levels: tuple[tuple[float, ...], ...] = ()
     variances: tuple[tuple[float, ...], ...] = ()
     covariances: tuple[tuple[float, ...], ...] = ()
+    squares: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
-        return dict(vars(self))
+        return {name: kept for name, kept in vars(self).items() if kept or name != "squares"}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], encoding: Any, n_outputs: int) -> Self:
@@ -68,20 +72,23 @@ class TrainingRows:
         ValueError, TypeError, KeyError
             If it is no such thing, or of another encoding.
         """
-        one, more = ("constant", "deviations"), ("levels", "variances", "covariances")
+        one = ("constant", "deviations")
+        more = ("levels", "variances", "covariances", "squares")
+        kept = {"squares": (), **content}
         found = cls(
-            *(tuple(content[name]) for name in one),
-            *(tuple(map(tuple, content[name])) for name in more),
+            *(tuple(kept[name]) for name in one), *(tuple(map(tuple, kept[name])) for name in more)
         )
         columns = (*found.variances, *found.covariances)
-        rows = [found.constant, found.deviations, *found.levels, *columns]
+        rows = [found.constant, found.deviations, *found.levels, *columns, *found.squares]
         numbers = all(type(x) in {int, float} and math.isfinite(x) for row in rows for x in row)
         known = not isinstance(encoding, SparseEncoding)
         fits = (
             [len(found.constant), *map(len, columns)]
-            == [n_outputs] * (1 + 2 * len(encoding.sources))
+            == [n_outputs] * (1 + 2 * (len(parts_of(encoding)) if known else 0))
             and len(found.deviations) == (encoding.n_values if known else 0)
-            and list(map(len, found.levels)) == [_n_levels(column) for column in encoding.coded]
+            and list(map(len, found.levels))
+            == [_n_levels(encoding, column) for column in encoding.coded]
+            and list(map(len, found.squares)) == [encoding.terms.size(c) for c in encoding.placed]
         )
         if not (numbers and fits):
             msg = "what is kept of the training rows is not of this model"
@@ -89,22 +96,46 @@ class TrainingRows:
         return found
 
 
-def _n_levels(column: Any) -> int:
-    return 0 if isinstance(column, HashColumn) else len(column.names)
+def _n_levels(encoding: Encoding, column: Any) -> int:
+    return 0 if isinstance(column, (HashColumn, PairColumn)) else encoding.terms.size(column)
 
 
-def parts_of(encoding: Encoding) -> dict[str, tuple[list[int], list[int]]]:
-    """Return for each column its features among the numbers, and its places among the codes."""
-    places: dict[str, tuple[list[int], list[int]]] = {name: ([], []) for name in encoding.sources}
-    flag = len(encoding.numbers)
-    for j, number in enumerate(encoding.numbers):
-        places[number.source][0].append(j)
-        if number.indicator:
-            places[number.source][0].append(flag)
-            flag += 1
+class Part(NamedTuple):
+    """What a column, or a cross, adds to scores.
+
+    Attributes
+    ----------
+    numbers, codes, places : list of int
+        Its features among the numbers; its places among the codes, and among the amounts.
+    features : list of slice
+        All of its features.
+    """
+
+    numbers: list[int]
+    codes: list[int]
+    places: list[int]
+    features: list[slice]
+
+
+def parts_of(encoding: Encoding) -> dict[str, Part]:
+    """Return the part of each column, and of each cross."""
+    names = [*encoding.sources, *(c.group for c in encoding.columns if not isinstance(c, LeftOut))]
+    parts = {name: Part([], [], [], []) for name in names}
+    indicators = [c for c in encoding.read_as_numbers if c.indicator]
+    for j, number in enumerate([*encoding.numbers, *indicators]):
+        parts[number.group].numbers.append(j)
+        parts[number.group].features.append(slice(j, j + 1))
     for q, column in enumerate(encoding.coded):
-        places[column.source][1].append(q)
-    return places
+        parts[column.group].codes.append(q)
+    at = 0
+    for placed in encoding.placed:
+        width = encoding.terms.n_places(placed)
+        parts[placed.group].places.extend(range(at, at + width))
+        at += width
+    for q, any_of in enumerate((*encoding.coded, *encoding.placed)):
+        span = slice(encoding.starts[q], encoding.starts[q + 1])
+        parts[any_of.group].features.append(span)
+    return parts
 
 
 def training_rows(
@@ -129,47 +160,78 @@ def training_rows(
         return TrainingRows(fixed)
     coef = coef - coef.mean(axis=0) if coef.shape[0] > 1 else coef
     with_none = np.vstack([coef.T, np.zeros(coef.shape[0])])
-    places = parts_of(encoding).values()
+    columns = parts_of(encoding).values()
     numbers, parts, with_score = _Moments(), _Moments(), _Moments()
-    levels = [np.zeros(_n_levels(column)) for column in encoding.coded]
+    levels = [np.zeros(_n_levels(encoding, column)) for column in encoding.coded]
+    squares = [np.zeros(encoding.terms.size(c)) for c in encoding.placed]
     weights = data.weights()
-    each_row = max(1, len(places) * coef.shape[0])
+    each_row = max(1, len(columns) * coef.shape[0])
     n = min(data.n, max(_FEWEST_ROWS, min(_MOST_ROWS, _NUMBERS // each_row)))
     chunk = max(1, _CHUNK_NUMBERS // each_row)
     for lo in range(0, n, chunk):
         index = data.rows_between(lo, min(lo + chunk, n))
         weight = np.ones(index.size) if weights is None else weights[lo : lo + index.size]
-        values = rows.values[index].astype(np.float64)
-        codes = rows.codes[index] if encoding.coded else np.empty((index.size, 0), np.int32)
-        each = np.stack([_part(with_none, values, codes, *place) for place in places], axis=1)
-        numbers.add(values, values, weight)
+        some = _Some.of(rows, index)
+        each = np.stack([some.part(with_none, column) for column in columns], axis=1)
+        numbers.add(some.values, some.values, weight)
         parts.add(each, each, weight)
         with_score.add(each, each.sum(axis=1, keepdims=True), weight)
         for q, size in enumerate(map(len, levels)):
             if size:
-                inside = np.maximum(codes[:, q] - encoding.starts[q], -1) + 1
+                inside = np.maximum(some.codes[:, q] - encoding.starts[q], -1) + 1
                 levels[q] += np.bincount(inside, weight, minlength=size + 1)[1:]
+        some.add_squares(encoding, weight, squares)
     return TrainingRows(
         fixed,
         tuple(np.sqrt(numbers.covariance()).tolist()),
         tuple(tuple((counts / numbers.weight).tolist()) for counts in levels),
         tuple(map(tuple, parts.covariance().tolist())),
         tuple(map(tuple, with_score.covariance().tolist())),
+        tuple(tuple((sums / numbers.weight).tolist()) for sums in squares),
     )
 
 
-def _part(
-    coef: NDArray[np.float64], values: NDArray[np.float64], codes: NDArray[np.int32],
-    numbers: list[int], columns: list[int],
-) -> NDArray[np.float64]:  # fmt: skip
-    """Return what a column's features add to the scores of rows, shape (n, k).
+class _Some(NamedTuple):
+    """Some of the rows, as they are encoded."""
 
-    The last coefficients are those of no feature, whose code is -1: zeros.
-    """
-    part = values[:, numbers] @ coef[numbers]
-    for q in columns:
-        part += coef[codes[:, q]]
-    return part
+    values: NDArray[np.float64]
+    codes: NDArray[np.int32]
+    places: NDArray[np.int32]
+    amounts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Any, index: NDArray[np.uint32]) -> Self:
+        """Return rows of any layout of tables."""
+        none = np.empty((index.size, 0))
+        found: list[Any] = [
+            getattr(rows, name)[index] if hasattr(rows, name) else none for name in cls._fields
+        ]
+        values, codes, places, amounts = found
+        return cls(values.astype(np.float64), codes, places, amounts.astype(np.float64))
+
+    def part(self, coef: NDArray[np.float64], column: Part) -> NDArray[np.float64]:
+        """Return what a column adds to the scores of the rows, shape (n, k).
+
+        The last coefficients are those of no feature, whose code is -1: zeros.
+        """
+        found = self.values[:, column.numbers] @ coef[column.numbers]
+        for q in column.codes:
+            found += coef[self.codes[:, q]]
+        for q in column.places:
+            found += coef[self.places[:, q]] * self.amounts[:, q, None]
+        return found
+
+    def add_squares(
+        self, encoding: Encoding, weight: NDArray[np.float64], sums: list[NDArray[np.float64]]
+    ) -> None:
+        """Add the squares of the features with an amount."""
+        at = 0
+        for q, placed in enumerate(encoding.placed):
+            start = encoding.starts[len(encoding.coded) + q]
+            for column in range(at, at := at + encoding.terms.n_places(placed)):
+                inside = np.maximum(self.places[:, column] - start, -1) + 1
+                own = weight * self.amounts[:, column] ** 2
+                sums[q] += np.bincount(inside, own, minlength=sums[q].size + 1)[1:]
 
 
 class _Moments:

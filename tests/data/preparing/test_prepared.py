@@ -253,7 +253,9 @@ class TestDamaged:
         text = json.dumps({**meta, "format": 99, "version": "7.1"})
         digest = hashlib.sha256(text.encode()).hexdigest()
         path.write_text(json.dumps({"meta": text, "sha256": digest}))
-        self.refused(copy, f"format 99; this version of gradstep reads format {storing.FORMAT}")
+        self.refused(
+            copy, f"format 99; this version of gradstep reads formats up to {storing.FORMATS[-1]}"
+        )
         self.refused(copy, "gradstep 7.1")
 
     def test_a_folder_of_something_else(self, tmp_path):

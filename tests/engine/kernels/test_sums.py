@@ -26,6 +26,8 @@ from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.nouns import NOUNS, classes_of
 from tests.engine.cases import csr, dense, matrix
 from tests.rows.test_table_rows import coded, one_hot
+from tests.rows.test_term_rows import matrix as matrix_of_terms
+from tests.rows.test_term_rows import terms
 from tests.uncompiled import among, compiled_if, uncompiled
 
 N, P = 150, 5  # more rows than fit into one go
@@ -34,12 +36,14 @@ ROWS = {
     "float32": dense(matrix(N, P).astype(np.float32)),
     "csr": csr(matrix(N, P, density=0.5)),
     "table": coded(N),
+    "terms": terms(N),
 }
 MATRICES = {
     "dense": matrix(N, P),
     "float32": matrix(N, P).astype(np.float32).astype(np.float64),
     "csr": matrix(N, P, density=0.5),
     "table": one_hot(ROWS["table"]),
+    "terms": matrix_of_terms(ROWS["terms"]),
 }
 WEIGHT = np.random.default_rng(7).integers(1, 5, N).astype(float)
 SOME_ROWS = np.random.default_rng(8).integers(0, N, 140).astype(np.uint32)  # some more than once

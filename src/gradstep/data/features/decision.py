@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from gradstep.data.features.encoding import (
+from gradstep.data.features.columns import (
     HASH_BITS,
-    Encoding,
     HashColumn,
     LeftOut,
     LevelColumn,
     NumberColumn,
 )
+from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.oddities import is_index
 from gradstep.data.features.profile import DateProfile, LevelProfile, NumberProfile, Numbers
 

@@ -3,36 +3,47 @@
 A number becomes (x - mean) / deviation, so that no column's unit matters to the steps; where
 it was ever missing, it is then the mean, and a second feature says so. A category becomes one
 feature for each of its levels, of which a row has one (a code; no one-hot matrix is ever built).
-A date becomes its number of days, and month, weekday and hour as levels.
+A date becomes its number of days, and month, weekday and hour as levels. Terms are columns that are
+made of others, or take the place of one (`terms`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import polars as pl
 
-from gradstep.data.features.profile import (
-    as_days,
-    as_floats,
-    date_part,
+from gradstep.data.features.columns import (
+    HashColumn,
+    LeftOut,
+    LevelColumn,
+    LogColumn,
+    NumberColumn,
 )
+from gradstep.data.features.terms.applied import Terms
+from gradstep.data.features.terms.crosses import (
+    PairColumn,
+    PowerColumn,
+    ProductColumn,
+    SlopesColumn,
+    VaryingColumn,
+)
+from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.formats.date_format import DateFormat, IsoDates
 from gradstep.data.formats.number_format import NumberFormat
 from gradstep.data.from_json import is_text, record
 from gradstep.data.kernels.columns import standardise
 from gradstep.data.preparing.options import MOST_FEATURES, MOST_HASH_BITS
 from gradstep.rows.dataset import Dataset
-from gradstep.rows.layouts import DenseRows, TableRows
+from gradstep.rows.layouts import DenseRows, TableRows, TermRows
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from gradstep.rows.layouts import Rows
@@ -46,66 +57,11 @@ __all__ = [
     "NumberColumn",
 ]
 
-HASH_BITS = 18
-_OTHER, _MISSING = "(other)", "(missing)"
-
-
-@dataclass(frozen=True)
-class NumberColumn:
-    """A number: one feature, and a second one for missing where it was found missing.
-
-    `part` is "days" for those of a date.
-    """
-
-    source: str
-    mean: float
-    scale: float
-    indicator: bool = False
-    part: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the feature is called."""
-        return f"{self.source} {self.part}".strip()
-
-
-@dataclass(frozen=True)
-class LevelColumn:
-    """A category: one feature for each level; then for all others, and for missing."""
-
-    source: str
-    levels: tuple[str, ...]
-    other: bool = False
-    missing: bool = False
-    part: str = ""
-
-    @cached_property
-    def names(self) -> list[str]:
-        """What the features are called."""
-        column = f"{self.source} {self.part}".strip()
-        more = [_OTHER] * self.other + [_MISSING] * self.missing
-        return [f"{column}={level}" for level in (*self.levels, *more)]
-
-
-@dataclass(frozen=True)
-class HashColumn:
-    """A category of very many levels: 2^bits features, which levels share by chance."""
-
-    source: str
-    bits: int = HASH_BITS
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A column that is not used, and why."""
-
-    source: str
-    reason: str
-
-
-_KINDS: dict[str, Any] = {c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut)}
-
-
+_OF_OTHERS = (PowerColumn, ProductColumn, PairColumn, SlopesColumn, VaryingColumn)
+_TERMS = (LogColumn, SplineColumn, *_OF_OTHERS)
+_KINDS: dict[str, Any] = {
+    c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut, *_TERMS)
+}
 _FORMATS: dict[str, Any] = {f.__name__: f for f in (NumberFormat, DateFormat, IsoDates)}
 
 
@@ -118,10 +74,15 @@ def format_of(fields: Mapping[str, Any]) -> NumberFormat | DateFormat | IsoDates
 
 
 class Encoded(NamedTuple):
-    """Rows in numbers: values (n, numbers), codes (n, columns)."""
+    """Rows in numbers: values (n, numbers), codes, and places with their amounts.
+
+    The fields of a row layout, but for its width.
+    """
 
     values: NDArray[Any]
     codes: NDArray[np.int32]
+    places: NDArray[np.int32]
+    amounts: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -131,8 +92,8 @@ class Encoding:
     Attributes
     ----------
     columns : tuple
-        `NumberColumn`, `LevelColumn`, `HashColumn` or `LeftOut`: in the order of the table, but
-        for those that were left out unseen, which come first.
+        What became of each column in the order of the table, but for those that were left out
+        unseen, which come first; then terms that are made of others.
     single : bool
         Whether values are float32, as those of the source were.
     formats : tuple of (str, format)
@@ -148,24 +109,65 @@ class Encoding:
     na: tuple[str, ...] = ()
 
     @cached_property
-    def numbers(self) -> list[NumberColumn]:
-        """The numbers."""
-        return [c for c in self.columns if isinstance(c, NumberColumn)]
+    def numbers(self) -> list[Any]:
+        """The features that are numbers; powers and products come last."""
+        return [
+            c for c in self.columns if isinstance(c, (NumberColumn, PowerColumn, ProductColumn))
+        ]
 
     @cached_property
-    def coded(self) -> list[LevelColumn | HashColumn]:
-        """The categories."""
-        return [c for c in self.columns if isinstance(c, (LevelColumn, HashColumn))]
+    def read_as_numbers(self) -> list[NumberColumn | SplineColumn]:
+        """The columns that are read as numbers or dates."""
+        return [c for c in self.columns if isinstance(c, (NumberColumn, SplineColumn))]
+
+    @cached_property
+    def coded(self) -> list[LevelColumn | HashColumn | PairColumn]:
+        """The categories; pairs of two come last."""
+        return [c for c in self.columns if isinstance(c, (LevelColumn, HashColumn, PairColumn))]
+
+    @cached_property
+    def categories(self) -> list[LevelColumn | HashColumn]:
+        """The columns that are read as categories; not the parts of dates, nor pairs."""
+        return [
+            c
+            for c in self.coded
+            if isinstance(c, HashColumn) or (isinstance(c, LevelColumn) and not c.part)
+        ]
+
+    @cached_property
+    def placed(self) -> list[SplineColumn | SlopesColumn | VaryingColumn]:
+        """The columns of which a row has few features, each with an amount."""
+        kinds = (SplineColumn, SlopesColumn, VaryingColumn)
+        return [c for c in self.columns if isinstance(c, kinds)]
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether anything is more than a column on its own."""
+        return any(isinstance(c, _TERMS) for c in self.columns)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The terms, with what they are made of."""
+        return Terms(self)
+
+    @cached_property
+    def _indicators(self) -> list[NumberColumn | SplineColumn]:
+        return [c for c in self.read_as_numbers if c.indicator]
 
     @cached_property
     def n_values(self) -> int:
         """Features that are numbers: the numbers, then what says that one was missing."""
-        return len(self.numbers) + sum(c.indicator for c in self.numbers)
+        return len(self.numbers) + len(self._indicators)
+
+    @cached_property
+    def n_places(self) -> int:
+        """Features with an amount that a row has, at most."""
+        return sum(map(self.terms.n_places, self.placed))
 
     @cached_property
     def starts(self) -> list[int]:
-        """The first feature of each category, and one past the last."""
-        sizes = [1 << c.bits if isinstance(c, HashColumn) else len(c.names) for c in self.coded]
+        """The first feature of each category, then of each column of amounts; one past the last."""
+        sizes = [self.terms.size(c) for c in (*self.coded, *self.placed)]
         return [self.n_values + size for size in np.cumsum([0, *sizes]).tolist()]
 
     @property
@@ -176,29 +178,27 @@ class Encoding:
     @property
     def sources(self) -> list[str]:
         """The columns that are read."""
-        return list(dict.fromkeys(c.source for c in self.columns if not isinstance(c, LeftOut)))
+        read = (NumberColumn, SplineColumn, LevelColumn, HashColumn)
+        return list(dict.fromkeys(c.source for c in self.columns if isinstance(c, read)))
+
+    def _at(self, index: int) -> tuple[Any, int]:
+        """Return the column that a feature is one of, and which of its features it is."""
+        if index < len(self.numbers):
+            return self.numbers[index], 0
+        if index < self.n_values:
+            return self._indicators[index - len(self.numbers)], -1
+        at = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return (*self.coded, *self.placed)[at], index - self.starts[at]
 
     def source_of(self, index: int) -> str:
-        """Return the column that a feature comes from."""
-        if index < len(self.numbers):
-            return self.numbers[index].source
-        if index < self.n_values:
-            return [c for c in self.numbers if c.indicator][index - len(self.numbers)].source
-        return self.coded[int(np.searchsorted(self.starts, index, side="right")) - 1].source
+        """Return the column that a feature comes from; of a cross the first."""
+        source: str = self._at(index)[0].source
+        return source
 
     def feature_name(self, index: int) -> str:
         """Return what a feature is called: ``age``, ``age is missing``, ``colour=red``."""
-        if index < len(self.numbers):
-            return self.numbers[index].name
-        if index < self.n_values:
-            missing = [c for c in self.numbers if c.indicator]
-            return f"{missing[index - len(self.numbers)].name} is missing"
-        at = int(np.searchsorted(self.starts, index, side="right")) - 1
-        column = self.coded[at]
-        inside = index - self.starts[at]
-        if isinstance(column, HashColumn):
-            return f"{column.source}#{inside}"
-        return column.names[inside]
+        column, inside = self._at(index)
+        return f"{column.name} is missing" if inside < 0 else self.terms.name(column, inside)
 
     def feature_names(self) -> list[str]:
         """Return what the features are called."""
@@ -214,51 +214,75 @@ class Encoding:
         unseen : Counter, optional
             Counts, by column, the values that training did not see: they contribute nothing.
         """
-        n = frame.height
-        values = np.empty((n, self.n_values), np.float32 if self.single else np.float64)
+        n, of_numbers = frame.height, np.float32 if self.single else np.float64
+        values = np.empty((n, self.n_values), of_numbers)
         codes = np.empty((n, len(self.coded)), np.int32)
-        flag = len(self.numbers)
-        for j, number in enumerate(self.numbers):
-            x = as_days(frame[number.source]) if number.part else as_floats(frame[number.source])
-            gone = standardise(x, number.mean, number.scale, values, j)
+        places = np.empty((n, self.n_places), np.int32)
+        amounts = np.empty((n, self.n_places), of_numbers)
+        curves: dict[str, NDArray[Any]] = {}
+        at, flag = 0, len(self.numbers)
+        for number in self.read_as_numbers:
+            x = number.read(frame)
+            if isinstance(number, SplineColumn):
+                curves[number.source] = x
+                gone = int(np.isnan(x).sum())
+            else:
+                gone = standardise(x, number.mean, number.scale, values, at)
+                at += 1
             if number.indicator:
                 values[:, flag] = np.isnan(x)
                 flag += 1
             elif gone and unseen is not None:
                 unseen[number.source] += gone
         for q, column in enumerate(self.coded):
-            series = frame[column.source]
-            if isinstance(column, HashColumn):
-                codes[:, q] = _hashed(series, column) + self.starts[q]
-                continue
-            if column.part:
-                series = date_part(series, column.part)
-            codes[:, q] = _codes(series, column, self.starts[q], unseen)
-        return Encoded(values, codes)
+            if not isinstance(column, PairColumn):
+                found = column.codes(frame, unseen)
+                codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
+        if self.has_terms:
+            self.terms.fill_numbers(values, curves)
+            self.terms.fill_codes(codes)
+            self.terms.fill_places(values, codes, curves, places, amounts)
+        return Encoded(values, codes, places, amounts)
 
     def rows(self, encoded: Encoded) -> Rows:
         """Return encoded rows in the layout that kernels read."""
+        if self.placed:
+            return TermRows(*encoded, self.n_features)
         if not self.coded:
             return DenseRows(encoded.values)
         return TableRows(encoded.values, encoded.codes, self.n_features)
 
     def dataset(self, arrays: Mapping[str, Any], *, shuffled: bool) -> Dataset:
         """Return the dataset whose parts are these arrays."""
-        rows = self.rows(Encoded(arrays["values"], arrays["codes"]))
+        parts: list[Any] = [arrays.get(name) for name in Encoded._fields]
+        rows = self.rows(Encoded(*parts))
         return Dataset(rows, arrays["y"], arrays.get("weight"), shuffled=shuffled)
 
     def check(self, arrays: Mapping[str, Any]) -> bool:
         """Tell whether every code is one of a feature: kernels do not check."""
-        codes = arrays["codes"]
-        return not codes.size or (int(codes.min()) >= -1 and int(codes.max()) < self.n_features)
+        codes = [arrays[name] for name in ("codes", "places") if name in arrays]
+        return all(
+            not each.size or (int(each.min()) >= -1 and int(each.max()) < self.n_features)
+            for each in codes
+        )
 
     def layout(self, n: int) -> dict[str, tuple[tuple[int, ...] | None, Any]]:
         """Return shape and type of the arrays of n rows."""
-        return {
-            "values": ((n, self.n_values), np.float32 if self.single else np.float64),
+        of_numbers = np.float32 if self.single else np.float64
+        found: dict[str, tuple[tuple[int, ...] | None, Any]] = {
+            "values": ((n, self.n_values), of_numbers),
             "codes": ((n, len(self.coded)), np.int32),
-            "y": ((n, 1), np.float64),
         }
+        if self.placed:
+            found["places"] = (n, self.n_places), np.int32
+            found["amounts"] = (n, self.n_places), of_numbers
+        return found | {"y": ((n, 1), np.float64)}
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of an encoded row, without its target."""
+        number = 4 if self.single else 8
+        return number * self.n_values + 4 * len(self.coded) + (4 + number) * self.n_places
 
     def stored_in(self) -> NDArray[np.float64]:
         """Return what each feature's numbers were divided by; 1 for levels and indicators."""
@@ -277,8 +301,10 @@ class Encoding:
         mean = np.array([c.mean for c in self.numbers])
         coef = coef.copy()
         coef[:, : scale.size] /= scale
-        shift = coef[:, : scale.size] @ mean
-        return coef, intercept - shift
+        intercept = intercept - coef[:, : scale.size] @ mean
+        if self.has_terms:
+            self.terms.to_units(coef, intercept)
+        return coef, intercept
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
@@ -314,17 +340,26 @@ class Encoding:
 
         Raises
         ------
-        ValueError
-            If a number is divided by nothing, a level comes twice, a hash has too many bits, or
-            the codes of all features do not fit into 32 bits.
+        ValueError, KeyError
+            If a number is divided by nothing, a level comes twice, a hash has too many bits, knots
+            do not rise, a term is made of what there is not, or the codes of all features do not
+            fit into 32 bits.
         """
-        dates = {c.source for c in self.numbers if c.part}
+        dates = {c.source for c in self.read_as_numbers if c.part}
+        once = [c.source for c in (*self.read_as_numbers, *self.categories)]
+        of_others = [isinstance(c, _OF_OTHERS) for c in self.columns]
+        if len(set(once)) < len(once) or of_others != sorted(of_others):
+            msg = "a column is read twice, or terms come before what they are made of"
+            raise ValueError(msg)
         wrong = [c.source for c in self.numbers if not c.scale > 0.0]
+        wrong += [c.source for c in self.columns if hasattr(c, "check") and not c.check()]
         for c in self.coded:
             if isinstance(c, HashColumn):
                 good = 1 <= c.bits <= MOST_HASH_BITS
-            else:
+            elif isinstance(c, LevelColumn):
                 good = len(set(c.levels)) == len(c.levels) and (not c.part or c.source in dates)
+            else:
+                continue
             wrong += [] if good else [c.source]
         if wrong:
             msg = f"column {wrong[0]!r} cannot be encoded as it says"
@@ -332,43 +367,3 @@ class Encoding:
         if self.n_features > MOST_FEATURES:
             msg = f"{self.n_features:,} features are more than {MOST_FEATURES:,}"
             raise ValueError(msg)
-
-
-def _codes(
-    series: pl.Series, column: LevelColumn, start: int, unseen: Counter[str] | None
-) -> NDArray[np.int32]:
-    text = series.cast(pl.String)
-    level = text.cast(pl.Enum(column.levels), strict=False).to_physical()
-    found = level.cast(pl.Int32).fill_null(-1).to_numpy().copy()
-    n_levels = len(column.levels)
-    gone = series.is_null().to_numpy()
-    unknown = (found < 0) & ~gone
-    if unknown.any():
-        if column.other:
-            found[unknown] = n_levels
-        elif unseen is not None:
-            unseen[column.source] += int(unknown.sum())
-    if gone.any():
-        if column.missing:
-            found[gone] = n_levels + column.other
-        elif unseen is not None and not column.part:  # of a date, the days count it
-            unseen[column.source] += int(gone.sum())
-    return np.where(found >= 0, found + start, -1).astype(np.int32)
-
-
-def _hashed(series: pl.Series, column: HashColumn) -> NDArray[np.int64]:
-    """Return a bucket for each value: BLAKE2b of column and value, the same everywhere."""
-    text = series.cast(pl.String)
-    distinct = text.unique()
-    mask = (1 << column.bits) - 1
-
-    def bucket(value: str | None) -> int:
-        key = f"{column.source}\0{_MISSING if value is None else '=' + value}".encode()
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") & mask
-
-    buckets = [bucket(value) for value in distinct.to_list()]
-    lookup = pl.DataFrame({"value": distinct, "bucket": buckets})
-    joined = pl.DataFrame({"value": text}).join(
-        lookup, on="value", how="left", nulls_equal=True, maintain_order="left"
-    )
-    return joined["bucket"].to_numpy()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gradstep.data.features.encoding import HashColumn, LeftOut, LevelColumn
+from gradstep.data.features.columns import HashColumn, LeftOut, LevelColumn, LogColumn
+from gradstep.data.features.terms.crosses import Cross, PowerColumn
+from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.figures import count, number
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ class ColumnInWords(NamedTuple):
     column : str
         Its name.
     became : str
-        "number", "category", "date" or "left out".
+        "number", "logarithm", "curve", "category", "cross", "date" or "left out".
     detail : str
         What of it, or why not.
     """
@@ -43,9 +45,14 @@ def columns_in_words(encoding: Any, known: Mapping[str, Mapping[str, Any]]) -> l
     """
     parts: dict[str, list[Any]] = {}
     for column in sorted(encoding.columns, key=lambda c: isinstance(c, LeftOut)):
-        parts.setdefault(column.source, []).append(column)
-    return [
+        if not isinstance(column, Cross):
+            parts.setdefault(column.source, []).append(column)
+    found = [
         ColumnInWords(source, *_told(each, known.get(source, {}))) for source, each in parts.items()
+    ]
+    crosses = [column for column in encoding.columns if isinstance(column, Cross)]
+    return found + [
+        ColumnInWords(cross.name, "cross", encoding.terms.in_words(cross)) for cross in crosses
     ]
 
 
@@ -62,6 +69,13 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
         shared = f" and {more:,} that share one" if more > 0 else " and one that the rest share"
         levels = count(len(first.levels), "level", "levels")
         return "category", f"{levels}{shared if first.other else ''}{gaps}"
+    if isinstance(first, SplineColumn):
+        low, high = number(first.knots[0]), number(first.knots[-1])
+        days = " in days" if first.part else ""
+        return "curve", f"{len(first.knots)} knots from {low} to {high}{days}{gaps}"
     if first.part:
         return "date", ", ".join(["days", *(p.part for p in parts[1:])]) + gaps
-    return "number", (f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}")
+    became = "logarithm" if isinstance(first, LogColumn) else "number"
+    powers = [p.power for p in parts if isinstance(p, PowerColumn)]
+    gaps = (f", powers to {max(powers)}" if powers else "") + gaps
+    return became, f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}"

@@ -93,7 +93,7 @@ def open_as(
 
 def _texts(encoding: Encoding, target: Target) -> set[str]:
     """Return the columns that are text in a file: levels, and what has a format."""
-    text = {c.source for c in encoding.coded if not getattr(c, "part", "")}
+    text = {c.source for c in encoding.categories}
     text |= {column for column, _ in encoding.formats}
     return text | ({target.column} if target.is_text else set())
 
@@ -104,7 +104,7 @@ def read_as(table: Table, encoding: Encoding, target: Target) -> Table:
     if texts and table.guesses:
         table = table.with_text(texts)
     formats: dict[str, Any] = dict(encoding.formats)
-    for number in encoding.numbers:  # of what may be text in this table, and had a type
+    for number in encoding.read_as_numbers:  # of what may be text in this table, and had a type
         formats.setdefault(number.source, IsoDates() if number.part else AnyNumbers())
     return table.with_formats(formats)
 
@@ -129,7 +129,7 @@ def readable(frame: Any, encoding: Any) -> Any:
     InvalidTable
         If a column of numbers or dates holds something else, or an infinite number.
     """
-    for number in encoding.numbers:
+    for number in encoding.read_as_numbers:
         column = frame[number.source]
         kind = kind_of(column.dtype)
         empty = column.null_count() == column.len()  # of whatever type

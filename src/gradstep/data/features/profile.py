@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.data.features.terms.counts import ValueCounts
     from gradstep.data.formats.recognition import Spelling
 
 __all__ = [
@@ -147,6 +148,7 @@ class NumberProfile:
     sentinels: dict[float, int] = field(default_factory=dict)  # how often each value is there
     inner_low: float = math.inf  # without these
     inner_high: float = -math.inf
+    counts: ValueCounts | None = None  # of a column that a term is made of
 
     def add(
         self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
@@ -169,6 +171,8 @@ class NumberProfile:
         self.whole &= found.whole
         self.numbers.add(found)
         self._look_for_sentinels(x, found)
+        if self.counts is not None:
+            self.counts.add(x)
         if self.distinct is not None:
             self._count_distinct(x[~np.isnan(x)] if found.missing else x)
 
@@ -284,6 +288,7 @@ class DateProfile:
     missing: int = 0
     first_missing: int = -1
     parts: dict[str, LevelProfile] = field(init=False)
+    counts: ValueCounts | None = None  # of a column that a term is made of
 
     def __post_init__(self) -> None:
         self.parts = {part: LevelProfile(f"{self.column} {part}") for part in _DATE_PARTS}
@@ -292,12 +297,15 @@ class DateProfile:
         self, series: pl.Series, rows: NDArray[np.int64], y: NDArray[np.float64] | None
     ) -> None:
         """Add the next rows, which have these numbers in the table."""
-        found = summarise(as_days(series), y)
+        days = as_days(series)
+        found = summarise(days, y)
         if found.missing:
             if self.first_missing < 0:
                 self.first_missing = int(rows[found.first_missing])
             self.missing += found.missing
         self.numbers.add(found)
+        if self.counts is not None:
+            self.counts.add(days)
         for part, profile in self.parts.items():
             profile.add(date_part(series, part), rows)
 
@@ -317,6 +325,8 @@ def _merge_missing(profile: Any, other: Any, shift: int) -> None:
 def _merge_numbers(profile: Any, other: Any, shift: int, *, mirrored: bool) -> None:
     _merge_missing(profile, other, shift)
     profile.numbers.add(other.numbers.mirrored() if mirrored else other.numbers)
+    if profile.counts is not None:
+        profile.counts.merge(other.counts)
 
 
 def profile_of(column: str, kind: str) -> Any:

@@ -42,14 +42,21 @@ class SparseEncoding:
     ----------
     width : int
         The largest index, plus one.
-    columns, numbers, coded : tuple
+    columns, numbers, read_as_numbers, coded, placed : tuple
         What an `Encoding` has of named columns: nothing.
     """
 
     width: int
     columns: tuple[Any, ...] = ()
     numbers: tuple[Any, ...] = ()
+    read_as_numbers: tuple[Any, ...] = ()
     coded: tuple[Any, ...] = ()
+    placed: tuple[Any, ...] = ()
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether anything is more than a column on its own: nothing."""
+        return False
 
     @property
     def n_features(self) -> int:

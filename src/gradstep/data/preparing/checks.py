@@ -94,6 +94,9 @@ def check_meta(meta: Mapping[str, Any]) -> None:
     ):
         msg = f"class_weights is {weights!r:.80}"
         raise ValueError(msg)
+    if not is_text(meta.get("chosen", "")):
+        msg = f"chosen is {meta['chosen']!r:.80}"
+        raise ValueError(msg)
     for part, holds in _META.items():
         if not holds(meta[part]):
             msg = f"{part} is {meta[part]!r:.80}"

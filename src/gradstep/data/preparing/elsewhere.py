@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["fill_elsewhere"]
 
 _PIECES = "pieces"  # a folder within, until the rows are where they belong
+_PLACES = "row-places.npy"  # of a piece: where its rows go; no array of rows is called so
 _GATHERED_BYTES = 1 << 26  # of the buckets of a task
 
 
@@ -172,7 +173,7 @@ class _Encode:
         order = np.argsort(places, kind="stable")
         ranks = np.empty_like(order)
         ranks[order] = np.arange(order.size)
-        np.save(folder / "places.npy", places[order])
+        np.save(folder / _PLACES, places[order])
         arrays = {
             name: new_array(folder, name, (own.n_train, *shape), dtype)
             for name, (shape, dtype) in self.shapes.items()
@@ -224,7 +225,7 @@ class _Gather:
             name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in self.shapes.items()
         }
         for piece in self.pieces:
-            places = np.load(self.work / piece / "places.npy", mmap_mode="r")
+            places = np.load(self.work / piece / _PLACES, mmap_mode="r")
             begin, end = np.searchsorted(places, (lo, hi))
             if begin == end:
                 continue

@@ -14,6 +14,7 @@ from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
 from gradstep.data.features.oddities import notes_of_numbers
 from gradstep.data.features.profile import kind_of, summary_of
+from gradstep.data.features.terms.decision import with_terms
 from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.preparing.profiling import Profiles, Reading, of_file
 from gradstep.data.preparing.target import kind_of_target, target_of
@@ -21,7 +22,7 @@ from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
@@ -54,6 +55,8 @@ class FirstPass:
         Rows, those that count, and the memory that they take once encoded.
     notes : list of str
         What a person should know of how values are written.
+    chosen : str
+        What a person should know of terms that were chosen.
     """
 
     table: Table
@@ -63,6 +66,7 @@ class FirstPass:
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
     notes: list[str] = field(default_factory=list)
+    chosen: str = ""
     _kept_frames: deque[deque[pl.DataFrame]] | None = None
 
     def read(self) -> None:
@@ -75,6 +79,11 @@ class FirstPass:
             raise InvalidParameter(msg)
         for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
             self.table.check_column(column, "The column")
+        for column in options.of_terms:
+            self.table.check_column(column, "The term's column")
+            if column in options.no_features:
+                msg = f"{column!r} is the {options.role_of(column)}: it can be in no term."
+                raise InvalidParameter(msg)
         kinds = self._kinds_of_columns()
         target_kind = kind_of_target(self.table, options)
         looked_at = frozenset(filter(self._is_open, kinds))
@@ -108,11 +117,27 @@ class FirstPass:
         )
         read = {*encoding.sources, *options.no_features}
         formats = tuple((c, f) for c, f in self.table.formats.items() if c in read)
-        self.encoding: Encoding = replace(encoding, formats=formats, na=options.na)
+        self._plain = replace(encoding, formats=formats, na=options.na)
+        self.take()
+
+    def take(
+        self, splines: tuple[tuple[str, int], ...] = (), crosses: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Have columns become what they do with the terms asked for, and with more of them."""
+        self.encoding: Encoding = self.encoding_with(splines, crosses)
         self._check_features()
-        numbers = self.encoding.n_values * (4 if self.encoding.single else 8)
-        self.row_bytes = numbers + 4 * len(self.encoding.coded) + 8 + 8 * self.weighted
+        self.row_bytes = self.encoding.row_bytes + 8 + 8 * self.weighted
         self.bytes = self.n_kept * self.row_bytes
+
+    def encoding_with(
+        self, splines: tuple[tuple[str, int], ...], crosses: tuple[tuple[str, str], ...]
+    ) -> Encoding:
+        """Return what becomes of columns with more terms than those asked for."""
+        options = self.options
+        more = replace(
+            options, splines=options.splines + splines, crosses=options.crosses + crosses
+        )
+        return with_terms(self._plain, more, self.profiles, self.table.name)
 
     def _profiled_here(self) -> Iterator[Profiles]:
         """Yield what is known of each piece, read by this process."""
@@ -185,6 +210,17 @@ class FirstPass:
     def chunks(self) -> Iterator[tuple[pl.DataFrame, int]]:
         """Yield the chunks of the second pass, each with the number of its first row."""
         return chain.from_iterable(self._by_pieces("encoding"))
+
+    def once_more(self) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Yield the chunks of another pass, each with the number of its first row."""
+        pieces: Iterable[Iterable[pl.DataFrame]] = self._kept_frames or (
+            piece.open().chunks(self.reading.columns)
+            for piece in (self.pieces if len(self.pieces) > 1 else [self.table])
+        )
+        first = 0
+        for frame in chain.from_iterable(pieces):
+            yield frame, first
+            first += frame.height
 
     def _by_pieces(self, what: str) -> Iterator[Iterator[tuple[pl.DataFrame, int]]]:
         """Yield the chunks of each piece in turn, as a pass over the table reads them."""
@@ -291,6 +327,7 @@ class FirstPass:
             "target": target,
             "encoding": self.encoding.to_json(),
             "columns": {c: summary_of(s) for c, s in self.profiles.items()},
+            **({"chosen": self.chosen} if self.chosen else {}),
             "warnings": [
                 *self.table.notes,
                 *self.notes,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.checks import check_choice, check_number
+from gradstep.data.features.terms.options import TERMS, TermOptions, as_terms
 from gradstep.data.formats.date_format import DateFormat
 from gradstep.data.roles import Offset
 from gradstep.data.sources.read_options import ReadOptions
@@ -43,7 +44,7 @@ MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
 
 
 @dataclass(frozen=True)
-class PrepareOptions:
+class PrepareOptions(TermOptions):
     """The options of `prepare`: its result is a function of them and of the table.
 
     Attributes
@@ -81,6 +82,10 @@ class PrepareOptions:
         Values that are missing, besides the usual ones.
     encoding : str
         Of text files; by default UTF-8, or what a byte-order mark says.
+    splines, crosses, polynomials, logs : tuple
+        Terms (`gradstep.data.features.terms.options.TermOptions`).
+    chosen_for : str
+        Of terms that are to be chosen: by what loss.
     """
 
     target: str
@@ -103,6 +108,11 @@ class PrepareOptions:
     thousands: str | None = None
     na: tuple[str, ...] = ()
     encoding: str = ""
+    splines: tuple[tuple[str, int], ...] = ()
+    crosses: tuple[tuple[str, str], ...] = ()
+    polynomials: tuple[tuple[str, int], ...] = ()
+    logs: tuple[str, ...] = ()
+    chosen_for: str | None = None
 
     @property
     def reading(self) -> ReadOptions:
@@ -175,6 +185,7 @@ class PrepareOptions:
             )
             raise InvalidParameter(msg)
         self._check_class_weight()
+        self.check_terms()
 
     def _check_class_weight(self) -> None:
         if isinstance(self.class_weight, tuple):
@@ -205,6 +216,7 @@ def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
             found[name] = (found[name],)
         elif name in found:
             found[name] = tuple(found[name] or ())
+    found |= dict.fromkeys(TERMS, ()) | as_terms(found)
     kinds = found.get("kinds")
     if kinds is not None:
         found["kinds"] = tuple(sorted(dict(kinds).items()))

@@ -39,11 +39,11 @@ class Encoder:
     ) -> dict[str, NDArray[Any]]:
         """Encode the rows of a chunk, which have these numbers in the table."""
         options = self.options
-        values, codes = self.encoding.encode(frame, unseen)
+        encoded = self.encoding.encode(frame, unseen)
         target = frame[self.target.column]
         y = self.target.encoded(target)
         weight = None if options.weight is None else weights_of(frame[options.weight], rows)
-        parts: dict[str, NDArray[Any]] = {"values": values, "codes": codes}
+        parts: dict[str, NDArray[Any]] = encoded._asdict()
         if self.class_weights is not None:
             by_class = self.class_weights[self.target.codes(target).astype(np.intp)]
             weight = by_class if weight is None else weight * by_class

@@ -31,6 +31,7 @@ from gradstep.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradstep.data.preparing.choosing import Choose
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
 
 __all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
@@ -50,6 +51,7 @@ def prepare(
     progress: Progress | None = None,
     cache: bool | str | Path = False,
     each: Each | None = None,
+    choose: Choose | None = None,
     **options: Any,
 ) -> PreparedTable:
     """Turn a table into what training reads; `gradstep.fit.prepare.prepare` says all of it.
@@ -60,6 +62,8 @@ def prepare(
         As there.
     each : callable, optional
         Runs a task on each piece of the table, elsewhere; by default this process does.
+    choose : callable, optional
+        Chooses terms on a sample of the training rows, where `splines` is "auto".
     """
     prepare_options = options_of(target, options)
     if memory < LEAST_MEMORY:
@@ -86,7 +90,7 @@ def prepare(
     maker: Any
     if isinstance(opened, Table):
         each = each if opened.files else None
-        maker = TableMaker(opened, held_out, prepare_options, told, each)
+        maker = TableMaker(opened, held_out, prepare_options, told, each, choose)
     else:
         from gradstep.data.preparing.sparse import SparseMaker
 
@@ -178,7 +182,7 @@ def _make(
         if cached:
             mark(part)
         prepared = maker.fill(part)
-        seal(part, prepared.meta, lasting=lasting)
+        seal(part, prepared, lasting=lasting)
         del prepared
     return open_kept(folder) if cached else open_prepared(folder)
 

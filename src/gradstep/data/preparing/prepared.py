@@ -45,7 +45,7 @@ __all__ = [
     "write_rows",
 ]
 
-FORMAT = 1
+FORMATS = (1, 2)  # 2 has terms
 _META = "meta.json"
 # What NumPy raises where a header of .npy is damaged.
 _UNREADABLE = (
@@ -93,6 +93,11 @@ class PreparedTable:
         """What the features are called."""
         names: list[str] = self.encoding.feature_names()
         return names
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know: warnings, and which terms were chosen."""
+        return [*self.meta["warnings"], *filter(None, [self.meta.get("chosen")])]
 
     def __repr__(self) -> str:
         held_out = 0 if self.validation is None else self.validation.n
@@ -142,7 +147,7 @@ def write_rows(path: Path, first: int, rows: NDArray[Any]) -> None:
         os.fsync(file.fileno())
 
 
-def seal(folder: Path, meta: dict[str, Any], *, lasting: bool = True) -> None:
+def seal(folder: Path, prepared: PreparedTable, *, lasting: bool = True) -> None:
     """Write what the folder holds; if it is to last, with the checksums of its arrays."""
     files = {}
     for path in sorted(folder.glob("*.npy")):
@@ -150,7 +155,8 @@ def seal(folder: Path, meta: dict[str, Any], *, lasting: bool = True) -> None:
             sync(path)
         digest = _digest(path) if lasting else None
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
-    text = json.dumps({"format": FORMAT, **meta, "files": files}, indent=1)
+    form = FORMATS[prepared.encoding.has_terms]
+    text = json.dumps({"format": form, **prepared.meta, "files": files}, indent=1)
     content = {"meta": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     path = folder / _META
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -270,10 +276,10 @@ def read_meta(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() != known:
         msg = f"{path} is damaged: its checksum differs. Delete the folder and prepare again."
         raise InvalidTable(msg)
-    if version != FORMAT:
+    if version not in FORMATS:
         msg = (
-            f"{folder} has format {version!r:.60}; this version of gradstep reads format "
-            f"{FORMAT}. Prepare the table again, or install the version that wrote it "
+            f"{folder} has format {version!r:.60}; this version of gradstep reads formats up to "
+            f"{FORMATS[-1]}. Prepare the table again, or install the version that wrote it "
             f"(gradstep {wrote})."
         )
         raise InvalidTable(msg)

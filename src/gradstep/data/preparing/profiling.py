@@ -17,6 +17,7 @@ import polars as pl
 
 from gradstep.data.features.leaks import LeakSearch
 from gradstep.data.features.profile import add_to, profile_of
+from gradstep.data.features.terms.counts import ValueCounts
 from gradstep.data.formats.recognition import Spelling
 from gradstep.data.preparing.class_weights import count_classes
 from gradstep.data.roles import has_value, weighs, weights_of
@@ -168,6 +169,8 @@ class Reading:
         profile = profile_of(column, kind)
         if column in self.looked_at:
             profile.spelling = Spelling()
+        if kind != "category" and (self.options.auto or column in self.options.of_terms):
+            profile.counts = ValueCounts()
         return profile
 
     def with_leaks(self, pieces: Iterable[Any]) -> Reading:

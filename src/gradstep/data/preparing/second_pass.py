@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.features.matching import check_columns, read_as, readable
+from gradstep.data.preparing.choosing import sample_of
 from gradstep.data.preparing.class_weights import class_weights
 from gradstep.data.preparing.elsewhere import fill_elsewhere
 from gradstep.data.preparing.hold_out import HoldOut
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.data.preparing.choosing import Choose
     from gradstep.data.preparing.hold_out import Rule
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
@@ -57,13 +59,15 @@ class TableMaker:
         Called with what is done, and how many rows.
     each : callable, optional
         Runs a task on each piece of the table, elsewhere; by default this process does.
+    choose : callable, optional
+        Chooses terms on a sample of the rows, if that is asked for.
     """
 
     def __init__(
         self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress,
-        each: Each | None = None,
+        each: Each | None = None, choose: Choose | None = None,
     ) -> None:  # fmt: skip
-        self.held_out, self.options = held_out, options
+        self.held_out, self.options, self._choose = held_out, options, choose
         self._table, self._progress, self._each = table, progress, each
         self._class_weights: NDArray[np.float64] | None = None
 
@@ -75,6 +79,11 @@ class TableMaker:
     def read(self) -> None:
         """Read the table, and decide what becomes of each column."""
         self._first_pass = read_and_decide(self._table, self.options, self._progress, self._each)
+        if self.options.auto and self._choose is not None:
+            rule = HoldOut(self._first_pass, wanted=self.held_out is None).rule
+            found = self._choose(sample_of(self._first_pass, rule))
+            self._first_pass.take(found.splines, found.crosses)
+            self._first_pass.chosen = found.why
         if self.held_out is not None:
             self.held_out = read_as(
                 self.held_out, self._first_pass.encoding, self._first_pass.target

@@ -40,7 +40,7 @@ _BUCKET_ROWS = 1 << 16
 _ROWS = 1 << 20  # that are worked on together
 _NO_MEANING = (
     "weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds", "decimal",
-    "thousands", "na", "encoding",
+    "thousands", "na", "encoding", "splines", "crosses", "polynomials", "logs",
 )  # fmt: skip
 
 

@@ -37,7 +37,8 @@ __all__ = ["TableEstimator"]
 # Of preparing: a table that is prepared has been asked for them already.
 _OF_PREPARING = (
     "kinds", "drop", "only", "max_levels", "decimal", "thousands", "na", "encoding", "validation",
-    "time_column", "missing", "missing_target", "memory", "cache", "class_weight",
+    "time_column", "missing", "missing_target", "memory", "cache", "class_weight", "splines",
+    "crosses", "polynomials", "logs", "formula",
 )  # fmt: skip
 _MOST_TO_KEEP_WHOLE = 10_000  # rows of which none is held out by itself
 

@@ -46,6 +46,8 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         the rows as they are.
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
+    splines, crosses, polynomials, logs, formula
+        As of `TableRegressor`.
     validation, refit, inference, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
@@ -115,6 +117,11 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         drop: Any = None,
         only: Any = None,
         max_levels: int = 1000,
+        splines: Any = None,
+        crosses: Any = None,
+        polynomials: Any = None,
+        logs: Any = None,
+        formula: str | None = None,
         decimal: str | None = None,
         thousands: str | None = None,
         na: Any = None,
@@ -152,6 +159,11 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.drop = drop
         self.only = only
         self.max_levels = max_levels
+        self.splines = splines
+        self.crosses = crosses
+        self.polynomials = polynomials
+        self.logs = logs
+        self.formula = formula
         self.decimal = decimal
         self.thousands = thousands
         self.na = na

@@ -59,6 +59,17 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         Columns to leave out, or the only ones to use.
     max_levels : int, default=1000
         Levels of a category that get a weight each; the rarer ones share one.
+    splines : list of str, dict or None, default=None
+        Columns of numbers or dates that become curves; a dict says with how many knots.
+    crosses : list of (str, str) or None, default=None
+        Pairs of columns whose joint effect is learned, too; also written 'color:clarity'.
+    polynomials : dict or None, default=None
+        Columns of numbers with their highest power.
+    logs : list of str or None, default=None
+        Columns of numbers whose logarithm takes their place.
+    formula : str or None, default=None
+        All of these, and `only`, as a formula: "price ~ bs(carat) + color*clarity" (of frames, and
+        with `gradstep[formula]` installed).
     decimal, thousands : str or None, default=None
         Marks of numbers that are text; None finds them in each column's values.
     na : list of str or None, default=None
@@ -160,6 +171,11 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         drop: Any = None,
         only: Any = None,
         max_levels: int = 1000,
+        splines: Any = None,
+        crosses: Any = None,
+        polynomials: Any = None,
+        logs: Any = None,
+        formula: str | None = None,
         decimal: str | None = None,
         thousands: str | None = None,
         na: Any = None,
@@ -198,6 +214,11 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.drop = drop
         self.only = only
         self.max_levels = max_levels
+        self.splines = splines
+        self.crosses = crosses
+        self.polynomials = polynomials
+        self.logs = logs
+        self.formula = formula
         self.decimal = decimal
         self.thousands = thousands
         self.na = na

@@ -17,6 +17,7 @@ from gradstep.rows.layouts.base import (
 from gradstep.rows.layouts.dense import DenseRows
 from gradstep.rows.layouts.sparse import CsrRows
 from gradstep.rows.layouts.table import TableRows
+from gradstep.rows.layouts.terms import TermRows
 
 __all__ = [
     "AHEAD",
@@ -24,6 +25,7 @@ __all__ = [
     "DenseRows",
     "Rows",
     "TableRows",
+    "TermRows",
     "add_gradient",
     "add_products",
     "add_squares",
