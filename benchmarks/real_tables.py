@@ -140,6 +140,7 @@ def _peer(
 ) -> float:
     from sklearn.metrics import log_loss, root_mean_squared_error
 
+    train = train.sample(fraction=1.0, shuffle=True, seed=0)  # its folds are cut as rows lie
     names = [name for name in train.columns if name != table.target]
     numbers = [name for name in names if train[name].dtype.is_numeric()]
     others = [name for name in names if name not in numbers]
