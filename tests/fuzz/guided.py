@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from random import Random
 
-import atheris
+__all__: list[str] = []
 
 # What reads these kinds; compiled code is none that could be instrumented.
 _READERS = [f"gradstep.{name}" for name in (
@@ -24,15 +24,6 @@ _READERS = [f"gradstep.{name}" for name in (
     "data.features.sparse_encoding", "data.roles", "data.formats", "data.preparing.checks",
     "data.preparing.prepared", "engine.checkpoint_folder", "engine.records",
 )]  # fmt: skip
-with atheris.instrument_imports(include=_READERS):
-    from tests.fuzz.corpus import corpus
-    from tests.fuzz.mutate import mutated
-    from tests.fuzz.worker import try_case
-
-    WHOLE = corpus()  # gradstep imports what it needs when it is needed
-
-__all__: list[str] = []
-
 _MARK = b"\n=====\n"
 
 
@@ -47,9 +38,17 @@ def _apart(data: bytes) -> dict[str, bytes]:
 
 def main() -> None:
     """Run until something is found, or libFuzzer has had enough."""
+    import atheris  # pytest imports this file where there is none
+
+    with atheris.instrument_imports(include=_READERS):
+        from tests.fuzz.corpus import corpus
+        from tests.fuzz.mutate import mutated
+        from tests.fuzz.worker import try_case
+
+        files_of = corpus()  # gradstep imports what it needs when it is needed
     kind, *options = sys.argv[1:]
     warnings.simplefilter("ignore")
-    whole = WHOLE[kind]
+    whole = files_of[kind]
     home = Path(tempfile.mkdtemp(prefix="gradstep-fuzz-"))
 
     def one(data: bytes) -> None:
