@@ -29,6 +29,7 @@ from gradstep.model.coefficients import (
 )
 from tests.examples import examples
 from tests.model.test_file import rewritten
+from tests.slow import slow_unless
 
 N = 400
 
@@ -280,7 +281,7 @@ def test_importance_is_by_column_and_by_cross(model):
     )
 
 
-@pytest.mark.parametrize("target", ["price", "cut", "color"])
+@pytest.mark.parametrize("target", slow_unless("price".__eq__, ["price", "cut", "color"]))
 def test_points_of_curves_are_differences_of_scores(target):
     """About the mean of the classes, where there are several."""
     made = {"splines": {"carat": 6, "day": 4}, "only": ["carat", "day", "size"]}
