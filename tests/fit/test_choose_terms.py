@@ -55,6 +55,7 @@ def test_what_does_not_is_not():
     assert "No term pays on 1,0" in prepared.meta["chosen"]
 
 
+@pytest.mark.slow  # compiles a loss more
 def test_by_the_loss_of_classes():
     fit = fit_table(TABLE, "yes", only=FEATURES, splines="auto")
     assert terms(fit.prepared) == (["wave"], [])

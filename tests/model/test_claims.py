@@ -135,7 +135,7 @@ class TestHeader:
         refused(path, "its header lacks or misstates something")
 
     def test_more_features_than_indices(self, path):
-        many = [{**HASH, "bits": 24}] * 128
+        many = [{**HASH, "bits": 24, "source": f"column {at}"} for at in range(128)]
         forge(path, encoding={"columns": many, "single": False})
         refused(path, "2,147,483,648 features are more than")
 

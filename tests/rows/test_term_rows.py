@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from gradstep.optim.schedules import Constant
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import TermRows
 from tests.engine.cases import csr, fit, problem
-from tests.uncompiled import among, compiled_if
+from tests.uncompiled import uncompiled
 
 N, NUMBERS, LEVELS, SPLINES = 61, 2, 4, 7
 WIDTH = NUMBERS + LEVELS + SPLINES
@@ -54,20 +52,24 @@ def both(rows, k=1):
     return [Dataset(each, y.astype(float), weight) for each in (rows, csr(matrix(rows)))]
 
 
-@pytest.mark.parametrize(
-    "optimizer, dtype",
-    compiled_if(
-        among([(optimizers.SGD(), np.float64)]),
-        product(OPTIMIZERS, [np.float64, np.float32]),
-    ),
-    ids=str,
-)
-def test_every_optimizer(optimizer, dtype):
+def check_same(optimizer, dtype):
     mine, theirs = both(terms(dtype=dtype))
     of = {"optimizer": optimizer, "penalty": L1(0.01), "schedule": Constant(0.02)}
     found, expected = (fit(problem(data, **of), data)[0] for data in (mine, theirs))
     np.testing.assert_allclose(found.params, expected.params, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(found.slots, expected.slots, rtol=1e-12, atol=1e-12)
+
+
+@uncompiled
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+def test_every_optimizer(optimizer, dtype):
+    check_same(optimizer, dtype)
+
+
+@pytest.mark.slow  # that layouts compile, each fit of a table with terms shows
+def test_compiled():
+    check_same(optimizers.SGD(), np.float64)
 
 
 def test_lists_the_features_of_rows_once():
