@@ -54,6 +54,7 @@ def started(monkeypatch, tmp_path):
 
     monkeypatch.setattr(compile_ahead.subprocess, "Popen", Process)
     monkeypatch.setattr(compile_ahead.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(compile_ahead.os, "getloadavg", lambda: (0.5, 0.5, 0.5))
     monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv(compile_ahead.WANTED, "1")
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
@@ -119,6 +120,11 @@ class TestProcesses:
     def test_are_not_started_where_nothing_is_gained(self, started, monkeypatch, variable, value):
         monkeypatch.setenv(variable, value)
         with compiling_ahead(PLAIN), compiling_ahead(None):
+            assert started == []
+
+    def test_are_not_started_on_a_busy_machine(self, started, monkeypatch):
+        monkeypatch.setattr(compile_ahead.os, "getloadavg", lambda: (4.0, 0.5, 0.5))
+        with compiling_ahead(PLAIN):
             assert started == []
 
     def test_end_when_the_run_is_killed(self):

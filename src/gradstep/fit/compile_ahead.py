@@ -4,7 +4,7 @@ On a machine without the kernels a first run would read the table, then compile 
 trains. So what it will call is guessed from the options and the head of the table, before it is
 read, and two processes compile it into the cache: one the largest kernel, the other the rest. The
 run takes from the cache what it needs, and waits for what is being compiled (`gradstep.claims`).
-A wrong guess costs some seconds of idle processors.
+A wrong guess costs some seconds of idle processors; busy ones are left alone.
 
 Nothing is started where such a run has been before: a mark in the cache says so. The processes end
 with the run, however it ends: they watch a pipe whose other end it holds.
@@ -34,6 +34,7 @@ __all__ = ["WANTED", "Guess", "compiling_ahead", "guess_of"]
 WANTED = "GRADSTEP_COMPILE_AHEAD"  # "0": no process is ever started
 _HEAD_ROWS, _HEAD_BYTES = 200, 1 << 16
 _SAMPLED_BYTES = 4_000_000  # of a file, from which Hessians are those of samples
+_BUSY = 1.25  # processes that run or wait to, a core: more of them would only wait for one another
 _MOST_SECONDS = 300.0  # that such a process may take
 _PARTS = ("evaluations", "others")
 _CODE = "from gradstep.fit.compile_ahead import work; work()"
@@ -158,8 +159,13 @@ def compiling_ahead(guess: Guess | None) -> Iterator[None]:
 
 def _mark_of(guess: Guess) -> Path | None:
     """Return the file that says whether there was such a run; None if nothing would be gained."""
-    unwanted = os.environ.get(WANTED, "1") == "0" or (os.cpu_count() or 1) < 2
-    if unwanted or os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+    cores = os.cpu_count() or 1
+    unwanted = os.environ.get(WANTED, "1") == "0" or cores < 2
+    if (
+        unwanted
+        or os.getloadavg()[0] > _BUSY * cores
+        or os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+    ):
         return None
     package = Path(__file__).parents[1]
     sources = sorted(package.rglob("*.py"))
