@@ -119,7 +119,7 @@ crash: $(READY)
 	$(BIN)/python -m tests.crash.faults
 	$(BIN)/python -m tests.crash.replay
 
-# Damaged files, with kernels that check every index, in a cache of their own: half an hour.
+# Damaged files, with kernels that check every index, in a cache of their own: a quarter of an hour.
 fuzz: $(READY)
 	GRADSTEP_CACHE_DIR=$(CURDIR)/build/bounds \
 	    $(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED) --workers $(WORKERS)

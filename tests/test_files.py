@@ -217,6 +217,13 @@ class TestStreams:
 
 
 class TestFailures:
+    def test_in_a_working_folder_that_is_gone(self, tmp_path, monkeypatch):
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        with pytest.raises(CannotWrite, match="No such file"), writing_file("new/file"):
+            pass
+
     @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
     def test_leave_what_was_there(self, error, tmp_path):
         path = tmp_path / "file"

@@ -146,9 +146,11 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 def lasting_folder(folder: Path) -> None:
     """Make a folder, and those above it, so that their names are on the disk."""
     if not folder.is_dir():
-        lasting_folder(folder.parent)
+        if folder.parent != folder:  # as of a working folder that is gone
+            lasting_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        with suppress(PermissionError):  # a folder that may be written to, and not be read
+            sync(folder.parent)
 
 
 def sync(path: Path) -> None:

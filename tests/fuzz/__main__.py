@@ -1,6 +1,6 @@
 """Damage files that strangers may send, a million times: only errors of ours may come of it.
 
-python -m tests.fuzz                        1,000,000 cases, half an hour with two processes
+python -m tests.fuzz                        1,000,000 cases, a quarter of an hour with two cores
 python -m tests.fuzz --minutes 5 --seed 1   others, for some minutes
 python -m tests.fuzz --only parquet csv     of some kinds
 python -m tests.fuzz --case 4711            one again, here, with its traceback
