@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PARTS = ("bits", "kills", "lost", "passes", "overhead", "huge")
+PARTS = ("bits", "kills", "lost", "passes", "overhead", "model", "huge", "peers")
 LOSSES = ("log_loss", "squared_error", "poisson", "softmax")
 KILL_EVERY = 5.0
 WITHIN = 65.0
@@ -329,6 +329,22 @@ def overhead(quick: bool) -> Grid:
 
 def _nothing(_shard: Any) -> float:
     return 0.0
+
+
+def model(quick: bool) -> Grid:
+    """Simulate large tables on many workers, from what is measured here."""
+    from benchmarks.machines_model import constants, costs, efficiency
+
+    found = constants(quick=quick)
+    print(costs(found).markdown(), flush=True)
+    return efficiency(found)
+
+
+def peers(quick: bool) -> Grid:
+    """Compare with dask-ml, if it is installed."""
+    from benchmarks.machines_peers import measure
+
+    return measure(50_000 if quick else 1_000_000, ("newton", "lbfgs"))
 
 
 def huge(quick: bool) -> Grid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 import time
 import uuid
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.shards import Bounds, Task
 
-__all__ = ["DaskExecutor"]
+__all__ = ["DaskExecutor", "even_parts"]
 
 _TASKS_A_THREAD = 2  # one is ready while one runs; more cost more than they even out
 _SCATTERED_BYTES = 1 << 18  # of a task, beyond which it is sent to each worker once
@@ -113,9 +112,7 @@ class DaskExecutor:
     def _run(
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any]
     ) -> list[Any]:  # fmt: skip
-        size = self._groups_a_task(len(groups))
-        parts = [slice(at, at + size) for at in range(0, len(groups), size)]
-        sent = task
+        parts, sent = self._parts(len(groups)), task
         if len(pickle.dumps(task)) > _SCATTERED_BYTES:
             sent = self._client.scatter(task, broadcast=True, hash=False)
 
@@ -167,12 +164,10 @@ class DaskExecutor:
         for future in ready if not found else (f for f in ready if f not in finished):
             yield future, _result_of(future, seconds)
 
-    def _groups_a_task(self, groups: int) -> int:
-        """Return how many of the groups a Dask task has."""
-        if self._apart:
-            return 1
-        tasks = max(1, min(groups, _TASKS_A_THREAD * self._threads()))
-        return math.ceil(groups / tasks)
+    def _parts(self, groups: int) -> list[slice]:
+        """Return which groups each Dask task has."""
+        tasks = groups if self._apart else min(groups, _TASKS_A_THREAD * self._threads())
+        return even_parts(groups, tasks)
 
     def _threads(self) -> int:
         """Return the threads of all workers, once there are any; they come and go."""
@@ -200,6 +195,18 @@ class DaskExecutor:
         ask = getattr(self._client.scheduler, what)
         found: dict[str, Any] = self._client.sync(ask, **more, callback_timeout=_ANSWER)
         return found
+
+
+def even_parts(groups: int, tasks: int) -> list[slice]:
+    """Return so many parts of groups, as even as can be, the larger ones first.
+
+    Examples
+    --------
+    >>> even_parts(7, 3)
+    [slice(4, 7, None), slice(0, 2, None), slice(2, 4, None)]
+    """
+    cuts = [groups * i // max(1, tasks) for i in range(tasks + 1)]
+    return sorted(map(slice, cuts, cuts[1:]), key=lambda part: part.start - part.stop)
 
 
 def _ready(futures: list[Any], until: str) -> list[Any]:
