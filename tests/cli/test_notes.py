@@ -109,7 +109,7 @@ class TestOddNumbers:
 
 class TestManyClasses:
     def test_of_numbers(self):
-        table = TABLE.with_columns(y=pl.Series(np.arange(N) % 60 + 0.5))
+        table = TABLE.with_columns(y=pl.Series(np.arange(N) % 60))
         (note,) = notes(table, "y", task="classification")
         assert "'y' is one of 60 classes in 400 rows, and they are numbers" in note
         assert "--task regression" in note

@@ -153,7 +153,7 @@ class TestWords:
         ):
             assert words in flat
         coef = gs.load("trips-fare.safetensors").coef_[0, 0]
-        assert f"1 more of km adds {coef:.4g} to fare" in out
+        assert f"1 more of km adds {coef:.4g} (" in out
 
     def test_of_two_classes_are_odds(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "paid", *FEW, "-m", "m.safetensors")
@@ -166,7 +166,9 @@ class TestWords:
     @uncompiled
     def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, "-m", "m.safetensors")
-        factor = float(re.search(r"1 more of km: airport times ([\d.]+), beside", out)[1])
+        factor = float(
+            re.search(r"1 more of km: airport times ([\d.]+) \([\d.]+ to [\d.]+\), beside", out)[1]
+        )
         row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
         p = gs.load("m.safetensors").predict_proba(row)
         beside = p[:, 0] / np.exp(np.log(p).mean(axis=1))
@@ -235,7 +237,7 @@ class TestOptions:
         anew = fit["refit"]["alpha"]
         assert gs.load(fit["model"]).provenance["penalty"] == f"L2(alpha={anew!r})"
         flat = " ".join(gradstep("train", trips, "-t", "fare", *FEW)[1].split())
-        chosen, refit = f"Penalty alpha {fit['alpha']['value']:g}, chosen by", fit["refit"]["rows"]
+        chosen, refit = f"Chosen alpha {fit['alpha']['value']:g}, chosen by", fit["refit"]["rows"]
         assert chosen in flat
         assert f"Refit to all {refit:,} rows, which choose alpha {anew:g}, in 1 epoch." in flat
         assert refit == fit["rows"]["train"] + fit["rows"]["validation"]

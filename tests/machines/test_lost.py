@@ -18,7 +18,7 @@ from gradstep.machines.dask_executor import DaskExecutor
 
 pytestmark = pytest.mark.usefixtures("_many_shards")
 GONE = "gone"
-EPOCHS = {"tol": None, "max_iter": 4}
+EPOCHS = {"tol": None, "max_iter": 4, "alpha": 1e-4}
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,13 @@ from gradstep.errors import InvalidParameter
 
 __all__ = ["Cross", "Formula", "Log", "Poly", "Spline", "added", "terms"]
 
+TERMS = "Terms: curves, crosses, powers"  # a group of its own in --help
+
 Spline = Annotated[
     list[str] | None,
     typer.Option(
         "--spline",
+        rich_help_panel=TERMS,
         metavar="COLUMN[:KNOTS]|auto",
         help=f"Make a column a curve, by default of {KNOTS} knots; auto finds those where it pays, "
         "and crosses that do (comma between, or repeated).",
@@ -27,6 +30,7 @@ Cross = Annotated[
     list[str] | None,
     typer.Option(
         "--cross",
+        rich_help_panel=TERMS,
         metavar="COLUMN:COLUMN",
         help="What two columns say together: pairs of levels, a slope for each level, a product "
         r"(comma between, or repeated; \: in a name).",
@@ -36,6 +40,7 @@ Poly = Annotated[
     list[str] | None,
     typer.Option(
         "--poly",
+        rich_help_panel=TERMS,
         metavar="COLUMN:POWER",
         help="Powers of a column, too (comma between, or repeated).",
     ),
@@ -44,6 +49,7 @@ Log = Annotated[
     list[str] | None,
     typer.Option(
         "--log",
+        rich_help_panel=TERMS,
         metavar="COLUMN",
         help="The logarithm of a column in its place (comma between, or repeated).",
     ),
@@ -53,6 +59,7 @@ Formula = Annotated[
     str | None,
     typer.Option(
         "--formula",
+        rich_help_panel=TERMS,
         metavar="FORMULA",
         help="Target, columns and terms at once: 'price ~ bs(carat) + color*clarity'.",
     ),
