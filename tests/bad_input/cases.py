@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ def _damaged_model(path: Path) -> None:
 def _newer_model(path: Path) -> None:
     _model(path)
     content = path.read_bytes()
-    path.write_bytes(content.replace(b'\\"format\\": 2', b'\\"format\\": 7'))
+    path.write_bytes(re.sub(rb'(\\"format\\": )\d', rb'\g<1>7', content, count=1))
 
 
 def _run(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -289,7 +290,7 @@ class TestProgressBar:
             now[0] += 0.4
             return now[0]
 
-        monkeypatch.setattr(callbacks.time, "monotonic", monotonic)
+        monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=monotonic))
         stream = io.StringIO()
         fit(problem(DATA, max_epochs=7), DATA, callbacks=[ProgressBar(stream)])
         shown = [line.split()[1] for line in stream.getvalue().splitlines()[:-1]]

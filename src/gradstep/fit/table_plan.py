@@ -280,7 +280,7 @@ def plan(table: Any, target: str | None = None, **options: Any) -> TablePlan:
     Target    fare, a number from 2.9 to 9.1, mean 5.117
     Loss      SquaredError, as the target is a number
     Penalty   l2 of standardised features, alpha chosen by rows that are held out
-    Method    automatic, until a step is 0.0001 of the first; at most 1,000 epochs; ...
+    Method    automatic, until a step is 0.0001 of the first; at most 1,000 epochs
     """
     from gradstep.fit.table import fit_table
 
