@@ -116,7 +116,7 @@ def _damaged_model(path: Path) -> None:
 def _newer_model(path: Path) -> None:
     _model(path)
     content = path.read_bytes()
-    path.write_bytes(re.sub(rb'(\\"format\\": )\d', rb'\g<1>7', content, count=1))
+    path.write_bytes(re.sub(rb'(\\"format\\": )\d', rb"\g<1>7", content, count=1))
 
 
 def _run(path: Path) -> None:

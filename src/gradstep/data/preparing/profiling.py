@@ -141,7 +141,7 @@ class Reading:
         try:
             return self.profile(self.chunks(piece), 0)
         except InvalidTable as error:
-            raise of_file(error, piece.name) from error
+            raise of_file(error, piece.name) from None  # it may be the error itself
 
     def chunks(self, piece: Any) -> Iterator[tuple[pl.DataFrame, int]]:
         """Yield the chunks of a piece, each with the number of its first row within it."""
