@@ -229,6 +229,7 @@ def compile_part(part: str, guess: Guess) -> None:
 
     from gradstep.engine.svrg.warm_up import compile_evaluations, compile_others
     from gradstep.fit.components import LOSSES, loss_of
+    from gradstep.inference.sums import ScoreProducts
     from gradstep.objective.classification import for_classes
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.layouts import DenseRows, TableRows
@@ -245,3 +246,6 @@ def compile_part(part: str, guess: Guess) -> None:
         compile_evaluations(loss, data, k, sampled=guess.sampled)
     else:
         compile_others(loss, data, k, l1=guess.l1, sampled=guess.sampled)
+        if not guess.l1:  # which has no standard errors
+            p = data.rows.n_features
+            ScoreProducts(loss, k, np.zeros(k * (p + 1)), k, np.zeros(p), np.ones(p))(data)

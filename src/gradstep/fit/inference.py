@@ -78,7 +78,7 @@ def _inferred(
 
 def _why_not(prepared: PreparedTable, found: Phases, kind: str) -> str | None:
     """Return why nothing is summed for a covariance, None if it is."""
-    from gradstep.inference.covariance import why_not  # imports Numba
+    from gradstep.inference.validity import why_not
 
     if kind in _OTHER_REASONS:
         return _OTHER_REASONS[kind]

@@ -28,9 +28,10 @@ from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.inference.blocks import BlockedProblem
 from gradstep.inference.quantile import bandwidth_of
 from gradstep.inference.sums import AtMeans, PearsonSum, ScoreProducts, cluster_sums
-from gradstep.objective.classification import OneVsRest
+from gradstep.inference.validity import why_not
 from gradstep.objective.losses import is_quadratic
 from gradstep.objective.regression import Pinball
+from gradstep.objective.smoothed import smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +42,9 @@ if TYPE_CHECKING:
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["KINDS", "MOST_FEATURES", "Covariance", "covariance_of", "why_not"]
+__all__ = ["KINDS", "Covariance", "covariance_of"]
 
 KINDS = ("robust", "HC0", "model")
-MOST_FEATURES = 2000
 _WIDTH = 1e-4  # of scores, between slopes that a second derivative is taken from
 _DEPENDENT = 1e-9  # least eigenvalue over the largest, where features depend on each other
 _LOADING = 1e-5  # of a feature in what depends
@@ -100,32 +100,6 @@ class Covariance:
         square = np.einsum("bii->bi", self.matrix).reshape(self.params.shape)
         errors: NDArray[np.float64] = np.sqrt(np.maximum(square, 0.0))
         return np.where(self.undetermined, np.nan, errors)
-
-
-def why_not(problem: Problem) -> str | None:
-    """Return why parameters have no covariance of this kind, None if they have one."""
-    loss, penalty = problem.loss, problem.penalty
-    inner = loss.loss if isinstance(loss, OneVsRest) else loss
-    strengths = getattr(penalty, "strengths", None)
-    if strengths is None:
-        return f"{type(penalty).__name__} is known by its proximal map alone"
-    if strengths()[0] > 0.0:
-        return (
-            "an l1 penalty moves coefficients to zero, and their distribution is not normal. Fit "
-            "without it (penalty='l2', or None) on the features that it has kept, on other rows"
-        )
-    bent = getattr(loss, "curvature", None) is not None or getattr(loss, "is_smooth", False)
-    if not bent and not isinstance(loss, Pinball):
-        return (
-            f"the slope of {type(inner).__name__} jumps, so that it has no Hessian. Use a smooth "
-            "loss: 'log_loss' for classes, 'squared_error' or 'huber' for numbers"
-        )
-    if problem.n_features > MOST_FEATURES:
-        return (
-            f"{problem.n_features:,} features are more than the {MOST_FEATURES:,} for which a "
-            "covariance is computed"
-        )
-    return None
 
 
 def covariance_of(
@@ -249,6 +223,14 @@ class _Sandwich:
 
     # ------------------------------------------------------------------ sums
 
+    def _components(self) -> tuple[Any, Any, Any]:
+        """Return the loss in the form in which it was trained, for which kernels are there."""
+        loss = self.of.loss
+        if isinstance(loss, Pinball):  # smoothed over nothing, it is itself
+            near = smoothed(loss, 0.0)
+            return near, near, loss
+        return loss, None, None
+
     def _hessian(self, *, expected: bool) -> NDArray[np.float64]:
         """Return the mean Hessian of the loss, by blocks."""
         of, width = self.of, _WIDTH * self.of.scaled.score_unit
@@ -258,7 +240,7 @@ class _Sandwich:
         pairs = 1 if is_quadratic(of.loss) else of.scaled.pairs
         options = HessianOptions(pairs, widths, self.how.shift, self.how.scale)
         task: Any = Evaluate(
-            (of.loss, None, None), of.k, self.params, options, with_losses=False,
+            self._components(), of.k, self.params, options, with_losses=False,
             with_gradient=False,
         )  # fmt: skip
         if expected and of.power and of.power != 1.0:  # Poisson's are the same
@@ -269,7 +251,8 @@ class _Sandwich:
 
     def _gradient(self) -> NDArray[np.float64]:
         """Return the sum of the rows' gradients, by blocks."""
-        mean = self.sums.gradient(self.of.loss, self.params)[1]
+        loss, before, plain = self._components()
+        mean = self.sums.evaluate(loss, self.params, before=before, plain=plain).gradient
         return self.of.lines(self.weight * self.how.gradient(mean))
 
     def _score_products(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
