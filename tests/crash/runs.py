@@ -35,7 +35,7 @@ JOBS: tuple[tuple[str, ...], ...] = (
      "--penalty", "l1", "--checkpoint-every", "1epochs"),
     ("--target", "kind", "--optimizer", "momentum", "--learning-rate", "0.01", "--max-iter", "8",
      *ALL, "--batch-size", "128", "--checkpoint-every", "40steps"),
-    ("--target", "paid", "--optimizer", "adagrad", "--alpha", "auto", "--max-iter", "3", *ALL,
+    ("--target", "paid", "--optimizer", "adagrad", "--max-iter", "3", *ALL,
      "--batch-size", "256", "--checkpoint-every", "25steps"),
 )  # fmt: skip
 _ROWS = 6_000
