@@ -184,7 +184,7 @@ def test_what_it_compiles_is_what_the_run_calls(tmp_path, loss, target, classes)
     options = [] if loss is None else ["--loss", loss]
     subprocess.run(
         [sys.executable, "-m", "gradstep", "train", path, "-t", target, "--no-cache", "--max-iter",
-         "5", "--alpha", "1e-4", "-m", tmp_path / "m", *options],
+         "5", "-m", tmp_path / "m", *options],
         env=environment, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     trains = ("sum_", "squares_", "factor", "solve", "score_")

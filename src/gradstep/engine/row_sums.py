@@ -21,6 +21,7 @@ from gradstep.engine.row_tasks import (
     Scores,
     Squares,
 )
+from gradstep.objective.smoothed import as_trained
 from gradstep.rows.shards import by_eights, eights
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ class RowSums:
 
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the mean loss of all rows and its gradient, at parameters in features' units."""
-        found = self.evaluate(loss, params)
+        own, before, plain = as_trained(loss)
+        found = self.evaluate(own, params, before=before, plain=plain)
         return found.loss, found.gradient
 
     def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.sparse_encoding import SparseEncoding
@@ -10,10 +11,13 @@ from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.model.intervals import shared_directions
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.fit.phases import Phases
     from gradstep.inference.covariance import Covariance
     from gradstep.model.model import Model
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["CHOICES", "check_inference", "infer"]
 
@@ -61,17 +65,19 @@ def _inferred(
     """Return the covariance, or None and why there is none."""
     if why := _why_not(prepared, found, kind):
         return None, why
-    from gradstep.engine.parts import together  # these import Numba
+    from gradstep.engine.parts import Together  # these import Numba
     from gradstep.engine.statistics import columns_of
     from gradstep.inference.covariance import covariance_of
 
     data, shared = prepared.train, shared_directions(prepared.encoding)
+    both: AbstractContextManager[Dataset] = nullcontext(data)
     if found.refit is not None and prepared.validation is not None:
-        data = together([data, prepared.validation])
+        both = Together.of(data, prepared.validation)
     try:
-        return covariance_of(
-            found.problem, data, found.params, columns_of(data), kind, shared=shared
-        ), ""
+        with both as rows:
+            return covariance_of(
+                found.problem, rows, found.params, columns_of(rows), kind, shared=shared
+            ), ""
     except (InvalidData, InvalidParameter) as error:
         return None, str(error).removeprefix("No standard errors: ").rstrip(".")
 

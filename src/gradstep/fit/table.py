@@ -352,11 +352,11 @@ def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False
     from gradstep.engine.parts import together
 
     k, p = model.n_outputs, model.encoding.n_features
-    plain = prepared.train.sample()
-    if all_rows and plain is prepared.train:
+    sample = prepared.train.sample()
+    plain = sample.without_features()
+    if all_rows and sample is prepared.train:
         assert prepared.validation is not None  # noqa: S101
-        plain = together([plain, prepared.validation])
-    plain = plain.without_features()
+        plain = together([plain, prepared.validation.without_features()])
     if "class_weights" in prepared.meta:  # what is predicted is told of rows as they are
         weight = without_class_weights(prepared, plain.sample_weight, plain.y[:, 0])
         plain = replace(plain, sample_weight=weight)

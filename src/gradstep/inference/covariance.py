@@ -18,7 +18,7 @@ All is computed for standardised features, where the numbers are of one size.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,11 +27,11 @@ from gradstep.engine.row_tasks import Evaluate, HessianOptions
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.inference.blocks import BlockedProblem
 from gradstep.inference.quantile import bandwidth_of
-from gradstep.inference.sums import AtMeans, PearsonSum, ScoreProducts, cluster_sums
+from gradstep.inference.sums import AtMeans, PearsonSum, Residuals, ScoreProducts, cluster_sums
 from gradstep.inference.validity import why_not
 from gradstep.objective.losses import is_quadratic
 from gradstep.objective.regression import Pinball
-from gradstep.objective.smoothed import smoothed
+from gradstep.objective.smoothed import as_trained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,36 +223,27 @@ class _Sandwich:
 
     # ------------------------------------------------------------------ sums
 
-    def _components(self) -> tuple[Any, Any, Any]:
-        """Return the loss in the form in which it was trained, for which kernels are there."""
-        loss = self.of.loss
-        if isinstance(loss, Pinball):  # smoothed over nothing, it is itself
-            near = smoothed(loss, 0.0)
-            return near, near, loss
-        return loss, None, None
-
     def _hessian(self, *, expected: bool) -> NDArray[np.float64]:
         """Return the mean Hessian of the loss, by blocks."""
         of, width = self.of, _WIDTH * self.of.scaled.score_unit
         if isinstance(of.loss, Pinball):
-            width = bandwidth_of(of.loss, of.data.targets() - self.sums.scores(self.params))
+            residuals = self.sums.each(Residuals(of.k, self.params))
+            width = bandwidth_of(of.loss, np.concatenate(residuals))
         widths = np.array([[width], [1.0]])
         pairs = 1 if is_quadratic(of.loss) else of.scaled.pairs
         options = HessianOptions(pairs, widths, self.how.shift, self.how.scale)
-        task: Any = Evaluate(
-            self._components(), of.k, self.params, options, with_losses=False,
-            with_gradient=False,
-        )  # fmt: skip
-        if expected and of.power and of.power != 1.0:  # Poisson's are the same
-            total = self.sums.total(AtMeans(task, of.loss, of.k, self.params))[2]
-        else:
-            total = self.sums.total(task, task.result_bytes)[2]
+        loss, _, plain = as_trained(of.loss)
+        if not (expected and of.power and of.power != 1.0):  # Poisson's are the same
+            return of.blocks(self.sums.hessian(loss, self.params, options, plain=plain))
+        task = Evaluate(
+            (loss, None, None), of.k, self.params, options, with_losses=False, with_gradient=False
+        )
+        total = self.sums.total(AtMeans(task, of.loss, of.k, self.params))[2]
         return of.blocks(total / self.weight)
 
     def _gradient(self) -> NDArray[np.float64]:
         """Return the sum of the rows' gradients, by blocks."""
-        loss, before, plain = self._components()
-        mean = self.sums.evaluate(loss, self.params, before=before, plain=plain).gradient
+        mean = self.sums.gradient(self.of.loss, self.params)[1]
         return self.of.lines(self.weight * self.how.gradient(mean))
 
     def _score_products(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["AtMeans", "PearsonSum", "ScoreProducts", "cluster_sums"]
+__all__ = ["AtMeans", "PearsonSum", "Residuals", "ScoreProducts", "cluster_sums"]
 
 _TILE = 128
 
@@ -90,6 +90,20 @@ class PearsonSum:
             axis=0
         )
         return total
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Targets less scores, of each row: (n, k)."""
+
+    k: int
+    params: NDArray[np.float64]
+
+    def __call__(self, shard: Dataset) -> NDArray[np.float64]:
+        """Return those of a shard."""
+        z = scores(shard.rows, self.params, self.k, shard.index)
+        found: NDArray[np.float64] = shard.targets() - z
+        return found
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gradstep.objective.classification import OneVsRest
-from gradstep.objective.losses import slope, value
+from gradstep.objective.losses import curvature, is_smooth, slope, value
 
-__all__ = ["Smoothed", "smoothed"]
+__all__ = ["Smoothed", "as_trained", "smoothed"]
 
 
 class Smoothed(NamedTuple):
@@ -44,3 +44,15 @@ def smoothed(loss: Any, width: float) -> Any:
     if isinstance(loss, OneVsRest):
         return OneVsRest(Smoothed(loss.loss, width))
     return loss if hasattr(loss, "row_slopes") else Smoothed(loss, width)
+
+
+def as_trained(loss: Any) -> tuple[Any, Any, Any]:
+    """Return a loss as sums of a training take it: slopes of, compared with, and as it is.
+
+    One whose slope jumps is smoothed, here over nothing, so that it is itself: kernels are compiled
+    for these types anyway.
+    """
+    if is_smooth(loss) or curvature(loss) is not None:
+        return loss, None, None
+    near = smoothed(loss, 0.0)
+    return near, near, loss

@@ -20,8 +20,8 @@ from gradstep.engine.row_tasks import (
     Scores,
     Squares,
 )
-from gradstep.objective.losses import curvature, is_quadratic, is_smooth
-from gradstep.objective.smoothed import smoothed
+from gradstep.objective.losses import is_quadratic
+from gradstep.objective.smoothed import as_trained
 
 if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
@@ -43,12 +43,8 @@ def compile_evaluations(loss: Any, data: Dataset, k: int, *, sampled: bool) -> N
     sampled : bool
         Whether there are so many rows that Hessians are those of samples, which have weights.
     """
-    components = loss, None, None
-    if not (is_smooth(loss) or curvature(loss) is not None):  # as in ScaledProblem.has_optimality
-        near = smoothed(loss, 1.0)
-        components = near, near, loss
     for rows in (data, *_samples(loss, data, sampled=sampled)):
-        Evaluate(components, k, _params(data, k), _options(data, k))(rows)
+        Evaluate(as_trained(loss), k, _params(data, k), _options(data, k))(rows)
 
 
 def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool) -> None:
