@@ -24,8 +24,25 @@ HASH_BITS = 18
 _OTHER, _MISSING = "(other)", "(missing)"
 
 
+class _OfColumn:
+    """What is called after the column that it is of, and the part of it."""
+
+    source: str
+    part: str
+
+    @property
+    def name(self) -> str:
+        """What the feature, or the category, is called."""
+        return f"{self.source} {self.part}".strip()
+
+    @property
+    def group(self) -> str:
+        """What it counts as a part of, where importance is told."""
+        return self.source
+
+
 @dataclass(frozen=True)
-class NumberColumn:
+class NumberColumn(_OfColumn):
     """A number: one feature, and a second one for missing where it was found missing.
 
     `part` is "days" for those of a date.
@@ -36,16 +53,6 @@ class NumberColumn:
     scale: float
     indicator: bool = False
     part: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the feature is called."""
-        return f"{self.source} {self.part}".strip()
-
-    @property
-    def group(self) -> str:
-        """What it counts as a part of, where importance is told."""
-        return self.source
 
     def read(self, frame: pl.DataFrame) -> NDArray[np.floating]:
         """Return the column's numbers; NaN where missing."""
@@ -78,7 +85,7 @@ class LogColumn(NumberColumn):
 
 
 @dataclass(frozen=True)
-class LevelColumn:
+class LevelColumn(_OfColumn):
     """A category: one feature for each level; then for all others, and for missing."""
 
     source: str
@@ -86,16 +93,6 @@ class LevelColumn:
     other: bool = False
     missing: bool = False
     part: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the column is called."""
-        return f"{self.source} {self.part}".strip()
-
-    @property
-    def group(self) -> str:
-        """What it counts as a part of, where importance is told."""
-        return self.source
 
     @cached_property
     def names(self) -> list[str]:

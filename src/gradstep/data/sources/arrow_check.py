@@ -8,10 +8,11 @@ are read. Layout: https://arrow.apache.org/docs/format/Columnar.html, in Flatbuf
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 from typing import TYPE_CHECKING, Any
+
+from gradstep.data.sources.footer_check import is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +28,10 @@ _MOST_UNPACKED = 1 << 16  # bytes of a packed one: zstd comes to half of that
 
 def is_damaged_arrow(path: Path) -> bool:
     """Tell whether an Arrow file claims what cannot be; one without its magic is left to Polars."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < 2 * _FOOTER_END or file.read(len(_MAGIC)) != _MAGIC:
-            return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data[-len(_MAGIC) :] != _MAGIC:
-                return False
-            try:
-                return not all(_is_sound(data, *block) for block in _blocks(data))
-            except (struct.error, ValueError):  # a place outside the file
-                return True
+    return is_damaged(
+        path, _MAGIC, 2 * _FOOTER_END,
+        lambda data: all(_is_sound(data, *block) for block in _blocks(data)),
+    )  # fmt: skip
 
 
 def _blocks(data: Any) -> Iterator[tuple[int, int, int]]:

@@ -8,9 +8,9 @@ Thrift's compact protocol.
 
 from __future__ import annotations
 
-import mmap
-import os
 from typing import TYPE_CHECKING, Any
+
+from gradstep.data.sources.footer_check import is_damaged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,17 +32,7 @@ def is_damaged_parquet(path: Path) -> bool:
 
     It reads the footer and the head of each page, in some 50 µs for each column of a row group.
     """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < 2 * _FOOTER_END or file.read(len(_MAGIC)) != _MAGIC:
-            return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data[-len(_MAGIC) :] != _MAGIC:
-                return False
-            try:
-                return not _is_sound(data)
-            except (IndexError, KeyError, TypeError, ValueError):  # what a sound file does not have
-                return True
+    return is_damaged(path, _MAGIC, 2 * _FOOTER_END, _is_sound)
 
 
 def _is_sound(data: Any) -> bool:
