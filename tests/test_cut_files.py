@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from threading import Thread
+from threading import Barrier, Thread
 
 import numpy as np
 import polars as pl
@@ -58,6 +58,28 @@ def test_in_an_estimator(folder):
     cutting = Cutting(folder / "train_y.npy")
     with pytest.raises(InvalidTable, match=CUT.format("y")):
         MiniBatchRegressor(callbacks=[cutting], tol=None).fit(open_prepared(folder))
+
+
+def test_by_threads_that_are_sent_the_signal_at_once(tmp_path):
+    """One of them puts the zeros there, while the others look for the file."""
+    path, threads = tmp_path / "ones.npy", 8
+    for _ in range(20):
+        np.save(path, np.ones(100_000))
+        ones, found, together = np.load(path, mmap_mode="r"), [], Barrier(threads)
+
+        def read(ones=ones, found=found, together=together):
+            together.wait()
+            found.append(float(ones[5_000:].sum()))
+
+        readers = [Thread(target=read) for _ in range(threads)]
+        with pytest.raises(InvalidTable, match=r"ones\.npy was cut short"), refusing_cut_files():
+            os.truncate(path, 8192)
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join()
+        assert found == [0.0] * threads
+        path.unlink()
 
 
 def test_by_several_threads_and_nested(tmp_path):

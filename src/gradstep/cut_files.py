@@ -51,7 +51,9 @@ class _Watch:
     def __init__(self) -> None:
         self.readers = 0
         self.cut: list[str] = []
-        self.lock = Lock()
+        self.zeros: list[tuple[int, int]] = []  # the addresses at which they were put
+        self.lock = Lock()  # of the readers
+        self.mending = Lock()  # held by handlers alone
         self.before = _Action()
 
 
@@ -74,6 +76,7 @@ def refusing_cut_files() -> Iterator[None]:
         _WATCH.readers += 1
         if _WATCH.readers == 1:
             _WATCH.cut.clear()
+            _WATCH.zeros.clear()
             action = _Action(ctypes.cast(_HANDLER, ctypes.c_void_p).value, flags=_WITH_ADDRESS)
             _LIBC.sigaction(signal.SIGBUS, ctypes.byref(action), ctypes.byref(_WATCH.before))
     try:
@@ -106,25 +109,41 @@ def _handle(_number: int, told: int, _context: int) -> None:
     """Put zeros in the place of what is gone; if that cannot be, let the signal do what it did."""
     try:
         address = ctypes.c_size_t.from_address(told + _ADDRESS_AT).value
-        begin, end, name = _mapping_at(address)
-        begin = max(begin, address & -mmap.PAGESIZE)
-        there = _LIBC.mmap(begin, end - begin, mmap.PROT_READ | mmap.PROT_WRITE, _IN_PLACE, -1, 0)
-        if there in {None, _NONE}:
-            raise OSError  # noqa: TRY301
-        _WATCH.cut.append(name)
+        with _WATCH.mending:
+            _put_zeros(address)
     except BaseException:  # noqa: BLE001  (lost here, and the signal would come again)
         _LIBC.sigaction(signal.SIGBUS, ctypes.byref(_WATCH.before), None)
         signal.raise_signal(signal.SIGBUS)  # comes when this returns
 
 
-def _mapping_at(address: int) -> tuple[int, int, str]:
-    """Return where the mapping of a file around an address begins and ends, and its name."""
+def _put_zeros(address: int) -> None:
+    """Map zeros from the page of an address to the end of the file's mapping."""
+    found = _mapping_at(address)
+    if found is None:
+        # Several threads are sent the signal at once: the first has mended it for all.
+        if any(begin <= address < end for begin, end in _WATCH.zeros):
+            return
+        raise LookupError
+    begin, end, name = found
+    begin = max(begin, address & -mmap.PAGESIZE)
+    there = _LIBC.mmap(begin, end - begin, mmap.PROT_READ | mmap.PROT_WRITE, _IN_PLACE, -1, 0)
+    if there in {None, _NONE}:
+        raise OSError
+    _WATCH.zeros.append((begin, end))
+    _WATCH.cut.append(name)
+
+
+def _mapping_at(address: int) -> tuple[int, int, str] | None:
+    """Return where the mapping of a file around an address begins and ends, and its name.
+
+    None if no file is mapped there.
+    """
     for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").split("\n"):
         span, *_, inode, name = (line.split(maxsplit=5) + 6 * ["0"])[:6]
         begin, _, end = span.partition("-")
         if inode != "0" and int(begin, 16) <= address < int(end, 16):
             return int(begin, 16), int(end, 16), name
-    raise LookupError
+    return None
 
 
 if sys.platform == "linux":
