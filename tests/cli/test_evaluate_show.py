@@ -73,7 +73,7 @@ class TestEvaluate:
 
     @uncompiled
     def test_quantiles(self, told, train, later):
-        model = train("fare", "--loss", "pinball", "--quantile", "0.9")
+        model = train("fare", "--loss", "pinball", "--quantile", "0.9", "--alpha", "1e-4")
         y, mean = pl.read_csv(later)["fare"].to_numpy(), gs.load(model).predict(later)
         found = told("evaluate", model, later)
         assert found["pinball"] == pytest.approx(mean_pinball_loss(y, mean, alpha=0.9))
@@ -254,7 +254,7 @@ class TestShow:
         assert "colour=red [:car:]" in out  # as it is: no style, no picture
 
     def test_quantiles_are_named(self, gradstep, train):
-        model = train("fare", "--loss", "pinball", "--quantile", "0.9")
+        model = train("fare", "--loss", "pinball", "--quantile", "0.9", "--alpha", "1e-4")
         assert "to the 0.9 quantile of fare" in " ".join(gradstep("show", model)[1].split())
 
     def test_factors_close_to_one_can_be_told_from_it(self, told, gradstep, trips):

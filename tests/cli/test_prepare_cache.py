@@ -54,7 +54,8 @@ class TestPrepare:
     def test_knows_the_task_of_a_loss(self, told, trips):
         found = told("prepare", trips, "-t", "flag", *ONLY, "--loss", "poisson", "-o", "rows")
         assert found["target"]["classes"] is None
-        assert told("train", "rows", "--loss", "poisson", "--max-iter", "1")["loss"] == "Poisson()"
+        fit = told("train", "rows", "--loss", "poisson", "--alpha", "1e-4", "--max-iter", "1")
+        assert fit["loss"] == "Poisson()"
 
     def test_with_an_offset_belongs_to_its_loss(self, told, fails, trips):
         arguments = ("-t", "claims", *ONLY, "--offset", "log_exposure", "--loss", "poisson")

@@ -20,6 +20,8 @@ import gradstep as gs
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
+GIVEN = ("--alpha", "1e-4")  # to choose it takes ten fits, and longest without compilation
+MODEL = ("-m", "m.safetensors")
 SLOW = ("--optimizer", "sgd", "--tol", "none")  # takes many epochs
 ONE, TWO = (("--max-iter", str(n), "--tol", "none") for n in (1, 2))
 # Runs the command line with a progress bar from the first moment on, and Ctrl-C (if a number is
@@ -165,7 +167,7 @@ class TestWords:
 
     @uncompiled
     def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
-        _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, "-m", "m.safetensors")
+        _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, *GIVEN, "-m", "m.safetensors")
         factor = float(
             re.search(r"1 more of km: airport times ([\d.]+) \([\d.]+ to [\d.]+\), beside", out)[1]
         )
@@ -176,7 +178,7 @@ class TestWords:
 
     @uncompiled
     def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
-        arguments = ("-t", "zone", *FEW, "--loss", "hinge", "--max-iter", "2")
+        arguments = ("-t", "zone", *FEW, *GIVEN, "--loss", "hinge", "--max-iter", "2")
         _, out, _ = gradstep("train", trips, *arguments)
         assert "OneVsRest(loss=Hinge), as asked for" in out
         assert re.search(r"1 more of km: the score of airport [+-]\d", out)
@@ -184,7 +186,7 @@ class TestWords:
 
     @uncompiled
     def test_of_counts_are_factors(self, gradstep, trips):
-        arguments = ("--loss", "poisson", "--offset", "log_exposure", *FEW, "-m", "m.safetensors")
+        arguments = ("--loss", "poisson", "--offset", "log_exposure", *FEW, *GIVEN, *MODEL)
         _, out, _ = gradstep("train", trips, "-t", "claims", *arguments)
         factor = float(re.search(r"1 more of km: claims times ([\d.]+)", out)[1])
         row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"],
@@ -214,7 +216,7 @@ class TestTask:
         ],
     )
     def test_is_found_from_the_target(self, told, trips, target, classes):
-        fit = told("train", trips, "-t", target, *FEW, "--max-iter", "2")
+        fit = told("train", trips, "-t", target, *FEW, *GIVEN, "--max-iter", "2")
         assert fit["target"]["classes"] == classes
         metric = "r2" if classes is None else "accuracy"
         assert fit["validation"][metric] > fit["baseline"][metric]
@@ -222,10 +224,12 @@ class TestTask:
     @uncompiled
     def test_can_be_said(self, told, trips):
         numbers = told(
-            "train", trips, "-t", "flag", *FEW, "--task", "regression", "--max-iter", "1"
+            "train", trips, "-t", "flag", *FEW, *GIVEN, "--task", "regression", "--max-iter", "1"
         )
         assert numbers["loss"] == "SquaredError()"
-        counts = told("train", trips, "-t", "flag", *FEW, "--loss", "poisson", "--max-iter", "1")
+        counts = told(
+            "train", trips, "-t", "flag", *FEW, *GIVEN, "--loss", "poisson", "--max-iter", "1"
+        )
         assert counts["target"]["classes"] is None
 
 
