@@ -67,17 +67,21 @@ def test_by_threads_that_are_sent_the_signal_at_once(tmp_path):
         np.save(path, np.ones(100_000))
         ones, found, together = np.load(path, mmap_mode="r"), [], Barrier(threads)
 
-        def read(ones=ones, found=found, together=together):
-            together.wait()
-            found.append(float(ones[5_000:].sum()))
-
-        readers = [Thread(target=read) for _ in range(threads)]
-        with pytest.raises(InvalidTable, match=r"ones\.npy was cut short"), refusing_cut_files():
+        @refusing_cut_files()
+        def cut_and_read(readers, path):
             os.truncate(path, 8192)
             for reader in readers:
                 reader.start()
             for reader in readers:
                 reader.join()
+
+        def read(ones=ones, found=found, together=together):
+            together.wait()
+            found.append(float(ones[5_000:].sum()))
+
+        readers = [Thread(target=read) for _ in range(threads)]
+        with pytest.raises(InvalidTable, match=r"ones\.npy was cut short"):
+            cut_and_read(readers, path)
         assert found == [0.0] * threads
         path.unlink()
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradstep.engine.automatic.choice import StepKind
 from gradstep.engine.executor import on_group
 from gradstep.engine.restart import run
 from gradstep.engine.state import Validation
-from gradstep.engine.svrg.choice import StepKind
 from gradstep.errors import InvalidParameter
 from gradstep.objective.classification import Hinge, LogLoss, Softmax
 from gradstep.objective.penalties import L1
@@ -19,7 +19,7 @@ from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import SGD
 from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
-from tests.engine.svrg.test_method import case, problem, sized
+from tests.engine.automatic.test_method import case, problem, sized
 
 
 class Elsewhere:

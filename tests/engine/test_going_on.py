@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradstep.engine.automatic import choice
+from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
 from gradstep.engine.state_check import state_of
-from gradstep.engine.svrg import choice
-from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.training import train
 from gradstep.errors import InvalidParameter
 from gradstep.objective.classification import Hinge, LogLoss, Softmax
@@ -20,7 +20,7 @@ from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import Adam
 from gradstep.optim.solvers import Exact
 from gradstep.rows.dataset import Dataset
-from tests.engine.svrg.test_method import case, nasty_data, problem, sized
+from tests.engine.automatic.test_method import case, nasty_data, problem, sized
 
 # Each kind of step, each way out of one, each record of the state.
 CASES = {
@@ -68,7 +68,7 @@ def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
     data, _, changes = CASES[name]
     of = problem(data, **changes)
     whole, outcome = train(of, data, of.start())
-    assert isinstance(whole, SvrgState)
+    assert isinstance(whole, AutomaticState)
     state, ended = of.start(), Outcome.PAUSED
     while ended is Outcome.PAUSED:
         state, ended = train(of, data, state, until_epoch=state.epoch + 1)

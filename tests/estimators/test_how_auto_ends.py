@@ -8,8 +8,8 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor, fit_table
+from gradstep.engine.automatic import preconditioner
 from gradstep.engine.records import Outcome
-from gradstep.engine.svrg import preconditioner
 
 LASSO = {"penalty": "l1", "penalty_scale": "unit", "fit_intercept": False}
 

@@ -18,8 +18,8 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.no_tuning.objective import Objective, deviations
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
-from gradstep.engine.svrg.choice import StepKind
-from gradstep.engine.svrg.method import Svrg
+from gradstep.engine.automatic.choice import StepKind
+from gradstep.engine.automatic.method import Automatic
 from tests.uncompiled import compiled_if
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class TestKindsOfSteps:
     @pytest.fixture
     def kinds(self, monkeypatch):
         """Collect how epochs go."""
-        seen, first, advance = [], Svrg._first, Svrg._advance
+        seen, first, advance = [], Automatic._first, Automatic._advance
 
         def noted(how, method, state):
             result = how(method, state)
@@ -247,8 +247,8 @@ class TestKindsOfSteps:
                 seen.append(result[1])
             return result
 
-        monkeypatch.setattr(Svrg, "_first", lambda *a: noted(first, *a))
-        monkeypatch.setattr(Svrg, "_advance", lambda *a: noted(advance, *a))
+        monkeypatch.setattr(Automatic, "_first", lambda *a: noted(first, *a))
+        monkeypatch.setattr(Automatic, "_advance", lambda *a: noted(advance, *a))
         return seen
 
     @pytest.mark.parametrize("condition", [1.0, 1e4])

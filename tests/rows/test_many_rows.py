@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gradstep import InvalidData
+from gradstep.engine.automatic.sampling import Sampler
+from gradstep.engine.automatic.state import Sampling
 from gradstep.engine.executor import Threads, cut_positions
-from gradstep.engine.svrg.sampling import Sampler
-from gradstep.engine.svrg.state import Sampling
 from gradstep.rows.dataset import Dataset, row_numbers, scattered
 from gradstep.rows.layouts import DenseRows
 from gradstep.rows.order import order_of

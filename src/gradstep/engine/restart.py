@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.engine.automatic.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.statistics import columns_of
-from gradstep.engine.svrg.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.textbook.method import ADVICE
 from gradstep.engine.training import train
 from gradstep.errors import Diverged

@@ -151,7 +151,7 @@ class TrainState:
     """What evolves in a run of any method: arrays and numbers, and all that the next step needs.
 
     Each method has a record of its own, with these fields and more: `TextbookState` here, and
-    `gradstep.engine.svrg.state.SvrgState`.
+    `gradstep.engine.automatic.state.AutomaticState`.
 
     Attributes
     ----------

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.engine.automatic.optimality import recent_epochs
+from gradstep.engine.automatic.quasi_newton import MOST_PAIRS
+from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.kernels.lazy import PERIOD
 from gradstep.engine.state import TextbookState
-from gradstep.engine.svrg.optimality import recent_epochs
-from gradstep.engine.svrg.quasi_newton import MOST_PAIRS
-from gradstep.engine.svrg.state import SvrgState
 from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def state_of(problem: Problem, arrays: Mapping[str, NDArray[Any]], n_rows: int) 
     """
     automatic = is_automatic(problem.optimizer)
     begun: TrainState = problem.start()
-    kind: type[TrainState] = SvrgState if automatic else TextbookState
+    kind: type[TrainState] = AutomaticState if automatic else TextbookState
     if automatic:
-        begun = SvrgState.of(begun)
+        begun = AutomaticState.of(begun)
     expected: Shapes = {name: (a.shape,) for name, a in begun.to_arrays().items()}
-    shapes = expected | (_of_svrg(problem) if automatic else _of_textbook(problem))
+    shapes = expected | (_of_automatic(problem) if automatic else _of_textbook(problem))
     for name, array in arrays.items():
         if array.shape not in shapes.get(name, ()):
             known = " or ".join(map(str, shapes.get(name, ()))) or "nothing of that name"
@@ -84,7 +84,7 @@ def _of_textbook(problem: Problem) -> Shapes:
     return found
 
 
-def _of_svrg(problem: Problem) -> Shapes:
+def _of_automatic(problem: Problem) -> Shapes:
     size, p, k = problem.size, problem.n_features, problem.n_outputs
     hessians = tuple((n, p + 1, p + 1) for n in sorted({1, k, k * (k + 1) // 2}))
     pairs = ((0, 0, 0), *((n, k, p + 1) for n in range(1, MOST_PAIRS + 1)))

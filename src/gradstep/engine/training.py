@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment
 from gradstep.cut_files import refuse_cut_files
+from gradstep.engine.automatic.method import Automatic
+from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.callbacks import Callbacks, End, EpochEnd, Pause, Start
 from gradstep.engine.evaluation import score_held_out
 from gradstep.engine.records import EpochRecord, Outcome
 from gradstep.engine.slices import Slices
 from gradstep.engine.stopping import stalled
-from gradstep.engine.svrg.method import Svrg
-from gradstep.engine.svrg.state import SvrgState
 from gradstep.engine.textbook.method import Textbook
 from gradstep.errors import InvalidParameter
 from gradstep.optim.solvers import is_automatic
@@ -159,4 +159,4 @@ def _method_for(
     if max_batches is not None or incremental:
         msg = f"{problem.optimizer!r} takes whole epochs over all rows: it has no batches to count."
         raise InvalidParameter(msg)
-    return lambda: Svrg(problem, data, columns), SvrgState.of(state)
+    return lambda: Automatic(problem, data, columns), AutomaticState.of(state)

@@ -1,8 +1,8 @@
 """The strength of the penalty, chosen by the loss of rows that its models have not seen.
 
 Strengths are tried from strong to weak, each run going on from the one before
-(`gradstep.engine.svrg.penalty_path`), as long as that leads on; then some beside the best. What
-judges them: `gradstep.fit.alpha_trials`. Why: docs/adr/0021.
+(`gradstep.engine.automatic.penalty_path`), as long as that leads on; then some beside the best.
+What judges them: `gradstep.fit.alpha_trials`. Why: docs/adr/0021.
 """
 
 from __future__ import annotations

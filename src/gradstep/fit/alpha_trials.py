@@ -67,8 +67,8 @@ def trials_of(
     held_out: Dataset | None,
 ) -> Any:  # fmt: skip
     """Return what tells the loss of a strength; None if there is nothing to tell it by."""
+    from gradstep.engine.automatic.penalty_path import has_path, work_of
     from gradstep.engine.parts import between  # these import Numba
-    from gradstep.engine.svrg.penalty_path import has_path, work_of
 
     n, q = data.n, chosen.problem.n_features + 1
     if held_out is not None:
@@ -115,8 +115,8 @@ class _LeastSquares:
     def __init__(
         self, chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
     ) -> None:
+        from gradstep.engine.automatic.penalty_path import LeastSquaresPath, LeaveOneOut
         from gradstep.engine.parts import between  # these import Numba
-        from gradstep.engine.svrg.penalty_path import LeastSquaresPath, LeaveOneOut
 
         n, columns, q = data.n, chosen.columns, chosen.problem.n_features + 1
         self._chosen, self._penalty, self.is_quick = chosen, penalty, n <= _FEW_ROWS
@@ -158,7 +158,7 @@ class _Parts:
     found: dict[float, list[NDArray[np.float64]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from gradstep.engine.svrg.penalty_path import Path  # imports Numba
+        from gradstep.engine.automatic.penalty_path import Path  # imports Numba
 
         columns, rows = self.chosen.columns, np.arange(self.data.n, dtype=np.uint32)
         assert columns is not None  # noqa: S101

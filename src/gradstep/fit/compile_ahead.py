@@ -227,7 +227,7 @@ def compile_part(part: str, guess: Guess) -> None:
     """Compile a part of what a run calls: "evaluations" or "others"."""
     import numpy as np
 
-    from gradstep.engine.svrg.warm_up import compile_evaluations, compile_others
+    from gradstep.engine.automatic.warm_up import compile_evaluations, compile_others
     from gradstep.fit.components import LOSSES, loss_of
     from gradstep.inference.sums import ScoreProducts
     from gradstep.objective.classification import for_classes

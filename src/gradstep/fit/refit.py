@@ -151,8 +151,8 @@ def refitted(
 
 def _needs_a_copy(plan: Plan, data: Dataset) -> bool:
     """Tell whether a run takes mini-batches, for which rows must lie in one place."""
-    from gradstep.engine.svrg.choice import StepKind, rule_for  # imports Numba
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.choice import StepKind, rule_for  # imports Numba
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
 
     problem: Problem = plan.problem
     if not is_automatic(problem.optimizer):

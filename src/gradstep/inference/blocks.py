@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.svrg.scaled_problem import ScaledProblem
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.objective.classification import OneVsRest
 from gradstep.objective.losses import is_joint, is_of_classes, is_quadratic, variance_power
 

@@ -1,6 +1,6 @@
 """The automatic optimizers: a preconditioner from the data, no learning rate.
 
-The step follows from the data (`gradstep.engine.svrg.method`). What is here is their names and
+The step follows from the data (`gradstep.engine.automatic.method`). What is here is their names and
 hyper-parameters; the formulas stand where they are computed.
 """
 

@@ -16,8 +16,8 @@ from gradstep.engine.kernels.linalg import factor, minimise_quadratic, solve
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Diagonal, Matrices
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.state import Diagonal, Matrices
 
 __all__ = ["DiagonalPreconditioner", "Preconditioner"]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.engine.automatic.choice import can_take_newton_steps
+from gradstep.engine.automatic.hessian import Hessians
+from gradstep.engine.automatic.method import Automatic
+from gradstep.engine.automatic.preconditioner import Preconditioner
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.engine.automatic.smoothing import Smoothing
+from gradstep.engine.automatic.state import AutomaticState, Matrices, Pairs, Progress
 from gradstep.engine.row_sums import RowSums
-from gradstep.engine.svrg.choice import can_take_newton_steps
-from gradstep.engine.svrg.hessian import Hessians
-from gradstep.engine.svrg.method import Svrg
-from gradstep.engine.svrg.preconditioner import Preconditioner
-from gradstep.engine.svrg.scaled_problem import ScaledProblem
-from gradstep.engine.svrg.smoothing import Smoothing
-from gradstep.engine.svrg.state import Matrices, Pairs, Progress, SvrgState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Path:
 
     def __init__(self, data: Dataset, columns: Columns, start: NDArray[np.float64]) -> None:
         self.data, self._columns, self._start = data, columns, start
-        self._state = SvrgState(start=start, params=start)
+        self._state = AutomaticState(start=start, params=start)
         self._problem: Problem | None = None
 
     def optimum(
@@ -69,9 +69,9 @@ class Path:
         start : ndarray of shape (size,), optional
             Where to start from, if not where the last run has ended.
         """
-        with closing(Svrg(problem, self.data, self._columns, is_sample=True)) as method:
+        with closing(Automatic(problem, self.data, self._columns, is_sample=True)) as method:
             if start is not None:
-                state = SvrgState(start=self._start, params=start)
+                state = AutomaticState(start=self._start, params=start)
             else:
                 state = self._under(problem, method.of)
             outcome = None
@@ -81,11 +81,11 @@ class Path:
         self._state, self._problem = state, problem
         return state.params
 
-    def _under(self, problem: Problem, of: ScaledProblem) -> SvrgState:
+    def _under(self, problem: Problem, of: ScaledProblem) -> AutomaticState:
         """Return the state where the last run has ended, under this problem's penalty."""
         last, before = self._state, self._problem
         if before is None or last.snapshot is None or not of.smooth:
-            return SvrgState(start=self._start, params=last.params)
+            return AutomaticState(start=self._start, params=last.params)
         at = last.snapshot.params
         more = problem.penalty_of(at) - before.penalty_of(at)
         snapshot = last.snapshot._replace(

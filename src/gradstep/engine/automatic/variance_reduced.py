@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gradstep.engine.svrg.optimality import noise_of
+from gradstep.engine.automatic.optimality import noise_of
 
 if TYPE_CHECKING:
-    from gradstep.engine.svrg.mini_batches import MiniBatches
-    from gradstep.engine.svrg.quadratic_model import QuadraticModel
-    from gradstep.engine.svrg.state import SvrgState
+    from gradstep.engine.automatic.mini_batches import MiniBatches
+    from gradstep.engine.automatic.quadratic_model import QuadraticModel
+    from gradstep.engine.automatic.state import AutomaticState
 
 __all__ = ["reduced_steps"]
 
@@ -18,8 +18,8 @@ _NO_STEP = 1e-9
 
 
 def reduced_steps(
-    model: QuadraticModel, batches: MiniBatches, state: SvrgState
-) -> tuple[SvrgState, str]:
+    model: QuadraticModel, batches: MiniBatches, state: AutomaticState
+) -> tuple[AutomaticState, str]:
     """Take variance-reduced steps on a share of the rows; shorten them if they lead up."""
     of, snapshot = model.of, state.at
     if state.diagonal is None:

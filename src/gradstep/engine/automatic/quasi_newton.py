@@ -12,16 +12,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gradstep.engine.svrg.line_search import backtrack
-from gradstep.engine.svrg.optimality import is_narrow, noise_of
-from gradstep.engine.svrg.state import Pairs
+from gradstep.engine.automatic.line_search import backtrack
+from gradstep.engine.automatic.optimality import is_narrow, noise_of
+from gradstep.engine.automatic.state import Pairs
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.quadratic_model import QuadraticModel
-    from gradstep.engine.svrg.state import Snapshot, SvrgState
+    from gradstep.engine.automatic.quadratic_model import QuadraticModel
+    from gradstep.engine.automatic.state import AutomaticState, Snapshot
 
 __all__ = ["MOST_PAIRS", "quasi_newton_direction", "quasi_newton_step"]
 
@@ -32,7 +32,7 @@ _MOST_ROWS = 8  # times as many rows as usual in it
 
 
 def quasi_newton_direction(
-    model: QuadraticModel, state: SvrgState, gradient: NDArray[np.float64]
+    model: QuadraticModel, state: AutomaticState, gradient: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the step (k, q) that the pairs and the preconditioner give at a gradient (k, q)."""
     g, factors = gradient.copy(), []
@@ -51,7 +51,7 @@ def quasi_newton_direction(
     return step
 
 
-def quasi_newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
+def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     """Take a quasi-Newton step, shortened until it keeps enough of its promise."""
     of, snapshot = model.of, state.at
     # 1. The direction, and how steeply it leads down.
@@ -93,7 +93,7 @@ def quasi_newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
     return model.with_preconditioner(state)
 
 
-def _no_way_down(model: QuadraticModel, state: SvrgState) -> SvrgState:
+def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     """Forget the pairs, or narrow the smoothing width, if slopes jump; else it ends here."""
     if state.pairs.steps.size:
         return replace(state, pairs=Pairs(), rejected=True, rate=0.0)
@@ -104,6 +104,6 @@ def _no_way_down(model: QuadraticModel, state: SvrgState) -> SvrgState:
     return replace(model.evaluated_anew(state), rejected=True, rate=0.0)
 
 
-def _forgetting(state: SvrgState) -> SvrgState:
+def _forgetting(state: AutomaticState) -> AutomaticState:
     """Forget what was known of the Hessian of a loss that was smoothed over another width."""
     return replace(state, pairs=Pairs(), matrices=None, diagonal=None)

@@ -6,9 +6,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gradstep.engine.svrg.choice import ALWAYS_NEWTON
-from gradstep.engine.svrg.method import Svrg
-from gradstep.engine.svrg.state import SvrgState
+from gradstep.engine.automatic.choice import ALWAYS_NEWTON
+from gradstep.engine.automatic.method import Automatic
+from gradstep.engine.automatic.state import AutomaticState
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.solvers import Exact
 
@@ -54,8 +54,8 @@ class LeastSquares:
 
     def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
         exact = replace(problem, optimizer=Exact())
-        with closing(Svrg(exact, data, columns)) as method:
-            self._preconditioner, self._lines = method.solution(SvrgState.of(exact.start()))
+        with closing(Automatic(exact, data, columns)) as method:
+            self._preconditioner, self._lines = method.solution(AutomaticState.of(exact.start()))
         self._standardisation = method.of.standardisation
         self.params = self._standardisation.in_units(self._lines)
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.svrg.line_search import backtrack, extend
-from gradstep.engine.svrg.optimality import is_narrow, noise_of
+from gradstep.engine.automatic.line_search import backtrack, extend
+from gradstep.engine.automatic.optimality import is_narrow, noise_of
 
 if TYPE_CHECKING:
-    from gradstep.engine.svrg.quadratic_model import QuadraticModel
-    from gradstep.engine.svrg.state import Snapshot, SvrgState
+    from gradstep.engine.automatic.quadratic_model import QuadraticModel
+    from gradstep.engine.automatic.state import AutomaticState, Snapshot
 
 __all__ = ["newton_step"]
 
 
-def newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
+def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     """Take a Newton step, shortened until it keeps enough of its promise."""
     of = model.of
     # 1. The direction: to the minimum of the quadratic model, and how steeply it leads down.
@@ -55,7 +55,7 @@ def newton_step(model: QuadraticModel, state: SvrgState) -> SvrgState:
     return state.accepted(trial, rate=t)
 
 
-def _no_way_down(model: QuadraticModel, state: SvrgState) -> SvrgState:
+def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     """Double the smoothing width more often, or narrow it, if slopes jump; else it ends here."""
     smoothing = state.smoothing
     if not smoothing.is_widest(model.of):

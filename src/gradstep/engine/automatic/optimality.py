@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.engine.automatic.choice import StepKind
 from gradstep.engine.records import Outcome
-from gradstep.engine.svrg.choice import StepKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Snapshot, SvrgState
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.state import AutomaticState, Snapshot
 
 __all__ = ["how_it_ends", "is_narrow", "noise_of", "progressed", "proximal_length", "recent_epochs"]
 
@@ -35,7 +35,7 @@ _WINDOW = 10  # epochs whose gains tell how fast a run of quasi-Newton steps goe
 _SLOWEST = 0.9  # and how little of the gains of one half of them the other may be thought to lose
 
 
-def is_narrow(of: ScaledProblem, state: SvrgState) -> bool:
+def is_narrow(of: ScaledProblem, state: AutomaticState) -> bool:
     """Tell whether slopes are taken as near to each other as they need to be.
 
     What smoothing adds to the loss must be little beside what there is to gain.
@@ -45,12 +45,12 @@ def is_narrow(of: ScaledProblem, state: SvrgState) -> bool:
     return smoothing.is_narrow(of) and (little or smoothing.is_narrowest(of))
 
 
-def noise_of(state: SvrgState, snapshot: Snapshot) -> float:
+def noise_of(state: AutomaticState, snapshot: Snapshot) -> float:
     """Return the decrease of the objective below which rounding hides it."""
     return _ROUNDING * _size_of_sums(state, snapshot)
 
 
-def _size_of_sums(state: SvrgState, snapshot: Snapshot) -> float:
+def _size_of_sums(state: AutomaticState, snapshot: Snapshot) -> float:
     """Return the size of the numbers that the objective is a sum of.
 
     Where targets lie far from zero, so do scores, and their difference has lost digits.
@@ -99,14 +99,14 @@ def recent_epochs(patience: int) -> int:
     return max(patience, _WINDOW) + 1
 
 
-def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
+def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> AutomaticState:
     """Return the state with an epoch's progress recorded.
 
     Parameters
     ----------
     of : ScaledProblem
         The problem.
-    state : SvrgState
+    state : AutomaticState
         After the epoch's step.
     length : float
         Length of the next step in the preconditioner's metric; NaN if it is not known.
@@ -153,7 +153,7 @@ def progressed(of: ScaledProblem, state: SvrgState, length: float) -> SvrgState:
     )  # fmt: skip
 
 
-def _knows_hessian(of: ScaledProblem, state: SvrgState) -> bool:
+def _knows_hessian(of: ScaledProblem, state: AutomaticState) -> bool:
     """Tell whether the preconditioner is a matrix of all that the Hessian is of."""
     return state.matrices is not None and state.matrices.hessian.shape[0] == of.pairs
 
@@ -178,14 +178,14 @@ def _tol_of(of: ScaledProblem) -> float | None:
     return _EXACTLY if of.is_exact else of.problem.tol
 
 
-def how_it_ends(of: ScaledProblem, state: SvrgState, *, narrow: bool) -> Outcome | None:
+def how_it_ends(of: ScaledProblem, state: AutomaticState, *, narrow: bool) -> Outcome | None:
     """Return how the run ends, if it does.
 
     Parameters
     ----------
     of : ScaledProblem
         The problem.
-    state : SvrgState
+    state : AutomaticState
         After an epoch.
     narrow : bool
         Whether kinks are smoothed as little as they need to be.

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.svrg.choice import StepKind, has_matrix
-from gradstep.engine.svrg.hessian import Hessians
-from gradstep.engine.svrg.preconditioner import DiagonalPreconditioner, Preconditioner
-from gradstep.engine.svrg.quasi_newton import quasi_newton_direction
-from gradstep.engine.svrg.state import Snapshot
+from gradstep.engine.automatic.choice import StepKind, has_matrix
+from gradstep.engine.automatic.hessian import Hessians
+from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
+from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
+from gradstep.engine.automatic.state import Snapshot
 from gradstep.objective.smoothed import smoothed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.state import AutomaticState, Diagonal, Matrices
     from gradstep.engine.row_sums import RowSums
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Diagonal, Matrices, SvrgState
 
     _Preconditioner = Preconditioner | DiagonalPreconditioner
 
@@ -52,7 +52,7 @@ class QuadraticModel:
         self._made_of: Matrices | Diagonal | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
-    def evaluate(self, state: SvrgState, params: NDArray[np.float64]) -> Snapshot:
+    def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
         """Return the snapshot at a point: one pass over the rows."""
         of, smoothing = self.of, state.smoothing
         newton = state.kind == StepKind.NEWTON and not self.knows_hessian(state)
@@ -71,7 +71,7 @@ class QuadraticModel:
             objective, before, true = (losses + of.problem.penalty_of(params)).tolist()
         return Snapshot(params, objective, before, true, found.gradient, found.hessian)
 
-    def evaluated_anew(self, state: SvrgState) -> SvrgState:
+    def evaluated_anew(self, state: AutomaticState) -> AutomaticState:
         """Keep the snapshot, evaluated anew, since the widths are others."""
         if state.stuck or self.of.smooth:
             return state
@@ -98,11 +98,11 @@ class QuadraticModel:
             ).plain
         return mean + of.problem.penalty_of(params)
 
-    def knows_hessian(self, state: SvrgState) -> bool:
+    def knows_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the Hessian is the same everywhere, and known."""
         return self.of.quadratic and state.matrices is not None and state.matrices.whole
 
-    def knows_excess(self, state: SvrgState) -> bool:
+    def knows_excess(self, state: AutomaticState) -> bool:
         """Tell whether half the square of the step's length is the objective above its least."""
         return self.knows_hessian(state) and not self.of.has_l1
 
@@ -116,7 +116,7 @@ class QuadraticModel:
         """Return the slope of loss and l2 penalty along a step, at a snapshot."""
         return float((self.gradient(snapshot) * step).sum())
 
-    def with_hessian_of_snapshot(self, state: SvrgState) -> SvrgState:
+    def with_hessian_of_snapshot(self, state: AutomaticState) -> AutomaticState:
         """Go on in the Hessian of the snapshot, if it is not in use yet."""
         if self.knows_hessian(state) or state.matrices_of_snapshot:
             return state
@@ -126,7 +126,7 @@ class QuadraticModel:
         )
         return replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
 
-    def with_preconditioner(self, state: SvrgState) -> SvrgState:
+    def with_preconditioner(self, state: AutomaticState) -> AutomaticState:
         """Take the preconditioner of quasi-Newton steps, if there is none yet."""
         if state.matrices is not None or state.diagonal is not None:
             return state
@@ -136,7 +136,7 @@ class QuadraticModel:
         matrices, sampling = self.hessians.for_steps(at, state.smoothing, state.sampling)
         return replace(state, matrices=matrices, sampling=sampling)
 
-    def preconditioner(self, state: SvrgState) -> _Preconditioner:
+    def preconditioner(self, state: AutomaticState) -> _Preconditioner:
         """Return the preconditioner that a state is in: full or diagonal."""
         if state.matrices is not None:
             return self.full_preconditioner(state)
@@ -146,7 +146,7 @@ class QuadraticModel:
             self._made_of = state.diagonal
         return self._preconditioner
 
-    def full_preconditioner(self, state: SvrgState) -> Preconditioner:
+    def full_preconditioner(self, state: AutomaticState) -> Preconditioner:
         """Return the full preconditioner that a state is in."""
         assert state.matrices is not None  # noqa: S101
         if self._made_of is not state.matrices or not isinstance(
@@ -157,7 +157,7 @@ class QuadraticModel:
         return self._preconditioner
 
     def direction(
-        self, state: SvrgState, snapshot: Snapshot
+        self, state: AutomaticState, snapshot: Snapshot
     ) -> tuple[NDArray[np.float64], bool]:  # fmt: skip
         """Return the step from a snapshot to the minimum of the model, and whether it is that."""
         preconditioner, known = self.preconditioner(state), self._direction_of
@@ -176,13 +176,13 @@ class QuadraticModel:
         self._direction_of = key, step, solved
         return step, solved
 
-    def square(self, state: SvrgState, snapshot: Snapshot) -> float:
+    def square(self, state: AutomaticState, snapshot: Snapshot) -> float:
         """Return the square of the length of the next step in the metric of the model."""
         step = self.direction(state, snapshot)[0]
         if state.kind == StepKind.QUASI_NEWTON:
             return max(-float((self.gradient(snapshot) * step).sum()), 0.0)
         return max(self.full_preconditioner(state).square(step), 0.0)
 
-    def is_poor(self, state: SvrgState, before: Snapshot, trial: Snapshot) -> bool:
+    def is_poor(self, state: AutomaticState, before: Snapshot, trial: Snapshot) -> bool:
         """Tell whether an epoch has brought little."""
         return _POOR * self.square(state, before) < self.square(state, trial)

@@ -19,9 +19,9 @@ from gradstep.rows.dataset import row_numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.state import Sampling
     from gradstep.engine.row_sums import RowSums
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import Sampling
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["Sampler"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
 
 __all__ = [
     "ALWAYS_NEWTON",

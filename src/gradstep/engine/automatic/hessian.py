@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.row_sums import HessianOptions, RowSums
-from gradstep.engine.standardisation import Standardisation
-from gradstep.engine.svrg.choice import (
+from gradstep.engine.automatic.choice import (
     CHEAP_PRODUCTS,
     all_rows_are_cheap,
     can_take_newton_steps,
     hessian_rows,
 )
-from gradstep.engine.svrg.sampling import Sampler
-from gradstep.engine.svrg.state import Diagonal, Matrices
+from gradstep.engine.automatic.sampling import Sampler
+from gradstep.engine.automatic.state import Diagonal, Matrices
+from gradstep.engine.row_sums import HessianOptions, RowSums
+from gradstep.engine.standardisation import Standardisation
 from gradstep.objective.regression import SquaredError
 from gradstep.rows.dataset import scattered
 from gradstep.rows.layouts import DenseRows
@@ -25,9 +25,9 @@ from gradstep.rows.layouts import DenseRows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.smoothing import Smoothing
-    from gradstep.engine.svrg.state import Sampling
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.smoothing import Smoothing
+    from gradstep.engine.automatic.state import Sampling
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["Hessians"]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.state import TrainState
-from gradstep.engine.svrg.smoothing import Smoothing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Diagonal", "Matrices", "Pairs", "Progress", "Sampling", "Snapshot", "SvrgState"]
+__all__ = ["AutomaticState", "Diagonal", "Matrices", "Pairs", "Progress", "Sampling", "Snapshot"]
 
 
 class Snapshot(NamedTuple):
@@ -162,7 +162,7 @@ class Progress(NamedTuple):
 
 
 @dataclass
-class SvrgState(TrainState):
+class AutomaticState(TrainState):
     """The state of a run from snapshot to snapshot; `params` are the best so far.
 
     Attributes

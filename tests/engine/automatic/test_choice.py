@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gradstep.engine.svrg.choice import StepKind, hessian_rows, sample_rows
+from gradstep.engine.automatic.choice import StepKind, hessian_rows, sample_rows
 
 FEW, ENOUGH, MANY = 10**4, 2 * 10**5, 10**8  # rows of 100 parameters
 

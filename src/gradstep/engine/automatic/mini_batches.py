@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.engine.automatic.choice import batch_size
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.svrg import reduced_steps
 from gradstep.engine.row_sums import RUN_ROWS
-from gradstep.engine.svrg.choice import batch_size
 from gradstep.rows.order import order_of
 from gradstep.rows.readonly import readonly
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.engine.automatic.hessian import Hessians
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.state import AutomaticState
     from gradstep.engine.row_sums import RowSums
-    from gradstep.engine.svrg.hessian import Hessians
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
-    from gradstep.engine.svrg.state import SvrgState
     from gradstep.rows.order import Order
 
 __all__ = ["MiniBatches"]
@@ -53,7 +53,7 @@ class MiniBatches:
         )[0]
 
     def run(
-        self, hessians: Hessians, state: SvrgState, rows: int
+        self, hessians: Hessians, state: AutomaticState, rows: int
     ) -> tuple[NDArray[np.float64] | None, int]:
         """Take steps over some rows.
 
@@ -61,7 +61,7 @@ class MiniBatches:
         ----------
         hessians : Hessians
             What knows the diagonal's safe step.
-        state : SvrgState
+        state : AutomaticState
             Its snapshot is where they begin and what corrects them.
         rows : int
             How many rows.

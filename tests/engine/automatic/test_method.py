@@ -13,6 +13,15 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from gradstep.engine import executor, training
+from gradstep.engine.automatic import choice, preconditioner, quasi_newton
+from gradstep.engine.automatic.choice import StepKind, rule_for
+from gradstep.engine.automatic.hessian import Hessians
+from gradstep.engine.automatic.method import Automatic
+from gradstep.engine.automatic.optimality import noise_of
+from gradstep.engine.automatic.quadratic_model import QuadraticModel
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.engine.automatic.smoothing import Smoothing
+from gradstep.engine.automatic.state import Pairs
 from gradstep.engine.callbacks import History
 from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
@@ -20,15 +29,6 @@ from gradstep.engine.restart import run
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.state import Problem
 from gradstep.engine.statistics import Columns, columns_of
-from gradstep.engine.svrg import choice, preconditioner, quasi_newton
-from gradstep.engine.svrg.choice import StepKind, rule_for
-from gradstep.engine.svrg.hessian import Hessians
-from gradstep.engine.svrg.method import Svrg
-from gradstep.engine.svrg.optimality import noise_of
-from gradstep.engine.svrg.quadratic_model import QuadraticModel
-from gradstep.engine.svrg.scaled_problem import ScaledProblem
-from gradstep.engine.svrg.smoothing import Smoothing
-from gradstep.engine.svrg.state import Pairs
 from gradstep.errors import Diverged
 from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import is_smooth, target_range
@@ -107,7 +107,7 @@ def solver(monkeypatch):
     def solve(data, start=None, columns=None, *, brake=False, **changes):
         of, seen, history = problem(data, **changes), Solved(), History()
 
-        class Watched(Svrg):
+        class Watched(Automatic):
             def _first(self, state):
                 state, kind, note = super()._first(state)
                 if kind is not None:
@@ -125,7 +125,7 @@ def solver(monkeypatch):
                 seen.kinds.append(kind)
                 return state, kind, note
 
-        monkeypatch.setattr(training, "Svrg", Watched)
+        monkeypatch.setattr(training, "Automatic", Watched)
         seen.ran = run(
             of, data, of.start() if start is None else start, columns=columns,
             callbacks=[history, seen], brake=brake,
@@ -539,7 +539,7 @@ class TestNeverUp:
         data, X = sized("sampled", LogLoss())
         for bad in (100.0, np.nan):
             found = lambda _, state, rows, bad=bad: (state, np.full(9, bad))  # noqa: ARG005, E731
-            monkeypatch.setattr(Svrg, "_solution_of_sample", found)
+            monkeypatch.setattr(Automatic, "_solution_of_sample", found)
             ran = solve(data, **case("sampled", LogLoss()))
             assert ran.records[0].note == (
                 "the solution of a sample was worse than the start: not taken"

@@ -34,37 +34,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.records import Epoch
-from gradstep.engine.row_sums import RowSums
-from gradstep.engine.statistics import columns_of
-from gradstep.engine.svrg.choice import StepKind, batch_size, rule_for, sample_rows
-from gradstep.engine.svrg.mini_batches import MiniBatches
-from gradstep.engine.svrg.newton import newton_step
-from gradstep.engine.svrg.optimality import (
+from gradstep.engine.automatic.choice import StepKind, batch_size, rule_for, sample_rows
+from gradstep.engine.automatic.mini_batches import MiniBatches
+from gradstep.engine.automatic.newton import newton_step
+from gradstep.engine.automatic.optimality import (
     how_it_ends,
     is_narrow,
     noise_of,
     progressed,
     proximal_length,
 )
-from gradstep.engine.svrg.quadratic_model import QuadraticModel
-from gradstep.engine.svrg.quasi_newton import quasi_newton_step
-from gradstep.engine.svrg.scaled_problem import ScaledProblem
-from gradstep.engine.svrg.smoothing import Smoothing
-from gradstep.engine.svrg.state import SvrgState
-from gradstep.engine.svrg.variance_reduced import reduced_steps
+from gradstep.engine.automatic.quadratic_model import QuadraticModel
+from gradstep.engine.automatic.quasi_newton import quasi_newton_step
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.engine.automatic.smoothing import Smoothing
+from gradstep.engine.automatic.state import AutomaticState
+from gradstep.engine.automatic.variance_reduced import reduced_steps
+from gradstep.engine.records import Epoch
+from gradstep.engine.row_sums import RowSums
+from gradstep.engine.statistics import columns_of
 from gradstep.errors import Diverged, InvalidParameter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.engine.automatic.preconditioner import Preconditioner
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
-    from gradstep.engine.svrg.preconditioner import Preconditioner
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Svrg"]
+__all__ = ["Automatic"]
 
 _FAR = 0.02  # of the decrease so far: below it, a width has done its work
 _NAMED = 5  # constant columns
@@ -76,7 +76,7 @@ _NOT_SPREAD = (
 )
 
 
-class Svrg:
+class Automatic:
     """The automatic method for a problem.
 
     Parameters
@@ -111,8 +111,8 @@ class Svrg:
         self.row_sums.close()
 
     def epoch(
-        self, state: SvrgState, _max_batches: int | None = None, *, more: bool = True
-    ) -> tuple[SvrgState, Epoch, None]:
+        self, state: AutomaticState, _max_batches: int | None = None, *, more: bool = True
+    ) -> tuple[AutomaticState, Epoch, None]:
         """Go to the next snapshot; see `gradstep.engine.method.Method`."""
         del more
         of = self.of
@@ -144,10 +144,12 @@ class Svrg:
         )
         return replace(state, epoch=state.epoch + 1, rows_read=read), report, None
 
-    def show(self, state: SvrgState) -> None:
+    def show(self, state: AutomaticState) -> None:
         """Do nothing: it has no pauses within epochs."""
 
-    def outcome(self, state: SvrgState, _epoch: Epoch, *, by_score: bool = False) -> Outcome | None:
+    def outcome(
+        self, state: AutomaticState, _epoch: Epoch, *, by_score: bool = False
+    ) -> Outcome | None:
         """Tell how the run ends, if it does; see `gradstep.engine.method.Method`."""
         del by_score
         return how_it_ends(self.of, state, narrow=is_narrow(self.of, state))
@@ -165,7 +167,7 @@ class Svrg:
         own = f"constant columns have the coefficient 0: {which}"
         return f"{note}; {own}" if note else own
 
-    def _first(self, state: SvrgState) -> tuple[SvrgState, StepKind | None, str]:
+    def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
         if self._columns.measured and not self._is_sample:
@@ -200,16 +202,16 @@ class Svrg:
         return replace(state, snapshot=snapshot), None, note
 
     def _solution_of_sample(
-        self, state: SvrgState, rows: int
-    ) -> tuple[SvrgState, NDArray[np.float64]]:
+        self, state: AutomaticState, rows: int
+    ) -> tuple[AutomaticState, NDArray[np.float64]]:
         """Return about the optimum of a sample: it costs less than a pass over all rows."""
         of, sums = self.of, self.row_sums
         sample, sampling = self._model.hessians.draw(
             state.params, rows, state.smoothing, state.sampling
         )
         problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=_ROUGHLY)
-        with closing(Svrg(problem, sample, self._columns, is_sample=True)) as method:
-            at = SvrgState(start=state.start, params=state.params)
+        with closing(Automatic(problem, sample, self._columns, is_sample=True)) as method:
+            at = AutomaticState(start=state.start, params=state.params)
             most, outcome = sums.rows_read + of.data.n, None
             while outcome is None and at.epoch < problem.max_epochs:
                 at, epoch, _ = method.epoch(at)
@@ -219,7 +221,7 @@ class Svrg:
         sums.rows_read += at.rows_read
         return replace(state, sampling=sampling), at.params
 
-    def _advance(self, state: SvrgState) -> tuple[SvrgState, StepKind, str]:
+    def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""
         smoothing, before = state.smoothing.settled(), state.at
         state = replace(state, smoothing=smoothing)
@@ -240,7 +242,7 @@ class Svrg:
             state = replace(state, narrowing=due)
         return state, kind, note
 
-    def _with_length(self, state: SvrgState) -> SvrgState:
+    def _with_length(self, state: AutomaticState) -> AutomaticState:
         """Tell the length of the next step, where there is one, and how far the run has come."""
         of, length = self.of, math.nan
         if of.has_optimality:
@@ -261,7 +263,7 @@ class Svrg:
         return progressed(of, state, length)
 
     def solution(
-        self, state: SvrgState
+        self, state: AutomaticState
     ) -> tuple[Preconditioner, NDArray[np.float64]]:  # fmt: skip
         """Return the preconditioner and the minimum, standardised, of a quadratic objective."""
         smoothing = Smoothing.first(self.of, near=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradstep.engine.svrg.state import Snapshot
+    from gradstep.engine.automatic.state import Snapshot
 
 __all__ = ["backtrack", "extend"]
 

@@ -19,7 +19,7 @@ from gradstep.objective.smoothed import smoothed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.svrg.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.scaled_problem import ScaledProblem
 
 __all__ = ["Smoothing"]
 
