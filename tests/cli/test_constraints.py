@@ -41,7 +41,7 @@ def test_a_curve_falls(gradstep, trips):
     ("--bound km=a:b", "--bound km=a:b must be"),
     ("--bound km=:", "must be COLUMN=LOW:HIGH"),
     ("--monotone km:up", "--monotone km:up must be"),
-    ("--nonnegative kn", "'kn', which is no column that the model uses. Did you mean 'km'"),
+    ("--nonnegative hou", "'hou', which is no column that the model uses. Did you mean 'hour'"),
     ("--nonnegative colour", "a coefficient for each level"),
 ])  # fmt: skip
 def test_what_is_typed_wrong_is_refused(fails, trips, typed, words):
