@@ -11,7 +11,7 @@ from rich.markup import escape
 from gradstep.cli import report
 from gradstep.figures import count
 from gradstep.model.coefficients import coefficients, importance, in_words, points_of_curves
-from gradstep.model.intervals import wald_by_column, with_errors
+from gradstep.model.intervals import of_errors, wald_by_column, with_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ class TrainReport:
         largest = coefficients(fit.model, _SHOWN, references=False, curves=False)
         report.prose(
             to, "Coefficients",
-            "the most important, in the columns' own units" + report.of_errors(fit.model),
+            "the most important, in the columns' own units" + of_errors(fit.model),
         )  # fmt: skip
         for entry in with_errors(fit.model, largest):
             to.print(f"  {escape(in_words(fit.model, entry))}")

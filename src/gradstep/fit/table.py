@@ -81,6 +81,8 @@ class TableFit:
         What was going to be done.
     kept_epoch : int
         The epoch of it whose parameters are kept.
+    judged : Model
+        The model that the rows held out judged, before they went into the other one.
     alpha : ChosenAlpha or None
         How strong the penalty is, and why, if that was chosen.
     refit : Refit or None
@@ -101,6 +103,7 @@ class TableFit:
     outcome: Outcome
     history: list[EpochRecord]
     plan: TablePlan
+    judged: Model
     kept_epoch: int = 0
     alpha: ChosenAlpha | None = None
     refit: Refit | None = None
@@ -254,7 +257,7 @@ def fit_table(
         )  # fmt: skip
     (judged, model), problem = _models_of(prepared, component, found), found.judged.problem
     fit = TableFit(
-        model, prepared, found.outcome, found.judged.records, planned, alpha=found.alpha,
+        model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
         notes=[*prepared.notes, *found.notes],
     )  # fmt: skip

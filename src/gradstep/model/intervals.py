@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gradstep.model.model import Model
 
-__all__ = ["shared_directions", "wald_by_column", "with_errors"]
+__all__ = ["of_errors", "shared_directions", "wald_by_column", "with_errors"]
 
 
 def _of(model: Model) -> Inference:
@@ -116,3 +116,12 @@ def wald_by_column(model: Model) -> list[dict[str, Any]]:
                 lines[at, c * q + against[j]] = -1.0
         tests.append({"column": column, **found.wald_of(lines)})
     return tests
+
+
+def of_errors(model: Model) -> str:
+    """Return what to say of the intervals that stand beside coefficients, if there are any."""
+    if model.covariance is None:
+        return ""
+    kind = "by the model" if model.covariance.kind == "model" else "robust"
+    shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
+    return f"; with 95 % confidence intervals ({kind}{shrunk})"

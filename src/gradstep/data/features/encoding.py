@@ -41,7 +41,7 @@ from gradstep.rows.layouts import DenseRows, TableRows, TermRows
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -214,15 +214,39 @@ class Encoding:
         unseen : Counter, optional
             Counts, by column, the values that training did not see: they contribute nothing.
         """
-        n, of_numbers = frame.height, np.float32 if self.single else np.float64
+        numbers = (number.read(frame) for number in self.read_as_numbers)
+        own = [c for c in self.coded if not isinstance(c, PairColumn)]
+        levels = (column.codes(frame, unseen) for column in own)
+        return self.encoded(frame.height, numbers, levels, unseen)
+
+    def encoded(
+        self,
+        n: int,
+        numbers: Iterable[NDArray[np.floating]],
+        levels: Iterable[NDArray[np.int32]],
+        unseen: Counter[str] | None = None,
+    ) -> Encoded:
+        """Return n rows in numbers, from what each column was read as, one after another.
+
+        Parameters
+        ----------
+        n : int
+            How many rows.
+        numbers : iterable of ndarray
+            Of each column of `read_as_numbers`, NaN where missing.
+        levels : iterable of ndarray
+            Of each of `coded` but pairs, from 0 on; -1 for none.
+        unseen : Counter, optional
+            As of `encode`.
+        """
+        of_numbers = np.float32 if self.single else np.float64
         values = np.empty((n, self.n_values), of_numbers)
         codes = np.empty((n, len(self.coded)), np.int32)
         places = np.empty((n, self.n_places), np.int32)
         amounts = np.empty((n, self.n_places), of_numbers)
         curves: dict[str, NDArray[Any]] = {}
         at, flag = 0, len(self.numbers)
-        for number in self.read_as_numbers:
-            x = number.read(frame)
+        for number, x in zip(self.read_as_numbers, numbers, strict=True):
             if isinstance(number, SplineColumn):
                 curves[number.source] = x
                 gone = int(np.isnan(x).sum())
@@ -234,10 +258,9 @@ class Encoding:
                 flag += 1
             elif gone and unseen is not None:
                 unseen[number.source] += gone
-        for q, column in enumerate(self.coded):
-            if not isinstance(column, PairColumn):
-                found = column.codes(frame, unseen)
-                codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
+        own = [q for q, column in enumerate(self.coded) if not isinstance(column, PairColumn)]
+        for q, found in zip(own, levels, strict=True):
+            codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
         if self.has_terms:
             self.terms.fill_numbers(values, curves)
             self.terms.fill_codes(codes)
