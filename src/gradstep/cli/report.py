@@ -14,6 +14,7 @@ from rich.table import Table
 from gradstep.cli.terminal import escaped, say, writing_stdout
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
 from gradstep.data.roles import written
+from gradstep.engine.records import above_least
 from gradstep.figures import count, number
 from gradstep.model.coefficients import curve_in_words, points_of_curves
 from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
@@ -53,11 +54,7 @@ def excess(fit: TableFit) -> str:
     record = fit.history[-1] if fit.history else None
     if record is None or record.excess is None:
         return ""
-    share = record.excess / abs(record.loss) if record.loss else 0.0
-    least = (
-        "its least value, to rounding" if share < 1e-12 else f"{share:.1e} of it above its least"
-    )
-    return f" The objective is {least}."
+    return f" The objective is {above_least(record.loss, record.excess)}."
 
 
 def print_json(content: Mapping[str, Any]) -> None:

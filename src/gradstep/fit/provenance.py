@@ -50,7 +50,7 @@ def provenance_of(fit: TableFit, problem: Problem) -> dict[str, Any]:
         "notes": fit.notes,
         "words": dict(fit.plan.words),
         "columns": {
-            column: {name: known[name] for name in _OF_COLUMNS if known.get(name)}
+            column: {name: known[name] for name in _OF_COLUMNS if name in known}
             for column, known in meta["columns"].items()
         },
     }

@@ -41,6 +41,7 @@ from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
+from gradstep.model.sample import SampledRows
 from gradstep.model.training_rows import training_rows
 from gradstep.renamed import under_new_names
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from gradstep.fit.phases import Phases
     from gradstep.fit.refit import Refit
     from gradstep.model.training_rows import TrainingRows
+    from gradstep.reporting.page import Report
 
 __all__ = ["TableFit", "fit_table", "training_of"]
 
@@ -112,6 +114,31 @@ class TableFit:
     folds: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def report(self, table: Any = None, *, sample_weight: str | None = None) -> Report:
+        """Return a report: that of the model, with the rows held out, and seconds.
+
+        Parameters
+        ----------
+        table, sample_weight
+            As of `gradstep.report`.
+
+        Returns
+        -------
+        Report
+            A page of HTML: ``save`` writes it, a notebook shows it.
+        """
+        from gradstep.reporting.page import HeldOut, report_of, tested_on
+
+        held_out = None
+        if self.prepared.validation is not None:
+            rows = SampledRows()
+            evaluate_held_out(self.judged, self.prepared, sample=rows)
+            held_out = HeldOut(self.judged, rows)
+        seconds = [record.seconds for record in self.history]
+        encoding = self.prepared.meta["asked"].get("encoding", "")
+        tested = None if table is None else tested_on(self.model, table, sample_weight, encoding)
+        return report_of(self.model, tested=tested, held_out=held_out, seconds=seconds)
 
 
 @as_by_default
