@@ -16,7 +16,7 @@ from gradstep.errors import CannotWrite, InvalidParameter
 from gradstep.figures import number
 from gradstep.reporting.page import Report
 from tests.reporting.models import KINDS, PLAIN, covariance_of, model_of, table_of
-from tests.reporting.test_markup import HOSTILE
+from tests.test_markup import HOSTILE
 
 VOID = {"meta", "br"}
 SECTIONS = ["data", "run", "held-out", "table", "coefficients", "effects", "correlations"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.reporting.markup import width_of
+from gradstep.markup import width_of
 from gradstep.reporting.plot import SIZE, WIDTH, Plot
 from gradstep.reporting.scales import Dates, Factors, Linear, Log, round_numbers
 from tests.examples import examples

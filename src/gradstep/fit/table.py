@@ -41,7 +41,6 @@ from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out, without_class_weights
 from gradstep.model.model import Model
-from gradstep.model.sample import SampledRows
 from gradstep.model.training_rows import training_rows
 from gradstep.renamed import under_new_names
 
@@ -115,6 +114,12 @@ class TableFit:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: that of the model, and how the run ended."""
+        from gradstep.model.in_html import in_html
+
+        return in_html(self.model, f"{self.outcome.in_short} report() says more.")
+
     def report(self, table: Any = None, *, sample_weight: str | None = None) -> Report:
         """Return a report: that of the model, with the rows held out, and seconds.
 
@@ -128,17 +133,9 @@ class TableFit:
         Report
             A page of HTML: ``save`` writes it, a notebook shows it.
         """
-        from gradstep.reporting.page import HeldOut, report_of, tested_on
+        from gradstep.fit.report import report_of_fit
 
-        held_out = None
-        if self.prepared.validation is not None:
-            rows = SampledRows()
-            evaluate_held_out(self.judged, self.prepared, sample=rows)
-            held_out = HeldOut(self.judged, rows)
-        seconds = [record.seconds for record in self.history]
-        encoding = self.prepared.meta["asked"].get("encoding", "")
-        tested = None if table is None else tested_on(self.model, table, sample_weight, encoding)
-        return report_of(self.model, tested=tested, held_out=held_out, seconds=seconds)
+        return report_of_fit(self, table, sample_weight)
 
 
 @as_by_default

@@ -145,7 +145,8 @@ class _Typical:
         chosen = np.argsort(-shares, kind="stable") if shares.size else np.arange(column.size)
         chosen = chosen[:most]
         if column.part:  # of a date, in the order of the year
-            chosen = np.array(sorted(chosen.tolist(), key=lambda i: column.names[i].zfill(99)))
+            order = [name.removeprefix(f"{column.name}=").zfill(2) for name in column.names]
+            chosen = np.array(sorted(chosen.tolist(), key=order.__getitem__))
         encoded = self._rows(chosen.size, level=(at, chosen.astype(np.int32)))
         start = len(column.name) + 1
         names = [column.names[i][start:] for i in chosen.tolist()]

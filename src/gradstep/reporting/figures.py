@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradstep.reporting.markup import Markup, clipped, joined, tag, text, width_of
+from gradstep.markup import Markup, clipped, joined, tag, text, width_of
 from gradstep.reporting.plot import SERIES, SIZE, WIDTH, svg
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from gradstep.errors import CannotWrite, InvalidParameter
 from gradstep.figures import number
 from gradstep.files import writing_file
+from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows
 from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
 from gradstep.model.model import Model
 from gradstep.model.unseen import unseen_notes
 from gradstep.reporting.figures import grid, paragraph
-from gradstep.reporting.markup import Markup, joined, tag, text
 from gradstep.reporting.sections.coefficients import coefficient_parts, correlation_parts
 from gradstep.reporting.sections.data import data_parts, note_list
 from gradstep.reporting.sections.diagnostics import diagnostic_figures
@@ -37,7 +37,7 @@ __all__ = ["HeldOut", "Report", "Tested", "is_other", "report", "report_of", "te
 _MARK = '<meta name="generator" content="gradstep report">'
 # Nothing is loaded from anywhere, and nothing runs, whatever names a table has.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_FIRST = ("r2", "auc", "deviance", "pinball", "coverage", "log_loss", "accuracy", "rmse")
+_FIRST = ("auc", "pinball", "coverage", "deviance", "log_loss", "accuracy", "r2", "rmse")
 _NO_TABLE = (
     "Residuals, calibration and the like are drawn of rows that have the target. Give a table "
     "(gradstep report MODEL TABLE), one that the model was not trained on, to see them."

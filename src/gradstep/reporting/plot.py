@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gradstep.reporting.markup import Markup, clipped, joined, tag, text, width_of
+from gradstep.markup import Markup, clipped, joined, tag, text, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,7 +173,7 @@ class Plot:
     def key(self, names: Sequence[str]) -> None:
         """Write below the plot which line is which."""
         for at, name in enumerate(names):
-            y, series = self.height + 6.0, f"several s{at % SERIES}"
+            y, series = self.height + 10.0, f"several s{at % SERIES}"
             self.marks.append(
                 joined([
                     tag("path", d=f"M{_GAP:.1f},{y - 4.0:.1f}h22", class_=f"line {series}"),

@@ -130,7 +130,8 @@ class Factors(Linear):
             low, high = math.exp(max(self.low, -30.0)), math.exp(min(self.high, 30.0))
             values = [v for v in round_numbers(low, high, about) if v > 0.0]
         else:
-            values = [v for v, _ in Log(math.exp(self.low), math.exp(self.high)).ticks(about)]
+            low, high = math.exp(max(self.low, -300.0)), math.exp(min(self.high, 300.0))
+            return [(math.log(v), f"×{label}") for v, label in Log(low, high).ticks(about)]
         return [(math.log(v), f"×{text}") for v, text in zip(values, _written(values), strict=True)]
 
 
@@ -157,15 +158,16 @@ class Log:
     def ticks(self, about: int) -> list[Tick]:
         """Return powers of ten; where they are few, two and five times them, too."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        decades = last - first
-        factors = (1, 2, 5) if decades <= max(1, about // 2) else (1,)
-        every = max(1, -(-decades // max(about, 1)))
-        values = [
-            factor * 10.0**power
-            for power in range(first, last + 1, every)
-            for factor in factors
-            if self.low <= factor * 10.0**power <= self.high
-        ]
+        every = max(1, -(-(last - first) // max(about, 1)))
+        for factors in (1, 2, 5), (1, 3), (1,):
+            values = [
+                factor * 10.0**power
+                for power in range(first, last + 1, every)
+                for factor in factors
+                if self.low <= factor * 10.0**power <= self.high
+            ]
+            if len(values) <= about + 1:
+                break
         return [(value, number(value).replace("e-0", "e-")) for value in values]
 
 

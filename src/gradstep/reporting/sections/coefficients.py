@@ -10,11 +10,11 @@ import numpy as np
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.figures import number
+from gradstep.markup import Markup, tag, text
 from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
 from gradstep.model.intervals import correlations, of_errors, with_errors
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.reporting.figures import Row, figure, grid, paragraph, row_figure, table
-from gradstep.reporting.markup import Markup, tag, text
 from gradstep.reporting.scales import Factors, Linear
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def coefficient_parts(model: Model) -> list[Markup]:
         )
     ]
     parts.append(
-        tag("ul", *(tag("li", tag("bdi", text(in_words(model, entry), _LONG)))
+        tag("ul", *(tag("li", tag("bdi", text(in_words(model, _short(entry)), _LONG)))
                     for entry in found[:_WORDS]), class_="words")
     )  # fmt: skip
     if len(found) > _WORDS:
@@ -140,6 +140,11 @@ def _label(entry: Mapping[str, Any]) -> str:
     return (
         f"{written(entry['class'])}: {entry['feature']}" if "class" in entry else entry["feature"]
     )
+
+
+def _short(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry whose names are not too long for a sentence."""
+    return {key: _brief(value) if isinstance(value, str) else value for key, value in entry.items()}
 
 
 def _brief(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
+from gradstep.markup import Markup, tag, text
 from gradstep.reporting.figures import paragraph, table
-from gradstep.reporting.markup import Markup, tag, text
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.markup import Markup
     from gradstep.model.model import Model
     from gradstep.model.sample import SampledRows
-    from gradstep.reporting.markup import Markup
 
 __all__ = ["diagnostic_figures"]
 
@@ -56,8 +56,9 @@ def diagnostic_figures(
         return _of_classes(model, rows, found, where)
     mean = model.means(rows.z)
     if isinstance(model.loss, Pinball):
-        return [_coverage(model, rows, mean, where), _residuals(model, rows, mean, where)]
-    counts = isinstance(model.loss, Poisson) and bool((rows.y == np.round(rows.y)).all())
+        return [_coverage(model, rows, mean, where)]
+    off = np.abs(rows.y - np.round(rows.y))  # of counts that were divided by an exposure, rounding
+    counts = isinstance(model.loss, Poisson) and bool((off <= 1e-6).all())
     hung = [_rootogram(model, rows, mean, where)] if counts else []
     return [*hung, _residuals(model, rows, mean, where)]
 
@@ -138,9 +139,10 @@ def _coverage(model: Model, rows: SampledRows, mean: NDArray[np.float64], where:
 def _rootogram(model: Model, rows: SampledRows, mean: NDArray[np.float64], where: str) -> Markup:
     """Return how many rows had each count, hung from how many were expected (Tukey)."""
     weight = rows.weight * rows.apart
-    most = int(min(_MOST_COUNTS, max(rows.y.max(), 3.0)))
+    counts = np.round(rows.y)
+    most = int(min(_MOST_COUNTS, max(counts.max(), 3.0)))
     k = np.arange(most + 1)
-    seen = np.array([weight[rows.y == value].sum() for value in k])
+    seen = np.array([weight[counts == value].sum() for value in k])
     expected = np.array([float(weight @ stats.poisson.pmf(value, mean)) for value in k])
     top, bottom = np.sqrt(expected), np.sqrt(expected) - np.sqrt(seen)
     plot = Plot(

@@ -19,9 +19,9 @@ from gradstep.reporting.scales import Dates, Linear
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradstep.markup import Markup
     from gradstep.model.effects import Effect
     from gradstep.model.model import Model
-    from gradstep.reporting.markup import Markup
 
 __all__ = ["effect_parts", "predicted"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.data.roles import written
 from gradstep.figures import count, number
+from gradstep.markup import Markup, tag
 from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
 from gradstep.reporting.figures import figure, table
-from gradstep.reporting.markup import Markup, tag
 from gradstep.reporting.plot import Plot
 from gradstep.reporting.scales import Linear
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.records import Outcome, above_least
 from gradstep.figures import count, number
+from gradstep.markup import Markup, text
 from gradstep.reporting.figures import figure, grid, paragraph, table
-from gradstep.reporting.markup import Markup, text
 from gradstep.reporting.plot import Plot
 from gradstep.reporting.scales import Linear, Log
 

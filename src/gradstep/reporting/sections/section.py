@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gradstep.markup import Markup, tag
 from gradstep.reporting.figures import paragraph
-from gradstep.reporting.markup import Markup, tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.characters import ACTS, escaped
-from gradstep.reporting.markup import clipped, joined, tag, text, width_of
+from gradstep.markup import clipped, joined, tag, text, width_of
 from tests.examples import examples
 
 HOSTILE = [
