@@ -22,7 +22,7 @@ __all__ = ["HEIGHT", "SERIES", "SIZE", "WIDTH", "Plot", "svg"]
 WIDTH, HEIGHT = 360.0, 250.0
 SIZE = 11.0  # of letters
 SERIES = 6  # colours of lines beside each other
-_TOP, _BOTTOM, _RIGHT, _GAP = 24.0, 38.0, 12.0, 6.0
+_TOP, _BOTTOM, _RIGHT, _GAP = 24.0, 40.0, 12.0, 6.0
 _EACH_X, _EACH_Y = 60.0, 42.0  # between ticks, at least
 _MOST_TOLD = 500  # letters
 _EACH_NAME = 15.0  # of the key
@@ -102,7 +102,7 @@ class Plot:
         line = tag("line", x1=at, x2=at, y1=_TOP, y2=self.bottom, class_="grid")
         half = 0.5 * width_of(tick[1], SIZE)
         place = min(at, WIDTH - half)  # a label at the end of the axis is not cut
-        label = tag("text", tick[1], x=place, y=self.bottom + 14.0, class_="tick middle")
+        label = tag("text", tick[1], x=place, y=self.bottom + 17.0, class_="tick middle")
         return joined([line, label])
 
     # ------------------------------------------------------------------ marks
