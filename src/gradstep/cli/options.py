@@ -165,8 +165,8 @@ AsKind = Annotated[
     typer.Option(
         "--as",
         metavar="COLUMN=KIND",
-        help="Treat as number, category, date, date:PATTERN (date:%d/%m/%Y), hash or hash:BITS "
-        "(comma between, or repeated).",
+        help="Treat as number, category, date, date:PATTERN (date:%d/%m/%Y), hash, hash:BITS, "
+        "text (its words) or text:WORDS (comma between, or repeated).",
         rich_help_panel=COLUMNS,
     ),
 ]

@@ -12,7 +12,7 @@ from gradstep.data.features.terms.formula import with_formula
 from gradstep.data.features.terms.options import AUTO, KNOTS
 from gradstep.errors import InvalidParameter
 
-__all__ = ["Cross", "Formula", "Log", "Poly", "Spline", "added", "terms"]
+__all__ = ["Cross", "Formula", "Log", "Poly", "Spline", "added", "parts", "terms"]
 
 TERMS = "Terms: curves, crosses, powers"  # a group of its own in --help
 
@@ -92,7 +92,7 @@ def terms(
         "splines": splines,
         "crosses": [_cross(text) for text in split(cross)],
         "polynomials": dict(_poly(text) for text in split(poly)),
-        "logs": [_parts(text)[0] for text in split(log)],
+        "logs": [parts(text)[0] for text in split(log)],
     }
     return target, {name: value for name, value in found.items() if value}
 
@@ -103,27 +103,27 @@ def added(chosen: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return {**chosen, **found, "kinds": kinds}
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     r"""Return what stands between colons; one of a name is written ``\:``.
 
     Examples
     --------
-    >>> _parts("carat:color"), _parts(r"at 10\:30:8")
+    >>> parts("carat:color"), parts(r"at 10\:30:8")
     (['carat', 'color'], ['at 10:30', '8'])
     """
     return [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text)]
 
 
 def _columns(values: list[str] | None) -> list[str]:
-    return [_parts(text)[0] for text in split(values)]
+    return [parts(text)[0] for text in split(values)]
 
 
 def _spline(text: str) -> tuple[str, int]:
-    parts = _parts(text)
+    found = parts(text)
     if text == AUTO:
         return AUTO, 0
-    if len(parts) == 1 and parts[0]:
-        return parts[0], KNOTS
+    if len(found) == 1 and found[0]:
+        return found[0], KNOTS
     return _numbered("--spline", text, "COLUMN:KNOTS, such as carat:20")
 
 
@@ -132,7 +132,7 @@ def _poly(text: str) -> tuple[str, int]:
 
 
 def _numbered(option: str, text: str, form: str) -> tuple[str, int]:
-    column, number, *more = [*_parts(text), ""]
+    column, number, *more = [*parts(text), ""]
     if more != [""] or not column or not number.isdecimal():
         msg = f"{option} {text} must be {form}."
         raise InvalidParameter(msg)
@@ -140,8 +140,8 @@ def _numbered(option: str, text: str, form: str) -> tuple[str, int]:
 
 
 def _cross(text: str) -> tuple[str, str]:
-    parts = _parts(text)
-    if len(parts) != 2 or not all(parts):
+    found = parts(text)
+    if len(found) != 2 or not all(found):
         msg = f"--cross {text} must be of two columns, such as color:clarity."
         raise InvalidParameter(msg)
-    return parts[0], parts[1]
+    return found[0], found[1]

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradstep.cli import constraint_options as constrain
 from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
 from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
+from gradstep.cli.train_checks import number_of, rate_of, refuse_idle, refuse_unknown_names
 from gradstep.errors import ClusterLost, InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from gradstep.engine.checkpoint import Checkpoint
 
@@ -30,11 +32,6 @@ _PREPARING = (
     "missing_target", "random_state", "memory", "cache", "no_cache", "spline", "cross", "poly",
     "log", "formula",
 )  # fmt: skip
-_OF_LOSSES = {
-    "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
-    "quantile": {"pinball"},
-    "power": {"tweedie"},
-}
 
 
 def train(
@@ -61,6 +58,9 @@ def train(
     quantile: Annotated[float, typer.Option(help="Of pinball.", rich_help_panel=opt.TARGET)] = 0.5,
     power: Annotated[float, typer.Option(help="Of tweedie.", rich_help_panel=opt.TARGET)] = 1.5,
     penalty_scale: method.PenaltyScale = "deviation",
+    nonnegative: constrain.Nonnegative = None,
+    bound: constrain.Bound = None,
+    monotone: constrain.Monotone = None,
     optimizer: method.Optimizer = "auto",
     exact: Annotated[
         bool,
@@ -197,10 +197,10 @@ def train(
     from gradstep.cli.progress import Progress
     from gradstep.fit.compile_ahead import compiling_ahead, guess_of
 
-    _refuse_idle(ctx)
+    refuse_idle(ctx)
     paths.note_cache()
     kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
-    _check_names(loss, penalty, penalty_scale, optimizer, learning_rate)
+    refuse_unknown_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
     target = target or paths.label_of(table)
     chosen: dict[str, Any] = {}
@@ -251,14 +251,15 @@ def train(
         with _best_in(path):
             fit = fit_table(
                 source, target, loss=loss, penalty=None if penalty == "none" else penalty,
-                alpha=_number("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
+                alpha=number_of("--alpha", alpha, "auto"), l1_ratio=l1_ratio, epsilon=epsilon,
                 quantile=quantile, power=power, penalty_scale=penalty_scale,
-                optimizer="exact" if exact else optimizer, learning_rate=_rate(learning_rate),
+                optimizer="exact" if exact else optimizer, learning_rate=rate_of(learning_rate),
                 batch_size="auto" if batch_size is None else batch_size,
-                max_iter=max_iter, tol=_number("--tol", tol, "none"),
+                max_iter=max_iter, tol=number_of("--tol", tol, "none"),
                 n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
                 refit=not no_refit, inference=inference, client=client,
-                allow_mixed=allow_mixed, on_plan=told.on_plan, **chosen,
+                allow_mixed=allow_mixed, on_plan=told.on_plan,
+                **constrain.constraints(nonnegative, bound, monotone), **chosen,
             )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
@@ -320,74 +321,3 @@ def _option(name: str) -> str:
     if " " in name:  # no parameter: the data
         return name
     return known.get(name, "--" + name.replace("_", "-"))
-
-
-def _refuse_idle(ctx: typer.Context) -> None:
-    """Refuse options that contradict each other, or would change nothing."""
-    chosen = ctx.params
-    for one, other in (("cache", "no_cache"), ("dask", "no_cache"), ("exact", "optimizer")):
-        both = opt.given(ctx, (one, other))
-        if len(both) == 2:
-            msg = f"{both[0]} and {both[1]} contradict each other. Leave one of the two away."
-            raise InvalidParameter(msg)
-    if chosen["table"] == str(chosen["test"]) == "-":
-        msg = "TABLE and --test are both -, and standard input is one table. Name a file for one."
-        raise InvalidParameter(msg)
-    opt.refuse_allow_mixed(allow_mixed=chosen["allow_mixed"], dask=chosen["dask"])
-    idle = [
-        (option, f"of --loss {' or '.join(sorted(losses))}")
-        for name, losses in _OF_LOSSES.items()
-        for option in opt.given(ctx, [name])
-        if chosen["loss"] not in losses
-    ]
-    if chosen["penalty"] != "elasticnet":
-        idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
-    if chosen["penalty"] == "none":
-        idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha", "penalty_scale"])]
-    if chosen["alpha"] == "auto" and not _is_automatic(chosen):
-        of = "of --optimizer auto, svrg or exact"
-        idle += [(option, of) for option in opt.given(ctx, ["alpha"])]
-    for option, of in idle:
-        msg = f"{option} would change nothing: it is a part {of}."
-        raise InvalidParameter(msg)
-
-
-def _is_automatic(chosen: Mapping[str, Any]) -> bool:
-    """Tell whether the options leave the steps to gradstep."""
-    if chosen["learning_rate"] != "auto" or chosen["loss"] == "perceptron":
-        return False
-    return chosen["exact"] or chosen["optimizer"] in {"auto", "svrg", "exact"}
-
-
-def _check_names(
-    loss: str | None, penalty: str, penalty_scale: str, optimizer: str, learning_rate: str
-) -> None:
-    """Refuse names that are not known, before the table is read."""
-    from gradstep.fit import components as known
-
-    opt.refuse_unknown("--loss", loss, known.LOSSES)
-    opt.refuse_unknown("--penalty", penalty, [*known.PENALTIES, "none"])
-    opt.refuse_unknown("--penalty-scale", penalty_scale, ["deviation", "unit"])
-    opt.refuse_unknown("--optimizer", optimizer, ["auto", *known.OPTIMIZERS, *known.SOLVERS])
-    if isinstance(_rate(learning_rate), str):
-        opt.refuse_unknown(
-            "--learning-rate", learning_rate, ["auto", *known.LEARNING_RATES, "a number"]
-        )
-
-
-def _number(option: str, text: str, other: str) -> Any:
-    """Return the number that was typed, or the one word that may stand there: none is None."""
-    if text == other:
-        return None if other == "none" else other
-    try:
-        return float(text)
-    except ValueError:
-        msg = f"{option} {text} must be a number, or {other}."
-        raise InvalidParameter(msg) from None
-
-
-def _rate(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text

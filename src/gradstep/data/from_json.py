@@ -28,6 +28,9 @@ _IS: Mapping[str, Callable[[Any], bool]] = {
     "float": lambda value: type(value) is float or (type(value) is int and abs(value) < 1 << 64),
     "Loss": lambda value: hasattr(value, "slope"),
     "tuple[str, ...]": lambda value: isinstance(value, list) and all(map(is_text, value)),
+    "tuple[int, ...]": lambda value: (
+        isinstance(value, list) and all(type(x) is int and abs(x) < 1 << 63 for x in value)
+    ),
     "tuple[float, ...]": lambda value: isinstance(value, list) and all(map(_IS["float"], value)),
 }
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.engine.constraints import Constraints
     from gradstep.objective.losses import JointLoss, Loss
     from gradstep.objective.penalties import Penalty
     from gradstep.optim.optimizers import Optimizer
@@ -58,6 +59,8 @@ class Problem:
         Steps are those behind a StandardScaler with these means and deviations.
     penalty_scales : ndarray of shape (n_features,) or None
         What weights are multiplied by to be penalised; None for ones.
+    constraints : Constraints or None
+        What coefficients keep to, of the one output; only the automatic method knows of them.
     """
 
     loss: Loss | JointLoss
@@ -79,6 +82,7 @@ class Problem:
     center: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
     penalty_scales: NDArray[np.float64] | None = None
+    constraints: Constraints | None = None
 
     @property
     def size(self) -> int:

@@ -132,6 +132,8 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     penalty_scale : {'deviation', 'unit'}, default='deviation'
         Whether the penalty is of weights times the standard deviations of their columns, or of
         weights as they are; see `MiniBatchRegressor`.
+    bounds : tuple of two or None, default=None
+        The least and the greatest coefficients, of two classes; see `MiniBatchRegressor`.
     callbacks : list of Callback or None, default=None
         Called at the start, after each epoch, and at the end.
 
@@ -195,6 +197,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         precondition: bool | str = "auto",
         last_batch: str = "scale",
         penalty_scale: str = "deviation",
+        bounds: Any = None,
         callbacks: Any = None,
     ) -> None:
         self.loss = loss
@@ -223,6 +226,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         self.precondition = precondition
         self.last_batch = last_batch
         self.penalty_scale = penalty_scale
+        self.bounds = bounds
         self.callbacks = callbacks
 
     def _loss(self) -> Any:

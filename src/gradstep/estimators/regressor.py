@@ -134,6 +134,10 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         What the penalty is of: of weights times the standard deviations of their columns, as
         behind a StandardScaler, so that `alpha` means the same whatever the units (sparse
         columns count as 1); or of the weights as they are, as in scikit-learn.
+    bounds : tuple of two or None, default=None
+        The least and the greatest coefficients, (low, high): numbers, or arrays with one for each
+        feature, in the features' own units; ``(0, np.inf)`` means that none is negative. Kept
+        exactly by 'auto', 'svrg' and 'exact', refused by other optimizers and several outputs.
     callbacks : list of Callback or None, default=None
         Called at the start, after each epoch, and at the end.
 
@@ -219,6 +223,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         precondition: bool | str = "auto",
         last_batch: str = "scale",
         penalty_scale: str = "deviation",
+        bounds: Any = None,
         callbacks: Any = None,
     ) -> None:
         self.loss = loss
@@ -247,6 +252,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         self.precondition = precondition
         self.last_batch = last_batch
         self.penalty_scale = penalty_scale
+        self.bounds = bounds
         self.callbacks = callbacks
 
     def __sklearn_tags__(self) -> Any:

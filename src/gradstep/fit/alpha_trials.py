@@ -123,7 +123,7 @@ class _LeastSquares:
         self.is_least_squares = narrow = q <= _NARROW  # so that more strengths cost nothing
         assert columns is not None  # noqa: S101
         of = chosen.problem, data, columns
-        if n * q**2 <= _QUICK and not has_l1(penalty):
+        if n * q**2 <= _QUICK and not has_l1(penalty) and chosen.problem.constraints is None:
             self._path: Any = LeaveOneOut(*of, start.current())
             return
         if n <= _FEW_ROWS:

@@ -94,6 +94,7 @@ def _why_not(prepared: PreparedTable, found: Phases, kind: str) -> str | None:
         return "sparse text has none"
     of = found.problem
     products = prepared.train.n * (of.n_features + 1) ** 2 * of.n_outputs**2
-    if products > _MOST_PRODUCTS and kind == "robust":
-        return "the rows are many: --inference model takes less time"
-    return why_not(of)
+    why = why_not(of)
+    if why is None and products > _MOST_PRODUCTS and kind == "robust":
+        why = "the rows are many: --inference model takes less time"
+    return why

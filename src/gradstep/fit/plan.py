@@ -10,6 +10,7 @@ import numpy as np
 from gradstep.engine.state import Problem
 from gradstep.errors import InvalidParameter
 from gradstep.fit.components import optimizer_of, penalty_of, schedule_of
+from gradstep.fit.constraints import bounds_of, check_constraints
 from gradstep.objective.losses import has_optimum, is_quadratic, slope
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.automatic import Rate, stable_rate
@@ -55,6 +56,7 @@ class Settings:
     precondition: bool | str = "auto"
     last_batch: str = "scale"
     penalty_scale: str = "deviation"
+    bounds: Any = None
     seed: int = 0
 
     @classmethod
@@ -173,7 +175,9 @@ def plan(
         center=center,
         scale=scale,
         penalty_scales=_penalty_scales(settings, penalty, columns, stored_in),
+        constraints=bounds_of(settings.bounds, data.rows.n_features, stored_in),
     )
+    check_constraints(problem, columns)
     return Plan(problem, columns, rate)
 
 

@@ -27,6 +27,7 @@ from gradstep.fit.components import (
     loss_for,
     loss_of,
 )
+from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import check_inference, infer
@@ -164,6 +165,9 @@ def fit_table(
     n_iter_no_change: int | None = None,
     callbacks: Sequence[Any] = (),
     cv: int | None = None,
+    nonnegative: Any = None,
+    bounds: Any = None,
+    monotone: Any = None,
     refit: bool = True,
     inference: str = "robust",
     client: Any = None,
@@ -202,6 +206,14 @@ def fit_table(
     cv : int, optional
         In how many parts the training rows are cut, each of which is held out once and predicted
         by a model of the others: `folds` of the result. A choice of alpha is made once, before.
+    nonnegative : str, or sequence of str, optional
+        Columns of numbers whose coefficient is not to be negative.
+    bounds : dict, optional
+        Column: (low, high), which its coefficient keeps to, in the column's own unit; None for no
+        bound.
+    monotone : str, sequence of str, or dict, optional
+        Columns whose effect rises all along: numbers, or the curves of `splines`. A dict says
+        "increasing" or "decreasing".
     refit : bool, default=True
         Whether the rows of the table that were held out go into the model, too, once they have
         judged it: `validation` tells of the model without them.
@@ -248,6 +260,7 @@ def fit_table(
         ),
     )  # fmt: skip
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
+    constraints = ConstraintsOnColumns(nonnegative, bounds, monotone)
     checkpoint = checkpoint_in(callbacks)
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
@@ -259,7 +272,7 @@ def fit_table(
     prepared = _prepared(table, target, component, options, each)
     component = _loss_of_target(loss, numbers, prepared)
     prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
-    settings = replace(settings, seed=seed)
+    settings = replace(settings, seed=seed, bounds=constraints.on(prepared.encoding))
     if client is not None:
         from gradstep.machines.cluster import spread
 
@@ -267,10 +280,17 @@ def fit_table(
     asked = {
         **{each.name: getattr(settings, each.name) for each in fields(settings)},
         "loss": component, "penalty": penalty, "alpha": alpha, "refit": refit,
+        "bounds": constraints.to_json(),
         **prepared.meta["asked"],
     }  # fmt: skip
     planned = table_plan(
-        prepared, component, settings, asked_loss=loss, alpha=alpha, checkpoint=checkpoint
+        prepared,
+        component,
+        settings,
+        asked_loss=loss,
+        alpha=alpha,
+        constraints=constraints,
+        checkpoint=checkpoint,
     )
     if on_plan is not None:
         on_plan(planned)
@@ -283,7 +303,7 @@ def fit_table(
     fit = TableFit(
         model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
-        notes=[*prepared.notes, *found.notes],
+        notes=[*prepared.notes, *found.notes, *_notes_of_constraints(prepared, found)],
     )  # fmt: skip
     apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
     if apart:
@@ -298,18 +318,23 @@ def fit_table(
         fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
     if cv is not None and found.outcome is not Outcome.INTERRUPTED:
         fixed = replace(settings, penalty=problem.penalty)
-
-        def fit_on(part: PreparedTable) -> Model | None:
-            of = fit_in_phases(part, component, fixed, (), choose=False, refit=False, asked={})
-            interrupted = of.outcome is Outcome.INTERRUPTED
-            return None if interrupted else _model_of(part, component, of.params)
-
-        fit.folds = evaluate_folds(prepared, fit_on, cv)
-    model.provenance = provenance_of(fit, found.problem)
+        fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
+    model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
     infer(model, prepared, found, "apart" if apart else inference)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
+
+
+def _notes_of_constraints(prepared: PreparedTable, found: Phases) -> list[str]:
+    return notes_of_bounds(found.problem, found.params, prepared.encoding)
+
+
+def _model_of_part(loss: Any, settings: Settings, part: PreparedTable) -> Model | None:
+    """Return the model of a part of the rows; None if it was interrupted."""
+    found = fit_in_phases(part, loss, settings, (), choose=False, refit=False, asked={})
+    interrupted = found.outcome is Outcome.INTERRUPTED
+    return None if interrupted else _model_of(part, loss, found.params)
 
 
 def _loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:

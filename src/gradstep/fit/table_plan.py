@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.engine.checkpoint import Checkpoint
+    from gradstep.fit.constraints import ConstraintsOnColumns
     from gradstep.fit.plan import Settings
 
 __all__ = ["TablePlan", "plan", "table_plan"]
@@ -122,6 +123,7 @@ def table_plan(
     *,
     asked_loss: Any,
     alpha: float | str,
+    constraints: ConstraintsOnColumns,
     checkpoint: Checkpoint | None = None,
 ) -> TablePlan:
     """Return what a fit is going to do.
@@ -138,6 +140,8 @@ def table_plan(
         What was asked for.
     alpha : float or "auto"
         What was asked for.
+    constraints : ConstraintsOnColumns
+        What coefficients keep to.
     checkpoint : Checkpoint, optional
         What writes the run down.
     """
@@ -154,6 +158,7 @@ def table_plan(
             "Target": _target(prepared.target, meta["target"]),
             "Loss": f"{_bare(loss)}, {_why(asked_loss, prepared)}",
             "Penalty": penalty,
+            **({"Constraints": constraints.in_words()} if constraints else {}),
             "Method": _method(
                 settings, loss,
                 keeps=prepared.validation is not None and not is_auto(alpha),

@@ -33,6 +33,11 @@ def why_not(problem: Problem) -> str | None:
             f"the slope of {type(inner).__name__} jumps, so that it has no Hessian. Use a smooth "
             "loss: 'log_loss' for classes, 'squared_error' or 'huber' for numbers"
         )
+    if problem.constraints is not None:
+        return (
+            "constraints move coefficients to their bounds, and their distribution is not normal. "
+            "Fit without them"
+        )
     if problem.n_features > MOST_FEATURES:
         return (
             f"{problem.n_features:,} features are more than the {MOST_FEATURES:,} for which a "

@@ -276,7 +276,8 @@ class TestLeftOut:
             "null": "every value is missing",
             "text": "every value is missing",
             "list": "a column of type List(Int64) has no encoding",
-            "id": "nearly every row has another value (--as id=hash uses it)",
+            "id": "nearly every row has another value (--as id=hash uses it, "
+            "--as id=text its words)",
             "mine": "left out on request",
         }
         assert encoding.feature_names() == ["x"]

@@ -72,6 +72,18 @@ def test_predictions_are_the_same(fits, trained, asked):
     assert gs.evaluate(model, path) == gs.evaluate(model, TABLE)
 
 
+@pytest.mark.parametrize("trained", ["t.csv", "t.parquet"])
+def test_times_of_day_are_the_same_number(fits, trained, tmp_path):
+    """To the last bit: 08:08 is 29,280 seconds, and not 4e-12 more."""
+    model = fits[trained][1].model
+    times = pl.datetime_range(
+        pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 2), "61s", eager=True, closed="left"
+    ).dt.time()
+    table = TABLE[:1].select(pl.all().repeat_by(times.len()).explode()).with_columns(start=times)
+    table.write_ndjson(tmp_path / "t.ndjson")
+    np.testing.assert_array_equal(model.predict(tmp_path / "t.ndjson"), model.predict(table))
+
+
 @pytest.mark.parametrize("folder", ["x=3", "region=5"])
 def test_folders_above_a_file_are_no_columns(tmp_path, folder):
     """Neither in place of the file's own, nor beside them: as of other formats."""

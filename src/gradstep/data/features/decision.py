@@ -15,6 +15,7 @@ from gradstep.data.features.columns import (
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.oddities import is_index
 from gradstep.data.features.profile import DateProfile, LevelProfile, NumberProfile, Numbers
+from gradstep.data.features.text import MOST_WORDS, TextProfile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ def decide(
             )
         elif isinstance(profile, DateProfile):
             columns.extend(_date(name, profile))
+        elif isinstance(profile, TextProfile):
+            columns.append(_text(name, profile, kinds[name]))
         else:
             columns.append(_category(name, profile, kinds.get(name, ""), max_levels))
     numbers = [s for n, s in profiles.items() if isinstance(s, NumberProfile)]
@@ -99,6 +102,13 @@ def _date(name: str, profile: DateProfile) -> list[Any]:
     return columns
 
 
+def _text(name: str, profile: TextProfile, kind: str) -> Any:
+    if not profile.counts:
+        return LeftOut(name, "no row has a word")
+    _, _, words = kind.partition(":")
+    return profile.column_of(int(words or MOST_WORDS))
+
+
 def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> Any:
     if kind.startswith("hash"):
         _, _, bits = kind.partition(":")
@@ -112,7 +122,8 @@ def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> A
         and profile.present >= _FEWEST_ROWS
         and profile.distinct > _NEARLY_EVERY_ROW * profile.present
     ):
-        return LeftOut(name, f"nearly every row has another value (--as {name}=hash uses it)")
+        more = f"--as {name}=hash uses it, --as {name}=text its words"
+        return LeftOut(name, f"nearly every row has another value ({more})")
     if profile.counts is None:
         return HashColumn(name)
     levels = profile.levels()

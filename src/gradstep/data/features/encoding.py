@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from gradstep.data.features.columns import (
     HashColumn,
@@ -31,6 +32,7 @@ from gradstep.data.features.terms.crosses import (
     VaryingColumn,
 )
 from gradstep.data.features.terms.spline import SplineColumn
+from gradstep.data.features.text import TextColumn
 from gradstep.data.formats.date_format import DateFormat, IsoDates
 from gradstep.data.formats.number_format import NumberFormat
 from gradstep.data.from_json import is_text, record
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Mapping
 
-    import polars as pl
     from numpy.typing import NDArray
 
     from gradstep.rows.layouts import Rows
@@ -58,7 +59,7 @@ __all__ = [
 ]
 
 _OF_OTHERS = (PowerColumn, ProductColumn, PairColumn, SlopesColumn, VaryingColumn)
-_TERMS = (LogColumn, SplineColumn, *_OF_OTHERS)
+_TERMS = (LogColumn, SplineColumn, TextColumn, *_OF_OTHERS)
 _KINDS: dict[str, Any] = {
     c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut, *_TERMS)
 }
@@ -135,10 +136,15 @@ class Encoding:
         ]
 
     @cached_property
-    def placed(self) -> list[SplineColumn | SlopesColumn | VaryingColumn]:
+    def placed(self) -> list[SplineColumn | TextColumn | SlopesColumn | VaryingColumn]:
         """The columns of which a row has few features, each with an amount."""
-        kinds = (SplineColumn, SlopesColumn, VaryingColumn)
+        kinds = (SplineColumn, TextColumn, SlopesColumn, VaryingColumn)
         return [c for c in self.columns if isinstance(c, kinds)]
+
+    @cached_property
+    def texts(self) -> list[TextColumn]:
+        """The columns that are read as words."""
+        return [c for c in self.columns if isinstance(c, TextColumn)]
 
     @property
     def has_terms(self) -> bool:
@@ -178,7 +184,7 @@ class Encoding:
     @property
     def sources(self) -> list[str]:
         """The columns that are read."""
-        read = (NumberColumn, SplineColumn, LevelColumn, HashColumn)
+        read = (NumberColumn, SplineColumn, LevelColumn, HashColumn, TextColumn)
         return list(dict.fromkeys(c.source for c in self.columns if isinstance(c, read)))
 
     def _at(self, index: int) -> tuple[Any, int]:
@@ -217,7 +223,8 @@ class Encoding:
         numbers = (number.read(frame) for number in self.read_as_numbers)
         own = [c for c in self.coded if not isinstance(c, PairColumn)]
         levels = (column.codes(frame, unseen) for column in own)
-        return self.encoded(frame.height, numbers, levels, unseen)
+        words = {text.source: text.amounts(frame[text.source]) for text in self.texts}
+        return self.encoded(frame.height, numbers, levels, unseen, words)
 
     def encoded(
         self,
@@ -225,6 +232,7 @@ class Encoding:
         numbers: Iterable[NDArray[np.floating]],
         levels: Iterable[NDArray[np.int32]],
         unseen: Counter[str] | None = None,
+        words: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float64]]] | None = None,
     ) -> Encoded:
         """Return n rows in numbers, from what each column was read as, one after another.
 
@@ -238,6 +246,8 @@ class Encoding:
             Of each of `coded` but pairs, from 0 on; -1 for none.
         unseen : Counter, optional
             As of `encode`.
+        words : mapping, optional
+            By column of text, what `TextColumn.amounts` returns; by default no row has a word.
         """
         of_numbers = np.float32 if self.single else np.float64
         values = np.empty((n, self.n_values), of_numbers)
@@ -264,7 +274,9 @@ class Encoding:
         if self.has_terms:
             self.terms.fill_numbers(values, curves)
             self.terms.fill_codes(codes)
-            self.terms.fill_places(values, codes, curves, places, amounts)
+            if words is None:
+                words = {c.source: c.amounts(pl.Series([""] * n)) for c in self.texts}
+            self.terms.fill_places(values, codes, curves, words, places, amounts)
         return Encoded(values, codes, places, amounts)
 
     def rows(self, encoded: Encoded) -> Rows:
@@ -369,7 +381,7 @@ class Encoding:
             fit into 32 bits.
         """
         dates = {c.source for c in self.read_as_numbers if c.part}
-        once = [c.source for c in (*self.read_as_numbers, *self.categories)]
+        once = [c.source for c in (*self.read_as_numbers, *self.categories, *self.texts)]
         of_others = [isinstance(c, _OF_OTHERS) for c in self.columns]
         if len(set(once)) < len(once) or of_others != sorted(of_others):
             msg = "a column is read twice, or terms come before what they are made of"

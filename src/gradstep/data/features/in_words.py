@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gradstep.data.features.columns import HashColumn, LeftOut, LevelColumn, LogColumn
 from gradstep.data.features.terms.crosses import Cross, PowerColumn
 from gradstep.data.features.terms.spline import SplineColumn
+from gradstep.data.features.text import TextColumn
 from gradstep.figures import count, number
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class ColumnInWords(NamedTuple):
     column : str
         Its name.
     became : str
-        "number", "logarithm", "curve", "category", "cross", "date" or "left out".
+        "number", "logarithm", "curve", "category", "text", "cross", "date" or "left out".
     detail : str
         What of it, or why not.
     """
@@ -62,8 +63,8 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
     gaps = f", {missing:,} missing" if missing else ""
     if isinstance(first, LeftOut):
         return "left out", first.reason
-    if isinstance(first, HashColumn):
-        return "category", f"hashed to {1 << first.bits:,} weights{gaps}"
+    if isinstance(first, (HashColumn, TextColumn)):
+        return _hashed(first, known.get("longest", 0), gaps)
     if isinstance(first, LevelColumn):
         more = known.get("levels", 0) - len(first.levels)
         shared = f" and {more:,} that share one" if more > 0 else " and one that the rest share"
@@ -99,3 +100,10 @@ def rows_in_words(rows: Mapping[str, int]) -> str:
         f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "
         f"{rows['validation']:,} held out"
     )
+
+
+def _hashed(column: HashColumn | TextColumn, longest: int, gaps: str) -> tuple[str, str]:
+    if isinstance(column, HashColumn):
+        return "category", f"hashed to {1 << column.bits:,} weights{gaps}"
+    cut = f", at most {column.width} of a row" if longest > column.width else ""
+    return "text", f"{column.size:,} words and pairs of words{cut}{gaps}"

@@ -93,7 +93,7 @@ def open_as(
 
 def _texts(encoding: Encoding, target: Target) -> set[str]:
     """Return the columns that are text in a file: levels, and what has a format."""
-    text = {c.source for c in encoding.categories}
+    text = {c.source for c in (*encoding.categories, *encoding.texts)}
     text |= {column for column, _ in encoding.formats}
     return text | ({target.column} if target.is_text else set())
 

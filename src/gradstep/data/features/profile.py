@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gradstep.data.features.text import TextProfile
 from gradstep.data.kernels.columns import Summary, summarise
 from gradstep.errors import InvalidTable
 
@@ -333,6 +334,8 @@ def profile_of(column: str, kind: str) -> Any:
     """Return an empty profile for a column of a kind."""
     if kind == "number":
         return NumberProfile(column)
+    if kind == "text":
+        return TextProfile(column)
     return DateProfile(column) if kind == "date" else LevelProfile(column)
 
 
@@ -340,6 +343,8 @@ def summary_of(profile: Any) -> dict[str, Any]:
     """Return what is known of a column, for the record."""
     if isinstance(profile, LevelProfile):
         return {"missing": profile.missing, "levels": profile.distinct}
+    if isinstance(profile, TextProfile):
+        return {"missing": profile.missing, "words": len(profile.counts), "longest": profile.most}
     numbers = profile.numbers
     known = {"missing": profile.missing, "mean": numbers.mean, "deviation": numbers.deviation}
     return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})

@@ -177,7 +177,9 @@ class AnyNumbers:
         truths = text.replace_strict({"true": 1.0, "false": 0.0}, default=None)
         found = found.zip_with(found.is_not_null(), truths.cast(pl.Float64))
         for pattern in _TIMES:
-            seconds = DateFormat(pattern).read(text).to_physical().cast(pl.Float64) / 1e9
+            # Divided by NumPy: Polars multiplies by 1e-9, which is another number.
+            nanoseconds = DateFormat(pattern).read(text).to_physical().cast(pl.Float64).to_numpy()
+            seconds = pl.Series(nanoseconds / 1e9, nan_to_null=True)
             found = found.zip_with(found.is_not_null(), seconds)
         return found
 

@@ -182,7 +182,7 @@ class FirstPass:
         return (
             self.table.schema[column] == pl.String
             and column not in self.table.formats
-            and not asked.startswith(("category", "hash"))
+            and not asked.startswith(("category", "hash", "text"))
         )
 
     @property

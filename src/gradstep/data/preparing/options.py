@@ -10,6 +10,7 @@ import numpy as np
 
 from gradstep.checks import check_choice, check_number
 from gradstep.data.features.terms.options import TERMS, TermOptions, as_terms
+from gradstep.data.features.text import MOST_WORDS_ASKED
 from gradstep.data.formats.date_format import DateFormat
 from gradstep.data.roles import Offset
 from gradstep.data.sources.read_options import ReadOptions
@@ -38,7 +39,7 @@ Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
 # Fields that users know by another name, that of the estimators' parameters.
 NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}
 _UTF_8 = ("encoding", "")  # which is not given: thousands="" is
-_KINDS = ("number", "category", "date", "hash")
+_KINDS = ("number", "category", "date", "hash", "text")
 MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
 
@@ -151,13 +152,18 @@ class PrepareOptions(TermOptions):
             if name == "date" and bits:
                 _check_pattern(column, bits)
                 continue
-            if name not in _KINDS or (bits and (name != "hash" or not bits.isdecimal())):
+            sized = name in {"hash", "text"}
+            if name not in _KINDS or (bits and (not sized or not bits.isdecimal())):
                 msg = (
                     f"{column}={kind} is no kind of column.{nearest(kind, _KINDS)} It must be one "
-                    f"of {', '.join(_KINDS)}, hash:BITS or date:PATTERN (date:%d/%m/%Y)."
+                    f"of {', '.join(_KINDS)}, hash:BITS, text:WORDS or date:PATTERN "
+                    "(date:%d/%m/%Y)."
                 )
                 raise InvalidParameter(msg)
-            if bits and not 1 <= int(bits) <= MOST_HASH_BITS:
+            if name == "text" and bits and not 1 <= int(bits) <= MOST_WORDS_ASKED:
+                msg = f"{column}={kind}: the words must be from 1 to {MOST_WORDS_ASKED:,}."
+                raise InvalidParameter(msg)
+            if name == "hash" and bits and not 1 <= int(bits) <= MOST_HASH_BITS:
                 msg = f"{column}={kind}: the bits of a hash must be from 1 to {MOST_HASH_BITS}."
                 raise InvalidParameter(msg)
         choices = {

@@ -117,7 +117,7 @@ def _open(table: Any, validation_table: Any, options: PrepareOptions) -> tuple[A
             raise InvalidTable(msg)
         held_out = None if validation_table is None else SparseTable(validation_table)
         return SparseTable(table), held_out
-    as_text = [c for c, kind in options.kinds if kind.startswith(("category", "hash"))]
+    as_text = [c for c, kind in options.kinds if kind.startswith(("category", "hash", "text"))]
     opened = open_table(table, as_text=as_text, reading=options.reading)
     if validation_table is None:
         return opened, None

@@ -169,7 +169,9 @@ class Reading:
         profile = profile_of(column, kind)
         if column in self.looked_at:
             profile.spelling = Spelling()
-        if kind != "category" and (self.options.auto or column in self.options.of_terms):
+        if kind not in {"category", "text"} and (
+            self.options.auto or column in self.options.of_terms
+        ):
             profile.counts = ValueCounts()
         return profile
 

@@ -129,6 +129,9 @@ RULES = (
         lambda of: of.only_prox, StepKind.REDUCED,
         "the penalty is known by its proximal map alone, which works weight by weight",
     ),
+    _newton(
+        lambda of: of.constraints is not None, "constraints, which the step to a minimum keeps"
+    ),
     _newton(all_rows_are_cheap, "few features: the Hessian of all rows costs no more than steps"),
     _newton(
         lambda of: of.data.n * of.products <= CHEAP_PRODUCTS,

@@ -24,13 +24,14 @@ __all__ = ["LeastSquares", "has_exact_solution"]
 
 
 def has_exact_solution(problem: Problem) -> bool:
-    """Tell whether a problem is one of least squares, with few features and no l1."""
+    """Tell whether a problem is one of least squares, with few features and a plain penalty."""
     strengths = getattr(problem.penalty, "strengths", None)
     return (
         isinstance(problem.loss, SquaredError)
         and problem.n_features < ALWAYS_NEWTON
         and strengths is not None
         and strengths()[0] == 0.0
+        and problem.constraints is None
     )
 
 

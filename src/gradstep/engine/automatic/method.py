@@ -74,6 +74,10 @@ _NOT_SPREAD = (
     "This problem takes mini-batch steps ({}), which cannot be spread over machines: use an l2 "
     "penalty, or fewer features, or train on this machine."
 )
+_NOT_WITHIN = (
+    "Constraints on coefficients need a matrix of all of them, and {:,} features are too many for "
+    "one. Leave constraints or features out."
+)
 
 
 class Automatic:
@@ -101,6 +105,8 @@ class Automatic:
         self.rule = rule_for(self.of)
         if self.rule.kind is StepKind.REDUCED and data.executor is not None:
             raise InvalidParameter(_NOT_SPREAD.format(self.rule.why))
+        if problem.constraints is not None and self.rule.kind is not StepKind.NEWTON:
+            raise InvalidParameter(_NOT_WITHIN.format(problem.n_features))
         self._is_sample = is_sample
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums)
@@ -170,6 +176,7 @@ class Automatic:
     def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
+        state = replace(state, params=of.within(state.params))
         if self._columns.measured and not self._is_sample:
             self.row_sums.rows_read += of.data.n
         start = state.params.copy()

@@ -35,7 +35,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     ahead = replace(state, smoothing=kept.shortened(of))
 
     def evaluate(t: float) -> Snapshot:
-        return model.evaluate(ahead, of.standardisation.in_units(lines + t * step))
+        return model.evaluate(ahead, of.within(of.standardisation.in_units(lines + t * step)))
 
     trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=of.smooth)
     if trial is None:
@@ -45,7 +45,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
         state = replace(state, smoothing=kept.lengthened(t))
         if not of.smooth:  # it was summed over the widths of a whole step
             trial = trial._replace(hessian=None)
-    elif of.smooth and not of.has_l1:
+    elif of.smooth and of.is_plain:
         trial, t = extend(evaluate, lambda at: model.slope_along(step, at), slope, trial)
     # 3. A sample that does not lead on fast enough becomes larger.
     assert state.matrices is not None  # noqa: S101

@@ -175,10 +175,7 @@ class LeastSquaresPath:
             lines = self._lines[f]
             moved = np.einsum("ij,j->i", hessian[0], (lines - first)[0])
             here = gradient + moved + of.ridge * lines
-            if of.has_l1:
-                step, _ = model.direction_with_l1(here, lines, of.l1)
-            else:
-                step = model.direction(here)
+            step, _ = model.step_to_minimum(here, lines)
             lines = self._lines[f] = lines + step
             moved = (lines - first)[0]
             slope = float((own_gradient[0] * moved).sum())

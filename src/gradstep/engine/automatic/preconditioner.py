@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.engine.automatic.box import minimum_within
 from gradstep.engine.kernels.linalg import factor, minimise_quadratic, solve
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
     from gradstep.engine.automatic.state import Diagonal, Matrices
+    from gradstep.engine.constraints import Constraints
 
 __all__ = ["DiagonalPreconditioner", "Preconditioner"]
 
@@ -39,6 +41,7 @@ class Preconditioner:
 
     def __init__(self, of: ScaledProblem, matrices: Matrices) -> None:
         self.matrices = matrices
+        self._of, self._l1 = of, of.l1  # of a path the strengths change
         hessian = matrices.hessian
         if not of.problem.fit_intercept:
             hessian = hessian.copy()
@@ -51,6 +54,7 @@ class Preconditioner:
         own = np.sqrt(np.einsum("bii->bi", whole))
         with np.errstate(divide="ignore"):
             self.scale = np.where(own > 0.0, 1.0 / own, 0.0)
+        self.penalised = whole
         self._lower = whole * self.scale[:, :, None] * self.scale[:, None, :]
         for block in self._lower:
             if factor(block) and not matrices.whole:
@@ -72,19 +76,17 @@ class Preconditioner:
             step[c] = x * self.scale[at]
         return step.reshape(gradient.shape)
 
-    def direction_with_l1(
-        self, gradient: NDArray[np.float64], params: NDArray[np.float64], l1: NDArray[np.float64]
+    def step_to_minimum(
+        self, gradient: NDArray[np.float64], params: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], bool]:
-        """Return the step to the minimum of the quadratic model with an l1 penalty.
+        """Return the step to the minimum of the quadratic model, penalty and constraints included.
 
         Parameters
         ----------
         gradient : ndarray of shape (k, q)
             Of loss and l2 penalty.
         params : ndarray of shape (k, q)
-            Where it was taken.
-        l1 : ndarray of shape (q,)
-            Strengths.
+            Where it was taken, within the constraints.
 
         Returns
         -------
@@ -92,8 +94,17 @@ class Preconditioner:
         solved : bool
             Whether that is the minimum: coordinate descent may give up.
         """
+        if self._of.constraints is not None:
+            return self._step_within(self._of.constraints, gradient, params)
+        if self._of.has_l1:
+            return self._step_with_l1(gradient, params)
+        return self.direction(gradient), True
+
+    def _step_with_l1(
+        self, gradient: NDArray[np.float64], params: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], bool]:
         blocks, at_params = self._blocks(gradient), self._blocks(params)
-        strengths = np.tile(l1, self.k) if self.joint else l1
+        strengths = np.tile(self._l1, self.k) if self.joint else self._l1
         step, all_solved = np.empty_like(blocks), True
         for c, (g, x0) in enumerate(zip(blocks, at_params, strict=True)):
             at = c % self.hessian.shape[0]
@@ -109,6 +120,37 @@ class Preconditioner:
             all_solved = all_solved and bool(solved)
             step[c] = (y - y0) * scale
         return step.reshape(gradient.shape), all_solved
+
+    def _step_within(
+        self, constraints: Constraints, gradient: NDArray[np.float64], params: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], bool]:
+        """Return the step within constraints, in terms of the increments that they bound."""
+        # Of standardised features x the coefficients are scale·x, their increments u: x = A·u.
+        scale = self._of.standardisation.scale
+        there = scale > 0.0
+        to_lines = np.eye(self.q)
+        for j in np.flatnonzero(constraints.chained):
+            to_lines[j] += to_lines[j - 1]
+        to_lines[:-1] *= np.where(there, 1.0 / np.where(there, scale, 1.0), 0.0)[:, None]
+        matrix = np.einsum(
+            "ij,jk->ik", to_lines.T, np.einsum("ij,jk->ik", self.penalised[0], to_lines)
+        )
+        own = np.sqrt(np.diag(matrix))
+        unit = np.where(own > 0.0, 1.0 / np.where(own > 0.0, own, 1.0), 0.0)
+        matrix = matrix * unit[:, None] * unit[None, :]
+        coef = np.where(there, params[0, :-1] * scale, 0.0)
+        start = np.append(constraints.increments(coef), params[0, -1])
+        low, high = np.append(constraints.low, -np.inf), np.append(constraints.high, np.inf)
+        fixed = unit == 0.0
+        stretch = np.where(fixed, 1.0, own)
+        low, high, start = (np.where(fixed, 0.0, each * stretch) for each in (low, high, start))
+        start = np.clip(start, low, high)
+        linear = np.einsum("ij,i->j", to_lines, gradient[0]) * unit
+        linear -= np.einsum("ij,j->i", matrix, start)
+        l1 = self._l1 * np.diag(to_lines) * unit
+        found, solved = minimum_within(matrix, linear, start, low, high, l1)
+        step = np.einsum("ij,j->i", to_lines, (found - start) * unit)
+        return step[None, :], solved
 
     def square(self, step: NDArray[np.float64]) -> float:
         """Return the square of a step's length in the metric."""

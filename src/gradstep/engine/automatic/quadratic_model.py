@@ -104,7 +104,7 @@ class QuadraticModel:
 
     def knows_excess(self, state: AutomaticState) -> bool:
         """Tell whether half the square of the step's length is the objective above its least."""
-        return self.knows_hessian(state) and not self.of.has_l1
+        return self.knows_hessian(state) and self.of.is_plain
 
     def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the gradient of loss and l2 penalty, for standardised features."""
@@ -167,12 +167,9 @@ class QuadraticModel:
         gradient, solved = self.gradient(snapshot), True
         if state.kind == StepKind.QUASI_NEWTON:
             step = quasi_newton_direction(self, state, gradient)
-        elif self.of.has_l1:
-            lines = self.of.standardisation.lines(snapshot.params)
-            full = self.full_preconditioner(state)
-            step, solved = full.direction_with_l1(gradient, lines, self.of.l1)
         else:
-            step = preconditioner.direction(gradient)
+            lines = self.of.standardisation.lines(snapshot.params)
+            step, solved = self.full_preconditioner(state).step_to_minimum(gradient, lines)
         self._direction_of = key, step, solved
         return step, solved
 

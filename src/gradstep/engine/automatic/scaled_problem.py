@@ -15,6 +15,8 @@ from gradstep.optim.solvers import Exact
 from gradstep.rows.dataset import are_classes, score_unit
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ScaledProblem"]
 
 _SCATTERED = 8  # products in a row of the matrix in the time of one that is not
+_ROUNDING = 1e-13  # of the largest weight, for standardised features
 _FEW = 10  # rows of a sample, at least, that a feature's squares must not hang on
 
 
@@ -47,6 +50,8 @@ class ScaledProblem:
         What a weight of standardised features is multiplied by to be penalised.
     l1, ridge : ndarray of shape (q,)
         Strengths of the l1 penalty, and the second derivatives of the l2 penalty, there.
+    constraints : Constraints or None
+        What the weights keep to, in the features' own units.
     only_prox : bool
         Whether the penalty is known by its proximal map alone.
     smooth, bounded, quadratic : bool
@@ -71,10 +76,30 @@ class ScaledProblem:
         self.l1 = np.append(l1 * self.penalty_scale, 0.0)
         self.ridge = np.append(l2 * self.penalty_scale * self.penalty_scale, 0.0)
         self.has_l1 = bool(self.l1.any())
+        self.constraints = problem.constraints
         self.smooth = is_smooth(problem.loss)
         self.bounded = curvature(problem.loss) is not None
         self.quadratic = isinstance(problem.loss, SquaredError)
         self.is_exact = isinstance(problem.optimizer, Exact)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the minimum of a quadratic model is where its gradient is zero."""
+        return not self.has_l1 and self.constraints is None
+
+    def within(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return parameters (size,) brought to the constraints, if there are any.
+
+        What rounding alone keeps from a bound lies at it then.
+        """
+        if self.constraints is None:
+            return params
+        low, high, _ = self.constraints
+        near = _ROUNDING * np.abs(self.standardisation.lines(params)).max(initial=0.0)
+        near = near * self.standardisation.scale
+        own = self.constraints.increments(params[:-1])
+        own = np.where(own <= low + near, low, np.where(own >= high - near, high, own))
+        return np.append(self.constraints.coefficients(own), params[-1])
 
     @property
     def has_optimality(self) -> bool:

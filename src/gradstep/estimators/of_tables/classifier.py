@@ -46,8 +46,8 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         the rows as they are.
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
-    splines, crosses, polynomials, logs, formula
-        As of `TableRegressor`.
+    splines, crosses, polynomials, logs, formula, nonnegative, bounds, monotone
+        As of `TableRegressor`; constraints are of two classes.
     validation, refit, inference, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
@@ -127,6 +127,9 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         na: Any = None,
         encoding: str = "",
         validation: Any = "auto",
+        nonnegative: Any = None,
+        bounds: Any = None,
+        monotone: Any = None,
         refit: bool = True,
         inference: str = "robust",
         time_column: str | None = None,
@@ -169,6 +172,9 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.na = na
         self.encoding = encoding
         self.validation = validation
+        self.nonnegative = nonnegative
+        self.bounds = bounds
+        self.monotone = monotone
         self.refit = refit
         self.inference = inference
         self.time_column = time_column

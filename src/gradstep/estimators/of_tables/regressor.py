@@ -80,6 +80,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         Share of the rows to hold out, on which the best epoch is chosen and `validation_`
         measured; or a table with the same columns. 'auto' is 0.1, as on the command line, but
         0 for a frame or an array of 10,000 rows or fewer, unless there is a `time_column`.
+    nonnegative, bounds, monotone
+        Constraints on the coefficients of columns; see `fit_table`.
     refit : bool, default=True
         Whether the rows held out go into the model, too, once they have judged it.
     inference : {"robust", "model", "none"}, default="robust"
@@ -181,6 +183,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         na: Any = None,
         encoding: str = "",
         validation: Any = "auto",
+        nonnegative: Any = None,
+        bounds: Any = None,
+        monotone: Any = None,
         refit: bool = True,
         inference: str = "robust",
         time_column: str | None = None,
@@ -224,6 +229,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.na = na
         self.encoding = encoding
         self.validation = validation
+        self.nonnegative = nonnegative
+        self.bounds = bounds
+        self.monotone = monotone
         self.refit = refit
         self.inference = inference
         self.time_column = time_column

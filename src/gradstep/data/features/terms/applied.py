@@ -23,6 +23,7 @@ from gradstep.data.features.terms.crosses import (
     VaryingColumn,
 )
 from gradstep.data.features.terms.spline import SplineColumn
+from gradstep.data.features.text import TextColumn
 from gradstep.data.kernels.columns import standardise
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ class Terms:
         one, two = self._categories(cross)
         return self._category(one).size, self._category(two).size
 
-    def n_places(self, column: SplineColumn | SlopesColumn | VaryingColumn) -> int:
+    def n_places(self, column: SplineColumn | TextColumn | SlopesColumn | VaryingColumn) -> int:
         """Return how many features with an amount a row has of a column, at most."""
+        if isinstance(column, TextColumn):
+            return column.width
         if not isinstance(column, SlopesColumn):
             return SplineColumn.n_places
         number = self._sides(column)[1]
@@ -226,6 +229,7 @@ class Terms:
         values: NDArray[Any],
         codes: NDArray[np.int32],
         curves: dict[str, NDArray[Any]],
+        words: dict[str, tuple[NDArray[np.int32], NDArray[np.float64]]],
         places: NDArray[np.int32],
         amounts: NDArray[Any],
     ) -> None:
@@ -237,6 +241,8 @@ class Terms:
             The numbers and the codes of all columns.
         curves : dict
             By column, the numbers that became curves, in their own units.
+        words : dict
+            By column of text, the features of each row, and their amounts.
         places, amounts : ndarray
             What is written.
         """
@@ -246,6 +252,10 @@ class Terms:
             width = self.n_places(c)
             span = slice(at, at + width)
             at += width
+            if isinstance(c, TextColumn):
+                of_row, amounts[:, span] = words[c.source]
+                places[:, span] = np.where(of_row < 0, -1, of_row + np.int32(start))
+                continue
             if isinstance(c, SplineColumn):
                 first, amounts[:, span] = bases[c.source]
                 places[:, span] = start + first[:, None] + np.arange(width, dtype=np.int32)

@@ -24,6 +24,7 @@ from gradstep.data.features.terms.crosses import (
 )
 from gradstep.data.features.terms.options import AUTO
 from gradstep.data.features.terms.spline import SplineColumn, knots_of
+from gradstep.data.features.text import TextColumn
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
@@ -79,17 +80,28 @@ def with_terms(
     for column, highest in asked.polynomials:
         number = _number(known[column], "polynomial", table)
         after += _powers(number, profiles[column].counts, highest, table)
-    for one, two in asked.crosses:
-        numbers = [isinstance(known[c], NumberColumn) for c in (one, two)]
-        kind: type[Cross] = SlopesColumn if any(numbers) else PairColumn
-        if all(numbers):
-            curves = [isinstance(in_place.get(c), SplineColumn) for c in (one, two)]
-            kind = VaryingColumn if curves[0] != curves[1] else ProductColumn
-        after.append(kind(one, two))
+    after += [_cross(one, two, known, in_place, table) for one, two in asked.crosses]
     columns = [
         in_place.get(c.source, c) if isinstance(c, NumberColumn) else c for c in encoding.columns
     ]
     return replace(encoding, columns=(*columns, *after))
+
+
+def _cross(
+    one: str, two: str, known: Mapping[str, Any], in_place: Mapping[str, Any], table: str
+) -> Cross:
+    """Return the cross of two columns."""
+    for text in (c for c in (one, two) if isinstance(known[c], TextColumn)):
+        msg = (
+            f"Column {text!r} of {table} is read as words, which are in no cross. Leave the "
+            f"cross away, or read it as one of levels (--as {text}=category)."
+        )
+        raise InvalidTable(msg)
+    numbers = [isinstance(known[c], NumberColumn) for c in (one, two)]
+    if not all(numbers):
+        return SlopesColumn(one, two) if any(numbers) else PairColumn(one, two)
+    curves = [isinstance(in_place.get(c), SplineColumn) for c in (one, two)]
+    return VaryingColumn(one, two) if curves[0] != curves[1] else ProductColumn(one, two)
 
 
 def _main(encoding: Encoding) -> dict[str, Any]:

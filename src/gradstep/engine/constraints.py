@@ -1,0 +1,64 @@
+"""Constraints on coefficients: bounds of each, or of what it adds to the one before.
+
+For a column of rising values the coefficient of a feature counts from that of the feature before:
+a curve of B-splines rises where each is at least the one before (de Boor, A Practical Guide to
+Splines, 1978, chapter XI). So one box of *increments* says all: an increment is the coefficient
+itself, or where features are chained, what it adds to the last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Constraints"]
+
+
+class Constraints(NamedTuple):
+    """Bounds of the increments of coefficients, in the units of the features.
+
+    Attributes
+    ----------
+    low, high : ndarray of shape (n_features,)
+        Bounds; infinite where there is none.
+    chained : ndarray of bool, shape (n_features,)
+        Whether a coefficient counts from the one before.
+
+    Examples
+    --------
+    A coefficient that is not negative, and two of a curve that does not fall.
+
+    >>> low, high = np.array([0.0, -np.inf, 0.0]), np.full(3, np.inf)
+    >>> rising = Constraints(low, high, np.array([False, False, True]))
+    >>> rising.nearest(np.array([-1.0, 3.0, 2.0]))
+    array([0., 3., 3.])
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    chained: NDArray[np.bool_]
+
+    def increments(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the bounds are of, for coefficients of shape (n_features,)."""
+        before = np.concatenate([[0.0], coef[:-1]])
+        return np.asarray(coef - np.where(self.chained, before, 0.0))
+
+    def coefficients(self, increments: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the coefficients of increments."""
+        coef = increments.copy()
+        for j in np.flatnonzero(self.chained):
+            coef[j] += coef[j - 1]
+        return coef
+
+    def nearest(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return coefficients within the constraints: each increment brought to its bounds."""
+        return self.coefficients(np.clip(self.increments(coef), self.low, self.high))
+
+    def at_bound(self, coef: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which coefficients lie at a bound of theirs."""
+        own = self.increments(coef)
+        return np.asarray((own <= self.low) | (own >= self.high))

@@ -1,0 +1,48 @@
+"""Constraints on the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+import gradstep as gs
+from tests.uncompiled import uncompiled
+
+FEW = ("--only", "km,hour,colour", "--no-cache", "--alpha", "1e-4")
+
+
+@uncompiled
+def test_are_kept_told_and_written(gradstep, trips):
+    asked = ("--bound", "km=0:0.5", "--nonnegative", "hour", "-m", "m.safetensors")
+    _, out, _ = gradstep("train", trips, "-t", "fare", *FEW, *asked)
+    flat = " ".join(out.split())
+    assert "Constraints hour not negative, km from 0 to 0.5" in flat
+    assert "met at their bound, of " in flat
+    model = gs.load("m.safetensors")
+    assert model.coef_[0, 0] == pytest.approx(0.5, rel=1e-14)
+    assert model.coef_[0, 1] >= 0.0
+    assert "no standard errors" not in out
+    assert "constraints move coefficients to their bounds" in " ".join(
+        gradstep("show", "m.safetensors")[1].split()
+    )
+
+
+@uncompiled
+def test_a_curve_falls(gradstep, trips):
+    asked = ("--spline", "km", "--monotone", "km:decreasing", "-m", "m.safetensors")
+    gradstep("train", trips, "-t", "fare", *FEW, *asked)
+    model = gs.load("m.safetensors")
+    names = model.encoding.feature_names()
+    curve = [w for w, name in zip(model.coef_[0], names, strict=True) if "km near" in name]
+    assert curve == sorted(curve, reverse=True)
+
+
+@pytest.mark.parametrize("typed, words", [
+    ("--bound km", "--bound km must be COLUMN=LOW:HIGH"),
+    ("--bound km=a:b", "--bound km=a:b must be"),
+    ("--bound km=:", "must be COLUMN=LOW:HIGH"),
+    ("--monotone km:up", "--monotone km:up must be"),
+    ("--nonnegative hou", "'hou', which is no column that the model uses. Did you mean 'hour'"),
+    ("--nonnegative colour", "a coefficient for each level"),
+])  # fmt: skip
+def test_what_is_typed_wrong_is_refused(fails, trips, typed, words):
+    assert words in " ".join(fails("train", trips, "-t", "fare", *FEW, *typed.split()).split())

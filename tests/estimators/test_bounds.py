@@ -1,0 +1,119 @@
+"""Bounds of coefficients: the optimum within them, from public estimators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import lsq_linear, minimize
+
+from gradstep import InvalidParameter, MiniBatchClassifier, MiniBatchRegressor
+from tests.uncompiled import uncompiled
+
+RNG = np.random.default_rng(0)
+N, P = 300, 6
+X = RNG.normal(size=(N, P)) @ RNG.normal(size=(P, P)) * np.exp(RNG.normal(size=P))
+W = np.array([1.0, -2.0, 0.0, 3.0, -0.5, 0.2])
+Y = X @ W + 5.0 + RNG.normal(size=N)
+LOW = np.array([0.0, 0.0, -np.inf, -np.inf, -1.0, 0.0])
+HIGH = np.array([np.inf, np.inf, np.inf, 2.0, np.inf, 0.1])
+FREE = (np.append(LOW, -np.inf), np.append(HIGH, np.inf))
+CLOSE = {"penalty_scale": "unit", "tol": 1e-10}
+
+pytestmark = uncompiled
+
+
+def test_least_squares_are_those_of_scipy():
+    weight = RNG.uniform(0.5, 2.0, N)
+    model = MiniBatchRegressor(penalty=None, bounds=(LOW, HIGH), **CLOSE).fit(
+        X, Y, sample_weight=weight
+    )
+    root = np.sqrt(weight)
+    rows = np.column_stack([X, np.ones(N)]) * root[:, None]
+    theirs = lsq_linear(rows, Y * root, FREE, method="bvls", tol=1e-14).x
+    np.testing.assert_allclose(model.coef_, theirs[:-1], rtol=1e-9, atol=1e-10)
+    assert model.coef_[1] == 0.0
+    assert model.coef_[3] == 2.0
+    assert model.coef_[5] == 0.1
+
+
+def test_bounds_that_hold_no_coefficient_change_nothing():
+    free = MiniBatchRegressor(penalty=None, **CLOSE).fit(X, Y)
+    wide = MiniBatchRegressor(penalty=None, bounds=(-50.0, 50.0), **CLOSE).fit(X, Y)
+    np.testing.assert_allclose(wide.coef_, free.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_log_loss_is_that_of_l_bfgs_b(seed):
+    z = np.random.default_rng(seed).random(N) < 1.0 / (1.0 + np.exp(-X @ W / 4.0))
+
+    def objective(params):
+        score = X @ params[:-1] + params[-1]
+        error = 1.0 / (1.0 + np.exp(-score)) - z
+        value = np.mean(np.logaddexp(0.0, score) - z * score) + 0.005 * params[:-1] @ params[:-1]
+        return value, np.append(X.T @ error / N + 0.01 * params[:-1], error.mean())
+
+    model = MiniBatchClassifier(alpha=0.01, bounds=(LOW, HIGH), **CLOSE).fit(X, z)
+    theirs = minimize(
+        objective, np.clip(np.zeros(P + 1), *FREE), jac=True, method="L-BFGS-B",
+        bounds=list(zip(*FREE, strict=True)), options={"ftol": 1e-15, "gtol": 1e-10},
+    )  # fmt: skip
+    ours = objective(np.append(model.coef_[0], model.intercept_))[0]
+    assert ours <= theirs.fun + 1e-12
+    assert (model.coef_[0] >= LOW).all()
+    assert (model.coef_[0] <= HIGH).all()
+
+
+def test_with_l1_no_feasible_neighbour_is_better():
+    model = MiniBatchRegressor(penalty="l1", alpha=0.3, bounds=(LOW, HIGH), **CLOSE).fit(X, Y)
+
+    def objective(coef):
+        error = Y - X @ coef
+        return 0.5 * (error - error.mean()) @ (error - error.mean()) / N + 0.3 * np.abs(coef).sum()
+
+    best = objective(model.coef_)
+    for j in range(P):
+        for step in (-1e-3, 1e-3):
+            moved = model.coef_.copy()
+            moved[j] = np.clip(moved[j] + step, LOW[j], HIGH[j])
+            assert objective(moved) >= best
+
+
+@pytest.mark.parametrize("loss", ["huber", "pinball"])
+def test_losses_of_other_kinds_keep_to_them(loss):
+    coef = MiniBatchRegressor(loss, bounds=(0.0, np.inf)).fit(X, Y).coef_
+    assert coef.min() == 0.0
+    assert coef.max() > 0.5
+
+
+@pytest.mark.parametrize("bounds, words", [
+    (3, "must be"), ((1.0, 0.0), "above the high one"), ((np.nan, 1.0), "no bound"),
+    ((0.0, [1.0, 2.0]), "array of 6 numbers"), ((np.inf, np.inf), "no bound"),
+])  # fmt: skip
+def test_what_are_no_bounds_is_refused(bounds, words):
+    with pytest.raises(InvalidParameter, match=words):
+        MiniBatchRegressor(bounds=bounds).fit(X, Y)
+
+
+@pytest.mark.parametrize("fit, words", [
+    (lambda: MiniBatchRegressor(bounds=(0, 1), optimizer="adam").fit(X, Y), "Adam cannot"),
+    (lambda: MiniBatchRegressor(bounds=(0, 1)).partial_fit(X, Y), "SGD cannot"),
+    (lambda: MiniBatchRegressor(bounds=(0, 1)).fit(X, np.stack([Y, Y], 1)), "2 outputs"),
+    (lambda: MiniBatchClassifier(bounds=(0, 1)).fit(X, np.digitize(Y, [0, 9])), "3 outputs or"),
+    (lambda: MiniBatchRegressor(bounds=(1, 2)).fit(np.zeros((9, 1)), Y[:9]), "its bounds leave"),
+    (lambda: MiniBatchRegressor(bounds=(0, 1)).fit(np.zeros((2, 3000)), Y[:2]), "too many"),
+])  # fmt: skip
+def test_where_they_cannot_be_kept_they_are_refused(fit, words):
+    with pytest.raises(InvalidParameter, match=words):
+        fit()
+
+
+def test_there_are_no_standard_errors():
+    model = MiniBatchRegressor(penalty=None, bounds=(LOW, HIGH)).fit(X, Y)
+    with pytest.raises(InvalidParameter, match="bounds, and their distribution is not normal"):
+        model.inference(X, Y)
+
+
+def test_a_start_outside_is_brought_within():
+    model = MiniBatchRegressor(bounds=(0.0, np.inf), max_iter=1, tol=None)
+    model.fit(X, Y, coef_init=-np.ones(P))
+    assert model.coef_.min() >= 0.0

@@ -1,0 +1,114 @@
+"""Constraints on the coefficients of a table's columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gradstep import InvalidParameter, TableRegressor, fit_table, load, save
+from tests.uncompiled import uncompiled
+
+RNG = np.random.default_rng(1)
+N = 300
+AGE = RNG.uniform(0.0, 10.0, N)
+TABLE = pl.DataFrame({
+    "age": AGE, "size": RNG.normal(5.0, 2.0, N), "kind": RNG.choice(["a", "b"], N),
+    "y": np.log1p(AGE) + 0.5 * np.sin(3.0 * AGE) + RNG.normal(size=N) / 5.0,
+}).with_columns(y=pl.col("y") - 0.4 * pl.col("size"))  # fmt: skip
+GRID = pl.DataFrame(
+    {"age": np.linspace(-20.0, 40.0, 999), "size": [5.0] * 999, "kind": ["a"] * 999}
+)
+PLAIN = {"alpha": 1e-6, "validation": 0.0}
+
+pytestmark = uncompiled
+
+
+def coefficient(model, name):
+    return model.coef_[0, model.encoding.feature_names().index(name)]
+
+
+def test_bounds_are_in_the_columns_own_unit():
+    model = fit_table(TABLE, "y", bounds={"size": (-0.25, None)}, **PLAIN).model
+    assert coefficient(model, "size") == pytest.approx(-0.25, rel=1e-14)
+    steps = np.diff(model.predict(GRID.with_columns(size=pl.Series(np.arange(999.0)))))
+    np.testing.assert_allclose(steps - coefficient(model, "age") * np.diff(GRID["age"]), -0.25)
+
+
+def test_what_is_not_negative_is_zero():
+    fit = fit_table(TABLE, "y", nonnegative="size", **PLAIN)
+    assert coefficient(fit.model, "size") == 0.0
+    without = fit_table(TABLE.drop("size"), "y", **PLAIN).model
+    np.testing.assert_allclose(fit.model.predict(GRID), without.predict(GRID), rtol=1e-6)
+    assert fit.notes == ["Constraints: 1 of 1 are met at their bound, of size."]
+
+
+@pytest.mark.parametrize("direction, sign", [("increasing", 1.0), ("decreasing", -1.0)])
+def test_a_monotone_curve_is_everywhere(direction, sign):
+    free = fit_table(TABLE, "y", splines=["age"], **PLAIN).model.predict(GRID)
+    model = fit_table(TABLE, "y", splines=["age"], monotone={"age": direction}, **PLAIN).model
+    assert np.diff(free).min() < -1e-3
+    assert (sign * np.diff(model.predict(GRID))).min() > -1e-12
+
+
+def test_a_rising_curve_is_the_best_of_them():
+    """Beside the minimum in increments by projected gradients."""
+    fit = fit_table(TABLE, "y", splines={"age": 5}, monotone="age", penalty=None, validation=0.0)
+    encoded = fit.prepared.encoding.encode(TABLE)
+    first = fit.prepared.encoding.starts[-2]
+    basis = np.zeros((N, 7))
+    for row in range(N):
+        basis[row, encoded.places[row] - first] = encoded.amounts[row]
+    upper = basis @ np.tril(np.ones((7, 7)))
+    others = np.column_stack([TABLE["size"] / 9.0, TABLE["kind"] == "a", np.ones(N)])
+    rows, y = np.hstack([upper, others]), TABLE["y"].to_numpy()
+    free = np.r_[True, np.zeros(6, bool), np.ones(3, bool)]
+    from scipy.optimize import lsq_linear
+
+    low = np.where(free, -np.inf, 0.0)
+    theirs = lsq_linear(rows, y, (low, np.inf), method="bvls", tol=1e-14)
+    ours = np.mean((fit.model.predict(TABLE) - y) ** 2)
+    assert ours == pytest.approx(2.0 * theirs.cost / N, rel=1e-6)
+
+
+def test_are_told_in_the_plan_and_kept_in_the_file(tmp_path):
+    asked = {"nonnegative": ["size"], "monotone": {"age": "decreasing"}}
+    fit = fit_table(TABLE, "y", **asked, **PLAIN)
+    assert fit.plan.words["Constraints"] == "size not negative, age decreasing"
+    save(fit.model, tmp_path / "m.safetensors")
+    told = load(tmp_path / "m.safetensors").provenance["constraints"]
+    assert told == {"bounds": {"size": [0.0, None]}, "monotone": {"age": "decreasing"}}
+    assert "bounds" in fit.model.provenance["no_inference"]
+
+
+def test_alpha_is_chosen_under_them():
+    fit = fit_table(TABLE, "y", nonnegative="size")
+    assert coefficient(fit.model, "size") == 0.0
+    assert fit.alpha is not None
+
+
+def test_of_an_estimator():
+    model = TableRegressor(nonnegative=["size"], alpha=1e-4).fit(TABLE, "y")
+    assert coefficient(model.model_, "size") == 0.0
+
+
+@pytest.mark.parametrize("asked, words", [
+    ({"nonnegative": "sise"}, "'sise', which is no column.*mean 'size'"),
+    ({"nonnegative": "size", "drop": ["size"]}, "'size', which is no column that the model uses"),
+    ({"nonnegative": "kind"}, "'kind', which is no number"),
+    ({"nonnegative": 3}, "nonnegative=3 must be columns' names"),
+    ({"bounds": {"age": (1, 0)}}, "'age' leave nothing: 1 is above 0"),
+    ({"bounds": {"age": 3}}, "must be two numbers"),
+    ({"bounds": {"age": (float("nan"), 1)}}, "allow no coefficient"),
+    ({"bounds": [1]}, "must map columns"),
+    ({"nonnegative": "age", "bounds": {"age": (None, -1)}}, "0 is above -1"),
+    ({"nonnegative": "age", "monotone": "age"}, "one of both is enough"),
+    ({"monotone": {"age": "up"}}, "must be increasing or decreasing, not 'up'"),
+    ({"nonnegative": "age", "splines": ["age"]}, "'age' is a curve"),
+    ({"nonnegative": "age", "crosses": [("age", "kind")]}, "hangs on age:kind, too"),
+    ({"nonnegative": "age", "optimizer": "adam"}, "Adam cannot keep"),
+    ({"monotone": "age", "splines": ["age"], "penalty": "l1"}, "no l1 penalty"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused(asked, words):
+    with pytest.raises(InvalidParameter, match=words):
+        fit_table(TABLE, "y", **{"alpha": 1e-4, **asked})
