@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from gradstep.data.features.columns import (
     HashColumn,
@@ -33,8 +32,7 @@ from gradstep.data.features.terms.crosses import (
 )
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.features.text import TextColumn
-from gradstep.data.formats.date_format import DateFormat, IsoDates
-from gradstep.data.formats.number_format import NumberFormat
+from gradstep.data.formats.known import format_of
 from gradstep.data.from_json import is_text, record
 from gradstep.data.kernels.columns import standardise
 from gradstep.data.preparing.options import MOST_FEATURES, MOST_HASH_BITS
@@ -45,8 +43,11 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Mapping
 
+    import polars as pl
     from numpy.typing import NDArray
 
+    from gradstep.data.formats.date_format import DateFormat, IsoDates
+    from gradstep.data.formats.number_format import NumberFormat
     from gradstep.rows.layouts import Rows
 
 __all__ = [
@@ -63,15 +64,6 @@ _TERMS = (LogColumn, SplineColumn, TextColumn, *_OF_OTHERS)
 _KINDS: dict[str, Any] = {
     c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut, *_TERMS)
 }
-_FORMATS: dict[str, Any] = {f.__name__: f for f in (NumberFormat, DateFormat, IsoDates)}
-
-
-def format_of(fields: Mapping[str, Any]) -> NumberFormat | DateFormat | IsoDates:
-    """Return the format that `to_json` wrote, if it is one."""
-    given = {k: v for k, v in fields.items() if k not in {"column", "kind"}}
-    found: NumberFormat | DateFormat | IsoDates = record(_FORMATS[fields["kind"]], given)
-    found.check()
-    return found
 
 
 class Encoded(NamedTuple):
@@ -274,9 +266,7 @@ class Encoding:
         if self.has_terms:
             self.terms.fill_numbers(values, curves)
             self.terms.fill_codes(codes)
-            if words is None:
-                words = {c.source: c.amounts(pl.Series([""] * n)) for c in self.texts}
-            self.terms.fill_places(values, codes, curves, words, places, amounts)
+            self.terms.fill_places(values, codes, curves, words or {}, places, amounts)
         return Encoded(values, codes, places, amounts)
 
     def rows(self, encoded: Encoded) -> Rows:
