@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from gradstep.optim.schedules import WarmUp as WarmUp
     from gradstep.optim.solvers import SVRG as SVRG
     from gradstep.optim.solvers import Exact as Exact
+    from gradstep.reporting.page import Report as Report
+    from gradstep.reporting.page import report as report
 
 __version__ = VERSION
 
@@ -111,6 +113,7 @@ _HOMES = {
     "optim.schedules": "Adaptive Constant Cosine Exponential InvScaling "
     "OneCycle Optimal StepDecay UserSchedule WarmUp",
     "optim.solvers": "SVRG Exact",
+    "reporting.page": "Report report",
     "fit.prepare": "prepare",
     "fit.table": "TableFit fit_table",
     "fit.table_plan": "TablePlan plan",

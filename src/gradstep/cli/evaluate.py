@@ -27,6 +27,7 @@ def evaluate(
     """Evaluate a model on a table that has the target."""
     from gradstep.cli import report
     from gradstep.model import evaluation
+    from gradstep.model.unseen import unseen_notes
 
     paths.note_cache()
     fitted = paths.model_of(model, table)
@@ -45,7 +46,7 @@ def evaluate(
         to.print(report.calibration_table(found["calibration"], fitted.target.names[1]))
     if fitted.target.classes is not None:
         to.print(report.confusion_table(found["confusion"], fitted.target.classes))
-    notes = report.unseen_notes(fitted)
+    notes = unseen_notes(fitted)
     if found.get("missing_target"):
         missing = count(found["missing_target"], "row", "rows")
         notes.append(f"{missing} without the target left out.")

@@ -16,6 +16,7 @@ from gradstep.cli.demo import demo
 from gradstep.cli.evaluate import evaluate
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
+from gradstep.cli.report_page import report
 from gradstep.cli.show import show
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.speaking import in_options
@@ -98,7 +99,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for _verb in (train, predict, evaluate, show, prepare, cache, demo):
+for _verb in (train, predict, evaluate, show, report, prepare, cache, demo):
     app.command(cls=Verb)(_ends_quietly(_verb))
 
 

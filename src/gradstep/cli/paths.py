@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,15 @@ from gradstep.files import is_stream
 if TYPE_CHECKING:
     from gradstep.model.model import Model
 
-__all__ = ["label_of", "model_of", "note_cache", "refuse_foreign", "refuse_sources", "size_of"]
+__all__ = [
+    "label_of",
+    "model_of",
+    "model_path",
+    "note_cache",
+    "refuse_foreign",
+    "refuse_sources",
+    "size_of",
+]
 
 
 def refuse_sources(out: Path, *tables: str | None) -> None:
@@ -42,7 +51,7 @@ def refuse_foreign(out: Path, what: str, *, force: bool) -> None:
     out : Path
         Where something is going to be written.
     what : str
-        What: "model" or "predictions". What a run like this one has left is replaced.
+        What: "model", "predictions" or "a report". What a run like this one has left is replaced.
     force : bool
         Whether anything may be overwritten.
     """
@@ -51,7 +60,12 @@ def refuse_foreign(out: Path, what: str, *, force: bool) -> None:
     from gradstep.model.file import load
     from gradstep.model.prediction_files import has_predictions
 
-    if what == "model":
+    if what == "a report":
+        from gradstep.reporting.page import is_other
+
+        if not is_other(out):
+            return
+    elif what == "model":
         with suppress(InvalidModel):
             load(out)
             return
@@ -77,6 +91,23 @@ def model_of(model: Path, table: str) -> Model:
             raise error from None
     msg = f"{table} is a model, and {model} is none: MODEL comes first, then TABLE."
     raise InvalidParameter(msg)
+
+
+def model_path(table: str, target: str) -> Path:
+    """Return where a model goes unless it is said: named after the table and the target.
+
+    Examples
+    --------
+    >>> [str(model_path(table, "fare")) for table in ("in/trips.csv.gz", "trips/*.parquet")]
+    ['trips-fare.safetensors', 'trips-fare.safetensors']
+    """
+    table = "stdin" if table == "-" else table
+    parts = [part for part in Path(table).parts if not re.search(r"[*?\[\]]", part)]
+    name = parts[-1] if parts and Path(table).name != ".." else ""
+    if name and not Path(table).is_dir():
+        name = re.sub(r"(\.\w+?)(\.(gz|zst|bz2|xz))?$", "", name)
+    name = name or Path(table).resolve().name or "table"
+    return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
 
 
 def note_cache() -> None:

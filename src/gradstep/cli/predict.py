@@ -136,12 +136,12 @@ def _predict_there(
 
 
 def _tell(fitted: Model, rows: int, out: Path | None) -> None:
-    from gradstep.cli import report
+    from gradstep.model.unseen import unseen_notes
 
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
         say(f"{figures.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
-    for note in report.unseen_notes(fitted):
+    for note in unseen_notes(fitted):
         say(f"note: {note}", err=True)
 
 

@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradstep.cli.terminal import escaped, say, writing_stdout
-from gradstep.data.features.in_words import columns_in_words
+from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
 from gradstep.data.roles import written
+from gradstep.engine.records import above_least
 from gradstep.figures import count, number
-from gradstep.fit.table_plan import features_in_words, rows_in_words
 from gradstep.model.coefficients import curve_in_words, points_of_curves
+from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,6 @@ __all__ = [
     "excess",
     "folds_table",
     "metrics_table",
-    "of_errors",
     "print_json",
     "print_notes",
     "prose",
@@ -44,25 +44,9 @@ __all__ = [
     "tell_importance",
     "tell_plan",
     "tell_rows",
-    "unseen_notes",
 ]
 
 _FEW = 10
-_DIGITS = 5  # of metrics
-_WORDS = {
-    "rmse": "root mean square error",
-    "mae": "mean absolute error",
-    "r2": "R²",
-    "deviance": "mean deviance",
-    "pinball": "pinball loss",
-    "coverage": "share at or below",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "auc": "area under ROC",
-    "pr_auc": "area under precision-recall",
-    "f1": "F1",
-    "accuracy": "accuracy",
-}
 
 
 def excess(fit: TableFit) -> str:
@@ -70,31 +54,7 @@ def excess(fit: TableFit) -> str:
     record = fit.history[-1] if fit.history else None
     if record is None or record.excess is None:
         return ""
-    share = record.excess / abs(record.loss) if record.loss else 0.0
-    least = (
-        "its least value, to rounding" if share < 1e-12 else f"{share:.1e} of it above its least"
-    )
-    return f" The objective is {least}."
-
-
-def unseen_notes(model: Model) -> list[str]:
-    """Return what is to be said of values of the last table that training saw nothing like."""
-    numbers = {c.source: c for c in model.encoding.read_as_numbers}
-    notes = []
-    for column, n in sorted(model.unseen.items()):
-        if not n:
-            continue
-        values = count(n, "value", "values")
-        if column in numbers:
-            known = numbers[column]
-            mean = "the mean" + ("" if known.part else f" ({number(known.mean)})")
-            notes.append(f"{values} of {column} missing, as none was in training: {mean} is used.")
-        else:
-            notes.append(
-                f"{values} of {column} unknown or missing, as none was in training: no effect on "
-                "the prediction."
-            )
-    return notes
+    return f" The objective is {above_least(record.loss, record.excess)}."
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -205,10 +165,10 @@ def metrics_table(
     table.add_column("model", justify="right")
     if baseline:
         table.add_column("best constant", justify="right")
-    for key, words in _WORDS.items():
+    for key, words in METRICS_IN_WORDS.items():
         if key in found:
-            cells = [words, number(found[key], _DIGITS)]
-            constant = number(baseline.get(key, math.nan), _DIGITS) if baseline else ""
+            cells = [words, number(found[key], DIGITS)]
+            constant = number(baseline.get(key, math.nan), DIGITS) if baseline else ""
             table.add_row(*cells, *([constant] if baseline else []))
     return table
 
@@ -222,9 +182,9 @@ def folds_table(folds: Sequence[dict[str, Any]]) -> Table:
     for head in ("mean", "deviation"):
         table.add_column(head, justify="right")
     found = mean_and_spread(folds)
-    for key, words in _WORDS.items():
+    for key, words in METRICS_IN_WORDS.items():
         if key in found:
-            table.add_row(words, *(number(value, _DIGITS) for value in found[key]))
+            table.add_row(words, *(number(value, DIGITS) for value in found[key]))
     return table
 
 
@@ -259,12 +219,3 @@ def print_notes(to: Console, notes: Iterable[str]) -> None:
     """Print what a person should know."""
     for note in notes:
         to.print(f"[yellow]note:[/yellow] {escape(note)}")
-
-
-def of_errors(model: Model) -> str:
-    """Return what to say of the intervals that stand beside coefficients, if there are any."""
-    if model.covariance is None:
-        return ""
-    kind = "by the model" if model.covariance.kind == "model" else "robust"
-    shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
-    return f"; with 95 % confidence intervals ({kind}{shrunk})"

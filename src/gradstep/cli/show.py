@@ -43,7 +43,7 @@ def show(
         points_of_curves,
     )
     from gradstep.model.file import load
-    from gradstep.model.intervals import wald_by_column, with_errors
+    from gradstep.model.intervals import of_errors, wald_by_column, with_errors
 
     fitted = load(model)
     found = coefficients(fitted, top or None, references=json, curves=json)
@@ -85,7 +85,7 @@ def show(
     report.prose(
         to, "Coefficients",
         f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first"
-        + report.of_errors(fitted),
+        + of_errors(fitted),
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")

@@ -1,20 +1,18 @@
 r"""How the command line prints: whatever a file holds, nothing of it acts on the terminal.
 
-Names of columns, levels, classes and files come from strangers, and so do model files. A control
-character among them could hide a line, rename the window or turn text around, so each is printed
-as Python writes it (``\x1b``), in JSON as JSON does. A table that goes to a file or a pipe is data,
-and written as it is, in UTF-8.
+What would (`gradstep.characters`) is printed as Python writes it, in JSON as JSON does. A table
+that goes to a file or a pipe is data, and written as it is, in UTF-8.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from contextlib import contextmanager, suppress
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gradstep.characters import acting, escaped
 from gradstep.errors import CannotWrite
 
 if TYPE_CHECKING:
@@ -32,40 +30,13 @@ __all__ = [
     "writing_stdout",
 ]  # fmt: skip
 
-# Controls (C0, DEL, C1), what separates lines, what turns the direction of text, and halves of a
-# pair, which stand for bytes of a file's name that are no text.
-_ACTS = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_ACTING = re.compile(f"[{_ACTS}]")
-# An error of ours may have lines of details, which are indented: nothing poses as another message.
-_ACTING_IN_LINES = re.compile(f"(?!\n  )[{_ACTS}]")
-
-
 _OF_CODE = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, SyntaxWarning)
 _OURS = ("builtins", "gradstep.")
 
 
-def escaped(text: str, *, lines: bool = False) -> str:
-    r"""Return a text with all that would act on a terminal written out.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    lines : bool
-        Whether it may have further lines, which begin with two spaces.
-
-    Examples
-    --------
-    >>> print(escaped("fare\x1b[2K\n"))
-    fare\x1b[2K\n
-    """
-    acting = _ACTING_IN_LINES if lines else _ACTING
-    return acting.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
 def escaped_json(text: str) -> str:
     """Return a line of JSON with the same written out as JSON does."""
-    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return acting.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,13 +13,14 @@ from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
+from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.train_checks import number_of, rate_of, refuse_idle, refuse_unknown_names
 from gradstep.errors import ClusterLost, InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gradstep.engine.checkpoint import Checkpoint
 
@@ -144,6 +144,10 @@ def train(
         Path | None,
         typer.Option("--model", "-m", help="Where to write the model.", rich_help_panel=opt.RUN),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Where to write a page about the model.", rich_help_panel=opt.RUN),
+    ] = None,
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
@@ -222,12 +226,9 @@ def train(
             missing_target=missing_target, memory=memory, random_state=random_state,
         )  # fmt: skip
         chosen = term.added(chosen, terms)
-    path = model or _model_path(table, str(target))
-    refuse_unwritable(path)
-    paths.refuse_foreign(path, "model", force=force)
-    paths.refuse_sources(
-        path, table, chosen.get("validation_table"), None if test is None else str(test)
-    )
+    path = model or paths.model_path(table, str(target))
+    read = (table, chosen.get("validation_table"), None if test is None else str(test))
+    _refuse_in_the_way(path, report, read, force=force)
     automatic = {"exact" if exact else optimizer, learning_rate} <= {"auto", "svrg"}
     guess = None
     if automatic and dask is None and source is table and not dry_run:
@@ -242,7 +243,7 @@ def train(
         from gradstep.model.evaluation import evaluate
         from gradstep.model.file import save
 
-        told = TrainReport(path, progress, kept, json=json, dry_run=dry_run)
+        told = TrainReport(path, progress, kept, json=json, dry_run=dry_run, page=report)
         if source is table:
             chosen |= {"progress": progress, "cache": cache or not no_cache}
         if client is not None:
@@ -265,9 +266,22 @@ def train(
     tested = None if test is None else evaluate(
         fit.model, str(test), sample_weight=asked.get("weight"), encoding=asked.get("encoding", "")
     )  # fmt: skip
+    if report is not None:
+        fit.report(test, sample_weight=asked.get("weight")).save(report, force=True)
     told.on_fit(fit, tested)
     if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(SIGNALS.status)
+
+
+def _refuse_in_the_way(
+    model: Path, page: Path | None, tables: Sequence[str | None], *, force: bool
+) -> None:
+    """Refuse to write over what is something else, or cannot be written, before any work."""
+    refuse_unwritable(model)
+    paths.refuse_foreign(model, "model", force=force)
+    paths.refuse_sources(model, *tables)
+    if page is not None:
+        refuse_page(page, model, tables, force=force)
 
 
 @contextmanager
@@ -307,20 +321,3 @@ def _option(name: str) -> str:
     if " " in name:  # no parameter: the data
         return name
     return known.get(name, "--" + name.replace("_", "-"))
-
-
-def _model_path(table: str, target: str) -> Path:
-    """Return where a model goes unless it is said: named after the table and the target.
-
-    Examples
-    --------
-    >>> [str(_model_path(table, "fare")) for table in ("in/trips.csv.gz", "trips/*.parquet")]
-    ['trips-fare.safetensors', 'trips-fare.safetensors']
-    """
-    table = "stdin" if table == "-" else table
-    parts = [part for part in Path(table).parts if not re.search(r"[*?\[\]]", part)]
-    name = parts[-1] if parts and Path(table).name != ".." else ""
-    if name and not Path(table).is_dir():
-        name = re.sub(r"(\.\w+?)(\.(gz|zst|bz2|xz))?$", "", name)
-    name = name or Path(table).resolve().name or "table"
-    return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from gradstep.cli import report
 from gradstep.figures import count
 from gradstep.model.coefficients import coefficients, importance, in_words, points_of_curves
-from gradstep.model.intervals import wald_by_column, with_errors
+from gradstep.model.intervals import of_errors, wald_by_column, with_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +46,8 @@ class TrainReport:
         Whether machines read it.
     dry_run : bool
         Whether the plan is all that is wanted.
+    page : Path, optional
+        Where a report is written.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class TrainReport:
     kept: Sequence[Checkpoint]
     json: bool
     dry_run: bool
+    page: Path | None = None
 
     def on_plan(self, plan: TablePlan) -> None:
         """Print what is going to be done, and stop here if no more is wanted."""
@@ -73,12 +76,14 @@ class TrainReport:
             self._print(fit, tested)
 
     def _with_model(self, plan: TablePlan) -> TablePlan:
-        return replace(plan, writes={"model": str(self.path), **plan.writes})
+        page = {} if self.page is None else {"report": str(self.page)}
+        return replace(plan, writes={"model": str(self.path), **page, **plan.writes})
 
     def _print_json(self, fit: TableFit, tested: dict[str, Any] | None) -> None:
         meta = fit.prepared.meta
         report.print_json({
             "model": str(self.path),
+            "report": None if self.page is None else str(self.page),
             "source": meta["source"],
             "rows": meta["rows"],
             "target": meta["target"],
@@ -122,11 +127,13 @@ class TrainReport:
         largest = coefficients(fit.model, _SHOWN, references=False, curves=False)
         report.prose(
             to, "Coefficients",
-            "the most important, in the columns' own units" + report.of_errors(fit.model),
+            "the most important, in the columns' own units" + of_errors(fit.model),
         )  # fmt: skip
         for entry in with_errors(fit.model, largest):
             to.print(f"  {escape(in_words(fit.model, entry))}")
         report.prose(to, "Model", str(self.path))
+        if self.page is not None:
+            report.prose(to, "Report", str(self.page))
         for checkpoint in self.kept:
             if checkpoint.went_on:
                 report.prose(to, "Went on", checkpoint.went_on)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Epoch", "EpochRecord", "Outcome"]
+__all__ = ["Epoch", "EpochRecord", "Outcome", "above_least"]
 
 
 class Epoch(NamedTuple):
@@ -138,3 +138,17 @@ class Outcome(Enum):
     def in_short(self) -> str:
         """The sentence up to its colon: without the parameters that decided."""
         return self.value.partition(":")[0].rstrip(".") + "."
+
+
+def above_least(loss: float, excess: float) -> str:
+    """Return in words where the objective is, if it is so much above its least value.
+
+    Examples
+    --------
+    >>> above_least(2.0, 0.0), above_least(2.0, 0.0005)
+    ('its least value, to rounding', '2.5e-04 of it above its least')
+    """
+    share = excess / abs(loss) if loss else 0.0
+    if share < 1e-12:
+        return "its least value, to rounding"
+    return f"{share:.1e} of it above its least"

@@ -38,7 +38,7 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
     **others
         The other arguments of `fit`, which must be None: the table has them.
     """
-    from gradstep.fit.table import training_of
+    from gradstep.fit.models import training_of
     from gradstep.model.model import Model
 
     given = [name for name, value in others.items() if value is not None]

@@ -31,6 +31,7 @@ from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import check_inference, infer
+from gradstep.fit.models import model_of, models_of
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on, log_power_of, preparing_for
@@ -40,25 +41,21 @@ from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
 from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
-from gradstep.model.evaluation import evaluate_held_out, without_class_weights
-from gradstep.model.model import Model
-from gradstep.model.training_rows import training_rows
+from gradstep.model.evaluation import evaluate_held_out
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from gradstep.data.preparing.options import Each
     from gradstep.engine.records import EpochRecord
     from gradstep.fit.alpha import ChosenAlpha
     from gradstep.fit.phases import Phases
     from gradstep.fit.refit import Refit
-    from gradstep.model.training_rows import TrainingRows
+    from gradstep.model.model import Model
+    from gradstep.reporting.page import Report
 
-__all__ = ["TableFit", "fit_table", "training_of"]
+__all__ = ["TableFit", "fit_table"]
 
 _MOST_EPOCHS, _PATIENCE = 1000, 3
 _IMPROVEMENT = 1e-4  # of the baseline's loss
@@ -82,6 +79,8 @@ class TableFit:
         What was going to be done.
     kept_epoch : int
         The epoch of it whose parameters are kept.
+    judged : Model
+        The model that the rows held out judged, before they went into the other one.
     alpha : ChosenAlpha or None
         How strong the penalty is, and why, if that was chosen.
     refit : Refit or None
@@ -102,6 +101,7 @@ class TableFit:
     outcome: Outcome
     history: list[EpochRecord]
     plan: TablePlan
+    judged: Model
     kept_epoch: int = 0
     alpha: ChosenAlpha | None = None
     refit: Refit | None = None
@@ -110,6 +110,29 @@ class TableFit:
     folds: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: that of the model, and how the run ended."""
+        from gradstep.model.in_html import in_html
+
+        return in_html(self.model, f"{self.outcome.in_short} report() says more.")
+
+    def report(self, table: Any = None, *, sample_weight: str | None = None) -> Report:
+        """Return a report: that of the model, with the rows held out, and seconds.
+
+        Parameters
+        ----------
+        table, sample_weight
+            As of `gradstep.report`.
+
+        Returns
+        -------
+        Report
+            A page of HTML: ``save`` writes it, a notebook shows it.
+        """
+        from gradstep.fit.report import report_of_fit
+
+        return report_of_fit(self, table, sample_weight)
 
 
 @as_by_default
@@ -267,14 +290,14 @@ def fit_table(
     )
     if on_plan is not None:
         on_plan(planned)
-    with keeping_best(partial(_model_of, prepared, component)):
+    with keeping_best(partial(model_of, prepared, component)):
         found = fit_in_phases(
             prepared, component, settings, callbacks, choose=is_auto(alpha), refit=refit,
             asked=asked,
         )  # fmt: skip
-    (judged, model), problem = _models_of(prepared, component, found), found.judged.problem
+    (judged, model), problem = models_of(prepared, component, found), found.judged.problem
     fit = TableFit(
-        model, prepared, found.outcome, found.judged.records, planned, alpha=found.alpha,
+        model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
         notes=[*prepared.notes, *found.notes, *_notes_of_constraints(prepared, found)],
     )  # fmt: skip
@@ -307,7 +330,7 @@ def _model_of_part(loss: Any, settings: Settings, part: PreparedTable) -> Model 
     """Return the model of a part of the rows; None if it was interrupted."""
     found = fit_in_phases(part, loss, settings, (), choose=False, refit=False, asked={})
     interrupted = found.outcome is Outcome.INTERRUPTED
-    return None if interrupted else _model_of(part, loss, found.params)
+    return None if interrupted else model_of(part, loss, found.params)
 
 
 def _loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:
@@ -322,25 +345,6 @@ def _loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedT
     )
     check_range(component, prepared.target, prepared.train, prepared.validation)
     return component
-
-
-def _model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) -> Model:
-    asked = prepared.meta["asked"]
-    return Model(
-        prepared.encoding, prepared.target, loss, params, asked.get("offset"),
-        exposure=asked.get("exposure"),
-    )  # fmt: skip
-
-
-def _models_of(prepared: PreparedTable, loss: Any, found: Phases) -> tuple[Model, Model]:
-    """Return the model that is judged, and the one that is written: of all rows, or the same."""
-    judged = _model_of(prepared, loss, found.judged.params)
-    judged.training = training_of(judged, prepared)
-    if found.refit is None:
-        return judged, judged
-    model = _model_of(prepared, loss, found.params)
-    model.training = training_of(model, prepared, all_rows=True)
-    return judged, model
 
 
 def _prepared(
@@ -369,22 +373,3 @@ def _prepared(
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
     return prepare(table, target, each=each, **{**options, **preparing_for(loss, options)})
-
-
-def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False) -> TrainingRows:
-    """Return what a model is to keep of the rows that it was trained on: also those held out."""
-    from gradstep.engine.baseline import best_constant  # these import Numba
-    from gradstep.engine.parts import together
-
-    k, p = model.n_outputs, model.encoding.n_features
-    sample = prepared.train.sample()
-    plain = sample.without_features()
-    if all_rows and sample is prepared.train:
-        assert prepared.validation is not None  # noqa: S101
-        plain = together([plain, prepared.validation.without_features()])
-    if "class_weights" in prepared.meta:  # what is predicted is told of rows as they are
-        weight = without_class_weights(prepared, plain.sample_weight, plain.y[:, 0])
-        plain = replace(plain, sample_weight=weight)
-    constant = best_constant(model.loss, plain, k)
-    coef = model.params[: k * p].reshape(k, p)
-    return training_rows(model.encoding, prepared.train, coef, constant)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradstep.data.features.in_words import ColumnInWords, columns_in_words
+from gradstep.data.features.in_words import (
+    ColumnInWords,
+    columns_in_words,
+    features_in_words,
+    rows_in_words,
+)
 from gradstep.data.roles import Target, written
 from gradstep.figures import count, number
 from gradstep.fit.plan import checked_optimizer, is_auto
@@ -109,26 +114,6 @@ class TablePlan:
     def columns_in_short(self) -> str:
         """How many columns are used, and what they become."""
         return features_in_words(self.columns, self.n_features)
-
-
-def features_in_words(columns: list[ColumnInWords], n_features: int) -> str:
-    """Return how many columns are used, and what they become."""
-    features = count(n_features, "feature", "features")
-    if not columns:  # of sparse text
-        return features
-    used = sum(each.became != "left out" for each in columns)
-    return f"{used:,} of {len(columns):,} used, as {features}"
-
-
-def rows_in_words(rows: Mapping[str, int]) -> str:
-    """Return what became of the rows."""
-    dropped = f", {rows['dropped']:,} without a target dropped" if rows["dropped"] else ""
-    if rows.get("weightless"):
-        dropped += f", {rows['weightless']:,} of weight 0 left out"
-    return (
-        f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "
-        f"{rows['validation']:,} held out"
-    )
 
 
 def table_plan(

@@ -14,6 +14,7 @@ from gradstep.errors import InvalidParameter, InvalidTable
 from gradstep.floating_point import as_by_default
 from gradstep.model.by_pieces import apart, run_on_pieces
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
+from gradstep.model.sample import SampledRows
 from gradstep.objective.classification import as_codes, winners
 from gradstep.objective.losses import variance_power
 from gradstep.objective.regression import Pinball
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
 
-__all__ = ["evaluate", "evaluate_held_out", "without_class_weights"]
+__all__ = ["evaluate", "evaluate_held_out", "evaluate_with_rows", "without_class_weights"]
 
 
 def _metrics(model: Model) -> Any:
@@ -61,9 +62,16 @@ def _add(
 
 
 def evaluate_held_out(
-    model: Model, prepared: PreparedTable, *, constant: bool = False
+    model: Model,
+    prepared: PreparedTable,
+    *,
+    constant: bool = False,
+    sample: SampledRows | None = None,
 ) -> dict[str, Any]:
-    """Evaluate the model, or the best constant of the training rows, on the rows held out."""
+    """Evaluate the model, or the best constant of the training rows, on the rows held out.
+
+    `sample` gets the rows.
+    """
     from gradstep.engine.evaluation import scores
 
     held_out, k = prepared.validation, model.n_outputs
@@ -85,7 +93,10 @@ def evaluate_held_out(
             weight = without_class_weights(prepared, weight, y)
         if prepared.offset is not None:
             y, z, weight = _without_offset(prepared, y, z, weight, index)
-        _add(metrics, model, z, y if model.target.classes is None else as_codes(y, k), weight)
+        y = y if model.target.classes is None else as_codes(y, k)
+        _add(metrics, model, z, y, weight)
+        if sample is not None:
+            sample.add(y, z, weight)
     return _result(metrics, model, constant=constant)
 
 
@@ -155,7 +166,27 @@ def evaluate(
     if renamed:
         msg = f"evaluate has no parameter {min(renamed)!r}."
         raise InvalidParameter(msg)
-    task, target = _Evaluate(apart(model), weight), model.target.column
+    return _evaluated(
+        model, table, _Evaluate(apart(model), weight), encoding, client, allow_mixed=allow_mixed
+    )[0]
+
+
+@as_by_default
+def evaluate_with_rows(
+    model: Model, table: Any, *, sample_weight: str | None = None, encoding: str = ""
+) -> tuple[dict[str, Any], SampledRows]:
+    """Return what `evaluate` returns, and some rows of the table that it was found with."""
+    task = _Evaluate(apart(model), sample_weight, sampling=True)
+    found, sample = _evaluated(model, table, task, encoding)
+    assert sample is not None  # noqa: S101
+    return found, sample
+
+
+def _evaluated(
+    model: Model, table: Any, task: _Evaluate, encoding: str, client: Any = None, *,
+    allow_mixed: bool = False,
+) -> tuple[dict[str, Any], SampledRows | None]:  # fmt: skip
+    target, weight = model.target.column, task.weight
     opened = model.opened(table, task.more, encoding=encoding)
     pieces = pieces_of(opened, elsewhere=client is not None)
     each = run_on_pieces(task, pieces, client, allow_mixed=allow_mixed)
@@ -173,7 +204,7 @@ def evaluate(
         raise InvalidTable(msg)
     if whole.missing:
         found["missing_target"] = whole.missing
-    return found
+    return found, whole.sample
 
 
 class _Evaluated(NamedTuple):
@@ -184,6 +215,7 @@ class _Evaluated(NamedTuple):
     missing: int
     weightless: int
     unseen: Counter[str]
+    sample: SampledRows | None
 
     def merged(self, other: _Evaluated) -> _Evaluated:
         """Return what is told of these rows and of others that come after them."""
@@ -193,6 +225,9 @@ class _Evaluated(NamedTuple):
             self.missing + other.missing,
             self.weightless + other.weightless,
             self.unseen + other.unseen,
+            self.sample
+            if self.sample is None or other.sample is None
+            else self.sample.merged(other.sample),
         )
 
 
@@ -202,6 +237,7 @@ class _Evaluate:
 
     model: Model
     weight: str | None
+    sampling: bool = False
 
     @property
     def more(self) -> list[str]:
@@ -213,6 +249,7 @@ class _Evaluate:
         model, weight, target = apart(self.model), self.weight, self.model.target.column
         metrics, missing, weightless = _metrics(model), 0, 0
         baseline = None if model.training is None else _metrics(model)
+        sample = SampledRows() if self.sampling else None
         for chunk in model.chunks(piece.open(), self.more):
             frame = chunk.filter(has_value(chunk[target]))
             missing += chunk.height - frame.height
@@ -221,8 +258,10 @@ class _Evaluate:
                 weightless += int((s == 0.0).sum())
                 frame, s = frame.filter(s > 0.0), s[s > 0.0]
             if frame.height:
-                y = model.target.values(frame[target])
-                _add(metrics, model, model.scores(frame), y, s)
+                y, z = model.target.values(frame[target]), model.scores(frame)
+                _add(metrics, model, z, y, s)
+                if sample is not None:
+                    sample.add(y, z, s)
                 if baseline is not None:
                     _add(baseline, model, model.constant_scores(frame), y, s)
-        return _Evaluated(metrics, baseline, missing, weightless, model.unseen)
+        return _Evaluated(metrics, baseline, missing, weightless, model.unseen, sample)

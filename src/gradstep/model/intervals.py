@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
     from gradstep.model.model import Model
 
-__all__ = ["shared_directions", "wald_by_column", "with_errors"]
+__all__ = [
+    "correlations",
+    "inference_of",
+    "of_errors",
+    "shared_directions",
+    "wald_by_column",
+    "with_errors",
+]
 
 
-def _of(model: Model) -> Inference:
+def inference_of(model: Model) -> Inference:
+    """Return how sure the parameters of encoded features are, of a model that knows it."""
     assert model.covariance is not None  # noqa: S101
     features = [*map(str, range(model.encoding.n_features)), "(intercept)"]
     return Inference(features, [None] * model.n_outputs, model.covariance, model.loss)
@@ -59,25 +67,14 @@ def with_errors(
     """
     if model.covariance is None:
         return [dict(entry) for entry in entries]
-    found, encoding, k = _of(model), model.encoding, model.n_outputs
+    found, k = inference_of(model), model.n_outputs
     whole = found.whole()
-    q = encoding.n_features + 1
-    lost = model.covariance.undetermined
-    in_units = encoding.in_units(np.ones((1, q - 1)), np.zeros(1))[0][0]
-    reference, leveled = references_of(model)
-    number = {encoding.feature_name(j): j for j in range(q - 1)}
-    classes = list(model.target.classes or ())
     told = []
-    for entry in entries:
-        j, own = number[entry["feature"]], dict(entry)
-        c = classes.index(entry["class"]) if k > 1 else 0
-        line = np.zeros(k * q)
-        line[c * q + j] = in_units[j]
-        is_level = bool(leveled[j])
-        if is_level:
-            line[c * q + int(reference[j])] -= in_units[j]
-        if not lost[c, j] and not (is_level and lost[c, reference[j]]):
-            value = float(own["centred" if k > 1 else "difference" if is_level else "coefficient"])
+    for entry, line in zip(entries, _contrasts(model, entries), strict=True):
+        own = dict(entry)
+        if line is not None:
+            single = "difference" if "difference" in own else "coefficient"
+            value = float(own["centred" if k > 1 else single])
             error = math.sqrt(max(float(line @ whole @ line), 0.0))
             if error > 0.0:
                 half = found.quantile(level) * error
@@ -85,6 +82,75 @@ def with_errors(
                         "low": value - half, "high": value + half}  # fmt: skip
         told.append(own)
     return told
+
+
+def _contrasts(
+    model: Model, entries: Sequence[Mapping[str, Any]]
+) -> list[NDArray[np.float64] | None]:
+    """Return for each entry the combination of parameters that it is; None if undetermined."""
+    assert model.covariance is not None  # noqa: S101
+    encoding, k = model.encoding, model.n_outputs
+    q = encoding.n_features + 1
+    lost = model.covariance.undetermined
+    in_units = encoding.in_units(np.ones((1, q - 1)), np.zeros(1))[0][0]
+    reference, leveled = references_of(model)
+    number = {encoding.feature_name(j): j for j in range(q - 1)}
+    classes = list(model.target.classes or ())
+    lines: list[NDArray[np.float64] | None] = []
+    for entry in entries:
+        j = number[entry["feature"]]
+        c = classes.index(entry["class"]) if k > 1 else 0
+        line = np.zeros(k * q)
+        line[c * q + j] = in_units[j]
+        is_level = bool(leveled[j])
+        if is_level:
+            line[c * q + int(reference[j])] -= in_units[j]
+        determined = not lost[c, j] and not (is_level and lost[c, reference[j]])
+        lines.append(line if determined else None)
+    return lines
+
+
+def correlations(
+    model: Model, entries: Sequence[Mapping[str, Any]], least: float = 0.5
+) -> list[dict[str, Any]]:
+    """Return which coefficients the data can hardly tell apart, the closest first.
+
+    Parameters
+    ----------
+    model : Model
+        A model whose covariance is known; of others nothing is.
+    entries : sequence of dict
+        What `coefficients` returned.
+    least : float
+        The least size of a correlation that is told.
+
+    Returns
+    -------
+    list of dict
+        ``one`` and ``other``, entries; ``correlation`` of their estimates. Levels of one category
+        share what they are told against, and so are none.
+    """
+    if model.covariance is None:
+        return []
+    whole = inference_of(model).whole()
+    known = [
+        (entry, line)
+        for entry, line in zip(entries, _contrasts(model, entries), strict=True)
+        if line is not None and line @ whole @ line > 0.0
+    ]
+    if not known:
+        return []
+    lines = np.array([line for _, line in known])
+    products = lines @ whole @ lines.T
+    errors = np.sqrt(np.diag(products))
+    each = np.clip(products / errors / errors[:, None], -1.0, 1.0)
+    found = []
+    for i, j in zip(*np.triu_indices(len(known), 1), strict=True):
+        one, other = known[i][0], known[j][0]
+        same = "against" in one and one["against"] == other.get("against")
+        if abs(each[i, j]) >= least and not same and one.get("class") == other.get("class"):
+            found.append({"one": one, "other": other, "correlation": float(each[i, j])})
+    return sorted(found, key=lambda pair: -abs(pair["correlation"]))
 
 
 def wald_by_column(model: Model) -> list[dict[str, Any]]:
@@ -97,7 +163,7 @@ def wald_by_column(model: Model) -> list[dict[str, Any]]:
     """
     if model.covariance is None:
         return []
-    found, k = _of(model), model.n_outputs
+    found, k = inference_of(model), model.n_outputs
     encoding: Any = model.encoding  # sparse text has no covariance
     q, (reference, leveled) = encoding.n_features + 1, references_of(model)
     tests = []
@@ -116,3 +182,12 @@ def wald_by_column(model: Model) -> list[dict[str, Any]]:
                 lines[at, c * q + against[j]] = -1.0
         tests.append({"column": column, **found.wald_of(lines)})
     return tests
+
+
+def of_errors(model: Model) -> str:
+    """Return what to say of the intervals that stand beside coefficients, if there are any."""
+    if model.covariance is None:
+        return ""
+    kind = "by the model" if model.covariance.kind == "model" else "robust"
+    shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
+    return f"; with 95 % confidence intervals ({kind}{shrunk})"

@@ -19,7 +19,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ClassificationMetrics", "RegressionMetrics", "deviance"]
+__all__ = [
+    "DIGITS",
+    "METRICS_IN_WORDS",
+    "ClassificationMetrics",
+    "RegressionMetrics",
+    "deviance",
+]
+
+DIGITS = 5  # of metrics, where people read them
+METRICS_IN_WORDS = {
+    "rmse": "root mean square error",
+    "mae": "mean absolute error",
+    "r2": "R²",
+    "deviance": "mean deviance",
+    "pinball": "pinball loss",
+    "coverage": "share at or below",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "auc": "area under ROC",
+    "pr_auc": "area under precision-recall",
+    "f1": "F1",
+    "accuracy": "accuracy",
+}
 
 _LEAST = float(np.finfo(np.float64).eps)  # of a probability, as its logarithm is taken
 

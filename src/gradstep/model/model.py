@@ -126,6 +126,12 @@ class Model:
         """Intercepts (n_outputs,), for columns in their own units."""
         return self._in_units[1]
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a few facts, and what matters most."""
+        from gradstep.model.in_html import in_html
+
+        return in_html(self)
+
     # ------------------------------------------------------------------ predicting
 
     @as_by_default

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     Weighed = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-__all__ = ["Scores", "area", "auc", "average_precision", "calibration", "precision_area"]
+__all__ = [
+    "Scores",
+    "area",
+    "auc",
+    "average_precision",
+    "calibration",
+    "calibration_of",
+    "curves",
+    "precision_area",
+]
 
 _TENTHS = 10
 MOST = 1 << 18  # rows of each class up to which the area is exact; a billion: to 1e-4
@@ -77,6 +86,37 @@ def average_precision(
         return math.nan
     precision = np.divide(found.cumsum(), taken, out=np.zeros(taken.size), where=taken > 0.0)
     return float((precision * found).sum() / total)
+
+
+def curves(
+    score: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is found, and at what price, as the threshold falls from score to score.
+
+    Returns
+    -------
+    dict of ndarray
+        For each score from high to low: ``recall``, the share of positive rows at or above it;
+        ``fallout``, that of negative rows; ``precision``, the share of the rows there that are
+        positive. The ROC curve is recall over fallout, from (0, 0) on.
+
+    Examples
+    --------
+    >>> score, positive = np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])
+    >>> curves(score, positive, np.ones(4))["recall"]
+    array([0.5, 0.5, 1. , 1. ])
+    """
+    order = np.argsort(-score, kind="stable")
+    score, positive, weight = score[order], positive[order], weight[order]
+    last = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
+    found = np.where(positive, weight, 0.0).cumsum()[last]
+    wrong = np.where(positive, 0.0, weight).cumsum()[last]
+    with np.errstate(invalid="ignore"):
+        return {
+            "recall": found / found[-1],
+            "fallout": wrong / wrong[-1],
+            "precision": found / (found + wrong),
+        }
 
 
 @dataclass
@@ -186,7 +226,16 @@ def calibration(
         ``weight`` of the rows, mean probability that was ``predicted``, share ``observed``. Rows
         of one score stay together, so there may be fewer than ten.
     """
-    score, above, weight = _together(negative, positive)
+    return calibration_of(*_together(negative, positive), probability)
+
+
+def calibration_of(
+    score: NDArray[np.float64],
+    above: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    probability: Callable[[NDArray[np.float64]], Any],
+) -> list[dict[str, float]]:
+    """Return the calibration of rows that are all there; `above` are those of the class."""
     order = np.argsort(score, kind="stable")
     score, above, weight = score[order], above[order], weight[order]
     first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])

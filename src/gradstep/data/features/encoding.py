@@ -32,8 +32,7 @@ from gradstep.data.features.terms.crosses import (
 )
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.features.text import TextColumn
-from gradstep.data.formats.date_format import DateFormat, IsoDates
-from gradstep.data.formats.number_format import NumberFormat
+from gradstep.data.formats.known import format_of
 from gradstep.data.from_json import is_text, record
 from gradstep.data.kernels.columns import standardise
 from gradstep.data.preparing.options import MOST_FEATURES, MOST_HASH_BITS
@@ -42,11 +41,13 @@ from gradstep.rows.layouts import DenseRows, TableRows, TermRows
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
 
+    from gradstep.data.formats.date_format import DateFormat, IsoDates
+    from gradstep.data.formats.number_format import NumberFormat
     from gradstep.rows.layouts import Rows
 
 __all__ = [
@@ -63,15 +64,6 @@ _TERMS = (LogColumn, SplineColumn, TextColumn, *_OF_OTHERS)
 _KINDS: dict[str, Any] = {
     c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut, *_TERMS)
 }
-_FORMATS: dict[str, Any] = {f.__name__: f for f in (NumberFormat, DateFormat, IsoDates)}
-
-
-def format_of(fields: Mapping[str, Any]) -> NumberFormat | DateFormat | IsoDates:
-    """Return the format that `to_json` wrote, if it is one."""
-    given = {k: v for k, v in fields.items() if k not in {"column", "kind"}}
-    found: NumberFormat | DateFormat | IsoDates = record(_FORMATS[fields["kind"]], given)
-    found.check()
-    return found
 
 
 class Encoded(NamedTuple):
@@ -220,15 +212,43 @@ class Encoding:
         unseen : Counter, optional
             Counts, by column, the values that training did not see: they contribute nothing.
         """
-        n, of_numbers = frame.height, np.float32 if self.single else np.float64
+        numbers = (number.read(frame) for number in self.read_as_numbers)
+        own = [c for c in self.coded if not isinstance(c, PairColumn)]
+        levels = (column.codes(frame, unseen) for column in own)
+        words = {text.source: text.amounts(frame[text.source]) for text in self.texts}
+        return self.encoded(frame.height, numbers, levels, unseen, words)
+
+    def encoded(
+        self,
+        n: int,
+        numbers: Iterable[NDArray[np.floating]],
+        levels: Iterable[NDArray[np.int32]],
+        unseen: Counter[str] | None = None,
+        words: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float64]]] | None = None,
+    ) -> Encoded:
+        """Return n rows in numbers, from what each column was read as, one after another.
+
+        Parameters
+        ----------
+        n : int
+            How many rows.
+        numbers : iterable of ndarray
+            Of each column of `read_as_numbers`, NaN where missing.
+        levels : iterable of ndarray
+            Of each of `coded` but pairs, from 0 on; -1 for none.
+        unseen : Counter, optional
+            As of `encode`.
+        words : mapping, optional
+            By column of text, what `TextColumn.amounts` returns; by default no row has a word.
+        """
+        of_numbers = np.float32 if self.single else np.float64
         values = np.empty((n, self.n_values), of_numbers)
         codes = np.empty((n, len(self.coded)), np.int32)
         places = np.empty((n, self.n_places), np.int32)
         amounts = np.empty((n, self.n_places), of_numbers)
         curves: dict[str, NDArray[Any]] = {}
         at, flag = 0, len(self.numbers)
-        for number in self.read_as_numbers:
-            x = number.read(frame)
+        for number, x in zip(self.read_as_numbers, numbers, strict=True):
             if isinstance(number, SplineColumn):
                 curves[number.source] = x
                 gone = int(np.isnan(x).sum())
@@ -240,15 +260,13 @@ class Encoding:
                 flag += 1
             elif gone and unseen is not None:
                 unseen[number.source] += gone
-        for q, column in enumerate(self.coded):
-            if not isinstance(column, PairColumn):
-                found = column.codes(frame, unseen)
-                codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
+        own = [q for q, column in enumerate(self.coded) if not isinstance(column, PairColumn)]
+        for q, found in zip(own, levels, strict=True):
+            codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
         if self.has_terms:
             self.terms.fill_numbers(values, curves)
             self.terms.fill_codes(codes)
-            words = {text.source: text.amounts(frame[text.source]) for text in self.texts}
-            self.terms.fill_places(values, codes, curves, words, places, amounts)
+            self.terms.fill_places(values, codes, curves, words or {}, places, amounts)
         return Encoded(values, codes, places, amounts)
 
     def rows(self, encoded: Encoded) -> Rows:

@@ -1,4 +1,4 @@
-"""What became of each column, in words."""
+"""What became of each column, and of the rows, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradstep.figures import count, number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ColumnInWords", "columns_in_words"]
+__all__ = ["ColumnInWords", "columns_in_words", "features_in_words", "rows_in_words"]
 
 
 class ColumnInWords(NamedTuple):
@@ -80,6 +80,26 @@ def _told(parts: Sequence[Any], known: Mapping[str, Any]) -> tuple[str, str]:
     powers = [p.power for p in parts if isinstance(p, PowerColumn)]
     gaps = (f", powers to {max(powers)}" if powers else "") + gaps
     return became, f"mean {number(first.mean)}, deviation {number(first.scale)}{gaps}"
+
+
+def features_in_words(columns: list[ColumnInWords], n_features: int) -> str:
+    """Return how many columns are used, and what they become."""
+    features = count(n_features, "feature", "features")
+    if not columns:  # of sparse text
+        return features
+    used = sum(each.became != "left out" for each in columns)
+    return f"{used:,} of {len(columns):,} used, as {features}"
+
+
+def rows_in_words(rows: Mapping[str, int]) -> str:
+    """Return what became of the rows."""
+    dropped = f", {rows['dropped']:,} without a target dropped" if rows["dropped"] else ""
+    if rows.get("weightless"):
+        dropped += f", {rows['weightless']:,} of weight 0 left out"
+    return (
+        f"{rows['read']:,} read{dropped}, {rows['train']:,} to train on, "
+        f"{rows['validation']:,} held out"
+    )
 
 
 def _hashed(column: HashColumn | TextColumn, longest: int, gaps: str) -> tuple[str, str]:

@@ -27,6 +27,8 @@ from gradstep.data.features.text import TextColumn
 from gradstep.data.kernels.columns import standardise
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from gradstep.data.features.encoding import Encoding
@@ -229,7 +231,7 @@ class Terms:
         values: NDArray[Any],
         codes: NDArray[np.int32],
         curves: dict[str, NDArray[Any]],
-        words: dict[str, tuple[NDArray[np.int32], NDArray[np.float64]]],
+        words: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float64]]],
         places: NDArray[np.int32],
         amounts: NDArray[Any],
     ) -> None:
@@ -241,8 +243,8 @@ class Terms:
             The numbers and the codes of all columns.
         curves : dict
             By column, the numbers that became curves, in their own units.
-        words : dict
-            By column of text, the features of each row, and their amounts.
+        words : mapping
+            By column of text, the features of each row, and their amounts; else rows have none.
         places, amounts : ndarray
             What is written.
         """
@@ -253,7 +255,7 @@ class Terms:
             span = slice(at, at + width)
             at += width
             if isinstance(c, TextColumn):
-                of_row, amounts[:, span] = words[c.source]
+                of_row, amounts[:, span] = words.get(c.source, (np.array([[-1]]), 0.0))
                 places[:, span] = np.where(of_row < 0, -1, of_row + np.int32(start))
                 continue
             if isinstance(c, SplineColumn):

@@ -1,0 +1,351 @@
+"""The page: its head, the sections, and a file of it."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradstep.errors import CannotWrite, InvalidParameter
+from gradstep.figures import number
+from gradstep.files import writing_file
+from gradstep.markup import Markup, joined, tag, text
+from gradstep.model.coefficients import importance
+from gradstep.model.evaluation import evaluate_with_rows
+from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
+from gradstep.model.model import Model
+from gradstep.model.unseen import unseen_notes
+from gradstep.reporting.figures import grid, paragraph
+from gradstep.reporting.sections.coefficients import coefficient_parts, correlation_parts
+from gradstep.reporting.sections.data import data_parts, note_list
+from gradstep.reporting.sections.diagnostics import diagnostic_figures
+from gradstep.reporting.sections.effects import effect_parts
+from gradstep.reporting.sections.quality import calibration_figure, confusion_parts, quality_table
+from gradstep.reporting.sections.run import run_parts
+from gradstep.reporting.sections.section import Section, or_why_not
+from gradstep.reporting.style import css
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gradstep.model.sample import SampledRows
+
+__all__ = ["HeldOut", "Report", "Tested", "is_other", "report", "report_of", "tested_on"]
+
+_MARK = '<meta name="generator" content="gradstep report">'
+# Nothing is loaded from anywhere, and nothing runs, whatever names a table has.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_FIRST = ("auc", "pinball", "coverage", "deviance", "log_loss", "accuracy", "r2", "rmse")
+_NO_TABLE = (
+    "Residuals, calibration and the like are drawn of rows that have the target. Give a table "
+    "(gradstep report MODEL TABLE), one that the model was not trained on, to see them."
+)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is known of the rows that a fit held out.
+
+    Attributes
+    ----------
+    model : Model
+        The model that they judged.
+    rows : SampledRows
+        Their targets and scores.
+    """
+
+    model: Model
+    rows: SampledRows
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What is known of a table that has the target.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    found : mapping
+        What `evaluate` returned.
+    rows : SampledRows
+        Its targets and scores.
+    """
+
+    name: str
+    found: Mapping[str, Any]
+    rows: SampledRows
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report of a model, a page of HTML that needs nothing else.
+
+    Attributes
+    ----------
+    html : str
+        The page.
+    """
+
+    html: str
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the page to a file, at once or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            The file. One that is a report is replaced.
+        force : bool
+            Whether any other is replaced, too.
+
+        Raises
+        ------
+        CannotWrite
+            If the file is another one, or cannot be written.
+        """
+        path = Path(path)
+        if not force and is_other(path):
+            msg = (
+                f"{path} exists, and is no report of gradstep's. Name another, or give force=True."
+            )
+            raise CannotWrite(msg)
+        with writing_file(path) as file:
+            file.write(self.html.encode())
+
+    def __str__(self) -> str:
+        """Return the page."""
+        return self.html
+
+    def __repr__(self) -> str:
+        return f"<Report: {len(self.html):,} characters of HTML; save(path) writes them>"
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame, so that its style and that of a notebook stay apart."""
+        return (
+            f'<iframe title="gradstep report" sandbox srcdoc="{html.escape(self.html)}" '
+            'style="width:100%;height:40rem;border:1px solid #888"></iframe>'
+        )
+
+
+def is_other(path: Path) -> bool:
+    """Tell whether there is a file that is not a report of ours."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        return _MARK.encode() not in file.read(2000)
+
+
+def report(
+    model: Any, table: Any = None, *, sample_weight: str | None = None, encoding: str = ""
+) -> Report:
+    """Return a report of a model: what it was made of, what it says, and how sure that is.
+
+    Parameters
+    ----------
+    model : Model
+        A fitted model; or an estimator of tables.
+    table : table, optional
+        With the columns that the model reads, and the target: its predictions are judged there.
+        Best one that the model was not trained on.
+    sample_weight : str, optional
+        Column of row weights of the table.
+    encoding : str
+        Of text files, if it is not UTF-8.
+
+    Returns
+    -------
+    Report
+        A page of HTML: ``save`` writes it, a notebook shows it. The same model and table give the
+        same page.
+
+    Raises
+    ------
+    InvalidTable
+        If the table cannot be read, or lacks a column.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
+    >>> page = gradstep.report(gradstep.fit_table(frame, "y").model, frame)
+    >>> "Residuals against predictions" in page.html
+    True
+    """
+    model = getattr(model, "model_", getattr(model, "_model", model))
+    if not isinstance(model, Model):
+        msg = (
+            f"{type(model).__name__} has no report: report takes a Model, or an estimator that was "
+            "fitted on a table."
+        )
+        raise InvalidParameter(msg)
+    tested = None if table is None else tested_on(model, table, sample_weight, encoding)
+    return report_of(model, tested=tested)
+
+
+def tested_on(model: Model, table: Any, sample_weight: str | None, encoding: str) -> Tested:
+    """Return what is to be told of a table that has the target."""
+    found, rows = evaluate_with_rows(model, table, sample_weight=sample_weight, encoding=encoding)
+    name = str(table) if isinstance(table, (str, Path)) else "the frame"
+    return Tested(name, found, rows)
+
+
+def report_of(
+    model: Model,
+    *,
+    tested: Tested | None = None,
+    held_out: HeldOut | None = None,
+    seconds: Sequence[float] = (),
+) -> Report:
+    """Return the report of a model, of what is known of its fit and of a table.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    tested : Tested, optional
+        What was found on a table.
+    held_out : HeldOut, optional
+        Rows that the fit held out.
+    seconds : sequence of float
+        Of each epoch.
+    """
+    sections = [
+        Section("data", "What was read", or_why_not(lambda: data_parts(model))),
+        Section("run", "How it was trained", or_why_not(lambda: run_parts(model, seconds))),
+        Section(
+            "held-out", "How good it is on rows held out",
+            or_why_not(lambda: _held_out(model, held_out)),
+        ),
+    ]  # fmt: skip
+    if tested is not None:
+        sections.append(Section("table", "How good it is on the table", _tested(model, tested)))
+    elif held_out is None:
+        sections.append(Section("table", "How good it is on a table", [paragraph(_NO_TABLE)]))
+    sections += [
+        Section(name, title, or_why_not(partial(parts, model)))
+        for name, title, parts in (
+            ("coefficients", "What the coefficients say", coefficient_parts),
+            ("effects", "What each column does", effect_parts),
+            ("correlations", "Which coefficients go together", correlation_parts),
+        )
+    ]
+    return Report(_page(model, sections, None if tested is None else tested.found))
+
+
+def _held_out(model: Model, held_out: HeldOut | None) -> list[Markup]:
+    known = model.provenance
+    found = known.get("validation")
+    if not found:
+        return [
+            paragraph("No rows were held out, or the model does not say how good it was on them.")
+        ]
+    parts = [quality_table(found, known.get("baseline"))]
+    if known.get("refit"):
+        parts.append(paragraph("They judged the model before they went into it.", class_="quiet"))
+    if held_out is not None:
+        parts.append(grid(diagnostic_figures(held_out.model, held_out.rows, found, "held-out")))
+    elif found.get("calibration"):
+        classes = model.target.classes or ()
+        parts.append(
+            grid([calibration_figure("held-out-calibration", found["calibration"], classes[1])])
+        )
+    if found.get("confusion") and model.target.classes:
+        parts += confusion_parts(found["confusion"], model.target.classes)
+    return parts
+
+
+def _tested(model: Model, tested: Tested) -> list[Markup]:
+    found, rows = tested.found, tested.rows
+    notes = unseen_notes(model)
+    if found.get("missing_target"):
+        notes.append(f"{found['missing_target']:,} rows without the target left out.")
+    if rows.apart > 1:
+        notes.append(f"Figures are drawn of every {rows.apart}th row; the numbers are of all.")
+    parts = [
+        tag("p", tag("b", "Table "), tag("bdi", text(tested.name))),
+        quality_table(found, found.get("baseline")),
+        grid(diagnostic_figures(model, rows, found, "table")),
+    ]
+    if model.target.classes is not None and found.get("confusion"):
+        parts += confusion_parts(found["confusion"], model.target.classes)
+    return [*parts, *([note_list(notes)] if notes else [])]
+
+
+def _facts(model: Model, tested: Mapping[str, Any] | None) -> Markup:
+    """Return the few numbers that one asks for first."""
+    known = model.provenance
+    rows: Any = known.get("rows") or {}
+    facts = (
+        [
+            (
+                "rows trained on",
+                f"{(known.get('refit') or rows)['rows' if known.get('refit') else 'train']:,}",
+                "",
+            )
+        ]
+        if rows
+        else []
+    )
+    facts.append(("features", f"{model.encoding.n_features:,}", ""))
+    found, where = (tested, "on the table") if tested else (known.get("validation"), "held out")
+    for key in [key for key in _FIRST if found and key in found][:2]:
+        assert found is not None  # noqa: S101
+        baseline: Any = (found.get("baseline") if tested else known.get("baseline")) or {}
+        beside = f"best constant {number(baseline[key], 4)}" if key in baseline else ""
+        facts.append((f"{METRICS_IN_WORDS[key]}, {where}", number(found[key], DIGITS), beside))
+    first = importance(model)[:1]
+    if first:
+        facts.append(
+            (
+                "column that matters most",
+                first[0]["column"],
+                f"{100.0 * first[0]['share']:.0f} % of the variance of the score",
+            )
+        )
+    return tag(
+        "dl",
+        *(
+            tag(
+                "div", tag("dt", head),
+                tag("dd", tag("bdi", text(value, 60)), *([tag("small", more)] if more else [])),
+            )
+            for head, value, more in facts
+        ),
+        class_="facts",
+    )  # fmt: skip
+
+
+def _page(model: Model, sections: Sequence[Section], tested: Mapping[str, Any] | None) -> str:
+    target = text(model.target.column, 80)
+    version = str(model.provenance.get("version", ""))
+    source = str(model.provenance.get("source", ""))
+    links = [tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]
+    head = joined([
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        Markup(_MARK),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", target, ": a model"),
+        tag("style", Markup(css())),
+    ])  # fmt: skip
+    origin = (
+        [" Trained on ", tag("bdi", text(source)), f" by gradstep {version[:20]}."]
+        if source
+        else []
+    )
+    body = joined([
+        tag(
+            "header",
+            tag("h1", "A model of ", tag("bdi", target)),
+            tag("p", tag("bdi", text(repr(model.loss))), " is what was minimised.", *origin),
+            *or_why_not(lambda: [_facts(model, tested)]),
+            tag("nav", tag("ul", *links), aria_label="Sections"),
+        ),
+        tag("main", *(section.markup() for section in sections)),
+    ])  # fmt: skip
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>{body}</body>\n</html>\n'

@@ -1,0 +1,72 @@
+"""How good the model is beside the best constant prediction, and its calibration by classes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gradstep.data.roles import written
+from gradstep.figures import count, number
+from gradstep.markup import Markup, tag
+from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
+from gradstep.reporting.figures import figure, table
+from gradstep.reporting.plot import Plot
+from gradstep.reporting.scales import Linear
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["calibration_figure", "confusion_parts", "quality_table"]
+
+_FEW = 10
+
+
+def quality_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Markup:
+    """Return metrics, beside those of the best constant prediction."""
+    head = [count(found["rows"], "row", "rows"), "model", *(["best constant"] if baseline else [])]
+    rows = []
+    for key, words in METRICS_IN_WORDS.items():
+        if key in found:
+            row = [words, number(found[key], DIGITS)]
+            if baseline:
+                row.append(number(baseline.get(key, math.nan), DIGITS))
+            rows.append(row)
+    return table(head, rows, caption="How good predictions are")
+
+
+def calibration_figure(name: str, tenths: Sequence[Mapping[str, float]], label: Any) -> Markup:
+    """Return how often a class was there, against how probable it was said to be."""
+    x = [float(tenth["predicted"]) for tenth in tenths]
+    y = [float(tenth["observed"]) for tenth in tenths]
+    plot = Plot(Linear(0.0, 1.0), Linear(0.0, 1.0), "predicted probability", "observed share")
+    plot.reference([0.0, 1.0], [0.0, 1.0])
+    plot.line(x, y)
+    plot.dots(x, y)
+    off = max((abs(a - b) for a, b in zip(x, y, strict=True)), default=0.0)
+    rows = [
+        [str(at), number(float(t["predicted"]), DIGITS), number(float(t["observed"]), DIGITS),
+         number(float(t["weight"]))]
+        for at, t in enumerate(tenths, 1)
+    ]  # fmt: skip
+    what = written(label)
+    return figure(
+        name, f"Calibration of {what}",
+        f"In tenths of the rows, what was observed of {what} lies at most {number(off, 2)} from "
+        "what was predicted; on the dashed line both are the same.",
+        plot, table(["tenth of the rows", "predicted", "observed", "weight"], rows, 0),
+    )  # fmt: skip
+
+
+def confusion_parts(confusion: Sequence[Sequence[float]], classes: Sequence[Any]) -> list[Markup]:
+    """Return how often each class was taken for each; of many classes the first ten."""
+    more = len(classes) > _FEW
+    names = [written(label) for label in classes[:_FEW]]
+    rows = [
+        [name, *(number(float(c)) for c in [*row[:_FEW], *([sum(row[_FEW:])] if more else [])])]
+        for name, row in zip(names, confusion, strict=False)
+    ]  # fmt: skip
+    head = ["true \\ predicted", *(name[:40] for name in names), *(["others"] if more else [])]
+    found = [tag("h3", "Which class was taken for which"), table(head, rows, caption="Confusion")]
+    if more:
+        found.append(tag("p", f"and {len(classes) - _FEW:,} more classes", class_="quiet"))
+    return found

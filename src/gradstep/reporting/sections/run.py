@@ -1,0 +1,169 @@
+"""How the run went: the objective against passes and seconds, and the distance from its least."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gradstep.engine.records import Outcome, above_least
+from gradstep.figures import count, number
+from gradstep.markup import Markup, text
+from gradstep.reporting.figures import figure, grid, paragraph, table
+from gradstep.reporting.plot import Plot
+from gradstep.reporting.scales import Linear, Log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gradstep.model.model import Model
+
+__all__ = ["run_parts"]
+
+_OLD = "The model's file keeps no history, as those of gradstep before 0.1: train the model again."
+_NO_SECONDS = (
+    "A model's file keeps no seconds, so that the same fit writes the same file: the report of "
+    "train --report and of fit_table's result shows the objective against seconds, too."
+)
+_LEAST = 1e-16  # of the objective: rounding
+
+
+def run_parts(model: Model, seconds: Sequence[float] = ()) -> list[Markup]:
+    """Return how the run went.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    seconds : sequence of float
+        Of each epoch, if they are known.
+    """
+    known = model.provenance
+    if not known:
+        return [paragraph("The model does not say how it was trained.")]
+    parts = [paragraph(_in_words(known))]
+    if known.get("refit"):
+        refit = known["refit"]
+        parts.append(
+            paragraph(
+                f"Once the rows held out had judged it, it was fitted to all {refit['rows']:,} "
+                f"rows in {count(refit['epochs'], 'epoch', 'epochs')}; the figures here are of the "
+                "run before."
+            )
+        )
+    history = known.get("history")
+    if not history:
+        return [*parts, paragraph(_OLD)]
+    figures = _figures(history, seconds)
+    if not figures:
+        return [*parts, paragraph(_of_one(history, seconds))]
+    parts.append(grid(figures))
+    return parts if seconds else [*parts, paragraph(_NO_SECONDS, class_="quiet")]
+
+
+def _in_words(known: Mapping[str, Any]) -> Markup:
+    rows, epochs = known["batch_size"], count(known["epochs"], "epoch", "epochs")
+    steps = "of automatic steps" if rows == "auto" else f"of batches of {rows:,} rows"
+    ended = Outcome[known["outcome"].upper()].in_short
+    return text(
+        f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "
+        f"{ended}",
+        1000,
+    )
+
+
+def _of_one(history: Mapping[str, Any], seconds: Sequence[float]) -> str:
+    """Return what is known of a run of one epoch, of which there is no curve."""
+    values = {name: _numbers(history.get(name), 1)[0] for name in ("loss", "passes", "excess")}
+    told = [f"objective {number(values['loss'], 6)}"]
+    if math.isfinite(values["passes"]):
+        told.append(f"{number(values['passes'])} passes over the rows")
+    if math.isfinite(values["excess"]):
+        told.append(above_least(values["loss"], values["excess"]))
+    if len(seconds) == 1:
+        told.append(f"{number(seconds[0], 3)} s")
+    return f"It took one epoch, so there is no curve to draw: {', '.join(told)}."
+
+
+def _figures(history: Mapping[str, Any], seconds: Sequence[float]) -> list[Markup]:
+    n = len(history["epoch"])
+    if n < 2:
+        return []
+    epoch, loss, passes, excess, optimality, score = (
+        _numbers(history.get(name), n)
+        for name in ("epoch", "loss", "passes", "excess", "optimality", "validation")
+    )
+    automatic = any(map(math.isfinite, passes))
+    at, unit = (passes, "passes over the rows") if automatic else (epoch, "epochs")
+    numbers = _table(history, n)
+    found = [_line("run-passes", "Objective", at, loss, unit, "objective", numbers)]
+    if len(seconds) == n:
+        clock = [sum(seconds[: i + 1]) for i in range(n)]
+        found.append(
+            _line(
+                "run-seconds", "Objective", clock, loss, "seconds of training", "objective", numbers
+            )
+        )
+    if any(map(math.isfinite, excess)):
+        above = [
+            max(e / abs(f), _LEAST) if f else math.nan for e, f in zip(excess, loss, strict=True)
+        ]
+        title = "Distance from the optimum: objective above its least value, as a share"
+        found.append(_log("run-excess", title, at, above, unit, numbers))
+    elif any(value > 0.0 for value in optimality):
+        title = "Distance from the optimum: length of the next step, as a share of the first"
+        found.append(_log("run-optimality", title, at, optimality, unit, numbers))
+    if any(map(math.isfinite, score)):
+        found.append(
+            _line(
+                "run-score",
+                "Score of the rows held out (larger is better)",
+                at,
+                score,
+                unit,
+                "score",
+                numbers,
+            )
+        )
+    return found
+
+
+def _numbers(values: Any, n: int) -> list[float]:
+    """Return numbers of n epochs, NaN where one is not known."""
+    if values is None:
+        return [math.nan] * n
+    found = [math.nan if value is None else float(value) for value in values]
+    if len(found) != n:
+        msg = "a history has a number for each epoch"
+        raise ValueError(msg)
+    return found
+
+
+def _line(
+    name: str, title: str, x: list[float], y: list[float], unit: str, what: str, numbers: Markup
+) -> Markup:
+    plot = Plot(Linear.of(x, 0.0), Linear.of(y, pad=0.06), unit, what)
+    plot.line(x, y)
+    plot.dots(x, y)
+    first, last = y[0], y[-1]
+    desc = (
+        f"{what} goes from {number(first)} after {number(x[0])} {unit} to {number(last)} after "
+        f"{number(x[-1])}."
+    )
+    return figure(name, f"{title} against {unit}", desc, plot, numbers)
+
+
+def _log(
+    name: str, title: str, x: list[float], y: list[float], unit: str, numbers: Markup
+) -> Markup:
+    y = [value if value > 0.0 else math.nan for value in y]
+    plot = Plot(Linear.of(x, 0.0), Log.of(y), unit, "share, logarithmic")
+    plot.line(x, y)
+    plot.dots(x, y)
+    return figure(name, title, f"In the end it is {number(y[-1], 2)}.", plot, numbers)
+
+
+def _table(history: Mapping[str, Any], n: int) -> Markup:
+    names = [str(name) for name in history][:8]
+    columns = [_numbers(history[name], n) for name in history][:8]
+    rows = [[number(value, 8) for value in row] for row in zip(*columns, strict=True)]
+    return table(names, rows, 0, caption="Epochs")
