@@ -159,7 +159,7 @@ class Log:
         """Return powers of ten; where they are few, two and five times them, too."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         every = max(1, -(-(last - first) // max(about, 1)))
-        for factors in (1, 2, 5), (1, 3), (1,):
+        for factors in ((1, 2, 5), (1, 3), (1,)) if every == 1 else ((1,),):
             values = [
                 factor * 10.0**power
                 for power in range(first, last + 1, every)
