@@ -112,8 +112,8 @@ def _forest(model: Model, found: Sequence[Mapping[str, Any]]) -> Markup:
         row_figure(rows, scale, what, zero=0.0),
         table(head, [_cells(entry) for entry in found], len(head) - 5),
         "Of numbers the effect of one standard deviation more, where what they are crossed with is "
-        "at its mean; of levels against the most frequent one. Where an interval meets the line, no "
-        "effect is among what the data allow."
+        "at its mean; of levels against the most frequent one. Where an interval meets the line, "
+        "no effect is among what the data allow."
         + (f" And {more:,} more." if more > 0 else ""),
     )  # fmt: skip
 
