@@ -146,11 +146,11 @@ def per_deviation(
     w = model.params[: k * p].reshape(k, p)
     w = w - w.mean(axis=0) if k > 1 else w
     deviations = model.training.deviations if model.training is not None else ()
-    number = {encoding.feature_name(j): j for j in range(p)}
+    number = {encoding.feature_name(j): j for j in range(len(encoding.numbers))}
     classes = list(model.target.classes or ())
     found = []
     for entry in entries:
-        j = number[entry["feature"]]
+        j = number.get(entry["feature"], p)
         if "unit" not in entry or j >= len(deviations):
             value = entry.get("centred", entry.get("difference", entry["coefficient"]))
             low, high = (float(entry.get(name, math.nan)) for name in ("low", "high"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -100,7 +100,7 @@ class Linear:
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float], *more: float, pad: float = 0.03) -> Linear:
+    def of(cls, values: Iterable[float], *more: float, pad: float = 0.03) -> Self:
         """Return one that holds all finite numbers, with a little room beyond."""
         kept = [value for value in (*values, *more) if math.isfinite(value) and abs(value) < _MOST]
         low, high = min(kept, default=0.0), max(kept, default=1.0)

@@ -36,9 +36,8 @@ def coefficient_parts(model: Model) -> list[Markup]:
     found = with_errors(model, coefficients(model, _IN_TABLE, references=False, curves=False))
     shares = importance(model)
     if not found:
-        return [
-            paragraph("There are none but those of curves." if nonzero(model) else "All are zero.")
-        ]
+        none = "There are none but those of curves." if nonzero(model) else "All are zero."
+        return [paragraph(none), grid(_importance(shares))]
     parts = [
         tag(
             "p",
@@ -72,9 +71,7 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
     if not shares:
         return []
     shown = shares[:_COLUMNS]
-    scale = Linear(
-        min(0.0, *(e["share"] for e in shown), 0.0), max(e["share"] for e in shown) or 1.0
-    )
+    scale = Linear.of([e["share"] for e in shown], 0.0, pad=0.0)
     rows = [
         Row(e["column"], [(e["share"], math.nan, math.nan)], f"{number(100.0 * e['share'], 3)} %")
         for e in shown
