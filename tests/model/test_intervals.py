@@ -10,7 +10,7 @@ import statsmodels.api as sm
 import gradstep
 from gradstep import TableClassifier, TableRegressor, fit_table
 from gradstep.model.coefficients import coefficients, in_words
-from gradstep.model.intervals import wald_by_column, with_errors
+from gradstep.model.intervals import per_deviation, wald_by_column, with_errors
 from tests.uncompiled import uncompiled
 
 N = 300
@@ -109,3 +109,37 @@ def test_of_several_classes_and_in_a_frame():
     theirs = sm.MNLogit(three, DUMMIES).fit(disp=0)
     low, many = (kms.filter(pl.col("class") == name)["coefficient"][0] for name in ("few", "many"))
     assert many - low == pytest.approx(theirs.params[1, 1], rel=1e-4)
+
+
+@uncompiled
+def test_of_columns_in_crosses_and_powers_against_statsmodels():
+    """A number's coefficient is told where what it is crossed with is 0: far from the mean."""
+    rng = np.random.default_rng(3)
+    a, b, c = rng.normal(5.0, 1.0, 500), rng.normal(-3.0, 2.0, 500), rng.normal(2.0, 0.5, 500)
+    group = rng.choice(["u", "v"], 500, p=[0.7, 0.3])
+    y = a + 0.5 * b - 0.3 * a * b + c**2 + (group == "v") * (1.0 + c) + rng.normal(size=500)
+    table = pl.DataFrame({"a": a, "b": b, "c": c, "group": group, "y": y})
+    model = fit_table(
+        table, "y", crosses=[("a", "b"), ("group", "c")], polynomials={"a": 2}, penalty=None,
+        validation=0.0,
+    ).model  # fmt: skip
+    v = (group == "v").astype(float)
+    X = np.column_stack([a, b, a * a, a * b, c, v, c * v, np.ones(500)])
+    fit = sm.OLS(y, X).fit(cov_type="HC1")
+    found = {entry["feature"]: entry for entry in with_errors(model, coefficients(model))}
+    for at, name in enumerate(("a", "b", "a^2", "a:b")):
+        assert found[name]["coefficient"] == pytest.approx(fit.params[at], rel=1e-6)
+        assert found[name]["standard_error"] == pytest.approx(fit.bse[at], rel=1e-6)
+    assert found["group=v"]["difference"] == pytest.approx(fit.params[5], rel=1e-6)
+    assert "standard_error" not in found["group=v"]  # slopes of all levels and c say the same
+
+
+def test_on_one_scale_are_deviations_of_encoded_features():
+    model = fitted("fare")
+    entries = with_errors(model, coefficients(model, references=False))
+    found = dict(zip((e["feature"] for e in entries), per_deviation(model, entries), strict=True))
+    own = {entry["feature"]: entry for entry in entries}
+    spread = [own["km"][name] * KM.std() for name in ("coefficient", "low", "high")]
+    np.testing.assert_allclose(found["km"], spread, rtol=1e-6)
+    green = [own["colour=green"][name] for name in ("difference", "low", "high")]
+    np.testing.assert_allclose(found["colour=green"], green)

@@ -239,3 +239,15 @@ def test_is_written_whole_and_over_reports_alone(tmp_path):
 def test_names_of_a_model_are_those_of_its_table():
     assert covariance_of(model_of("three"), np.random.default_rng(0)).matrix.shape[0] == 1
     assert table_of(model_of()).columns[:5] == [*PLAIN[:5]]
+
+
+def test_long_histories_are_bounded():
+    model = model_of(sure=False)
+    n = 500
+    model.provenance["history"] = {
+        "epoch": list(range(1, n + 1)), "loss": [1.0 + 1.0 / (i + 1) for i in range(n)],
+    }  # fmt: skip
+    html = gradstep.report(model).html
+    check(html)
+    assert "and 300 more" in html
+    assert len(html) < 150_000

@@ -19,7 +19,7 @@ def report_of_fit(fit: TableFit, table: Any, sample_weight: str | None) -> Repor
     """Return the report of a fit, and of a table if one is given (`TableFit.report`)."""
     held_out = None
     if fit.prepared.validation is not None:
-        rows = SampledRows()
+        rows = SampledRows.of(fit.model.n_outputs)
         evaluate_held_out(fit.judged, fit.prepared, sample=rows)
         held_out = HeldOut(fit.judged, rows)
     encoding = fit.prepared.meta["asked"].get("encoding", "")

@@ -249,7 +249,7 @@ class _Evaluate:
         model, weight, target = apart(self.model), self.weight, self.model.target.column
         metrics, missing, weightless = _metrics(model), 0, 0
         baseline = None if model.training is None else _metrics(model)
-        sample = SampledRows() if self.sampling else None
+        sample = SampledRows.of(model.n_outputs) if self.sampling else None
         for chunk in model.chunks(piece.open(), self.more):
             frame = chunk.filter(has_value(chunk[target]))
             missing += chunk.height - frame.height

@@ -13,7 +13,7 @@ from gradstep.model.coefficients import references_of
 from gradstep.model.training_rows import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ __all__ = [
     "correlations",
     "inference_of",
     "of_errors",
+    "per_deviation",
     "shared_directions",
     "wald_by_column",
     "with_errors",
@@ -92,7 +93,7 @@ def _contrasts(
     encoding, k = model.encoding, model.n_outputs
     q = encoding.n_features + 1
     lost = model.covariance.undetermined
-    in_units = encoding.in_units(np.ones((1, q - 1)), np.zeros(1))[0][0]
+    in_units = _in_units(encoding)
     reference, leveled = references_of(model)
     number = {encoding.feature_name(j): j for j in range(q - 1)}
     classes = list(model.target.classes or ())
@@ -100,14 +101,68 @@ def _contrasts(
     for entry in entries:
         j = number[entry["feature"]]
         c = classes.index(entry["class"]) if k > 1 else 0
+        own = in_units(j) - (in_units(int(reference[j])) if leveled[j] else 0.0)
         line = np.zeros(k * q)
-        line[c * q + j] = in_units[j]
-        is_level = bool(leveled[j])
-        if is_level:
-            line[c * q + int(reference[j])] -= in_units[j]
-        determined = not lost[c, j] and not (is_level and lost[c, reference[j]])
-        lines.append(line if determined else None)
+        line[c * q : c * q + q - 1] = own
+        lines.append(None if lost[c, : q - 1][own != 0.0].any() else line)
     return lines
+
+
+def _in_units(encoding: Any) -> Callable[[int], NDArray[np.float64]]:
+    """Return what tells of which parameters a coefficient in the columns' own units is made.
+
+    Of a number that is in a cross, or has a power, it is made of theirs, too.
+    """
+    p = encoding.n_features
+    if encoding.has_terms:
+        whole = encoding.in_units(np.eye(p), np.zeros(p))[0]
+        return lambda j: whole[:, j]
+    each = encoding.in_units(np.ones((1, p)), np.zeros(1))[0][0]
+    return lambda j: np.where(np.arange(p) == j, each[j], 0.0)
+
+
+def per_deviation(
+    model: Model, entries: Sequence[Mapping[str, Any]], level: float = 0.95
+) -> list[tuple[float, float, float]]:
+    """Return coefficients on one scale: each with the ends of its interval, NaN if there is none.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    entries : sequence of dict
+        What `with_errors` returned.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    list of (value, low, high)
+        Of numbers, and of what is made of them, for a standard deviation more where all that they
+        are crossed with is at its mean; of levels what `with_errors` tells.
+    """
+    encoding, k = model.encoding, model.n_outputs
+    p = encoding.n_features
+    w = model.params[: k * p].reshape(k, p)
+    w = w - w.mean(axis=0) if k > 1 else w
+    deviations = model.training.deviations if model.training is not None else ()
+    number = {encoding.feature_name(j): j for j in range(len(encoding.numbers))}
+    classes = list(model.target.classes or ())
+    found = []
+    for entry in entries:
+        j = number.get(entry["feature"], p)
+        if "unit" not in entry or j >= len(deviations):
+            value = entry.get("centred", entry.get("difference", entry["coefficient"]))
+            low, high = (float(entry.get(name, math.nan)) for name in ("low", "high"))
+            found.append((float(value), low, high))
+            continue
+        c = classes.index(entry["class"]) if k > 1 else 0
+        value, half = float(w[c, j]) * deviations[j], math.nan
+        if model.covariance is not None and not model.covariance.undetermined[c, j]:
+            error = float(model.covariance.standard_errors[c, j]) * deviations[j]
+            half = inference_of(model).quantile(level) * error
+        found.append((value, value - half, value + half))
+    return found
 
 
 def correlations(

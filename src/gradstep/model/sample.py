@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SampledRows"]
 
-MOST = 1 << 17  # rows that are kept
+MOST, _FEWEST = 1 << 17, 1 << 11  # rows that are kept
+_NUMBERS = 1 << 20  # scores that are kept, of many classes
 
 
 @dataclass
@@ -79,6 +80,11 @@ class SampledRows:
             none = (np.empty(0), np.empty((0, 1)), np.empty(0))
             self._kept = [tuple(map(np.concatenate, zip(*(self._kept or [none]), strict=True)))]
         return self._kept[0]
+
+    @classmethod
+    def of(cls, n_outputs: int) -> Self:
+        """Return one for rows with so many scores: of many classes fewer rows are kept."""
+        return cls(min(MOST, max(_FEWEST, _NUMBERS // n_outputs)))
 
     @property
     def y(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from gradstep.markup import Markup, clipped, joined, tag, text, width_of
 from gradstep.reporting.plot import SERIES, SIZE, WIDTH, svg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gradstep.reporting.plot import Plot
     from gradstep.reporting.scales import Scale
@@ -210,10 +210,13 @@ def row_figure(
 
 
 def _mark(
-    ends: tuple[float, float, float], y: float, series: int, to_x: object, zero: float | None
+    ends: tuple[float, float, float],
+    y: float,
+    series: int,
+    to_x: Callable[[float], float],
+    zero: float | None,
 ) -> list[Markup]:
     value, low, high = ends
-    assert callable(to_x)  # noqa: S101
     if not math.isfinite(value):
         return []
     if zero is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -100,7 +100,7 @@ class Linear:
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float], *more: float, pad: float = 0.03) -> Linear:
+    def of(cls, values: Iterable[float], *more: float, pad: float = 0.03) -> Self:
         """Return one that holds all finite numbers, with a little room beyond."""
         kept = [value for value in (*values, *more) if math.isfinite(value) and abs(value) < _MOST]
         low, high = min(kept, default=0.0), max(kept, default=1.0)
@@ -159,7 +159,7 @@ class Log:
         """Return powers of ten; where they are few, two and five times them, too."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         every = max(1, -(-(last - first) // max(about, 1)))
-        for factors in (1, 2, 5), (1, 3), (1,):
+        for factors in ((1, 2, 5), (1, 3), (1,)) if every == 1 else ((1,),):
             values = [
                 factor * 10.0**power
                 for power in range(first, last + 1, every)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.figures import number
 from gradstep.markup import Markup, tag, text
 from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
-from gradstep.model.intervals import correlations, of_errors, with_errors
+from gradstep.model.intervals import correlations, of_errors, per_deviation, with_errors
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.reporting.figures import Row, figure, grid, paragraph, row_figure, table
 from gradstep.reporting.scales import Factors, Linear
@@ -38,9 +36,8 @@ def coefficient_parts(model: Model) -> list[Markup]:
     found = with_errors(model, coefficients(model, _IN_TABLE, references=False, curves=False))
     shares = importance(model)
     if not found:
-        return [
-            paragraph("There are none but those of curves." if nonzero(model) else "All are zero.")
-        ]
+        none = "There are none but those of curves." if nonzero(model) else "All are zero."
+        return [paragraph(none), grid(_importance(shares))]
     parts = [
         tag(
             "p",
@@ -74,9 +71,7 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
     if not shares:
         return []
     shown = shares[:_COLUMNS]
-    scale = Linear(
-        min(0.0, *(e["share"] for e in shown), 0.0), max(e["share"] for e in shown) or 1.0
-    )
+    scale = Linear.of([e["share"] for e in shown], 0.0, pad=0.0)
     rows = [
         Row(e["column"], [(e["share"], math.nan, math.nan)], f"{number(100.0 * e['share'], 3)} %")
         for e in shown
@@ -97,27 +92,25 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
 def _forest(model: Model, found: Sequence[Mapping[str, Any]]) -> Markup:
     """Return the coefficients drawn on one scale: of numbers, for a deviation more."""
     factors = isinstance(model.loss, LogLoss | Softmax) or hasattr(model.loss, "inverse_link")
-    units, rows = _deviations(model), []
-    for entry in found[:_SHOWN]:
-        unit = units.get(entry["feature"], 1.0) if "unit" in entry else 1.0
-        value = _value(entry)
-        ends = tuple(unit * entry.get(name, math.nan) for name in ("low", "high"))
-        rows.append(Row(_label(entry), [(unit * value, ends[0], ends[1])]))
+    shown = found[:_SHOWN]
+    each = per_deviation(model, shown)
+    rows = [Row(_label(entry), [ends]) for entry, ends in zip(shown, each, strict=True)]
     kind = Factors if factors else Linear
     scale = kind.of([x for row in rows for x in row.values[0]], 0.0, pad=0.04)
     what = _what(model, factors=factors)
     more = _how_many(model, found) - len(rows)
     classes = ["class"] if model.n_outputs > 1 else []
     head = ["feature", *classes, "coefficient", "std. error", "p", "95 % from", "to"]  # fmt: skip
-    known = sum("low" in entry for entry in found[:_SHOWN])
+    known = sum(math.isfinite(low) for _, low, _ in each)
     return figure(
         "coefficients", "Coefficients with 95 % intervals" if known else "Coefficients",
         f"{len(rows)} coefficients, most important first; of {known} an interval is drawn. "
         f"Furthest from no effect lies {_brief(_furthest(rows).label)}.",
         row_figure(rows, scale, what, zero=0.0),
         table(head, [_cells(entry) for entry in found], len(head) - 5),
-        "Of numbers the effect of one standard deviation more, of levels against the most frequent "
-        "one; where an interval meets the line, no effect is among what the data allow."
+        "Of numbers the effect of one standard deviation more, where what they are crossed with is "
+        "at its mean; of levels against the most frequent one. Where an interval meets the line, "
+        "no effect is among what the data allow."
         + (f" And {more:,} more." if more > 0 else ""),
     )  # fmt: skip
 
@@ -161,18 +154,6 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
         "< 1e-16" if p < 1e-16 else number(p, 3),
         number(entry.get("low", math.nan), 6), number(entry.get("high", math.nan), 6),
     ]  # fmt: skip
-
-
-def _deviations(model: Model) -> dict[str, float]:
-    """Return the standard deviation of each feature that is a number, in its own unit."""
-    encoding = model.encoding
-    if isinstance(encoding, SparseEncoding) or model.training is None:
-        return {}
-    each = np.array(model.training.deviations[: len(encoding.numbers)])
-    scales = np.array([c.scale for c in encoding.numbers])
-    return {
-        encoding.feature_name(j): float(unit) for j, unit in enumerate((each * scales).tolist())
-    }
 
 
 def _what(model: Model, *, factors: bool) -> str:

@@ -19,6 +19,8 @@ from gradstep.reporting.scales import Dates, Linear
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from gradstep.markup import Markup
     from gradstep.model.effects import Effect
     from gradstep.model.model import Model
@@ -94,7 +96,7 @@ def _figure(model: Model, effect: Effect, at: int) -> Markup:
         f"{y_title} goes from {number(float(mean[lowest]))} at {where[int(lowest[0])][:80]} to "
         f"{number(float(mean[highest]))} at {where[int(highest[0])][:80]}."
     )
-    numbers = _table(effect, where, mean, low, high, names)
+    numbers = _table(effect, where, (mean, low, high), names)
     if not effect.is_curve:
         rows = [
             Row(label, list(zip(mean[i].tolist(), low[i].tolist(), high[i].tolist(), strict=True)),
@@ -124,18 +126,15 @@ def _written(effect: Effect) -> list[str]:
 
 
 def _table(
-    effect: Effect, where: Sequence[str], mean: object, low: object, high: object,
-    names: Sequence[str],
-) -> Markup:  # fmt: skip
-    assert isinstance(mean, np.ndarray)  # noqa: S101
-    assert isinstance(low, np.ndarray)  # noqa: S101
-    assert isinstance(high, np.ndarray)  # noqa: S101
-    every = 3 if effect.is_curve else 1
+    effect: Effect, where: Sequence[str], ends: Sequence[NDArray[np.float64]], names: Sequence[str]
+) -> Markup:
+    """Return the numbers of an effect, of curves every third; `ends` are mean, low and high."""
     head = [effect.column[:80]]
     for name in names or [""]:
         head += [f"{name[:40]} predicted".strip(), "95 % from", "to"]
-    rows = []
-    for i in range(0, len(where), every):
-        ends = zip(mean[i].tolist(), low[i].tolist(), high[i].tolist(), strict=True)
-        rows.append([where[i], *(number(value) for each in ends for value in each)])
+    every = 3 if effect.is_curve else 1
+    rows = [
+        [where[i], *(number(float(value)) for value in np.column_stack([e[i] for e in ends]).flat)]
+        for i in range(0, len(where), every)
+    ]
     return table(head, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.records import Outcome, above_least
@@ -25,6 +26,7 @@ _NO_SECONDS = (
     "train --report and of fit_table's result shows the objective against seconds, too."
 )
 _LEAST = 1e-16  # of the objective: rounding
+_DOTS = 60  # of a curve; of more there is the line alone
 
 
 def run_parts(model: Model, seconds: Sequence[float] = ()) -> list[Markup]:
@@ -94,36 +96,25 @@ def _figures(history: Mapping[str, Any], seconds: Sequence[float]) -> list[Marku
     )
     automatic = any(map(math.isfinite, passes))
     at, unit = (passes, "passes over the rows") if automatic else (epoch, "epochs")
-    numbers = _table(history, n)
-    found = [_line("run-passes", "Objective", at, loss, unit, "objective", numbers)]
-    if len(seconds) == n:
-        clock = [sum(seconds[: i + 1]) for i in range(n)]
-        found.append(
-            _line(
-                "run-seconds", "Objective", clock, loss, "seconds of training", "objective", numbers
-            )
-        )
+    found = [_curve("passes", "Objective", (unit, at), ("objective", loss))]
+    clock = list(accumulate(seconds))
+    if clock and max(epoch) <= len(clock):  # of many epochs, the history has some
+        own = [clock[int(number) - 1] for number in epoch]
+        x = ("seconds of training", own)
+        found.append(_curve("seconds", "Objective", x, ("objective", loss)))
+    away = "Distance from the optimum:"
     if any(map(math.isfinite, excess)):
         above = [
             max(e / abs(f), _LEAST) if f else math.nan for e, f in zip(excess, loss, strict=True)
         ]
-        title = "Distance from the optimum: objective above its least value, as a share"
-        found.append(_log("run-excess", title, at, above, unit, numbers))
+        title = f"{away} objective above its least value, as a share"
+        found.append(_curve("excess", title, (unit, at), ("share", above), log=True))
     elif any(value > 0.0 for value in optimality):
-        title = "Distance from the optimum: length of the next step, as a share of the first"
-        found.append(_log("run-optimality", title, at, optimality, unit, numbers))
+        title = f"{away} length of the next step, as a share of the first"
+        found.append(_curve("optimality", title, (unit, at), ("share", optimality), log=True))
     if any(map(math.isfinite, score)):
-        found.append(
-            _line(
-                "run-score",
-                "Score of the rows held out (larger is better)",
-                at,
-                score,
-                unit,
-                "score",
-                numbers,
-            )
-        )
+        title = "Score of the rows held out (larger is better)"
+        found.append(_curve("score", title, (unit, at), ("score", score)))
     return found
 
 
@@ -138,32 +129,28 @@ def _numbers(values: Any, n: int) -> list[float]:
     return found
 
 
-def _line(
-    name: str, title: str, x: list[float], y: list[float], unit: str, what: str, numbers: Markup
+def _curve(
+    name: str,
+    title: str,
+    x: tuple[str, list[float]],
+    y: tuple[str, list[float]],
+    *,
+    log: bool = False,
 ) -> Markup:
-    plot = Plot(Linear.of(x, 0.0), Linear.of(y, pad=0.06), unit, what)
-    plot.line(x, y)
-    plot.dots(x, y)
-    first, last = y[0], y[-1]
+    """Return what became of a number, on an axis with a title each."""
+    (x_title, at), (y_title, values) = x, y
+    if log:
+        values = [value if value > 0.0 else math.nan for value in values]
+    scale = Log.of(values) if log else Linear.of(values, pad=0.06)
+    plot = Plot(Linear.of(at, 0.0), scale, x_title, y_title + (", logarithmic" if log else ""))
+    plot.line(at, values)
+    if len(at) <= _DOTS:
+        plot.dots(at, values)
+    rows = [[number(a, 8), number(b, 8)] for a, b in zip(at, values, strict=True)]
     desc = (
-        f"{what} goes from {number(first)} after {number(x[0])} {unit} to {number(last)} after "
-        f"{number(x[-1])}."
+        f"{y_title} goes from {number(values[0])} after {number(at[0])} {x_title} to "
+        f"{number(values[-1])} after {number(at[-1])}."
     )
-    return figure(name, f"{title} against {unit}", desc, plot, numbers)
-
-
-def _log(
-    name: str, title: str, x: list[float], y: list[float], unit: str, numbers: Markup
-) -> Markup:
-    y = [value if value > 0.0 else math.nan for value in y]
-    plot = Plot(Linear.of(x, 0.0), Log.of(y), unit, "share, logarithmic")
-    plot.line(x, y)
-    plot.dots(x, y)
-    return figure(name, title, f"In the end it is {number(y[-1], 2)}.", plot, numbers)
-
-
-def _table(history: Mapping[str, Any], n: int) -> Markup:
-    names = [str(name) for name in history][:8]
-    columns = [_numbers(history[name], n) for name in history][:8]
-    rows = [[number(value, 8) for value in row] for row in zip(*columns, strict=True)]
-    return table(names, rows, 0, caption="Epochs")
+    return figure(
+        f"run-{name}", f"{title} against {x_title}", desc, plot, table([x_title, y_title], rows, 0)
+    )
