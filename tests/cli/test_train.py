@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from tests.slow import slow
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
@@ -178,7 +179,7 @@ class TestWords:
 
     @uncompiled
     def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
-        arguments = ("-t", "zone", *FEW, *GIVEN, "--loss", "hinge", "--max-iter", "2")
+        arguments = ("-t", "zone", *FEW, *GIVEN, "--loss", "hinge", "--optimizer", "sgd", *ONE)
         _, out, _ = gradstep("train", trips, *arguments)
         assert "OneVsRest(loss=Hinge), as asked for" in out
         assert re.search(r"1 more of km: the score of airport [+-]\d", out)
@@ -472,6 +473,7 @@ class TestInterrupts:
         assert gs.load(tmp_path / "m").provenance["outcome"] == "interrupted"
         assert gs.evaluate(gs.load(tmp_path / "m"), later)["r2"] > 0.99
 
+    @pytest.mark.slow
     def test_are_told_to_machines_too(self, trips, tmp_path):
         arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--json")
         done = interrupted(tmp_path, 2, *arguments)
@@ -481,7 +483,7 @@ class TestInterrupts:
         assert told["refit"] is None
         assert (tmp_path / told["model"]).is_file()
 
-    @pytest.mark.parametrize("moment", ["reading", "encoding"])
+    @pytest.mark.parametrize("moment", [*slow("reading"), "encoding"])
     def test_before_training_write_nothing(self, trips, tmp_path, moment):
         arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
         done = interrupted(tmp_path, moment, *arguments)
