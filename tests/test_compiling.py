@@ -91,7 +91,10 @@ def test_the_garbage_collector_is_off_while_numba_compiles(fails, was_on):
         seen.append(gc.isenabled())
         return None if fails else lambda x: x
 
-    compiled = njit(lambda x: looked_at(x))
+    @njit
+    def compiled(x):
+        return looked_at(x)
+
     try:
         if not was_on:
             gc.disable()

@@ -287,8 +287,9 @@ class TestOptions:
         assert fit["rows"]["validation"] == 225
         assert fit["validation"]["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
 
+    @uncompiled
     def test_class_weights(self, told, fails, trips):
-        arguments = ("train", trips, "-t", "paid", *FEW)
+        arguments = ("train", trips, "-t", "paid", *FEW, *GIVEN, "--no-refit")
         plain, found = told(*arguments), told(*arguments, "--class-weight", "no=9")
         said = [np.array(fit["validation"]["confusion"])[:, 0].sum() for fit in (plain, found)]
         assert said[1] > said[0]
@@ -306,10 +307,11 @@ class TestOptions:
         for words in ("held out", "200 rows of the test", "cross-validation in 3 parts"):
             assert words in out
 
+    @uncompiled
     def test_exposures(self, told, fails, gradstep, trips):
         table = pl.read_csv(trips).with_columns(pl.col("log_exposure").exp().alias("years"))
         table.with_columns(pl.col("years") * 100.0).write_csv("years.csv")
-        arguments = ("train", "years.csv", "-t", "claims", *FEW, "--loss", "poisson")
+        arguments = ("train", "years.csv", "-t", "claims", *FEW, *GIVEN, "--loss", "poisson")
         found = told(*arguments, "--exposure", "years")
         assert gs.load(found["model"]).exposure == "years"
         assert "Exposure years" in " ".join(gradstep("show", found["model"])[1].split())
