@@ -31,8 +31,6 @@ from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-# It takes longest, and what it compiles others need, too: workers begin with it.
-FIRST = "test_optimum.py"
 # Pages that fit with so many losses and optimizers that their kernels are not compiled.
 UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md"}
 # Pages of components of a reader's own: each is compiled anew by every process.
@@ -63,8 +61,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    """Put the longest file first; mark the blocks of pages that are slow, or not compiled."""
-    items.sort(key=lambda item: item.path.name != FIRST)
+    """Mark the blocks of pages that are slow, or not compiled."""
     for item in items:
         if item.path.name in UNCOMPILED_PAGES:
             item.add_marker("uncompiled")

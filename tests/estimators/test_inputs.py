@@ -127,6 +127,7 @@ def test_targets_may_be_a_frame(two_numbers, frame):
     np.testing.assert_array_equal(model.coef_, MiniBatchRegressor(**BRIEF).fit(X, y).coef_)
 
 
+@pytest.mark.uncompiled
 @pytest.mark.parametrize(
     "convert",
     [

@@ -70,7 +70,7 @@ class TestThreads:
         "data, changes",
         [
             (REGRESSION, {}),
-            (
+            pytest.param(
                 WEIGHTED,
                 {
                     "optimizer": Nesterov(0.9),
@@ -78,6 +78,7 @@ class TestThreads:
                     "last_batch": "mean",
                     "average_from": 700,
                 },
+                marks=pytest.mark.slow,
             ),
             (SPARSE, {"optimizer": Adam()}),
             pytest.param(  # the pieces are those of two targets
