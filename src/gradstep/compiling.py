@@ -76,7 +76,8 @@ class CollectorPause:
     """Keeps Python's cyclic garbage collector off while somebody wants that.
 
     The compiler makes hundreds of thousands of objects, nearly all of which stay. To look through
-    them again and again takes a tenth of its time; without it a process has 25 MB more at its peak.
+    them again and again takes a twentieth of its time (6.9 s of a first fit were 6.6 without), and
+    saves 14 MB at the peak.
 
     Examples
     --------
