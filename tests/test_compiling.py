@@ -1,24 +1,20 @@
-"""The clock of compilation, what a bar shows of it, and the garbage collector meanwhile."""
+"""The clock of compilation, and what a bar shows of it."""
 
 from __future__ import annotations
 
-import gc
 import io
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from threading import Barrier
 
 import numpy as np
 import pytest
 from numba import njit
 from numba.core.errors import TypingError
-from numba.extending import overload
 
 import gradstep.jit  # noqa: F401  (it listens to Numba)
 from gradstep.cli import progress
-from gradstep.compiling import CLOCK, CollectorPause, CompileClock, Moment, seconds_of
+from gradstep.compiling import CLOCK, CompileClock, Moment, seconds_of
 from gradstep.engine.callbacks import EpochEnd
 from gradstep.engine.records import EpochRecord
 from gradstep.engine.state import Problem
@@ -76,52 +72,6 @@ def test_numba_moves_it(fails):
     found = seconds_of(began[1], Moment.now())
     assert found["compiling"] == pytest.approx(CLOCK.seconds - began[0])
     assert found["preparing"] + found["training"] < 0.5
-
-
-@pytest.mark.parametrize("was_on", [True, False])
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_garbage_collector_is_off_while_numba_compiles(fails, was_on):
-    seen = []
-
-    def looked_at(x):
-        """Stands for what is compiled: Numba asks how when it comes to it."""
-
-    @overload(looked_at)
-    def how(x):
-        seen.append(gc.isenabled())
-        return None if fails else lambda x: x
-
-    @njit
-    def compiled(x):
-        return looked_at(x)
-
-    try:
-        if not was_on:
-            gc.disable()
-        with pytest.raises(TypingError) if fails else nullcontext():
-            compiled(1.0)
-        assert gc.isenabled() is was_on
-    finally:
-        gc.enable()
-    assert set(seen) == {False}
-
-
-def test_the_garbage_collector_goes_on_when_the_last_has_ended():
-    pause, together, seen = CollectorPause(), Barrier(4), []
-
-    def compile_something(seconds):
-        together.wait(10.0)
-        for _ in range(100):
-            pause.begin()
-            seen.append(gc.isenabled())
-            time.sleep(seconds)
-            seen.append(gc.isenabled())
-            pause.end()
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(compile_something, (0.0, 0.0, 1e-4, 3e-4)))
-    assert not any(seen)
-    assert gc.isenabled()
 
 
 def test_a_bar_makes_room_and_listens_while_it_is_there(monkeypatch):

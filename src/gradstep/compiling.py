@@ -1,4 +1,4 @@
-"""While kernels are compiled: a clock runs, and Python's garbage collector stands still.
+"""The clock of compilation: how long kernels have been compiled for, and what is told of it.
 
 Kernels compile when they are first called, in the middle of reading or training, in whatever
 thread calls them; one at a time, as Numba's lock sees to.
@@ -6,15 +6,13 @@ thread calls them; one at a time, as Numba's lock sees to.
 
 from __future__ import annotations
 
-import gc
 import time
-from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CLOCK", "COLLECTOR", "CollectorPause", "CompileClock", "Moment", "seconds_of"]
+__all__ = ["CLOCK", "CompileClock", "Moment", "seconds_of"]
 
 
 class CompileClock:
@@ -70,48 +68,6 @@ class CompileClock:
 
 
 CLOCK = CompileClock()
-
-
-class CollectorPause:
-    """Keeps Python's cyclic garbage collector off while somebody wants that.
-
-    The compiler makes hundreds of thousands of objects, nearly all of which stay. To look through
-    them again and again takes a twentieth of its time (6.9 s of a first fit were 6.6 without), and
-    saves 14 MB at the peak.
-
-    Examples
-    --------
-    >>> pause = CollectorPause()
-    >>> pause.begin()
-    >>> gc.isenabled()
-    False
-    >>> pause.end()
-    >>> gc.isenabled()
-    True
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._wanted_by = 0
-        self._was_on = False
-
-    def begin(self) -> None:
-        """Switch it off, if it is on."""
-        with self._lock:
-            self._wanted_by += 1
-            if self._wanted_by == 1:
-                self._was_on = gc.isenabled()
-                gc.disable()
-
-    def end(self) -> None:
-        """Leave it as it was found, when nobody else wants the pause."""
-        with self._lock:
-            self._wanted_by -= 1
-            if self._wanted_by == 0 and self._was_on:
-                gc.enable()
-
-
-COLLECTOR = CollectorPause()
 
 
 class Moment(NamedTuple):

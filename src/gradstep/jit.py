@@ -36,7 +36,7 @@ from numba.extending import register_jitable
 
 from gradstep.cache_folder import mark, private_folder, remove_marked, why_not_trusted
 from gradstep.claims import Claims
-from gradstep.compiling import CLOCK, COLLECTOR
+from gradstep.compiling import CLOCK
 from gradstep.files import writing_file
 
 if TYPE_CHECKING:
@@ -121,13 +121,11 @@ class _ToClock(event.Listener):
     """Tells the clock when Numba compiles, and gives up what cannot be compiled."""
 
     def on_start(self, _event: Any) -> None:
-        """Start the clock, stop the garbage collector."""
+        """Start the clock."""
         CLOCK.begin()
-        COLLECTOR.begin()
 
     def on_end(self, event: Any) -> None:
-        """Stop the clock, let the garbage collector go on."""
-        COLLECTOR.end()
+        """Stop it."""
         CLOCK.end()
         if event.is_failed and not CLOCK.is_on:
             _CLAIMS.give_back_all()

@@ -165,7 +165,8 @@ class TestStreams:
         assert np.abs(model.predict(X) - before).max() < 1.0
 
     @pytest.mark.parametrize(
-        "optimizer", ["auto", "adam", pytest.param("momentum", marks=uncompiled)]
+        "optimizer",
+        ["auto", "adam", pytest.param("momentum", marks=[uncompiled, pytest.mark.slow])],
     )
     def test_that_begin_with_one_row(self, optimizer):
         model = MiniBatchRegressor(optimizer=optimizer).partial_fit(X[:1], Y[:1])

@@ -297,7 +297,9 @@ class TestOptimum:
         assert first is StepKind.SAMPLE
         assert set(others) == {StepKind.QUASI_NEWTON}
 
-    @pytest.mark.parametrize("most", [1024, 128], ids=["all blocks", "a block for each output"])
+    @pytest.mark.parametrize(
+        "most", [1024, *slow(128)], ids=["all blocks", "a block for each output"]
+    )
     def test_by_quasi_newton_steps_of_a_joint_loss(self, solve, most, monkeypatch):
         monkeypatch.setattr(choice, "_MOST_PARAMETERS", most)
         kinds = self.check(solve, "quasi-newton, joint", Softmax())
