@@ -101,6 +101,7 @@ class TestAcrossProcesses:
         assert run(cache, path=tmp_path / "path") == (22.5, 0)
         assert len(kernels(cache)) == 2
 
+    @pytest.mark.slow
     def test_users_own_components_are_not_kept(self, tmp_path):
         own = """
 from typing import NamedTuple
@@ -282,6 +283,7 @@ class TestSettings:
         monkeypatch.setattr(numba.config, name, value)
         assert call(Huber(1.0)) == (2.0, True)
 
+    @pytest.mark.slow
     def test_bounds_are_checked_though_there_is_code_without_checks(self, tmp_path):
         program = """
 import numpy as np

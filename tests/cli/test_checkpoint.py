@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 import gradstep as gs
+from tests.slow import slow
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
 ADAM = ("--optimizer", "adam", "--max-iter", "60", "--tol", "none")
@@ -52,11 +54,11 @@ main.main()
 """
 
 
-def signalled(moment, signals, *arguments, **environment):
+def signalled(moment, signals, *arguments, cwd=None, **environment):
     """Run in a process of its own that gets signals at a moment."""
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, *map(str, arguments)],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, cwd=cwd,
         env=os.environ | {"MOMENT": str(moment), "SIGNALS": signals} | environment,
     )  # fmt: skip
 
@@ -67,17 +69,24 @@ def train(trips):
     return ("train", trips, "-t", "fare", *FEW, *ADAM)
 
 
+@pytest.fixture(scope="module")
+def ended(folder, tmp_path_factory):
+    """A run that Ctrl-C has ended after seven epochs: where it was, and what it told."""
+    home = tmp_path_factory.mktemp("ended")
+    train = ("train", folder / "trips.csv", "-t", "fare", *FEW, *ADAM)
+    return home, signalled(7, "2", *train, "-m", "part", "--checkpoint", "run", cwd=home)
+
+
 @pytest.fixture
-def stopped(train):
+def stopped(ended, train, tmp_path):
     """A run that a signal has ended after some epochs."""
-    done = signalled(7, "15", *train, "-m", "part", "--checkpoint", "run")
-    assert done.returncode == 143
+    shutil.copytree(ended[0], tmp_path, dirs_exist_ok=True)
     return train
 
 
 class TestSignals:
-    def test_end_training_with_a_checkpoint_and_a_model(self, train, gradstep, tmp_path):
-        done = signalled(7, "2", *train, "-m", "part", "--checkpoint", "run")
+    def test_end_training_with_a_checkpoint_and_a_model(self, ended, stopped, gradstep, tmp_path):
+        done, train = ended[1], stopped
         assert (done.returncode, done.stderr) == (130, "")
         flat = " ".join(done.stdout.split())
         assert "7 epochs in" in flat
@@ -103,6 +112,7 @@ class TestSignals:
         gradstep(*train, "-m", "whole")
         assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
+    @pytest.mark.slow
     def test_in_the_refit_go_on_with_that(self, trips, gradstep, tmp_path):
         train = ("train", trips, "-t", "fare", *FEW, *ADAM)
         done = signalled("refit", "15", *train, "-m", "m", "--checkpoint", "run")
@@ -116,7 +126,7 @@ class TestSignals:
         gradstep(*train, "-m", "whole")
         assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
-    @pytest.mark.parametrize("moment", ["reading", "encoding"])
+    @pytest.mark.parametrize("moment", ["reading", *slow("encoding")])
     def test_before_training_leave_nothing(self, trips, tmp_path, moment):
         kept = ("--cache", "cache", "-m", "m", "--checkpoint", "run")
         done = signalled(moment, "15", "train", trips, "-t", "fare", *kept)
@@ -141,6 +151,7 @@ class TestSignals:
         assert (done.returncode, done.stdout) == (130, "")
         assert done.stderr == "Interrupted before there was a result.\n"
 
+    @pytest.mark.slow
     def test_other_verbs_end_the_same(self, trips):
         done = signalled("reading", "15", "prepare", trips, "-t", "fare", "-o", "prepared")
         assert done.returncode == 143

@@ -253,6 +253,7 @@ class TestShow:
         assert ", against colour=" in flat
         assert "colour=red [:car:]" in out  # as it is: no style, no picture
 
+    @uncompiled
     def test_quantiles_are_named(self, gradstep, train):
         model = train("fare", "--loss", "pinball", "--quantile", "0.9", "--alpha", "1e-4")
         assert "to the 0.9 quantile of fare" in " ".join(gradstep("show", model)[1].split())

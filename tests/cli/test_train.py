@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from tests.slow import slow
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
@@ -178,7 +179,7 @@ class TestWords:
 
     @uncompiled
     def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
-        arguments = ("-t", "zone", *FEW, *GIVEN, "--loss", "hinge", "--max-iter", "2")
+        arguments = ("-t", "zone", *FEW, *GIVEN, "--loss", "hinge", "--optimizer", "sgd", *ONE)
         _, out, _ = gradstep("train", trips, *arguments)
         assert "OneVsRest(loss=Hinge), as asked for" in out
         assert re.search(r"1 more of km: the score of airport [+-]\d", out)
@@ -286,8 +287,9 @@ class TestOptions:
         assert fit["rows"]["validation"] == 225
         assert fit["validation"]["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
 
+    @uncompiled
     def test_class_weights(self, told, fails, trips):
-        arguments = ("train", trips, "-t", "paid", *FEW)
+        arguments = ("train", trips, "-t", "paid", *FEW, *GIVEN, "--no-refit")
         plain, found = told(*arguments), told(*arguments, "--class-weight", "no=9")
         said = [np.array(fit["validation"]["confusion"])[:, 0].sum() for fit in (plain, found)]
         assert said[1] > said[0]
@@ -305,10 +307,11 @@ class TestOptions:
         for words in ("held out", "200 rows of the test", "cross-validation in 3 parts"):
             assert words in out
 
+    @uncompiled
     def test_exposures(self, told, fails, gradstep, trips):
         table = pl.read_csv(trips).with_columns(pl.col("log_exposure").exp().alias("years"))
         table.with_columns(pl.col("years") * 100.0).write_csv("years.csv")
-        arguments = ("train", "years.csv", "-t", "claims", *FEW, "--loss", "poisson")
+        arguments = ("train", "years.csv", "-t", "claims", *FEW, *GIVEN, "--loss", "poisson")
         found = told(*arguments, "--exposure", "years")
         assert gs.load(found["model"]).exposure == "years"
         assert "Exposure years" in " ".join(gradstep("show", found["model"])[1].split())
@@ -472,6 +475,7 @@ class TestInterrupts:
         assert gs.load(tmp_path / "m").provenance["outcome"] == "interrupted"
         assert gs.evaluate(gs.load(tmp_path / "m"), later)["r2"] > 0.99
 
+    @pytest.mark.slow
     def test_are_told_to_machines_too(self, trips, tmp_path):
         arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--json")
         done = interrupted(tmp_path, 2, *arguments)
@@ -481,7 +485,7 @@ class TestInterrupts:
         assert told["refit"] is None
         assert (tmp_path / told["model"]).is_file()
 
-    @pytest.mark.parametrize("moment", ["reading", "encoding"])
+    @pytest.mark.parametrize("moment", [*slow("reading"), "encoding"])
     def test_before_training_write_nothing(self, trips, tmp_path, moment):
         arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
         done = interrupted(tmp_path, moment, *arguments)

@@ -173,6 +173,7 @@ class TestFarWorse:
         assert not baseline.far_worse(1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_period_in_the_rows_costs_no_passes(monkeypatch):
     """What is found on a sample is near: no multiple of a stride decides which rows are in it."""
     n = 1 << 17

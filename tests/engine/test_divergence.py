@@ -165,6 +165,7 @@ class TestIsNot:
         problem = of(data)
         fit(problem, data, problem.start(np.full(3, 1e-12), np.array([0.1])))
 
+    @pytest.mark.uncompiled
     def test_the_perceptron(self):
         """Its best constant is zero, with loss zero: nothing can be compared with that."""
         data = classes(N, k=2)

@@ -21,31 +21,39 @@ from gradstep.optim.optimizers import Adam
 from gradstep.optim.solvers import Exact
 from gradstep.rows.dataset import Dataset
 from tests.engine.automatic.test_method import case, nasty_data, problem, sized
+from tests.slow import slow_unless
 
 # Each kind of step, each way out of one, each record of the state.
+# Each made when it is needed: some are large.
 CASES = {
-    "newton": (*sized("newton", LogLoss()), case("newton", LogLoss())),
-    "sampled": (*sized("sampled", Poisson()), case("sampled", Poisson())),
-    "quasi-newton": (*sized("quasi-newton", LogLoss()), case("quasi-newton", LogLoss())),
-    "quasi-newton, sampled": (
+    "newton": lambda: (*sized("newton", LogLoss()), case("newton", LogLoss())),
+    "sampled": lambda: (*sized("sampled", Poisson()), case("sampled", Poisson())),
+    "quasi-newton": lambda: (*sized("quasi-newton", LogLoss()), case("quasi-newton", LogLoss())),
+    "quasi-newton, sampled": lambda: (
         *sized("quasi-newton", LogLoss()),
         case("quasi-newton", LogLoss()),
     ),
-    "diagonal": (*sized("diagonal", LogLoss()), case("diagonal", LogLoss()) | {"max_epochs": 14}),
-    "diagonal, kinks": (*sized("diagonal", Hinge()), case("diagonal", Hinge())),
-    "reduced": (
+    "diagonal": lambda: (
+        *sized("diagonal", LogLoss()),
+        case("diagonal", LogLoss()) | {"max_epochs": 14},
+    ),
+    "diagonal, kinks": lambda: (*sized("diagonal", Hinge()), case("diagonal", Hinge())),
+    "reduced": lambda: (
         *sized("diagonal", LogLoss()),
         {"loss": LogLoss(), "penalty": L1(0.002), "max_epochs": 12},
     ),
-    "kinks": (*sized("newton", Hinge()), case("newton", Hinge())),
-    "l1": (*sized("newton", LogLoss()), {"loss": LogLoss(), "penalty": L1(0.03)}),
-    "rejected": (*nasty_data("outlying rows", Poisson()), {"loss": Poisson(), "penalty": L2(1e-6)}),
-    "joint": (*sized("newton", Softmax()), case("newton", Softmax())),
-    "quasi-newton, joint": (
+    "kinks": lambda: (*sized("newton", Hinge()), case("newton", Hinge())),
+    "l1": lambda: (*sized("newton", LogLoss()), {"loss": LogLoss(), "penalty": L1(0.03)}),
+    "rejected": lambda: (
+        *nasty_data("outlying rows", Poisson()),
+        {"loss": Poisson(), "penalty": L2(1e-6)},
+    ),
+    "joint": lambda: (*sized("newton", Softmax()), case("newton", Softmax())),
+    "quasi-newton, joint": lambda: (
         *sized("quasi-newton, joint", Softmax()),
         case("quasi-newton, joint", Softmax()) | {"max_epochs": 5},
     ),
-    "exact": (*sized("newton", SquaredError()), {"optimizer": Exact()}),
+    "exact": lambda: (*sized("newton", SquaredError()), {"optimizer": Exact()}),
 }
 
 
@@ -61,11 +69,11 @@ def written(state, of, data):
     return state_of(of, {name: a.copy() for name, a in arrays.items()}, data.n)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_unless("diagonal, kinks".__ne__, CASES))
 def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
     if name == "quasi-newton, sampled":
         monkeypatch.setattr(choice, "_SAMPLE_PAYS", 1)
-    data, _, changes = CASES[name]
+    data, _, changes = CASES[name]()
     of = problem(data, **changes)
     whole, outcome = train(of, data, of.start())
     assert isinstance(whole, AutomaticState)
@@ -79,7 +87,7 @@ def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["newton", "diagonal"])
 def test_the_sum_of_arrays_is_of_the_size_of_the_model(name):
-    data, X, changes = CASES[name]
+    data, X, changes = CASES[name]()
     of = problem(data, **changes)
     state, _ = train(of, data, of.start())
     numbers = sum(array.size for array in state.to_arrays().values())
@@ -88,7 +96,7 @@ def test_the_sum_of_arrays_is_of_the_size_of_the_model(name):
 
 
 def test_with_rows_held_out():
-    data, _, changes = CASES["sampled"]
+    data, _, changes = CASES["sampled"]()
     of = problem(data, **changes, tol=None, max_epochs=6)
     parts = np.split(np.arange(data.n, dtype=np.uint32), [6000])
     rest, held_out = (data.select(part) for part in parts)
@@ -101,8 +109,9 @@ def test_with_rows_held_out():
     assert told(state) == told(whole)
 
 
+@pytest.mark.uncompiled
 def test_the_textbooks_goes_on_after_any_batch():
-    data, _, _ = CASES["newton"]
+    data, _, _ = CASES["newton"]()
     of = replace(problem(data), loss=LogLoss(), optimizer=Adam(), batch_size=64, max_epochs=3)
     whole, _ = train(of, data, of.start())
     assert isinstance(whole, TextbookState)
@@ -114,7 +123,7 @@ def test_the_textbooks_goes_on_after_any_batch():
 
 
 def test_the_automatic_method_has_no_batches_to_pause_after():
-    data = Dataset(CASES["newton"][0].rows, CASES["newton"][0].y)
+    data = Dataset(CASES["newton"]()[0].rows, CASES["newton"]()[0].y)
     of = problem(data)
     with pytest.raises(InvalidParameter, match="no batches to count"):
         train(of, data, of.start(), max_batches=1)

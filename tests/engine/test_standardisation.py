@@ -85,9 +85,10 @@ class TestStandardisation:
         state, expected = both(of, data, center, scale)
         np.testing.assert_allclose(state.current(), expected, **CLOSE)
 
+    @uncompiled
     @pytest.mark.parametrize("average_from", [0, 20])
     @pytest.mark.parametrize("last_batch", ["scale", "mean", "drop"])
-    @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=uncompiled)])
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_whatever_the_batches_and_numbers(self, dtype, last_batch, average_from):
         data, center, scale = apart(regression(weighted=True), dtype)
         of = problem(data, last_batch=last_batch, average_from=average_from)
@@ -204,6 +205,7 @@ class TestStandardisation:
             ((X - center) / scale) @ seen.T + seen_b, X @ coef.T + intercept, rtol=1e-9
         )
 
+    @uncompiled
     def test_the_best_parameters_are_in_units(self):
         data, center, scale = apart(regression())
         of = problem(data, center=center, scale=scale)
@@ -242,10 +244,14 @@ class TestPenaltyScales:
 
     @pytest.mark.parametrize(
         "penalty, optimizer, layout",
-        compiled_if(
-            among(ENDS[:1]),
-            product(PENALTIES[1:], [SGD(), Momentum(), Nesterov()], [dense, csr]),
-        ),
+        [
+            *compiled_if(among(ENDS[:1]), ENDS),
+            *(
+                pytest.param(*case, marks=[uncompiled, pytest.mark.slow])
+                for case in product(PENALTIES[1:], [SGD(), Momentum(), Nesterov()], [dense, csr])
+                if not among(ENDS)(case)
+            ),
+        ],
         ids=lambda part: getattr(part, "__name__", None) or repr(part),
     )
     def test_the_end_is_where_the_optimality_conditions_hold(self, penalty, optimizer, layout):

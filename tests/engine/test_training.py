@@ -104,6 +104,7 @@ class TestGoingOn:
 
         assert same_bits(stream([1, 1, None]), stream([None]))
 
+    @pytest.mark.uncompiled
     def test_the_trained_state_is_a_new_one(self):
         of = problem(DATA, average_from=1, optimizer=optimizers.Momentum(), tol=1e-3)
         state, _, _ = fit(of, DATA, max_batches=10, validation=judged(DATA))

@@ -7,10 +7,9 @@ in one alone. So which alpha is chosen may differ, and with one that is given no
 from __future__ import annotations
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gradstep import TableClassifier, TableRegressor
-from tests.estimators.test_check_estimator import run
+from tests.estimators.test_check_estimator import every_check, run
 
 pytestmark = [
     # The checks train on anything; whether that converges, or is too easy, is not what they check.
@@ -22,7 +21,7 @@ pytestmark = [
 _OF_WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 
 
-@parametrize_with_checks([TableRegressor(), TableClassifier()])
+@every_check([TableRegressor(), TableClassifier()])
 def test_defaults_pass(estimator, check):
     if getattr(check, "func", check).__name__ == _OF_WEIGHTS:
         estimator.set_params(alpha=1e-4)

@@ -167,6 +167,7 @@ class TestTrainedTogether:
             np.testing.assert_allclose(together.coef_[c], alone.coef_[0], rtol=1e-12)
             np.testing.assert_allclose(together.intercept_[c], alone.intercept_[0], rtol=1e-12)
 
+    @uncompiled
     def test_log_loss_is_softmax(self, three_classes):
         """Each gradient of softmax sums to zero over the classes, so from zero the weights do."""
         model = MiniBatchClassifier(**FULL).fit(*three_classes)

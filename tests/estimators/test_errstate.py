@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import gradstep
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.fit.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
-from tests.slow import slow_unless
+from tests.slow import slow, slow_unless
 
 RNG = np.random.default_rng(8)
 # a column of tiny numbers, whose weights are huge, and one of huge ones: their squares underflow
@@ -28,6 +28,8 @@ OPTIMIZERS = {
     "sgd": {"optimizer": "sgd", "max_iter": 3},
     "adam": {"optimizer": "adam", "max_iter": 3, "penalty": "elasticnet"},
 }
+
+every_optimizer = pytest.mark.parametrize("optimizer", slow_unless("adam".__ne__, OPTIMIZERS))
 
 
 @pytest.fixture(autouse=True)
@@ -50,26 +52,26 @@ def use(est, features, y):
     est.partial_fit(features, y, **first)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@every_optimizer
 @pytest.mark.parametrize("loss", slow_unless(USUAL.__contains__, REGRESSION_LOSSES))
 def test_a_regressor(loss, optimizer):
     y = COUNTS if loss in {"poisson", "gamma", "tweedie"} else NUMBERS
     use(MiniBatchRegressor(loss, **OPTIMIZERS[optimizer]), X, y)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@every_optimizer
 @pytest.mark.parametrize("loss", slow_unless(USUAL.__contains__, CLASSIFICATION_LOSSES))
 def test_a_classifier(loss, optimizer):
     use(MiniBatchClassifier(loss, **OPTIMIZERS[optimizer]), X, TWO)
 
 
-@pytest.mark.parametrize("penalty", ["l2", pytest.param("l1", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("y", [TWO, THREE], ids=["two", "three"])
+@pytest.mark.parametrize("penalty", ["l2", *slow("l1")])
+@pytest.mark.parametrize("y", [TWO, *slow(THREE)], ids=["two", "three"])
 def test_sparse_rows(y, penalty):
     use(MiniBatchClassifier(penalty=penalty), sp.csr_matrix(X / [1.0, 1.0, 1e120, 1e3]), y)
 
 
-@pytest.mark.parametrize("y", [NUMBERS, COUNTS, TWO, THREE.astype(str)])
+@pytest.mark.parametrize("y", [NUMBERS, TWO, *slow(COUNTS, THREE.astype(str))])
 def test_a_table(y):
     frame = pl.DataFrame({f"x{j}": X[:, j] for j in range(4)} | {"y": y, "w": COUNTS})
     loss = "poisson" if y is COUNTS else None

@@ -97,7 +97,9 @@ class TestPartialFit:
         assert part.coef_.tobytes() == whole.fit(*numbers).coef_.tobytes()
         assert part.n_iter_ == 1
 
-    @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+    @pytest.mark.parametrize(
+        "optimizer", ["sgd", pytest.param("momentum", marks=pytest.mark.uncompiled)]
+    )
     def test_repeated_is_as_many_epochs(self, numbers, optimizer):
         settings = {"learning_rate": 0.01, "batch_size": 16, "optimizer": optimizer}
         part = MiniBatchRegressor(**settings)
@@ -216,6 +218,7 @@ class TestPartialFit:
         assert model.coef_.shape == (2, 3)
         assert model.predict(two_numbers.X).shape == (60, 2)
 
+    @pytest.mark.uncompiled
     def test_takes_sparse_rows_after_dense_ones(self, numbers):
         X, y = numbers
         mixed = MiniBatchRegressor(**FULL).partial_fit(X, y).partial_fit(sp.csr_array(X), y)

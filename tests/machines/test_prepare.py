@@ -152,6 +152,7 @@ class TestAsPeopleWriteThem:
             part.write_csv(folder / f"{at}.csv", separator=";")
         return folder
 
+    @pytest.mark.slow
     def test_are_the_same_folder(self, written, client, tmp_path):
         how = {"sample_weight": "weight", "time_column": "when"}
         prepare(written, "y", out=tmp_path / "here", **how)

@@ -81,7 +81,7 @@ CASES = {
 }
 
 
-QUICK = {"logistic, dense", "squared, coded"}
+QUICK = {"squared, coded"}
 
 
 @pytest.fixture(
@@ -135,6 +135,7 @@ def test_with_a_worker_that_comes_in_mid_run(prepared, cluster, client):
     assert bits(found) == bits(fit_table(prepared, **how))
 
 
+@pytest.mark.slow
 def test_with_a_client_that_is_not_the_default(prepared, cluster, monkeypatch):
     import distributed
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -154,6 +156,14 @@ def test_files_from_before_it_was_kept(tmp_path):
         TableRegressor.load(tmp_path / "m").importance()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A model's file."""
+    path = tmp_path_factory.mktemp("models") / "m"
+    gradstep.save(fit_table(TABLE, "y", **OPTIONS).model, path)
+    return path
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -168,8 +178,8 @@ def test_files_from_before_it_was_kept(tmp_path):
         lambda kept: kept.pop("levels"),
     ],
 )
-def test_what_is_not_of_the_model_is_refused(tmp_path, change):
-    gradstep.save(fit_table(TABLE, "y", **OPTIONS).model, tmp_path / "m")
+def test_what_is_not_of_the_model_is_refused(written, tmp_path, change):
+    shutil.copy(written, tmp_path / "m")
     rewritten(tmp_path / "m", lambda content: change(content["training"]))
     with pytest.raises(InvalidModel, match="lacks or misstates something"):
         gradstep.load(tmp_path / "m")

@@ -140,7 +140,15 @@ def exact(X, y, l1, l2):
     return np.append(model.coef_, model.intercept_)
 
 
-@every_penalty
+@pytest.mark.parametrize(
+    "penalty, l1, l2",
+    [
+        pytest.param(
+            *parts, id=name, marks=() if "l1" in name or "net" in name else pytest.mark.slow
+        )
+        for name, parts in PENALTIES.items()
+    ],
+)
 @every_optimizer
 def test_full_batches_converge_to_the_minimiser(case, optimizer, penalty, l1, l2):
     X, y = data(60, 5)

@@ -136,6 +136,7 @@ def test_adaptive_alone_reacts_to_stalls():
 # --- optimal ------------------------------------------------------------------------------
 
 
+@pytest.mark.uncompiled
 @pytest.mark.parametrize("loss", ["hinge", "log_loss"])
 def test_optimal_is_that_of_sgd_classifier(loss):
     """Row by row, in order, without a penalty: the weights differ if one rate does."""

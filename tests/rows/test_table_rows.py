@@ -198,7 +198,9 @@ class TestSameBits:
             assert other[2] == alone[2]
 
     @pytest.mark.parametrize("shuffled", [False, True])
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize(
+        "dtype", [pytest.param(np.float32, marks=pytest.mark.uncompiled), np.float64]
+    )
     def test_rows_gathered_ahead(self, shuffled, dtype, monkeypatch):
         rows = coded(900, dtype=dtype)
         data = Dataset(rows, targets(900, 1, "number"), np.arange(900.0) % 3, shuffled=shuffled)

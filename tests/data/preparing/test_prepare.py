@@ -142,7 +142,7 @@ class TestShuffled:
         table = numbered(3, gaps=False)
         seen = [
             cells[tuple(order(prepare(table, "y", validation=0.0, random_state=seed)).tolist())]
-            for seed in range(300)
+            for seed in range(120)
         ]
         assert looks_uniform(np.bincount(seen, minlength=6))
 
@@ -306,7 +306,7 @@ class TestOffsets:
         )
         fit = gradstep.fit_table(
             table, "y", loss="poisson", offset="log_exposure", validation=0.0, batch_size=400,
-            learning_rate="constant", max_iter=1000, tol=None,
+            learning_rate="constant", max_iter=300, tol=None,
         )  # fmt: skip
         expected = oracle.predict(scaled) * self.EXPOSURE
         np.testing.assert_allclose(fit.model.predict(table), expected, rtol=1e-4)

@@ -51,6 +51,7 @@ from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS
 from tests.contracts.nouns import NOUNS, classes_of
 from tests.engine.cases import csr, dense, matrix, usual_first
 from tests.slow import slow
+from tests.uncompiled import uncompiled
 
 # --- problems, solved and watched ---------------------------------------------------------
 
@@ -284,7 +285,7 @@ class TestOptimum:
 
     @pytest.mark.parametrize(
         "loss",
-        [SquaredError(), LogLoss(), *slow(Poisson())],
+        [LogLoss(), *slow(SquaredError(), Poisson())],
         ids=repr,
     )
     def test_by_quasi_newton_steps(self, solve, loss):
@@ -296,7 +297,9 @@ class TestOptimum:
         assert first is StepKind.SAMPLE
         assert set(others) == {StepKind.QUASI_NEWTON}
 
-    @pytest.mark.parametrize("most", [1024, 128], ids=["all blocks", "a block for each output"])
+    @pytest.mark.parametrize(
+        "most", [1024, *slow(128)], ids=["all blocks", "a block for each output"]
+    )
     def test_by_quasi_newton_steps_of_a_joint_loss(self, solve, most, monkeypatch):
         monkeypatch.setattr(choice, "_MOST_PARAMETERS", most)
         kinds = self.check(solve, "quasi-newton, joint", Softmax())
@@ -800,15 +803,16 @@ class TestExcess:
         there = np.column_stack([w * spread, b + w @ center]).T
         return 0.5 * np.sum((M @ (there - best)) ** 2)
 
+    @uncompiled
     @pytest.mark.parametrize("changes", [
         {"penalty": NoPenalty()}, {"penalty": L2(0.1)}, {"fit_intercept": False},
         {"penalty": L2(0.3), "penalty_scales": np.geomspace(0.1, 10.0, 5)},
     ], ids=str)  # fmt: skip
     def test_of_steps_is_that_over_the_solution_of_numpy(self, solve, changes):
         rng = np.random.default_rng(0)
-        X = rng.normal(size=(500, 5)) + 2.0 * rng.normal(size=(500, 1)) + 3.0
-        y = X @ rng.normal(size=(5, 2)) + rng.normal(size=(500, 2)) - 4.0
-        data = Dataset(dense(X), y, rng.integers(1, 4, 500).astype(float))
+        X = rng.normal(size=(200, 5)) + 2.0 * rng.normal(size=(200, 1)) + 3.0
+        y = X @ rng.normal(size=(5, 2)) + rng.normal(size=(200, 2)) - 4.0
+        data = Dataset(dense(X), y, rng.integers(1, 4, 200).astype(float))
         changes = {
             "optimizer": SGD(), "schedule": Constant(0.002), "batch_size": 20, "max_epochs": 6,
             "tol": None, **changes,

@@ -35,6 +35,7 @@ from tests.engine.cases import (
     same_bits,
 )
 from tests.examples import examples
+from tests.slow import slow_unless
 from tests.uncompiled import among, compiled_if, uncompiled
 
 OPTIMIZERS = [SGD(), Momentum(), AdaGrad(), FTRL()]
@@ -45,6 +46,7 @@ COMPILED = SOME_PAIRS[:2]
 ALL_PAIRS = [*product(OPTIMIZERS, PENALTIES)]
 OTHER_PAIRS = [*zip(OPTIMIZERS, reversed(PENALTIES), strict=True)]
 VARYING = WarmUp(Cosine(0.05), epochs=0.5)
+RATES = [Constant(0.05), InvScaling(0.05, 0.3), VARYING]
 
 
 def table(n=120, columns=4, categories=20, seed=0, k=1):
@@ -92,9 +94,18 @@ def assert_equal(one, other, within=1e-9):
 
 
 class TestEqualsThePlainSteps:
-    @pytest.mark.parametrize("schedule", [Constant(0.05), InvScaling(0.05, 0.3), VARYING], ids=str)
-    @pytest.mark.parametrize("optimizer, penalty", compiled_if(among(COMPILED), ALL_PAIRS), ids=str)
+    @pytest.mark.parametrize("schedule", RATES, ids=str)
+    @pytest.mark.parametrize("optimizer, penalty", COMPILED, ids=str)
+    def test_pairs(self, optimizer, penalty, schedule):
+        self.check_pair(optimizer, penalty, schedule)
+
+    @uncompiled
+    @pytest.mark.parametrize("schedule", slow_unless(VARYING.__eq__, RATES), ids=str)
+    @pytest.mark.parametrize("optimizer, penalty", ALL_PAIRS, ids=str)
     def test_every_pair(self, optimizer, penalty, schedule):
+        self.check_pair(optimizer, penalty, schedule)
+
+    def check_pair(self, optimizer, penalty, schedule):
         of = problem(TWO, optimizer=optimizer, penalty=penalty, schedule=schedule, batch_size=7)
         assert_equal(*both(of, TWO))
         assert_equal(*both(of, TWO, max_batches=41))

@@ -181,11 +181,10 @@ class TestGradient:
         of, h = Sum(loss, layout), 1e-5
         with of.row_sums() as summed:
             mean, gradient = summed.gradient(loss, of.params)
-            for seed in range(3):
-                to = np.random.default_rng(seed).normal(size=gradient.size)
-                up, down = (summed.gradient(loss, of.params + s * to)[0] for s in (h, -h))
-                size = np.abs(gradient).max() + abs(mean)
-                assert gradient @ to == pytest.approx((up - down) / (2.0 * h), abs=1e-7 * size)
+            to = np.random.default_rng(0).normal(size=gradient.size)
+            up, down = (summed.gradient(loss, of.params + s * to)[0] for s in (h, -h))
+        size = np.abs(gradient).max() + abs(mean)
+        assert gradient @ to == pytest.approx((up - down) / (2.0 * h), abs=1e-7 * size)
 
     @pytest.mark.parametrize(
         "layout, loss",

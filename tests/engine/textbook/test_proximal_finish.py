@@ -27,7 +27,9 @@ def objective(of, data, params):
     return mean_loss(of.loss, data, params, 1) + of.penalty_of(params)
 
 
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+@pytest.mark.parametrize(
+    "weight", [None, pytest.param(WEIGHT, marks=pytest.mark.uncompiled)], ids=["", "weighted"]
+)
 @pytest.mark.parametrize("layout", [dense, csr])
 @pytest.mark.parametrize("rate", [1e-3, 0.05, 1.0, 1e3])
 def test_never_a_worse_objective(rate, layout, weight):

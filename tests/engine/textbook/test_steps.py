@@ -22,7 +22,7 @@ from gradstep.engine.kernels.tiles import Data
 from gradstep.engine.textbook import steps
 from gradstep.engine.textbook.steps import pieces_of
 from gradstep.objective.classification import LogLoss, Softmax
-from gradstep.objective.penalties import L1, NoPenalty
+from gradstep.objective.penalties import L1, L2
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.optimizers import SGD, Adam, Nesterov
 from gradstep.rows.readonly import readonly
@@ -70,7 +70,7 @@ class TestThreads:
         "data, changes",
         [
             (REGRESSION, {}),
-            (
+            pytest.param(
                 WEIGHTED,
                 {
                     "optimizer": Nesterov(0.9),
@@ -78,6 +78,7 @@ class TestThreads:
                     "last_batch": "mean",
                     "average_from": 700,
                 },
+                marks=pytest.mark.slow,
             ),
             (SPARSE, {"optimizer": Adam()}),
             pytest.param(  # the pieces are those of two targets
@@ -113,7 +114,7 @@ class TestThreads:
             Batches(rows, 1400, 600, divide_by_own=False, mean_weight=1.0, rates=np.ones(3)),
             Outputs(k, fit_intercept=True, intercept_factor=1.0, average_from=0),
             Iterate(params, np.zeros((0, size)), none, np.zeros(5), np.zeros(2)),
-            SquaredError(), NoPenalty(), SGD(),
+            SquaredError(), L2(0.1), SGD(),
             Data(readonly(data.rows), readonly(data.y), None), None, None,
             Scratch(tile, none, none, params, work), queue, helping=True,
         )  # fmt: skip
