@@ -199,7 +199,7 @@ class TestSameBits:
 
     @pytest.mark.parametrize("shuffled", [False, True])
     @pytest.mark.parametrize(
-        "dtype", [pytest.param(np.float32, marks=pytest.mark.uncompiled), np.float64]
+        "dtype", [pytest.param(np.float32, marks=pytest.mark.slow), np.float64]
     )
     def test_rows_gathered_ahead(self, shuffled, dtype, monkeypatch):
         rows = coded(900, dtype=dtype)
