@@ -43,6 +43,7 @@ def test_what_is_in_the_way_stays(made, fails, gradstep):
     assert "did not write it as a report" in fails("report", "m.safetensors", "-o", "notes.html")
     assert (made / "notes.html").read_text() == "mine"
     assert gradstep("report", "m.safetensors", "-o", "notes.html", "--force")[0] == 0
+    assert "/dev/stdout for standard output" in fails("report", "m.safetensors", "-o", "-")
     assert "is the model" in fails("report", "m.safetensors", "-o", "m.safetensors", "--force")
     message = fails("report", "m.safetensors", "later.csv", "-o", "later.csv", "--force")
     assert "is a table that is read here" in message

@@ -65,6 +65,9 @@ def report(
 
 def refuse_page(out: Path, model: Path, tables: Sequence[str | None], *, force: bool) -> None:
     """Refuse to write a page over something else, before the work is done."""
+    if str(out) == "-":
+        msg = "- is no name of a page. Name a file, or /dev/stdout for standard output."
+        raise InvalidParameter(msg)
     if out.resolve() == model.resolve():
         msg = f"{out} is the model: the report would overwrite it. Name another file."
         raise InvalidParameter(msg)
