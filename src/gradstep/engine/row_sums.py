@@ -44,7 +44,7 @@ class Evaluation(NamedTuple):
         Mean losses.
     gradient : ndarray of shape (size,)
         Of the first of them.
-    hessian : ndarray of shape (pairs, p + 1, p + 1) or None
+    hessian : ndarray of shape (blocks, p + 1, p + 1) or None
         Of the first of them, if it was asked for, for standardised features.
     """
 
@@ -169,7 +169,7 @@ class RowSums:
         *,
         plain: Any = None,
     ) -> NDArray[np.float64]:
-        """Return the mean Hessian of all rows: (pairs, p + 1, p + 1).
+        """Return the mean Hessian of all rows: (blocks, p + 1, p + 1).
 
         Parameters are those of `evaluate`; the Hessian is that of `plain`, if it is given.
         """

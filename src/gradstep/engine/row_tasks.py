@@ -45,13 +45,13 @@ class HessianOptions(NamedTuple):
 
     Attributes
     ----------
-    pairs : int
+    blocks : int
         How many blocks: one for each output, or for each pair of outputs.
     widths, shift, scale
         As in `gradstep.engine.kernels.sums.sum_evaluations`.
     """
 
-    pairs: int
+    blocks: int
     widths: NDArray[np.float64]
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -90,7 +90,7 @@ class Evaluate:
         """Memory of the result, about."""
         options = self.options
         q = 0 if options is None else options.shift.size + 1
-        return 8 * (self.params.size + (0 if options is None else options.pairs) * q * q)
+        return 8 * (self.params.size + (0 if options is None else options.blocks) * q * q)
 
     @property
     def summed_in_place(self) -> bool:
@@ -106,7 +106,7 @@ class Evaluate:
         sums = (
             np.zeros(3 if self.with_losses else 0),
             np.zeros(self.params.size if self.with_gradient else 0),
-            np.zeros((0 if self.options is None else self.options.pairs, q, q)),
+            np.zeros((0 if self.options is None else self.options.blocks, q, q)),
         )
         return self.onto(sums, shard)
 

@@ -40,7 +40,7 @@ class Standardisation:
         with np.errstate(divide="ignore"):
             return cls(center, np.where(deviation > 0.0, 1.0 / deviation, 0.0), k)
 
-    def _in_lines(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _by_output(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         p = self.shift.size
         w, b = flat[: self.k * p].reshape(self.k, p), flat[self.k * p :]
         return np.concatenate([w, b[:, None]], axis=1)
@@ -55,13 +55,13 @@ class Standardisation:
         scaled = (g - self.shift * g_b[:, None]) * self.scale
         return np.concatenate([scaled, g_b[:, None]], axis=1)
 
-    def in_units(self, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (k, p + 1) of standardised features as (size,), of their units."""
-        w = lines[:, :-1] * self.scale
-        b = lines[:, -1] - (w * self.shift).sum(axis=1)
+        w = scaled[:, :-1] * self.scale
+        b = scaled[:, -1] - (w * self.shift).sum(axis=1)
         return np.concatenate([w.reshape(-1), b])
 
-    def lines(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
+    def scaled_params(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) of features in their units as (k, p + 1), of standardised."""
         p = self.shift.size
         w, b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
@@ -71,9 +71,9 @@ class Standardisation:
 
     def flat_in_units(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) of standardised features as (size,), of their units."""
-        return self.in_units(self._in_lines(flat))
+        return self.in_units(self._by_output(flat))
 
     def flat(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) of features in their units as (size,), of standardised."""
-        lines = self.lines(in_units)
-        return np.concatenate([lines[:, :-1].reshape(-1), lines[:, -1]])
+        scaled = self.scaled_params(in_units)
+        return np.concatenate([scaled[:, :-1].reshape(-1), scaled[:, -1]])

@@ -158,4 +158,4 @@ def _needs_a_copy(plan: Plan, data: Dataset) -> bool:
     if not is_automatic(problem.optimizer):
         return True
     assert plan.columns is not None  # noqa: S101
-    return rule_for(ScaledProblem(problem, data, plan.columns)).kind is StepKind.REDUCED
+    return rule_for(ScaledProblem(problem, data, plan.columns)).kind is StepKind.VARIANCE_REDUCED
