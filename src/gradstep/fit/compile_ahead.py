@@ -1,10 +1,11 @@
-"""Compiling while the table is read: what a run will probably call, by processes of their own.
+"""Processes that compile, while the table is read, the kernels that a run will probably call.
 
 On a machine without the kernels a first run would read the table, then compile for longer than it
 trains. So what it will call is guessed from the options and the head of the table, before it is
-read, and two processes compile it into the cache: one the largest kernel, the other the rest. The
-run takes from the cache what it needs, and waits for what is being compiled (`gradstep.claims`).
-A wrong guess costs some seconds of idle processors; busy ones are left alone.
+read, and two processes compile it into the cache: one the largest kernel, the other the rest
+(`gradstep.engine.automatic.warm_up` has their calls). The run takes from the cache what it needs,
+and waits for what is being compiled (`gradstep.claims`). A wrong guess costs some seconds of idle
+processors; busy ones are left alone.
 
 Nothing is started where such a run has been before: a mark in the cache says so. The processes end
 with the run, however it ends: they watch a pipe whose other end it holds.
