@@ -1,4 +1,4 @@
-"""The clock of compilation (`jit` does it): how long it has taken, and what is reported of it.
+"""The clock of compilation: how long kernels have been compiled for, and what is told of it.
 
 Kernels compile when they are first called, in the middle of reading or training, in whatever
 thread calls them; one at a time, as Numba's lock sees to.

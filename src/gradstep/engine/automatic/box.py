@@ -1,12 +1,11 @@
 """The minimum of a quadratic model within a box: what a Newton step goes to under constraints.
 
-A coordinate is free, or it is *held*: at a bound, or at zero under an l1 penalty. The minimum over
-the free ones is a linear system. Then a free coordinate that has left its part of the box is held,
-and a held one whose slope leads inwards is freed, all of them at once. If that does not lower the
-number of wrong coordinates, only the last of them changes (Júdice and Pires, "A block principal
-pivoting algorithm for large-scale strictly monotone linear complementarity problems", Computers &
-Operations Research, 1994). With a positive definite matrix this ends at the minimum, mostly after
-a few linear systems.
+Coordinates are *held*, at a bound or (under an l1 penalty) at zero, or free. The free ones are
+solved for at once; those that leave their part of the box are held, and those whose slope leads
+inwards let go, all together; where that does not reduce how many are wrong, one at a time, the
+last of them (Júdice and Pires, "A block principal pivoting algorithm for large-scale strictly
+monotone linear complementarity problems", Computers & Operations Research, 1994). With a positive
+definite matrix that ends at the minimum, mostly after a few solutions.
 """
 
 from __future__ import annotations
@@ -22,12 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["minimum_within"]
 
-# A slope counts as 0 below this share of the largest.
-_LITTLE = 1e-12
-# Exchanges of all wrong coordinates at once that may go by without fewer being wrong.
-_PATIENCE = 5
-# Sweeps of coordinate descent, if exchanges do not come to an end.
-_SWEEPS = 100
+_LITTLE = 1e-12  # of the largest slope: what counts as none
+_PATIENCE = 5  # exchanges of all that are wrong without fewer being wrong
+_SWEEPS = 100  # of coordinate descent, should exchanges not end
 
 
 def minimum_within(
@@ -48,7 +44,7 @@ def minimum_within(
     -------
     x : ndarray of shape (q,)
     solved : bool
-        Whether x is the minimum; if not, it is no worse than `start`.
+        Whether that is the minimum; else it is at least no worse than `start`.
 
     Examples
     --------
@@ -67,11 +63,11 @@ def minimum_within(
     for _ in range(10 * x.size + 100):
         x = _solved(matrix, linear + l1 * sign, x, ~held)
         slope = linear + np.einsum("ij,j->i", matrix, x)
-        # Free coordinates may go as far as their bounds, and under l1 not across zero.
+        # Where the free ones may go: to the bounds, and not across zero under l1.
         floor = np.where(sign > 0.0, np.maximum(low, 0.0), low)
         ceiling = np.where(sign < 0.0, np.minimum(high, 0.0), high)
         below, above = ~held & (x < floor - little), ~held & (x > ceiling + little)
-        # Held coordinates that would lower the objective by moving up, or down.
+        # Where those that are held want to go.
         waits = held & ~fixed
         up = waits & (x < high) & (slope + np.where(x >= 0.0, l1, -l1) < -little)
         down = waits & (x > low) & (slope + np.where(x > 0.0, l1, -l1) > little)
@@ -98,7 +94,7 @@ def _solved(
     matrix: NDArray[np.float64], linear: NDArray[np.float64], x: NDArray[np.float64],
     free: NDArray[np.bool_],
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return x with its free coordinates at their minimum, the others fixed."""
+    """Return x with its free coordinates at the minimum for the others as they are."""
     at = np.flatnonzero(free)
     if not at.size:
         return x
@@ -115,7 +111,7 @@ def _descended(
     matrix: NDArray[np.float64], linear: NDArray[np.float64], start: NDArray[np.float64],
     low: NDArray[np.float64], high: NDArray[np.float64], l1: NDArray[np.float64],
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return what coordinate descent reaches from the start: never higher."""
+    """Return where coordinate descent comes to from the start: never higher."""
     x = start.copy()
     moving = np.flatnonzero((np.diag(matrix) > 0.0) & (low < high))
     for _ in range(_SWEEPS):

@@ -18,7 +18,8 @@ During a run:
   same. This ends when w is small and what smoothing adds to the objective is little
   (`optimality.is_narrow_enough`).
 - `doublings` falls by 1 with each step that is taken whole, and rises when a step had to be
-  shortened: the Hessian was too small there. `beyond` falls and rises with it.
+  shortened, since the Hessian was too small there. `beyond` rises with it, and falls with it if the
+  second derivative has a bound.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Smoothing(NamedTuple):
     def shortened(self, of: ScaledProblem) -> Self:
         """Give full weight to a doubling less, as after a step that was taken whole."""
         beyond = self.beyond
-        if of.has_curvature_bound:  # the Hessian is large enough without
+        if of.has_curvature_bound:  # the Hessian is large enough without wide doublings
             beyond = max(0.1 * beyond, _LEAST_BEYOND)
         return self._replace(doublings=max(0, self.doublings - 1), beyond=beyond)
 
