@@ -128,8 +128,8 @@ def covariance_of(
     clusters : sequence of ndarray of shape (n,), at most two
         The cluster of each row that counts, from 0: for dependent rows.
     shared : ndarray of shape (directions, q), optional
-        Directions that no score hangs on, and nobody asks about: all levels of a category higher,
-        the intercept lower. What hangs on other ones is undetermined.
+        Directions that no score depends on, and that nobody asks about: all levels of a category
+        higher, the intercept lower. What depends on other ones is undetermined.
 
     Raises
     ------
