@@ -4,8 +4,8 @@ The first rule in `RULES` that holds decides, for all epochs but the first: with
 is a `SAMPLE`, the solution of a sample of the rows, which `sample_rows` decides by itself.
 
 Costs are counted in products of two features of a row (`ScaledProblem.products`): the Hessian of a
-row takes q², and the cost of a pass over all rows is put at n·q. Each rule and each constant names
-the ADR (docs/adr) that has its measurement; `benchmarks/no_tuning` repeats them.
+dense row takes q², and the cost of a pass over all n rows is put at n·q. A rule or a constant that
+was measured names the ADR (docs/adr) with the measurement; `benchmarks/no_tuning` repeats most.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ __all__ = ["DiagonalPreconditioner", "Preconditioner"]
 
 # Sweeps of coordinate descent, at most.
 _MOST_SWEEPS = 20_000
-# A joint loss is blind to a shift of all outputs if it adds less than this to the largest entry.
+# A joint loss is blind to a shift of all outputs if the Hessian's sums over outputs are no larger
+# than this share of its largest entry.
 _BLIND = 1e-4
 # Second derivative that such a direction is given, relative to the mean diagonal.
 _DEGENERATE = 1e-3

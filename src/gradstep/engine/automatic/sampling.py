@@ -5,6 +5,7 @@ tails, outliers), an even draw would miss them. Then half of the probability of 
 proportion to its squares, each feature divided by its mean square, and a row that is drawn is
 weighted by 1/probability: the mean is unbiased, and each feature has some rows. Source: Xu, Yang,
 Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with non-uniform sampling" (2016).
+Measured in ADR 0010.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = ["Sampler"]
 
 # Rows of the pool that uneven samples are drawn from, per row that is drawn.
 _POOL = 16
-# Numbers in the pool, if more than that; evaluating a row costs all features, sparse or not.
+# Numbers in the pool, if that gives more rows; a row costs all features, sparse or not.
 _AFFORDABLE = 300_000_000
 # Rows of the pool at most.
 _MOST_IN_POOL = 1 << 20

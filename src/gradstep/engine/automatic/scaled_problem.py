@@ -112,7 +112,10 @@ class ScaledProblem:
 
     @property
     def blocks(self) -> int:
-        """Number of blocks of the Hessian: one per output, or pair of outputs of a joint loss."""
+        """Number of blocks of the Hessian: one per output, or pair of outputs of a joint loss.
+
+        Least squares has a single block, the same for all outputs.
+        """
         if self.quadratic:
             return 1
         return self.k * (self.k + 1) // 2 if self._is_joint else self.k
