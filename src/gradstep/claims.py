@@ -1,4 +1,4 @@
-"""Files that take long to make: one process makes each, and others wait for it.
+"""Locks between processes: a file that takes long to make is made by one, and others wait for it.
 
 A claim is a lock of the operating system on a file beside the one that is made, so it ends with the
 process that holds it, however that ends. Whoever holds one waits for no other: nobody can wait in a

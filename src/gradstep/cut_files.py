@@ -1,8 +1,8 @@
-"""Files that are cut while they are mapped: an error, where the system would end the process.
+"""Files that become shorter while they are mapped: an error, where the system ends the process.
 
-Prepared rows are mapped into memory, and so are tables while Polars reads them. If somebody cuts
-such a file there is nothing behind a page, and whoever touches it is sent SIGBUS. Here zeros take
-the place of what is gone, so that a kernel comes to its end; what it made of them is thrown away
+Prepared rows are mapped into memory, and so are tables while Polars reads them. If another process
+truncates such a file, a page has nothing behind it, and whoever reads it is sent SIGBUS. Here
+zeros take the place of what is gone, so that a kernel comes to its end; its result is thrown away
 by the error that follows, in the training loop before anything is written, and wherever
 `refusing_cut_files` ends. Elsewhere in the process the signal does what it did before.
 

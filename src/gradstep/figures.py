@@ -1,4 +1,4 @@
-"""How numbers are shown to people, everywhere alike."""
+"""Figures, as numbers in text (no pictures): how numbers are shown to people, everywhere alike."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_mini_batches_of_the_automatic_method_are_refused():
     of = problem(data, loss=LogLoss(), penalty=L1(0.01))
     with pytest.raises(InvalidParameter, match="use an l2 penalty"):
         run(of, elsewhere(data), of.start())
-    assert StepKind.REDUCED.words == "variance-reduced steps"
+    assert StepKind.VARIANCE_REDUCED.words == "variance-reduced steps"
 
 
 def test_a_part_is_computed_here():

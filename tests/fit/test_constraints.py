@@ -105,7 +105,7 @@ def test_of_an_estimator():
     ({"nonnegative": "age", "monotone": "age"}, "one of both is enough"),
     ({"monotone": {"age": "up"}}, "must be increasing or decreasing, not 'up'"),
     ({"nonnegative": "age", "splines": ["age"]}, "'age' is a curve"),
-    ({"nonnegative": "age", "crosses": [("age", "kind")]}, "hangs on age:kind, too"),
+    ({"nonnegative": "age", "crosses": [("age", "kind")]}, "depends on age:kind, too"),
     ({"nonnegative": "age", "optimizer": "adam"}, "Adam cannot keep"),
     ({"monotone": "age", "splines": ["age"], "penalty": "l1"}, "no l1 penalty"),
 ])  # fmt: skip

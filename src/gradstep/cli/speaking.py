@@ -1,4 +1,4 @@
-"""Errors in the words of the command line: `--task regression`, not `task='regression'`."""
+"""Errors as the command line words them: `--task regression`, not `task='regression'`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is read: rows with targets and weights, and their order."""
+"""From a table to rows: files and frames are read, columns become features, rows are prepared."""

@@ -1,1 +1,1 @@
-"""The loop: row layouts, compiled kernels, state, training, callbacks."""
+"""Training: the loop, its two methods and their states, sums over rows, kernels, callbacks."""

@@ -1,10 +1,11 @@
-"""The best constant prediction, and the test for divergence that stands on it.
+"""The best constant prediction, and the test for divergence that is based on it.
 
-Weights of a billion are finite, too: a run has diverged when its objective is not finite, or
-when over an epoch it was more than ten times that of the best constant prediction, and ten
-times that of the start, counted from the least value that the targets allow, and still is so
-at the epoch's end. The start spares runs that begin far from the optimum (large targets, a small
-rate) and are on their way; the end spares first steps that overshoot and are made good.
+A run has diverged when its objective is not finite. Weights of a billion are finite, too, so it has
+also diverged when its mean loss over an epoch, and at the epoch's end, was more than ten times
+that of the best constant prediction and ten times that at the start; each is counted from the
+least value that the targets allow. Comparing with the start spares runs that begin far from the
+optimum (large targets, a small rate) and approach it; looking at the epoch's end spares runs whose
+first steps overshoot and are corrected.
 """
 
 from __future__ import annotations
@@ -27,11 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Baseline", "best_constant"]
 
+# Times the loss of the best constant, and of the start, from which a run has diverged.
 _FAR_WORSE = 10.0
-_ROUNDING = 1e-9  # of the objective at the start: what is below is noise, not divergence
+# A loss below this share of that at score zero is rounding, not divergence.
+_ROUNDING = 1e-9
+# Rows on which the best constant is found before it is refined on all.
 _SAMPLE_ROWS = 1 << 14
+# The farthest score that a best constant is looked for at.
 _FARTHEST = 1e300
+# To which it is found, relative to itself.
 _RESOLUTION = 1e-12
+# How far from the sample's constant, relative to it, the search on all rows begins.
 _NEAR = 1e-3
 
 
@@ -43,8 +50,8 @@ def _constant_loss(loss: Any, data: Dataset, scores: NDArray[np.float64]) -> flo
 def _search(loss: Any, data: Dataset) -> float:
     """Find the best constant score of one output: on a sample, then near there on all rows.
 
-    A convex loss falls to the left of it and rises to the right: where the slope turns is
-    bracketed by doubling, then found by Brent's method.
+    A convex loss falls to the left of it and rises to the right. The score where the mean slope
+    changes its sign is bracketed by doubling, then found by Brent's method.
     """
     sample = data.select(scattered(data.n, _SAMPLE_ROWS))
     if sample.n == data.n:
@@ -54,7 +61,7 @@ def _search(loss: Any, data: Dataset) -> float:
 
 
 def _turning_point(loss: Any, data: Dataset, start: float, width: float) -> float:
-    """Return where the mean slope turns, looked for from a score on."""
+    """Return the score where the mean slope changes its sign, looked for from `start`."""
     from scipy.optimize import brentq  # few losses need it, and it takes a while to import
 
     with RowSums(data, 1) as row_sums:
@@ -108,8 +115,8 @@ class Baseline:
     start : ndarray
         The parameters that the run started from.
     incremental : bool
-        Whether the rows are one part of a stream (`partial_fit`): a part may be as short as
-        one row, whose best constant says nothing, so the scale is that of all rows seen.
+        Whether the rows are one part of a stream (`partial_fit`). A part may have a single row,
+        whose best constant says nothing, so a loss is compared with that of all rows seen.
     """
 
     loss: Any
@@ -145,7 +152,7 @@ class Baseline:
 
     @property
     def scale(self) -> float:
-        """What an improvement is measured in: the best constant's loss, or 1 where that is 0."""
+        """The unit of an improvement: the best constant's loss, or 1 if that is 0."""
         return self.at_best if self.at_best > 0.0 else 1.0
 
     @cached_property
@@ -171,7 +178,7 @@ class Baseline:
         return not np.isfinite(at_end) or self.far_worse(at_end, scale_seen)
 
     def note(self, params: NDArray[np.float64]) -> str:
-        """Return what to say of a run that has ended far out; nothing of others."""
+        """Return a warning if the loss where a run has ended is far too large, else nothing."""
         at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
         if not self.far_worse(at_end, 0.0):
             return ""
@@ -183,7 +190,7 @@ class Baseline:
         )
 
     def far_worse(self, running: float, scale_seen: float) -> bool:
-        """Tell whether a mean loss is that of a run that has diverged.
+        """Tell whether a mean loss is so large that a run with it has diverged.
 
         Parameters
         ----------

@@ -6,11 +6,11 @@ A callback is any object with one or more of
 - ``on_epoch_end(event)``: after each epoch, given an `EpochEnd`; a true value ends the run;
 - ``on_pause(pause)``: where a run could end and go on later to the same bits, given a `Pause`:
   after each epoch, and with mini-batches within one, about every half second; a true value ends it;
-- ``on_end(end)``: after the last, given an `End`; also when the run fails, with the error.
+- ``on_end(end)``: after the last epoch, given an `End`; also when the run fails, with the error.
 
-A callback that keeps something starts afresh in `on_start`, so that it can serve many fits. If what
-it keeps decides anything, it has ``state()``, which returns that as JSON knows it, and
-``restore(state)``, called after `on_start` where a run goes on from a `Checkpoint`.
+A callback that keeps something resets it in `on_start`, so that it can serve many fits. If a result
+depends on what it keeps, it has ``state()``, which returns that in types of JSON, and
+``restore(state)``, which is called after `on_start` if a run goes on from a `Checkpoint`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Pause:
     outcome : Outcome or None
         How the run ends here, if it does.
     show : callable
-        Of the method: `params` has it called.
+        The method's `show`, which `params` calls.
     """
 
     problem: Problem
@@ -120,7 +120,7 @@ class Pause:
 
     @property
     def params(self) -> NDArray[np.float64]:
-        """The model's parameters now; where features wait for their turn, all are brought up."""
+        """The model's parameters now; lazy steps of idle features are made up for first."""
         self.show(self.state)
         return self.state.current()
 
@@ -194,7 +194,7 @@ class Callbacks:
         return any(hasattr(callback, "on_pause") for callback in self._callbacks)
 
     def on_pause(self, pause: Pause) -> Outcome | None:
-        """Call all; each is told if one before it has ended the run."""
+        """Call all; each sees in `outcome` whether one before it has ended the run."""
         for callback in self._callbacks:
             if hasattr(callback, "on_pause"):
                 answer = callback.on_pause(pause)
@@ -204,7 +204,7 @@ class Callbacks:
         return pause.outcome
 
     def batches_to(self, state: TrainState) -> int | None:
-        """Return after how many batches the first is to be called that counts them."""
+        """Return after how many batches a callback that counts them is next to be called."""
         asked = [c.batches_to(state) for c in self._callbacks if hasattr(c, "batches_to")]
         return min((n for n in asked if n is not None), default=None)
 
@@ -269,15 +269,15 @@ class History:
 class EarlyStopping:
     """Ends a run when a number of the record has stopped improving.
 
-    It looks at any number, while the estimators' ``tol``, ``n_iter_no_change`` and
-    ``early_stopping`` look at the running loss or the validation score.
+    It can watch any of them; the estimators' ``tol``, ``n_iter_no_change`` and ``early_stopping``
+    watch the running loss or the validation score.
 
     Parameters
     ----------
     monitor : {"loss", "validation", "full_objective"}, default="loss"
-        What to watch. The loss and the objective are to fall, the validation score to rise.
+        What to watch. Lower is better for the loss and the objective, higher for the score.
     min_delta : float, default=0.0
-        Least change that counts as improvement.
+        Smallest change that counts as an improvement.
     patience : int, default=5
         Epochs in a row without improvement after which the run ends.
     target : float, optional

@@ -1,8 +1,8 @@
-"""`Checkpoint`: a run is written down now and then, and goes on from there, whatever ended it.
+"""`Checkpoint`: a run is saved now and then, and can go on from there, whatever ended it.
 
-A fit is one run, or several one after another (a choice of alpha tries some). What is written is
-the state of the run that is under way, the results of those before, what callbacks keep, and what
-the fit is one of: the names and texts of its parameters, and digests of its data.
+A fit is one run, or several one after another (when alpha is chosen, there is one per trial). A
+checkpoint has the state of the present run, the results of those before, what callbacks keep, and
+what a resumed fit is recognised by: the parameters, by name and text, and digests of the data.
 """
 
 from __future__ import annotations
@@ -56,19 +56,20 @@ def interval_of(every: Any, given: str) -> tuple[str, float]:
 
 
 class Checkpoint:
-    """Writes a run down now and then, so that another can go on from there to the same bits.
+    """Saves a run now and then, so that another can go on from there to the same bits.
 
     Parameters
     ----------
     path : str or path
         A folder for the run's checkpoints, of which the last two are kept.
     every : str, default="5min"
-        How often: '30s', '5min', '1h', '10epochs', '1000steps'. With mini-batches that may be
-        within an epoch; the automatic method is written down after epochs alone, and after each if
-        steps are counted, which it does not do.
+        How often: '30s', '5min', '1h', '10epochs', '1000steps'. With mini-batches this may be
+        within an epoch. The automatic method is saved only after epochs; it counts no steps, so
+        with '1000steps' it is saved after each epoch.
     resume : bool, default=False
-        Whether to go on with the unfinished run whose checkpoint lies there. Without one the run
-        begins as usual, so it can always be given. A run that has ended there is not repeated.
+        Whether to go on with the unfinished run whose checkpoint is in the folder. If there is
+        none, the run begins as usual, so this can always be given. A run that has ended is not
+        repeated.
 
     Attributes
     ----------
@@ -78,7 +79,7 @@ class Checkpoint:
     Raises
     ------
     InvalidCheckpoint
-        By a fit: if an unfinished run lies there and `resume` is not asked for, so that none is
+        By a fit: if the folder has an unfinished run and `resume` is not given, so that no run is
         lost by mistake; if that run has other data or parameters, or is of another version; or if
         none of the files can be read.
 
@@ -136,7 +137,7 @@ class Checkpoint:
     # ------------------------------------------------------------------ a fit
 
     def refuse_unfinished(self) -> None:
-        """Refuse to begin where an unfinished run lies, before any work is done."""
+        """Refuse to begin in the folder of an unfinished run, before any work is done."""
         if not self.resume:
             found = self._folder.newest()
             if found is not None and not found[1].done:
@@ -155,7 +156,7 @@ class Checkpoint:
         Parameters
         ----------
         asked : mapping
-            What it is one of, by name.
+            Its parameters and the digests of its data, by name.
         seed : int
             Its seed.
         """
@@ -184,7 +185,7 @@ class Checkpoint:
         return CheckpointFolder(self.path)
 
     def _finish(self) -> None:
-        """Note that the fit has ended, where anything says that it has not."""
+        """Write that the fit has ended, if a checkpoint says that it has not."""
         if self._outcome is Outcome.INTERRUPTED or self._last is None or self._latest is None:
             return
         if self._found is not None and self._found.done:
@@ -195,12 +196,12 @@ class Checkpoint:
     # ------------------------------------------------------------------ a run of it
 
     def begin_run(self, callbacks: Sequence[Any]) -> Content | EndedRun | None:
-        """Return what is known of the next run: that it has ended, or where it goes on from.
+        """Return how the next run has ended already, or where it goes on from; None if it is new.
 
         Parameters
         ----------
         callbacks : sequence of Callback
-            Those that may keep something.
+            Those of the run, some of which may have a state.
         """
         self._run += 1
         self._others = [c for c in callbacks if hasattr(c, "state") and hasattr(c, "restore")]
@@ -214,17 +215,17 @@ class Checkpoint:
         return found
 
     def skip_run(self, state: TrainState, outcome: Outcome) -> None:
-        """Take note of a run that had ended when it was written down."""
+        """Take note of a run that had already ended when the checkpoint was written."""
         self._restore()
         self._last, self._outcome = state, outcome
 
     def end_run(self, run: EndedRun) -> None:
-        """Take note of what came of it."""
+        """Take note of the result of a run."""
         self._ended.append(run)
         self._outcome = run.outcome
 
     def on_start(self, start: Start) -> None:
-        """Let callbacks go on from what they kept; see when to write first."""
+        """Restore the callbacks' states; from now on the interval counts."""
         if not self._restored:
             self._restore()
         self._last = start.state
@@ -246,7 +247,7 @@ class Checkpoint:
                 raise InvalidCheckpoint(msg) from error
 
     def batches_to(self, state: TrainState) -> int | None:
-        """Return after how many batches the next is due, if they are counted."""
+        """Return after how many batches the next checkpoint is due, if they are counted."""
         if self._counted != "steps":
             return None
         return max(1, self._since[2] + int(self._interval) - state.steps)
@@ -271,7 +272,7 @@ class Checkpoint:
         self._since = (time.monotonic(), state.epoch, state.steps)
 
     def _write(self, state: TrainState, outcome: Outcome | None, *, done: bool = False) -> None:
-        """Write; if that fails, the run goes on without."""
+        """Write a checkpoint; if that fails, the run goes on without one."""
         over = outcome is not None and outcome is not Outcome.INTERRUPTED
         content = Content(
             asked=self._asked,
@@ -301,7 +302,7 @@ class Checkpoint:
     # ------------------------------------------------------------------ words
 
     def _differences(self, found: Content) -> list[str]:
-        """Return in what a checkpoint is not one of this fit."""
+        """Return how the fit of a checkpoint differs from this one."""
         told = []
         if found.version != VERSION:
             told.append(f"it was written by gradstep {found.version}, and this is {VERSION}")
@@ -327,7 +328,7 @@ class Checkpoint:
 
 
 def _where(content: Content) -> str:
-    """Return where a run was when it was written down: of several of a fit, in which."""
+    """Return how far a fit was when the checkpoint was written: epochs, steps, and which run."""
     which = f" of run {content.run + 1}" if content.run else ""
     steps = f", {content.steps:,} steps" if content.steps else ""
     epochs = f"{content.epoch:,} epochs" if content.epoch != 1 else "1 epoch"

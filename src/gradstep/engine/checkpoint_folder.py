@@ -1,9 +1,9 @@
 """What a checkpoint holds, and the folder that keeps the last two of a run.
 
-A checkpoint is one file (`gradstep.tensor_file`): all of the state, and in the header what it is a
-checkpoint of. Each has the next number, so none ever replaces another: what is being written when a
-process is killed is not there, and the one before is. A lock keeps a second run out of the folder;
-the system lets it go when the process ends, however it does.
+A checkpoint is one file (`gradstep.tensor_file`): all of the state, and in the header what the run
+is recognised by. Each has the next number, so none ever replaces another: if a process is killed
+while it writes one, that one does not exist, and the one before does. A lock keeps a second run out
+of the folder; the system releases it when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STATE, _ENDED = "state.", "ended."
 
 
 class EndedRun(NamedTuple):
-    """What came of a run that others of the same fit follow, as in a choice of alpha."""
+    """The result of a run that other runs of the same fit follow, as when alpha is chosen."""
 
     params: NDArray[np.float64]
     score: float
@@ -54,24 +54,24 @@ class EndedRun(NamedTuple):
 
 @dataclass
 class Content:
-    """What a checkpoint holds.
+    """What a checkpoint holds; the fields of `state` are those of a `TrainState`.
 
     Attributes
     ----------
     asked : dict of str
-        What the fit is one of: its parameters and the digests of its data, by name.
+        What a resumed fit is recognised by: its parameters and the digests of its data, by name.
     seed : int
         The seed of the fit.
     run : int
         Which of the fit's runs it is.
     epoch, steps : int
-        How far that has come.
+        How far that run is.
     outcome : str
-        How that has ended, or "" if it has not.
+        How that run has ended, or "" if it has not.
     done : bool
         Whether the fit has ended.
     callbacks : list
-        Names of callbacks that keep something, and what.
+        Names of callbacks that have a state, and that state.
     ended : list of EndedRun
         The runs before.
     state : dict of ndarray
@@ -140,12 +140,12 @@ class Content:
         return whole
 
     def check(self) -> None:
-        """Refuse what is not of its type.
+        """Check the types and ranges of the fields.
 
         Raises
         ------
         ValueError
-            With what it is.
+            If one is wrong; it says which, and what its value is.
         """
         for name in ("seed", "run", "epoch", "steps"):
             value = getattr(self, name)
@@ -213,7 +213,7 @@ class CheckpointFolder:
                 why = os.strerror(errno.EEXIST) if self.path.exists() else error.strerror
                 msg = f"{self.path} cannot be a folder of checkpoints: {why}. Name another."
                 raise CannotWrite(msg) from error
-        # a disk without locks: then two runs at once are for the user to avoid
+        # A disk without locks: then the user must avoid two runs at once.
         try:
             if not os.access(self.path, os.W_OK | os.X_OK):
                 msg = f"{self.path} cannot be written: {os.strerror(errno.EACCES)}. Name another."
@@ -230,12 +230,14 @@ class CheckpointFolder:
         return []
 
     def newest(self) -> tuple[Path, Content] | None:
-        """Return the newest that can be read, with a warning if others cannot; None if none is.
+        """Return the newest that can be read, with a warning if newer ones cannot.
+
+        None if the folder has no checkpoint.
 
         Raises
         ------
         InvalidCheckpoint
-            If there are some, and none can be read.
+            If it has some, and none can be read.
         """
         files, damaged = self.files(), []
         for path in files:
@@ -259,12 +261,12 @@ class CheckpointFolder:
         return None
 
     def write(self, content: Content, before: Path | None) -> Path:
-        """Write a checkpoint; all but it and the one before are deleted.
+        """Write a checkpoint; then delete all others but the one before.
 
         Raises
         ------
         CannotWrite
-            If it cannot be written; those that are there still are.
+            If it cannot be written; then none is deleted.
         """
         files = self.files()
         number = int(_NAME.fullmatch(files[0].name)[1]) + 1 if files else 1  # type: ignore[index]

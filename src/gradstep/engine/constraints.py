@@ -1,9 +1,9 @@
-"""Constraints on coefficients: bounds of each, or of what it adds to the one before.
+"""Constraints on coefficients, as a box: bounds of each *increment*.
 
-For a column of rising values the coefficient of a feature counts from that of the feature before:
-a curve of B-splines rises where each is at least the one before (de Boor, A Practical Guide to
-Splines, 1978, chapter XI). So one box of *increments* says all: an increment is the coefficient
-itself, or where features are chained, what it adds to the last.
+An increment is a coefficient itself or, if its feature is *chained* to the one before, the
+difference from that one's coefficient. Chained features are those of a monotone curve: a curve of
+B-splines does not fall if no coefficient is less than the one before (de Boor, A Practical Guide to
+Splines, 1978, chapter XI).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Constraints(NamedTuple):
     low, high : ndarray of shape (n_features,)
         Bounds; infinite where there is none.
     chained : ndarray of bool, shape (n_features,)
-        Whether a coefficient counts from the one before.
+        Whether the increment of a coefficient is its difference from the one before.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Constraints(NamedTuple):
     chained: NDArray[np.bool_]
 
     def increments(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the bounds are of, for coefficients of shape (n_features,)."""
+        """Return the increments, which the bounds are of, of coefficients (n_features,)."""
         before = np.concatenate([[0.0], coef[:-1]])
         return np.asarray(coef - np.where(self.chained, before, 0.0))
 
@@ -59,6 +59,6 @@ class Constraints(NamedTuple):
         return self.coefficients(np.clip(self.increments(coef), self.low, self.high))
 
     def at_bound(self, coef: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which coefficients lie at a bound of theirs."""
+        """Tell which coefficients have an increment at one of its bounds."""
         own = self.increments(coef)
         return np.asarray((own <= self.low) | (own >= self.high))

@@ -26,7 +26,7 @@ def mean_loss(loss: Any, data: Dataset, params: NDArray[np.float64], k: int) -> 
 def score_held_out(
     problem: Problem, state: TrainState, validation: Validation | None
 ) -> float | None:
-    """Score the held-out rows; keep the parameters if they are to be, and the best so far."""
+    """Score the held-out rows; keep the parameters if the score is the best so far."""
     if validation is None:
         return None
     held_out, k = validation.data, problem.n_outputs

@@ -1,8 +1,8 @@
-"""Who computes on the rows: threads of this process, or another executor with the same method.
+"""Executors: who computes on the rows. Here threads of this process; on a cluster, its workers.
 
-An executor runs a *task*, a pure function of a shard, on groups of shards, and returns what came of
-each group in order; of several shards the sum. Which executor it is changes no bit, and no code of
-the engine may care.
+An executor runs a *task*, a pure function of a shard, on groups of shards. It returns the result of
+each group in order; the result of several shards is their sum. No bit of it depends on the
+executor, and no code of the engine may.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = ["Threads", "added", "cut_positions", "executor_of", "on_group"]
 
 
 def added(one: Any, other: Any) -> Any:
-    """Return the sum of two results, maybe in the place of the first.
+    """Return the sum of two results, which may overwrite the first.
 
-    Arrays and numbers are added, tuples part by part; what has its own way has ``merged``.
+    Arrays and numbers are added, tuples part by part; other records have a method ``merged``.
     """
     if isinstance(one, np.ndarray):
         one += other
@@ -44,9 +44,9 @@ def added(one: Any, other: Any) -> Any:
 
 
 def on_group(task: Task, shards: Iterable[Any], own: Any = None) -> Any:
-    """Return the sum of what comes of a task on some shards.
+    """Return the sum of a task's results on some shards.
 
-    A task that is `summed_in_place` goes on, shard by shard, in the arrays of the first.
+    A task that is `summed_in_place` adds each shard to the arrays of the first.
     """
     if getattr(task, "summed_in_place", False):
         each = iter(shards)
@@ -57,7 +57,7 @@ def on_group(task: Task, shards: Iterable[Any], own: Any = None) -> Any:
 def cut_positions(
     at: NDArray[np.uint32], bounds: Sequence[Bounds]
 ) -> list[NDArray[np.uint32]]:  # fmt: skip
-    """Return ascending positions shard by shard, counted within each.
+    """Cut ascending positions by shards; return them counted from the start of their shard.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class Threads:
                     shards = [self._shard(bounds) for bounds in group]
                     done[at] = on_group(task, shards, None if own is None else own[at])
             finally:
-                todo.clear()  # after an error, nobody goes on
+                todo.clear()  # after an error, no thread goes on
 
         others: list[Future[None]] = []
         try:
@@ -134,5 +134,5 @@ class Threads:
 
 
 def executor_of(data: Dataset) -> Executor:
-    """Return who computes on these rows."""
+    """Return the executor of these rows: theirs, or threads."""
     return Threads(data) if data.executor is None else data.executor

@@ -1,7 +1,7 @@
-"""What the loop asks of a method.
+"""The protocol of a method, which is what the loop calls.
 
-A method takes a run from epoch to epoch. It is a function of the problem, the data and the state:
-what it keeps besides are threads, and results that it could compute again from these three.
+A method takes a run from epoch to epoch. What it does is a function of the problem, the data and
+the state. Besides these it keeps only threads, and results that it could compute again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Method"]
 
 
 class Method(Protocol):
-    """A method; to be closed, since it may own threads."""
+    """A method; it must be closed, since it may own threads."""
 
     def close(self) -> None:
         """End the threads."""
@@ -23,39 +23,39 @@ class Method(Protocol):
     def epoch(
         self, state: Any, max_batches: int | None, *, more: bool
     ) -> tuple[Any, Epoch | None, int | None]:
-        """Take an epoch from a state, or what is left of one.
+        """Run an epoch from a state, or the rest of one.
 
         Parameters
         ----------
         state : TrainState
-            Of the method; may be changed.
+            The method's state; it may be changed.
         max_batches : int or None
             Batches after which to pause.
         more : bool
-            Whether another epoch will follow, for what can be made ready meanwhile.
+            Whether another epoch will follow, so that its order of rows can be made meanwhile.
 
         Returns
         -------
         state : TrainState
-            Where it ended.
+            The state after it.
         epoch : Epoch or None
-            What came of it; None if the epoch is not over.
+            What is recorded of it; None if the epoch is not over.
         max_batches : int or None
-            What is left of them.
+            How many of the batches are left.
         """
 
     def show(self, state: Any) -> None:
-        """Make `params` those of the model, where an epoch was paused; going on changes no bit."""
+        """Bring `params` up to date within an epoch; going on from there changes no bit."""
 
     def outcome(self, state: Any, epoch: Epoch, *, by_score: bool) -> Outcome | None:
-        """Tell how the run ends after an epoch, if it does.
+        """Return how the run ends after an epoch, or None if it goes on.
 
         Parameters
         ----------
         state : TrainState
-            May be changed: epochs without improvement are counted there.
+            It may be changed: epochs without improvement are counted there.
         epoch : Epoch
-            What came of the epoch.
+            What is recorded of the epoch.
         by_score : bool
             Whether a validation score decides when the run ends.
         """

@@ -1,7 +1,8 @@
-"""Rows that are a part of others, or two parts together, without a copy, whoever computes on them.
+"""Parts of the rows, and two datasets as one, without a copy and with any executor.
 
-For sums over rows at fixed parameters (`gradstep.engine.row_sums`), which is all that the automatic
-method asks of most problems. Mini-batches need rows in one place (`gradstep.rows.dataset.joined`).
+They are for sums over rows at fixed parameters (`gradstep.engine.row_sums`), and the automatic
+method needs nothing else of most problems. Mini-batches need all rows in one place
+(`gradstep.rows.dataset.joined`).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _moved(group: Sequence[Bounds], by: int) -> list[Bounds]:
 
 
 class _Both:
-    """The executors of two parts of the rows, `first` of them in the one."""
+    """The executors of two parts of the rows as one; the first part has `first` rows."""
 
     def __init__(self, one: Executor, other: Executor, first: int) -> None:
         self.one, self.other, self.first = one, other, first
@@ -63,7 +64,7 @@ class _Both:
     def run(
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any] | None = None
     ) -> list[Any]:
-        """Run a task in each part, on what a group has there; a group of both is added up here."""
+        """Run a task on each part; the results of a group with shards in both are added up here."""
         found: list[Any] = [None] * len(groups)
         for executor, at in ((self.one, 0), (self.other, self.first)):
             chosen = [
@@ -142,7 +143,7 @@ class Together(Dataset):
         return [*one.shards(), *_moved(other.shards(), one.n)]
 
     def sample(self) -> Dataset:
-        """Return a bounded part that stands for all rows: of the first, if it is large."""
+        """Return a sample of bounded size that stands for all rows."""
         one, other = self.parts
         sample = one.sample()
         return together([one, other]) if sample is one else sample

@@ -1,4 +1,4 @@
-"""What is recorded of a run: a record of each epoch, and how it ended."""
+"""What is recorded of a run: each epoch, and how the run ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Epoch", "EpochRecord", "Outcome", "above_least"]
 
 
 class Epoch(NamedTuple):
-    """What a method tells of an epoch.
+    """What a method reports of an epoch.
 
     Attributes
     ----------
@@ -44,27 +44,28 @@ class EpochRecord(NamedTuple):
     epoch : int
         Number of the epoch, from 1.
     loss : float
-        The running objective: mean loss of each row before the step that it took part in,
-        plus the penalty at the end of the epoch. Of the automatic method, the least objective so
-        far.
+        The running objective: the mean over rows of the loss just before the step that used the
+        row, plus the penalty at the end of the epoch. For the automatic method, the least objective
+        so far.
     validation : float or None
         The validation score, if there are validation rows.
     learning_rate : float
-        The rate of the epoch's last step; of the automatic method, what it was shortened to.
+        The rate of the epoch's last step; for the automatic method, what the step was
+        multiplied by.
     rows_per_second, seconds : float
         Speed, and time since the start of the epoch; validation not included.
     passes : float or None
-        Rows read since the run began, a row as often as it was read, over the number of rows;
-        None where an epoch is a pass.
+        Rows read since the run began, divided by the number of rows; a row that is read twice
+        counts twice. None if every epoch is a pass.
     optimality : float or None
-        Length of the next (proximal) step in the preconditioner's metric, relative to that at the
-        start; None where there is no preconditioner.
+        Length of the next (proximal) step, relative to the first step's, measured with the
+        preconditioner (`gradstep.engine.automatic.optimality`); None if there is none.
     excess : float or None
-        The objective above its least value, where that is known.
+        How far the objective is above its minimum, if that is known.
     note : str
-        What happened that a person should know: a rejected step, another kind of steps.
+        What a person should know of the epoch: a rejected step, another kind of steps.
     step : str
-        What kind of steps the automatic method took, and in the first epoch, which rule chose it.
+        What kind of steps the automatic method took, and in the first epoch, which rule chose them.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""Running a problem to its end: begun anew with a shorter step where it diverges."""
+"""Runs a problem to its end; a run that diverges is started again with a shorter step."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainResult", "past_help", "run", "shortened"]
 
+# Restarts at most.
 _RESTARTS = 12
+# What the learning rate is divided by at each.
 _SHORTER = 4.0
-_FAR_OUT, _ALONE = 100.0, 0.8  # deviations; for each root of a row
+# Deviations from which a number is called far out, or this share of √n if that is less.
+_FAR_OUT, _ALONE = 100.0, 0.8
 
 
 @dataclass
@@ -38,7 +41,7 @@ class TrainResult:
     Attributes
     ----------
     problem : Problem
-        As it was in the end: a restart lowers the learning rate.
+        The problem of the last attempt: a restart lowers the learning rate.
     state : TrainState
         Where it ended.
     outcome : Outcome
@@ -72,21 +75,22 @@ def run(
     problem, data, validation, callbacks
         As of `gradstep.engine.training.train`.
     start : TrainState
-        Where to start from, each time.
+        Where to start from, in each attempt.
     goes_on : TrainState, optional
-        Where an interrupted run goes on from.
+        The state of an interrupted run, to go on from.
     over : Outcome, optional
-        How that had ended already, if it had.
+        How that run had ended, if it had.
     columns : Columns, optional
         The statistics of the columns, if they are known.
     brake : bool
-        Whether a run that diverges is begun anew with a shorter step: for learning rates that
-        were chosen here, not by the user.
+        Whether a run that diverges is started again with a shorter step: for learning rates that
+        gradstep chose, not the user.
 
     Raises
     ------
     Diverged
-        If the objective left the numbers, and no shorter step was allowed, or none helped.
+        If the objective is no longer finite, or far too large, and no shorter step was allowed or
+        none helped.
     """
     state, automatic = start if goes_on is None else goes_on, is_automatic(problem.optimizer)
     if over is not None:
@@ -112,7 +116,7 @@ def run(
 
 
 def _result_of(problem: Problem, data: Dataset, state: TrainState, outcome: Outcome) -> TrainResult:
-    """Return what came of a run that has ended so, with what a person should know."""
+    """Return the result of a run, with notes on what a person should know."""
     notes = []
     for n in range(1, state.restarts + 1):
         schedule: Any = shortened(problem, n).schedule
@@ -128,7 +132,7 @@ def _result_of(problem: Problem, data: Dataset, state: TrainState, outcome: Outc
 
 
 def shortened(problem: Problem, restarts: int) -> Problem:
-    """Return the problem as it is after so many restarts: the first rate by 4 for each."""
+    """Return the problem after so many restarts: each divides the first learning rate by 4."""
     if not restarts:
         return problem
     schedule: Any = problem.schedule
@@ -136,7 +140,7 @@ def shortened(problem: Problem, restarts: int) -> Problem:
 
 
 def past_help(problem: Problem, data: Dataset, error: Diverged) -> Diverged:
-    """Return the error of a run that no shorter step has helped: which column lies far out."""
+    """Return the error of a run that no shorter step has helped; it names a column's outlier."""
     what = str(error).partition(ADVICE)[0]
     msg = f"{what}It did so at every learning rate down to {problem.schedule!r}. "
     columns = columns_of(data)

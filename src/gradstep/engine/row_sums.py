@@ -1,7 +1,8 @@
 """Sums over the rows at fixed parameters: objective, gradient, Hessian, scores.
 
-A sum is one over the shards of the rows (`gradstep.rows.shards`), which an executor computes: no
-bit depends on who computed what. This is the one place where rows are read at fixed parameters.
+The rows are cut into shards (`gradstep.rows.shards`). An executor runs a task (`row_tasks`) on
+each. The results are added in a fixed order, so no bit depends on who computed what. This is the
+one place where rows are read at fixed parameters.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ __all__ = ["RUN_ROWS", "Evaluation", "HessianOptions", "RowSums"]
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation of all rows tells of a point.
+    """Losses, gradient and Hessian of all rows at a point.
 
     Attributes
     ----------
     loss, before, plain : float
-        Mean losses.
+        Mean of the loss, and of two others that were asked for.
     gradient : ndarray of shape (size,)
-        Of the first of them.
-    hessian : ndarray of shape (pairs, p + 1, p + 1) or None
-        Of the first of them, if it was asked for, for standardised features.
+        Gradient of `loss`.
+    hessian : ndarray of shape (blocks, p + 1, p + 1) or None
+        Hessian of `loss` for standardised features, if it was asked for.
     """
 
     loss: float
@@ -56,7 +57,7 @@ class Evaluation(NamedTuple):
 
 
 class RowSums:
-    """What is summed over all rows; a context, since an executor may own threads.
+    """Sums over all rows; a context, since an executor may own threads.
 
     Parameters
     ----------
@@ -96,11 +97,11 @@ class RowSums:
     # ------------------------------------------------------------------ shard by shard
 
     def each(self, task: Callable[..., Any]) -> list[Any]:
-        """Return what comes of a task on each shard, in order."""
+        """Return the result of a task on each shard, in order."""
         return self._executor.run(task, [[shard] for shard in self._shards])
 
     def total(self, task: Callable[..., Any], result_bytes: int = 0) -> Any:
-        """Return the sum of what comes of a task on all shards.
+        """Return the sum of a task's results on all shards.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class RowSums:
     # ------------------------------------------------------------------ what is summed
 
     def gradient(self, loss: Any, params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Return the mean loss of all rows and its gradient, at parameters in features' units."""
+        """Return the mean loss of all rows and its gradient; `params` in the features' units."""
         own, before, plain = as_trained(loss)
         found = self.evaluate(own, params, before=before, plain=plain)
         return found.loss, found.gradient
@@ -141,17 +142,17 @@ class RowSums:
         Parameters
         ----------
         loss, params
-            The loss, and where, in the features' own units.
+            The loss, and the point, in the features' own units.
         hessian : HessianOptions, optional
             How the Hessian is summed, if it is wanted.
         before, plain : Loss, optional
             More losses, of which only the mean is wanted.
         constant : bool
-            Whether the rows are taken without features, so that no more than targets is read:
-            `params` are intercepts.
+            Whether the rows are taken without features, so that only targets are read; then
+            `params` are the intercepts.
         """
         if plain is not None and before is None:
-            before = loss  # of one type either way, so that kernels are compiled once
+            before = loss  # always of this type, so that a kernel is compiled only once
         losses, gradient, matrices = self._evaluated(
             Evaluate((loss, before, plain), self.k, _contiguous(params), hessian, constant=constant)
         )
@@ -169,7 +170,7 @@ class RowSums:
         *,
         plain: Any = None,
     ) -> NDArray[np.float64]:
-        """Return the mean Hessian of all rows: (pairs, p + 1, p + 1).
+        """Return the mean Hessian of all rows: (blocks, p + 1, p + 1).
 
         Parameters are those of `evaluate`; the Hessian is that of `plain`, if it is given.
         """
@@ -199,7 +200,7 @@ class RowSums:
     def row_squares(
         self, at: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the sum of squares of the rows at ascending positions, centred and scaled."""
+        """Return the sum of squares of each row at ascending positions, centred and scaled."""
         groups, own = [[shard] for shard in self._shards], cut_positions(at, self._shards)
         found = self._executor.run(RowSquares(shift, scale), groups, own)
         self.rows_read += at.size
@@ -208,7 +209,10 @@ class RowSums:
     def hessian_diagonal(
         self, loss: Any, params: NDArray[np.float64], widths: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the mean of second derivative times square, for each parameter: (size,)."""
+        """Return the mean of h·x² for each parameter: (size,).
+
+        h is the second derivative of the loss, x the parameter's feature.
+        """
         task = Squares(loss, self.k, _contiguous(params), widths)
         total: NDArray[np.float64] = self.total(task, 8 * params.size)
         self.rows_read += self.data.n
@@ -220,7 +224,7 @@ def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mirrored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return symmetric matrices, of which the lower triangles are given."""
+    """Return symmetric matrices from their lower triangles."""
     lower = np.tril(matrices)
     whole: NDArray[np.float64] = lower + np.transpose(np.tril(matrices, -1), (0, 2, 1))
     return whole

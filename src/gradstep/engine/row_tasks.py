@@ -1,6 +1,6 @@
-"""What is asked of a shard of the rows: tasks, pure functions that carry their arguments.
+"""Tasks: what is computed on each shard of the rows, as pure functions that carry their arguments.
 
-Results are arrays and numbers that are added up over the shards, or one after another.
+Their results are arrays and numbers, which are added up over the shards or concatenated.
 """
 
 from __future__ import annotations
@@ -35,9 +35,12 @@ __all__ = [
     "scores",
 ]
 
-RUN_ROWS = 1 << 20  # whose numbers are held at once
-_IN_PLACE = 1 << 20  # bytes of a result, of which shards do not make one each
-_HESSIAN_TILE = 128  # rows of a tile that a Hessian is summed of
+# Rows of one call of a kernel, whose row numbers are in memory at once.
+RUN_ROWS = 1 << 20
+# Bytes of a result, above which shards add to one result instead of making one each.
+_IN_PLACE = 1 << 20
+# Rows of a tile when a Hessian is summed.
+_HESSIAN_TILE = 128
 
 
 class HessianOptions(NamedTuple):
@@ -45,13 +48,13 @@ class HessianOptions(NamedTuple):
 
     Attributes
     ----------
-    pairs : int
-        How many blocks: one for each output, or for each pair of outputs.
+    blocks : int
+        Number of blocks: one for each output, or for each pair of outputs.
     widths, shift, scale
         As in `gradstep.engine.kernels.sums.sum_evaluations`.
     """
 
-    pairs: int
+    blocks: int
     widths: NDArray[np.float64]
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -59,7 +62,9 @@ class HessianOptions(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Sums of losses, gradient and Hessian at a point: (losses, gradient, matrices).
+    """Sums of losses, gradient and Hessian at a point.
+
+    The result is (losses, gradient, matrices); what is not wanted is empty.
 
     Attributes
     ----------
@@ -74,7 +79,7 @@ class Evaluate:
     with_losses, with_gradient : bool
         Whether these are wanted.
     constant : bool
-        Whether the rows are taken without features: `params` are intercepts.
+        Whether the rows are taken without features; then `params` are the intercepts.
     """
 
     components: tuple[Any, Any, Any]
@@ -90,13 +95,13 @@ class Evaluate:
         """Memory of the result, about."""
         options = self.options
         q = 0 if options is None else options.shift.size + 1
-        return 8 * (self.params.size + (0 if options is None else options.pairs) * q * q)
+        return 8 * (self.params.size + (0 if options is None else options.blocks) * q * q)
 
     @property
     def summed_in_place(self) -> bool:
-        """Whether the shards of an eight are summed in one place: by the size of a result alone.
+        """Whether eight shards add to one result; decided by the size of a result alone.
 
-        To make a large matrix for each shard, and to add it, takes longer than to fill it.
+        Making and adding a large matrix for each shard takes longer than filling it.
         """
         return self.result_bytes > _IN_PLACE
 
@@ -106,14 +111,14 @@ class Evaluate:
         sums = (
             np.zeros(3 if self.with_losses else 0),
             np.zeros(self.params.size if self.with_gradient else 0),
-            np.zeros((0 if self.options is None else self.options.pairs, q, q)),
+            np.zeros((0 if self.options is None else self.options.blocks, q, q)),
         )
         return self.onto(sums, shard)
 
     def onto(
         self, sums: tuple[NDArray[np.float64], ...], shard: Dataset
     ) -> tuple[NDArray[np.float64], ...]:
-        """Add those of a shard to sums, in their place; return them."""
+        """Add the sums of a shard to `sums`, in place; return `sums`."""
         if self.constant:
             shard = shard.without_features()
         p, options = shard.rows.n_features, self.options
@@ -132,7 +137,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Squares:
-    """The sum of second derivative times square, for each parameter: (size,)."""
+    """The sum of h·x² for each parameter, x being its feature, h the second derivative: (size,)."""
 
     loss: Any
     k: int
@@ -156,7 +161,7 @@ class RowSquares:
     scale: NDArray[np.float64]
 
     def __call__(self, shard: Dataset, at: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """Return those of the rows at some positions of a shard."""
+        """Return the sums for the rows at some positions of a shard."""
         out = np.empty(at.size)
         rows, order = readonly(shard.rows), readonly(shard.rows_at(at))
         launch(squares_of_rows, (), rows, order, readonly(self.shift), readonly(self.scale), out)
@@ -168,7 +173,7 @@ class Take:
     """A copy of some rows."""
 
     def __call__(self, shard: Dataset, at: NDArray[np.uint32]) -> Dataset:
-        """Return those at some positions of a shard."""
+        """Return the rows at some positions of a shard."""
         return shard.permuted(at)
 
 
@@ -200,7 +205,7 @@ class Scores:
     params: NDArray[np.float64]
 
     def __call__(self, shard: Dataset) -> NDArray[np.float64]:
-        """Return those of a shard."""
+        """Return the scores of a shard."""
         return scores(shard.rows, self.params, self.k, shard.index)
 
 
@@ -221,7 +226,7 @@ def scores(
 
 
 def _runs(shard: Dataset) -> Iterator[NDArray[np.uint32]]:
-    """Yield the row numbers of a shard, so many at a time that they take no room."""
+    """Yield the row numbers of a shard, a bounded number at a time."""
     for at in range(0, shard.n, RUN_ROWS):
         yield readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
 

@@ -1,6 +1,6 @@
-"""Epochs of mini-batches in slices, after which callbacks are asked whether to go on.
+"""Cuts epochs of mini-batches into slices; after each, callbacks are asked whether to go on.
 
-Where a run is cut changes no bit, so how long a slice is may depend on the clock.
+Where an epoch is cut changes no bit, so the length of a slice may depend on the clock.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Slices"]
 
-_SECONDS = 0.5  # of a slice, about: to begin one costs a millisecond at most
-_LONGER = 8.0  # times the one before, at most: the first may have been compiled for
+# Length of a slice, about; beginning one costs a millisecond at most.
+_SECONDS = 0.5
+# Times the slice before, at most: the first may have included compilation.
+_LONGER = 8.0
 
 
 class Slices:
@@ -24,7 +26,7 @@ class Slices:
     Parameters
     ----------
     listeners : Callbacks
-        What is asked between slices.
+        The callbacks that are asked between slices.
     most : int or None
         Batches of all slices together.
     """
@@ -53,7 +55,7 @@ class Slices:
         return self._taken
 
     def end(self, left: int | None) -> None:
-        """Take note of how many of them are left: those after the end of an epoch."""
+        """Take note of how many of these batches are left: an epoch may end before the slice."""
         if self._taken is None or left is None:
             return
         done = self._taken - left

@@ -1,8 +1,11 @@
 """Standardised features: centred and scaled, without a copy of the data.
 
-Parameters w, b of features in their own units, and w̃, b̃ of standardised ones, give a row the
-same score: w̃_j = w_j / scale_j and b̃ = b + Σ shift_j w_j. All parameters are one array: weights
-of each output, then intercepts (size,); or a line for each output, its intercept last (k, p + 1).
+Parameters w, b of features in their own units and w̃, b̃ of standardised features give a row the
+same score if w̃_j = w_j / scale_j and b̃ = b + Σ shift_j w_j. Parameters have one of two forms:
+
+- *flat*, (size,): the weights of each output, then all intercepts;
+- *by output*, (k, p + 1): a row for each output, its intercept last. `scaled_params` are the
+  parameters of standardised features in this form.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ class Standardisation:
     Attributes
     ----------
     shift, scale : ndarray of shape (p,)
-        A scale of 0 takes a feature out.
+        A feature with a scale of 0 is left out.
     k : int
         Number of outputs.
     """
@@ -36,33 +39,30 @@ class Standardisation:
 
     @classmethod
     def of(cls, center: NDArray[np.float64], deviation: NDArray[np.float64], k: int) -> Self:
-        """Return that of a StandardScaler; a column of deviation 0 is taken out."""
+        """Return the standardisation of a StandardScaler, without columns of deviation 0."""
         with np.errstate(divide="ignore"):
             return cls(center, np.where(deviation > 0.0, 1.0 / deviation, 0.0), k)
 
-    def _in_lines(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _by_output(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         p = self.shift.size
         w, b = flat[: self.k * p].reshape(self.k, p), flat[self.k * p :]
         return np.concatenate([w, b[:, None]], axis=1)
 
     def gradient(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a gradient (size,), of features in their units, as one of standardised ones.
-
-        Its shape is (k, p + 1).
-        """
+        """Return the gradient (k, p + 1) for standardised features, from that for their units."""
         p = self.shift.size
         g, g_b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
         scaled = (g - self.shift * g_b[:, None]) * self.scale
         return np.concatenate([scaled, g_b[:, None]], axis=1)
 
-    def in_units(self, lines: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (k, p + 1) of standardised features as (size,), of their units."""
-        w = lines[:, :-1] * self.scale
-        b = lines[:, -1] - (w * self.shift).sum(axis=1)
+    def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return parameters (size,) in the features' units, from scaled ones (k, p + 1)."""
+        w = scaled[:, :-1] * self.scale
+        b = scaled[:, -1] - (w * self.shift).sum(axis=1)
         return np.concatenate([w.reshape(-1), b])
 
-    def lines(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) of features in their units as (k, p + 1), of standardised."""
+    def scaled_params(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return scaled parameters (k, p + 1), from those in the features' units (size,)."""
         p = self.shift.size
         w, b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,10 +70,10 @@ class Standardisation:
         return np.concatenate([wide, (b + (w * self.shift).sum(axis=1))[:, None]], axis=1)
 
     def flat_in_units(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) of standardised features as (size,), of their units."""
-        return self.in_units(self._in_lines(flat))
+        """Return parameters (size,) in the features' units, from flat scaled ones (size,)."""
+        return self.in_units(self._by_output(flat))
 
     def flat(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) of features in their units as (size,), of standardised."""
-        lines = self.lines(in_units)
-        return np.concatenate([lines[:, :-1].reshape(-1), lines[:, -1]])
+        """Return flat scaled parameters (size,), from those in the features' units (size,)."""
+        scaled = self.scaled_params(in_units)
+        return np.concatenate([scaled[:, :-1].reshape(-1), scaled[:, -1]])

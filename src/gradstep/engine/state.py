@@ -44,23 +44,23 @@ class Problem:
     shuffle : {"exact", "blocks", "none"} or callable
         The order of rows (`gradstep.rows.order.order_of`).
     seed : int
-        What the order is a function of.
+        The order of rows is a function of it and of the epoch.
     intercept_factor : float
-        What the learning rate of intercepts is multiplied by.
+        The learning rate of intercepts is multiplied by this.
     average_from : int
-        Rows to have seen before iterates are averaged; 0 for never.
+        Iterates are averaged once so many rows have been seen; 0 for never.
     max_epochs : int
         Epochs after which a run ends.
     tol : float or None
-        Least improvement that counts; None to run all epochs.
+        Smallest improvement that counts; None to run all epochs.
     patience : int
         Epochs in a row without improvement after which a run ends.
     center, scale : ndarray of shape (n_features,) or None
-        Steps are those behind a StandardScaler with these means and deviations.
+        Means and deviations; steps are those after a StandardScaler with these.
     penalty_scales : ndarray of shape (n_features,) or None
-        What weights are multiplied by to be penalised; None for ones.
+        Weights are multiplied by these before they are penalised; None for ones.
     constraints : Constraints or None
-        What coefficients keep to, of the one output; only the automatic method knows of them.
+        Constraints on the coefficients of a single output; only the automatic method takes them.
     """
 
     loss: Loss | JointLoss
@@ -113,7 +113,7 @@ class Problem:
 
     @property
     def standardisation(self) -> Standardisation | None:
-        """How the features are standardised that steps are taken on, if they are."""
+        """How features are standardised for the steps; None if they are not."""
         if self.scale is None or self.center is None:
             return None
         center = self.center if self.fit_intercept else np.zeros(self.n_features)
@@ -121,7 +121,7 @@ class Problem:
 
     @property
     def penalty_units(self) -> NDArray[np.float64] | None:
-        """What the weights that steps are taken on are multiplied by to be penalised."""
+        """Factors of the weights before they are penalised, for features as steps see them."""
         how = self.standardisation
         if how is None:
             return self.penalty_scales
@@ -129,7 +129,7 @@ class Problem:
             return how.scale
         there = how.scale > 0.0
         if np.array_equal(self.penalty_scales[there], np.asarray(self.scale)[there]):
-            return None  # one is the inverse of the other
+            return None  # the two scales cancel
         return self.penalty_scales * how.scale
 
     def split(self, params: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -145,7 +145,7 @@ class Problem:
         with np.errstate(over="ignore", invalid="ignore"):  # weights of a run that has diverged
             try:
                 each = self.penalty.value(coef)
-            except (TypeError, ValueError):  # a user's own, written for one weight
+            except (TypeError, ValueError):  # a user's own penalty, written for a single weight
                 each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
             return float(np.sum(each))
 
@@ -162,9 +162,9 @@ class TrainState:
     start : ndarray of shape (size,)
         The parameters before the first step, in the features' own units.
     params : ndarray of shape (size,)
-        Weights of each output, then intercepts.
+        The weights of each output, then all intercepts.
     epoch : int
-        Epochs done.
+        Number of epochs done.
     best : float
         The best monitored value so far (larger is better).
     stalled : int
@@ -174,7 +174,7 @@ class TrainState:
     best_params : ndarray or None
         The parameters at the best validation score.
     restarts : int
-        How often the run was begun anew with a shorter step (`gradstep.engine.restart`).
+        How often the run was started again with a shorter step (`gradstep.engine.restart`).
     """
 
     start: NDArray[np.float64]
@@ -203,7 +203,7 @@ class TrainState:
         return self.params
 
     def copy(self) -> Self:
-        """Return a state that shares no array with this one that either writes to."""
+        """Return a copy; neither state writes to an array of the other."""
         arrays = {
             name: value.copy()
             for name, value in vars(self).items()
@@ -212,7 +212,7 @@ class TrainState:
         return replace(self, **arrays)  # type: ignore[arg-type]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all of the state as arrays, by name; a record within it as ``record.field``."""
+        """Return the state as arrays by name; a field of a record is named ``record.field``."""
         found: dict[str, NDArray[Any]] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -224,7 +224,7 @@ class TrainState:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return the state whose arrays these are."""
+        """Return the state from the arrays of `to_arrays`."""
         values: dict[str, Any] = {}
         for each in fields(cls):
             if each.name not in cls.RECORDS:
@@ -248,7 +248,7 @@ def _value(array: NDArray[Any]) -> Any:
 
 @dataclass(kw_only=True)
 class TextbookState(TrainState):
-    """What evolves in a run of mini-batches, of size O(features times outputs).
+    """What evolves in a run of mini-batches; its size is O(features · outputs).
 
     Attributes
     ----------
@@ -258,25 +258,25 @@ class TextbookState(TrainState):
         Mean of the iterates.
     counters : ndarray of shape (5,)
         Steps taken, rows seen, iterates averaged, sum of the steps' shares of the penalty, and
-        what `params` are to be multiplied by (not 1 only in the middle of an epoch).
+        the factor that `params` have still to be multiplied by (1 except within an epoch).
     sums : ndarray of shape (2,)
         The current epoch's sum of weighted losses and of weights.
     batch : int
         Batches done of the current epoch.
     rate_factor : float
-        What an adaptive schedule has come down to.
+        What an adaptive schedule multiplies its rates by now.
     since : ndarray of int32, shape (n_features + 1,) or (0,)
     clock : ndarray of shape (steps, numbers) or (0, 0)
-        In the middle of an epoch with lazy steps (`gradstep.engine.kernels.lazy`): the step up to
-        which each feature has been brought, and what the optimizer noted of the steps since.
+        Within an epoch with lazy steps (`gradstep.engine.kernels.lazy`): the last step that each
+        feature has taken, and what the optimizer noted of the steps since.
     behind : ndarray of shape (1 + n_slots, size) or (0, 0)
-        At a pause of such an epoch, `params` and `slots` as they were before all features were
-        brought up to date: what to go on from.
+        At a pause of such an epoch: `params` and `slots` from before all features were brought up
+        to date. The run goes on from these.
     shift, scale : ndarray of shape (n_features,) or (0,)
-        How the features are standardised that `params` belong to, if they are.
+        How the features of `params` are standardised, if they are.
     seen : ndarray of shape (3,)
-        Of all rows of an incremental run: weighted sum of the losses at score zero, sum of
-        weights, number of rows.
+        Over all rows of an incremental run: the weighted sum of the losses at score zero, the sum
+        of weights, the number of rows.
     """
 
     slots: NDArray[np.float64]
@@ -321,7 +321,7 @@ class TextbookState(TrainState):
         return self._in_units(self.params if scale == 1.0 else self.params * scale)
 
     def standardised(self, how: Standardisation | None) -> TextbookState:
-        """Return the same state for features standardised otherwise: their statistics may grow."""
+        """Return the same state for another standardisation: statistics of a stream change."""
         if how is None and not self.scale.size:
             return self
         same = how is not None and np.array_equal(self.scale, how.scale)
@@ -340,7 +340,7 @@ class TextbookState(TrainState):
         return replace(self, params=changed(self.params), average=average, shift=shift, scale=scale)
 
     def multiply_scale_in(self) -> None:
-        """Make `params` the parameters themselves."""
+        """Multiply `params` by the factor in `counters`, which is 1 afterwards."""
         if self.counters[4] != 1.0:
             self.params *= self.counters[4]
             self.counters[4] = 1.0

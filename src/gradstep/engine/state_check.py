@@ -1,7 +1,7 @@
-"""What a written state may hold: nothing is gone on with before each part fits the problem.
+"""Checks a written state before a run goes on from it.
 
-Kernels index by some of these numbers without a check, so names, types, shapes and ranges are
-compared with those that the problem's own states have.
+Kernels index by some of its numbers without a check. So names, types, shapes and ranges are
+compared with those that a state of the problem can have.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["state_of"]
 
-_MOST = 1 << 53  # of any count
+# The largest value of a count, and of some counts by name.
+_MOST = 1 << 53
 _MOST_OF = {"restarts": 64, "smoothing.doublings": 64, "sampling.factor": 1 << 32, "kind": 16}
 
 
@@ -69,7 +70,7 @@ def state_of(problem: Problem, arrays: Mapping[str, NDArray[Any]], n_rows: int) 
     return state
 
 
-# Those of records that there are none of in the beginning; all others are floats.
+# Kinds of arrays whose records a first state does not have; all others of these are floats.
 _KINDS = {"matrices.whole": "b"}
 
 
@@ -113,7 +114,7 @@ def _check_ranges(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _check_batches(problem: Problem, state: TextbookState, n_rows: int) -> None:
-    """Check what says where in an epoch a state is, and which features are behind."""
+    """Check the position within an epoch, and the records of lazy steps."""
     batches = -(-n_rows // min(problem.batch_size, n_rows))
     since, clock = state.since, state.clock
     lazy = bool(since.size) == bool(clock.size) and (not since.size or state.batch > 0)

@@ -1,10 +1,10 @@
-"""What one pass tells of the columns: means, deviations, extremes.
+"""Statistics of the columns from one pass over the rows: means, deviations, extremes.
 
-Dense rows are measured, tile by tile: the mean and the squares around it of a few rows that are
-in cache, merged into those of the rows before (Chan, Golub and LeVeque, 1983). Nothing cancels,
+Dense rows are measured tile by tile: the mean, and the sum of squares around it, of a few rows in
+cache are merged into those of the rows before (Chan, Golub and LeVeque, 1983). No digits cancel,
 however far a column lies from zero, and multiplying a column by 2^k multiplies its mean and
-deviation by 2^k, to the bit. Sparse rows are not centred, and the numbers of a prepared table
-were centred and scaled when it was prepared: there is nothing to measure.
+deviation by 2^k, to the bit. Other rows are not measured: sparse rows are not centred, and the
+numbers of a prepared table were centred and scaled when it was prepared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Columns", "columns_of", "measure"]
 
 _TILE_BYTES = 1 << 15
-_MOST, _LEAST_SQUARE = 1e150, 2.0**-1000  # of which sums, and digits, are numbers
+# The largest number whose square can be summed, and the least square with all its digits.
+_MOST, _LEAST_SQUARE = 1e150, 2.0**-1000
 _TOO_LARGE = (
     "Column {} of X has numbers as large as {:.3g}, whose squares are beyond floating-point "
     "numbers: divide it by a power of ten."
@@ -41,7 +42,7 @@ _TOO_SMALL = (
 
 @dataclass(frozen=True)
 class Columns:
-    """What is known of the columns.
+    """Statistics of the columns.
 
     Attributes
     ----------
@@ -50,9 +51,9 @@ class Columns:
     mean, square : ndarray of shape (n_features,)
         Weighted means, and weighted sums of the squares around them.
     low, high : ndarray of shape (n_features,)
-        Extremes of the rows that weigh anything.
+        Extremes over the rows of positive weight.
     measured : bool
-        Whether these are of the rows; else zeros and ones, which change nothing.
+        Whether these were measured; if not they are zeros and ones, which change nothing.
     """
 
     weight: float
@@ -64,7 +65,7 @@ class Columns:
 
     @classmethod
     def unmeasured(cls, n_features: int) -> Self:
-        """Return what stands for columns that are neither centred nor scaled."""
+        """Return the statistics for columns that are neither to be centred nor scaled."""
         zeros, ones = np.zeros(n_features), np.ones(n_features)
         return cls(1.0, zeros, ones, -ones, ones, measured=False)
 
@@ -86,9 +87,10 @@ class Columns:
         return np.where(deviation > 0.0, deviation, 1.0)
 
     def kept(self, later: Columns) -> Columns:
-        """Return the same, but for columns that were constant: what is known of those later.
+        """Return these statistics, with the later ones for columns that were constant.
 
-        For what was kept in the units of a standardisation: it takes a constant column out.
+        Parameters that are kept in the units of a standardisation need this, since it leaves
+        constant columns out.
         """
         if not (self.measured and later.measured and later.weight > 0.0):
             return self
@@ -103,7 +105,7 @@ class Columns:
         )
 
     def merged(self, other: Columns) -> Columns:
-        """Return what is known of both parts of a stream."""
+        """Return the statistics of both parts of a stream together."""
         if not (self.measured and other.measured):
             return self
         if not self.weight > 0.0:
@@ -154,7 +156,7 @@ class _Largest(NamedTuple):
     column: int
 
     def merged(self, other: _Largest) -> _Largest:
-        """Return that of two shards together."""
+        """Return the larger of two shards' numbers."""
         return other if other.value > self.value else self
 
 
@@ -171,7 +173,7 @@ def _largest(shard: Dataset) -> _Largest:
 
 
 def columns_of(data: Dataset) -> Columns:
-    """Return what is known of the columns: measured if dense, else neither centre nor scale.
+    """Return the statistics of the columns; of rows that are not dense, `Columns.unmeasured`.
 
     Raises
     ------
@@ -196,7 +198,7 @@ def columns_of(data: Dataset) -> Columns:
 
 
 def _check_squares(data: Dataset) -> None:
-    """Refuse sparse rows whose squares are beyond the numbers, or all below them."""
+    """Refuse sparse rows if a square overflows, or if all of them underflow."""
     with RowSums(data, 1) as row_sums:
         largest, column = row_sums.total(_largest)
     if largest > _MOST:

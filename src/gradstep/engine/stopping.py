@@ -1,4 +1,4 @@
-"""Whether improvement has ended: of the objective, or of the score of held-out rows."""
+"""Tells whether the objective, or the score of held-out rows, has stopped improving."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["stalled"]
 
 
 def stalled(problem: Problem, state: TrainState, value: float) -> bool:
-    """Tell whether improvement has ended; an adaptive rate may still come down instead.
+    """Tell whether improvement has ended; if so, an adaptive rate may be lowered first.
 
     Parameters
     ----------
     problem : Problem
         What is fixed.
     state : TrainState
-        Counts the epochs without improvement.
+        The state, in which epochs without improvement are counted.
     value : float
-        What is watched; larger is better.
+        The number that is watched; larger is better.
     """
     if problem.tol is not None:
         state.stalled = 0 if value >= state.best + problem.tol else state.stalled + 1

@@ -1,8 +1,8 @@
 """The loop: ask the method for an epoch, validate, record, report, maybe stop.
 
-`train` takes a state and returns a state. It may stop after any epoch, the textbook's method after
-any batch, and go on later to the same bits: the order of rows is a function of (seed, epoch), and
-everything else that evolves is in the state.
+`train` takes a state and returns a state. It may stop after any epoch, or with the textbook
+method after any batch, and go on later to the same bits: the order of rows is a function of (seed,
+epoch), and everything else that evolves is in the state.
 """
 
 from __future__ import annotations
@@ -55,37 +55,37 @@ def train(
     Parameters
     ----------
     problem : Problem
-        What is fixed; its optimizer says by which method.
+        What is fixed; its optimizer decides the method.
     data : Dataset
         The rows to train on.
     state : TrainState
         Where to start from (`Problem.start`, or what an earlier call returned); not changed.
     columns : Columns, optional
-        The statistics of the columns, if they are known; of use to the automatic method.
+        The statistics of the columns, if they are known; only the automatic method uses them.
     validation : Validation, optional
         Held-out rows, scored after each epoch.
     callbacks : sequence of Callback
         Called at the start, after each epoch and at the end.
     until_epoch : int, optional
-        Epochs to have done when the run ends; `Problem.max_epochs` by default.
+        Number of epochs after which the run ends; `Problem.max_epochs` by default.
     max_batches : int, optional
-        Batches after which to pause, even in the middle of an epoch; the textbook's method only.
+        Batches after which to pause, even within an epoch; only for the textbook method.
     incremental : bool
-        Whether the rows are one part of a stream (see `Baseline`); the textbook's method only.
+        Whether the rows are one part of a stream (see `Baseline`); only for the textbook method.
     excess_of : callable, optional
         Returns how far the objective at some parameters is above its least value.
 
     Returns
     -------
     state : TrainState
-        Where the run ended: the record of the method.
+        The state where the run ended, of the method's own class.
     outcome : Outcome
-        How.
+        How it ended.
 
     Raises
     ------
     Diverged
-        If the objective left the numbers, or is far worse than the best constant's.
+        If the objective is no longer finite, or is far worse than the best constant's.
     """
     method_of, current = _method_for(
         problem, data, state, columns, excess_of, max_batches=max_batches, incremental=incremental
@@ -102,8 +102,8 @@ def train(
         with closing(method_of()) as method:
             epoch_began = Moment.now().seconds
             while outcome is None:
-                # 1. An epoch of the method, or what is left of one, or as much as there may be
-                #    before the callbacks are asked whether to go on.
+                # 1. An epoch of the method, or the rest of one, or a slice of it after which the
+                #    callbacks are asked whether to go on.
                 more = current.epoch + 1 < last_epoch
                 current, epoch, left = method.epoch(current, slices.begin(current), more=more)
                 slices.end(left)
@@ -121,7 +121,7 @@ def train(
                 record = EpochRecord.of(current.epoch, epoch, score, seconds)
                 if listeners.on_epoch_end(EpochEnd(record, problem, data, current)):
                     outcome = Outcome.CALLBACK
-                # 4. Whether the run is over: by the score, if that decides, or by the method.
+                # 4. Whether the run is over: the score decides that, or the method.
                 elif validation is None or score is None or not validation.stops:
                     outcome = method.outcome(current, epoch, by_score=False)
                 elif stalled(problem, current, score):
@@ -130,7 +130,7 @@ def train(
                     outcome = method.outcome(current, epoch, by_score=True)
                 if outcome is None and current.epoch >= last_epoch:
                     outcome = at_last
-                # 5. Here, and where an epoch was cut, the run could end, and go on later.
+                # 5. Here, as after a slice, the run could end and go on later.
                 outcome = listeners.on_pause(Pause(problem, data, current, outcome, method.show))
                 epoch_began = Moment.now().seconds
     except BaseException as exception:
@@ -145,7 +145,7 @@ def _method_for(
     problem: Problem, data: Dataset, state: TrainState, columns: Columns | None, excess_of: Any, *,
     max_batches: int | None, incremental: bool,
 ) -> tuple[Callable[[], Any], Any]:  # fmt: skip
-    """Return what makes the method that the optimizer asks for, and its state at the start."""
+    """Return a function that makes the method of the optimizer, and its state at the start."""
     if not is_automatic(problem.optimizer):
         if data.executor is not None:
             msg = (

@@ -1,8 +1,8 @@
-"""The strength of the penalty, chosen by the loss of rows that its models have not seen.
+"""Chooses alpha, the strength of the penalty, by the loss of rows that its models have not seen.
 
-Strengths are tried from strong to weak, each run going on from the one before
-(`gradstep.engine.automatic.penalty_path`), as long as that leads on; then some beside the best.
-What judges them: `gradstep.fit.alpha_trials`. Why: docs/adr/0021.
+Strengths are tried from strong to weak, each run starting from the optimum of the one before
+(`gradstep.engine.automatic.penalty_path`), as long as the loss falls; then some next to the best.
+`gradstep.fit.alpha_trials` decides which rows judge them. Reasons and measurements: docs/adr/0021.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "ChosenAlpha", "choose_alpha"]
 
+# Ratio of neighbouring strengths.
 _STEP = 10.0
-_WEAKEST, _STRONGEST = 10, 4  # steps from the first strength, at most
-_WORSE = 2  # strengths in a row after which others will be worse, too
-_FLAT = 1e-4  # of the loss: a path that gains no more in some steps has come to its end
-_AS_GOOD = 5e-4  # of the loss: what nobody minds, where weights stay smaller
+# Steps from the first strength to the weakest, and to the strongest, at most.
+_WEAKEST, _STRONGEST = 10, 4
+# The path ends after so many strengths in a row that are worse than the best.
+_WORSE = 2
+# It also ends if they gain no more than this share of the loss.
+_FLAT = 1e-4
+# A stronger penalty is as good as the best if its loss is higher by no more than this share.
+_AS_GOOD = 5e-4
 
 
 class ChosenAlpha(NamedTuple):
@@ -42,7 +47,7 @@ class ChosenAlpha(NamedTuple):
     value : float
         The strength.
     judge : str
-        What it was chosen on, in words.
+        Which rows decided, in words.
     losses : dict
         The mean loss of the rows held out for each strength that was tried, the strongest first.
     is_quick : bool
@@ -55,7 +60,7 @@ class ChosenAlpha(NamedTuple):
     is_quick: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for machines: strengths as a list, which JSON has no keys for."""
+        """Return it for JSON; the losses as a list of pairs, since keys must be text there."""
         return {"value": self.value, "judge": self.judge, "losses": list(self.losses.items())}
 
     @property
@@ -73,18 +78,18 @@ class ChosenAlpha(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The choice of alpha, and how to go on.
 
     Attributes
     ----------
     plan : Plan
-        With the penalty that was chosen.
+        The plan with the chosen penalty.
     start : TrainState
         Where the run begins.
     alpha : ChosenAlpha or None
-        None if there was nothing to choose by.
+        What was chosen; None if there were no rows to choose by.
     ended : RunResult or None
-        The best so far, if there is to be no further run: the choice was interrupted.
+        If the choice was interrupted: its best run so far. No other run follows.
     """
 
     plan: Plan
@@ -106,7 +111,7 @@ def choose_alpha(
     Parameters
     ----------
     chosen : Plan
-        What is fixed, but for the penalty.
+        What is fixed except the penalty.
     data : Dataset
         The rows to train on, in random order.
     start : TrainState
@@ -114,9 +119,9 @@ def choose_alpha(
     penalty : callable
         Returns the penalty of a strength.
     train : callable
-        Runs a plan on rows from a state: trials that may take long.
+        Runs a plan on rows from a state; for trials that may take long.
     held_out : Dataset, optional
-        Other rows, which decide.
+        Other rows, which decide if they are given.
     """
     trials = trials_of(chosen, data, start, penalty, train, held_out)
     first = 0.0 if trials is None else _first_strength(chosen.problem, data, start, penalty)
@@ -125,7 +130,7 @@ def choose_alpha(
     search = _Search(trials, first)
     try:
         search.weaker()
-        if not has_l1(penalty):  # from the first on, l1 leaves nothing
+        if not has_l1(penalty):  # with l1 all weights are zero at the first strength and above
             search.stronger()
         search.between(0.5)
         if trials.is_least_squares:
@@ -147,10 +152,10 @@ def choose_alpha(
 def _first_strength(
     problem: Problem, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
 ) -> float:
-    """Return a strength that is about too strong, from the gradient at the best constant.
+    """Return a strength that is probably too strong, from the gradient at the best constant.
 
-    Under l1 all weights are zero from the largest of its numbers on. Under l2 a weight alone is at
-    most that over the strength, in units of scores.
+    With l1 all weights are zero if the strength is at least the gradient's largest number. With l2
+    a single weight is at most that number divided by the strength, in units of scores.
     """
     from gradstep.engine.row_sums import RowSums  # imports Numba
     from gradstep.rows.dataset import score_unit
@@ -169,7 +174,7 @@ def _first_strength(
 
 
 def _rounded(alpha: float) -> float:
-    """Return a number of two digits."""
+    """Return a number rounded to two digits."""
     return float(f"{alpha:.1e}")
 
 
@@ -181,7 +186,7 @@ class _Search:
         self._at: dict[float, float] = {}
 
     def alpha(self, k: float) -> float:
-        """Return the strength so many steps weaker than the first."""
+        """Return the strength that is `k` steps weaker than the first."""
         return _rounded(self._first / _STEP**k)
 
     @property
@@ -199,7 +204,7 @@ class _Search:
         return self._at[k]
 
     def weaker(self) -> None:
-        """Go on to weaker ones until some in a row are worse, or change nothing."""
+        """Try weaker strengths until some in a row are worse, or gain nothing."""
         for step in range(_WEAKEST + 1):
             if step and self.alpha(step) < self._trials.weakest:
                 return
@@ -209,14 +214,14 @@ class _Search:
                 return
 
     def stronger(self) -> None:
-        """Go on to stronger ones while the strongest is the best."""
+        """Try stronger strengths while the strongest is the best."""
         strongest = 0
         while self._at and self._best == strongest > -_STRONGEST:
             strongest -= 1
             self._tries(strongest)
 
     def between(self, width: float) -> None:
-        """Try the two beside the best, so many steps away, if they lie within the path."""
+        """Try the two strengths `width` steps from the best, if they lie within the path."""
         middle = self._best
         for k in (middle - width, middle + width):
             if min(self._at) < k < max(self._at) and self._at[middle] < math.inf:
@@ -224,7 +229,7 @@ class _Search:
 
 
 def _strongest_of_the_best(losses: Mapping[float, float]) -> float:
-    """Return the strongest of those that are as good as the best."""
+    """Return the strongest of the strengths that are as good as the best."""
     least = min(losses.values())
     enough = least + _AS_GOOD * abs(least) if math.isfinite(least) else least
     return max(alpha for alpha, loss in losses.items() if loss <= enough)

@@ -1,9 +1,10 @@
-"""By what a strength of the penalty is judged: the loss of rows that its model has not seen.
+"""Trials of a strength of the penalty: the loss of rows that its model has not seen.
 
-Of least squares each row is held out, or each part, as a whole path follows from one Hessian of
-each. Of others each part where a pass costs little, else two parts or one. Rows of another time or
-table than those to train on, which are held out anyway, judge alone. A strength counts in rows: a
-trial on fewer takes one that does as much to each of them.
+For least squares each row is held out in turn, or each of some parts of the rows, since a whole
+path follows from one Hessian per part. For other losses each of five parts is held out in turn if a
+Newton step costs little, else two of them or one. If rows of a later time or of another table are
+held out anyway, these alone judge. A trial on fewer rows takes a larger alpha, so that the penalty
+keeps its ratio to the loss of a row.
 """
 
 from __future__ import annotations
@@ -30,29 +31,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupted", "going_on", "has_l1", "trials_of", "with_penalty"]
 
-_FEWEST_ROWS = 10  # fewer say nothing of a penalty
+# With fewer rows no strength is chosen.
+_FEWEST_ROWS = 10
+# Parts of the rows, and for least squares with few rows at most.
 _PARTS, _MOST_PARTS = 5, 20
-_QUICK = 2e6  # rows left out in turn, times the square of the features, which each of them costs
-_QUICK_PARTS = 1e6  # the same of parts
-_CHEAP, _DEAR = 2e7, 1e8  # products of a pass, up to which all parts, or two, are held out in turn
-_MOST_WIDE = 6  # features, of rows so many: more, and a path of least squares holds out one part
-_FEW_ROWS = 5000  # whose parts are made alike
-_NARROW = 350  # features up to which the same costs nothing
-_LEAST = 0.01  # rows' worth of a penalty that keeps weights of classes from growing without bound
-_ROUGHLY, _EPOCHS = 0.001, 20  # tol of a trial, and its epochs at most
+# Rows times squared parameters up to which each row is left out in turn (least squares).
+_QUICK = 2e6
+# Parts times squared parameters up to which there are more than five parts (least squares).
+_QUICK_PARTS = 1e6
+# Products of a Newton step up to which five parts, or two, are held out in turn.
+_CHEAP, _DEAR = 2e7, 1e8
+# Rows per parameter from which a path of least squares, holding out one part, is taken even with
+# more than `_NARROW` parameters.
+_MOST_WIDE = 6
+# Rows up to which the parts have the same distribution of targets (least squares).
+_FEW_ROWS = 5000
+# Parameters up to which a strength more costs next to nothing (least squares).
+_NARROW = 350
+# For classes, the weakest penalty in rows: it keeps weights of separable classes bounded.
+_LEAST = 0.01
+# `tol` of a trial, and its epochs at most.
+_ROUGHLY, _EPOCHS = 0.001, 20
 
 
 class Interrupted(Exception):
-    """Ctrl-C in a trial, with the best so far."""
+    """Ctrl-C in a trial, after others have ended."""
 
 
 def with_penalty(chosen: Plan, penalty: Any, **limits: Any) -> Plan:
-    """Return a plan with another penalty, and other limits of its run."""
+    """Return a plan with another penalty, and with other limits of its run."""
     return replace(chosen, problem=replace(chosen.problem, penalty=penalty, **limits))
 
 
 def going_on(chosen: Plan, params: NDArray[np.float64], start: TrainState) -> TrainState:
-    """Return a start at parameters of another run, which is measured by where that began."""
+    """Return a start at another run's result; progress counts from where that run began."""
     state = chosen.problem.start(*chosen.problem.split(params))
     return replace(state, start=start.start)
 
@@ -66,7 +78,7 @@ def trials_of(
     chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any], train: Train,
     held_out: Dataset | None,
 ) -> Any:  # fmt: skip
-    """Return what tells the loss of a strength; None if there is nothing to tell it by."""
+    """Return what computes the loss of a strength; None if there are too few rows."""
     from gradstep.engine.automatic.penalty_path import has_path, work_of
     from gradstep.engine.parts import between  # these import Numba
 
@@ -90,17 +102,17 @@ def trials_of(
 
 
 def _positions(data: Dataset, parts: int) -> list[NDArray[np.uint32]]:
-    """Return the positions of rows in each part: the same targets in all, as nearly as can be."""
+    """Return the positions of the rows of each part; all have about the same targets."""
     order = np.argsort(data.targets()[:, 0], kind="stable")
     return [np.sort(order[part::parts]).astype(np.uint32) for part in range(parts)]
 
 
 def _weakest(problem: Problem, data: Dataset) -> float:
-    """Return the weakest strength that is tried: where there are classes, not none at all.
+    """Return the weakest strength that is tried; for classes it is above 0.
 
-    Few rows of classes may lie on their sides of a line by chance: weights without bound are then
-    best for most rows, and far too sure of the next. As a prior, it lets the log odds change by 10
-    for a deviation of a feature.
+    A few rows of two classes may be separable by chance. Then unbounded weights are best for most
+    of them, and far too certain about new rows. As a prior, this strength lets the log odds change
+    by 10 per standard deviation of a feature.
     """
     from gradstep.rows.dataset import are_classes
 
@@ -108,7 +120,7 @@ def _weakest(problem: Problem, data: Dataset) -> float:
 
 
 class _LeastSquares:
-    """Judges by all rows, or parts, predicted by a model of the others."""
+    """Judges by each row, or each part, which a model of the others predicts."""
 
     judge, weakest = "cross-validation", 0.0
 
@@ -141,12 +153,12 @@ class _LeastSquares:
         return found
 
     def params(self, _alpha: float) -> None:
-        """Return nothing to start from: the first step from anywhere is the last."""
+        """Return None: a run of least squares needs one step, wherever it starts."""
 
 
 @dataclass
 class _Parts:
-    """Judges by each part, or some, predicted by a model of the others."""
+    """Judges by each of five parts, or some of them, which a model of the others predicts."""
 
     chosen: Plan
     data: Dataset
@@ -193,7 +205,7 @@ class _Parts:
 
 @dataclass
 class _Split:
-    """Judges by some rows, predicted by a model of others; a trial may take long."""
+    """Judges by some rows, which a model of others predicts; a trial may take long."""
 
     chosen: Plan
     all_rows: Dataset
@@ -230,7 +242,7 @@ class _Split:
         return found
 
     def best(self) -> tuple[float, RunResult]:
-        """Return the best so far, as what an interrupted run leaves."""
+        """Return the best strength so far, and its run as one that was interrupted."""
         alpha = min(self.found, key=lambda known: self.found[known][1])
         return alpha, replace(self.found[alpha][0], outcome=Outcome.INTERRUPTED, state=None)
 
@@ -239,10 +251,10 @@ class _Split:
 
 
 def _loss_of(problem: Problem, rows: Dataset, params: NDArray[np.float64]) -> float:
-    """Return the mean loss of rows; of classes with probabilities as `evaluate` tells it.
+    """Return the mean loss of rows; for class probabilities the log loss of `evaluate`.
 
-    There a row whose class was called impossible costs 36, not hundreds: one that lies far out
-    would decide alone.
+    In that one a row whose class has the probability 0 costs 36, not hundreds, so that no single
+    outlier decides.
     """
     from gradstep.engine.row_sums import RowSums  # imports Numba
 
@@ -257,9 +269,9 @@ def _loss_of(problem: Problem, rows: Dataset, params: NDArray[np.float64]) -> fl
 
 
 def _by_rows(alpha: float, all_rows: Dataset, some: Dataset) -> float:
-    """Return the strength for some rows that does to each what the other does to all of them.
+    """Return the strength for some of the rows that has the effect of `alpha` on all of them.
 
-    The mean loss is over fewer rows: what a penalty is worth is counted in rows.
+    The mean loss of fewer rows weighs each row more, so the penalty must grow by the same factor.
     """
     return alpha * all_rows.weight_sum / some.weight_sum
 

@@ -1,4 +1,4 @@
-"""What can be refused without the table, which may take long to read."""
+"""Checks of settings that need no table, before one is read, which may take long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["check_before_reading"]
 
 
 def check_before_reading(loss: Any, component: Any, settings: Settings, task: str) -> None:
-    """Refuse what is known to be wrong without the table, which may take long to read."""
+    """Refuse settings that are wrong whatever the table holds."""
     penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
     if not is_auto(settings.optimizer):
         optimizer_of(settings.optimizer)

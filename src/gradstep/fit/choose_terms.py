@@ -1,16 +1,16 @@
 """Terms that pay on held-out rows: curves of numbers, and crosses of the columns that matter.
 
-1. A model with a curve of each number is fitted on a part of a sample. What a curve is worth is
-   what the other rows lose by putting the straight line closest to it in its place.
-2. Curves are added one by one, those worth most first, as long as each makes the held-out rows
-   surely better, until they are as good as with all.
-3. The same with crosses of the few columns that matter most: what one is worth is what the rows
-   lose by putting in its place what its two columns can say of it on their own.
+1. A model with a curve for each number is fitted on a part of a sample. The worth of a curve is the
+   rise of the loss on the other, held-out rows if the closest straight line takes its place.
+2. Curves are added one by one, the worthiest first, if each surely lowers the held-out loss, until
+   that is as low as with all curves.
+3. The same is done with crosses of the few columns that matter most. The worth of a cross is the
+   rise of the loss if the best sum of its two columns' own effects takes its place.
 
-So the number of fits is bounded, however many terms there are to choose from, and whatever the loss
-is, it is what decides. "Surely" is said by Wilcoxon's signed ranks (1945) of the losses of small
-parts of the held-out rows, which one row far out does not decide; and the mean, which it does, must
-not get worse.
+So the number of fits is bounded, however many terms there are to choose from, and whatever loss is
+minimised decides. "Surely" means by Wilcoxon's signed-rank test (1945) of the losses of small parts
+of the held-out rows, which a single outlier does not decide. In addition the mean loss, which it
+can decide, must not rise.
 """
 
 from __future__ import annotations
@@ -45,26 +45,35 @@ if TYPE_CHECKING:
 
 __all__ = ["choosing"]
 
-_FOLDS, _FEW_ROWS = 3, 3000  # a third of the rows is held out; of few rows each third in turn
-_PARTS = 21  # of the rows held out
-_SURE = 3.0  # standard deviations of the sum of signed ranks
-_LEAST = 2e-3  # of the loss, that a term must be worth
-_COLUMNS = 8  # that crosses are made of: those that matter most
-_ROWS_A_FEATURE = 10  # to fit, that a cross must leave
-_MOST_FEATURES = 1500  # of all outputs of a model with all that there is to choose from
-_TOL = 1e-3  # of a fit: what is compared is noisier
-_MOST_TRIED = 24  # terms of a kind
+# A third of the rows is held out; with few rows, each third in turn.
+_FOLDS, _FEW_ROWS = 3, 3000
+# Parts of the held-out rows whose losses are compared.
+_PARTS = 21
+# Standard deviations of the sum of signed ranks that count as sure.
+_SURE = 3.0
+# Share of the loss that a term must be worth.
+_LEAST = 2e-3
+# Columns that crosses are made of: those that matter most.
+_COLUMNS = 8
+# Rows to fit per feature of a cross, at least.
+_ROWS_A_FEATURE = 10
+# Features, over all outputs, of a model with all terms to choose from, at most.
+_MOST_FEATURES = 1500
+# `tol` of a fit: the losses that are compared are noisier.
+_TOL = 1e-3
+# Terms of a kind that are tried, at most.
+_MOST_TRIED = 24
 
 
 def choosing(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `gradstep.prepare` is told, if arguments of it ask for terms to be chosen.
+    """Return further arguments of `gradstep.prepare`, if those given ask for terms to be chosen.
 
     Parameters
     ----------
     loss : Loss or None
-        What decides; None for that which a target has by default.
+        The loss that decides; None for the default of the target.
     given : mapping
-        The arguments.
+        The arguments that were given.
     """
     if (AUTO, 0) not in as_terms(given).get("splines", ()):
         return {}
@@ -114,12 +123,12 @@ def _added(
     worth: Mapping[Any, NDArray[np.float64]],
     with_term: Callable[[_Fit, Any], _Fit],
 ) -> _Fit:
-    """Return a model with terms added one by one, until it is as good as that with all.
+    """Return a model with terms added one by one, until it is as good as the one with all.
 
     Parameters
     ----------
     best, whole : _Fit
-        The model without any of the terms, and with all.
+        The models without any of the terms, and with all of them.
     worth : mapping
         By term, the losses of the whole model without it.
     with_term : callable
@@ -137,7 +146,7 @@ def _added(
 
 
 def _pairs(fit: _Fit) -> Pairs:
-    """Return pairs of the columns that matter most, as many as leave rows enough for each."""
+    """Return pairs of the columns that matter most, as long as there are rows enough for each."""
     encoding, fold = fit.encoding, fit.folds[0]
     coef = fold.params[: -fit.k].reshape(fit.k, -1)
     known = training_rows(encoding, fold.train, coef, np.zeros(fit.k))
@@ -182,7 +191,7 @@ class _Fold:
         cls, loss: Any, k: int, encoding: Encoding, train: Dataset, held_out: Dataset,
         near: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> _Fold:  # fmt: skip
-        """Fit a model by the automatic method, with the penalty that there is by default."""
+        """Fit a model by the automatic method, with the default penalty."""
         from gradstep.engine.statistics import Columns  # imports Numba
 
         chosen = plan(Settings(tol=_TOL), loss, train, k, stored_in=encoding.stored_in())
@@ -224,16 +233,18 @@ class _Fold:
     def replaced(
         self, own: NDArray[np.intp], others: NDArray[np.intp], lines: Any = None
     ) -> NDArray[np.float64]:
-        """Return the parameters with the least-squares fit of some features' part in its place.
+        """Return parameters in which some features' part of the score is replaced.
+
+        It is replaced by its least-squares fit from other features.
 
         Parameters
         ----------
         own : ndarray
             The features whose part is replaced.
         others : ndarray
-            Those that replace it; the intercept is the last feature.
+            The features that replace it; the intercept is the last feature.
         lines : ndarray of shape (others, m), optional
-            Combinations of them that alone may.
+            If given, only these combinations of the others replace it.
         """
         weights = self.params[: -self.k].reshape(self.k, -1), self.params[-self.k :, None]
         coef = np.concatenate(weights, axis=1)  # (k, p + 1)
@@ -264,7 +275,7 @@ class _Fit:
         cls, sample: Sample, loss: Any, k: int, curves: tuple[tuple[str, int], ...],
         crosses: Pairs, near: _Fit | None = None,
     ) -> _Fit:  # fmt: skip
-        """Fit the model; from where one with other terms has ended, if there is one."""
+        """Fit the model, starting from one with other terms, if there is one."""
         encoding, data = sample.encoded(curves, crosses)
         names = encoding.feature_names()
         starts = [None] * _FOLDS if near is None else near.weights_of(names)
@@ -304,7 +315,7 @@ class _Fit:
         return np.concatenate([np.arange(span.start, span.stop) for span in spans])
 
     def without(self, cross: str) -> NDArray[np.float64]:
-        """Return the losses with what a cross's columns can say of it on their own in its place."""
+        """Return the losses with the best sum of its columns' effects in the place of a cross."""
         own = self.features(cross)
         columns = map(self.features, cross.split(":"))
         others = np.concatenate([*columns, [self.encoding.n_features]])

@@ -1,10 +1,11 @@
-"""Compiling while the table is read: what a run will probably call, by processes of their own.
+"""Processes that compile, while the table is read, the kernels that a run will probably call.
 
 On a machine without the kernels a first run would read the table, then compile for longer than it
 trains. So what it will call is guessed from the options and the head of the table, before it is
-read, and two processes compile it into the cache: one the largest kernel, the other the rest. The
-run takes from the cache what it needs, and waits for what is being compiled (`gradstep.claims`).
-A wrong guess costs some seconds of idle processors; busy ones are left alone.
+read, and two processes compile it into the cache: one the largest kernel, the other the rest
+(`gradstep.engine.automatic.warm_up` has their calls). The run takes from the cache what it needs,
+and waits for what is being compiled (`gradstep.claims`). A wrong guess costs some seconds of idle
+processors; busy ones are left alone.
 
 Nothing is started where such a run has been before: a mark in the cache says so. The processes end
 with the run, however it ends: they watch a pipe whose other end it holds.
@@ -32,24 +33,28 @@ if TYPE_CHECKING:
 __all__ = ["WANTED", "Guess", "compiling_ahead", "guess_of"]
 
 WANTED = "GRADSTEP_COMPILE_AHEAD"  # "0": no process is ever started
+# Rows, and bytes, of a table that are read for the guess.
 _HEAD_ROWS, _HEAD_BYTES = 200, 1 << 16
-_SAMPLED_BYTES = 4_000_000  # of a file, from which Hessians are those of samples
-_BUSY = 1.25  # processes that run or wait to, a core: more of them would only wait for one another
-_MOST_SECONDS = 300.0  # that such a process may take
+# Size of a file from which Hessians are probably taken from samples.
+_SAMPLED_BYTES = 4_000_000
+# Load per core above which no process is started: more of them would only wait for one another.
+_BUSY = 1.25
+# Time that such a process may take.
+_MOST_SECONDS = 300.0
 _PARTS = ("evaluations", "others")
 _CODE = "from gradstep.fit.compile_ahead import work; work()"
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What decides the types that kernels are compiled for.
+    """What the types that kernels are compiled for depend on.
 
     Attributes
     ----------
     loss : str
-        Its name.
+        Name of the loss.
     classes : int
-        Of the target; 0 for a number. More than two are three.
+        Number of classes of the target, 3 standing for more than two; 0 if it is a number.
     coded : bool
         Whether rows have categories.
     single : bool
@@ -72,12 +77,12 @@ class Guess:
 
 
 def guess_of(table: str, target: str, loss: str | None, asked: Mapping[str, Any]) -> Guess | None:
-    """Return what a run will probably be like, from the head of its table; None if nothing is seen.
+    """Guess the types of a run from the head of its table; None if that cannot be read simply.
 
     Parameters
     ----------
     table : str
-        A path; other tables tell nothing.
+        A path; nothing is guessed of other tables.
     target : str
         The column to predict.
     loss : str, optional
@@ -140,12 +145,12 @@ def _head(path: Path) -> Any:
 
 @contextmanager
 def compiling_ahead(guess: Guess | None) -> Iterator[None]:
-    """Compile what a run will probably call while it goes on, unless all of that is there.
+    """Compile, within this context, what a run will probably call, unless that is in the cache.
 
     Parameters
     ----------
     guess : Guess or None
-        What the run will be like.
+        What the run will probably be like.
     """
     known = None if guess is None else _mark_of(guess)
     if guess is None or known is None or known.exists():
@@ -153,12 +158,12 @@ def compiling_ahead(guess: Guess | None) -> Iterator[None]:
         return
     with _processes(guess):
         yield
-    with suppress(OSError):  # a run like this finds all it calls from now on
+    with suppress(OSError):  # from now on, a run like this finds all its kernels
         known.touch()
 
 
 def _mark_of(guess: Guess) -> Path | None:
-    """Return the file that says whether there was such a run; None if nothing would be gained."""
+    """Return the file that marks such a run as done; None if nothing should be compiled ahead."""
     cores = os.cpu_count() or 1
     unwanted = os.environ.get(WANTED, "1") == "0" or cores < 2
     if (
@@ -209,7 +214,7 @@ def _processes(guess: Guess) -> Iterator[None]:
 
 
 def work() -> None:
-    """Compile one part, in a process of its own."""
+    """Compile one part; the main function of a process."""
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     part, guess = sys.argv[1], Guess(**json.loads(sys.argv[2]))
     compile_part(part, guess)
@@ -246,6 +251,6 @@ def compile_part(part: str, guess: Guess) -> None:
         compile_evaluations(loss, data, k, sampled=guess.sampled)
     else:
         compile_others(loss, data, k, l1=guess.l1, sampled=guess.sampled)
-        if not guess.l1:  # which has no standard errors
+        if not guess.l1:  # with l1 there are no standard errors
             p = data.rows.n_features
             ScoreProducts(loss, k, np.zeros(k * (p + 1)), k, np.zeros(p), np.ones(p))(data)

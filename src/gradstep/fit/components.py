@@ -1,4 +1,4 @@
-"""From names to components: ``"huber"`` to ``Huber(epsilon=0.1)``, and what to say if not.
+"""From names to components, as ``"huber"`` to ``Huber(epsilon=0.1)``, and errors if there is none.
 
 Wherever a name is taken, an object is taken, too: a built-in component with its own
 hyper-parameters, or a user's own, which needs no more than the methods of its kind.
@@ -111,7 +111,7 @@ def _refuse(parameter: str, value: Any, allowed: Mapping[str, Any]) -> NoReturn:
 
 
 def _why_not(component: Any, methods: tuple[str, ...]) -> str:
-    """Return why an object is no component with these methods; nothing if it is one."""
+    """Return why an object is not a component with these methods; nothing if it is one."""
     if isinstance(component, type):
         return "it is a class, not an instance: call it"
     missing = [name for name in methods if not callable(getattr(component, name, None))]
@@ -123,7 +123,7 @@ def _why_not(component: Any, methods: tuple[str, ...]) -> str:
 
 
 def _checked(parameter: str, component: Any, *methods: str, inner: str = "") -> Any:
-    """Return a component once it has the methods that its kind needs and sound numbers.
+    """Return a component, checked to have the methods that its kind needs, and valid numbers.
 
     `inner` names the field of a component around another one of its kind.
     """
@@ -200,12 +200,12 @@ def loss_of(
 
 
 def loss_for(loss: Any, target: Target) -> Any:
-    """Return what a loss becomes for a table's target: with more than two classes, one of several.
+    """Return the loss for a table's target; with more than two classes, its form for several.
 
     Raises
     ------
     InvalidParameter
-        If it is one of classes and the target a number, or if it takes two scores of two classes.
+        If it is a loss of classes and the target a number, or needs two scores for two classes.
     """
     if target.classes is None:
         if is_of_classes(loss):

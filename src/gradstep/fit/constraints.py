@@ -241,7 +241,7 @@ def _column(encoding: Encoding, name: str) -> NumberColumn | SplineColumn:
     others = [c.name for c in used if c is not own and own.source in _sources(c)]
     if others:
         msg = (
-            f"A constraint is on {name!r}, whose effect hangs on {', '.join(others)}, too. Leave "
+            f"A constraint is on {name!r}, whose effect depends on {', '.join(others)}, too. Leave "
             "the constraint or the other term out."
         )
         raise InvalidParameter(msg)

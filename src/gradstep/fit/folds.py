@@ -1,4 +1,4 @@
-"""Cross-validation of a prepared table: each part of the rows held out once, to be predicted."""
+"""Cross-validation of a prepared table: each part of the rows is held out and predicted once."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["evaluate_folds", "mean_and_spread"]
 def evaluate_folds(
     prepared: PreparedTable, fit: Callable[[PreparedTable], Model | None], folds: int
 ) -> list[dict[str, Any]]:
-    """Return the metrics of each part of the training rows, by a model of the others.
+    """Return the metrics of each part of the training rows, predicted by a model of the others.
 
-    Those held out choose nothing, neither an epoch nor a penalty. The rows lie in random order, so
-    parts are cut from them as they lie.
+    The held-out part decides nothing, neither an epoch nor a penalty. The rows are in random order,
+    so each part is a range of them.
 
     Parameters
     ----------
     prepared : PreparedTable
-        Rows held out already are in no part.
+        The table; rows that are held out already are in no part.
     fit : callable
         Returns the model of a table's training rows; None if it was interrupted.
     folds : int

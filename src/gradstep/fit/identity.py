@@ -1,4 +1,4 @@
-"""What a fit is one of: its parameters in words, and digests of its rows, to know it again by."""
+"""What a resumed fit is recognised by: its parameters as text, and digests of its rows."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def checkpointed(
     start : ndarray
         The parameters before the first step.
     files : sequence of mapping
-        What is known of the files that the rows come from (`gradstep.data.sources.source_file`):
-        if anything, targets are not read once more.
+        Fingerprints of the files that the rows come from (`gradstep.data.sources.source_file`).
+        With these, the targets are not read once more.
     """
     checkpoint = checkpoint_in(callbacks)
     if checkpoint is None:
@@ -87,7 +87,7 @@ def checkpointed(
 
 
 def _text(value: Any) -> str:
-    """Return a parameter in words that are the same in every process."""
+    """Return a parameter as text that is the same in every process."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -1,4 +1,4 @@
-"""The covariance of a fitted model's parameters, of the rows that it was fitted to."""
+"""Gives a fitted model the covariance of its parameters, from the rows that it was fitted to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_PRODUCTS = 2e11  # of all rows' features: some ten seconds, which nobody h
 
 
 def check_inference(inference: Any) -> None:
-    """Refuse what is no kind of standard errors."""
+    """Refuse an unknown kind of standard errors."""
     if inference not in CHOICES:
         kinds = ", ".join(map(repr, CHOICES))
         msg = (
@@ -41,7 +41,7 @@ def check_inference(inference: Any) -> None:
 
 
 def infer(model: Model, prepared: PreparedTable, found: Phases, kind: str) -> None:
-    """Give a model the covariance of its parameters; or its provenance why there is none.
+    """Give a model the covariance of its parameters; if none is valid, its provenance says why.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def infer(model: Model, prepared: PreparedTable, found: Phases, kind: str) -> No
     prepared : PreparedTable
         The rows.
     found : Phases
-        What came of the fit to them.
+        The results of the fit to them.
     kind : {"robust", "model", "none", "apart"}
-        Which standard errors; none where a line sets the classes apart.
+        Which standard errors; "apart" means none, since the classes can be separated.
     """
     model.covariance, why = _inferred(prepared, found, kind)
     if why:
@@ -83,7 +83,7 @@ def _inferred(
 
 
 def _why_not(prepared: PreparedTable, found: Phases, kind: str) -> str | None:
-    """Return why nothing is summed for a covariance, None if it is."""
+    """Return why no covariance is to be computed; None if one is."""
     from gradstep.inference.validity import why_not
 
     if kind in _OTHER_REASONS:

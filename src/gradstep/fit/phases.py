@@ -34,26 +34,26 @@ __all__ = ["Phases", "fit_in_phases"]
 
 @dataclass(frozen=True)
 class Phases:
-    """What came of the phases.
+    """The results of the phases.
 
     Attributes
     ----------
     judged : RunResult
-        The run on the rows to train on, whose parameters the rows held out judge.
+        The run on the rows to train on, whose parameters the held-out rows judge.
     kept : int
-        The epoch of it that they are of.
+        The epoch of that run whose parameters were kept.
     params : ndarray of shape (size,)
-        The model's parameters: of all rows, if it was refitted.
+        The model's parameters; of the refit, if there was one.
     problem : Problem
-        What they solve.
+        The problem that they solve.
     outcome : Outcome
-        How it ended: interrupted, if any phase was.
+        How the run ended; interrupted, if any phase was.
     notes : list of str
         What a person should know.
     alpha : ChosenAlpha or None
-        How strong the penalty is, if that was chosen.
+        The strength of the penalty, if it was chosen.
     refit : Refit or None
-        What the refit was, if there was one.
+        The refit, if there was one.
     """
 
     judged: RunResult
@@ -70,7 +70,7 @@ def fit_in_phases(
     prepared: PreparedTable, loss: Any, settings: Settings, callbacks: Sequence[Any], *,
     choose: bool, refit: bool, asked: Mapping[str, Any],
 ) -> Phases:  # fmt: skip
-    """Choose alpha, if asked for, run to the end, and refit; Ctrl-C keeps the best so far.
+    """Choose alpha, if that is asked for, train, and refit; Ctrl-C keeps the best so far.
 
     Parameters
     ----------
@@ -81,11 +81,11 @@ def fit_in_phases(
     callbacks : sequence of Callback
         Called in each run.
     choose : bool
-        Whether alpha is chosen, where it can be.
+        Whether alpha is chosen, if it can be.
     refit : bool
-        Whether the rows held out go into the model, once they have judged it.
+        Whether the model is fitted to the held-out rows, too, once they have judged it.
     asked : mapping
-        What a checkpoint knows the fit by.
+        The parameters that a resumed fit is recognised by.
     """
     from gradstep.engine.statistics import Columns  # imports Numba
 
@@ -134,8 +134,8 @@ def fit_in_phases(
                 notes = [*ended.notes, note]
                 return Phases(ended, kept, ended.params, ended.problem, ended.outcome, notes)
             chosen, start, alpha = choice.plan, choice.start, choice.alpha
-        # The automatic method ends at the optimum: held-out rows stop nothing, and where alpha was
-        # chosen there is no better epoch than the last.
+        # The automatic method ends at the optimum, so held-out rows do not stop it; and if alpha
+        # was chosen, no epoch is better than the last.
         validation = None
         if held_out is not None:
             validation = Validation(held_out, stops=not automatic, keeps=alpha is None)
@@ -172,7 +172,7 @@ def _refitted(
 
 
 def _tells_another_story(prepared: PreparedTable) -> bool:
-    """Tell whether the rows held out are later ones, or another table's."""
+    """Tell whether the held-out rows differ in kind: they are later ones, or another table's."""
     if prepared.validation is None:
         return False
     return "time" in prepared.meta["asked"] or not own_rows_are_held_out(prepared)

@@ -1,4 +1,4 @@
-"""From the settings to the fixed part of a run: what "auto" stands for."""
+"""The plan of a fit: from its settings to the fixed part of a run, with a value for each "auto"."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "Settings", "checked_optimizer", "is_auto", "plan"]
 
+# Rows of a batch by default: a hundredth of all rows, but no more than 64 and no fewer than 8.
 _BATCH = 64
-_LEAST_BATCH, _BATCHES = 8, 100  # of a batch size by itself: a hundredth of the rows, at most 64
+_LEAST_BATCH, _BATCHES = 8, 100
 
 
 def is_auto(value: Any) -> bool:
@@ -37,7 +38,7 @@ def is_auto(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fit: the parameters of `MiniBatchRegressor`, but for `seed`."""
+    """How to fit: the parameters of `MiniBatchRegressor`, and the seed."""
 
     penalty: Any = "l2"
     alpha: float = 1e-4
@@ -75,9 +76,9 @@ class Plan:
     problem : Problem
         The fixed part of the run.
     columns : Columns or None
-        Statistics of the columns, where something is made of them.
+        Statistics of the columns, if the problem uses them.
     rate : Rate or None
-        The learning rate by itself, or as given; None where none is used.
+        The learning rate, chosen or given; None if none is used.
     """
 
     problem: Problem
@@ -96,7 +97,7 @@ def plan(
     stored_in: NDArray[np.float64] | None = None,
     rate: Rate | None = None,
 ) -> Plan:
-    """Put the fixed part of a fit together.
+    """Return the plan of a fit.
 
     Parameters
     ----------
@@ -113,16 +114,17 @@ def plan(
     earlier : Columns, optional
         Statistics of the parts before.
     stored_in : ndarray of shape (n_features,), optional
-        What the columns' numbers were divided by when they were stored, as a prepared table's are.
+        What the columns' numbers were divided by when they were stored, if they come from a
+        prepared table.
     rate : Rate, optional
-        The learning rate that an earlier part has decided.
+        The learning rate that was chosen for an earlier part.
     """
     auto = is_auto(settings.learning_rate)
     optimizer = checked_optimizer(settings, loss, incremental=incremental)
     automatic = is_automatic(optimizer)
     penalty = penalty_of(settings.penalty, {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio})
     by_deviation = settings.penalty_scale == "deviation" and not isinstance(penalty, NoPenalty)
-    # 'optimal' takes its length from the penalty, and so its unit
+    # 'optimal' gets the length of its steps from the penalty, and so their unit
     by_itself = auto or (settings.learning_rate == "optimal" and by_deviation)
     standardised = not automatic and (
         by_itself if is_auto(settings.precondition) else settings.precondition
@@ -135,7 +137,7 @@ def plan(
         columns = columns_of(data)
         if earlier is not None:
             columns = earlier.merged(columns)
-            if optimizer.n_slots():  # what it keeps is in the first units
+            if optimizer.n_slots():  # its slots are in the units of the first part
                 columns = earlier.kept(columns)
     center = scale = None
     if standardised and columns is not None and columns.measured:
@@ -147,7 +149,7 @@ def plan(
     if isinstance(shuffle, (bool, np.bool_)):
         shuffle = "exact" if shuffle else "none"
     if (incremental or automatic) and shuffle == "blocks":
-        shuffle = "exact"  # a permuted copy would serve one epoch, or parts of some
+        shuffle = "exact"  # a permuted copy would be used for one epoch, or parts of some
     problem = Problem(
         loss=loss,
         penalty=penalty,
@@ -184,7 +186,7 @@ def plan(
 def _penalty_scales(
     settings: Settings, penalty: Any, columns: Columns | None, stored_in: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
-    """Return what weights are multiplied by to be penalised; None if they are not."""
+    """Return the factors of the weights before they are penalised; None for ones."""
     if isinstance(penalty, NoPenalty):
         return None
     if settings.penalty_scale == "unit":
@@ -195,7 +197,7 @@ def _penalty_scales(
 def checked_optimizer(settings: Settings, loss: Any, *, incremental: bool = False) -> Any:
     """Return the optimizer; by default SVRG with the automatic rate, and SGD with any other.
 
-    Needs no data, so that what does not go together can be refused before any is read.
+    This needs no data, so that a combination can be refused before any is read.
 
     Raises
     ------
@@ -279,7 +281,7 @@ def _schedule(
 ) -> Any:
     """Return the schedule of learning rates."""
     if automatic:
-        return Constant(1.0)  # shown nowhere, used nowhere: the automatic method chooses its steps
+        return Constant(1.0)  # never used nor shown: the automatic method chooses its steps
     if is_auto(settings.learning_rate):
         eta0 = 1.0 if rate is None else rate.eta0
         return Constant(eta0) if incremental else Adaptive(eta0)
@@ -297,7 +299,7 @@ def _schedule(
 
 
 def _batch_size(settings: Settings, n: int, *, auto: bool, automatic: bool) -> int:
-    """Return the rows of a batch; 0 where the automatic method chooses it."""
+    """Return the number of rows of a batch; 0 if the automatic method chooses it."""
     if not is_auto(settings.batch_size):
         return int(settings.batch_size)
     if automatic:

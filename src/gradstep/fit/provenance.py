@@ -1,4 +1,4 @@
-"""Where a model comes from: what its file tells of table and settings."""
+"""The provenance of a model: what its file says about the table and the settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_COLUMNS = ("missing", "levels", "low", "high")
 
 
 def provenance_of(fit: TableFit, problem: Problem) -> dict[str, Any]:
-    """Return where a model comes from; a function of the table and the settings, no clock."""
+    """Return the provenance of a model; it depends on the table and the settings, on no clock."""
     meta = fit.prepared.meta
     return {
         "version": VERSION,
@@ -70,7 +70,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _finite(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metrics without those that are not defined, which JSON has no word for."""
+    """Return the metrics that are finite; JSON has no word for the others."""
     return {
         name: value
         for name, value in metrics.items()

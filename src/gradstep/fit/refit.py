@@ -1,8 +1,9 @@
-"""The model that is written: once it has been judged, it is fitted to the rows held out, too.
+"""The refit: once held-out rows have judged a model, it is fitted to all rows, these included.
 
-A run that ended at the optimum goes on from there, to that of all rows. One that was stopped before
-it is repeated on all rows for as many epochs as were kept: what told when to stop is among them.
-Where a path of alpha costs next to nothing, all rows choose it anew: of few, a tenth more may tell.
+A run that ended at the optimum goes on from there, to the optimum of all rows. A run that was
+stopped earlier is repeated on all rows for as many epochs as were kept, since no rows are left to
+tell when to stop. If a path of alpha costs next to nothing, alpha is chosen again from all rows: if
+they are few, a tenth more can change the choice.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Refit", "kept_epoch", "own_rows_are_held_out", "refitted"]
 
-_MOST_BYTES = 1 << 30  # of rows that are copied
+# Bytes of rows that may be copied for the refit.
+_MOST_BYTES = 1 << 30
 _ENDED = {Outcome.OPTIMAL, Outcome.ROUNDING, Outcome.CONVERGED, Outcome.STALLED}
 
 
 class Refit(NamedTuple):
-    """What became of the refit.
+    """The refit of a model, as it is reported.
 
     Attributes
     ----------
@@ -45,7 +47,7 @@ class Refit(NamedTuple):
     outcome : Outcome
         How it ended.
     alpha : float or None
-        How strong the penalty is, if that was chosen anew by all rows.
+        The strength of the penalty, if it was chosen again from all rows.
     """
 
     rows: int
@@ -54,7 +56,7 @@ class Refit(NamedTuple):
     alpha: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it for JSON."""
         return {**self._asdict(), "outcome": self.outcome.name.lower()}
 
 
@@ -77,7 +79,7 @@ def kept_epoch(records: list[EpochRecord]) -> int:
 
 
 def own_rows_are_held_out(prepared: PreparedTable) -> bool:
-    """Tell whether rows of the table itself are held out, not those of another one."""
+    """Tell whether the held-out rows are the table's own, not those of another one."""
     rows = prepared.meta["rows"]
     counted = rows["read"] - rows["dropped"] - rows.get("weightless", 0)
     return prepared.validation is not None and bool(counted == rows["train"] + rows["validation"])
@@ -91,7 +93,7 @@ def refitted(
     kept: int,
     choose: Callable[[Dataset, TrainState], Choice] | None = None,
 ) -> tuple[RunResult | None, str]:
-    """Fit to all rows; return what came of it, and a note if nothing did.
+    """Fit to all rows; return the result, or None, and a note if it is not the model.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def refitted(
     kept : int
         The epoch whose parameters were judged.
     choose : callable, optional
-        Chooses alpha anew, from rows and the best constant.
+        Chooses alpha again, from rows and the best constant.
     """
     from gradstep.engine.parts import Together, together  # imports Numba
 
@@ -150,7 +152,7 @@ def refitted(
 
 
 def _needs_a_copy(plan: Plan, data: Dataset) -> bool:
-    """Tell whether a run takes mini-batches, for which rows must lie in one place."""
+    """Tell whether a run takes mini-batches, for which all rows must be in one array."""
     from gradstep.engine.automatic.choice import StepKind, rule_for  # imports Numba
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
 
@@ -158,4 +160,4 @@ def _needs_a_copy(plan: Plan, data: Dataset) -> bool:
     if not is_automatic(problem.optimizer):
         return True
     assert plan.columns is not None  # noqa: S101
-    return rule_for(ScaledProblem(problem, data, plan.columns)).kind is StepKind.REDUCED
+    return rule_for(ScaledProblem(problem, data, plan.columns)).kind is StepKind.VARIANCE_REDUCED

@@ -1,4 +1,4 @@
-"""One run, of arrays and of tables: from a plan and a start to parameters, and how they came."""
+"""One run, for arrays and for tables: from a plan and a start to parameters and a record."""
 
 from __future__ import annotations
 
@@ -38,26 +38,27 @@ __all__ = ["RunResult", "keeping_best", "run", "start_of"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run.
+    """The result of a run.
 
     Attributes
     ----------
     params : ndarray of shape (size,)
-        The model's parameters: of the best epoch by validation, if there is any, else of the last.
+        The model's parameters: of the epoch with the best validation score, if there is one, else
+        of the last epoch.
     problem : Problem
-        As it was in the end: a restart lowers the learning rate.
+        The problem of the last attempt: a restart lowers the learning rate.
     state : TrainState or None
         Where the run ended; None if it was interrupted.
     outcome : Outcome
-        How.
+        How the run ended.
     records : list of EpochRecord
         One for each epoch.
     notes : list of str
         What a person should know.
     columns : Columns or None
-        Statistics of the columns, where something is made of them.
+        Statistics of the columns, if the plan uses them.
     score : float
-        Of the parameters on the validation rows; -inf without any.
+        Score of the parameters on the validation rows; -inf if there are none.
     """
 
     params: NDArray[np.float64]
@@ -87,13 +88,13 @@ class _Best:
             self.params, self.score = state.best_params, state.best_score
 
     def on_end(self, end: End) -> None:
-        """Forget those of a run that diverged, unless they are the best by validation rows."""
+        """Forget the parameters of a run that diverged, unless a validation score chose them."""
         if isinstance(end.error, Diverged) and self.score == -math.inf:
             self.params = None
 
     @contextmanager
     def left_by_a_lost_cluster(self) -> Iterator[None]:
-        """Let the error of a lost cluster have them."""
+        """Hand the best parameters to the error of a lost cluster."""
         try:
             yield
         except ClusterLost as error:
@@ -126,14 +127,15 @@ def run(
     callbacks : sequence of Callback
         Called at the start, after each epoch and at the end.
     brake : bool
-        Whether a run that diverges is begun anew with a shorter step.
+        Whether a run that diverges is started again with a shorter step.
     keep_interrupted : bool
         Whether Ctrl-C ends the run with the best parameters so far, if there are any.
 
     Raises
     ------
     Diverged
-        If the objective left the numbers, and no shorter step was allowed, or none helped.
+        If the objective is no longer finite, or far too large, and no shorter step was allowed or
+        none helped.
     """
     from gradstep.engine import restart  # imports Numba
 
@@ -167,7 +169,7 @@ def run(
     else:
         result = _result_of(ended, data, history.records, chosen.columns)
         if result.outcome is Outcome.INTERRUPTED and not np.isfinite(result.params).all():
-            if best.params is None:  # within the first epoch, on the way to diverge
+            if best.params is None:  # it was diverging, in its first epoch
                 raise KeyboardInterrupt
             result = replace(result, params=best.params)
     if checkpoint is not None:
@@ -182,7 +184,7 @@ def run(
 
 @contextmanager
 def keeping_best(model_of: Callable[[NDArray[np.float64]], Model]) -> Iterator[None]:
-    """Let a lost cluster leave the model of the best parameters until then, with the error."""
+    """Give the error of a lost cluster the model of the best parameters so far."""
     try:
         yield
     except ClusterLost as error:
@@ -198,7 +200,7 @@ def _apart(callbacks: Sequence[Any]) -> tuple[Checkpoint | None, list[Any]]:
 
 
 def _replayed(found: EndedRun, problem: Problem, columns: Columns | None) -> RunResult:
-    """Return what came of a run that another followed when the checkpoint was written."""
+    """Return the result of a run that had ended when the checkpoint was written."""
     from gradstep.engine.restart import shortened  # imports Numba
 
     return RunResult(
@@ -221,7 +223,7 @@ def _state_in(found: Content, problem: Problem, data: Dataset, path: Path) -> Tr
 def _result_of(
     ended: TrainResult, data: Dataset, records: list[EpochRecord], columns: Columns | None
 ) -> RunResult:
-    """Return the model's parameters and how they came: those of the best epoch, if one is known."""
+    """Return the result of a run that has ended, with the parameters of its best epoch."""
     from gradstep.engine.textbook.proximal_finish import polish  # imports Numba
 
     problem, state = ended.problem, ended.state
@@ -234,9 +236,9 @@ def _result_of(
 
 
 def _with_tol_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:
-    """Return the problem with `tol` as a share of the best constant's loss, if losses are watched.
+    """Return the problem with `tol` multiplied by the best constant's loss, if a loss is watched.
 
-    The automatic method watches its steps; a score of validation rows has a unit of its own.
+    The automatic method watches its steps instead, and a validation score has its own unit.
     """
     by_score = validation is not None and validation.stops and validation.score is not None
     if is_automatic(problem.optimizer) or by_score or problem.tol is None:
@@ -262,13 +264,13 @@ def start_of(
     problem, data
         What is fixed, and the rows.
     coef, intercept : ndarray, optional
-        Weights to start from. An optimizer that goes to the optimum anyway takes the best constant
-        instead, if that has the lower objective: far out the second derivative of a loss
-        may be 0, and no step follows from it.
+        Weights to start from. An optimizer that goes to the optimum starts from the best constant
+        instead, if that has the lower objective: far from the optimum the second derivative of a
+        loss may be 0, so that no step can be computed.
     at_constant : bool
-        Whether to start from the best constant, if no weights are given: levels, whose weights
-        together could take the intercept's place, then say how they differ from it. Else from
-        zeros, as in the textbook.
+        Whether to start from the best constant if no weights are given; else from zeros, as in the
+        textbook. From the constant, the weights of a category's levels, which together could
+        replace the intercept, become differences from it.
     """
     from gradstep.engine.baseline import best_constant  # these import Numba
     from gradstep.engine.evaluation import mean_loss

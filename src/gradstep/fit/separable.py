@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["is_unbounded"]
 
-_LOW = 0.05  # of the loss with all scores zero: above it, some rows are on the wrong side
+# Share of the loss at scores of zero; above it, rows are probably on the wrong side.
+_LOW = 0.05
 
 
 def is_unbounded(problem: Problem, data: Dataset, params: NDArray[np.float64]) -> bool:
-    """Tell whether the weights could grow for ever: no penalty, and every row on its side.
+    """Tell whether the weights could grow without bound: no penalty, and every row on its side.
 
     Parameters
     ----------
     problem : Problem
-        One of classification; only a logistic loss has no least value then.
+        One of classification; only a logistic loss has no minimum then.
     data : Dataset
         The training rows.
     params : ndarray of shape (size,)
@@ -56,7 +57,7 @@ class _OnTheirSide:
     one_vs_rest: bool
 
     def __call__(self, shard: Dataset) -> bool:
-        """Tell so."""
+        """Tell whether every row of a shard is."""
         from gradstep.engine.row_tasks import scores  # imports Numba
 
         y, z = shard.targets()[:, 0], scores(shard.rows, self.params, self.k, shard.index)

@@ -58,42 +58,43 @@ if TYPE_CHECKING:
 __all__ = ["TableFit", "fit_table"]
 
 _MOST_EPOCHS, _PATIENCE = 1000, 3
-_IMPROVEMENT = 1e-4  # of the baseline's loss
+# `tol` by default, as a share of the baseline's loss.
+_IMPROVEMENT = 1e-4
 
 
 @dataclass
 class TableFit:
-    """What came of a fit.
+    """The result of a fit.
 
     Attributes
     ----------
     model : Model
-        The fitted model: of all rows, if it was refitted.
+        The fitted model; of all rows, if it was refitted.
     prepared : PreparedTable
-        What it was trained on.
+        The prepared table that it was trained on.
     outcome : Outcome
         How the run ended.
     history : list of EpochRecord
         One for each epoch of the run on the rows to train on.
     plan : TablePlan
-        What was going to be done.
+        The plan, made before training.
     kept_epoch : int
         The epoch of it whose parameters are kept.
     judged : Model
         The model that the rows held out judged, before they went into the other one.
     alpha : ChosenAlpha or None
-        How strong the penalty is, and why, if that was chosen.
+        The strength of the penalty, and how it was chosen, if it was.
     refit : Refit or None
-        What the refit to all rows was, if there was one.
+        The refit to all rows, if there was one.
     validation, baseline : dict
-        How good the model is on the rows held out, before they go into it, and how good the best
-        constant; empty if none are.
+        Metrics on the held-out rows: of the model before it is refitted to them, and of the best
+        constant. Empty if no rows are held out.
     folds : list of dict
         Metrics of each part of a cross-validation, if one was asked for (`cv`).
     notes : list of str
         What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
-        Of "preparing", "training", and "compiling" kernels (nearly 0 where they are on disk).
+        Time of "preparing", "training", and "compiling" kernels (nearly 0 if they are on disk).
     """
 
     model: Model
@@ -187,39 +188,40 @@ def fit_table(
     optimizer, learning_rate, eta0, power_t, average, batch_size, precondition, last_batch
         As of `MiniBatchRegressor`.
     alpha : float or "auto", default="auto"
-        Strength of the penalty; "auto" chooses it along a path of falling strength: where rows are
-        few by cross-validation, else on rows that trials are not trained on. With any optimizer
-        but "auto", "svrg" and "exact", whose runs end elsewhere, "auto" is 1e-4.
+        Strength of the penalty; "auto" chooses it along a path of falling strength: with few rows
+        by cross-validation, else on rows that trials are not trained on. With an optimizer other
+        than "auto", "svrg" and "exact", whose runs may end short of the optimum, "auto" is 1e-4.
     max_iter : int, default=1000
         Most epochs.
     tol : float, optional
-        As of `MiniBatchRegressor`; None to run all epochs; with "auto" and "svrg" fewer, if the
-        objective can be lowered no further before.
+        As of `MiniBatchRegressor`; None to run all epochs, with "auto" and "svrg" until the
+        objective can be lowered no further.
     n_iter_no_change : int, default=3
-        Epochs in a row without it after which the rate comes down, and in the end training stops.
+        Epochs in a row without an improvement of `tol`, after which the rate is lowered, and in the
+        end training stops.
     callbacks : sequence
         As of `MiniBatchRegressor`; a `Checkpoint` lets an unfinished run go on.
     cv : int, optional
-        In how many parts the training rows are cut, each of which is held out once and predicted
-        by a model of the others: `folds` of the result. A choice of alpha is made once, before.
+        Number of parts that the training rows are cut into. Each is held out once and predicted by
+        a model of the others: `folds` of the result. Alpha is chosen once, before that.
     nonnegative : str, or sequence of str, optional
-        Columns of numbers whose coefficient is not to be negative.
+        Columns of numbers whose coefficients must not be negative.
     bounds : dict, optional
-        Column: (low, high), which its coefficient keeps to, in the column's own unit; None for no
+        By column, (low, high): the bounds of its coefficient in the column's own unit; None for no
         bound.
     monotone : str, sequence of str, or dict, optional
-        Columns whose effect rises all along: numbers, or the curves of `splines`. A dict says
-        "increasing" or "decreasing".
+        Columns whose effect must not fall: numbers, or the curves of `splines`. A dict says
+        "increasing" or "decreasing" for each.
     refit : bool, default=True
-        Whether the rows of the table that were held out go into the model, too, once they have
-        judged it: `validation` tells of the model without them.
+        Whether the model is fitted to the table's held-out rows, too, once they have judged it;
+        `validation` has the metrics of the model without them.
     inference : {"robust", "model", "none"}
-        Which standard errors of the coefficients the model keeps, where any are valid: "robust"
-        whether or not the loss is the true likelihood, "model" if it is.
+        Which standard errors of the coefficients the model keeps, if any are valid: "robust" ones
+        hold whether or not the loss is the true likelihood, "model" ones if it is.
     client : distributed.Client, optional
-        A Dask cluster whose workers prepare the table and compute on its rows; they find files
+        A Dask cluster whose workers prepare the table and compute on its rows. They must find files
         and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
-        model has the same bits as without.
+        model has the same bits as without a cluster.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
     watch : callable, optional
@@ -233,7 +235,7 @@ def fit_table(
     Returns
     -------
     TableFit
-        The model, and how it came about. After an interruption (Ctrl-C) it is the best so far.
+        The model, and how it was fitted. After an interruption (Ctrl-C) it is the best so far.
 
     Raises
     ------
@@ -334,7 +336,7 @@ def _model_of_part(loss: Any, settings: Settings, part: PreparedTable) -> Model 
 
 
 def _loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:
-    """Return the loss, by default what the target asks for, once targets are known to be in it."""
+    """Return the loss, by default that of the target; refuse targets that are not in its range."""
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
         if prepared.target.classes is None

@@ -1,4 +1,4 @@
-"""What is going to be done with a table, said before anything is trained."""
+"""The plan of a fit to a table, in words, made before anything is trained."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ _FEW_CLASSES = 10
 
 @dataclass(frozen=True)
 class TablePlan:
-    """What a fit of a table is going to do; as text, all of it in words.
+    """What a fit to a table is going to do; `print` shows it in words.
 
     Attributes
     ----------
     source : str
         The table.
     target : Target
-        What is predicted: a `column`, and its `classes`, None of a number.
+        What is predicted: a `column`, and its `classes`, which are None for a number.
     rows : dict
-        How many were "read", "dropped" without a target, are to "train" on, held out for
+        Numbers of rows: "read", "dropped" for want of a target, to "train" on, held out for
         "validation".
     columns : list of (column, became, detail)
-        What became of each column, those that are left out last.
+        What each column becomes; columns that are left out come last.
     n_features : int
-        What all of them are together.
+        Number of features of all columns.
     loss : Loss
         What is minimised.
     penalty : str
         The penalty and its strength.
     words : dict
-        Target, loss and why, penalty and method in words, by their headings.
+        Target, loss and its reason, penalty and method in words, by their headings.
     writes : dict
-        What is written, and where: "prepared table", "checkpoint", of the command line "model".
+        What is written, and where: "prepared table", "checkpoint"; on the command line "model".
     notes : list of str
         What was noticed while the table was read.
     """
@@ -80,7 +80,7 @@ class TablePlan:
         return ", ".join(f"{what} {where}" for what, where in self.writes.items())
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON knows it."""
+        """Return all of it in types of JSON."""
         return {
             "source": self.source,
             "rows": dict(self.rows),
@@ -135,15 +135,15 @@ def table_plan(
     loss : Loss
         What is minimised.
     settings : Settings
-        How.
+        How it is minimised.
     asked_loss : str, Loss or None
-        What was asked for.
+        The loss as the user gave it.
     alpha : float or "auto"
-        What was asked for.
+        Alpha as the user gave it.
     constraints : ConstraintsOnColumns
-        What coefficients keep to.
+        The constraints on coefficients.
     checkpoint : Checkpoint, optional
-        What writes the run down.
+        What saves the run.
     """
     meta = prepared.meta
     penalty = _penalty(settings, alpha)

@@ -1,4 +1,4 @@
-"""A model that is too good: held-out rows predicted to the last digit, and by which column."""
+"""Notices a model that is too good to be true, and the column that makes it so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["note_of_too_good"]
 
 _FEWEST_ROWS = 50
-_R2, _LOG_LOSS = 0.99999, 0.01  # of the best constant's
+# R², or log loss relative to the best constant's, from which a model is too good.
+_R2, _LOG_LOSS = 0.99999, 0.01
 
 
 def note_of_too_good(
@@ -31,7 +32,7 @@ def note_of_too_good(
     found, constant : mapping
         Its metrics on the held-out rows, and those of the best constant.
     notes : sequence of str
-        What is said already: a column that is named there is not named again.
+        The notes so far; a column that they name is not named again.
     """
     if not isinstance(model.encoding, Encoding) or found.get("rows", 0) < _FEWEST_ROWS:
         return []

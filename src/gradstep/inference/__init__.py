@@ -1,1 +1,4 @@
-"""How sure a coefficient is: covariances of fitted parameters, and what follows from them."""
+"""Statistical inference: covariances of fitted parameters, standard errors, intervals, tests.
+
+Predictions are `gradstep.model`'s.
+"""

@@ -128,8 +128,8 @@ def covariance_of(
     clusters : sequence of ndarray of shape (n,), at most two
         The cluster of each row that counts, from 0: for dependent rows.
     shared : ndarray of shape (directions, q), optional
-        Directions that no score hangs on, and nobody asks about: all levels of a category higher,
-        the intercept lower. What hangs on other ones is undetermined.
+        Directions that no score depends on, and that nobody asks about: all levels of a category
+        higher, the intercept lower. What depends on other ones is undetermined.
 
     Raises
     ------
@@ -189,7 +189,7 @@ class _Sandwich:
             if kind == "robust":
                 middle = middle * (self.n / degrees)
         matrix = inverse @ middle @ inverse
-        lines = of.lines(self.how.lines(self.params))
+        lines = of.lines(self.how.scaled_params(self.params))
         step = np.einsum("bij,bj->bi", inverse, gradient + self.weight * ridge * lines)
         errors = np.sqrt(np.maximum(np.einsum("bii->bi", matrix), 0.0))
         distance = float(np.divide(np.abs(step), errors, where=errors > 0, out=0.0 * step).max())
@@ -230,8 +230,8 @@ class _Sandwich:
             residuals = self.sums.each(Residuals(of.k, self.params))
             width = bandwidth_of(of.loss, np.concatenate(residuals))
         widths = np.array([[width], [1.0]])
-        pairs = 1 if is_quadratic(of.loss) else of.scaled.pairs
-        options = HessianOptions(pairs, widths, self.how.shift, self.how.scale)
+        blocks = 1 if is_quadratic(of.loss) else of.scaled.blocks
+        options = HessianOptions(blocks, widths, self.how.shift, self.how.scale)
         loss, _, plain = as_trained(of.loss)
         if not (expected and of.power and of.power != 1.0):  # Poisson's are the same
             return of.blocks(self.sums.hessian(loss, self.params, options, plain=plain))
@@ -248,9 +248,9 @@ class _Sandwich:
 
     def _score_products(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         of = self.of
-        pairs = of.k * (of.k + 1) // 2 if of.joint else of.k
-        task = ScoreProducts(of.loss, of.k, self.params, pairs, self.how.shift, self.how.scale)
-        found = of.blocks(self.sums.total(task, 8 * pairs * of.q * of.q))
+        blocks = of.k * (of.k + 1) // 2 if of.joint else of.k
+        task = ScoreProducts(of.loss, of.k, self.params, blocks, self.how.shift, self.how.scale)
+        found = of.blocks(self.sums.total(task, 8 * blocks * of.q * of.q))
         if not of.penalised:
             return found
         return found - gradient[:, :, None] * gradient[:, None, :] / self.n

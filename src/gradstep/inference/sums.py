@@ -27,19 +27,19 @@ _TILE = 128
 
 @dataclass(frozen=True)
 class ScoreProducts:
-    """The sum of slope·slope·x·xᵀ, of standardised rows: (pairs, q, q), lower triangles."""
+    """The sum of slope·slope·x·xᵀ, of standardised rows: (blocks, q, q), lower triangles."""
 
     loss: Any
     k: int
     params: NDArray[np.float64]
-    pairs: int
+    blocks: int
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
 
     def __call__(self, shard: Dataset) -> NDArray[np.float64]:
         """Sum over a shard."""
         q = self.shift.size + 1
-        matrices = np.zeros((self.pairs, q, q))
+        matrices = np.zeros((self.blocks, q, q))
         for at in range(0, shard.n, RUN_ROWS):
             order = readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
             launch(

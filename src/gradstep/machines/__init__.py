@@ -1,1 +1,1 @@
-"""Many machines: an executor that runs the engine's tasks on a Dask cluster (optional)."""
+"""Dask (optional): many machines compute on the rows, or read and prepare a table together."""

@@ -1,4 +1,4 @@
-"""A task for each piece of a table, on the workers of a cluster."""
+"""Calls a task on each piece of a table, on the workers of a Dask cluster."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a run reads: rows in one of three layouts, their targets and weights, their order."""
+"""What a run reads: rows in one of four layouts, their targets and weights, their order."""

@@ -1,8 +1,8 @@
-"""The cut of the rows into shards, and the order in which what comes of them is added.
+"""How the rows are cut into shards, and in which order the results of shards are added.
 
-How many shards there are, and where they begin, is a function of the data alone; their sums are
-added eight by eight, then the eights in order. So the bits of a sum depend on nothing else: not on
-threads, nor on the machines that computed its parts.
+The number of shards, and where they begin, depends on the data alone. Their sums are added eight by
+eight, then the eights in order. So the bits of a sum depend on nothing else: not on threads, nor on
+the machines that computed its parts.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ Task = Callable[..., Any]
 
 T = TypeVar("T")
 
-_SHARD_BYTES = 1 << 20  # at least: a tenth of a millisecond or so, as is all of below
-_LARGEST_BYTES = 1 << 30  # of a shard, where there are more than the usual number
-_ROW_WORK = 64  # bytes that are read in the time that a row takes, however short
+# Bytes of a shard at least: about a tenth of a millisecond of work.
+_SHARD_BYTES = 1 << 20
+# Bytes of a shard at most; beyond, there are more than the usual number of shards.
+_LARGEST_BYTES = 1 << 30
+# Bytes that are read in the time that a row takes besides, however short it is.
+_ROW_WORK = 64
+# Shards at most, unless they are of the largest size.
 _USUAL_MOST = 64
-_LEAST = 6  # waking other threads costs as much as a few
-_NUMBERS_A_FEATURE = 8  # that a shard must have, at least: its sums are as long as the features
+# With fewer shards than this there is one: waking other threads costs as much as a few.
+_LEAST = 6
+# Numbers per feature that a shard has at least, since its sums are as long as the features.
+_NUMBERS_A_FEATURE = 8
 
 
 def shard_bounds(n: int, row_bytes: int, n_features: int) -> list[tuple[int, int]]:
@@ -57,13 +63,13 @@ def shard_bounds(n: int, row_bytes: int, n_features: int) -> list[tuple[int, int
     most = max(1, n * max(1, row_bytes) // 8 // (_NUMBERS_A_FEATURE * (n_features + 1)))
     shards = min(by_size, most, _USUAL_MOST) if by_size >= _LEAST else 1
     if 1 < shards < most:
-        shards += shards % 2  # where there is room, none is left over for one of two threads
+        shards += shards % 2  # an even number, if possible, so that two threads share it
     shards = max(shards, n * row_bytes // _LARGEST_BYTES)
     return [(n * i // shards, n * (i + 1) // shards) for i in range(shards)]
 
 
 def eights(parts: Sequence[T]) -> list[Sequence[T]]:
-    """Return parts eight by eight.
+    """Return the parts in groups of eight.
 
     Examples
     --------
@@ -90,7 +96,7 @@ class Executor(Protocol):
     Attributes
     ----------
     most_bytes : int
-        Of the results of all shards: beyond, shards are added up where they are computed.
+        Size of the results of all shards, above which shards are added up where they are computed.
     """
 
     most_bytes: int
@@ -112,7 +118,7 @@ class Executor(Protocol):
         Returns
         -------
         list
-            The result of each group, in order: the sum, in order, of those of its shards.
+            The result of each group: the sum of its shards' results, added in order.
         """
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:

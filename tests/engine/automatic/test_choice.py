@@ -16,7 +16,7 @@ FEW, ENOUGH, MANY = 10**4, 2 * 10**5, 10**8  # rows of 100 parameters
     "n, hessian, solved", [(FEW, 2000, 0), (ENOUGH, 10_000, 10_000), (MANY, 40_000, 10_000)]
 )
 def test_a_sample_is_small_beside_a_pass(n, hessian, solved):
-    of = SimpleNamespace(q=100, data=SimpleNamespace(n=n), is_exact=False, quadratic=False)
+    of = SimpleNamespace(q=100, data=SimpleNamespace(n=n), wants_exact=False, quadratic=False)
     assert hessian_rows(of) == hessian
     assert sample_rows(of, StepKind.QUASI_NEWTON) == solved
 

@@ -357,7 +357,9 @@ class TestPenalties:
         data, X = sized(name, loss)
         changes = {"loss": loss, "penalty": penalty, "n_outputs": outputs(loss)}
         found = solve(data, **changes)
-        assert set(found.kinds) == {StepKind.NEWTON if name == "newton" else StepKind.REDUCED}
+        assert set(found.kinds) == {
+            StepKind.NEWTON if name == "newton" else StepKind.VARIANCE_REDUCED
+        }
         slopes = Objective.of(data, X, **changes)(found.params)[1]
         (w, _), (slope, slope_b) = (
             problem(data, **changes).split(a) for a in (found.params, slopes)
@@ -379,7 +381,7 @@ class TestPenalties:
     def test_that_are_known_by_their_map_alone(self, solve, penalty, same):
         data, _ = sized("newton", LogLoss())
         found = solve(data, loss=LogLoss(), penalty=penalty)
-        assert set(found.kinds) == {StepKind.REDUCED}
+        assert set(found.kinds) == {StepKind.VARIANCE_REDUCED}
         expected = solve(data, loss=LogLoss(), penalty=same)
         assert set(expected.kinds) == {StepKind.NEWTON}
         np.testing.assert_allclose(found.params, expected.params, rtol=1e-5, atol=1e-7)
@@ -446,11 +448,11 @@ class TestChoice:
         (20_000, 1000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
         (10**6, 2000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
         (10, 2000, {}, StepKind.QUASI_NEWTON),
-        (10, 2000, {"penalty": L1(0.1)}, StepKind.REDUCED),
-        (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.REDUCED),
+        (10, 2000, {"penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
+        (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.VARIANCE_REDUCED),
         (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.NEWTON),
         (10**6, 500, {"loss": Softmax(), "k": 4}, StepKind.QUASI_NEWTON),
-        (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, StepKind.REDUCED),
+        (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
         (10**6, 500, {"loss": OneVsRest(LogLoss()), "k": 4, "penalty": L1(0.1)}, StepKind.NEWTON),
     ])  # fmt: skip
     def test_follows_from_sizes(self, n, p, changes, expected):
@@ -532,7 +534,7 @@ class TestNeverUp:
         assert all(0.0 <= rate <= 1.0 for rate in rates)
         assert min(rates) < 1.0
         back = [record for record in found.records if "taken back" in record.note]
-        assert bool(back) == (found.kinds[0] is StepKind.REDUCED)
+        assert bool(back) == (found.kinds[0] is StepKind.VARIANCE_REDUCED)
         if name == "quasi-newton":
             assert found.outcome is Outcome.OPTIMAL
 
@@ -758,7 +760,7 @@ class TestRecords:
             asked = {"loss": LogLoss(), "penalty": L1(0.002), "optimizer": optimizer}
             found = solve(data, **asked, max_epochs=3)
             told = [record.passes for record in found.records]
-            assert set(found.kinds) == {StepKind.REDUCED}
+            assert set(found.kinds) == {StepKind.VARIANCE_REDUCED}
             np.testing.assert_allclose(np.diff(told), 1.0 + share, atol=0.02)
 
     def test_constant_columns_are_named_once_and_have_no_weight(self, solve):

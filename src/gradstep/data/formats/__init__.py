@@ -1,1 +1,1 @@
-"""How people write numbers and dates in text: formats, and how they are recognised."""
+"""Formats of single values, not of files: numbers and dates as people write them in text."""

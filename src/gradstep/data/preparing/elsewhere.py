@@ -1,4 +1,4 @@
-"""The second pass over a table on other machines: the same folder, byte for byte.
+"""The second pass over a table on a Dask cluster: it writes the same folder, byte for byte.
 
 1. Each piece of the table is encoded into arrays of its own, its rows in the order of the places
    that the buckets give them; rows that are held out go where those of the pieces before end.

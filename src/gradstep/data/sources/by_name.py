@@ -1,4 +1,4 @@
-"""Several files as one table: columns go by their names, and what differs is told."""
+"""Several files as one table: their columns are matched by name, and differences are reported."""
 
 from __future__ import annotations
 

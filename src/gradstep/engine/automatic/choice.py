@@ -1,8 +1,11 @@
-"""Which step an epoch takes: a table of rules, each with the reason that was measured.
+"""Which step an epoch takes: a table of rules, each with its reason.
 
-The first rule that holds decides. What a step costs is counted in products of a row's features
-(`ScaledProblem.products`), of which a Newton step takes the Hessian of all rows. Measurements:
-ADR 0010 and 0017, `benchmarks/no_tuning`.
+The first rule in `RULES` that holds decides, for all epochs but the first: with many rows that one
+is a `SAMPLE`, the solution of a sample of the rows, which `sample_rows` decides by itself.
+
+Costs are counted in products of two features of a row (`ScaledProblem.products`): the Hessian of a
+dense row takes q², and the cost of a pass over all n rows is put at n·q. A rule or a constant that
+was measured names the ADR (docs/adr) with the measurement; `benchmarks/no_tuning` repeats most.
 """
 
 from __future__ import annotations
@@ -30,31 +33,50 @@ __all__ = [
     "sample_rows",
 ]
 
-ALWAYS_NEWTON = 64  # features up to which the Hessian of all rows costs no more than steps
-_MOST_PARAMETERS = 1024  # that a preconditioner is made for,
-_MOST_SPARSE = 2048  # and where rows have few of them
-_MOST_NUMBERS = 1 << 24  # of the preconditioners of all outputs, of which some copies are made
-CHEAP_PRODUCTS = 5e8  # of a Hessian: some 20 ms
-_AFFORDABLE_PRODUCTS = 1e10  # where they need to be summed once
-_FEW_ROWS = 40  # a feature, whose products cost no more than steps to the solution
-_SAMPLE_PASSES = 20  # over all rows, in products, that the Hessian of a sample may cost; but
-_LEAST_A_FEATURE = 4  # rows a feature at least,
-_ENOUGH_A_FEATURE = 100  # and no more, unless they are next to nothing beside a pass:
-_SMALL_PASSES = 5  # over all rows, in products, that
-_MOST_A_FEATURE = 400  # rows a feature may cost: each step shrinks the excess by as much
-_MOST_SAMPLED = 1 << 26  # and numbers: half a gigabyte
-_SOLVED_A_FEATURE = 40  # of a sample whose solution a run starts from, at least
-_LEAST_ROWS = 2000  # of any sample
-_SAMPLE_PAYS = 4  # times as many rows as a sample has, from which its solution saves passes
+# Parameters of an output with which the Hessian of all rows costs no more than a pass (ADR 0010).
+ALWAYS_NEWTON = 64
+# Most parameters that a full preconditioner is made for (ADR 0010).
+_MOST_PARAMETERS = 1024
+# The same where rows are sparse, so that a Hessian costs less (ADR 0010).
+_MOST_SPARSE = 2048
+# Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
+_MOST_NUMBERS = 1 << 24
+# Products that always pay for a Hessian: they take some 20 ms (ADR 0010 has the speed).
+CHEAP_PRODUCTS = 5e8
+# Products that pay for a Hessian that is summed only once (ADR 0010).
+_AFFORDABLE_PRODUCTS = 1e10
+# Rows per feature up to which a Hessian of least squares, the solution, costs no more than the
+# steps that would lead there (ADR 0010).
+_FEW_ROWS = 40
+# What the Hessian of a sample may cost, in passes over all rows (ADR 0017).
+_SAMPLE_PASSES = 20
+# Rows per feature that a sample has at least, whatever they cost: with fewer its Hessian is a poor
+# preconditioner (ADR 0017).
+_LEAST_A_FEATURE = 4
+# Rows per feature that a sample has at most, unless more are cheap: see the next two (ADR 0017).
+_ENOUGH_A_FEATURE = 100
+# What a Hessian of more rows than that may cost, in passes over all rows (ADR 0022).
+_SMALL_PASSES = 5
+# Rows per feature that it then has at most; a step shrinks the excess about so many times (ADR
+# 0022).
+_MOST_A_FEATURE = 400
+# Numbers that it then has at most: half a gigabyte.
+_MOST_SAMPLED = 1 << 26
+# Rows per feature of a sample whose solution a run starts from, at least (ADR 0017).
+_SOLVED_A_FEATURE = 40
+# Rows of any sample, at least.
+_LEAST_ROWS = 2000
+# A run starts from the solution of a sample if it has at least so many times its rows (ADR 0017).
+_SAMPLE_PAYS = 4
 
 
 class StepKind(IntEnum):
-    """How an epoch goes from snapshot to snapshot."""
+    """How an epoch goes from snapshot to snapshot; `SAMPLE` only in the first epoch."""
 
     SAMPLE = 0
     NEWTON = 1
     QUASI_NEWTON = 2
-    REDUCED = 3
+    VARIANCE_REDUCED = 3
 
     @property
     def words(self) -> str:
@@ -96,8 +118,8 @@ def _most_parameters(of: ScaledProblem) -> int:
 
 
 def has_matrix(of: ScaledProblem) -> bool:
-    """Tell whether there are few enough parameters for a matrix of each output's."""
-    return of.q <= _most_parameters(of) + 1 and min(of.pairs, of.k) * of.q**2 <= _MOST_NUMBERS
+    """Tell whether there are few enough parameters for a matrix for each output."""
+    return of.q <= _most_parameters(of) + 1 and min(of.blocks, of.k) * of.q**2 <= _MOST_NUMBERS
 
 
 def can_take_newton_steps(of: ScaledProblem) -> bool:
@@ -109,13 +131,13 @@ def can_take_newton_steps(of: ScaledProblem) -> bool:
 
 
 def _is_solved_at_once(of: ScaledProblem) -> bool:
-    """Tell whether one sum over rows of few features is the end of it: least squares."""
+    """Tell whether one Hessian solves it and costs little: least squares of sparse rows."""
     sparse = of.products < of.q * of.q
     return of.quadratic and sparse and of.data.n * of.products <= _AFFORDABLE_PRODUCTS
 
 
 def all_rows_are_cheap(of: ScaledProblem) -> bool:
-    """Tell whether the Hessian of all rows costs no more than steps, or once and for all."""
+    """Tell whether the Hessian of all rows costs no more than a pass, or is summed only once."""
     return of.products <= ALWAYS_NEWTON**2 * of.k or _is_solved_at_once(of)
 
 
@@ -124,34 +146,40 @@ def _newton(holds: Callable[[ScaledProblem], bool], why: str) -> Rule:
 
 
 RULES = (
-    Rule(lambda of: of.is_exact, StepKind.NEWTON, "one Newton step is the exact solution"),
-    Rule(
-        lambda of: of.only_prox, StepKind.REDUCED,
+    Rule(lambda of: of.wants_exact, StepKind.NEWTON, "one Newton step is the exact solution"),
+    Rule(  # ADR 0017
+        lambda of: of.only_prox, StepKind.VARIANCE_REDUCED,
         "the penalty is known by its proximal map alone, which works weight by weight",
     ),
-    _newton(
+    _newton(  # ADR 0027
         lambda of: of.constraints is not None, "constraints, which the step to a minimum keeps"
     ),
-    _newton(all_rows_are_cheap, "few features: the Hessian of all rows costs no more than steps"),
-    _newton(
+    _newton(  # ADR 0010
+        all_rows_are_cheap, "few features: the Hessian of all rows costs no more than steps"
+    ),
+    _newton(  # ADR 0010
         lambda of: of.data.n * of.products <= CHEAP_PRODUCTS,
         "little data: the Hessian of all rows takes some 20 ms",
     ),
-    _newton(
+    _newton(  # ADR 0010
         lambda of: of.quadratic and of.data.n <= _FEW_ROWS * of.q,
         "least squares of few rows a feature: one Newton step is the solution",
     ),
-    _newton(lambda of: not of.smooth, "the loss has kinks, which a Hessian sees best"),
-    _newton(lambda of: of.has_l1, "an l1 penalty, whose zeros coordinate descent finds"),
-    Rule(
-        lambda of: of.has_l1, StepKind.REDUCED,
+    _newton(  # ADR 0010
+        lambda of: not of.smooth, "the loss has kinks, which a Hessian sees best"
+    ),
+    _newton(  # ADR 0010
+        lambda of: of.has_l1, "an l1 penalty, whose zeros coordinate descent finds"
+    ),
+    Rule(  # ADR 0017
+        lambda of: of.has_l1, StepKind.VARIANCE_REDUCED,
         "an l1 penalty and too many parameters for a matrix of them",
     ),
-    Rule(
+    Rule(  # ADR 0017
         lambda of: not has_matrix(of), StepKind.QUASI_NEWTON,
         "too many parameters for a matrix of them: a pass a step, in a diagonal preconditioner",
     ),
-    Rule(
+    Rule(  # ADR 0017; the size of the sample: ADR 0022
         lambda _: True, StepKind.QUASI_NEWTON,
         "a pass over the rows a step, in the Hessian of a sample",
     ),
@@ -164,10 +192,10 @@ def rule_for(of: ScaledProblem) -> Rule:
 
 
 def hessian_rows(of: ScaledProblem) -> int:
-    """Return how many rows the Hessian of a sample is of: what it costs, quasi-Newton steps save.
+    """Return the sample size for the Hessian of quasi-Newton steps.
 
-    It may cost as much as some passes over all rows. A step shrinks the excess by about the rows a
-    feature; below some it is a poor one, and beyond a hundred they must cost next to nothing.
+    It is as large as the steps that it saves will pay for: a step shrinks the excess of the
+    objective about as many times as the sample has rows per feature.
     """
     n = of.data.n
     small = min(_SMALL_PASSES * n / of.q, _MOST_A_FEATURE * of.q, _MOST_SAMPLED / of.q)
@@ -175,13 +203,17 @@ def hessian_rows(of: ScaledProblem) -> int:
 
 
 def _rows_to_solve(of: ScaledProblem) -> float:
+    """Return the size of a sample that is worth solving for: 4 to 100 rows per feature."""
     affordable = min(_SAMPLE_PASSES * of.data.n / of.q, _ENOUGH_A_FEATURE * of.q)
     return max(affordable, _LEAST_A_FEATURE * of.q, _LEAST_ROWS)
 
 
 def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
-    """Return the rows of the sample whose solution a run starts from; 0 where it would not pay."""
-    if of.is_exact or kind is StepKind.REDUCED:
+    """Return the rows of the sample whose solution a run starts from; 0 where it would not pay.
+
+    This alone decides whether the first epoch is a `SAMPLE`; `RULES` decide what follows.
+    """
+    if of.wants_exact or kind is StepKind.VARIANCE_REDUCED:
         return 0
     if of.quadratic and kind is StepKind.NEWTON and (not of.has_l1 or all_rows_are_cheap(of)):
         return 0  # the first Newton step is the last
@@ -190,9 +222,9 @@ def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
 
 
 def batch_size(of: ScaledProblem) -> int:
-    """Return the rows of a batch of variance-reduced steps: as given, or by what they cost.
+    """Return the rows of a batch of variance-reduced steps: as given, or by cost (ADR 0010).
 
-    A step costs all features, a row those that it has.
+    A step costs as much as there are features, a row as much as it has features that are not zero.
     """
     n = of.data.n
     if of.problem.batch_size:

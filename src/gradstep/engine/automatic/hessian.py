@@ -38,7 +38,7 @@ _POWER_STEPS = 8
 
 
 class Hessians:
-    """What sums the Hessian of a problem; keeps nothing that a result depends on.
+    """Sums the Hessian of a problem; keeps nothing that a result depends on.
 
     Parameters
     ----------
@@ -58,20 +58,20 @@ class Hessians:
         """Return how the Hessian is summed: so many blocks of it, all by default."""
         of, standardisation = self._of, self._of.standardisation
         return HessianOptions(
-            of.pairs if blocks is None else blocks, smoothing.widths(of), standardisation.shift,
+            of.blocks if blocks is None else blocks, smoothing.widths(of), standardisation.shift,
             standardisation.scale,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ matrices
 
     def takes_all_rows(self, sampling: Sampling) -> bool:
-        """Tell whether Newton steps are made of the Hessian of all rows, or nearly."""
+        """Tell whether Newton steps use the Hessian of all rows, or of at least half of them."""
         return self._newton_rows(sampling) >= self._of.data.n // 2
 
     def _newton_rows(self, sampling: Sampling) -> int:
-        """Return how many rows the Hessian of a Newton step is made of: all, or the affordable."""
+        """Return the sample size of a Newton step's Hessian: all rows, or as many as affordable."""
         of, n = self._of, self._of.data.n
-        if of.is_exact or all_rows_are_cheap(of):
+        if of.wants_exact or all_rows_are_cheap(of):
             return n
         wanted = max(_NEWTON_ROWS_A_FEATURE * of.q, CHEAP_PRODUCTS / of.products)
         return int(min(n, wanted * sampling.factor))
@@ -102,7 +102,7 @@ class Hessians:
         sample = None
         if rows < of.data.n:
             sample, sampling = self.draw(params, rows, smoothing, sampling)
-        blocks = of.pairs if can_take_newton_steps(of) else min(of.pairs, of.k)
+        blocks = of.blocks if can_take_newton_steps(of) else min(of.blocks, of.k)
         hessian = self._sum(params, sample, self.options(smoothing, blocks), smoothing)
         if sample is not None:
             self._fill(hessian, sampling)

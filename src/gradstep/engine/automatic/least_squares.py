@@ -56,11 +56,11 @@ class LeastSquares:
     def __init__(self, problem: Problem, data: Dataset, columns: Columns) -> None:
         exact = replace(problem, optimizer=Exact())
         with closing(Automatic(exact, data, columns)) as method:
-            self._preconditioner, self._lines = method.solution(AutomaticState.of(exact.start()))
+            self._preconditioner, self._solution = method.solution(AutomaticState.of(exact.start()))
         self._standardisation = method.of.standardisation
-        self.params = self._standardisation.in_units(self._lines)
+        self.params = self._standardisation.in_units(self._solution)
 
     def excess(self, params: NDArray[np.float64]) -> float:
         """Return how far the objective at a point is above its least value."""
-        lines = self._standardisation.lines(params)
-        return 0.5 * self._preconditioner.square(lines - self._lines)
+        scaled = self._standardisation.scaled_params(params)
+        return 0.5 * self._preconditioner.square(scaled - self._solution)

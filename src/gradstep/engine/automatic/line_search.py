@@ -1,4 +1,4 @@
-"""How far to go along a step: shortened until it pays, or prolonged while it does."""
+"""The line search: how far to go along a step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["backtrack", "extend"]
 
+# Times that a step is shortened at most.
 _HALVINGS = 40
-_FEW_HALVINGS = 6  # where slopes jump, and wider smoothing is what helps
-_ENOUGH = 1e-4  # share of the step's promise that a step must keep (Armijo)
-_LEAST_SHARE = 0.1  # that a step is shortened to at once
-_STEEP = 0.25  # share of a step's slope that is still there at its end, for a longer one to pay
+# The same if the loss has kinks: then it is a wider smoothing that helps.
+_FEW_HALVINGS = 6
+# Share of t·slope by which the objective must fall (the constant of the Armijo condition).
+_ENOUGH = 1e-4
+# Smallest factor that a step is shortened by at once.
+_LEAST_SHARE = 0.1
+# A step is doubled if more than this share of its slope is left at its end.
+_STEEP = 0.25
+# Longest step, in whole ones.
 _LONGEST = 8.0
 
 
@@ -24,27 +30,29 @@ def backtrack(
     evaluate: Callable[[float], Snapshot], objective: float, slope: float, noise: float, *,
     smooth: bool,
 ) -> tuple[Snapshot | None, float]:  # fmt: skip
-    """Shorten a step until the objective decreases by enough of what its slope promises.
+    """Shorten a step until it meets the Armijo condition.
 
-    To the minimum of the parabola through what is known of the objective along the step; where
-    slopes jump it is halved.
+    That is, until the objective falls by a share of t·slope. Each trial is at the minimum of the
+    parabola through the objective at both ends and the slope at the first; if the loss has kinks,
+    the step is halved instead.
 
     Parameters
     ----------
     evaluate : callable
         Returns the snapshot at a share t of the step.
     objective, slope : float
-        Where the step begins.
+        The objective, and its slope along the step, where the step begins.
     noise : float
-        The decrease that rounding hides: below it, it is enough that the objective does not rise.
+        Rounding error of the objective. A step that promises less need only not lead up by more.
     smooth : bool
         Whether the loss has no kinks.
 
     Returns
     -------
     snapshot : Snapshot or None
-        None if no share of the step leads down.
+        None if no share of the step meets the condition.
     t : float
+        The share that was taken.
     """
     t = 1.0
     for _ in range(_HALVINGS if smooth else _FEW_HALVINGS):
@@ -58,7 +66,7 @@ def backtrack(
 
 
 def _shorter(t: float, rise: float, slope: float) -> float:
-    """Return what a step is multiplied by after it has led up, or down too little."""
+    """Return the factor that a step is shortened by after it missed the Armijo condition."""
     bend = rise - slope * t
     if not 0.0 < bend < math.inf:
         return _LEAST_SHARE
@@ -76,11 +84,11 @@ def extend(
     evaluate : callable
         As in `backtrack`.
     slope_at : callable
-        The slope along the step at a snapshot.
+        Returns the slope along the step at a snapshot.
     slope : float
-        That at its beginning.
+        The slope where the step begins.
     trial : Snapshot
-        That at its end.
+        The snapshot where the step ends.
     """
     t = 1.0
     while t < _LONGEST and slope_at(trial) < _STEEP * slope:

@@ -1,4 +1,4 @@
-"""The automatic method: from snapshot to snapshot, to the optimum.
+"""The automatic method: a run goes from snapshot to snapshot until it is at the optimum.
 
 A *snapshot* is a point where objective and gradient of all rows are known (Johnson and Zhang,
 "Accelerating stochastic gradient descent using predictive variance reduction", NIPS 2013). An
@@ -6,23 +6,24 @@ epoch goes from one to the next:
 
 1. It takes the step that the rules of `choice` have chosen, for standardised features:
 
-   - a Newton step: the minimum of the quadratic model (with l1: by coordinate descent), halved
-     until the objective falls (`line_search`). With few features the Hessian of all rows costs no
-     more than a gradient does;
+   - a Newton step: to the minimum of the quadratic model (with l1 by coordinate descent, under
+     constraints by `box`), shortened until the objective falls enough (`line_search`). With few
+     features the Hessian of all rows costs no more than a gradient does;
    - a quasi-Newton step: L-BFGS, which begins with the Hessian of a sample (PROMISE; Frangella,
-     Rathore, Zhao and Udell, JMLR 25(346), 2024), or its diagonal where there are more than about a
-     thousand features (`quasi_newton`);
+     Rathore, Zhao and Udell, JMLR 25(346), 2024), or with its diagonal if there are more than about
+     a thousand features (`quasi_newton`);
    - variance-reduced mini-batch steps in a diagonal preconditioner, with the penalty's proximal
-     map, where a penalty has no derivative and there is no room for a matrix (`variance_reduced`).
+     map, if the penalty has no derivative and a matrix has no room (`variance_reduced`).
 
-   With many rows, the first epoch takes the solution of a sample of forty rows a feature or more.
-2. It evaluates all rows there: the next snapshot, and the Hessian where the next step needs it.
-3. It accepts the step if the objective has not risen, else rejects it and shortens the next: so
-   the objective never rises.
-4. Where the loss has kinks, it narrows the width that they are smoothed over (`smoothing`) once
-   that has done its work.
-5. It tells how far it is: from the length of the next step, and what the last one gained
-   (`optimality`).
+   With many rows, the first epoch goes to the solution of a sample of 40 rows per feature or more.
+2. It evaluates all rows there: this gives the next snapshot, and the Hessian if the next step is to
+   use it.
+3. It accepts the step if the objective has not risen; else it rejects the step and shortens the
+   next. So the objective never rises.
+4. If the loss has kinks, it narrows the width that they are smoothed over (`smoothing`), once
+   epochs gain little at the present width.
+5. It tells how near the optimum is, from the length of the next step and from what the last epochs
+   gained (`optimality`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from gradstep.engine.automatic.mini_batches import MiniBatches
 from gradstep.engine.automatic.newton import newton_step
 from gradstep.engine.automatic.optimality import (
     how_it_ends,
-    is_narrow,
+    is_narrow_enough,
     noise_of,
     progressed,
     proximal_length,
@@ -66,9 +67,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Automatic"]
 
-_FAR = 0.02  # of the decrease so far: below it, a width has done its work
-_NAMED = 5  # constant columns
-_ROUGHLY = 0.05  # tol of a sample: its optimum is farther from that of all rows
+# An epoch that gains less than this share of the decrease so far narrows the smoothing width.
+_FAR = 0.02
+# Constant columns that a note names.
+_NAMED = 5
+# `tol` for a sample: its optimum lies farther than that from the optimum of all rows (ADR 0017).
+_ROUGHLY = 0.05
+# Epochs that solving a sample may take.
 _SAMPLE_EPOCHS = 30
 _NOT_SPREAD = (
     "This problem takes mini-batch steps ({}), which cannot be spread over machines: use an l2 "
@@ -92,7 +97,7 @@ class Automatic:
     columns : Columns, optional
         Their statistics, if they are known.
     is_sample : bool
-        Whether the rows are a sample of others: it is solved from where it is told to.
+        Whether the rows are a sample or a part of others: no sample of them is solved first.
     """
 
     def __init__(
@@ -103,7 +108,7 @@ class Automatic:
         self._columns = columns_of(data) if columns is None else columns
         self.of = ScaledProblem(problem, data, self._columns)
         self.rule = rule_for(self.of)
-        if self.rule.kind is StepKind.REDUCED and data.executor is not None:
+        if self.rule.kind is StepKind.VARIANCE_REDUCED and data.executor is not None:
             raise InvalidParameter(_NOT_SPREAD.format(self.rule.why))
         if problem.constraints is not None and self.rule.kind is not StepKind.NEWTON:
             raise InvalidParameter(_NOT_WITHIN.format(problem.n_features))
@@ -151,14 +156,14 @@ class Automatic:
         return replace(state, epoch=state.epoch + 1, rows_read=read), report, None
 
     def show(self, state: AutomaticState) -> None:
-        """Do nothing: it has no pauses within epochs."""
+        """Do nothing: a run does not pause within epochs."""
 
     def outcome(
         self, state: AutomaticState, _epoch: Epoch, *, by_score: bool = False
     ) -> Outcome | None:
-        """Tell how the run ends, if it does; see `gradstep.engine.method.Method`."""
+        """Return how the run ends, or None; see `gradstep.engine.method.Method`."""
         del by_score
-        return how_it_ends(self.of, state, narrow=is_narrow(self.of, state))
+        return how_it_ends(self.of, state, narrow=is_narrow_enough(self.of, state))
 
     def _with_constant_columns(self, note: str) -> str:
         """Add to a note which columns are constant."""
@@ -184,7 +189,7 @@ class Automatic:
         begun = at_start
         if not np.array_equal(state.start, start):  # it goes on from another run's result
             begun = max(at_start, self._model.objective(state.start))
-        offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
+        offset = float(np.abs(of.standardisation.scaled_params(start)[:, -1]).max()) / of.score_unit
         state = replace(
             state, kind=int(self.rule.kind), least=at_start,
             smoothing=Smoothing.first(of, near=rows > 0),
@@ -211,7 +216,7 @@ class Automatic:
     def _solution_of_sample(
         self, state: AutomaticState, rows: int
     ) -> tuple[AutomaticState, NDArray[np.float64]]:
-        """Return about the optimum of a sample: it costs less than a pass over all rows."""
+        """Return roughly the optimum of a sample, for about a pass over all rows at most."""
         of, sums = self.of, self.row_sums
         sample, sampling = self._model.hessians.draw(
             state.params, rows, state.smoothing, state.sampling
@@ -242,7 +247,7 @@ class Automatic:
             state, note = reduced_steps(self._model, self._batches, state)
         after = state.at
         state = replace(state, gap=after.objective - after.true)
-        if not state.rejected and not is_narrow(self.of, state):
+        if not state.rejected and not is_narrow_enough(self.of, state):
             least = state.progress.at_start - state.decrease
             gained = min(before.true, least) - after.true
             due = gained <= max(_FAR * state.decrease, noise_of(state, after))
@@ -250,11 +255,11 @@ class Automatic:
         return state, kind, note
 
     def _with_length(self, state: AutomaticState) -> AutomaticState:
-        """Tell the length of the next step, where there is one, and how far the run has come."""
+        """Return the state with the length of its next step, if there is one, and its progress."""
         of, length = self.of, math.nan
         if of.has_optimality:
             snapshot = state.at
-            if state.kind == StepKind.REDUCED:
+            if state.kind == StepKind.VARIANCE_REDUCED:
                 if state.diagonal is not None:
                     inverse, rate, _ = self._model.hessians.diagonal_steps(
                         state.diagonal, batch_size(of)
@@ -279,5 +284,5 @@ class Automatic:
         state = self._model.with_hessian_of_snapshot(state)
         snapshot = state.at
         step, _ = self._model.direction(state, snapshot)
-        lines = self.of.standardisation.lines(snapshot.params)
-        return self._model.full_preconditioner(state), lines + step
+        scaled = self.of.standardisation.scaled_params(snapshot.params)
+        return self._model.full_preconditioner(state), scaled + step

@@ -28,17 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MiniBatches"]
 
-_SAFE = 0.5  # of the longest step that is stable on average
-_LONGEST = 0.5  # change of scores in a step, where the second derivative has no bound
+# Share that is taken of the longest step that is stable on average (ADR 0010).
+_SAFE = 0.5
+# Largest change of scores in a step, if the second derivative of the loss has no bound.
+_LONGEST = 0.5
 
 
 class MiniBatches:
-    """What takes mini-batch steps; keeps nothing that a result depends on.
+    """Takes mini-batch steps; keeps nothing that a result depends on.
 
     Parameters
     ----------
     of, row_sums
-        The problem, and what counts the rows read.
+        The problem, and the counter of rows read.
     """
 
     def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
@@ -60,18 +62,18 @@ class MiniBatches:
         Parameters
         ----------
         hessians : Hessians
-            What knows the diagonal's safe step.
+            Gives the longest safe step in the diagonal preconditioner.
         state : AutomaticState
-            Its snapshot is where they begin and what corrects them.
+            The steps begin at its snapshot, whose gradient reduces their variance.
         rows : int
             How many rows.
 
         Returns
         -------
         params : ndarray of shape (size,) or None
-            The mean of the iterates of the second half; None if they left the numbers.
+            The mean of the iterates of the second half; None if they are not finite.
         rows_done : int
-            Rows of the shuffled order that are taken then.
+            Rows of the shuffled order that have been taken afterwards.
         """
         of, data, standardisation = self._of, self._of.data, self._of.standardisation
         snapshot, diagonal = state.at, state.diagonal
@@ -80,7 +82,7 @@ class MiniBatches:
         inverse, rate, of_scores = hessians.diagonal_steps(diagonal, batch)
         flat = np.concatenate([inverse[:, :-1].reshape(-1), inverse[:, -1]])
         longest = math.inf
-        if not of.bounded:
+        if not of.has_curvature_bound:
             longest = _LONGEST * of.score_unit * math.sqrt(of_scores)
         params = standardisation.flat(snapshot.params)
         average = np.zeros_like(params)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.engine.automatic.line_search import backtrack, extend
-from gradstep.engine.automatic.optimality import is_narrow, noise_of
+from gradstep.engine.automatic.optimality import is_narrow_enough, noise_of
 
 if TYPE_CHECKING:
     from gradstep.engine.automatic.quadratic_model import QuadraticModel
@@ -18,16 +18,16 @@ __all__ = ["newton_step"]
 
 
 def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
-    """Take a Newton step, shortened until it keeps enough of its promise."""
+    """Take a Newton step, shortened until it meets the Armijo condition."""
     of = model.of
     # 1. The direction: to the minimum of the quadratic model, and how steeply it leads down.
     state = model.with_hessian_of_snapshot(state)
     snapshot = state.at
-    lines = of.standardisation.lines(snapshot.params)
+    scaled = of.standardisation.scaled_params(snapshot.params)
     step, _ = model.direction(state, snapshot)
     slope = model.slope_along(step, snapshot)
     if of.has_l1:
-        slope += float(((np.abs(lines + step) - np.abs(lines)) * of.l1).sum())
+        slope += float(((np.abs(scaled + step) - np.abs(scaled)) * of.l1).sum())
     # 2. The line search, by the loss as it was smoothed for the snapshot.
     noise = noise_of(state, snapshot)
     state = state.narrowed_if_due()
@@ -35,7 +35,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     ahead = replace(state, smoothing=kept.shortened(of))
 
     def evaluate(t: float) -> Snapshot:
-        return model.evaluate(ahead, of.within(of.standardisation.in_units(lines + t * step)))
+        return model.evaluate(ahead, of.within(of.standardisation.in_units(scaled + t * step)))
 
     trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=of.smooth)
     if trial is None:
@@ -60,7 +60,7 @@ def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState
     smoothing = state.smoothing
     if not smoothing.is_widest(model.of):
         state = replace(state, smoothing=smoothing.doubled_often())
-    elif not is_narrow(model.of, state):
+    elif not is_narrow_enough(model.of, state):
         state = replace(state, smoothing=smoothing.narrowed())
     else:
         state = replace(state, stuck=True)

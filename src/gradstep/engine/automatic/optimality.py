@@ -1,9 +1,22 @@
-"""How far a run has come, and whether there is any further to go.
+"""How far a run has come, and how it ends.
 
-For a quadratic objective, half the square of the next step's length in the metric of the Hessian
-is how far the objective is above its least value. So the length at the start is taken from the
-decrease since then, which costs no pass over the rows, and *optimality* is the one over the other.
-Quasi-Newton steps may know the Hessian in part: what the last epochs gained must agree.
+Let d be the next step and M the preconditioner, which is the Hessian or an estimate of it. The
+*length* of d is √(dᵀMd). If the objective is quadratic and M its Hessian, the objective lies
+½·length² above its minimum.
+
+*Optimality* is the next step's length divided by that of the first step. The first length is not
+computed, for it would cost a pass over the rows. It follows from the decrease of the objective
+since the start: that lay decrease + ½·length² above the minimum, so the first length is
+√(2·decrease + length²). The run has reached the optimum when optimality is at most `tol`.
+
+Three cases are decided otherwise:
+
+- Quasi-Newton steps without a matrix know the Hessian only along the last steps, and their length
+  can be far too small. What the last epochs gained is a second estimate; the larger one counts.
+- Without a length the decrease decides. There is none if the slope of the loss jumps
+  (`ScaledProblem.has_optimality`), or if coordinate descent has not found the model's minimum.
+- Changes of the objective below its rounding error (`noise`) tell nothing. If only such are left,
+  the run ends as near the optimum as floating-point numbers allow.
 """
 
 from __future__ import annotations
@@ -23,22 +36,38 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
     from gradstep.engine.automatic.state import AutomaticState, Snapshot
 
-__all__ = ["how_it_ends", "is_narrow", "noise_of", "progressed", "proximal_length", "recent_epochs"]
+__all__ = [
+    "how_it_ends",
+    "is_narrow_enough",
+    "noise_of",
+    "progressed",
+    "proximal_length",
+    "recent_epochs",
+]
 
-_NUMBERS_END = 1e-14  # of the square root of the loss: steps in the metric below it are noise
-_EXACTLY = 1e-11  # tol of the exact solution
-_STALLS = 2  # epochs in a row that gain nothing, after which there is nothing to gain
-_SHORTER = 0.9  # a step that shrinks no faster than that, while nothing is gained, is noise
+# A step shorter than this, times the root of the size of the objective's sums, is rounding noise.
+_NUMBERS_END = 1e-14
+# `tol` of the exact solution.
+_EXACTLY = 1e-11
+# Epochs in a row that gain nothing, after which a run ends.
+_STALLS = 2
+# A step that is shorter than this, times the one before, is progress even if nothing is gained.
+_SHORTER = 0.9
+# Rounding error of the objective, relative to the size of its sums.
 _ROUNDING = 1e-14
-_LITTLE = 1e-3  # of the decrease so far
-_WINDOW = 10  # epochs whose gains tell how fast a run of quasi-Newton steps goes on,
-_SLOWEST = 0.9  # and how little of the gains of one half of them the other may be thought to lose
+# What smoothing may add to the objective in the end, relative to the decrease so far (ADR 0010).
+_LITTLE = 1e-3
+# Epochs whose gains are extrapolated where quasi-Newton steps have no matrix (ADR 0017).
+_WINDOW = 10
+# Largest ratio, of the gains of their later half to those of the earlier, that is extrapolated.
+_SLOWEST = 0.9
 
 
-def is_narrow(of: ScaledProblem, state: AutomaticState) -> bool:
-    """Tell whether slopes are taken as near to each other as they need to be.
+def is_narrow_enough(of: ScaledProblem, state: AutomaticState) -> bool:
+    """Tell whether the smoothing width need not be narrowed any more.
 
-    What smoothing adds to the loss must be little beside what there is to gain.
+    Stricter than `Smoothing.is_narrow`: what smoothing adds to the objective must be little, too,
+    beside the decrease so far.
     """
     smoothing = state.smoothing
     little = state.gap <= _LITTLE * state.decrease
@@ -51,9 +80,9 @@ def noise_of(state: AutomaticState, snapshot: Snapshot) -> float:
 
 
 def _size_of_sums(state: AutomaticState, snapshot: Snapshot) -> float:
-    """Return the size of the numbers that the objective is a sum of.
+    """Return the size of the numbers that are summed for the objective.
 
-    Where targets lie far from zero, so do scores, and their difference has lost digits.
+    If targets lie far from zero so do scores, and their difference has lost digits.
     """
     progress = state.progress
     return abs(snapshot.objective) + (1.0 + progress.offset) * abs(progress.at_start)
@@ -69,15 +98,15 @@ def proximal_length(
     of : ScaledProblem
         The problem.
     snapshot : Snapshot
-        From where.
+        Where the step begins.
     inverse : ndarray of shape (k, q)
-        Of the preconditioner.
+        Inverse of the preconditioner.
     rate : float
         The longest safe step.
     """
-    lines = of.standardisation.lines(snapshot.params)
+    scaled = of.standardisation.scaled_params(snapshot.params)
     own = rate * inverse
-    moved = lines - own * of.standardisation.gradient(snapshot.gradient)
+    moved = scaled - own * of.standardisation.gradient(snapshot.gradient)
     scale = np.broadcast_to(of.penalty_scale, moved[:, :-1].shape)
     at = (own[:, :-1] > 0.0) & (scale > 0.0)
     x, steps, scales = moved[:, :-1][at], own[:, :-1][at], scale[at]
@@ -89,7 +118,7 @@ def proximal_length(
         l2 = np.broadcast_to(of.ridge[:-1], at.shape)[at]
         cut = steps * l1
         moved[:, :-1][at] = (x - np.clip(x, -cut, cut)) / (1.0 + steps * l2)
-    step = (moved - lines) / rate
+    step = (moved - scaled) / rate
     there = inverse > 0.0
     return math.sqrt(float((step[there] * step[there] / inverse[there]).sum()))
 
@@ -109,7 +138,7 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
     state : AutomaticState
         After the epoch's step.
     length : float
-        Length of the next step in the preconditioner's metric; NaN if it is not known.
+        Length of the next step, √(dᵀMd); NaN if it is not known.
     """
     progress, snapshot = state.progress, state.at
     objective = snapshot.true
@@ -118,7 +147,7 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
     if objective < least or (of.has_optimality and objective == least):
         least, params = objective, snapshot.params.copy()
     recent, highest = progress.recent, progress.highest
-    if not state.rejected:  # not the least: the way may lead down from above the start
+    if not state.rejected:  # the objective itself, not the least: it may be above the start
         recent = np.append(recent, objective)[-recent_epochs(of.problem.patience) :]
         highest = max(highest, objective)
     state = replace(state, params=params, least=least)
@@ -126,7 +155,7 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
     stalls, optimality = progress.stalls, math.nan
     nothing = gained <= noise
     if of.has_optimality and math.isnan(length):
-        # There is no model's minimum to tell it by: what counts is the decrease.
+        # The model's minimum is not known, and so no length: the decrease decides.
         tol = _tol_of(of) or 0.0
         nothing = nothing or gained <= tol * tol * state.decrease
         stalls = stalls + 1 if nothing and not state.rejected else 0
@@ -154,15 +183,15 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
 
 
 def _knows_hessian(of: ScaledProblem, state: AutomaticState) -> bool:
-    """Tell whether the preconditioner is a matrix of all that the Hessian is of."""
-    return state.matrices is not None and state.matrices.hessian.shape[0] == of.pairs
+    """Tell whether the preconditioner is a matrix with all blocks of the Hessian."""
+    return state.matrices is not None and state.matrices.hessian.shape[0] == of.blocks
 
 
 def _still_to_gain(recent: NDArray[np.float64], noise: float) -> float:
-    """Return what is still to be gained, if gains go on to shrink as they did.
+    """Return what is still to be gained if gains shrink geometrically, as they did so far.
 
-    Without a matrix quasi-Newton steps know the Hessian along the last steps alone, and take what
-    is left for little: where features are correlated, for a fiftieth.
+    Without a matrix, quasi-Newton steps know the Hessian only along the last steps. With correlated
+    features their length can say that a fiftieth is left of what really is (ADR 0017).
     """
     half = min(recent.size - 1, _WINDOW) // 2
     if half < 1:
@@ -175,11 +204,11 @@ def _still_to_gain(recent: NDArray[np.float64], noise: float) -> float:
 
 
 def _tol_of(of: ScaledProblem) -> float | None:
-    return _EXACTLY if of.is_exact else of.problem.tol
+    return _EXACTLY if of.wants_exact else of.problem.tol
 
 
 def how_it_ends(of: ScaledProblem, state: AutomaticState, *, narrow: bool) -> Outcome | None:
-    """Return how the run ends, if it does.
+    """Return how the run ends, or None if it goes on.
 
     Parameters
     ----------
@@ -188,7 +217,7 @@ def how_it_ends(of: ScaledProblem, state: AutomaticState, *, narrow: bool) -> Ou
     state : AutomaticState
         After an epoch.
     narrow : bool
-        Whether kinks are smoothed as little as they need to be.
+        Whether the smoothing width is narrow enough.
     """
     progress, problem = state.progress, of.problem
     tol = _tol_of(of)

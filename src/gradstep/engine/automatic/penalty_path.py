@@ -1,8 +1,8 @@
-"""Optima under one penalty after another, each from the last: what a path of strengths costs.
+"""A path of penalties: the optimum under one strength after another, each run from the last.
 
-Loss, gradient and Hessian at a snapshot say nothing of the penalty, so the next penalty's first
-step needs no pass over the rows. Of least squares they say all there is to know: a whole path, for
-every part of the rows held out in turn, follows from one Hessian for each part.
+Loss, gradient and Hessian at a snapshot do not depend on the penalty, so the first step under the
+next penalty needs no pass over the rows. For least squares they determine everything: a whole
+path, with each part of the rows held out in turn, follows from one Hessian per part.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Path:
     def optimum(
         self, problem: Problem, start: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        """Return about the optimum of a problem that differs from the last by its penalty alone.
+        """Return roughly the optimum of a problem that differs from the last only in its penalty.
 
         Parameters
         ----------
         problem : Problem
-            Its `tol` and `max_epochs` say how near to come.
+            Its `tol` and `max_epochs` say how near the optimum to go.
         start : ndarray of shape (size,), optional
-            Where to start from, if not where the last run has ended.
+            Where to start from; by default where the last run has ended.
         """
         with closing(Automatic(problem, self.data, self._columns, is_sample=True)) as method:
             if start is not None:
@@ -82,7 +82,10 @@ class Path:
         return state.params
 
     def _under(self, problem: Problem, of: ScaledProblem) -> AutomaticState:
-        """Return the state where the last run has ended, under this problem's penalty."""
+        """Return the state of the last run's end under the penalty of this problem.
+
+        Its snapshot is kept with another penalty; the other fields are those of a new run.
+        """
         last, before = self._state, self._problem
         if before is None or last.snapshot is None or not of.smooth:
             return AutomaticState(start=self._start, params=last.params)
@@ -102,7 +105,7 @@ class Path:
 
 
 def work_of(problem: Problem, data: Dataset, columns: Columns) -> float:
-    """Return what a Newton step costs in products: the Hessian, and solving with it."""
+    """Return the cost of a Newton step in products: of the Hessian, and of solving with it."""
     of = ScaledProblem(problem, data, columns)
     side = of.q * of.k if of.joint else of.q
     return data.n * of.products + (side**3 / 3.0 if can_take_newton_steps(of) else 0.0)
@@ -115,20 +118,20 @@ def has_path(problem: Problem, data: Dataset, columns: Columns) -> bool:
 
 
 class LeastSquaresPath:
-    """Losses of least squares on parts of the rows, each predicted by a model of the others.
+    """Losses of least squares on parts of the rows, each predicted by a model of the other parts.
 
     Parameters
     ----------
     problem : Problem
         One of least squares.
     data : Dataset
-        All rows; their weights and features are those of the parts.
+        All rows, of which the parts are cut.
     columns : Columns
         The statistics of the columns.
     parts : sequence of Dataset
         The rows, in parts.
     start : ndarray of shape (size,)
-        Parameters of a constant.
+        Parameters of the best constant.
     judges : int
         How many of the parts are predicted.
     """
@@ -158,13 +161,13 @@ class LeastSquaresPath:
             sum(s * g for s, g in zip(share, self._gradients, strict=True)),
             sum(s * h for s, h in zip(share, hessians, strict=True)),
         )
-        self._lines = [of.standardisation.lines(start)] * len(parts)
+        self._scaled = [of.standardisation.scaled_params(start)] * len(parts)
 
     def loss(self, problem: Problem) -> float:
-        """Return the mean loss of the parts; a penalty is as strong on fewer rows as on all."""
+        """Return the mean loss of the parts; the penalty of a row is the same as for all rows."""
         of, total = ScaledProblem(problem, self._data, self._columns), 0.0
         shares = self._shares[: self._judges].tolist()
-        first = of.standardisation.lines(self._start)
+        first = of.standardisation.scaled_params(self._start)
         l1, ridge = of.l1, of.ridge
         for f, share in enumerate(shares):
             own_gradient, own_hessian = self._gradients[f], self._hessians[f]
@@ -172,12 +175,12 @@ class LeastSquaresPath:
             hessian = (self._of_all[1] - share * own_hessian) / (1.0 - share)
             of.l1, of.ridge = l1 / (1.0 - share), ridge / (1.0 - share)
             model = Preconditioner(of, Matrices(hessian, self._start, whole=True))
-            lines = self._lines[f]
-            moved = np.einsum("ij,j->i", hessian[0], (lines - first)[0])
-            here = gradient + moved + of.ridge * lines
-            step, _ = model.step_to_minimum(here, lines)
-            lines = self._lines[f] = lines + step
-            moved = (lines - first)[0]
+            scaled = self._scaled[f]
+            moved = np.einsum("ij,j->i", hessian[0], (scaled - first)[0])
+            here = gradient + moved + of.ridge * scaled
+            step, _ = model.step_to_minimum(here, scaled)
+            scaled = self._scaled[f] = scaled + step
+            moved = (scaled - first)[0]
             slope = float((own_gradient[0] * moved).sum())
             bend = float(np.einsum("i,ij,j->", moved, own_hessian[0], moved))
             total += share * (self._losses[f] + slope + 0.5 * bend)
@@ -185,21 +188,21 @@ class LeastSquaresPath:
 
 
 class LeaveOneOut:
-    """Losses of least squares under l2, each row predicted by a model of all others.
+    """Losses of least squares under l2, each row predicted by a model of all other rows.
 
-    They follow from the model of all: its error at a row over 1 minus the row's leverage (Allen,
-    "The relationship between variable selection and data augmentation", 1974).
+    They follow from the model of all rows: the error at a row is divided by 1 minus the row's
+    leverage (Allen, "The relationship between variable selection and data augmentation", 1974).
 
     Parameters
     ----------
     problem : Problem
         One of least squares.
     data : Dataset
-        The rows, so few that they may lie in memory as dense numbers.
+        The rows, few enough to lie in memory as dense numbers.
     columns : Columns
         The statistics of the columns.
     start : ndarray of shape (size,)
-        Parameters of a constant.
+        Parameters of the best constant.
     """
 
     def __init__(

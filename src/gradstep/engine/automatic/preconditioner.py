@@ -1,8 +1,8 @@
 """The preconditioner: the Hessian of loss and l2 penalty, and the steps that it gives.
 
-For standardised features, the intercept being the last. A matrix for each output, or one for all
-outputs of a joint loss together, from all rows or a sample. Where there are too many features for
-a matrix, the preconditioner is a diagonal.
+It is for standardised features; the intercept is the last parameter. It has a matrix for each
+output, or one for all outputs of a joint loss, from all rows or from a sample. If there are too
+many features for a matrix, the preconditioner is diagonal.
 """
 
 from __future__ import annotations
@@ -23,25 +23,29 @@ if TYPE_CHECKING:
 
 __all__ = ["DiagonalPreconditioner", "Preconditioner"]
 
+# Sweeps of coordinate descent, at most.
 _MOST_SWEEPS = 20_000
+# A joint loss is blind to a shift of all outputs if the Hessian's sums over outputs are no larger
+# than this share of its largest entry.
 _BLIND = 1e-4
-_DEGENERATE = 1e-3  # of the mean diagonal: given to a direction that the loss is blind to
+# Second derivative that such a direction is given, relative to the mean diagonal.
+_DEGENERATE = 1e-3
 
 
 class Preconditioner:
-    """The Hessian, and what is made of it; a function of the problem and of `Matrices`.
+    """The Hessian as a preconditioner; a function of the problem and of `Matrices`.
 
     Parameters
     ----------
     of : ScaledProblem
-        The problem, for its shape and its penalty.
+        The problem, of which shape and penalty are used.
     matrices : Matrices
         The mean Hessian of the loss: a block for each output, or for each pair of outputs.
     """
 
     def __init__(self, of: ScaledProblem, matrices: Matrices) -> None:
         self.matrices = matrices
-        self._of, self._l1 = of, of.l1  # of a path the strengths change
+        self._of, self._l1 = of, of.l1  # a path changes of.l1 afterwards, so keep ours
         hessian = matrices.hessian
         if not of.problem.fit_intercept:
             hessian = hessian.copy()
@@ -58,7 +62,7 @@ class Preconditioner:
         self._lower = whole * self.scale[:, :, None] * self.scale[:, None, :]
         for block in self._lower:
             if factor(block) and not matrices.whole:
-                # What depends on other columns in a sample alone must be free to move.
+                # A column that depends on others only in this sample must be free to move.
                 own = np.einsum("ii->i", block)
                 own[np.isinf(own)] = 1.0
 
@@ -84,15 +88,15 @@ class Preconditioner:
         Parameters
         ----------
         gradient : ndarray of shape (k, q)
-            Of loss and l2 penalty.
+            Gradient of loss and l2 penalty.
         params : ndarray of shape (k, q)
-            Where it was taken, within the constraints.
+            Parameters that it was taken at, within the constraints.
 
         Returns
         -------
         step : ndarray of shape (k, q)
         solved : bool
-            Whether that is the minimum: coordinate descent may give up.
+            Whether that is the minimum; False if coordinate descent gave up.
         """
         if self._of.constraints is not None:
             return self._step_within(self._of.constraints, gradient, params)
@@ -124,16 +128,16 @@ class Preconditioner:
     def _step_within(
         self, constraints: Constraints, gradient: NDArray[np.float64], params: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], bool]:
-        """Return the step within constraints, in terms of the increments that they bound."""
+        """Return the step to the minimum within constraints, found in terms of increments."""
         # Of standardised features x the coefficients are scale·x, their increments u: x = A·u.
         scale = self._of.standardisation.scale
         there = scale > 0.0
-        to_lines = np.eye(self.q)
+        to_scaled = np.eye(self.q)
         for j in np.flatnonzero(constraints.chained):
-            to_lines[j] += to_lines[j - 1]
-        to_lines[:-1] *= np.where(there, 1.0 / np.where(there, scale, 1.0), 0.0)[:, None]
+            to_scaled[j] += to_scaled[j - 1]
+        to_scaled[:-1] *= np.where(there, 1.0 / np.where(there, scale, 1.0), 0.0)[:, None]
         matrix = np.einsum(
-            "ij,jk->ik", to_lines.T, np.einsum("ij,jk->ik", self.penalised[0], to_lines)
+            "ij,jk->ik", to_scaled.T, np.einsum("ij,jk->ik", self.penalised[0], to_scaled)
         )
         own = np.sqrt(np.diag(matrix))
         unit = np.where(own > 0.0, 1.0 / np.where(own > 0.0, own, 1.0), 0.0)
@@ -145,15 +149,15 @@ class Preconditioner:
         stretch = np.where(fixed, 1.0, own)
         low, high, start = (np.where(fixed, 0.0, each * stretch) for each in (low, high, start))
         start = np.clip(start, low, high)
-        linear = np.einsum("ij,i->j", to_lines, gradient[0]) * unit
+        linear = np.einsum("ij,i->j", to_scaled, gradient[0]) * unit
         linear -= np.einsum("ij,j->i", matrix, start)
-        l1 = self._l1 * np.diag(to_lines) * unit
+        l1 = self._l1 * np.diag(to_scaled) * unit
         found, solved = minimum_within(matrix, linear, start, low, high, l1)
-        step = np.einsum("ij,j->i", to_lines, (found - start) * unit)
+        step = np.einsum("ij,j->i", to_scaled, (found - start) * unit)
         return step[None, :], solved
 
     def square(self, step: NDArray[np.float64]) -> float:
-        """Return the square of a step's length in the metric."""
+        """Return the square of a step's length: dᵀMd, M being this Hessian with the l2 penalty."""
         total = 0.0
         for c, d in enumerate(self._blocks(step)):
             matrix = self.hessian[c % self.hessian.shape[0]]
@@ -167,7 +171,7 @@ class DiagonalPreconditioner:
     Parameters
     ----------
     of : ScaledProblem
-        The problem, for its penalty.
+        The problem, of which the penalty is used.
     diagonal : Diagonal
         Second derivatives.
     """
@@ -180,14 +184,14 @@ class DiagonalPreconditioner:
         self._inverse[:, -1] *= of.problem.fit_intercept
 
     def direction(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the step (k, q) of a gradient (k, q)."""
+        """Return the step (k, q) at a gradient (k, q): minus the inverse times the gradient."""
         return -self._inverse * gradient
 
 
 def _joined(
     blocks: NDArray[np.float64], k: int, ridge: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return the matrix of all outputs together, from those of the pairs of outputs."""
+    """Return the matrix of all outputs together, from the blocks of pairs of outputs."""
     q = blocks.shape[1]
     whole = np.zeros((k, q, k, q))
     pair = 0
@@ -195,9 +199,9 @@ def _joined(
         for d in range(c + 1):
             whole[c, :, d, :] = whole[d, :, c, :] = blocks[pair]
             pair += 1
-    # A joint loss may be blind to what all outputs have in common (softmax is): then differences
-    # of slopes must not say otherwise. Where no penalty sees it either, it gets a little of a
-    # second derivative, which changes no optimum.
+    # A joint loss may not change if the same is added to all outputs (softmax does not). Then
+    # difference quotients must not say otherwise. If no penalty changes either, this direction gets
+    # a small second derivative, which changes no optimum.
     common = whole.sum(axis=2)
     if np.abs(common).max(initial=0.0) <= _BLIND * np.abs(whole).max(initial=0.0):
         for c in range(k):

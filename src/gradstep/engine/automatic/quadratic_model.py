@@ -1,4 +1,4 @@
-"""What is known of the objective at a snapshot and near it: the quadratic model of a step."""
+"""The quadratic model of the objective near a snapshot, and the step to its minimum."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["QuadraticModel"]
 
-_POOR = 0.25  # an epoch should shrink the square of the step more than that
+# An epoch is poor if it leaves more than this of the square of the step's length.
+_POOR = 0.25
 
 
 class QuadraticModel:
-    """The quadratic model of a problem, wherever a state says.
+    """Local quadratic model of the objective at a state's snapshot.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class QuadraticModel:
     def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
         self.of, self.row_sums = of, row_sums
         self.hessians = Hessians(of, row_sums)
-        # Kept to save time: what follows from a state, by the records that it follows from.
+        # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
         self._made_of: Matrices | Diagonal | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
@@ -72,7 +73,7 @@ class QuadraticModel:
         return Snapshot(params, objective, before, true, found.gradient, found.hessian)
 
     def evaluated_anew(self, state: AutomaticState) -> AutomaticState:
-        """Keep the snapshot, evaluated anew, since the widths are others."""
+        """Return the state with its snapshot evaluated again, over the new smoothing width."""
         if state.stuck or self.of.smooth:
             return state
         snapshot = state.at
@@ -84,9 +85,9 @@ class QuadraticModel:
         return replace(state, snapshot=snapshot, matrices_of_snapshot=False)
 
     def objective(self, params: NDArray[np.float64]) -> float:
-        """Return the objective at a point; cheap, if no feature has a weight there."""
+        """Return the objective at a point; cheap if all its weights are 0."""
         of, loss = self.of, self.of.problem.loss
-        constant = not params[: -of.k].any()  # then what is read is targets alone
+        constant = not params[: -of.k].any()  # then only the targets are read
         at = params[-of.k :] if constant else params
         if of.has_optimality:
             mean = self.row_sums.evaluate(loss, at, constant=constant).loss
@@ -103,21 +104,21 @@ class QuadraticModel:
         return self.of.quadratic and state.matrices is not None and state.matrices.whole
 
     def knows_excess(self, state: AutomaticState) -> bool:
-        """Tell whether half the square of the step's length is the objective above its least."""
+        """Tell whether ½·length² of the next step is how far the objective is above its minimum."""
         return self.knows_hessian(state) and self.of.is_plain
 
     def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the gradient of loss and l2 penalty, for standardised features."""
         of = self.of
-        lines = of.standardisation.lines(snapshot.params)
-        return of.standardisation.gradient(snapshot.gradient) + of.ridge * lines
+        scaled = of.standardisation.scaled_params(snapshot.params)
+        return of.standardisation.gradient(snapshot.gradient) + of.ridge * scaled
 
     def slope_along(self, step: NDArray[np.float64], snapshot: Snapshot) -> float:
         """Return the slope of loss and l2 penalty along a step, at a snapshot."""
         return float((self.gradient(snapshot) * step).sum())
 
     def with_hessian_of_snapshot(self, state: AutomaticState) -> AutomaticState:
-        """Go on in the Hessian of the snapshot, if it is not in use yet."""
+        """Return the state with the Hessian of its snapshot as the preconditioner."""
         if self.knows_hessian(state) or state.matrices_of_snapshot:
             return state
         snapshot = state.at
@@ -127,7 +128,7 @@ class QuadraticModel:
         return replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
 
     def with_preconditioner(self, state: AutomaticState) -> AutomaticState:
-        """Take the preconditioner of quasi-Newton steps, if there is none yet."""
+        """Return the state with a preconditioner of quasi-Newton steps, if it has none yet."""
         if state.matrices is not None or state.diagonal is not None:
             return state
         at = state.at.params
@@ -137,7 +138,7 @@ class QuadraticModel:
         return replace(state, matrices=matrices, sampling=sampling)
 
     def preconditioner(self, state: AutomaticState) -> _Preconditioner:
-        """Return the preconditioner that a state is in: full or diagonal."""
+        """Return the preconditioner of a state, full or diagonal."""
         if state.matrices is not None:
             return self.full_preconditioner(state)
         assert state.diagonal is not None  # noqa: S101
@@ -147,7 +148,7 @@ class QuadraticModel:
         return self._preconditioner
 
     def full_preconditioner(self, state: AutomaticState) -> Preconditioner:
-        """Return the full preconditioner that a state is in."""
+        """Return the full preconditioner of a state."""
         assert state.matrices is not None  # noqa: S101
         if self._made_of is not state.matrices or not isinstance(
             self._preconditioner, Preconditioner
@@ -159,7 +160,7 @@ class QuadraticModel:
     def direction(
         self, state: AutomaticState, snapshot: Snapshot
     ) -> tuple[NDArray[np.float64], bool]:  # fmt: skip
-        """Return the step from a snapshot to the minimum of the model, and whether it is that."""
+        """Return the step to the minimum of the model, and whether that minimum was found."""
         preconditioner, known = self.preconditioner(state), self._direction_of
         key = (snapshot, preconditioner, state.pairs)
         if known is not None and all(a is b for a, b in zip(known[0], key, strict=True)):
@@ -168,18 +169,18 @@ class QuadraticModel:
         if state.kind == StepKind.QUASI_NEWTON:
             step = quasi_newton_direction(self, state, gradient)
         else:
-            lines = self.of.standardisation.lines(snapshot.params)
-            step, solved = self.full_preconditioner(state).step_to_minimum(gradient, lines)
+            scaled = self.of.standardisation.scaled_params(snapshot.params)
+            step, solved = self.full_preconditioner(state).step_to_minimum(gradient, scaled)
         self._direction_of = key, step, solved
         return step, solved
 
     def square(self, state: AutomaticState, snapshot: Snapshot) -> float:
-        """Return the square of the length of the next step in the metric of the model."""
+        """Return the square of the next step's length: dᵀMd, M being the model's Hessian."""
         step = self.direction(state, snapshot)[0]
         if state.kind == StepKind.QUASI_NEWTON:
             return max(-float((self.gradient(snapshot) * step).sum()), 0.0)
         return max(self.full_preconditioner(state).square(step), 0.0)
 
     def is_poor(self, state: AutomaticState, before: Snapshot, trial: Snapshot) -> bool:
-        """Tell whether an epoch has brought little."""
+        """Tell whether an epoch has not halved the length of the next step."""
         return _POOR * self.square(state, before) < self.square(state, trial)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradstep.engine.automatic.line_search import backtrack
-from gradstep.engine.automatic.optimality import is_narrow, noise_of
+from gradstep.engine.automatic.optimality import is_narrow_enough, noise_of
 from gradstep.engine.automatic.state import Pairs
 
 if TYPE_CHECKING:
@@ -52,17 +52,17 @@ def quasi_newton_direction(
 
 
 def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
-    """Take a quasi-Newton step, shortened until it keeps enough of its promise."""
+    """Take a quasi-Newton step, shortened until it meets the Armijo condition."""
     of, snapshot = model.of, state.at
     # 1. The direction, and how steeply it leads down.
     state = model.with_preconditioner(state)
     gradient, (step, _) = model.gradient(snapshot), model.direction(state, snapshot)
     slope = float((gradient * step).sum())
     # 2. The line search, by the loss as it was smoothed for the snapshot.
-    lines, ahead = of.standardisation.lines(snapshot.params), state.narrowed_if_due()
+    scaled, ahead = of.standardisation.scaled_params(snapshot.params), state.narrowed_if_due()
 
     def evaluate(t: float) -> Snapshot:
-        return model.evaluate(ahead, of.standardisation.in_units(lines + t * step))
+        return model.evaluate(ahead, of.standardisation.in_units(scaled + t * step))
 
     noise = noise_of(state, snapshot)
     trial, t = None, 0.0
@@ -97,7 +97,7 @@ def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState
     """Forget the pairs, or narrow the smoothing width, if slopes jump; else it ends here."""
     if state.pairs.steps.size:
         return replace(state, pairs=Pairs(), rejected=True, rate=0.0)
-    if not is_narrow(model.of, state):
+    if not is_narrow_enough(model.of, state):
         state = replace(_forgetting(state), smoothing=state.smoothing.narrowed())
     else:
         state = replace(state, stuck=True)

@@ -1,10 +1,11 @@
 """Which rows the sample of a Hessian is made of.
 
-Rows are drawn at random. Where the squares of a column hang on few rows (rare levels, heavy tails,
-outliers), an even draw would miss them, and the preconditioner with them. There half of the draw
-goes by the squares of the rows, each feature by its own mean, and what is drawn counts for one over
-its chance: the mean is the same, and each feature finds some of its rows. Source: Xu, Yang,
+Rows are drawn at random. If the sum of squares of a column depends on few rows (rare levels, heavy
+tails, outliers), an even draw would miss them. Then half of the probability of a row is in
+proportion to its squares, each feature divided by its mean square, and a row that is drawn is
+weighted by 1/probability: the mean is unbiased, and each feature has some rows. Source: Xu, Yang,
 Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with non-uniform sampling" (2016).
+Measured in ADR 0010.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler"]
 
-# To evaluate a row costs all features, of sparse rows as well. Those that are drawn from are
-_POOL = 16  # times as many as are drawn, or
-_AFFORDABLE = 300_000_000  # features; and at most
-_MOST_IN_POOL = 1 << 20  # rows, or where all are in memory, as dense numbers,
+# Rows of the pool that uneven samples are drawn from, per row that is drawn.
+_POOL = 16
+# Numbers in the pool, if that gives more rows; a row costs all features, sparse or not.
+_AFFORDABLE = 300_000_000
+# Rows of the pool at most.
+_MOST_IN_POOL = 1 << 20
+# The same if the columns are measured, so that rows are dense.
 _MOST_IN_MEMORY = 1 << 23
+# In a seed, where other random numbers have their epoch: no run has so many.
 _NO_EPOCH = 1 << 20
 
 
@@ -50,14 +55,14 @@ class Sampler:
         self._pool: tuple[tuple[int, int], NDArray[np.intp], NDArray[np.float64]] | None = None
 
     def draw(self, rows: int, sampling: Sampling) -> tuple[Dataset, Sampling]:
-        """Draw rows; return a copy, with what each counts for as its weight, and how to go on.
+        """Draw rows; return a copy with their weights, and the record for the next draw.
 
         Parameters
         ----------
         rows : int
             How many.
         sampling : Sampling
-            How the samples before were drawn.
+            The record of the draws before.
         """
         of, data = self._of, self._of.data
         sampling = sampling._replace(draws=sampling.draws + 1)

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ScaledProblem"]
 
-_SCATTERED = 8  # products in a row of the matrix in the time of one that is not
-_ROUNDING = 1e-13  # of the largest weight, for standardised features
-_FEW = 10  # rows of a sample, at least, that a feature's squares must not hang on
+# Cost of a scattered product, in contiguous ones.
+_SCATTERED = 8
+# How near to a bound a parameter counts as at it, relative to the largest, standardised.
+_ROUNDING = 1e-13
+# A feature's sum of squares must not depend on fewer sampled rows than this.
+_FEW = 10
 
 
 class ScaledProblem:
-    """What is known of a problem before its first step.
+    """A problem and its data as the automatic method sees them; fixed for a run.
 
     Parameters
     ----------
@@ -43,20 +46,21 @@ class ScaledProblem:
     Attributes
     ----------
     k, q : int
-        Number of outputs; of parameters of an output, its intercept included.
+        Number of outputs, and of parameters of each output, its intercept included.
     standardisation : Standardisation
         How features are centred and scaled.
     penalty_scale : ndarray of shape (p,)
         What a weight of standardised features is multiplied by to be penalised.
     l1, ridge : ndarray of shape (q,)
-        Strengths of the l1 penalty, and the second derivatives of the l2 penalty, there.
+        Strength of the l1 penalty, and second derivative of the l2 penalty, for each parameter of
+        standardised features.
     constraints : Constraints or None
-        What the weights keep to, in the features' own units.
+        Constraints on the weights, in the features' own units.
     only_prox : bool
         Whether the penalty is known by its proximal map alone.
-    smooth, bounded, quadratic : bool
-        Whether the loss has a second derivative, a bound of it, a constant one.
-    is_exact : bool
+    smooth, has_curvature_bound, quadratic : bool
+        Whether the second derivative of the loss exists, has an upper bound, is constant.
+    wants_exact : bool
         Whether the exact solution is asked for.
     """
 
@@ -78,9 +82,9 @@ class ScaledProblem:
         self.has_l1 = bool(self.l1.any())
         self.constraints = problem.constraints
         self.smooth = is_smooth(problem.loss)
-        self.bounded = curvature(problem.loss) is not None
+        self.has_curvature_bound = curvature(problem.loss) is not None
         self.quadratic = isinstance(problem.loss, SquaredError)
-        self.is_exact = isinstance(problem.optimizer, Exact)
+        self.wants_exact = isinstance(problem.optimizer, Exact)
 
     @property
     def is_plain(self) -> bool:
@@ -88,14 +92,14 @@ class ScaledProblem:
         return not self.has_l1 and self.constraints is None
 
     def within(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) brought to the constraints, if there are any.
+        """Return parameters (size,) within the constraints, if there are any.
 
-        What rounding alone keeps from a bound lies at it then.
+        A parameter that only rounding keeps from a bound is put there.
         """
         if self.constraints is None:
             return params
         low, high, _ = self.constraints
-        near = _ROUNDING * np.abs(self.standardisation.lines(params)).max(initial=0.0)
+        near = _ROUNDING * np.abs(self.standardisation.scaled_params(params)).max(initial=0.0)
         near = near * self.standardisation.scale
         own = self.constraints.increments(params[:-1])
         own = np.where(own <= low + near, low, np.where(own >= high - near, high, own))
@@ -103,12 +107,15 @@ class ScaledProblem:
 
     @property
     def has_optimality(self) -> bool:
-        """Whether the length of the step says how near the optimum is: not where slopes jump."""
-        return self.smooth or self.bounded
+        """Whether a step's length tells how near the optimum is; not if the loss's slope jumps."""
+        return self.smooth or self.has_curvature_bound
 
     @property
-    def pairs(self) -> int:
-        """How many blocks the Hessian has: one for each pair of outputs of a joint loss."""
+    def blocks(self) -> int:
+        """Number of blocks of the Hessian: one per output, or pair of outputs of a joint loss.
+
+        Least squares has a single block, the same for all outputs.
+        """
         if self.quadratic:
             return 1
         return self.k * (self.k + 1) // 2 if self._is_joint else self.k
@@ -121,7 +128,7 @@ class ScaledProblem:
     @property
     def joint(self) -> bool:
         """Whether the Hessian has blocks off its diagonal."""
-        return self.pairs > self.k
+        return self.blocks > self.k
 
     @property
     def is_sparse(self) -> bool:
@@ -130,14 +137,14 @@ class ScaledProblem:
 
     @cached_property
     def products(self) -> int:
-        """Products of a row's features for the Hessian, as if all were of contiguous numbers."""
+        """Products of two features that a row's Hessian costs, in contiguous ones."""
         each, rows = self.q * self.q, self.data.rows
         if hasattr(rows, "n_touched"):
             each = min(each, (rows.n_touched(1) + 2) ** 2 * _SCATTERED)
-        return each * self.pairs
+        return each * self.blocks
 
     def is_uneven(self, rows: int) -> bool:
-        """Tell whether a feature's squares may hang on rows that an even draw would miss."""
+        """Tell whether a feature's sum of squares may depend on rows that an even draw misses."""
         columns, standardisation = self.columns, self.standardisation
         if not columns.measured:
             return True
@@ -152,5 +159,5 @@ class ScaledProblem:
 
     @cached_property
     def score_unit(self) -> float:
-        """What counts as one in scores: 1, or the spread of a target that is a score itself."""
+        """The unit of scores: 1, or the spread of the target if scores predict it directly."""
         return score_unit(self.problem.loss, self.data)

@@ -1,6 +1,8 @@
-"""What evolves in a run of the automatic method: all that its next step depends on.
+"""The state of the automatic method: all that evolves, and all that its next step depends on.
 
-Arrays and numbers only, of size O(features²) at most: a run goes on from this record to the bit.
+Arrays and numbers only, of size O(features²) at most. A run that goes on from a written state takes
+the same steps, to the bit. A new field belongs in `gradstep.engine.state_check`, too, and
+`penalty_path.Path` resets fields by hand.
 """
 
 from __future__ import annotations
@@ -28,14 +30,14 @@ class Snapshot(NamedTuple):
     params : ndarray of shape (size,)
         Parameters in the features' own units.
     objective : float
-        Mean loss (smoothed, where slopes jump) and penalty.
+        Mean loss (smoothed, if its slope jumps) plus penalty.
     before : float
-        The same with the loss smoothed as it was for the snapshot before.
+        The same over the smoothing width of the snapshot before, which it is compared with.
     true : float
-        The same with the loss as it is.
+        The same without smoothing.
     gradient : ndarray of shape (size,)
         Gradient of the mean loss in the features' own units.
-    hessian : ndarray of shape (pairs, p + 1, p + 1) or None
+    hessian : ndarray of shape (blocks, p + 1, p + 1) or None
         Of the mean loss, where the next step needs it and this evaluation summed it.
     """
 
@@ -48,16 +50,16 @@ class Snapshot(NamedTuple):
 
 
 class Matrices(NamedTuple):
-    """What the full preconditioner is made of; changes when a new one is taken.
+    """What the full preconditioner is made from; changes when a new one is taken.
 
     Attributes
     ----------
-    hessian : ndarray of shape (pairs, p + 1, p + 1)
+    hessian : ndarray of shape (blocks, p + 1, p + 1)
         Mean Hessian of the loss for standardised features.
     at : ndarray of shape (size,)
-        Where it was taken, in the features' own units.
+        The parameters that it was taken at, in the features' own units.
     whole : bool
-        Whether all rows are in it, or a sample.
+        Whether it is summed over all rows, not over a sample.
     """
 
     hessian: NDArray[np.float64]
@@ -66,7 +68,7 @@ class Matrices(NamedTuple):
 
 
 class Diagonal(NamedTuple):
-    """What the diagonal preconditioner is made of; taken once.
+    """What the diagonal preconditioner is made from; taken once.
 
     Attributes
     ----------
@@ -81,12 +83,12 @@ class Diagonal(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """What the last quasi-Newton steps have shown of the Hessian.
+    """The pairs (s, y) of L-BFGS: the last steps, and the change of the gradient along each.
 
     Attributes
     ----------
     steps, changes : ndarray of shape (pairs, k, q)
-        Steps of standardised parameters, and how the gradient changed along them.
+        Steps of the standardised parameters, and changes of their gradient.
     """
 
     steps: NDArray[np.float64] = np.zeros((0, 0, 0))
@@ -95,7 +97,7 @@ class Pairs(NamedTuple):
     def added(
         self, step: NDArray[np.float64], change: NDArray[np.float64], most: int
     ) -> Pairs:  # fmt: skip
-        """Return the last pairs, at most so many, with one more."""
+        """Return these pairs with one more, the last `most` of them."""
         if not self.steps.size:
             return Pairs(step[None], change[None])
         return Pairs(
@@ -114,9 +116,10 @@ class Sampling(NamedTuple):
     factor : int
         How many times as many rows as usual a sample has.
     pool_draw, pool_rows : int
-        The draw, and its number of rows, that the pool of uneven samples was made for; 0 for none.
+        The draw that the pool of uneven samples was made for, and its number of rows; 0 for none.
     squares : ndarray of shape (p,) or (0,)
-        Mean square of each feature, where columns are not measured; taken once.
+        Mean of h·x² for each feature x, h being the second derivative, where columns are not
+        measured; taken once.
     """
 
     draws: int = 0
@@ -132,19 +135,19 @@ class Progress(NamedTuple):
     Attributes
     ----------
     at_start, last, highest : float
-        The objective where the run began, after the last epoch, and the highest after one.
+        The objective at the start, after the last epoch, and the highest after any epoch.
     offset : float
-        How far scores lie from zero at the start, in units of their spread.
+        How far scores lie from zero at the start, in units of scores.
     gained : float
-        What the last epoch gained of it.
+        Decrease of the objective in the last epoch.
     noise : float
         The decrease of the objective below which rounding hides it.
     stalls : int
         Epochs in a row that gained nothing.
     length : float
-        Length of the next step in the preconditioner's metric; NaN if it is not known.
+        Length of the next step, √(dᵀMd), M being the preconditioner; NaN if it is not known.
     optimality : float
-        That over the length at the start; NaN if it is not known.
+        That length divided by the first step's; NaN if it is not known.
     recent : ndarray of shape (max(patience, 10) + 1,) at most
         The objective after the last epochs.
     """
@@ -170,25 +173,26 @@ class AutomaticState(TrainState):
     snapshot : Snapshot or None
         Where the run is; None before the first evaluation.
     kind : int
-        The `StepKind` of the next epoch; -1 before the first.
+        The `StepKind` that the rules chose for this run; -1 before the first epoch.
     least : float
         The least objective so far, that of `params`.
     rejected : bool
-        Whether the last epoch's step was: the snapshot is that of before.
+        Whether the last epoch's step was rejected, so that the snapshot has stayed the same.
     stuck : bool
         Whether no step leads down any more.
     poor : int
-        Epochs in a row that brought little.
+        Quasi-Newton epochs in a row that have not halved the step's length
+        (`QuadraticModel.is_poor`).
     step_factor : float
         What mini-batch steps have been shortened to.
     rate : float
-        Length of the last step, 1 being as long as it is by itself.
+        What the last step was multiplied by; 1 if it was taken whole.
     rows_done, rows_read : int
         Rows of the shuffled order that mini-batches have taken; rows read in all.
     narrowing : bool
-        Whether the width has done its work, and the next evaluation is one through a narrower.
+        Whether the next evaluation uses a narrower smoothing width.
     gap : float
-        What smoothing adds to the objective at the snapshot.
+        What smoothing adds to the objective at the snapshot: `objective - true`.
     smoothing, sampling, matrices, diagonal, pairs, progress
         The records above and that of `smoothing`; `matrices` and `diagonal` are None until taken.
     matrices_of_snapshot : bool
@@ -246,7 +250,7 @@ class AutomaticState(TrainState):
         )
 
     def narrowed_if_due(self) -> Self:
-        """Let the next evaluation be through a narrower width, if this one has done its work."""
+        """Return the state with a narrower smoothing width, if `narrowing` says so."""
         if not self.narrowing:
             return self
         return replace(self, smoothing=self.smoothing.narrowed(), narrowing=False)

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["reduced_steps"]
 
+# A step factor below which the run is stuck.
 _NO_STEP = 1e-9
 
 
 def reduced_steps(
     model: QuadraticModel, batches: MiniBatches, state: AutomaticState
 ) -> tuple[AutomaticState, str]:
-    """Take variance-reduced steps on a share of the rows; shorten them if they lead up."""
+    """Take variance-reduced steps on a share of the rows; halve them if the objective rises."""
     of, snapshot = model.of, state.at
     if state.diagonal is None:
         diagonal = model.hessians.diagonal(snapshot.params, state.smoothing)
@@ -30,7 +31,7 @@ def reduced_steps(
     rows = max(1, int(share * of.data.n))
     candidate, rows_done = batches.run(model.hessians, state, rows)
     state = replace(state, rows_done=rows_done).narrowed_if_due()
-    # 2. Whether they led down.
+    # 2. Whether the objective fell.
     trial = None if candidate is None else model.evaluate(state, candidate)
     if trial is not None and trial.before <= snapshot.objective + noise_of(state, snapshot):
         return state.accepted(trial, state.step_factor), ""

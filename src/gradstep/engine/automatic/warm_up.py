@@ -1,7 +1,8 @@
-"""Everything that the automatic method compiles, called on a few rows, so that it is there.
+"""Calls every kernel of the automatic method on a few rows, so that it is compiled before a run.
 
-What a run calls depends on its problem; here is what it calls with most (`choice.RULES`), in the
-order in which it is first needed. Calls go through the same tasks, so types are the same.
+`gradstep.fit.compile_ahead` calls this, in processes of their own. Which kernels a run needs
+depends on its problem; here are those that most problems need (`choice.RULES`), in the order in
+which a run needs them. Calls go through the same tasks as in a run, so that types are the same.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ __all__ = ["compile_evaluations", "compile_others"]
 
 
 def compile_evaluations(loss: Any, data: Dataset, k: int, *, sampled: bool) -> None:
-    """Compile the sums of losses, gradient and Hessian: the largest kernel.
+    """Compile the kernel that sums losses, gradient and Hessian; the largest.
 
     Parameters
     ----------
     loss : Loss
         What is minimised.
     data : Dataset
-        A few rows, of the layout and types that are to come.
+        A few rows, of the layout and types that the run will have.
     k : int
         Number of outputs.
     sampled : bool
-        Whether there are so many rows that Hessians are those of samples, which have weights.
+        Whether there are so many rows that Hessians are taken from samples, which have weights.
     """
     for rows in (data, *_samples(loss, data, sampled=sampled)):
         Evaluate(as_trained(loss), k, _params(data, k), _options(data, k))(rows)
 
 
 def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool) -> None:
-    """Compile the others: how samples are drawn, steps, losses and scores of rows held out.
+    """Compile the other kernels: for samples, steps, and the loss and scores of held-out rows.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool)
     params, options = _params(data, k), _options(data, k)
     for sample in _samples(loss, data, sampled=sampled):
         Squares(loss, k, params, options.widths)(data)
-        if k > 1:  # whose samples are solved by steps in the Hessian of samples of their own
+        if k > 1:  # a sample is then solved with Hessians of samples of its own
             Squares(loss, k, params, options.widths)(sample)
         RowSquares(options.shift, options.scale)(data, np.arange(data.n, dtype=np.uint32))
     q = data.rows.n_features + 1
@@ -84,7 +85,7 @@ def _options(data: Dataset, k: int) -> HessianOptions:
 
 
 def _samples(loss: Any, data: Dataset, *, sampled: bool) -> list[Dataset]:
-    """Return rows as samples of them are, if any are drawn."""
+    """Return the rows in the form of a sample, with weights, if samples are drawn."""
     if not sampled or is_quadratic(loss):
         return []
     return [replace(data, sample_weight=np.ones(data.n))]

@@ -1,1 +1,1 @@
-"""The textbook's method: mini-batches, a step each."""
+"""The textbook method: mini-batches, and a step for each."""

@@ -1,11 +1,11 @@
 """The batches of an epoch: its order, cut into runs, fetched, handed to the kernel.
 
-The kernel is called for a run of batches at a time, and further threads help it in one of two
-ways. Large batches are cut into pieces, which helpers take off the kernel. Where batches are
-small or rows sparse, and reading them in random order is what costs, a second thread copies
-the rows of the next run, one after another, while the kernel works on the last. Either way the
-same arithmetic is done on the same numbers in the same order: no thread changes a bit, and
-whether they are used depends on what pays alone.
+The kernel is called for a run of many batches, and other threads help it in one of two ways. Large
+batches are cut into pieces, and helpers take some of them. If batches are small or rows sparse,
+most of the time goes into reading rows in random order; then a second thread copies the rows of the
+next run, one after another, while the kernel works on the present one. Either way the same
+arithmetic is done on the same numbers in the same order. So no thread changes a bit, and threads
+are used only where they save time.
 """
 
 from __future__ import annotations
@@ -38,12 +38,18 @@ if TYPE_CHECKING:
 
 __all__ = ["EpochBatches", "Run"]
 
-_RUN_BYTES = 1 << 26  # of rows in one call of the kernel: milliseconds, so that calls cost nothing
-_GATHERED_BYTES = 1 << 22  # the same where rows are gathered: in cache
-_AHEAD = 1  # runs gathered ahead of the kernel
-_GATHER_BYTES = 1 << 25  # data below it stays in cache anyway
-_CACHED_BYTES = 1 << 20  # what a batch's second reading still finds in cache
-_GATHER_ROW_BYTES = 1 << 11  # rows above it are read fast enough where they are
+# Bytes of rows in one call of the kernel: it takes milliseconds, so the call itself costs little.
+_RUN_BYTES = 1 << 26
+# The same where rows are gathered, so that they are still in cache.
+_GATHERED_BYTES = 1 << 22
+# Runs that are gathered ahead of the kernel.
+_AHEAD = 1
+# Smaller data stays in cache, so that gathering saves nothing.
+_GATHER_BYTES = 1 << 25
+# A batch up to this size is still in cache when it is read a second time.
+_CACHED_BYTES = 1 << 20
+# Longer rows are read fast enough in random order.
+_GATHER_ROW_BYTES = 1 << 11
 
 
 class _Buffer:
@@ -83,7 +89,7 @@ class EpochBatches:
     data : Dataset
         The rows.
     mean_weight : float
-        What gradients are divided by, besides the number of rows.
+        Gradients are divided by this, and by the number of rows.
 
     Attributes
     ----------
@@ -118,7 +124,7 @@ class EpochBatches:
         if self._steps.read_twice and self.batch_size * rows.row_bytes() > _CACHED_BYTES:
             return True
         if self._data.shuffled and self._problem.shuffle != "none":
-            return True  # and read ahead from the disk
+            return True  # it also reads ahead from the disk
         scattered = self._problem.shuffle == "exact" or callable(self._problem.shuffle)
         return scattered and rows.row_bytes() <= _GATHER_ROW_BYTES
 
@@ -150,7 +156,7 @@ class EpochBatches:
         epoch : int
             Number of the epoch, from 0.
         done : int
-            Batches done of it.
+            Number of its batches already done.
         at_most : int, optional
             Batches to yield at most.
         more : bool
@@ -176,7 +182,7 @@ class EpochBatches:
     def _where_they_are(self, order: NDArray[np.uint32], batches: range) -> Run:
         lo, hi = self._span(batches)
         data = self._data
-        at = readonly(data.rows_at(order[lo : hi + 64]))  # with what is asked for ahead of use
+        at = readonly(data.rows_at(order[lo : hi + 64]))  # with rows that are prefetched
         return Run(
             batches,
             readonly(data.rows),

@@ -1,4 +1,4 @@
-"""The textbook's method: the rows in batches, a step for each."""
+"""The textbook method: the rows in batches, and a step for each."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ADVICE", "Textbook"]
 
-ADVICE = "The steps are too long"  # how what to do about a divergence begins
+ADVICE = "The steps are too long"  # the beginning of the advice after a divergence
 
 
 class Textbook:
-    """The textbook's method for a problem.
+    """The textbook method for a problem.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Textbook:
     data : Dataset
         The rows.
     state : TextbookState
-        Where the run begins, or goes on.
+        The state that the run begins with, or goes on from.
     excess_of : callable, optional
         Returns how far the objective at some parameters is above its least value.
     incremental : bool
@@ -60,7 +60,7 @@ class Textbook:
     def begins(
         problem: Problem, data: Dataset, state: TrainState, *, incremental: bool
     ) -> TextbookState:
-        """Return a state of this method that shares no array with one that is given."""
+        """Return a state of this method, which shares no array with the one given."""
         if not isinstance(state, TextbookState):
             state = problem.start(*problem.split(state.current()))
         state = state.copy().standardised(problem.standardisation)
@@ -75,7 +75,7 @@ class Textbook:
     def epoch(
         self, state: TextbookState, max_batches: int | None = None, *, more: bool = True
     ) -> tuple[TextbookState, Epoch | None, int | None]:
-        """Take the epoch's batches, or the rest of them; see `gradstep.engine.method.Method`."""
+        """Train on the epoch's batches, or the rest; see `gradstep.engine.method.Method`."""
         batches, rate = self._batches, 0.0
         for run in batches.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
             rates = batches.rates(state, run.batches)
@@ -96,7 +96,7 @@ class Textbook:
         show_params(self._problem, state)
 
     def outcome(self, state: TextbookState, epoch: Epoch, *, by_score: bool) -> Outcome | None:
-        """Tell whether the objective has stopped improving, unless a score is to tell."""
+        """Tell whether the objective has stopped improving, unless a score decides."""
         if not by_score and stalled(self._problem, state, -epoch.loss):
             return Outcome.CONVERGED
         return None

@@ -27,17 +27,17 @@ def polish(
 ) -> NDArray[np.float64]:
     """Return averaged parameters after one proximal step on all rows.
 
-    An average of iterates has no exact zeros even where every iterate has: one full step with
-    an l1 penalty sets them. The step is halved until the objective does not grow.
+    An average of iterates has few exact zeros, even if each iterate has many. One proximal step on
+    all rows sets them. The step is halved until the objective does not rise.
 
     Parameters
     ----------
     problem, data
-        Of the run.
+        The run's.
     start : ndarray of shape (size,)
         The averaged parameters.
     rate : float
-        The length of the step at first.
+        The length of the first step that is tried.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Which kernel takes the steps of a run, with what scratch, and who helps it.
+"""Which kernel takes the steps of a run, with which scratch memory, and which threads help it.
 
-The plain kernel does for all; batches that are large enough are shared among threads. Two more
-give the same results to rounding, and cost what a batch touches instead of all features: in
-place, for plain SGD, and the lazy one. Which is taken depends on the problem and the data alone.
+The plain kernel works for every problem; it shares large batches among threads. Two others give the
+same results to rounding, and cost what a batch touches instead of all features: one in place, for
+plain SGD, and a lazy one. The choice depends on the problem and the data alone.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Steps", "UpdateKind", "many_features", "pieces_of", "show_params", "update_kind"]
 
-_PIECE_ROWS = 128  # below, sharing out a batch costs more than it saves
+# Rows of a piece at least; with fewer, sharing a batch costs more than it saves.
+_PIECE_ROWS = 128
 _MOST_PIECES = 8
 _NUMBER_BYTES = 8
-_NUMBERS_FOR_A_PARAMETER = 8  # that a piece must read, at least
-# How many times the features that a batch touches there must be, for its steps to leave most of
-# them alone: below, walking over all of them in order is faster (measured from 2⁹ to 2¹⁸ features).
+# Numbers that a piece reads at least, per parameter.
+_NUMBERS_FOR_A_PARAMETER = 8
+# Features per feature that a batch touches, from which steps skip the others; with fewer, stepping
+# all of them in order is faster (measured from 2⁹ to 2¹⁸ features).
 _MANY_IN_PLACE = 4
 _MANY_LAZILY = 16
 # Schedules whose rate stands still within an epoch (or nearly so).
@@ -55,9 +57,9 @@ _STEADY = (Constant, Adaptive, StepDecay, Exponential)
 
 
 def pieces_of(batch_size: int, row_bytes: int, n_parameters: int) -> int:
-    """Return how many pieces a batch is cut into: a function of the data, never of the machine.
+    """Return how many pieces a batch is cut into; it depends on the data, never on the machine.
 
-    Each piece has a gradient to itself, which must cost less than its rows.
+    Each piece has its own gradient, which must cost less than its rows.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def many_features(rows: Rows, batch_size: int, times: int) -> bool:
     Parameters
     ----------
     rows : Rows
-        A layout that tells how many features its rows have.
+        The rows, in a layout with `n_touched`.
     batch_size : int
         Rows of a batch.
     times : int
@@ -98,7 +100,7 @@ def many_features(rows: Rows, batch_size: int, times: int) -> bool:
 
 
 def update_kind(problem: Problem, rows: Rows, batch_size: int) -> UpdateKind:
-    """Return how steps are taken: a function of the problem and the data, never of the machine.
+    """Return how steps are taken; it depends on problem and data, never on the machine.
 
     Parameters
     ----------
@@ -129,8 +131,8 @@ def update_kind(problem: Problem, rows: Rows, batch_size: int) -> UpdateKind:
 def show_params(problem: Problem, state: TextbookState) -> None:
     """Bring all features up to date at the end of an epoch, or at a pause.
 
-    At a pause, what the features had before is kept in the state, to go on from: else the last
-    bits of a result would depend on its pauses.
+    At a pause, the state also keeps what was there before, and the run goes on from that; otherwise
+    the last bits of a result would depend on where it paused.
     """
     if not state.since.size or state.behind.size:
         return
@@ -154,9 +156,9 @@ class Run(NamedTuple):
     batches : range
         Numbers of the batches.
     rows, y, sample_weight
-        Where the rows are.
+        Arrays that have the rows.
     order : ndarray of uint32
-        Row numbers there, first the run's, then (for prefetching) what follows.
+        Row numbers in these arrays: first those of the run, then some more, for prefetching.
     n : int
         Rows of the run.
     """
@@ -170,7 +172,7 @@ class Run(NamedTuple):
 
 
 class Steps:
-    """What takes the steps of a problem on rows of one layout.
+    """Takes the steps of a problem on rows of one layout.
 
     Parameters
     ----------
@@ -181,12 +183,12 @@ class Steps:
     batch_size : int
         Rows of a batch.
     mean_weight : float
-        What gradients are divided by, besides the number of rows.
+        Gradients are divided by this, and by the number of rows.
 
     Attributes
     ----------
     helpers : int
-        How many other threads share in batches.
+        How many other threads share batches.
     read_twice : bool
         Whether a batch's rows are read again once all its scores are known.
     """
@@ -268,11 +270,11 @@ class Steps:
             take_part(helping=False)
         finally:
             for helper in helpers:
-                close(self._queue)  # where the kernel did not get that far
+                close(self._queue)  # if an error kept the kernel from closing it
                 helper.result()
 
     def _resume(self, state: TextbookState) -> None:
-        """Begin to note what features are behind, or go on from before a pause."""
+        """Start to record which features are behind, or restore the record from before a pause."""
         if not state.since.size:
             optimizer: Any = self._problem.optimizer
             state.since = np.zeros(self._problem.n_features + 1, np.int32)
