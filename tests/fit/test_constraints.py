@@ -87,6 +87,13 @@ def test_alpha_is_chosen_under_them():
     assert fit.alpha is not None
 
 
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_where_bounds_leave_zero_out_alpha_is_judged_within_them(penalty):
+    fit = fit_table(TABLE, "y", bounds={"age": (3.0, 4.0)}, penalty=penalty, cv=3)
+    parts = np.mean([part["rmse"] ** 2 for part in fit.folds])
+    assert min(fit.alpha.losses.values()) == pytest.approx(parts / 2.0, rel=0.1)
+
+
 def test_of_an_estimator():
     model = TableRegressor(nonnegative=["size"], alpha=1e-4).fit(TABLE, "y")
     assert coefficient(model.model_, "size") == 0.0

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.engine.state import Problem
-    from gradstep.engine.statistics import Columns
 
 __all__ = ["ConstraintsOnColumns", "bounds_of", "check_constraints", "notes_of_bounds"]
 
@@ -34,7 +33,8 @@ def bounds_of(
     Parameters
     ----------
     bounds : None, Constraints or tuple of two
-        The least and the greatest coefficients: numbers, or arrays with one for each feature.
+        The least and the greatest coefficients: numbers, or arrays with one for each feature; None
+        where there is no bound.
     n_features : int
         Number of features.
     stored_in : ndarray of shape (n_features,), optional
@@ -50,7 +50,7 @@ def bounds_of(
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         msg = (
             f"bounds={bounds!r} must be (low, high): two numbers, or arrays with one for each "
-            "feature; -inf and inf where there is no bound. (0, inf) means: none is negative."
+            "feature; None or infinity where there is no bound. (0, None) means: none is negative."
         )
         raise InvalidParameter(msg)
     low, high = (
@@ -64,8 +64,9 @@ def bounds_of(
 
 
 def _bound(name: str, value: Any, n_features: int) -> NDArray[np.float64]:
+    outermost = np.inf if name == "low" else -np.inf
     try:
-        found = np.asarray(value, dtype=np.float64)
+        found = np.asarray(-outermost if value is None else value, dtype=np.float64)
         each = np.broadcast_to(found, (n_features,)).copy()
     except (TypeError, ValueError) as error:
         msg = (
@@ -73,7 +74,6 @@ def _bound(name: str, value: Any, n_features: int) -> NDArray[np.float64]:
             "feature."
         )
         raise InvalidParameter(msg) from error
-    outermost = np.inf if name == "low" else -np.inf
     wrong = np.flatnonzero(np.isnan(each) | (each == outermost))
     if wrong.size:
         msg = f"bounds: {name} of feature {wrong[0]} is {each[wrong[0]]}, which is no bound."
@@ -252,15 +252,13 @@ def _sources(column: Any) -> set[Any]:
     return {getattr(column, "source", None), getattr(column, "other", None)}
 
 
-def check_constraints(problem: Problem, columns: Columns | None) -> None:
+def check_constraints(problem: Problem) -> None:
     """Refuse constraints that a problem cannot keep.
 
     Parameters
     ----------
     problem : Problem
         What is fixed.
-    columns : Columns or None
-        The statistics of the columns.
 
     Raises
     ------
@@ -273,7 +271,7 @@ def check_constraints(problem: Problem, columns: Columns | None) -> None:
     why, strengths = None, getattr(problem.penalty, "strengths", None)
     if not is_automatic(problem.optimizer):
         name = type(problem.optimizer).__name__
-        why = f"{name} cannot keep them. Leave optimizer and learning_rate to gradstep ('auto')"
+        why = f"{name} cannot keep them. Use optimizer='auto' and learning_rate='auto'"
     elif problem.n_outputs > 1:
         why = (
             f"they are of one coefficient for each feature, and there are {problem.n_outputs} "
@@ -285,25 +283,6 @@ def check_constraints(problem: Problem, columns: Columns | None) -> None:
         why = "a monotone curve has no l1 penalty. Use l2, or none"
     if why is not None:
         msg = f"Coefficients cannot keep to constraints here: {why}."
-        raise InvalidParameter(msg)
-    if columns is not None and columns.measured:
-        _check_constant(asked, columns)
-
-
-def _check_constant(asked: Constraints, columns: Columns) -> None:
-    """Refuse constraints on columns that are the same in all rows: their coefficient is 0."""
-    constant = columns.low >= columns.high
-    for j in np.flatnonzero(constant & (asked.chained | np.append(asked.chained[1:], False))):
-        msg = (
-            f"Coefficients cannot keep to constraints here: feature {j}, a part of a monotone "
-            "curve, is the same in all rows. Take fewer knots."
-        )
-        raise InvalidParameter(msg)
-    for j in np.flatnonzero(constant & ((asked.low > 0.0) | (asked.high < 0.0))):
-        msg = (
-            f"Coefficients cannot keep to constraints here: feature {j} is the same in all rows, "
-            "so that its coefficient is 0, which its bounds leave out."
-        )
         raise InvalidParameter(msg)
 
 

@@ -158,7 +158,7 @@ class LeastSquaresPath:
             sum(s * g for s, g in zip(share, self._gradients, strict=True)),
             sum(s * h for s, h in zip(share, hessians, strict=True)),
         )
-        self._lines = [of.standardisation.lines(start)] * len(parts)
+        self._lines = [of.standardisation.lines(of.within(start))] * len(parts)
 
     def loss(self, problem: Problem) -> float:
         """Return the mean loss of the parts; a penalty is as strong on fewer rows as on all."""

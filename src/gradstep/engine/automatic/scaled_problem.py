@@ -90,16 +90,18 @@ class ScaledProblem:
     def within(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) brought to the constraints, if there are any.
 
-        What rounding alone keeps from a bound lies at it then.
+        The mean score stays. What rounding alone keeps from a bound lies at it then.
         """
         if self.constraints is None:
             return params
         low, high, _ = self.constraints
-        near = _ROUNDING * np.abs(self.standardisation.lines(params)).max(initial=0.0)
+        near = _ROUNDING * np.abs(self.standardisation.lines(params)[:, :-1]).max(initial=0.0)
         near = near * self.standardisation.scale
         own = self.constraints.increments(params[:-1])
         own = np.where(own <= low + near, low, np.where(own >= high - near, high, own))
-        return np.append(self.constraints.coefficients(own), params[-1])
+        coef = self.constraints.coefficients(own)
+        moved = float(((coef - params[:-1]) * self.standardisation.shift).sum())
+        return np.append(coef, params[-1] - moved)
 
     @property
     def has_optimality(self) -> bool:
