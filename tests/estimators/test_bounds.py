@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import lsq_linear, minimize
 
 from gradstep import InvalidParameter, MiniBatchClassifier, MiniBatchRegressor
+from gradstep.fit.identity import _text
 from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(0)
@@ -150,3 +151,10 @@ def test_none_is_no_bound():
     one = MiniBatchRegressor(penalty=None, bounds=(0.0, None)).fit(X, Y)
     other = MiniBatchRegressor(penalty=None, bounds=(0.0, np.inf)).fit(X, Y)
     assert one.coef_.tolist() == other.coef_.tolist()
+
+
+def test_a_run_with_other_bounds_is_another_run():
+    low = np.zeros(2000)
+    other = np.append(np.zeros(1000), np.append(1e-12, np.zeros(999)))
+    assert _text((low, None)) != _text((other, None))
+    assert _text((np.array([0.1]), None)) != _text((np.array([0.1 + 1e-12]), None))

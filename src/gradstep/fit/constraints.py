@@ -59,8 +59,8 @@ def bounds_of(
     for j in np.flatnonzero(low > high)[:1].tolist():
         msg = f"bounds: the low one of feature {j}, {low[j]:g}, is above the high one, {high[j]:g}."
         raise InvalidParameter(msg)
-    unit = 1.0 if stored_in is None else stored_in
-    return Constraints(low * unit, high * unit, np.zeros(n_features, dtype=bool))
+    unit = np.ones(n_features) if stored_in is None else stored_in
+    return Constraints(*_as_stored(low, high, unit), np.zeros(n_features, dtype=bool))
 
 
 def _bound(name: str, value: Any, n_features: int) -> NDArray[np.float64]:
@@ -79,6 +79,19 @@ def _bound(name: str, value: Any, n_features: int) -> NDArray[np.float64]:
         msg = f"bounds: {name} of feature {wrong[0]} is {each[wrong[0]]}, which is no bound."
         raise InvalidParameter(msg)
     return each
+
+
+def _as_stored(
+    low: NDArray[np.float64], high: NDArray[np.float64], unit: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return bounds of weights of numbers that were divided by a unit.
+
+    Rounded inwards: a weight that keeps to them is a coefficient that does, to the last bit.
+    """
+    least, greatest = low * unit, high * unit
+    least = np.where(least / unit < low, np.nextafter(least, np.inf), least)
+    greatest = np.where(greatest / unit > high, np.nextafter(greatest, -np.inf), greatest)
+    return np.minimum(least, greatest), greatest
 
 
 class ConstraintsOnColumns:
@@ -153,6 +166,12 @@ class ConstraintsOnColumns:
         """
         if not self:
             return None
+        if not encoding.columns:
+            msg = (
+                "Constraints are on a table's columns, and rows of svmlight have none, but "
+                "numbered features: use bounds of MiniBatchRegressor or MiniBatchClassifier."
+            )
+            raise InvalidParameter(msg)
         p = encoding.n_features
         low, high, chained = np.full(p, -np.inf), np.full(p, np.inf), np.zeros(p, dtype=bool)
         for column, (least, greatest) in self.bounds.items():
@@ -164,7 +183,8 @@ class ConstraintsOnColumns:
                 )
                 raise InvalidParameter(msg)
             j = encoding.numbers.index(own)
-            low[j], high[j] = least * own.scale, greatest * own.scale
+            low[j], high[j] = least, greatest
+        low, high = _as_stored(low, high, encoding.stored_in())
         for column, direction in self.monotone.items():
             own = _column(encoding, column)
             if isinstance(own, SplineColumn):
@@ -233,9 +253,11 @@ def _column(encoding: Encoding, name: str) -> NumberColumn | SplineColumn:
         raise InvalidParameter(msg)
     own = made[0]
     if not isinstance(own, (NumberColumn, LogColumn, SplineColumn)) or own.part:
+        of_date = any(isinstance(c, NumberColumn) for c in made)
+        has = "several coefficients, as dates have" if of_date else "a coefficient for each level"
         msg = (
-            f"A constraint is on {name!r}, which is no number: it has a coefficient for each "
-            "level. Take a column of numbers."
+            f"A constraint is on {name!r}, which is no number: it has {has}. Take a column of "
+            "numbers."
         )
         raise InvalidParameter(msg)
     others = [c.name for c in used if c is not own and own.source in _sources(c)]

@@ -245,9 +245,9 @@ def _slide(
     block = model.matrix[np.ix_(at, at)]
     bend = float(np.einsum("i,ij,j->", way, block, way))
     if bend > _ROUNDING * float((way * way).sum()):
-        return way * (abs(pull[most]) / bend)
+        return np.asarray(way * (abs(pull[most]) / bend))
     end = _end_of(model, x, sign, at, way)[1]
-    return way * (2.0 * end if end > 0.0 else 1.0) if end < np.inf else None
+    return np.asarray(way * (2.0 * end if end > 0.0 else 1.0)) if end < np.inf else None
 
 
 def _descended(model: _Model, x: NDArray[np.float64]) -> NDArray[np.float64]:
