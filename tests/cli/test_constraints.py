@@ -22,9 +22,9 @@ def test_are_kept_told_and_written(gradstep, trips):
     assert model.coef_[0, 0] == pytest.approx(0.5, rel=1e-14)
     assert model.coef_[0, 1] >= 0.0
     assert "no standard errors" not in out
-    assert "constraints move coefficients to their bounds" in " ".join(
-        gradstep("show", "m.safetensors")[1].split()
-    )
+    shown = " ".join(gradstep("show", "m.safetensors")[1].split())
+    assert "Constraints hour not negative, km from 0 to 0.5" in shown
+    assert "constraints move coefficients to their bounds" in shown
 
 
 @uncompiled

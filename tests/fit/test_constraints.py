@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from gradstep import InvalidParameter, TableRegressor, fit_table, load, save
-from gradstep.fit.constraints import bounds_of
+from gradstep.fit.constraints import ConstraintsOnColumns, bounds_of
 from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(1)
@@ -83,6 +83,14 @@ def test_are_told_in_the_plan_and_kept_in_the_file(tmp_path):
     told = load(tmp_path / "m.safetensors").provenance["constraints"]
     assert told == {"bounds": {"size": [0.0, None]}, "monotone": {"age": "decreasing"}}
     assert "bounds" in fit.model.provenance["no_inference"]
+
+
+def test_in_words():
+    bounds = {"a": (None, 2), "b": (-1, None), "c": (1, 1), "d": (None, None), "e": (0, None)}
+    words = "a at most 2, b at least -1, c fixed at 1, d free, e not negative, f decreasing"
+    asked = ConstraintsOnColumns(bounds=bounds, monotone={"f": "decreasing"})
+    assert asked.in_words() == words
+    assert ConstraintsOnColumns(**asked.to_json()).in_words() == words
 
 
 def test_alpha_is_chosen_under_them():

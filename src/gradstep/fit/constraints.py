@@ -200,8 +200,10 @@ class ConstraintsOnColumns:
 def _span(low: float, high: float) -> str:
     if low == 0.0 and high == np.inf:
         return "not negative"
+    if low == high:
+        return f"fixed at {low:g}"
     if low == -np.inf:
-        return f"at most {high:g}"
+        return "free" if high == np.inf else f"at most {high:g}"
     return f"at least {low:g}" if high == np.inf else f"from {low:g} to {high:g}"
 
 
