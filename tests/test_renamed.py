@@ -26,6 +26,8 @@ def test_parameters_of_a_fit_are_called_as_those_of_estimators():
         "client",
         "allow_mixed",
         "watch",
+        "nonnegative",  # of columns, by name; bounds are both's
+        "monotone",
     }
     assert ours <= set(inspect.signature(MiniBatchRegressor).parameters)
 

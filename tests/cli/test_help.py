@@ -33,7 +33,8 @@ def test_values_are_listed_and_completed():
 def test_options_stand_in_groups_that_fit(gradstep, columns):
     status, out, _ = gradstep("train", "--help", columns=columns)
     assert status == 0
-    groups = ["Arguments", "Options", "What is predicted", "Penalty", "Training", "Rows held out",
+    groups = ["Arguments", "Options", "What is predicted", "Penalty",
+              "Constraints on coefficients", "Training", "Rows held out",
               "Columns and values", "Terms: curves, crosses, powers",
               "What is written, and how it runs"]  # fmt: skip
     found = [line.split("─ ")[1].partition(" ─")[0] for line in out.split("\n") if "╭─" in line]

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import lsq_linear, minimize
 
 from gradstep import InvalidParameter, MiniBatchClassifier, MiniBatchRegressor
+from gradstep.fit.identity import _text
 from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(0)
@@ -99,7 +100,6 @@ def test_what_are_no_bounds_is_refused(bounds, words):
     (lambda: MiniBatchRegressor(bounds=(0, 1)).partial_fit(X, Y), "SGD cannot"),
     (lambda: MiniBatchRegressor(bounds=(0, 1)).fit(X, np.stack([Y, Y], 1)), "2 outputs"),
     (lambda: MiniBatchClassifier(bounds=(0, 1)).fit(X, np.digitize(Y, [0, 9])), "3 outputs or"),
-    (lambda: MiniBatchRegressor(bounds=(1, 2)).fit(np.zeros((9, 1)), Y[:9]), "its bounds leave"),
     (lambda: MiniBatchRegressor(bounds=(0, 1)).fit(np.zeros((2, 3000)), Y[:2]), "too many"),
 ])  # fmt: skip
 def test_where_they_cannot_be_kept_they_are_refused(fit, words):
@@ -117,3 +117,44 @@ def test_a_start_outside_is_brought_within():
     model = MiniBatchRegressor(bounds=(0.0, np.inf), max_iter=1, tol=None)
     model.fit(X, Y, coef_init=-np.ones(P))
     assert model.coef_.min() >= 0.0
+
+
+def test_a_target_far_from_zero_leaves_no_coefficient_at_its_bound():
+    far = MiniBatchRegressor(penalty=None, bounds=(0.0, np.inf), **CLOSE).fit(X, Y / 1e4 + 1e9)
+    near = MiniBatchRegressor(penalty=None, bounds=(0.0, np.inf), **CLOSE).fit(X, Y / 1e4)
+    np.testing.assert_allclose(far.coef_, near.coef_, rtol=0.1)
+
+
+def test_a_start_brought_within_keeps_the_mean_score():
+    counts = np.random.default_rng(5).poisson(3.0, N)
+    bounds = (np.full(P, 1.0) / X.std(axis=0), np.inf)
+    model = MiniBatchRegressor("poisson", penalty=None, bounds=bounds)
+    model.fit(X + 2000.0 * X.std(axis=0), counts)
+    assert np.isfinite(model.intercept_)
+    np.testing.assert_array_less(bounds[0] * (1.0 - 1e-15), model.coef_)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_constant_column_keeps_its_bounds(fit_intercept):
+    constant, target = np.hstack([np.ones((N, 1)), X]), Y - Y.mean() + 1.5
+    model = MiniBatchRegressor(
+        penalty=None, bounds=(np.append(1.0, LOW), np.append(2.0, HIGH)),
+        fit_intercept=fit_intercept, **CLOSE,
+    ).fit(constant, target)  # fmt: skip
+    free = MiniBatchRegressor(penalty=None, bounds=(LOW, HIGH), **CLOSE).fit(X, target)
+    assert 1.0 <= model.coef_[0] <= 2.0
+    if fit_intercept:
+        np.testing.assert_allclose(model.predict(constant), free.predict(X), rtol=1e-9, atol=1e-9)
+
+
+def test_none_is_no_bound():
+    one = MiniBatchRegressor(penalty=None, bounds=(0.0, None)).fit(X, Y)
+    other = MiniBatchRegressor(penalty=None, bounds=(0.0, np.inf)).fit(X, Y)
+    assert one.coef_.tolist() == other.coef_.tolist()
+
+
+def test_a_run_with_other_bounds_is_another_run():
+    low = np.zeros(2000)
+    other = np.append(np.zeros(1000), np.append(1e-12, np.zeros(999)))
+    assert _text((low, None)) != _text((other, None))
+    assert _text((np.array([0.1]), None)) != _text((np.array([0.1 + 1e-12]), None))

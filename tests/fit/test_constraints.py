@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from gradstep import InvalidParameter, TableRegressor, fit_table, load, save
+from gradstep.fit.constraints import ConstraintsOnColumns, bounds_of
 from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(1)
@@ -16,6 +17,9 @@ TABLE = pl.DataFrame({
     "age": AGE, "size": RNG.normal(5.0, 2.0, N), "kind": RNG.choice(["a", "b"], N),
     "y": np.log1p(AGE) + 0.5 * np.sin(3.0 * AGE) + RNG.normal(size=N) / 5.0,
 }).with_columns(y=pl.col("y") - 0.4 * pl.col("size"))  # fmt: skip
+DATED = TABLE.with_columns(
+    when=pl.Series(np.datetime64("2024-01-01") + np.arange(N).astype("timedelta64[D]"))
+)
 GRID = pl.DataFrame(
     {"age": np.linspace(-20.0, 40.0, 999), "size": [5.0] * 999, "kind": ["a"] * 999}
 )
@@ -81,10 +85,25 @@ def test_are_told_in_the_plan_and_kept_in_the_file(tmp_path):
     assert "bounds" in fit.model.provenance["no_inference"]
 
 
+def test_in_words():
+    bounds = {"a": (None, 2), "b": (-1, None), "c": (1, 1), "d": (None, None), "e": (0, None)}
+    words = "a at most 2, b at least -1, c fixed at 1, d free, e not negative, f decreasing"
+    asked = ConstraintsOnColumns(bounds=bounds, monotone={"f": "decreasing"})
+    assert asked.in_words() == words
+    assert ConstraintsOnColumns(**asked.to_json()).in_words() == words
+
+
 def test_alpha_is_chosen_under_them():
     fit = fit_table(TABLE, "y", nonnegative="size")
     assert coefficient(fit.model, "size") == 0.0
     assert fit.alpha is not None
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_where_bounds_leave_zero_out_alpha_is_judged_within_them(penalty):
+    fit = fit_table(TABLE, "y", bounds={"age": (3.0, 4.0)}, penalty=penalty, cv=3)
+    parts = np.mean([part["rmse"] ** 2 for part in fit.folds])
+    assert min(fit.alpha.losses.values()) == pytest.approx(parts / 2.0, rel=0.1)
 
 
 def test_of_an_estimator():
@@ -105,10 +124,26 @@ def test_of_an_estimator():
     ({"nonnegative": "age", "monotone": "age"}, "one of both is enough"),
     ({"monotone": {"age": "up"}}, "must be increasing or decreasing, not 'up'"),
     ({"nonnegative": "age", "splines": ["age"]}, "'age' is a curve"),
+    ({"nonnegative": "when"}, "'when', which is no number: it has several coefficients"),
     ({"nonnegative": "age", "crosses": [("age", "kind")]}, "depends on age:kind, too"),
     ({"nonnegative": "age", "optimizer": "adam"}, "Adam cannot keep"),
     ({"monotone": "age", "splines": ["age"], "penalty": "l1"}, "no l1 penalty"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(asked, words):
     with pytest.raises(InvalidParameter, match=words):
-        fit_table(TABLE, "y", **{"alpha": 1e-4, **asked})
+        fit_table(DATED, "y", **{"alpha": 1e-4, **asked})
+
+
+def test_of_svmlight_they_are_refused(tmp_path):
+    (tmp_path / "rows.svm").write_text("1 1:2 3:1\n2 1:1 3:2\n" * 9)
+    with pytest.raises(InvalidParameter, match="use bounds of MiniBatchRegressor"):
+        fit_table(str(tmp_path / "rows.svm"), nonnegative="3")
+
+
+def test_are_met_to_the_last_bit_in_the_columns_own_unit():
+    low, high = RNG.normal(size=500), 5.0 + RNG.normal(size=500)
+    unit = np.exp(RNG.normal(size=500))
+    least, greatest, _ = bounds_of((low, high), 500, unit)
+    assert (least / unit >= low).all()
+    assert (greatest / unit <= high).all()
+    np.testing.assert_allclose(least / unit, low, rtol=1e-15)

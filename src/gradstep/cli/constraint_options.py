@@ -50,11 +50,29 @@ def constraints(
 ) -> dict[str, Any]:
     """Return keyword arguments of `gradstep.fit_table` for the constraints typed."""
     found: dict[str, Any] = {
-        "nonnegative": [parts(text)[0] for text in split(nonnegative)],
-        "bounds": dict(_bound(text) for text in split(bound)),
-        "monotone": dict(_monotone(text) for text in split(monotone)),
+        "nonnegative": [_column(text) for text in split(nonnegative)],
+        "bounds": _once("--bound", [_bound(text) for text in split(bound)]),
+        "monotone": _once("--monotone", [_monotone(text) for text in split(monotone)]),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _once(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what was asked of each column; two things of one are refused."""
+    found: dict[str, Any] = {}
+    for column, asked in pairs:
+        if found.setdefault(column, asked) != asked:
+            msg = f"{option} is given twice for {column!r}, and not the same. Leave one away."
+            raise InvalidParameter(msg)
+    return found
+
+
+def _column(text: str) -> str:
+    column, *more = parts(text)
+    if more or not column:
+        msg = rf"--nonnegative {text} must be COLUMN; a colon of its name is written \:."
+        raise InvalidParameter(msg)
+    return column
 
 
 def _bound(text: str) -> tuple[str, tuple[float | None, float | None]]:
@@ -67,7 +85,7 @@ def _bound(text: str) -> tuple[str, tuple[float | None, float | None]]:
     if not (column and is_there and colon) or pair == (None, None):
         msg = f"--bound {text} must be COLUMN=LOW:HIGH, such as km=0:2, or km=0: for no high one."
         raise InvalidParameter(msg)
-    return column, (pair[0], pair[1])
+    return column.replace("\\:", ":"), (pair[0], pair[1])
 
 
 def _monotone(text: str) -> tuple[str, str]:

@@ -110,6 +110,11 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
         f"{epochs} {steps}; {known['penalty']}, {known['optimizer']}, seed {known['seed']}. "
         f"{Outcome[known['outcome'].upper()].in_short}",
     )  # fmt: skip
+    if known.get("constraints"):
+        from gradstep.fit.constraints import ConstraintsOnColumns
+
+        asked = ConstraintsOnColumns(**known["constraints"])
+        report.prose(to, "Constraints", asked.in_words())
     if known.get("refit"):
         rows = known["refit"]["rows"]
         report.prose(to, "Refit", f"to all {rows:,} rows, once it was judged by those held out")

@@ -133,7 +133,8 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         Whether the penalty is of weights times the standard deviations of their columns, or of
         weights as they are; see `MiniBatchRegressor`.
     bounds : tuple of two or None, default=None
-        The least and the greatest coefficients, of two classes; see `MiniBatchRegressor`.
+        The least and the greatest coefficients, of two classes: a positive one speaks for
+        `classes_[1]`. See `MiniBatchRegressor`.
     callbacks : list of Callback or None, default=None
         Called at the start, after each epoch, and at the end.
 

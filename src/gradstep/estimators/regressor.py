@@ -136,8 +136,9 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         columns count as 1); or of the weights as they are, as in scikit-learn.
     bounds : tuple of two or None, default=None
         The least and the greatest coefficients, (low, high): numbers, or arrays with one for each
-        feature, in the features' own units; ``(0, np.inf)`` means that none is negative. Kept
-        exactly by 'auto', 'svrg' and 'exact', refused by other optimizers and several outputs.
+        feature, in the features' own units; None or infinity for no bound. ``(0, None)`` means
+        that none is negative. Kept exactly by 'auto', 'svrg' and 'exact', refused by other
+        optimizers and several outputs.
     callbacks : list of Callback or None, default=None
         Called at the start, after each epoch, and at the end.
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.engine.state import Problem
-    from gradstep.engine.statistics import Columns
 
 __all__ = ["ConstraintsOnColumns", "bounds_of", "check_constraints", "notes_of_bounds"]
 
@@ -34,7 +33,8 @@ def bounds_of(
     Parameters
     ----------
     bounds : None, Constraints or tuple of two
-        The least and the greatest coefficients: numbers, or arrays with one for each feature.
+        The least and the greatest coefficients: numbers, or arrays with one for each feature; None
+        where there is no bound.
     n_features : int
         Number of features.
     stored_in : ndarray of shape (n_features,), optional
@@ -50,7 +50,7 @@ def bounds_of(
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         msg = (
             f"bounds={bounds!r} must be (low, high): two numbers, or arrays with one for each "
-            "feature; -inf and inf where there is no bound. (0, inf) means: none is negative."
+            "feature; None or infinity where there is no bound. (0, None) means: none is negative."
         )
         raise InvalidParameter(msg)
     low, high = (
@@ -59,13 +59,14 @@ def bounds_of(
     for j in np.flatnonzero(low > high)[:1].tolist():
         msg = f"bounds: the low one of feature {j}, {low[j]:g}, is above the high one, {high[j]:g}."
         raise InvalidParameter(msg)
-    unit = 1.0 if stored_in is None else stored_in
-    return Constraints(low * unit, high * unit, np.zeros(n_features, dtype=bool))
+    unit = np.ones(n_features) if stored_in is None else stored_in
+    return Constraints(*_as_stored(low, high, unit), np.zeros(n_features, dtype=bool))
 
 
 def _bound(name: str, value: Any, n_features: int) -> NDArray[np.float64]:
+    outermost = np.inf if name == "low" else -np.inf
     try:
-        found = np.asarray(value, dtype=np.float64)
+        found = np.asarray(-outermost if value is None else value, dtype=np.float64)
         each = np.broadcast_to(found, (n_features,)).copy()
     except (TypeError, ValueError) as error:
         msg = (
@@ -73,12 +74,24 @@ def _bound(name: str, value: Any, n_features: int) -> NDArray[np.float64]:
             "feature."
         )
         raise InvalidParameter(msg) from error
-    outermost = np.inf if name == "low" else -np.inf
     wrong = np.flatnonzero(np.isnan(each) | (each == outermost))
     if wrong.size:
         msg = f"bounds: {name} of feature {wrong[0]} is {each[wrong[0]]}, which is no bound."
         raise InvalidParameter(msg)
     return each
+
+
+def _as_stored(
+    low: NDArray[np.float64], high: NDArray[np.float64], unit: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return bounds of weights of numbers that were divided by a unit.
+
+    Rounded inwards: a weight that keeps to them is a coefficient that does, to the last bit.
+    """
+    least, greatest = low * unit, high * unit
+    least = np.where(least / unit < low, np.nextafter(least, np.inf), least)
+    greatest = np.where(greatest / unit > high, np.nextafter(greatest, -np.inf), greatest)
+    return np.minimum(least, greatest), greatest
 
 
 class ConstraintsOnColumns:
@@ -153,6 +166,12 @@ class ConstraintsOnColumns:
         """
         if not self:
             return None
+        if not encoding.columns:
+            msg = (
+                "Constraints are on a table's columns, and rows of svmlight have none, but "
+                "numbered features: use bounds of MiniBatchRegressor or MiniBatchClassifier."
+            )
+            raise InvalidParameter(msg)
         p = encoding.n_features
         low, high, chained = np.full(p, -np.inf), np.full(p, np.inf), np.zeros(p, dtype=bool)
         for column, (least, greatest) in self.bounds.items():
@@ -164,7 +183,8 @@ class ConstraintsOnColumns:
                 )
                 raise InvalidParameter(msg)
             j = encoding.numbers.index(own)
-            low[j], high[j] = least * own.scale, greatest * own.scale
+            low[j], high[j] = least, greatest
+        low, high = _as_stored(low, high, encoding.stored_in())
         for column, direction in self.monotone.items():
             own = _column(encoding, column)
             if isinstance(own, SplineColumn):
@@ -180,8 +200,10 @@ class ConstraintsOnColumns:
 def _span(low: float, high: float) -> str:
     if low == 0.0 and high == np.inf:
         return "not negative"
+    if low == high:
+        return f"fixed at {low:g}"
     if low == -np.inf:
-        return f"at most {high:g}"
+        return "free" if high == np.inf else f"at most {high:g}"
     return f"at least {low:g}" if high == np.inf else f"from {low:g} to {high:g}"
 
 
@@ -233,9 +255,11 @@ def _column(encoding: Encoding, name: str) -> NumberColumn | SplineColumn:
         raise InvalidParameter(msg)
     own = made[0]
     if not isinstance(own, (NumberColumn, LogColumn, SplineColumn)) or own.part:
+        of_date = any(isinstance(c, NumberColumn) for c in made)
+        has = "several coefficients, as dates have" if of_date else "a coefficient for each level"
         msg = (
-            f"A constraint is on {name!r}, which is no number: it has a coefficient for each "
-            "level. Take a column of numbers."
+            f"A constraint is on {name!r}, which is no number: it has {has}. Take a column of "
+            "numbers."
         )
         raise InvalidParameter(msg)
     others = [c.name for c in used if c is not own and own.source in _sources(c)]
@@ -252,15 +276,13 @@ def _sources(column: Any) -> set[Any]:
     return {getattr(column, "source", None), getattr(column, "other", None)}
 
 
-def check_constraints(problem: Problem, columns: Columns | None) -> None:
+def check_constraints(problem: Problem) -> None:
     """Refuse constraints that a problem cannot keep.
 
     Parameters
     ----------
     problem : Problem
         What is fixed.
-    columns : Columns or None
-        The statistics of the columns.
 
     Raises
     ------
@@ -273,7 +295,7 @@ def check_constraints(problem: Problem, columns: Columns | None) -> None:
     why, strengths = None, getattr(problem.penalty, "strengths", None)
     if not is_automatic(problem.optimizer):
         name = type(problem.optimizer).__name__
-        why = f"{name} cannot keep them. Leave optimizer and learning_rate to gradstep ('auto')"
+        why = f"{name} cannot keep them. Use optimizer='auto' and learning_rate='auto'"
     elif problem.n_outputs > 1:
         why = (
             f"they are of one coefficient for each feature, and there are {problem.n_outputs} "
@@ -285,25 +307,6 @@ def check_constraints(problem: Problem, columns: Columns | None) -> None:
         why = "a monotone curve has no l1 penalty. Use l2, or none"
     if why is not None:
         msg = f"Coefficients cannot keep to constraints here: {why}."
-        raise InvalidParameter(msg)
-    if columns is not None and columns.measured:
-        _check_constant(asked, columns)
-
-
-def _check_constant(asked: Constraints, columns: Columns) -> None:
-    """Refuse constraints on columns that are the same in all rows: their coefficient is 0."""
-    constant = columns.low >= columns.high
-    for j in np.flatnonzero(constant & (asked.chained | np.append(asked.chained[1:], False))):
-        msg = (
-            f"Coefficients cannot keep to constraints here: feature {j}, a part of a monotone "
-            "curve, is the same in all rows. Take fewer knots."
-        )
-        raise InvalidParameter(msg)
-    for j in np.flatnonzero(constant & ((asked.low > 0.0) | (asked.high < 0.0))):
-        msg = (
-            f"Coefficients cannot keep to constraints here: feature {j} is the same in all rows, "
-            "so that its coefficient is 0, which its bounds leave out."
-        )
         raise InvalidParameter(msg)
 
 

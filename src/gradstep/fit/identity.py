@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gradstep.engine.checkpoint import Checkpoint
 from gradstep.errors import InvalidParameter
@@ -15,7 +18,6 @@ from gradstep.rows.digest import digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.rows.dataset import Dataset
@@ -90,4 +92,5 @@ def _text(value: Any) -> str:
     """Return a parameter as text that is the same in every process."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # every number, to the bit
+        return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -179,7 +179,7 @@ def plan(
         penalty_scales=_penalty_scales(settings, penalty, columns, stored_in),
         constraints=bounds_of(settings.bounds, data.rows.n_features, stored_in),
     )
-    check_constraints(problem, columns)
+    check_constraints(problem)
     return Plan(problem, columns, rate)
 
 

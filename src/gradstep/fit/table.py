@@ -194,8 +194,8 @@ def fit_table(
     max_iter : int, default=1000
         Most epochs.
     tol : float, optional
-        As of `MiniBatchRegressor`; None to run all epochs, with "auto" and "svrg" until the
-        objective can be lowered no further.
+        As of `MiniBatchRegressor`; None to run all epochs; with "auto" and "svrg" fewer, if the
+        objective can be lowered no further before.
     n_iter_no_change : int, default=3
         Epochs in a row without an improvement of `tol`, after which the rate is lowered, and in the
         end training stops.

@@ -63,6 +63,20 @@ def test_of_columns_that_depend_on_each_other_is_one_of_the_minima():
     assert is_minimum(matrix, linear, x, nothing, np.full(8, INF), nothing)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_under_l1_columns_that_depend_on_each_other_share_what_costs_least(seed):
+    rows, linear, *_ = problem(seed, 4, 9)
+    rows = np.hstack([rows, rows, (rows[:, :1] - rows[:, 1:2]) / 2.0])
+    rng = np.random.default_rng(seed)
+    low, high = rng.choice([-INF, -0.4, 0.1], 9), rng.choice([INF, 0.2, 0.6], 9)
+    matrix, linear, l1 = rows.T @ rows, rows.T @ rng.normal(size=9), np.full(9, 0.2)
+    l1[rng.random(9) < 0.3] = 0.05
+    start = np.clip(rng.normal(size=9), low, high)
+    x, solved = minimum_within(matrix, linear, start, low, high, l1)
+    assert solved
+    assert is_minimum(matrix, linear, x, low, high, l1)
+
+
 def test_what_has_no_curvature_stays():
     matrix = np.diag([1.0, 0.0])
     x, solved = minimum_within(

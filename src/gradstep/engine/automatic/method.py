@@ -136,7 +136,7 @@ class Automatic:
             note = f"{note}; {own}" if note and own else note or own
         state = self._with_length(state)
         if first:
-            note = self._with_constant_columns(note)
+            note = self._with_constant_columns(note, state)
         read = self.row_sums.rows_read
         progress = state.progress
         known = not math.isnan(progress.optimality)
@@ -165,12 +165,13 @@ class Automatic:
         del by_score
         return how_it_ends(self.of, state, narrow=is_narrow_enough(self.of, state))
 
-    def _with_constant_columns(self, note: str) -> str:
+    def _with_constant_columns(self, note: str, state: AutomaticState) -> str:
         """Add to a note which columns are constant."""
         columns = self._columns
         if not columns.measured or not self.of.problem.fit_intercept:
             return note
-        constant = (columns.low >= columns.high).nonzero()[0]
+        zero = ~state.params[: -self.of.k].reshape(self.of.k, -1).any(axis=0)  # unless held off it
+        constant = (zero & (columns.low >= columns.high)).nonzero()[0]
         if not constant.size:
             return note
         more = ", ..." if constant.size > _NAMED else ""

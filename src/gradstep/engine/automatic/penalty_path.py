@@ -161,7 +161,7 @@ class LeastSquaresPath:
             sum(s * g for s, g in zip(share, self._gradients, strict=True)),
             sum(s * h for s, h in zip(share, hessians, strict=True)),
         )
-        self._scaled = [of.standardisation.scaled_params(start)] * len(parts)
+        self._scaled = [of.standardisation.scaled_params(of.within(start))] * len(parts)
 
     def loss(self, problem: Problem) -> float:
         """Return the mean loss of the parts; the penalty of a row is the same as for all rows."""

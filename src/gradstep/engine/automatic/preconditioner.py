@@ -143,7 +143,8 @@ class Preconditioner:
         unit = np.where(own > 0.0, 1.0 / np.where(own > 0.0, own, 1.0), 0.0)
         matrix = matrix * unit[:, None] * unit[None, :]
         coef = np.where(there, params[0, :-1] * scale, 0.0)
-        start = np.append(constraints.increments(coef), params[0, -1])
+        # The intercept, which is free, counts from where it is: it may be far larger than the rest.
+        start = np.append(constraints.increments(coef), 0.0)
         low, high = np.append(constraints.low, -np.inf), np.append(constraints.high, np.inf)
         fixed = unit == 0.0
         stretch = np.where(fixed, 1.0, own)

@@ -94,16 +94,19 @@ class ScaledProblem:
     def within(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) within the constraints, if there are any.
 
-        A parameter that only rounding keeps from a bound is put there.
+        The mean score stays. A parameter that only rounding keeps from a bound is put there.
         """
         if self.constraints is None:
             return params
         low, high, _ = self.constraints
-        near = _ROUNDING * np.abs(self.standardisation.scaled_params(params)).max(initial=0.0)
+        scaled = self.standardisation.scaled_params(params)
+        near = _ROUNDING * np.abs(scaled[:, :-1]).max(initial=0.0)
         near = near * self.standardisation.scale
         own = self.constraints.increments(params[:-1])
         own = np.where(own <= low + near, low, np.where(own >= high - near, high, own))
-        return np.append(self.constraints.coefficients(own), params[-1])
+        coef = self.constraints.coefficients(own)
+        moved = float(((coef - params[:-1]) * self.standardisation.shift).sum())
+        return np.append(coef, params[-1] - moved)
 
     @property
     def has_optimality(self) -> bool:

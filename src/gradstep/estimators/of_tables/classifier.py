@@ -47,7 +47,8 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
     kinds, drop, only, max_levels, decimal, thousands, na, encoding
         As of `TableRegressor`.
     splines, crosses, polynomials, logs, formula, nonnegative, bounds, monotone
-        As of `TableRegressor`; constraints are of two classes.
+        As of `TableRegressor`; constraints are of two classes, and what rises speaks for
+        `classes_[1]`.
     validation, refit, inference, time_column, missing, missing_target, memory, cache
         As of `TableRegressor`.
 
