@@ -16,6 +16,11 @@ epoch goes from one to the next:
      map, where a penalty has no derivative and there is no room for a matrix (`variance_reduced`).
 
    With many rows, the first epoch takes the solution of a sample of forty rows a feature or more.
+   Where the second derivative has no bound and columns have heavy tails, a few rows decide: then
+   rows are drawn again by their second derivatives there, and the objective of the new sample,
+   with the gradient of all rows there, is solved from there (DANE; Shamir, Srebro and Zhang,
+   "Communication-efficient distributed optimization using an approximate Newton-type method",
+   ICML 2014).
 2. It evaluates all rows there: the next snapshot, and the Hessian where the next step needs it.
 3. It accepts the step if the objective has not risen, else rejects it and shortens the next: so
    the objective never rises.
@@ -34,7 +39,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import StepKind, batch_size, rule_for, sample_rows
+from gradstep.engine.automatic.choice import (
+    StepKind,
+    batch_size,
+    hessian_rows,
+    rule_for,
+    sample_rows,
+)
 from gradstep.engine.automatic.mini_batches import MiniBatches
 from gradstep.engine.automatic.newton import newton_step
 from gradstep.engine.automatic.optimality import (
@@ -59,6 +70,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.preconditioner import Preconditioner
+    from gradstep.engine.automatic.state import Snapshot
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
@@ -69,6 +81,7 @@ __all__ = ["Automatic"]
 _FAR = 0.02  # of the decrease so far: below it, a width has done its work
 _NAMED = 5  # constant columns
 _ROUGHLY = 0.05  # tol of a sample: its optimum is farther from that of all rows
+_CLOSELY = 0.01  # of one that has the gradient of all rows
 _SAMPLE_EPOCHS = 30
 _NOT_SPREAD = (
     "This problem takes mini-batch steps ({}), which cannot be spread over machines: use an l2 "
@@ -89,11 +102,13 @@ class Automatic:
         Their statistics, if they are known.
     is_sample : bool
         Whether the rows are a sample of others: it is solved from where it is told to.
+    tilt : ndarray of shape (size,), optional
+        As of `QuadraticModel`.
     """
 
     def __init__(
         self, problem: Problem, data: Dataset, columns: Columns | None = None, *,
-        is_sample: bool = False,
+        is_sample: bool = False, tilt: NDArray[np.float64] | None = None,
     ) -> None:  # fmt: skip
         self.row_sums = RowSums(data, problem.n_outputs)
         self._columns = columns_of(data) if columns is None else columns
@@ -103,7 +118,7 @@ class Automatic:
             raise InvalidParameter(_NOT_SPREAD.format(self.rule.why))
         self._is_sample = is_sample
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
-        self._model = QuadraticModel(self.of, self.row_sums)
+        self._model = QuadraticModel(self.of, self.row_sums, tilt)
         self._batches = MiniBatches(self.of, self.row_sums)
 
     def close(self) -> None:
@@ -173,20 +188,30 @@ class Automatic:
         if self._columns.measured and not self._is_sample:
             self.row_sums.rows_read += of.data.n
         start = state.params.copy()
-        at_start = self._model.objective(start)
+        state = replace(
+            state, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
+        )
+        known = None  # a start that is not even: few rows may decide there, as near the optimum
+        if rows and start[: -of.k].any() and self._columns.measured and self._has_few(rows):
+            known = self._model.evaluate(state, start)
+        at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
         if not np.array_equal(state.start, start):  # it goes on from another run's result
             begun = max(at_start, self._model.objective(state.start))
         offset = float(np.abs(of.standardisation.lines(start)[:, -1]).max()) / of.score_unit
         state = replace(
-            state, kind=int(self.rule.kind), least=at_start,
-            smoothing=Smoothing.first(of, near=rows > 0),
+            state, least=at_start,
             progress=state.progress._replace(at_start=begun, last=at_start, offset=offset),
         )  # fmt: skip
         note = ""
         if rows:
-            state, found = self._solution_of_sample(state, rows)
-            snapshot = self._model.evaluate(state, found)
+            snapshot = known
+            if snapshot is None:
+                state, found = self._solution_of_sample(state, rows)
+                snapshot = self._model.evaluate(state, found)
+            worse = not snapshot.true <= at_start
+            if self._has_few(rows) and (self._columns.measured or worse):
+                state, snapshot = self._corrected(state, snapshot, worse=worse)
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
             state = replace(state, smoothing=Smoothing.first(of, near=False))
@@ -205,13 +230,44 @@ class Automatic:
         self, state: AutomaticState, rows: int
     ) -> tuple[AutomaticState, NDArray[np.float64]]:
         """Return about the optimum of a sample: it costs less than a pass over all rows."""
-        of, sums = self.of, self.row_sums
         sample, sampling = self._model.hessians.draw(
             state.params, rows, state.smoothing, state.sampling
         )
-        problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=_ROUGHLY)
-        with closing(Automatic(problem, sample, self._columns, is_sample=True)) as method:
-            at = AutomaticState(start=state.start, params=state.params)
+        found = self._solved(sample, state, state.params, _ROUGHLY)
+        return replace(state, sampling=sampling), found
+
+    def _has_few(self, rows: int) -> bool:
+        """Tell whether few rows may decide the Hessian near the optimum, unknown to the draw."""
+        return self.of.smooth and not self.of.bounded and self.of.is_uneven(rows)
+
+    def _corrected(
+        self, state: AutomaticState, snapshot: Snapshot, *, worse: bool
+    ) -> tuple[AutomaticState, Snapshot]:
+        """Return the better of a snapshot and the solution of a sample that is drawn by it."""
+        of, there = self.of, snapshot.params
+        sample, sampling = self._model.hessians.draw(
+            there, hessian_rows(of), state.smoothing, state.sampling.at(there)
+        )
+        state, tilt, start = replace(state, sampling=sampling), None, state.params
+        if not worse:
+            with RowSums(sample, of.k) as sums:
+                tilt = snapshot.gradient - sums.gradient(of.problem.loss, there)[1]
+            self.row_sums.rows_read += sample.n
+            start = there
+        found = self._model.evaluate(state, self._solved(sample, state, start, _CLOSELY, tilt))
+        return state, found if found.true <= snapshot.true else snapshot
+
+    def _solved(
+        self, sample: Dataset, state: AutomaticState, start: NDArray[np.float64], tol: float,
+        tilt: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return about the optimum of a sample, or where a pass over all rows has led to."""
+        of, sums = self.of, self.row_sums
+        problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=tol)
+        with closing(
+            Automatic(problem, sample, self._columns, is_sample=True, tilt=tilt)
+        ) as method:
+            at = AutomaticState(start=state.start, params=start)
             most, outcome = sums.rows_read + of.data.n, None
             while outcome is None and at.epoch < problem.max_epochs:
                 at, epoch, _ = method.epoch(at)
@@ -219,7 +275,7 @@ class Automatic:
                 if sums.rows_read + at.rows_read > most:
                     break
         sums.rows_read += at.rows_read
-        return replace(state, sampling=sampling), at.params
+        return at.params
 
     def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""

@@ -117,6 +117,8 @@ class Sampling(NamedTuple):
         The draw, and its number of rows, that the pool of uneven samples was made for; 0 for none.
     squares : ndarray of shape (p,) or (0,)
         Mean square of each feature, where columns are not measured; taken once.
+    point : ndarray of shape (size,) or (0,)
+        Where the second derivatives that the pool's chances have in them were taken, if they have.
     """
 
     draws: int = 0
@@ -124,6 +126,11 @@ class Sampling(NamedTuple):
     pool_draw: int = 0
     pool_rows: int = 0
     squares: NDArray[np.float64] = np.zeros(0)
+    point: NDArray[np.float64] = np.zeros(0)
+
+    def at(self, params: NDArray[np.float64]) -> Sampling:
+        """Let the next samples be drawn by the second derivatives at a point, from a new pool."""
+        return self._replace(pool_draw=0, pool_rows=0, point=params)
 
 
 class Progress(NamedTuple):
