@@ -341,7 +341,7 @@ def model(quick: bool) -> Grid:
 
 
 def peers(quick: bool) -> Grid:
-    """Compare with dask-ml, if it is installed."""
+    """Compare with dask-ml and Spark, if they are installed."""
     from benchmarks.machines_peers import measure
 
     return measure(50_000 if quick else 1_000_000, ("newton", "lbfgs"))

@@ -1,4 +1,4 @@
-"""A logistic regression on a Dask Array, by gradstep and by dask-ml, on the same two processes.
+"""A logistic regression on a Dask Array, by gradstep, dask-ml and Spark, with two cores.
 
 Without a penalty, which dask-ml's Newton method does not have. Both are given the array in the
 workers' memory; gradstep's time has the writing of it to the disk in it. gradstep fits a part
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.grids import Grid
+from benchmarks.machines_spark import by_spark
 from gradstep import MiniBatchClassifier
 
 if TYPE_CHECKING:
@@ -82,6 +83,14 @@ def measure(rows: int, solvers: tuple[str, ...] = SOLVERS) -> Grid:
             scores = X @ coef + intercept
             loss = float(np.mean(np.logaddexp(0.0, scores) - y * scores))
             grid.rows.append([name, f"{seconds:.1f}", f"{seconds / first:.1f}", f"{loss:.8f}"])
+    try:
+        seconds, coef, intercept = by_spark(X, y)
+    except ImportError as error:
+        grid.notes.append(f"Spark: {error}")
+    else:
+        scores = X @ coef + intercept
+        loss = float(np.mean(np.logaddexp(0.0, scores) - y * scores))
+        grid.rows.append(["Spark ML", f"{seconds:.1f}", f"{seconds / first:.1f}", f"{loss:.8f}"])
     return grid
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gradstep import InvalidData
 from gradstep.engine.automatic.sampling import Sampler
+from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import Sampling
 from gradstep.engine.executor import Threads, cut_positions
 from gradstep.rows.dataset import Dataset, row_numbers, scattered
@@ -46,7 +47,7 @@ def test_samples_are_of_all_rows(data):
     taken = []
     sums = SimpleNamespace(take=lambda at: taken.append(at) or Threads(data).take(at))
     of = SimpleNamespace(data=data, problem=SimpleNamespace(seed=0), is_uneven=lambda _: False)
-    sample, _ = Sampler(of, sums).draw(1000, Sampling())
+    sample, _ = Sampler(of, sums).draw(1000, Sampling(), Smoothing(1.0, 1.0))
     assert sample.n == 1000
     assert np.histogram(taken[0], 3, (0, N))[0].min() > 250
 

@@ -198,11 +198,19 @@ class RowSums:
         return np.concatenate(self.each(Scores(self.k, _contiguous(params))))
 
     def row_squares(
-        self, at: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the sum of squares of each row at ascending positions, centred and scaled."""
+        self, at: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64],
+        bent: tuple[Any, NDArray[np.float64], NDArray[np.float64]] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return the sum of squares of each row at ascending positions, centred and scaled.
+
+        And times its second derivative, if `bent` is a loss, its widths and a point: (n, 1 or 2).
+        """
+        task = RowSquares(shift, scale)
+        if bent is not None:
+            loss, widths, params = bent
+            task = RowSquares(shift, scale, (loss, self.k, widths, _contiguous(params)))
         groups, own = [[shard] for shard in self._shards], cut_positions(at, self._shards)
-        found = self._executor.run(RowSquares(shift, scale), groups, own)
+        found = self._executor.run(task, groups, own)
         self.rows_read += at.size
         return np.concatenate(found)
 

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.engine.kernels.launch import is_same, launch
-from gradstep.engine.kernels.sums import squares_of_rows, sum_evaluations, sum_squares
+from gradstep.engine.kernels.sums import (
+    bent_squares_of_rows,
+    squares_of_rows,
+    sum_evaluations,
+    sum_squares,
+)
 from gradstep.engine.kernels.tiles import score_rows, sum_of_losses
 from gradstep.rows.readonly import readonly
 
@@ -155,17 +160,32 @@ class Squares:
 
 @dataclass(frozen=True)
 class RowSquares:
-    """The sum of squares of each of some rows, centred and scaled: (rows,)."""
+    """The sum of squares of each of some rows, centred and scaled: (rows, 1 or 2).
+
+    Attributes
+    ----------
+    shift, scale : ndarray of shape (p,)
+        How rows are centred and scaled.
+    bent : tuple of (Loss, int, ndarray, ndarray), optional
+        The loss, the number of outputs, the widths of second derivatives and the point, where the
+        squares times second derivatives there are wanted as well.
+    """
 
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
+    bent: tuple[Any, int, NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def __call__(self, shard: Dataset, at: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Return the sums for the rows at some positions of a shard."""
-        out = np.empty(at.size)
-        rows, order = readonly(shard.rows), readonly(shard.rows_at(at))
-        launch(squares_of_rows, (), rows, order, readonly(self.shift), readonly(self.scale), out)
-        return out
+        out = np.empty((1 if self.bent is None else 2, at.size))
+        order, how = readonly(shard.rows_at(at)), (readonly(self.shift), readonly(self.scale))
+        if self.bent is None:
+            launch(squares_of_rows, (), readonly(shard.rows), order, *how, out[0])
+            return out.T
+        loss, k, widths, params = self.bent
+        fixed = (k, readonly(widths), readonly(params), *how)
+        launch(bent_squares_of_rows, (loss,), *_arrays(shard), order, *fixed, *out)
+        return out.T
 
 
 @dataclass(frozen=True)

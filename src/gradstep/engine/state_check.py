@@ -99,6 +99,7 @@ def _of_automatic(problem: Problem) -> Shapes:
         "diagonal.own": ((k, p),),
         "diagonal.intercepts": ((k,),),
         "sampling.squares": ((0,), (p,)),
+        "sampling.point": ((0,), (size,)),
         "progress.recent": tuple((n,) for n in range(recent_epochs(problem.patience) + 1)),
         **dict.fromkeys(("pairs.steps", "pairs.changes"), pairs),
     }

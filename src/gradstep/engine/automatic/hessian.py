@@ -147,7 +147,7 @@ class Hessians:
             found = self._row_sums.hessian_diagonal(loss, params, widths)[: k * p]
             squares = found.reshape(k, p).mean(axis=0) * of.standardisation.scale**2
             sampling = sampling._replace(squares=squares)
-        return self._sampler.draw(rows, sampling)
+        return self._sampler.draw(rows, sampling, smoothing)
 
     # ------------------------------------------------------------------ the diagonal
 

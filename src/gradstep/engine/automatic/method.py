@@ -16,6 +16,11 @@ epoch goes from one to the next:
      map, if the penalty has no derivative and a matrix has no room (`variance_reduced`).
 
    With many rows, the first epoch goes to the solution of a sample of 40 rows per feature or more.
+   If the second derivative has no bound and columns have heavy tails, few rows decide: then rows
+   are drawn again by their second derivatives there, and the objective of the new sample, with
+   the gradient of all rows, is minimised from there (DANE; Shamir, Srebro and Zhang,
+   "Communication-efficient distributed optimization using an approximate Newton-type method",
+   ICML 2014).
 2. It evaluates all rows there: this gives the next snapshot, and the Hessian if the next step is to
    use it.
 3. It accepts the step if the objective has not risen; else it rejects the step and shortens the
@@ -35,7 +40,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import StepKind, batch_size, rule_for, sample_rows
+from gradstep.engine.automatic.choice import (
+    StepKind,
+    batch_size,
+    hessian_rows,
+    rule_for,
+    sample_rows,
+)
 from gradstep.engine.automatic.mini_batches import MiniBatches
 from gradstep.engine.automatic.newton import newton_step
 from gradstep.engine.automatic.optimality import (
@@ -60,6 +71,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.preconditioner import Preconditioner
+    from gradstep.engine.automatic.state import Snapshot
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem
     from gradstep.engine.statistics import Columns
@@ -73,6 +85,8 @@ _FAR = 0.02
 _NAMED = 5
 # `tol` for a sample: its optimum lies farther than that from the optimum of all rows (ADR 0017).
 _ROUGHLY = 0.05
+# The same for a sample that has the gradient of all rows (ADR 0025).
+_CLOSELY = 0.01
 # Epochs that solving a sample may take.
 _SAMPLE_EPOCHS = 30
 _NOT_SPREAD = (
@@ -98,11 +112,13 @@ class Automatic:
         Their statistics, if they are known.
     is_sample : bool
         Whether the rows are a sample or a part of others: no sample of them is solved first.
+    tilt : ndarray of shape (size,), optional
+        As of `QuadraticModel`.
     """
 
     def __init__(
         self, problem: Problem, data: Dataset, columns: Columns | None = None, *,
-        is_sample: bool = False,
+        is_sample: bool = False, tilt: NDArray[np.float64] | None = None,
     ) -> None:  # fmt: skip
         self.row_sums = RowSums(data, problem.n_outputs)
         self._columns = columns_of(data) if columns is None else columns
@@ -114,7 +130,7 @@ class Automatic:
             raise InvalidParameter(_NOT_WITHIN.format(problem.n_features))
         self._is_sample = is_sample
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
-        self._model = QuadraticModel(self.of, self.row_sums)
+        self._model = QuadraticModel(self.of, self.row_sums, tilt)
         self._batches = MiniBatches(self.of, self.row_sums)
 
     def close(self) -> None:
@@ -186,20 +202,30 @@ class Automatic:
         if self._columns.measured and not self._is_sample:
             self.row_sums.rows_read += of.data.n
         start = state.params.copy()
-        at_start = self._model.objective(start)
+        state = replace(
+            state, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
+        )
+        known = None  # a start that is not even: few rows may decide there, as near the optimum
+        if rows and start[: -of.k].any() and self._columns.measured and self._has_few(rows):
+            known = self._model.evaluate(state, start)
+        at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
         if not np.array_equal(state.start, start):  # it goes on from another run's result
             begun = max(at_start, self._model.objective(state.start))
         offset = float(np.abs(of.standardisation.scaled_params(start)[:, -1]).max()) / of.score_unit
         state = replace(
-            state, kind=int(self.rule.kind), least=at_start,
-            smoothing=Smoothing.first(of, near=rows > 0),
+            state, least=at_start,
             progress=state.progress._replace(at_start=begun, last=at_start, offset=offset),
         )  # fmt: skip
         note = ""
         if rows:
-            state, found = self._solution_of_sample(state, rows)
-            snapshot = self._model.evaluate(state, found)
+            snapshot = known
+            if snapshot is None:
+                state, found = self._solution_of_sample(state, rows)
+                snapshot = self._model.evaluate(state, found)
+            worse = not snapshot.true <= at_start
+            if self._has_few(rows) and (self._columns.measured or worse):
+                state, snapshot = self._corrected(state, snapshot, worse=worse)
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
             state = replace(state, smoothing=Smoothing.first(of, near=False))
@@ -218,13 +244,44 @@ class Automatic:
         self, state: AutomaticState, rows: int
     ) -> tuple[AutomaticState, NDArray[np.float64]]:
         """Return roughly the optimum of a sample, for about a pass over all rows at most."""
-        of, sums = self.of, self.row_sums
         sample, sampling = self._model.hessians.draw(
             state.params, rows, state.smoothing, state.sampling
         )
-        problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=_ROUGHLY)
-        with closing(Automatic(problem, sample, self._columns, is_sample=True)) as method:
-            at = AutomaticState(start=state.start, params=state.params)
+        found = self._solved(sample, state, state.params, _ROUGHLY)
+        return replace(state, sampling=sampling), found
+
+    def _has_few(self, rows: int) -> bool:
+        """Tell whether few rows may decide the Hessian near the optimum, unknown to the draw."""
+        return self.of.smooth and not self.of.has_curvature_bound and self.of.is_uneven(rows)
+
+    def _corrected(
+        self, state: AutomaticState, snapshot: Snapshot, *, worse: bool
+    ) -> tuple[AutomaticState, Snapshot]:
+        """Return the better of a snapshot and the solution of a sample that is drawn by it."""
+        of, there = self.of, snapshot.params
+        sample, sampling = self._model.hessians.draw(
+            there, hessian_rows(of), state.smoothing, state.sampling.at(there)
+        )
+        state, tilt, start = replace(state, sampling=sampling), None, state.params
+        if not worse:
+            with RowSums(sample, of.k) as sums:
+                tilt = snapshot.gradient - sums.gradient(of.problem.loss, there)[1]
+            self.row_sums.rows_read += sample.n
+            start = there
+        found = self._model.evaluate(state, self._solved(sample, state, start, _CLOSELY, tilt))
+        return state, found if found.true <= snapshot.true else snapshot
+
+    def _solved(
+        self, sample: Dataset, state: AutomaticState, start: NDArray[np.float64], tol: float,
+        tilt: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return about the optimum of a sample, or where a pass over all rows has led to."""
+        of, sums = self.of, self.row_sums
+        problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=tol)
+        with closing(
+            Automatic(problem, sample, self._columns, is_sample=True, tilt=tilt)
+        ) as method:
+            at = AutomaticState(start=state.start, params=start)
             most, outcome = sums.rows_read + of.data.n, None
             while outcome is None and at.epoch < problem.max_epochs:
                 at, epoch, _ = method.epoch(at)
@@ -232,7 +289,7 @@ class Automatic:
                 if sums.rows_read + at.rows_read > most:
                     break
         sums.rows_read += at.rows_read
-        return replace(state, sampling=sampling), at.params
+        return at.params
 
     def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""

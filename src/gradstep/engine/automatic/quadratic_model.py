@@ -38,6 +38,8 @@ class QuadraticModel:
         The problem.
     row_sums : RowSums
         What sums over rows.
+    tilt : ndarray of shape (size,), optional
+        The slope of what is added to the objective, a linear function of the parameters.
 
     Attributes
     ----------
@@ -45,8 +47,10 @@ class QuadraticModel:
         What sums the Hessian.
     """
 
-    def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
-        self.of, self.row_sums = of, row_sums
+    def __init__(
+        self, of: ScaledProblem, row_sums: RowSums, tilt: NDArray[np.float64] | None = None
+    ) -> None:
+        self.of, self.row_sums, self._tilt = of, row_sums, tilt
         self.hessians = Hessians(of, row_sums)
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
@@ -69,8 +73,13 @@ class QuadraticModel:
                     loss, params, options, before=smoothing.loss_before(of), plain=of.problem.loss
                 )
                 losses = np.array([found.loss, found.before, found.plain])
-            objective, before, true = (losses + of.problem.penalty_of(params)).tolist()
-        return Snapshot(params, objective, before, true, found.gradient, found.hessian)
+            own = of.problem.penalty_of(params) + self._tilted(params)
+            objective, before, true = (losses + own).tolist()
+        gradient = found.gradient if self._tilt is None else found.gradient + self._tilt
+        return Snapshot(params, objective, before, true, gradient, found.hessian)
+
+    def _tilted(self, params: NDArray[np.float64]) -> float:
+        return 0.0 if self._tilt is None else float((self._tilt * params).sum())
 
     def evaluated_anew(self, state: AutomaticState) -> AutomaticState:
         """Return the state with its snapshot evaluated again, over the new smoothing width."""
@@ -97,7 +106,7 @@ class QuadraticModel:
             mean = self.row_sums.evaluate(
                 near, at, before=near, plain=loss, constant=constant
             ).plain
-        return mean + of.problem.penalty_of(params)
+        return mean + of.problem.penalty_of(params) + self._tilted(params)
 
     def knows_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the Hessian is the same everywhere, and known."""

@@ -1,11 +1,17 @@
 """Which rows the sample of a Hessian is made of.
 
 Rows are drawn at random. If the sum of squares of a column depends on few rows (rare levels, heavy
-tails, outliers), an even draw would miss them. Then half of the probability of a row is in
-proportion to its squares, each feature divided by its mean square, and a row that is drawn is
-weighted by 1/probability: the mean is unbiased, and each feature has some rows. Source: Xu, Yang,
-Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with non-uniform sampling" (2016).
-Measured in ADR 0010.
+tails, outliers), an even draw would miss them, and the preconditioner with them. Then half of the
+probability of a row is in proportion to its squares, each feature divided by its mean square; for
+dense rows nearly all of it. If second derivatives have no bound and are known at a point near the
+optimum, as much is in proportion to them times the squares: some of those rows decide a Hessian
+alone. Source: Xu, Yang, Roosta-Khorasani, Ré and Mahoney, "Sub-sampled Newton methods with
+non-uniform sampling" (2016). Measured in ADR 0010 and 0025.
+
+The rows with the largest weight over a random number are drawn, and each is weighted by
+1/probability: the mean is unbiased, and the rows that weigh most are drawn for certain, once.
+Source: Duffield, Lund and Thorup, "Priority sampling for estimation of arbitrary subset sums",
+Journal of the ACM 54(6), 2007.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
+    from gradstep.engine.automatic.smoothing import Smoothing
     from gradstep.engine.automatic.state import Sampling
     from gradstep.engine.row_sums import RowSums
     from gradstep.rows.dataset import Dataset
@@ -37,6 +44,7 @@ _MOST_IN_POOL = 1 << 20
 _MOST_IN_MEMORY = 1 << 23
 # In a seed, where other random numbers have their epoch: no run has so many.
 _NO_EPOCH = 1 << 20
+_LARGEST = 1e300  # of a sum of squares
 
 
 class Sampler:
@@ -54,7 +62,7 @@ class Sampler:
         self._of, self._row_sums = of, row_sums
         self._pool: tuple[tuple[int, int], NDArray[np.intp], NDArray[np.float64]] | None = None
 
-    def draw(self, rows: int, sampling: Sampling) -> tuple[Dataset, Sampling]:
+    def draw(self, rows: int, sampling: Sampling, smoothing: Smoothing) -> tuple[Dataset, Sampling]:
         """Draw rows; return a copy with their weights, and the record for the next draw.
 
         Parameters
@@ -63,6 +71,8 @@ class Sampler:
             How many.
         sampling : Sampling
             The record of the draws before.
+        smoothing : Smoothing
+            The width that second derivatives are smoothed over.
         """
         of, data = self._of, self._of.data
         sampling = sampling._replace(draws=sampling.draws + 1)
@@ -72,21 +82,18 @@ class Sampler:
             return self._row_sums.take(row_numbers(at, data.n)), sampling
         if not sampling.pool_draw:
             sampling = sampling._replace(pool_draw=sampling.draws, pool_rows=rows)
-        there, chances = self._pool_of(sampling, rng)
-        below = np.cumsum(chances)
-        at = np.searchsorted(below, np.sort(rng.random(rows)) * below[-1], side="right")
-        at = np.minimum(at, there.size - 1)
-        chance = chances[at] * there.size
+        there, chances = self._pool_of(sampling, smoothing, rng)
+        at, counts = _by_priority(chances, rows, rng)
         drawn = self._row_sums.take(row_numbers(there[at], data.n))
         own = 1.0 if drawn.sample_weight is None else drawn.sample_weight
-        return replace(drawn, sample_weight=own / chance), sampling
+        return replace(drawn, sample_weight=own * counts), sampling
 
     def _random(self, draw: int) -> np.random.Generator:
         seed = [self._of.problem.seed, _NO_EPOCH, draw]
         return np.random.default_rng(np.random.SeedSequence(seed))
 
     def _pool_of(
-        self, sampling: Sampling, rng: np.random.Generator
+        self, sampling: Sampling, smoothing: Smoothing, rng: np.random.Generator
     ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return the rows that uneven samples are drawn from, and the chance of each.
 
@@ -98,8 +105,7 @@ class Sampler:
             first = sampling.draws == sampling.pool_draw
             read = self._row_sums.rows_read
             there = self._positions(sampling.pool_rows, rng if first else self._random(key[0]))
-            squares = sampling.squares if sampling.squares.size else None
-            self._pool = key, there, self._chances(there, squares)
+            self._pool = key, there, self._chances(there, sampling, smoothing)
             if not first:
                 self._row_sums.rows_read = read  # counted when it was made first
         return self._pool[1], self._pool[2]
@@ -113,19 +119,37 @@ class Sampler:
         return np.arange(n) if n <= most else np.unique(rng.integers(0, n, most))
 
     def _chances(
-        self, there: NDArray[np.intp], squares: NDArray[np.float64] | None
+        self, there: NDArray[np.intp], sampling: Sampling, smoothing: Smoothing
     ) -> NDArray[np.float64]:
-        """Return the chance of each row of a pool: half even, half by its squares."""
-        standardisation = self._of.standardisation
-        factor = standardisation.scale
-        if squares is not None:
+        """Return the chance of each row of a pool: even, by its squares, by its second derivative.
+
+        As far as they are known.
+        """
+        of, squares = self._of, sampling.squares
+        factor = of.standardisation.scale
+        if squares.size:
             with np.errstate(divide="ignore"):
                 factor = np.where(squares > 0.0, factor / np.sqrt(squares), 0.0)
-        at = row_numbers(there, self._of.data.n)
-        own = self._row_sums.row_squares(at, standardisation.shift, factor)
-        total = float(own.sum())
-        if not 0.0 < total < np.inf:
-            return np.full(there.size, 1.0 / there.size)
-        chances: NDArray[np.float64] = 0.5 / there.size + 0.5 * own / total
-        chances /= chances.sum()
+        at, bent = row_numbers(there, of.data.n), None
+        if sampling.point.size:
+            bent = of.problem.loss, smoothing.widths(of), sampling.point
+        own = self._row_sums.row_squares(at, of.standardisation.shift, factor, bent)
+        own = np.nan_to_num(np.minimum(own, _LARGEST / there.size), nan=_LARGEST / there.size)
+        total = own.sum(axis=0)
+        shares = own / np.where(total > 0.0, total, 1.0)
+        # Every dense row has a square, and the intercept no more than a feature's share of it.
+        even = 1.0 / of.q if of.columns.measured else 1.0
+        chances: NDArray[np.float64] = even / there.size + shares.sum(axis=1)
         return chances
+
+
+def _by_priority(
+    chances: NDArray[np.float64], rows: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Draw so many, or all there are; return which, ascending, and what each counts for."""
+    if rows >= chances.size:
+        return np.arange(chances.size), np.ones(chances.size)
+    priorities = chances / (1.0 - rng.random(chances.size))
+    first = np.argpartition(-priorities, rows)
+    at, least = np.sort(first[:rows]), priorities[first[rows]]
+    return at, np.maximum(1.0, least / chances[at])

@@ -120,6 +120,8 @@ class Sampling(NamedTuple):
     squares : ndarray of shape (p,) or (0,)
         Mean of h·x² for each feature x, h being the second derivative, where columns are not
         measured; taken once.
+    point : ndarray of shape (size,) or (0,)
+        Where the second derivatives were taken that the pool's probabilities depend on, if they do.
     """
 
     draws: int = 0
@@ -127,6 +129,11 @@ class Sampling(NamedTuple):
     pool_draw: int = 0
     pool_rows: int = 0
     squares: NDArray[np.float64] = np.zeros(0)
+    point: NDArray[np.float64] = np.zeros(0)
+
+    def at(self, params: NDArray[np.float64]) -> Sampling:
+        """Let the next samples be drawn by the second derivatives at a point, from a new pool."""
+        return self._replace(pool_draw=0, pool_rows=0, point=params)
 
 
 class Progress(NamedTuple):

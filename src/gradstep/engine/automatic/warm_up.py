@@ -21,7 +21,7 @@ from gradstep.engine.row_tasks import (
     Scores,
     Squares,
 )
-from gradstep.objective.losses import is_quadratic
+from gradstep.objective.losses import curvature, is_quadratic, is_smooth
 from gradstep.objective.smoothed import as_trained
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool)
         Squares(loss, k, params, options.widths)(data)
         if k > 1:  # a sample is then solved with Hessians of samples of its own
             Squares(loss, k, params, options.widths)(sample)
-        RowSquares(options.shift, options.scale)(data, np.arange(data.n, dtype=np.uint32))
+        at = np.arange(data.n, dtype=np.uint32)
+        RowSquares(options.shift, options.scale)(data, at)
+        if curvature(loss) is None and is_smooth(loss):
+            bent = loss, k, options.widths, params
+            RowSquares(options.shift, options.scale, bent)(data, at)
     q = data.rows.n_features + 1
     matrix, x = np.eye(q)[None][0], np.zeros(q)
     if l1:

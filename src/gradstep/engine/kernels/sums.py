@@ -34,7 +34,7 @@ from gradstep.rows.layouts import (
     write_squares,
 )
 
-__all__ = ["squares_of_rows", "sum_evaluations", "sum_squares"]
+__all__ = ["bent_squares_of_rows", "squares_of_rows", "sum_evaluations", "sum_squares"]
 
 
 def tile_second_derivatives(
@@ -289,6 +289,30 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
 def squares_of_rows(rows, order, shift, scale, squares):
     """Write the sum of squares of each of rows ``order``, centred and scaled."""
     row_squares(rows, order, shift, scale, squares)
+
+
+@compiled
+def bent_squares_of_rows(
+    rows, y, sample_weight, loss, order, k, widths, params, shift, scale, squares, bent
+):
+    """Write the same, and times the row's second derivative and weight: its part in the Hessian."""
+    row_squares(rows, order, shift, scale, squares)
+    room = 128
+    z = np.empty(room * k)
+    h = np.empty((k, room))
+    work = np.empty(2 * max(k, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        tile_scores(rows, order, at, end, params, k, z)
+        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        for i in range(end - at):
+            whole = 0.0
+            for c in range(k):
+                whole += h[c, i]
+            weight = 1.0 if sample_weight is None else sample_weight[order[at + i]]
+            bent[at + i] = weight * whole * squares[at + i]
+        at = end
 
 
 def row_squares(rows: Any, order: Any, shift: Any, scale: Any, squares: Any) -> None:
