@@ -284,7 +284,7 @@ def passes(quick: bool) -> Grid:
             table(loss, n, columns, coded=False, tails=tails), "y",
             task="classification" if loss == "log_loss" else "regression",
         )  # fmt: skip
-        fit = fitted(data, loss, tol=1e-10, penalty_scale="unit")
+        fit = fitted(data, loss, tol=1e-10, penalty_scale="unit", alpha=1e-4)
         least = min(record.loss for record in fit.history)
         gap = _of_best_constant(fit, data) - least
         at = next(r for r in fit.history if r.loss - least <= 1e-8 * gap)
