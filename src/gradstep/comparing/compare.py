@@ -273,7 +273,14 @@ def _looked_at(found: Comparison, of: Compared) -> Comparison:
     }
     surface = None
     if paths and sum(len(path) for path in paths.values()) * start.size <= _MOST_KEPT:
-        surface = surface_of(space, data, paths, optimum)
+        anchors = [
+            params
+            for run in runs
+            if run.name in paths
+            for params, height in zip(run.curve.params, run.curve.objective, strict=True)
+            if height <= found.start
+        ]
+        surface = surface_of(space, data, paths, anchors, optimum)
     return replace(found, runs=runs, noise=noise, surface=surface)
 
 

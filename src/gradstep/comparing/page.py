@@ -55,11 +55,12 @@ def page_of(of: Comparison) -> Report:
         ),
         _facts(of),
     ]  # fmt: skip
-    return document(joined([target, ": a comparison"]), head, sections)
+    return document(joined((target, ": a comparison")), head, sections)
 
 
 def _facts(of: Comparison) -> Markup:
-    facts = [(f"least {of.loss_name}", number(of.unit * of.optimum), "by the automatic method")]
+    least = number(of.unit * of.automatic.curve.loss[-1])
+    facts = [(f"{of.loss_name} at the optimum", least, "by the automatic method")]
     arrived = [(there.rows, run) for run in of.runs if (there := of.arrival(run)) is not None]
     if arrived:
         rows, run = min(arrived, key=lambda each: each[0])
@@ -89,9 +90,9 @@ def _run_parts(of: Comparison) -> list[Markup]:
 def _curve_parts(of: Comparison) -> list[Markup]:
     heights = {run.name: [of.unit * value for value in of.excess(run)] for run in _all(of)}
     axes: list[tuple[str, str, str, Callable[[Run], Sequence[float]]]] = [
-        ("epochs", "epochs", "Against epochs: what a pass over the rows brings", _epochs),
-        ("rows", "rows read", "Against rows: what the same reading brings", _rows),
-        ("seconds", "seconds", "Against seconds: what waiting brings", _seconds),
+        ("epochs", "epochs", "Against epochs", _epochs),
+        ("rows", "rows read", "Against rows read", _rows),
+        ("seconds", "seconds", "Against seconds of the loop", _seconds),
     ]
     figures = [
         _curves(of, (f"curve-{name}", title, unit), along, heights)
@@ -252,11 +253,9 @@ def _noise_parts(of: Comparison) -> list[Markup]:
 
 
 def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
-    ends = np.concatenate([np.column_stack(line) for line in surface.paths.values()])
     plot = Plot(
-        Linear.of(ends[:, 0].tolist(), 0.0, pad=0.08),
-        Linear.of(ends[:, 1].tolist(), 0.0, pad=0.08),
-        "along the first main direction", "along the second", 330.0,
+        *(Linear.of(ends, pad=0.08) for ends in surface.box), "along the first main direction",
+        "along the second", 330.0,
     )  # fmt: skip
     for _, x, y in surface.levels:
         plot.contour(x.tolist(), y.tolist())
@@ -269,7 +268,7 @@ def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
         x, y = (axis.tolist() for axis in surface.paths[run.name])
         series = of.runs.index(run)
         at = _thinned(len(x), _MOST_POINTS)
-        plot.line([x[i] for i in at], [y[i] for i in at], series, dashed=True)
+        plot.line(*plot.within([x[i] for i in at], [y[i] for i in at]), series, dashed=True)
         within = len(x) - len(run.curve.rows)  # places within the first epoch
         if dots:
             plot.dots(x[within + 1 :], y[within + 1 :], series, 1.8)

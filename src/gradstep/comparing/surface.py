@@ -27,7 +27,7 @@ __all__ = ["Quadratic", "Surface", "crossings", "surface_of"]
 
 _ROWS, _GRID = 1 << 12, 25  # that a grid is sampled of; points along each side
 _MOST_POINTS = 400  # that the directions are taken of
-_LEVELS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3)  # of the height of the start
+_LEVELS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4)  # of the height of the start
 _CORNERS = 181  # of an ellipse
 _ROOM = 0.08  # beside the paths, of their extent
 
@@ -87,6 +87,8 @@ class Surface:
         broken where a number is NaN.
     share : float
         How much of the paths' squared distance from the optimum lies in the plane.
+    box : tuple of (low, high)
+        What of the plane is worth looking at: where no run is higher than the start.
     directions : ndarray of shape (2, k (p + 1))
         The axes, in the units of the steps.
     quadratic : Quadratic or None
@@ -96,13 +98,14 @@ class Surface:
     paths: dict[str, Line]
     levels: list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]
     share: float
+    box: tuple[tuple[float, float], tuple[float, float]]
     directions: NDArray[np.float64]
     quadratic: Quadratic | None = None
 
 
 def surface_of(
     space: StepSpace, data: Dataset, paths: Mapping[str, Sequence[NDArray[np.float64]]],
-    optimum: NDArray[np.float64],
+    anchors: Sequence[NDArray[np.float64]], optimum: NDArray[np.float64],
 ) -> Surface | None:  # fmt: skip
     """Return the surface, or None if there is no plane: one parameter, or no path at all.
 
@@ -113,7 +116,9 @@ def surface_of(
     data : Dataset
         The rows.
     paths : mapping
-        Parameters (size,) of each run, one after another.
+        Parameters (size,) of each run, one after another, from one start.
+    anchors : sequence of ndarray of shape (size,)
+        Those whose main directions are looked for, and which are to be seen; the start is first.
     optimum : ndarray of shape (size,)
         Where the objective is least.
     """
@@ -121,16 +126,19 @@ def surface_of(
     points = {
         name: np.array([space.point(each) - origin for each in path])
         for name, path in paths.items()
-        if len(path)
     }
-    found = _main_directions(list(points.values()))
+    seen = np.array([space.point(each) - origin for each in anchors])
+    found = _main_directions(seen)
     if found is None:
         return None
     directions, share = found
-    flat = {name: tuple((each @ directions.T).T) for name, each in points.items()}
-    lines: dict[str, Line] = {name: (x, y) for name, (x, y) in flat.items()}
-    ends = np.concatenate([*(np.column_stack(line) for line in lines.values()), np.zeros((1, 2))])
+    lines: dict[str, Line] = {}
+    for name, each in points.items():
+        x, y = (each @ directions.T).T
+        lines[name] = x, y
+    ends = np.concatenate([seen @ directions.T, np.zeros((1, 2))])
     low, high = ends.min(axis=0), ends.max(axis=0)
+    box = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
     problem, exact = space.problem, is_quadratic(space.problem.loss) and _is_smooth(space)
     sample = data if exact else data.select(scattered(data.n, _ROWS))
     with RowSums(sample, space.k) as rows:
@@ -139,8 +147,7 @@ def surface_of(
             params = space.params(origin + x * directions[0] + y * directions[1])
             return rows.mean_loss(problem.loss, params) + problem.penalty_of(params)
 
-        start = next(iter(lines.values()))
-        of_start = height(float(start[0][0]), float(start[1][0])) - height(0.0, 0.0)
+        of_start = height(float(ends[0, 0]), float(ends[0, 1])) - height(0.0, 0.0)
         reach = np.maximum(np.abs(low), np.abs(high))
         if not of_start > 0.0 or not (reach > 0.0).all():
             return None
@@ -148,12 +155,12 @@ def surface_of(
             quadratic = Quadratic.through(height, float(reach[0]), float(reach[1]))
             rings = [(part, quadratic.ellipse(part * of_start)) for part in _LEVELS]
             levels = [(part, *ring) for part, ring in rings if ring is not None]
-            return Surface(lines, levels, share, directions, quadratic)
+            return Surface(lines, levels, share, box, directions, quadratic)
         room = _ROOM * (high - low)
         x, y = (np.linspace(low[i] - room[i], high[i] + room[i], _GRID) for i in (0, 1))
         heights = np.array([[height(a, b) for a in x] for b in y]) - height(0.0, 0.0)
     levels = [(each, *crossings(x, y, heights, each * of_start)) for each in _LEVELS]
-    return Surface(lines, levels, share, directions)
+    return Surface(lines, levels, share, box, directions)
 
 
 def _is_smooth(space: StepSpace) -> bool:
@@ -163,15 +170,13 @@ def _is_smooth(space: StepSpace) -> bool:
 
 
 def _main_directions(
-    paths: Sequence[NDArray[np.float64]],
+    points: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], float] | None:
     """Return two directions (2, size) in which points lie farthest from the origin."""
-    if not paths or paths[0].shape[1] < 2:
+    if points.shape[1] < 2:
         return None
-    each = max(1, _MOST_POINTS // len(paths))
-    some = [path[np.unique(np.linspace(0, len(path) - 1, each).astype(int))] for path in paths]
-    points = np.concatenate(some)
-    _, lengths, ways = np.linalg.svd(points, full_matrices=False)
+    every = max(1, len(points) // _MOST_POINTS)
+    _, lengths, ways = np.linalg.svd(points[::every], full_matrices=False)
     if not lengths[0] > 0.0:
         return None
     if ways.shape[0] < 2 or not lengths[1] > 1e-9 * lengths[0]:  # all on one line

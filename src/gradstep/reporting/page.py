@@ -260,4 +260,4 @@ def _page(model: Model, sections: Sequence[Section], tested: Mapping[str, Any] |
         tag("p", tag("bdi", text(repr(model.loss))), " is what was minimised.", *origin),
         *or_why_not(lambda: [_facts(model, tested)]),
     ]
-    return document(joined([target, ": a model"]), head, sections)
+    return document(joined((target, ": a model")), head, sections)

@@ -151,10 +151,16 @@ class Plot:
                 class_="label end" if left else "label"),
         ]  # fmt: skip
 
+    def within(
+        self, x: Sequence[float], y: Sequence[float]
+    ) -> tuple[Sequence[float], Sequence[float]]:
+        """Return a line that is broken where it leaves the axes."""
+        pairs = zip(x, y, strict=True)
+        return [a if self._inside(a, b) else math.nan for a, b in pairs], y
+
     def contour(self, x: Sequence[float], y: Sequence[float]) -> None:
         """Draw a thin line of equal height; what lies outside the axes is left out."""
-        inside = [self._inside(a, b) for a, b in zip(x, y, strict=True)]
-        path = self._path([a if there else math.nan for a, there in zip(x, inside, strict=True)], y)
+        path = self._path(*self.within(x, y))
         if path:
             self.marks.append(tag("path", d=path, class_="contour"))
 
