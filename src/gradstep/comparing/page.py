@@ -253,10 +253,8 @@ def _noise_parts(of: Comparison) -> list[Markup]:
 
 
 def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
-    plot = Plot(
-        *(Linear.of(ends, pad=0.08) for ends in surface.box), "along the first main direction",
-        "along the second", 330.0,
-    )  # fmt: skip
+    first, second = (Linear.of(ends, pad=0.08) for ends in surface.box)
+    plot = Plot(first, second, "along the first main direction", "along the second", 330.0)
     for _, x, y in surface.levels:
         plot.contour(x.tolist(), y.tolist())
     drawn = [run.name for run in of.runs if run.name in surface.paths]
@@ -279,13 +277,14 @@ def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
     start = next(iter(surface.paths.values()))
     plot.mark(float(start[0][0]), float(start[1][0]), "start")
     plot.mark(0.0, 0.0, "optimum")
-    plot.key([name if name in surface.paths else f"{name} (left out)" for name in _names(of)[:-1]])
+    plot.key(_names(of)[:-1])
     kind = "ellipses of the Hessian" if surface.quadratic is not None else "sampled on a grid"
     shares = ", ".join(f"{100.0 * share:g}" for share, *_ in surface.levels)
     note = (
-        f"Thin lines are of equal height ({kind}): {shares} % of the way up to the start. A dot is "
-        f"the end of an epoch. The plane holds {number(100.0 * surface.share, 3)} % of the paths' "
-        "squared distance from the optimum."
+        f"Thin lines are of equal height ({kind}): {shares} % of the way up to the start. "
+        f"{'A dot is the end of an epoch; the' if dots else 'The'} first epoch is drawn from "
+        f"places within it. The plane holds {number(100.0 * surface.share, 3)} % of the squared "
+        "distance from the optimum that epochs end at."
     )
     desc = f"Paths of {', '.join(drawn)} from the start towards the optimum."
     numbers = table(["run", "epoch", "first", "second"], rows, caption="Paths")

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Quadratic", "Surface", "crossings", "surface_of"]
 
-_ROWS, _GRID = 1 << 12, 25  # that a grid is sampled of; points along each side
+_ROWS, _GRID = 1 << 12, 41  # that a grid is sampled of; points along each side
 _MOST_POINTS = 400  # that the directions are taken of
 _LEVELS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4)  # of the height of the start
-_CORNERS = 181  # of an ellipse
+_CORNERS = 721  # of an ellipse
 _ROOM = 0.08  # beside the paths, of their extent
 
 Line = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
