@@ -12,7 +12,7 @@ from gradstep.checks import check_choice, check_number
 from gradstep.comparing.comparison import Comparison
 from gradstep.comparing.notebook import Notebook
 from gradstep.comparing.problems import Compared, automatic_plan, plan_of, units_of
-from gradstep.comparing.runs import Divergence, Run, first_epoch, follow
+from gradstep.comparing.runs import Run, first_epoch, follow
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import AUTOMATIC
 from gradstep.engine.state import Validation
@@ -302,10 +302,5 @@ def _explained(runs: Sequence[Run], data: Dataset, *, standardised: bool) -> lis
         why = why_too_long(
             run.problem, run.trial.rows_of_batch(data), *curvatures, standardised=standardised
         )
-        told = Divergence(run.diverged.epoch, f"{run.diverged.why} {_sentence(why)}")
-        found.append(replace(run, diverged=told))
+        found.append(replace(run, diverged=replace(run.diverged, why=why)))
     return found
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

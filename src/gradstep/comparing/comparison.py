@@ -155,7 +155,7 @@ class Comparison:
                 "rows_to_1_percent": None if there is None else there.rows,
                 "seconds_to_1_percent": None if there is None else there.seconds,
                 "diverged_in_epoch": None if run.diverged is None else run.diverged.epoch,
-                "why": None if run.diverged is None else run.diverged.why,
+                "why": None if run.diverged is None else f"{run.diverged.what} {run.diverged.why}",
             })  # fmt: skip
         return pl.DataFrame(rows, infer_schema_length=None)
 

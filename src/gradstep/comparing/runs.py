@@ -102,12 +102,15 @@ class Divergence:
     ----------
     epoch : int
         In which epoch it was seen.
+    what : str
+        What was seen.
     why : str
-        What was seen, and what the rate has to do with it.
+        What the rate has to do with it, once that is known.
     """
 
     epoch: int
-    why: str
+    what: str
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def why_too_long(
     if rate is None or bound is None:
         return "The steps are too long: lower the rate."
     most = f"lower the rate to less than {number(bound / of_all, 2)}"
-    told = f"rate {number(rate)} × largest curvature {number(of_all)} = {number(rate * of_all)}"
+    told = f"Rate {number(rate)} × largest curvature {number(of_all)} = {number(rate * of_all)}"
     if rate * of_all > bound:
         return (
             f"{told} > {number(bound, 3)}: each step overshoots by more than it mends; {most}"

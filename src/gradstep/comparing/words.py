@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradstep.comparing.comparison import Comparison
-    from gradstep.comparing.runs import Run
+    from gradstep.comparing.runs import Divergence, Run
 
 __all__ = ["AUTOMATIC", "HEAD", "as_text", "cells", "diverged", "noise_in_words", "sentences"]
 
@@ -126,8 +126,19 @@ def sentences(of: Comparison) -> list[str]:
 
 
 def diverged(runs: Sequence[Run]) -> list[str]:
-    """Return where and why runs diverged."""
-    return [f"{_capital(run.name)} {run.diverged.why}" for run in runs if run.diverged is not None]
+    """Return where and why runs diverged, those with one reason together."""
+    by_reason: dict[str, list[tuple[str, Divergence]]] = {}
+    for run in runs:
+        if run.diverged is not None:
+            by_reason.setdefault(run.diverged.why, []).append((run.name, run.diverged))
+    found = []
+    for why, group in by_reason.items():
+        what = group[0][1].what
+        if len(group) > 1:
+            what = f"diverged (in epochs {', '.join(str(each.epoch) for _, each in group)})."
+        names = "; ".join(name for name, _ in group)
+        found.append(f"{_capital(names)} {what} {why}".rstrip())
+    return found
 
 
 def noise_in_words(of: Comparison) -> str:

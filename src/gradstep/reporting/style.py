@@ -78,7 +78,7 @@ caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(5
 th,td{padding:.25rem .75rem .25rem 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--edge);max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--quiet);font-weight:600}
-tbody th{font-weight:400;min-width:5rem;overflow-wrap:anywhere}
+tbody th{font-weight:400;min-width:6.5rem;overflow-wrap:anywhere}
 .number{text-align:right;white-space:nowrap}
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 text{fill:var(--ink)}
