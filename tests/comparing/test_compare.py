@@ -209,6 +209,18 @@ class TestTables:
         again = gradstep.compare(table(), "paid", batch_size=[16, "all"], max_iter=2, drop=["fare"])
         assert again.epochs.drop("seconds").equals(got.epochs.drop("seconds"))
 
+    def test_weights_are_in_the_noise(self):
+        frame = table().select("km", "fare").with_columns(w=pl.Series(np.arange(60) % 3 + 1.0))
+        x, y, w = (frame[name].to_numpy() for name in ("km", "fare", "w"))
+        mean = np.average(x, weights=w)
+        x = (x - mean) / np.sqrt(np.average((x - mean) ** 2, weights=w))
+        each = (w / w.mean() * -y)[:, None] * np.column_stack([x, np.ones(60)])
+        got = gradstep.compare(frame, "fare", batch_size=8, learning_rate=0.01, max_iter=1,
+                               sample_weight="w", validation=0.0, penalty=None)  # fmt: skip
+        noise = got.noise["start"]
+        assert noise.variance == pytest.approx(np.trace(np.cov(each.T)), rel=1e-9)
+        assert noise.square == pytest.approx((each.mean(axis=0) ** 2).sum(), rel=1e-9)
+
     def test_hostile_names_do_nothing(self):
         content = next(each for each in HOSTILE if "<" in each)
         frame = table().select(pl.col("km"), pl.col("fare").alias(content))
