@@ -13,7 +13,12 @@ from gradstep.cli import paths
 from gradstep.cli import term_options as term
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.terminal import say
-from gradstep.cli.train_checks import rate_of, refuse_unknown_names
+from gradstep.cli.train_checks import (
+    idle_parts,
+    rate_of,
+    refuse_parts,
+    refuse_unknown_names,
+)
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, refuse_unwritable
 
@@ -44,7 +49,7 @@ def compare(
     table: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TABLE]",
+            metavar="TABLE",
             help="As of train; without one, the data of gradstep demo.",
             show_default=False,
         ),
@@ -148,8 +153,9 @@ def compare(
 ) -> None:
     """Run the textbook's loop with each batch size, rate and optimizer, side by side.
 
-    All combinations are run, from one start and one seed, beside the automatic method. Ctrl-C
-    ends it with what there is.
+    All combinations are run, from one start and one seed, beside the automatic method.
+
+    Ctrl-C and SIGTERM end it with what there is.
     """
     from gradstep.cli.progress import Progress
 
@@ -160,8 +166,9 @@ def compare(
         "learning_rate": None if learning_rate is None else _rates(learning_rate),
         "shuffle": None if shuffle is None else opt.split([shuffle]),
     }
-    _refuse_unknown(trials["optimizer"] or [])
+    _refuse_unknown(trials["optimizer"], trials["shuffle"] or [])
     refuse_unknown_names(loss, penalty, penalty_scale, "sgd", "auto")
+    refuse_parts(idle_parts(ctx))
     _refuse_in_the_way(out, table, force=force)
     chosen: dict[str, Any] = {}
     if table is None:
@@ -216,13 +223,15 @@ def compare(
         raise typer.Exit(SIGNALS.status)
 
 
-def _refuse_unknown(optimizers: Sequence[Any]) -> None:
-    """Refuse names of optimizers that are none; those of the automatic method are told apart."""
+def _refuse_unknown(optimizers: Sequence[str], orders: Sequence[str]) -> None:
+    """Refuse names that are none; those of the automatic method are told apart later."""
     from gradstep.fit.components import OPTIMIZERS, SOLVERS
 
     for name in optimizers:
         if name not in {"auto", *SOLVERS}:
             opt.refuse_unknown("--optimizer", name, OPTIMIZERS)
+    for name in orders:
+        opt.refuse_unknown("--shuffle", name, ("exact", "blocks", "none"))
 
 
 def _sizes(text: str) -> list[int | str]:

@@ -24,7 +24,7 @@ def report(
     table: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TABLE]",
+            metavar="TABLE",
             help="A table that has the target, to judge the model by; best one that it was not "
             "trained on.",
             show_default=False,
