@@ -165,7 +165,7 @@ def log_power_of(loss: Any) -> float | None:
 
 
 def loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:
-    """Return the loss, by default what the target asks for, once targets are known to be in it."""
+    """Return the loss, by default that of the target; refuse targets that are not in its range."""
     known, default = (
         (REGRESSION_LOSSES, "squared_error")
         if prepared.target.classes is None
