@@ -47,31 +47,27 @@ class StepSpace:
         self.problem = problem
         units = problem.penalty_units
         l2 = problem.penalty.strengths()[1] if hasattr(problem.penalty, "strengths") else 0.0
-        lines = np.zeros((self.k, p + 1))
-        lines[:, :-1] = l2 * (np.ones(p) if units is None else units) ** 2
-        self._ridge = lines.reshape(-1)
+        squares = (np.ones(p) if units is None else units) ** 2
+        self._ridge = np.concatenate([np.tile(l2 * squares, self.k), np.zeros(self.k)])
 
     def point(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters (size,) of the features' units as a point."""
-        lines = self.how.lines(params)
-        lines[:, -1] = lines[:, -1] / self._of_intercept if self._of_intercept else 0.0
-        return lines.reshape(-1)
+        """Return parameters (size,) of the features' units as a point: weights, intercepts."""
+        point, of = self.how.flat(params), self._of_intercept
+        point[-self.k :] = point[-self.k :] / of if of else 0.0
+        return point
 
     def params(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a point as parameters (size,) of the features' units."""
-        lines = point.reshape(self.k, -1).copy()
-        lines[:, -1] *= self._of_intercept
-        return self.how.in_units(lines)
+        flat = point.copy()
+        flat[-self.k :] *= self._of_intercept
+        return self.how.flat_in_units(flat)
 
     def gradients(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return gradients (n, size) of the features' units as those of points."""
-        p = self.how.shift.size
-        g, last = in_units[:, : self.k * p], in_units[:, self.k * p :]
-        g = g.reshape(-1, self.k, p)
-        scaled = (g - self.how.shift * last[:, :, None]) * self.how.scale
-        both = np.concatenate([scaled, self._of_intercept * last[:, :, None]], axis=2)
-        found: NDArray[np.float64] = both.reshape(len(in_units), -1)
-        return found
+        n, p = len(in_units), self.how.shift.size
+        weights, last = in_units[:, : self.k * p].reshape(n, self.k, p), in_units[:, self.k * p :]
+        scaled = (weights - self.how.shift * last[:, :, None]) * self.how.scale
+        return np.concatenate([scaled.reshape(n, -1), self._of_intercept * last], axis=1)
 
     def gradient(self, rows: RowSums, params: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradient of the objective, the l2 penalty with it, at parameters."""

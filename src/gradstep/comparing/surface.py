@@ -89,7 +89,7 @@ class Surface:
         How much of the paths' squared distance from the optimum lies in the plane.
     box : tuple of (low, high)
         What of the plane is worth looking at: where no run is higher than the start.
-    directions : ndarray of shape (2, k (p + 1))
+    directions : ndarray of shape (2, size)
         The axes, in the units of the steps.
     quadratic : Quadratic or None
         The objective, where it is one; lines of others are sampled.
