@@ -221,6 +221,14 @@ class TestTables:
         assert noise.variance == pytest.approx(np.trace(np.cov(each.T)), rel=1e-9)
         assert noise.square == pytest.approx((each.mean(axis=0) ** 2).sum(), rel=1e-9)
 
+    def test_targets_without_noise_have_an_optimum_of_zero(self):
+        frame = pl.DataFrame({"x": np.arange(40.0), "y": 2.0 * np.arange(40.0)})
+        got = gradstep.compare(frame, "y", batch_size=[8, "all"], max_iter=2, validation=0.0,
+                               penalty=None)  # fmt: skip
+        check(got.report().html)
+        assert got.optimum == pytest.approx(0.0, abs=1e-20)
+        assert "automatic" in str(got)
+
     def test_hostile_names_do_nothing(self):
         content = next(each for each in HOSTILE if "<" in each)
         frame = table().select(pl.col("km"), pl.col("fare").alias(content))

@@ -113,6 +113,8 @@ def compare(
         penalty=penalty, alpha=alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale, tol=None,
         max_iter=_EPOCHS if max_iter is None else max_iter,
     )  # fmt: skip
+    if precondition is not None:
+        check_choice("compare", "precondition", precondition, (True, False))
     if table is None:
         _refuse_for_notebook(target, loss, options)
         notebook = Notebook()
@@ -131,8 +133,6 @@ def compare(
         "constant" if learning_rate is None else learning_rate,
         True if shuffle is None else shuffle,
     )  # fmt: skip
-    if precondition is not None:
-        check_choice("compare", "precondition", precondition, (True, False))
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
     _check(asked, trials, component)
@@ -289,18 +289,19 @@ def _explained(runs: Sequence[Run], data: Dataset, *, standardised: bool) -> lis
     from gradstep.comparing.steps import StepSpace, why_too_long  # imports Numba
 
     found: list[Run] = []
-    curvatures: tuple[float, float | None] | None = None
+    known: dict[float, tuple[float, float | None]] = {}  # by how long an intercept's steps are
     for run in runs:
         if run.diverged is None or run.trial is None:
             found.append(run)
             continue
-        if curvatures is None:
+        factor = run.problem.intercept_factor
+        if factor not in known:
             space = StepSpace(run.problem)
-            curvatures = (
+            known[factor] = (
                 space.largest_curvature(data, run.curve.params[0]), space.largest_of_a_row(data)
             )  # fmt: skip
         why = why_too_long(
-            run.problem, run.trial.rows_of_batch(data), *curvatures, standardised=standardised
+            run.problem, run.trial.rows_of_batch(data), *known[factor], standardised=standardised
         )
         found.append(replace(run, diverged=replace(run.diverged, why=why)))
     return found

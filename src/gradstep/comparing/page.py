@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.comparing.words import cells, diverged, noise_in_words, sentences
+from gradstep.comparing.words import cells, diverged, noise_in_words, rows_in_words, sentences
 from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text, width_of
 from gradstep.reporting.document import Report, document, fact_list
@@ -69,8 +69,8 @@ def _facts(of: Comparison) -> Markup:
         end = f"{of.loss_name} {number(of.unit * of.best.curve.loss[-1])}"
         facts.append(("lowest at the end", of.best.name, end))
     if of.noise:
-        near = of.noise["near"].scale
-        facts.append(("noise scale near the optimum", count(round(near), "row", "rows"), ""))
+        near = rows_in_words(of.noise["near"].scale, of.about["rows"])
+        facts.append(("as much noise as length, near the optimum", near, "of a batch"))
     return fact_list(facts)
 
 
@@ -146,10 +146,8 @@ def _curves(
     for run in _all(of):
         at = _thinned(len(run.curve.rows), _MOST_POINTS)
         x, own = along(run), heights[run.name]
-        y = [
-            max(own[i], least) if math.isfinite(own[i]) and own[i] <= _HIGHEST * start else math.nan
-            for i in at
-        ]
+        there = [max(own[i], least) for i in at]
+        y = [value if 0.0 < value <= _HIGHEST * start else math.nan for value in there]
         lines[run.name] = [x[i] for i in at], y
     every = [v for _, y in lines.values() for v in y if math.isfinite(v)]
     names = [run.name for run in _all(of)]
@@ -163,8 +161,8 @@ def _curves(
         plot.line(x, y, series, dashed=True)
         if len(x) <= 2:  # a line that hardly is one
             plot.dots(x[-1:], y[-1:], series)
-        there = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
-        ends += [(*there[-1], names[series])] if there else []
+        seen = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
+        ends += [(*seen[-1], names[series])] if seen else []
     if aside:
         plot.end_labels(ends)
     plot.key(_names(of))

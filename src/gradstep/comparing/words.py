@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from gradstep.comparing.comparison import Comparison
     from gradstep.comparing.runs import Divergence, Run
 
-__all__ = ["AUTOMATIC", "HEAD", "as_text", "cells", "diverged", "noise_in_words", "sentences"]
+__all__ = [
+    "AUTOMATIC",
+    "HEAD",
+    "as_text",
+    "cells",
+    "diverged",
+    "noise_in_words",
+    "rows_in_words",
+    "sentences",
+]
 
 AUTOMATIC = "automatic"
 HEAD = ("run", "epochs", "steps", "seconds", "{loss}", "held out", "above optimum", "within 1 %")
@@ -148,21 +157,31 @@ def noise_in_words(of: Comparison) -> str:
     start, near = of.noise["start"].scale, of.noise["near"].scale
     n = of.about["rows"]
 
-    def rows(scale: float) -> str:
-        return "more rows than there are" if scale > n else count(round(scale), "row", "rows")
-
+    first, last = rows_in_words(start, n), rows_in_words(near, n)
     if near < 1.0:
         return (
             "Even near the optimum the gradient of one row has less noise than length: a batch of "
             "more rows costs more for each step, and makes it hardly better."
         )
-    far = "less than one row" if start < 1.0 else rows(start)
     return (
-        f"The gradient of a batch has as much noise as length at {far} at the start, and at "
-        f"{rows(near)} within 1 % of the optimum: batches far above that read rows that tell "
-        "little new, and batches far below it step mostly along noise, so that they need a "
-        "smaller rate in the end."
+        f"The gradient of a batch has as much noise as length at {first} at the start, and at "
+        f"{last} within 1 % of the optimum: batches far above that read rows that tell little new, "
+        "and batches far below it step mostly along noise, so that they need a smaller rate in the "
+        "end."
     )
+
+
+def rows_in_words(scale: float, n: int) -> str:
+    """Return a number of rows of n, if it is one of them.
+
+    Examples
+    --------
+    >>> [rows_in_words(scale, 1000) for scale in (0.2, 1.0, 30.4, 5e4)]
+    ['less than one row', '1 row', '30 rows', 'more rows than there are']
+    """
+    if scale < 1.0:
+        return "less than one row"
+    return "more rows than there are" if scale > n else count(round(scale), "row", "rows")
 
 
 def as_text(of: Comparison) -> str:
