@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradstep import MiniBatchRegressor
-from gradstep.cli.demo import Notebook
+from gradstep.comparing.notebook import Notebook
 
 EXPECTED = Path(__file__).with_name("notebook_output.txt")
 

@@ -22,8 +22,10 @@ LONG_FILES = {
 
 # More parameters than that, for users: each is one setting, given by its name.
 PUBLIC = {
+    "cli/compare.py:compare": "the options of `gradstep compare`",
     "cli/prepare.py:prepare": "the options of `gradstep prepare`",
     "cli/train.py:train": "the options of `gradstep train`",
+    "comparing/compare.py:compare": "the settings of a comparison",
     "estimators/classifier.py:MiniBatchClassifier.__init__": "scikit-learn's, and batch_size",
     "estimators/regressor.py:MiniBatchRegressor.__init__": "scikit-learn's, and batch_size",
     "estimators/of_tables/classifier.py:TableClassifier.__init__": "those of fit_table",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
+    from gradstep.comparing.compare import compare as compare
+    from gradstep.comparing.comparison import Comparison as Comparison
     from gradstep.data.preparing.prepared import PreparedTable as PreparedTable
     from gradstep.data.preparing.prepared import open_prepared as open_prepared
     from gradstep.engine.callbacks import Callback as Callback
@@ -85,13 +87,15 @@ if TYPE_CHECKING:
     from gradstep.optim.schedules import WarmUp as WarmUp
     from gradstep.optim.solvers import SVRG as SVRG
     from gradstep.optim.solvers import Exact as Exact
-    from gradstep.reporting.page import Report as Report
+    from gradstep.reporting.document import Report as Report
     from gradstep.reporting.page import report as report
 
 __version__ = VERSION
 
 # Each module's public names; the imports above say the same to type checkers.
 _HOMES = {
+    "comparing.compare": "compare",
+    "comparing.comparison": "Comparison",
     "data.preparing.prepared": "PreparedTable open_prepared",
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
     "engine.checkpoint": "Checkpoint",
@@ -113,7 +117,8 @@ _HOMES = {
     "optim.schedules": "Adaptive Constant Cosine Exponential InvScaling "
     "OneCycle Optimal StepDecay UserSchedule WarmUp",
     "optim.solvers": "SVRG Exact",
-    "reporting.page": "Report report",
+    "reporting.document": "Report",
+    "reporting.page": "report",
     "fit.prepare": "prepare",
     "fit.table": "TableFit fit_table",
     "fit.table_plan": "TablePlan plan",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradstep
 from gradstep.cli.progress import Progress
+from gradstep.comparing.runs import Curve
 from gradstep.engine.callbacks import Callbacks
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit import components
@@ -38,7 +39,7 @@ __all__ = ["DUTIES", "NOUNS", "Noun", "classes_of", "modules"]
 DOCS = Path(__file__).parents[2] / "docs"
 # What users never see: several callbacks as one, those of scikit-learn, those that watch a run on a
 # table; a loss and a penalty that are made of another one on the way.
-NOT_COMPONENTS = {Bridge, Callbacks, Progress, Scaled, Smoothed, _Best}
+NOT_COMPONENTS = {Bridge, Callbacks, Curve, Progress, Scaled, Smoothed, _Best}
 CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_pause", "on_end")
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import r2_score, roc_auc_score, root_mean_squared_error
 import gradstep
 from gradstep.errors import CannotWrite, InvalidParameter
 from gradstep.figures import number
-from gradstep.reporting.page import Report
+from gradstep.reporting.document import Report
 from tests.reporting.models import KINDS, PLAIN, covariance_of, model_of, table_of
 from tests.test_markup import HOSTILE
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli.cache import cache
+from gradstep.cli.compare import compare
 from gradstep.cli.demo import demo
 from gradstep.cli.evaluate import evaluate
 from gradstep.cli.predict import predict
@@ -35,7 +36,9 @@ _LEAST_ADDRESSES = 2_000_000_000  # bytes: below, Polars and LLVM end the proces
 _NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or lower --memory."
 
 # What options are called in Python, which some are called otherwise in.
-_PARAMETERS = frozenset(inspect.signature(train).parameters) - {"ctx", "table", "model", "kinds"}
+_PARAMETERS = frozenset(
+    name for verb in (train, compare) for name in inspect.signature(verb).parameters
+) - {"ctx", "table", "model", "kinds"}
 
 app = typer.Typer(
     name="gradstep",
@@ -99,7 +102,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for _verb in (train, predict, evaluate, show, report, prepare, cache, demo):
+for _verb in (train, predict, evaluate, show, report, compare, prepare, cache, demo):
     app.command(cls=Verb)(_ends_quietly(_verb))
 
 

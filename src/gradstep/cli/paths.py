@@ -61,7 +61,7 @@ def refuse_foreign(out: Path, what: str, *, force: bool) -> None:
     from gradstep.model.prediction_files import has_predictions
 
     if what == "a report":
-        from gradstep.reporting.page import is_other
+        from gradstep.reporting.document import is_other
 
         if not is_other(out):
             return

@@ -14,7 +14,7 @@ __all__ = ["in_options"]
 _VALUE = r"'[^']*'|\"[^\"]*\"|-?[\w.+-]*\w"
 _COMPONENT = r"\b[A-Z]\w*\([^()]*\)"  # as Python writes it: Huber(epsilon=0.1)
 _QUOTES = "'\""
-_OWNER = r"(?: of (?:fit_table|prepare|[A-Z]\w+)\b)?"  # of no interest here: whose parameter it is
+_OWNER = r"(?: of (?:fit_table|prepare|compare|[A-Z]\w+)\b)?"  # whose it is: of no interest here
 
 
 def in_options(message: str, parameters: Iterable[str]) -> str:

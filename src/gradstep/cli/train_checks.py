@@ -8,11 +8,18 @@ from gradstep.cli import options as opt
 from gradstep.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import typer
 
-__all__ = ["number_of", "rate_of", "refuse_idle", "refuse_unknown_names"]
+__all__ = [
+    "idle_parts",
+    "number_of",
+    "rate_of",
+    "refuse_idle",
+    "refuse_parts",
+    "refuse_unknown_names",
+]
 
 _OF_LOSSES = {
     "epsilon": {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
@@ -33,6 +40,16 @@ def refuse_idle(ctx: typer.Context) -> None:
         msg = "TABLE and --test are both -, and standard input is one table. Name a file for one."
         raise InvalidParameter(msg)
     opt.refuse_allow_mixed(allow_mixed=chosen["allow_mixed"], dask=chosen["dask"])
+    idle = idle_parts(ctx)
+    if chosen["alpha"] == "auto" and not _is_automatic(chosen):
+        of = "of --optimizer auto, svrg or exact"
+        idle += [(option, of) for option in opt.given(ctx, ["alpha"])]
+    refuse_parts(idle)
+
+
+def idle_parts(ctx: typer.Context) -> list[tuple[str, str]]:
+    """Return options of a loss or a penalty that is not the chosen one, and of which they are."""
+    chosen = ctx.params
     idle = [
         (option, f"of --loss {' or '.join(sorted(losses))}")
         for name, losses in _OF_LOSSES.items()
@@ -43,9 +60,11 @@ def refuse_idle(ctx: typer.Context) -> None:
         idle += [(option, "of --penalty elasticnet") for option in opt.given(ctx, ["l1_ratio"])]
     if chosen["penalty"] == "none":
         idle += [(option, "of a penalty") for option in opt.given(ctx, ["alpha", "penalty_scale"])]
-    if chosen["alpha"] == "auto" and not _is_automatic(chosen):
-        of = "of --optimizer auto, svrg or exact"
-        idle += [(option, of) for option in opt.given(ctx, ["alpha"])]
+    return idle
+
+
+def refuse_parts(idle: Sequence[tuple[str, str]]) -> None:
+    """Refuse the first of options that would change nothing."""
     for option, of in idle:
         msg = f"{option} would change nothing: it is a part {of}."
         raise InvalidParameter(msg)

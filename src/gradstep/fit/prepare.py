@@ -6,10 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.terms.formula import with_formula
+from gradstep.data.preparing.checks import check_range
 from gradstep.data.preparing.prepare import DEFAULT_MEMORY
 from gradstep.data.preparing.prepare import prepare as prepare_by
+from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.sources.svmlight import LABEL, is_svmlight
 from gradstep.errors import InvalidParameter
 from gradstep.fit.choose_terms import choosing
+from gradstep.fit.components import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    loss_for,
+    loss_of,
+)
 from gradstep.model.by_pieces import run_on_pieces
 from gradstep.objective.losses import is_of_classes, takes_offset, variance_power
 
@@ -18,9 +27,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradstep.data.preparing.options import Each, Progress
-    from gradstep.data.preparing.prepared import PreparedTable
 
-__all__ = ["each_on", "log_power_of", "prepare", "preparing_for"]
+__all__ = [
+    "each_on",
+    "log_power_of",
+    "loss_of_target",
+    "prepare",
+    "prepared_of",
+    "preparing_for",
+]
 
 
 def each_on(
@@ -147,3 +162,46 @@ def log_power_of(loss: Any) -> float | None:
         )
         raise InvalidParameter(msg)
     return variance_power(loss)
+
+
+def loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:
+    """Return the loss, by default that of the target; refuse targets that are not in its range."""
+    known, default = (
+        (REGRESSION_LOSSES, "squared_error")
+        if prepared.target.classes is None
+        else (CLASSIFICATION_LOSSES, "log_loss")
+    )
+    component = loss_for(
+        loss_of(default if loss is None else loss, numbers, known), prepared.target
+    )
+    check_range(component, prepared.target, prepared.train, prepared.validation)
+    return component
+
+
+def prepared_of(
+    table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
+) -> PreparedTable:
+    """Return a table as a fit of this loss reads it; one that is prepared already as it is."""
+    target, options = with_formula(target, options)
+    if isinstance(table, PreparedTable):
+        if options:
+            msg = f"The table is prepared already: {', '.join(options)} would change nothing."
+            raise InvalidParameter(msg)
+        if target not in {None, table.target.column}:
+            msg = f"The table was prepared for the target {table.target.column!r}, not {target!r}."
+            raise InvalidParameter(msg)
+        was = table.meta["asked"]
+        shift = was.get("offset") or was.get("exposure")
+        if shift is not None and log_power_of(loss) != was.get("log_power"):
+            msg = (
+                f"The offset {shift!r} became part of the rows when the table was "
+                "prepared, for another loss. Give the same loss both times (prepare's --loss)."
+            )
+            raise InvalidParameter(msg)
+        return table
+    if target is None and is_svmlight(table):
+        target = LABEL
+    if target is None:
+        msg = "A target is needed: the column to predict."
+        raise InvalidParameter(msg)
+    return prepare_by(table, target, each=each, **{**options, **preparing_for(loss, options)})

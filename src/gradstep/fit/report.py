@@ -10,7 +10,7 @@ from gradstep.reporting.page import HeldOut, report_of, tested_on
 
 if TYPE_CHECKING:
     from gradstep.fit.table import TableFit
-    from gradstep.reporting.page import Report
+    from gradstep.reporting.document import Report
 
 __all__ = ["report_of_fit"]
 

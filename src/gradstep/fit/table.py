@@ -12,21 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
-from gradstep.data.features.terms.formula import with_formula
-from gradstep.data.preparing.checks import check_range
-from gradstep.data.preparing.prepare import prepare
 from gradstep.data.preparing.prepared import PreparedTable
-from gradstep.data.sources.svmlight import LABEL, is_svmlight
 from gradstep.engine.records import Outcome
-from gradstep.errors import InvalidParameter
 from gradstep.fit.checks import check_before_reading
-from gradstep.fit.components import (
-    CLASSIFICATION_LOSSES,
-    LOSSES,
-    REGRESSION_LOSSES,
-    loss_for,
-    loss_of,
-)
+from gradstep.fit.components import LOSSES, loss_of
 from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in
@@ -34,7 +23,7 @@ from gradstep.fit.inference import check_inference, infer
 from gradstep.fit.models import model_of, models_of
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
-from gradstep.fit.prepare import each_on, log_power_of, preparing_for
+from gradstep.fit.prepare import each_on, loss_of_target, prepared_of
 from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
@@ -45,15 +34,14 @@ from gradstep.model.evaluation import evaluate_held_out
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from gradstep.data.preparing.options import Each
     from gradstep.engine.records import EpochRecord
     from gradstep.fit.alpha import ChosenAlpha
     from gradstep.fit.phases import Phases
     from gradstep.fit.refit import Refit
     from gradstep.model.model import Model
-    from gradstep.reporting.page import Report
+    from gradstep.reporting.document import Report
 
 __all__ = ["TableFit", "fit_table"]
 
@@ -267,8 +255,8 @@ def fit_table(
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
     each = each_on(client, allow_mixed=allow_mixed, watch=watch)
-    prepared = _prepared(table, target, component, options, each)
-    component = _loss_of_target(loss, numbers, prepared)
+    prepared = prepared_of(table, target, component, options, each)
+    component = loss_of_target(loss, numbers, prepared)
     prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
     settings = replace(settings, seed=seed, bounds=constraints.on(prepared.encoding))
     if client is not None:
@@ -333,45 +321,3 @@ def _model_of_part(loss: Any, settings: Settings, part: PreparedTable) -> Model 
     found = fit_in_phases(part, loss, settings, (), choose=False, refit=False, asked={})
     interrupted = found.outcome is Outcome.INTERRUPTED
     return None if interrupted else model_of(part, loss, found.params)
-
-
-def _loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTable) -> Any:
-    """Return the loss, by default that of the target; refuse targets that are not in its range."""
-    known, default = (
-        (REGRESSION_LOSSES, "squared_error")
-        if prepared.target.classes is None
-        else (CLASSIFICATION_LOSSES, "log_loss")
-    )
-    component = loss_for(
-        loss_of(default if loss is None else loss, numbers, known), prepared.target
-    )
-    check_range(component, prepared.target, prepared.train, prepared.validation)
-    return component
-
-
-def _prepared(
-    table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
-) -> PreparedTable:
-    target, options = with_formula(target, options)
-    if isinstance(table, PreparedTable):
-        if options:
-            msg = f"The table is prepared already: {', '.join(options)} would change nothing."
-            raise InvalidParameter(msg)
-        if target not in {None, table.target.column}:
-            msg = f"The table was prepared for the target {table.target.column!r}, not {target!r}."
-            raise InvalidParameter(msg)
-        was = table.meta["asked"]
-        shift = was.get("offset") or was.get("exposure")
-        if shift is not None and log_power_of(loss) != was.get("log_power"):
-            msg = (
-                f"The offset {shift!r} became part of the rows when the table was "
-                "prepared, for another loss. Give the same loss both times (prepare's --loss)."
-            )
-            raise InvalidParameter(msg)
-        return table
-    if target is None and is_svmlight(table):
-        target = LABEL
-    if target is None:
-        msg = "A target is needed: the column to predict."
-        raise InvalidParameter(msg)
-    return prepare(table, target, each=each, **{**options, **preparing_for(loss, options)})

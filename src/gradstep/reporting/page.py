@@ -1,22 +1,21 @@
-"""The page: its head, the sections, and a file of it."""
+"""The page of a model: its first facts, and its sections."""
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.errors import CannotWrite, InvalidParameter
+from gradstep.errors import InvalidParameter
 from gradstep.figures import number
-from gradstep.files import writing_file
 from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows
 from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
 from gradstep.model.model import Model
 from gradstep.model.unseen import unseen_notes
+from gradstep.reporting.document import document, fact_list
 from gradstep.reporting.figures import grid, paragraph
 from gradstep.reporting.sections.coefficients import coefficient_parts, correlation_parts
 from gradstep.reporting.sections.data import data_parts, note_list
@@ -25,18 +24,15 @@ from gradstep.reporting.sections.effects import effect_parts
 from gradstep.reporting.sections.quality import calibration_figure, confusion_parts, quality_table
 from gradstep.reporting.sections.run import run_parts
 from gradstep.reporting.sections.section import Section, or_why_not
-from gradstep.reporting.style import css
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gradstep.model.sample import SampledRows
+    from gradstep.reporting.document import Report
 
-__all__ = ["HeldOut", "Report", "Tested", "is_other", "report", "report_of", "tested_on"]
+__all__ = ["HeldOut", "Tested", "report", "report_of", "tested_on"]
 
-_MARK = '<meta name="generator" content="gradstep report">'
-# Nothing is loaded from anywhere, and nothing runs, whatever names a table has.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _FIRST = ("auc", "pinball", "coverage", "deviance", "log_loss", "accuracy", "r2", "rmse")
 _NO_TABLE = (
     "Residuals, calibration and the like are drawn of rows that have the target. Give a table "
@@ -77,65 +73,6 @@ class Tested:
     name: str
     found: Mapping[str, Any]
     rows: SampledRows
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report of a model, a page of HTML that needs nothing else.
-
-    Attributes
-    ----------
-    html : str
-        The page.
-    """
-
-    html: str
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the page to a file, at once or not at all.
-
-        Parameters
-        ----------
-        path : str or path
-            The file. One that is a report is replaced.
-        force : bool
-            Whether any other is replaced, too.
-
-        Raises
-        ------
-        CannotWrite
-            If the file is another one, or cannot be written.
-        """
-        path = Path(path)
-        if not force and is_other(path):
-            msg = (
-                f"{path} exists, and is no report of gradstep's. Name another, or give force=True."
-            )
-            raise CannotWrite(msg)
-        with writing_file(path) as file:
-            file.write(self.html.encode())
-
-    def __str__(self) -> str:
-        """Return the page."""
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"<Report: {len(self.html):,} characters of HTML; save(path) writes them>"
-
-    def _repr_html_(self) -> str:
-        """Return the page in a frame, so that its style and that of a notebook stay apart."""
-        return (
-            f'<iframe title="gradstep report" sandbox srcdoc="{html.escape(self.html)}" '
-            'style="width:100%;height:40rem;border:1px solid #888"></iframe>'
-        )
-
-
-def is_other(path: Path) -> bool:
-    """Tell whether there is a file that is not a report of ours."""
-    if not path.is_file() or not path.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        return _MARK.encode() not in file.read(2000)
 
 
 def report(
@@ -233,7 +170,7 @@ def report_of(
             ("correlations", "Which coefficients go together", correlation_parts),
         )
     ]
-    return Report(_page(model, sections, None if tested is None else tested.found))
+    return _page(model, sections, None if tested is None else tested.found)
 
 
 def _held_out(model: Model, held_out: HeldOut | None) -> list[Markup]:
@@ -306,46 +243,21 @@ def _facts(model: Model, tested: Mapping[str, Any] | None) -> Markup:
                 f"{100.0 * first[0]['share']:.0f} % of the variance of the score",
             )
         )
-    return tag(
-        "dl",
-        *(
-            tag(
-                "div", tag("dt", head),
-                tag("dd", tag("bdi", text(value, 60)), *([tag("small", more)] if more else [])),
-            )
-            for head, value, more in facts
-        ),
-        class_="facts",
-    )  # fmt: skip
+    return fact_list(facts)
 
 
-def _page(model: Model, sections: Sequence[Section], tested: Mapping[str, Any] | None) -> str:
+def _page(model: Model, sections: Sequence[Section], tested: Mapping[str, Any] | None) -> Report:
     target = text(model.target.column, 80)
     version = str(model.provenance.get("version", ""))
     source = str(model.provenance.get("source", ""))
-    links = [tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]
-    head = joined([
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        Markup(_MARK),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", target, ": a model"),
-        tag("style", Markup(css())),
-    ])  # fmt: skip
     origin = (
         [" Trained on ", tag("bdi", text(source)), f" by gradstep {version[:20]}."]
         if source
         else []
     )
-    body = joined([
-        tag(
-            "header",
-            tag("h1", "A model of ", tag("bdi", target)),
-            tag("p", tag("bdi", text(repr(model.loss))), " is what was minimised.", *origin),
-            *or_why_not(lambda: [_facts(model, tested)]),
-            tag("nav", tag("ul", *links), aria_label="Sections"),
-        ),
-        tag("main", *(section.markup() for section in sections)),
-    ])  # fmt: skip
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>{body}</body>\n</html>\n'
+    head: list[str] = [
+        tag("h1", "A model of ", tag("bdi", target)),
+        tag("p", tag("bdi", text(repr(model.loss))), " is what was minimised.", *origin),
+        *or_why_not(lambda: [_facts(model, tested)]),
+    ]
+    return document(joined((target, ": a model")), head, sections)

@@ -38,6 +38,12 @@ def svg(height: float, marks: Sequence[Markup], title: str, desc: str, name: str
     )  # fmt: skip
 
 
+def _looks(series: int, *, dashed: bool) -> str:
+    """Return the colour of a line, and its dashes: beyond the colours, others go with each."""
+    block, colour = divmod(series, SERIES)
+    return f"s{colour} d{(colour + block) % SERIES}" if dashed else f"s{colour}"
+
+
 class Plot:
     """Two axes, and what is drawn between them.
 
@@ -49,13 +55,16 @@ class Plot:
         What stands beside them.
     height : float
         Of the whole.
+    aside : float
+        Room right of the axes, for names at the ends of lines.
     """
 
     def __init__(
-        self, x: Scale, y: Scale, x_title: str, y_title: str, height: float = HEIGHT
-    ) -> None:
+        self, x: Scale, y: Scale, x_title: str, y_title: str, height: float = HEIGHT,
+        aside: float = 0.0,
+    ) -> None:  # fmt: skip
         self.x, self.y, self.height = x, y, height
-        self.bottom, self.right = height - _BOTTOM, WIDTH - _RIGHT
+        self.bottom, self.right = height - _BOTTOM, WIDTH - _RIGHT - aside
         rows = y.ticks(max(2, int((self.bottom - _TOP) / _EACH_Y)))
         self.left = _GAP + max((width_of(label, SIZE) for _, label in rows), default=0.0) + 2.0
         self.marks = [*map(self._row, rows), *map(self._column, self._columns())]
@@ -113,8 +122,47 @@ class Plot:
         """Draw a line, broken where a number is none; `dashed` as others are not."""
         path = self._path(x, y)
         if path:
-            several = " several" if dashed else ""
-            self.marks.append(tag("path", d=path, class_=f"line{several} s{series % SERIES}"))
+            self.marks.append(tag("path", d=path, class_=f"line {_looks(series, dashed=dashed)}"))
+
+    def end_labels(self, ends: Sequence[tuple[float, float, str]]) -> None:
+        """Write names right of where lines end (x, y, name); those that would meet others not."""
+        taken: list[float] = []
+        for a, b, name in ends:
+            if not self._inside(a, b):
+                continue
+            x, y = self.to_x(a) + 4.0, self.to_y(b) + 0.35 * SIZE
+            room = WIDTH - 2.0 - x
+            if width_of(name, SIZE) <= room and all(
+                abs(y - other) >= SIZE + 2.0 for other in taken
+            ):
+                taken.append(y)
+                self.marks.append(tag("text", name, x=x, y=y, class_="label"))
+
+    def mark(self, a: float, b: float, name: str) -> None:
+        """Draw a ring, with its name where there is room for it."""
+        if not self._inside(a, b):
+            return
+        x, y = self.to_x(a), self.to_y(b)
+        left = x + 7.0 + width_of(name, SIZE) > self.right
+        place = x - 7.0 if left else x + 7.0
+        self.marks += [
+            tag("circle", cx=x, cy=y, r=4.0, class_="ring"),
+            tag("text", name, x=place, y=max(y - 5.0, _TOP + SIZE),
+                class_="label end" if left else "label"),
+        ]  # fmt: skip
+
+    def within(
+        self, x: Sequence[float], y: Sequence[float]
+    ) -> tuple[Sequence[float], Sequence[float]]:
+        """Return a line that is broken where it leaves the axes."""
+        pairs = zip(x, y, strict=True)
+        return [a if self._inside(a, b) else math.nan for a, b in pairs], y
+
+    def contour(self, x: Sequence[float], y: Sequence[float]) -> None:
+        """Draw a thin line of equal height; what lies outside the axes is left out."""
+        path = self._path(*self.within(x, y))
+        if path:
+            self.marks.append(tag("path", d=path, class_="contour"))
 
     def band(
         self, x: Sequence[float], low: Sequence[float], high: Sequence[float], series: int = 0
@@ -173,10 +221,10 @@ class Plot:
     def key(self, names: Sequence[str]) -> None:
         """Write below the plot which line is which."""
         for at, name in enumerate(names):
-            y, series = self.height + 10.0, f"several s{at % SERIES}"
+            y, looks = self.height + 10.0, _looks(at, dashed=True)
             self.marks.append(
                 joined([
-                    tag("path", d=f"M{_GAP:.1f},{y - 4.0:.1f}h22", class_=f"line {series}"),
+                    tag("path", d=f"M{_GAP:.1f},{y - 4.0:.1f}h22", class_=f"line {looks}"),
                     tag("text", clipped(name, WIDTH - 50.0, SIZE), x=_GAP + 28.0, y=y,
                         class_="key"),
                 ])

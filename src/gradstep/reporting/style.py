@@ -20,13 +20,13 @@ DARK = {
     "s0": "#6cb2ff", "s1": "#ffa15c", "s2": "#6fd08c", "s3": "#d6a2ff", "s4": "#e8c24a",
     "s5": "#ff8fc0",
 }  # fmt: skip
-_DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")  # so that lines differ without colour
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "14 3")  # so that lines differ without colour
 
 
 def css() -> str:
     """Return the style sheet."""
     series = "".join(
-        f".s{i}{{--own:var(--s{i})}}.several.s{i}{{stroke-dasharray:{dash or 'none'}}}\n"
+        f".s{i}{{--own:var(--s{i})}}.d{i}{{stroke-dasharray:{dash or 'none'}}}\n"
         for i, dash in enumerate(_DASHES)
     )
     return (
@@ -78,7 +78,7 @@ caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(5
 th,td{padding:.25rem .75rem .25rem 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--edge);max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--quiet);font-weight:600}
-tbody th{font-weight:400;min-width:5rem;overflow-wrap:anywhere}
+tbody th{font-weight:400;min-width:6.5rem;overflow-wrap:anywhere}
 .number{text-align:right;white-space:nowrap}
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 text{fill:var(--ink)}
@@ -94,6 +94,8 @@ line.grid{stroke:var(--edge);stroke-width:1}
 .dot,.bar{fill:var(--own);stroke:none}
 .whisker{stroke:var(--own);stroke-width:2.5;stroke-linecap:round}
 .reference{fill:none;stroke:var(--quiet);stroke-width:1.5;stroke-dasharray:5 4}
+.ring{fill:none;stroke:var(--ink);stroke-width:1.5}
+.contour{fill:none;stroke:var(--quiet);stroke-width:1;stroke-opacity:.6}
 .cloud{fill:none;stroke:var(--s0);stroke-width:3;stroke-linecap:round;stroke-opacity:.35}
 """
 _PRINT = """

@@ -1,0 +1,203 @@
+"""What a comparison says: its table, and sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradstep.figures import count, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradstep.comparing.comparison import Comparison
+    from gradstep.comparing.runs import Divergence, Run
+
+__all__ = [
+    "AUTOMATIC",
+    "HEAD",
+    "as_text",
+    "cells",
+    "diverged",
+    "noise_in_words",
+    "rows_in_words",
+    "sentences",
+]
+
+AUTOMATIC = "automatic"
+HEAD = ("run", "epochs", "steps", "seconds", "{loss}", "held out", "above optimum", "within 1 %")
+_MOST_PERCENT, _LEAST = 10.0, 1e-9
+
+
+def cells(of: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return the table of runs as text: its head, and a row for each run."""
+    with_held_out = bool(of.about.get("held_out"))
+    head = [
+        of.loss_name if name == "{loss}" else name
+        for name in HEAD
+        if with_held_out or name != "held out"
+    ]
+    best = of.best
+    rows = []
+    for run in (*of.runs, of.automatic):
+        curve = run.curve
+        row = [
+            f"{run.name} *" if run is best else run.name,
+            f"{curve.epochs:,}",
+            f"{curve.steps:,}" if curve.steps else "–",
+            seconds_in_short(curve.seconds[-1]),
+        ]
+        row += _ending(of, run, with_held_out=with_held_out)
+        rows.append(row)
+    return head, rows
+
+
+def _ending(of: Comparison, run: Run, *, with_held_out: bool) -> list[str]:
+    """Return how a run ended: loss, held-out loss, above the optimum, when it came near."""
+    curve = run.curve
+    if run.diverged is not None:
+        return ["–"] * (2 + with_held_out) + [f"diverged, epoch {run.diverged.epoch}"]
+    held_out = curve.held_out[-1]
+    own = [number(of.unit * curve.loss[-1])]
+    if with_held_out:
+        own.append("–" if held_out is None else number(of.unit * held_out))
+    there = of.arrival(run)
+    when = "no"
+    if there is not None:
+        when = f"epoch {there.epoch}, {seconds_in_short(there.seconds)} s"
+    if run.interrupted:
+        when = "interrupted" if there is None else f"{when}; interrupted"
+    return [*own, above_in_words(of, run), when]
+
+
+def above_in_words(of: Comparison, run: Run) -> str:
+    """Return how far a run ended above the optimum: in percent, or as a multiple of it."""
+    excess, optimum = of.excess(run)[-1], of.optimum
+    if not optimum > _LEAST * of.start:
+        return number(of.unit * excess, 2)
+    share = excess / optimum
+    if share < 1e-7:
+        return "0 %"
+    return f"{number(100.0 * share, 2)} %" if share < _MOST_PERCENT else f"×{number(1 + share, 2)}"
+
+
+def seconds_in_short(seconds: float) -> str:
+    """Return seconds with two digits.
+
+    Examples
+    --------
+    >>> [seconds_in_short(each) for each in (0.00123, 0.5, 12.34, 3600.0)]
+    ['0.0012', '0.5', '12', '3,600']
+    """
+    return number(seconds, 2)
+
+
+def sentences(of: Comparison) -> list[str]:
+    """Return what the table means."""
+    found = []
+    arrived = [(run, there) for run in of.runs if (there := of.arrival(run)) is not None]
+    n = len([run for run in of.runs if run.diverged is None])
+    if arrived:
+        first = min(arrived, key=lambda each: each[1].seconds)
+        fewest = min(arrived, key=lambda each: (each[1].epoch, each[1].seconds))
+        epochs = count(fewest[1].epoch, "epoch", "epochs")
+        if first[0] is fewest[0]:
+            found.append(
+                f"{_capital(first[0].name)} comes within 1 % of the optimum first, in seconds "
+                f"({seconds_in_short(first[1].seconds)}) and in epochs ({fewest[1].epoch})."
+            )
+        else:
+            found.append(
+                f"{_capital(first[0].name)} comes within 1 % of the optimum first in seconds "
+                f"({seconds_in_short(first[1].seconds)}); {fewest[0].name} needs fewest epochs "
+                f"({epochs})."
+            )
+        late = [run.name for run in of.runs if run.diverged is None and of.arrival(run) is None]
+        if late:
+            found.append(f"Not within 1 % of it by the end: {'; '.join(late)}.")
+    elif n:
+        found.append(
+            "No run comes within 1 % of the optimum: they need more epochs (max_iter), or, where "
+            "a curve has become level, a smaller rate or one that decays."
+        )
+    best = of.best
+    if best is not None and n > 1:
+        found.append(f"{_capital(best.name)} ends lowest (*).")
+    there = of.arrival(of.automatic)
+    if there is not None:
+        passes = number(there.rows / of.about["rows"], 2)
+        found.append(
+            f"The automatic method is within 1 % after reading each row {passes} times, in "
+            f"{seconds_in_short(there.seconds)} s, and needs no batch size and no rate."
+        )
+    if of.interrupted:
+        found.append("It was interrupted: this is what there was until then.")
+    return found
+
+
+def diverged(runs: Sequence[Run]) -> list[str]:
+    """Return where and why runs diverged, those with one reason together."""
+    by_reason: dict[str, list[tuple[str, Divergence]]] = {}
+    for run in runs:
+        if run.diverged is not None:
+            by_reason.setdefault(run.diverged.why, []).append((run.name, run.diverged))
+    found = []
+    for why, group in by_reason.items():
+        what = group[0][1].what
+        if len(group) > 1:
+            what = f"diverged (in epochs {', '.join(str(each.epoch) for _, each in group)})."
+        names = "; ".join(name for name, _ in group)
+        found.append(f"{_capital(names)} {what} {why}".rstrip())
+    return found
+
+
+def noise_in_words(of: Comparison) -> str:
+    """Return what the noise of gradients says about the size of a batch; nothing if unknown."""
+    if not of.noise:
+        return ""
+    start, near = of.noise["start"].scale, of.noise["near"].scale
+    n = of.about["rows"]
+
+    first, last = rows_in_words(start, n), rows_in_words(near, n)
+    if near < 1.0:
+        return (
+            "Even near the optimum the gradient of one row has less noise than length: a batch of "
+            "more rows costs more for each step, and makes it hardly better."
+        )
+    return (
+        f"The gradient of a batch has as much noise as length at {first} at the start, and at "
+        f"{last} within 1 % of the optimum: batches far above that read rows that tell little new, "
+        "and batches far below it step mostly along noise, so that they need a smaller rate in the "
+        "end."
+    )
+
+
+def rows_in_words(scale: float, n: int) -> str:
+    """Return a number of rows of n, if it is one of them.
+
+    Examples
+    --------
+    >>> [rows_in_words(scale, 1000) for scale in (0.2, 1.0, 30.4, 5e4)]
+    ['less than one row', '1 row', '30 rows', 'more rows than there are']
+    """
+    if scale < 1.0:
+        return "less than one row"
+    return "more rows than there are" if scale > n else count(round(scale), "row", "rows")
+
+
+def as_text(of: Comparison) -> str:
+    """Return the table and its sentences, without a terminal's markup."""
+    head, rows = cells(of)
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        first, *others = zip(row, widths, strict=True)
+        return "  ".join(
+            [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        ).rstrip()
+
+    told = [*sentences(of), *diverged(of.runs), noise_in_words(of)]
+    return "\n".join([line(head), *map(line, rows), *filter(None, told)])
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
