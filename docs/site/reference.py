@@ -1,0 +1,130 @@
+"""The reference of the Python names: a page for each, in groups by the module that it lives in."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import gradstep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["GROUPS", "groups", "reference_pages"]
+
+# Title, what it is about, and the modules of gradstep; the longest name that fits decides.
+GROUPS = {
+    "Estimators": (
+        "of arrays and sparse matrices, as scikit-learn's are.",
+        ["estimators"],
+    ),
+    "Tables": (
+        "from a file or a frame to a model; [Tables](../tables.md) shows how.",
+        ["estimators.of_tables", "fit", "data"],
+    ),
+    "Models": (
+        "of tables: kept, read, applied, judged, shown.",
+        ["model", "reporting", "inference"],
+    ),
+    "Losses": (
+        "are what is minimised; [Components](../components.md) has their formulas.",
+        ["objective"],
+    ),
+    "Penalties": ("of large coefficients.", ["objective.penalties"]),
+    "Optimizers": ("are how a step is taken.", ["optim"]),
+    "Learning rates": ("are how long steps are.", ["optim.schedules"]),
+    "Callbacks": ("are told of a run, and what they are told.", ["engine"]),
+    "Errors": ("and warnings.", ["errors"]),
+    "Others": ("", [""]),
+}
+_OWN = "gradstep."
+
+
+def groups() -> dict[str, list[str]]:
+    """Return the public names of each group, sorted.
+
+    Examples
+    --------
+    >>> groups()["Estimators"]
+    ['MiniBatchClassifier', 'MiniBatchRegressor']
+    """
+    found: dict[str, list[str]] = {title: [] for title in GROUPS}
+    for name in sorted(gradstep.__all__, key=str.lower):
+        if not name.startswith("_"):
+            found[_group_of(getattr(gradstep, name).__module__)].append(name)
+    return {title: names for title, names in found.items() if names}
+
+
+def _group_of(module: str) -> str:
+    """Return the title of the group that a module belongs to."""
+    fits = [
+        (len(home), title)
+        for title, (_, homes) in GROUPS.items()
+        for home in homes
+        if not home or f"{module}.".startswith(f"{_OWN}{home}.")
+    ]
+    return max(fits)[1]
+
+
+def reference_pages() -> Iterator[tuple[str, str]]:
+    """Yield the pages as their names in the site and their texts."""
+    found = groups()
+    listed = []
+    for title, names in found.items():
+        slug = title.lower().replace(" ", "_")
+        head = (
+            f"# {title}\n\n{title} {GROUPS[title][0]}\n\n" if GROUPS[title][0] else f"# {title}\n\n"
+        )
+        table = [
+            "| | |", "|---|---|",
+            *(f"| [`{name}`]({name}.md) | {_summary(name)} |" for name in names),
+        ]  # fmt: skip
+        yield f"python/{slug}.md", head + "\n".join(table) + "\n" + _tree(names)
+        links = ", ".join(f"[`{name}`]({name}.md)" for name in names)
+        listed.append(f"- [{title}]({slug}.md): {links}")
+        for name in names:
+            yield f"python/{name}.md", _page(name)
+    slugs = [title.lower().replace(" ", "_") for title in found]
+    yield (
+        "python/index.md",
+        "# Python\n\nAll names are imported from `gradstep`.\n\n"
+        + "\n".join(listed) + "\n" + _tree(slugs),
+    )  # fmt: skip
+
+
+def _tree(names: list[str]) -> str:
+    return "\n".join(["", "```{toctree}", ":hidden:", "", *names, "```", ""])
+
+
+def _summary(name: str) -> str:
+    """Return the first line of a docstring, as the cell of a table."""
+    return (inspect.getdoc(getattr(gradstep, name)) or "").splitlines()[0].replace("|", "\\|")
+
+
+def _page(name: str) -> str:
+    value = getattr(gradstep, name)
+    lines = [f"# {name}", "", "```{eval-rst}", ".. currentmodule:: gradstep", ""]
+    if inspect.isclass(value):
+        lines.append(f".. autoclass:: {name}")
+        members = _members(value)
+        if members:
+            lines += ["   :members: " + ", ".join(members), "   :member-order: bysource"]
+    else:
+        lines.append(f".. autofunction:: {name}")
+    return "\n".join([*lines, "```", ""])
+
+
+def _members(kind: type) -> list[str]:
+    """Return the public methods that gradstep itself wrote and documents."""
+    fields = getattr(kind, "_fields", ())
+    found = []
+    for name, member in inspect.getmembers(kind):
+        home = getattr(_function(member), "__module__", None) or ""
+        if not name.startswith("_") and name not in fields and home.startswith(_OWN):
+            found.append(name)
+    return [name for name in found if inspect.getdoc(getattr(kind, name))]
+
+
+def _function(member: Any) -> Any:
+    """Return the function behind a method or a property."""
+    return member.fget if isinstance(member, property) else member
