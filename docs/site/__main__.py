@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from docs.site.command_line import command_line
-from docs.site.links import ROOT, in_site, links, rewritten
+from docs.site.links import ROOT, in_site, links, rewritten, without_blank_ends
 from docs.site.pages import INDEX, Section, every_page, sections, toctree, with_tree
 from docs.site.pictures import draw, in_page, run
 from docs.site.reference import reference_pages
@@ -66,7 +66,7 @@ def write_source() -> None:
     pages, pictures = [INDEX, *every_page()], draw(run())
     for page in pages[1:]:
         text = _text(page)
-        shown = in_page(rewritten(page, text), pictures)
+        shown = in_page(without_blank_ends(rewritten(page, text)), pictures)
         _write(in_site(page).as_posix(), with_tree(page, shown))
         for path, _ in links(page, text):
             if path not in pages:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradstep.version import VERSION
 
+_PAGE = re.compile(r"`?docs/([\w/]+)\.md`?")
 _CODE = re.compile(r"(``.*?``|^\s*(?:>>>|\.\.\.) .*$)")
 
 project = "gradstep"
@@ -23,7 +24,7 @@ numpydoc_show_inherited_class_members = False
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 add_module_names = False
-toc_object_entries = False
+toc_object_entries_show_parents = "hide"
 smartquotes = False  # 'l2' is what is typed
 exclude_patterns: list[str] = []
 
@@ -47,15 +48,17 @@ html_theme_options = {
 html_sidebars: dict[str, list[str]] = {"index": []}
 
 
-def with_bars(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    """Let |x| in a docstring be the magnitude of x: elsewhere in Sphinx it names a substitution."""
+def with_bars_and_links(
+    app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]
+) -> None:
+    """Let |x| in a docstring be a magnitude, not a substitution, and docs/tables.md be a link."""
     del app, what, name, value, options
     for at, line in enumerate(lines):
         parts = _CODE.split(line)
-        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+        parts[::2] = [_PAGE.sub(r":doc:`/\1`", part.replace("|", r"\|")) for part in parts[::2]]
         lines[at] = "".join(parts)
 
 
 def setup(app: Any) -> None:
     """Tell Sphinx of what is done to docstrings: after numpydoc, whose priority is 500."""
-    app.connect("autodoc-process-docstring", with_bars, priority=600)
+    app.connect("autodoc-process-docstring", with_bars_and_links, priority=600)

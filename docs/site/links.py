@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ROOT", "anchors", "broken", "in_site", "links", "rewritten"]
+__all__ = ["ROOT", "anchors", "broken", "in_site", "links", "rewritten", "without_blank_ends"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
@@ -74,6 +74,17 @@ def rewritten(page: Path, text: str) -> str:
         return Path(relpath(there, here)).as_posix() + hash_ + anchor
 
     return _each_link(text, change)
+
+
+def without_blank_ends(text: str) -> str:
+    r"""Return a page's text without the empty lines that end code, as doctest wants them.
+
+    Examples
+    --------
+    >>> without_blank_ends("1\n\n```\n>>> 2\n2\n\n```\n")
+    '1\n\n```\n>>> 2\n2\n```\n'
+    """
+    return _FENCE.sub(lambda fence: re.sub(r"\n\n+(?=\S+\s*\Z)", "\n", fence[0]), text)
 
 
 def anchors(text: str) -> set[str]:

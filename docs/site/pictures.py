@@ -129,7 +129,8 @@ def _curve(names: Mapping[str, Any]) -> Markup:
 
 
 def _quantiles(names: Mapping[str, Any]) -> Markup:
-    trips = names["trips"].filter(pl.col("zone") == "centre", pl.col("km").is_not_nan())
+    noon = pl.col("hour").is_between(9, 15)
+    trips = names["trips"].filter(pl.col("zone") == "centre", noon, pl.col("km").is_not_nan())
     at = [float(km) for km in range(21)]
     table = pl.DataFrame({"km": at, "hour": 12, "zone": "centre"})
     ends = [names[name].model.predict(table).tolist() for name in ("low", "high")]

@@ -77,19 +77,29 @@ def reference_pages() -> Iterator[tuple[str, str]]:
         )
         table = [
             "| | |", "|---|---|",
-            *(f"| [`{name}`]({name}.md) | {_summary(name)} |" for name in names),
+            *(f"| {_link(name)} | {_summary(name)} |" for name in names),
         ]  # fmt: skip
-        yield f"python/{slug}.md", head + "\n".join(table) + "\n" + _tree(names)
-        links = ", ".join(f"[`{name}`]({name}.md)" for name in names)
+        yield f"python/{slug}.md", head + "\n".join(table) + "\n" + _tree(list(map(_file, names)))
+        links = ", ".join(map(_link, names))
         listed.append(f"- [{title}]({slug}.md): {links}")
         for name in names:
-            yield f"python/{name}.md", _page(name)
+            yield f"python/{_file(name)}.md", _page(name)
     slugs = [title.lower().replace(" ", "_") for title in found]
     yield (
         "python/index.md",
         "# Python\n\nAll names are imported from `gradstep`.\n\n"
         + "\n".join(listed) + "\n" + _tree(slugs),
     )  # fmt: skip
+
+
+def _file(name: str) -> str:
+    """Return what a page is called: `Report` and `report` are one file on some systems."""
+    twins = [other for other in gradstep.__all__ if other.lower() == name.lower()]
+    return f"{name}_function" if len(twins) > 1 and name.islower() else name
+
+
+def _link(name: str) -> str:
+    return f"[`{name}`]({_file(name)}.md)"
 
 
 def _tree(names: list[str]) -> str:

@@ -7,12 +7,16 @@ from gradstep.reporting.style import DARK, LIGHT, marks, variables
 __all__ = ["css", "own_style"]
 
 _MORE = """
-.picture svg{display:block;width:100%;height:auto;max-width:34rem}
 .picture{margin:1.5rem 0}
-.bd-article table code{white-space:nowrap}
-.bd-main .bd-content .bd-article-container{max-width:56rem}
-dl.field-list{display:block}
-dl.field-list>dd{margin-left:0;padding-left:0}
+.picture svg{display:block;width:100%;height:auto;max-width:34rem}
+.bd-article h1{font-size:2.2rem}
+.bd-article h2{font-size:1.6rem}
+.bd-article table td:first-child code{white-space:nowrap}
+@media(min-width:960px){
+.bd-sidebar-primary{flex-basis:15.5rem;max-width:15.5rem}
+.bd-sidebar-secondary{flex-basis:14rem;max-width:14rem}
+.bd-main .bd-content .bd-article-container{max-width:54rem}
+}
 """
 
 

@@ -55,7 +55,8 @@ def test_every_public_name_has_a_page():
     names = [name for group in groups().values() for name in group]
     assert sorted(names) == sorted(set(gradstep.__all__) - {"__version__"})
     written = dict(reference_pages())
-    assert {f"python/{name}.md" for name in names} <= set(written)
+    assert all(any(f":: {name}\n" in page for page in written.values()) for name in names)
+    assert len({page.lower() for page in written}) == len(written)  # also where case is none
     assert ":members: " in written["python/MiniBatchRegressor.md"]
     assert "set_fit_request" not in written["python/MiniBatchRegressor.md"]
 
