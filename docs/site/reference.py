@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gradstep
+from docs.site.links import ROOT, in_site
+from docs.site.pages import sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +125,35 @@ def _page(name: str) -> str:
             lines += ["   :members: " + ", ".join(members), "   :member-order: bysource"]
     else:
         lines.append(f".. autofunction:: {name}")
-    return "\n".join([*lines, "```", ""])
+    lines += ["```", ""]
+    shown = [f"[{title}](../{path})" for title, path, text in _guides() if _tells(text, name)]
+    if shown:
+        lines += ["**Shown in** " + ", ".join(shown), ""]
+    return "\n".join(lines)
+
+
+@cache
+def _guides() -> list[tuple[str, str, str]]:
+    """Return the pages that show how names are used: title, place, text."""
+    found = []
+    for section in sections():
+        for page in section.pages if section.title != "Project" else ():
+            text = (ROOT / page).read_text(encoding="utf-8")
+            found.append((text.splitlines()[0].lstrip("# "), in_site(page).as_posix(), text))
+    return found
+
+
+def _tells(text: str, name: str) -> bool:
+    """Tell whether a page uses a name, or speaks of it: in code, that is.
+
+    Examples
+    --------
+    >>> _tells("At the end `Adam(beta1=0.8)` is built", "Adam"), _tells("At the end", "At")
+    (True, False)
+    """
+    if name.islower():  # a word of the language, too
+        return f"gradstep.{name}" in text
+    return re.search(rf"\b{name}\(|`{name}`|import [^\n]*\b{name}\b", text) is not None
 
 
 def _members(kind: type) -> list[str]:
