@@ -1,7 +1,7 @@
 """Build the site: ``python -m docs.site`` (`make docs`), into build/docs/html.
 
-Pages are copied with their links as the site has them, the references generated, and the tutorial's
-pictures drawn. A warning of Sphinx is an error.
+Pages are copied with their links as the site has them, the references generated, and the
+tutorials' pictures drawn. A warning of Sphinx is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from docs.site.command_line import command_line
 from docs.site.links import ROOT, in_site, links, rewritten, without_blank_ends
 from docs.site.pages import INDEX, Section, every_page, sections, toctree, with_tree
-from docs.site.pictures import draw, in_page, run
+from docs.site.pictures import draw, in_page
 from docs.site.reference import reference_pages
 from docs.site.style import css
 from gradstep.cli.main import app
@@ -63,7 +63,7 @@ def write_source() -> None:
             f"{section.name}.md",
             rewritten(INDEX, f"# {section.title}\n\n{_listed(section)}") + tree,
         )
-    pages, pictures = [INDEX, *every_page()], draw(run())
+    pages, pictures = [INDEX, *every_page()], draw()
     for page in pages[1:]:
         text = _text(page)
         shown = in_page(without_blank_ends(rewritten(page, text)), pictures)

@@ -1,7 +1,7 @@
-"""The pictures of the tutorial, drawn of what its own examples compute.
+"""The pictures of the tutorials, drawn of what their own examples compute.
 
-``python -m docs.site.pictures`` runs the page and writes docs/pictures; `make docs` draws them
-anew, into the page.
+``python -m docs.site.pictures`` runs the pages and writes docs/pictures; `make docs` draws them
+anew, into the pages.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import polars as pl
 
 from docs.site.links import ROOT
 from docs.site.style import own_style
+from gradstep import History
 from gradstep.markup import Markup, joined
 from gradstep.model.coefficients import importance
 from gradstep.reporting.figures import Row, row_figure
@@ -24,24 +25,15 @@ from gradstep.reporting.scales import Linear, Log
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FOLDER", "draw", "in_page", "run", "standalone"]
+__all__ = ["FOLDER", "PAGES", "draw", "in_page", "standalone"]
 
-PAGE, FOLDER = ROOT / "docs/tutorial.md", ROOT / "docs/pictures"
+FOLDER = ROOT / "docs/pictures"
+PAGES = [ROOT / "docs" / name for name in ("tutorial.md", "mini_batches.md")]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _IMAGE = re.compile(r"^!\[[^]]*\]\(pictures/(?P<name>\w+)\.svg\)$", re.MULTILINE)
 
 
-def run() -> dict[str, Any]:
-    """Return the names that the tutorial's examples define."""
-    names: dict[str, Any] = {"print": lambda *_: None}
-    for block in _BLOCK.findall(PAGE.read_text(encoding="utf-8")):
-        found = DocTestParser().get_examples(block)
-        source = "".join(example.source for example in found) if found else block
-        exec(compile(source, PAGE.name, "exec"), names)  # noqa: S102  (our own page)
-    return names
-
-
-def draw(names: Mapping[str, Any]) -> dict[str, Markup]:
+def draw() -> dict[str, Markup]:
     """Return the pictures by name."""
     drawn: dict[str, Callable[[Mapping[str, Any]], Markup]] = {
         "notebook": _notebook,
@@ -49,8 +41,26 @@ def draw(names: Mapping[str, Any]) -> dict[str, Markup]:
         "importance": _importance,
         "curve": _curve,
         "quantiles": _quantiles,
+        "batch_sizes": _batch_sizes,
+        "saw": _saw,
     }
-    return {name: picture(names) for name, picture in drawn.items()}
+    found = {}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        names = _run(text)
+        for image in _IMAGE.finditer(text):
+            found[image["name"]] = drawn[image["name"]](names)
+    return found
+
+
+def _run(text: str) -> dict[str, Any]:
+    """Return the names that a page's examples define."""
+    names: dict[str, Any] = {"print": lambda *_: None}
+    for block in _BLOCK.findall(text):
+        found = DocTestParser().get_examples(block)
+        source = "".join(example.source for example in found) if found else block
+        exec(source, names)  # noqa: S102  (our own page)
+    return names
 
 
 def in_page(text: str, pictures: Mapping[str, str]) -> str:
@@ -129,8 +139,7 @@ def _curve(names: Mapping[str, Any]) -> Markup:
 
 
 def _quantiles(names: Mapping[str, Any]) -> Markup:
-    noon = pl.col("hour").is_between(9, 15)
-    trips = names["trips"].filter(pl.col("zone") == "centre", noon, pl.col("km").is_not_nan())
+    trips = names["trips"].filter(pl.col("zone") == "centre", pl.col("km").is_not_nan())
     at = [float(km) for km in range(21)]
     table = pl.DataFrame({"km": at, "hour": 12, "zone": "centre"})
     ends = [names[name].model.predict(table).tolist() for name in ("low", "high")]
@@ -142,10 +151,37 @@ def _quantiles(names: Mapping[str, Any]) -> Markup:
     return _plot(plot, "Nine tenths, and one tenth", said, "quantiles")
 
 
+def _batch_sizes(names: Mapping[str, Any]) -> Markup:
+    sizes, least, found = (1, 16, 64, 256, 1000), names["least"], []
+    for size in sizes:
+        history = History(full_objective=True)
+        names["fit"](batch_size=size, callbacks=[history])
+        found.append([2.0 * loss - least for loss in history.objectives])
+    epochs = [float(epoch) for epoch in range(1, len(found[0]) + 1)]
+    scale = Log.of([value for each in found for value in each])
+    plot = Plot(Linear(0.0, 20.5), scale, "epochs", "mean square above the least", 240.0)
+    for series, losses in enumerate(found):
+        plot.line(epochs, losses, series, dashed=True)
+    plot.key([f"batches of {size}" for size in sizes])
+    said = ", ".join(f"{size}: {losses[-1]:.6f}" for size, losses in zip(sizes, found, strict=True))
+    return _plot(plot, "Five batch sizes at the same rate", said, "batch-sizes")
+
+
+def _saw(names: Mapping[str, Any]) -> Markup:
+    by_place = [float(loss) for loss in names["by_place"]]
+    n = len(by_place)
+    epochs = [1.0 + at / n for at in range(3 * n)]
+    plot = Plot(Linear(1.0, 4.0), Linear.of(by_place), "epochs", "loss of a batch", 200.0)
+    for epoch in range(3):
+        plot.line(epochs[epoch * n : (epoch + 1) * n], by_place)
+    said = f"Each epoch begins at {by_place[0]:.2f} and ends at {by_place[-1]:.2f}."
+    return _plot(plot, "The loss of batches through an epoch", said, "saw")
+
+
 def main() -> None:
     """Write the pictures as files."""
     FOLDER.mkdir(exist_ok=True)
-    for name, picture in draw(run()).items():
+    for name, picture in draw().items():
         (FOLDER / f"{name}.svg").write_text(standalone(picture), encoding="utf-8")
 
 

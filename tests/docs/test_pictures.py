@@ -1,4 +1,4 @@
-"""The tutorial's pictures are those of its examples."""
+"""The tutorials' pictures are those of their examples."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from docs.site.pictures import FOLDER, PAGE, draw, in_page, run, standalone
+from docs.site.pictures import FOLDER, PAGES, draw, in_page, standalone
 from gradstep.markup import Markup
 
 
-def test_the_page_shows_every_picture_that_there_is():
-    text = PAGE.read_text(encoding="utf-8")
+def test_the_pages_show_every_picture_that_there_is():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for path in FOLDER.glob("*.svg"):
         assert f"(pictures/{path.name})" in text
         root = ET.parse(path).getroot()  # noqa: S314  (our own file)
@@ -29,6 +29,8 @@ def test_a_picture_of_its_own_has_its_colours():
 
 @pytest.mark.slow
 def test_the_pictures_are_drawn_of_the_examples_as_they_are():
-    for name, picture in draw(run()).items():
+    drawn = draw()
+    assert set(drawn) == {path.stem for path in FOLDER.glob("*.svg")}
+    for name, picture in drawn.items():
         written = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
         assert written == standalone(picture), "python -m docs.site.pictures draws them"

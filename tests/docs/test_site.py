@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,12 @@ def test_every_public_name_has_a_page():
     assert len({page.lower() for page in written}) == len(written)  # also where case is none
     assert ":members: " in written["python/MiniBatchRegressor.md"]
     assert "set_fit_request" not in written["python/MiniBatchRegressor.md"]
+
+
+def test_the_packages_docstring_names_what_there_is():
+    named = re.findall(r"`(\w+)`", gradstep.__doc__)
+    assert named
+    assert set(named) <= set(gradstep.__all__)
 
 
 def test_the_reference_of_the_command_line_has_every_option():
