@@ -28,11 +28,12 @@ READY := $(VENV)/.ready-$(VERSION)
 AUDIT := .venv-audit
 AUDIT_READY := $(AUDIT)/.ready-$(VERSION)
 BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
+DOCS_READY := $(VENV)/.ready-docs-$(VERSION)
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-fits soak lint format types imports bench audit clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-fits soak lint format types imports docs bench audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -51,6 +52,7 @@ help:
 	@echo 'make format        ruff: apply the format and the safe fixes'
 	@echo 'make types         mypy'
 	@echo 'make imports       import-linter: which module may import which'
+	@echo 'make docs          the documentation as a site, in build/docs/html (installs Sphinx)'
 	@echo 'make bench         the benchmarks against other libraries (installs PyTorch and JAX)'
 	@echo 'make audit         advisories about what is installed, and its licences (needs a network)'
 	@echo 'make setup         .venv alone'
@@ -151,6 +153,15 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+$(DOCS_READY): $(READY)
+	@echo 'Installing what makes the site'
+	@$(call PIN,constraints.txt) $(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	@touch $@
+
+# A warning fails it. The site opens from the disk, and loads nothing from elsewhere.
+docs: $(DOCS_READY)
+	$(BIN)/python -m docs.site
 
 $(BENCH_READY): $(READY) benchmarks/constraints.txt
 	@echo 'Installing the libraries to compare with'

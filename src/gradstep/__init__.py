@@ -1,5 +1,13 @@
 """gradstep: mini-batch gradient descent for linear models, on a table of any size.
 
+- Estimators of arrays: `MiniBatchRegressor`, `MiniBatchClassifier`.
+- Tables: `fit_table`, `TableRegressor`, `TableClassifier`; `plan`, `prepare`, `open_prepared`.
+- Models of tables: `save`, `load`, `evaluate`, `predict_parts`, `report`.
+- Components: losses such as `Huber`, penalties such as `L1`, optimizers such as `Adam`, learning
+  rates such as `Cosine`.
+- Callbacks: `History`, `EarlyStopping`, `Checkpoint`, `ProgressBar`.
+- Errors, each a `GradstepError`: `InvalidData`, `InvalidTable`, `InvalidParameter`, `Diverged`, ...
+
 Public names are loaded when they are first used, so that importing the package is cheap.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.audit.findings import TOOLS, advisories, is_permissive, licences
+from tests.audit.findings import SITE_TOOLS, TOOLS, advisories, is_permissive, licences
 
 SOUND = {"name": "numpy", "version": "2.4.6", "vulns": []}
 
@@ -44,4 +44,6 @@ def test_an_exception_without_a_need_is_told():
     assert licences([{"Name": "numpy", "License": "MIT"}]) == [
         f"{name} needs no exception any more" for name in TOOLS
     ]
+    site = [{"Name": name, "License": "MPL-2.0"} for name in (*TOOLS, *SITE_TOOLS)]
+    assert licences(site) == []
     assert licences(None) == ["NOT CHECKED: pip-licenses told nothing."]

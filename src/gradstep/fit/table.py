@@ -229,6 +229,20 @@ def fit_table(
     ------
     InvalidTable, InvalidParameter
         The message says what, where, why, and what to do.
+
+    See Also
+    --------
+    TableRegressor, TableClassifier : The same as estimators of scikit-learn.
+    plan : What it is going to do.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": [5.5, 8.0, 13.0] * 20})
+    >>> fit = gradstep.fit_table(trips, "fare")
+    >>> fit.model.predict(pl.DataFrame({"km": [10.0]})).round(1)
+    array([28.])
     """
     began = Moment.now()
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}

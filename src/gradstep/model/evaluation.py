@@ -160,6 +160,17 @@ def evaluate(
         to 262,144 scores of each class, and of more a bounded sample by rank, to 1e-4 or so.
         ``baseline`` has the same of the best constant of the training rows, where the model's file
         has it. ``missing_target`` counts the rows left out.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import gradstep
+    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": [5.5, 8.0, 13.1] * 20})
+    >>> model = gradstep.fit_table(trips, "fare").model
+    >>> later = pl.DataFrame({"km": [3.0, 5.0], "fare": [10.0, 16.0]})
+    >>> found = gradstep.evaluate(model, later)
+    >>> round(found["rmse"], 2), round(found["baseline"]["rmse"], 2)
+    (0.47, 5.11)
     """
     renamed = under_new_names("evaluate", old, sample_weight=sample_weight)
     weight = renamed.pop("sample_weight", sample_weight)

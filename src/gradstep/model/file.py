@@ -70,10 +70,21 @@ def _loss_from_json(content: Mapping[str, Any]) -> Any:
 def save(model: Model, path: str | Path) -> None:
     """Write a model to a file; an existing one is replaced, at once or not at all.
 
+    Parameters
+    ----------
+    model : Model
+        The model of a table, or an estimator that was fitted on one.
+    path : str or path
+        Where to; by custom it ends in ``.safetensors``.
+
     Raises
     ------
     CannotWrite
         If the file cannot be written.
+
+    See Also
+    --------
+    load : Reads it.
     """
     # an estimator of tables, or one that was fitted on a prepared table
     model = getattr(model, "model_", getattr(model, "_model", model))
@@ -103,12 +114,35 @@ def save(model: Model, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Model:
-    """Read a model from a file.
+    """Read a model from a file, which runs no code.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Model
+        The model.
 
     Raises
     ------
     InvalidModel
         If there is none, or it is damaged, or of a newer version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import polars as pl
+    >>> import gradstep
+    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": [5.5, 8.0, 13.0] * 20})
+    >>> model = gradstep.fit_table(trips, "fare").model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gradstep.save(model, f"{folder}/fare.safetensors")
+    ...     read = gradstep.load(f"{folder}/fare.safetensors")
+    >>> read.predict(pl.DataFrame({"km": [10.0]})).round(1)
+    array([28.])
     """
     content, arrays = _FILE.read(path, frozenset({_TENSOR}), frozenset({_COVARIANCE}))
     try:

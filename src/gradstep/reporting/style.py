@@ -6,7 +6,7 @@ Letters and lines have a contrast of 4.5 to 1 or more with what lies behind them
 
 from __future__ import annotations
 
-__all__ = ["DARK", "LIGHT", "css"]
+__all__ = ["DARK", "LIGHT", "css", "marks", "variables"]
 
 LIGHT = {
     "page": "#ffffff", "card": "#f6f8fa", "ink": "#1b1f24", "quiet": "#57606a",
@@ -25,19 +25,25 @@ _DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "14 3")  # so that lines differ w
 
 def css() -> str:
     """Return the style sheet."""
+    return (
+        f":root{{color-scheme:light dark;{variables(LIGHT)}}}\n"
+        f"@media (prefers-color-scheme:dark){{:root{{{variables(DARK)}}}}}\n"
+        f"{_RULES}{marks()}"
+        f"@media print{{:root{{color-scheme:light;{variables(LIGHT)}}}{_PRINT}}}\n"
+    )
+
+
+def marks() -> str:
+    """Return the part of it that pictures need, wherever they stand."""
     series = "".join(
         f".s{i}{{--own:var(--s{i})}}.d{i}{{stroke-dasharray:{dash or 'none'}}}\n"
         for i, dash in enumerate(_DASHES)
     )
-    return (
-        f":root{{color-scheme:light dark;{_variables(LIGHT)}}}\n"
-        f"@media (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}\n"
-        f"{series}{_RULES}"
-        f"@media print{{:root{{color-scheme:light;{_variables(LIGHT)}}}{_PRINT}}}\n"
-    )
+    return series + _MARKS
 
 
-def _variables(colours: dict[str, str]) -> str:
+def variables(colours: dict[str, str]) -> str:
+    """Return the colours of a scheme, as properties."""
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
@@ -80,6 +86,8 @@ border-bottom:1px solid var(--edge);max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--quiet);font-weight:600}
 tbody th{font-weight:400;min-width:6.5rem;overflow-wrap:anywhere}
 .number{text-align:right;white-space:nowrap}
+"""
+_MARKS = """
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 text{fill:var(--ink)}
 .tick,.axis{fill:var(--quiet)}

@@ -185,6 +185,22 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     ------
     InvalidTable
         If it is not complete, damaged, or of a newer version.
+
+    See Also
+    --------
+    prepare : Writes it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import polars as pl
+    >>> import gradstep
+    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0], "fare": [5.5, 8.0, 13.0]})
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = gradstep.prepare(trips, "fare", out=f"{folder.name}/prepared", validation=0.0)
+    >>> gradstep.open_prepared(f"{folder.name}/prepared")
+    <PreparedTable: 3 rows to train on, 0 held out, 1 features, target 'fare'>
+    >>> folder.cleanup()
     """
     folder = Path(folder)
     meta = read_meta(folder)
