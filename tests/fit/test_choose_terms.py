@@ -12,7 +12,7 @@ from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.preparing.choosing import Chosen
 from gradstep.data.preparing.prepare import prepare as prepare_by
 from gradstep.errors import InvalidParameter
-from gradstep.fit.table import preparing_for
+from gradstep.fit.prepare import preparing_for
 from gradstep.objective.regression import Huber, SquaredError
 
 N = 1200
