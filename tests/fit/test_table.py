@@ -139,6 +139,14 @@ class TestWithoutAKnobTurned:
             assert fit_table(table, "y", alpha=1e-4, **asked).model.classes_ is None
 
 
+@uncompiled
+def test_a_fit_is_told_in_a_line():
+    fit = fit_table(linear(300), "y", alpha=1e-4)
+    told = f"OPTIMAL, rmse {fit.validation['rmse']:.5g} on rows held out>"
+    assert repr(fit) == f"<TableFit of {fit.model!r}, {told}"
+    assert repr(fit_table(linear(300), "y", alpha=1e-4, validation=0.0)).endswith(", OPTIMAL>")
+
+
 class TestOrder:
     @pytest.mark.parametrize("disk", [False, True])
     def test_a_table_sorted_by_its_label_learns_as_a_shuffled_one(self, disk, tmp_path):

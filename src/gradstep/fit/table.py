@@ -100,6 +100,12 @@ class TableFit:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return the model, how the run ended, and how good it is on rows held out."""
+        name, value = next(iter((k, v) for k, v in self.validation.items() if k != "rows"), ("", 0))
+        good = f", {name} {value:.5g} on rows held out" if name else ""
+        return f"<TableFit of {self.model!r}, {self.outcome.name}{good}>"
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: that of the model, and how the run ended."""
         from gradstep.model.in_html import in_html

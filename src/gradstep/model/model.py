@@ -17,6 +17,7 @@ import polars as pl
 from gradstep.data.features.matching import chunks_as, open_as, readable
 from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
+from gradstep.figures import count
 from gradstep.floating_point import as_by_default
 from gradstep.objective.classification import (
     class_probabilities,
@@ -74,6 +75,8 @@ class Model:
     >>> import gradstep
     >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
     >>> model = gradstep.fit_table(frame, "y", validation=0.0, max_iter=200).model
+    >>> model
+    <Model of 'y', SquaredError(), 1 feature>
     >>> model.predict(pl.DataFrame({"x": [4.0]})).round(1)
     array([9.])
     """
@@ -88,6 +91,11 @@ class Model:
     training: TrainingRows | None = None
     exposure: str | None = None
     covariance: Covariance | None = None
+
+    def __repr__(self) -> str:
+        """Return what it predicts, by which loss, and from how many features."""
+        features = count(self.encoding.n_features, "feature", "features")
+        return f"<Model of {self.target.column!r}, {self.loss!r}, {features}>"
 
     @property
     def n_outputs(self) -> int:

@@ -23,6 +23,7 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.preparing.checks import check_meta, check_numbers
 from gradstep.data.roles import Target
 from gradstep.errors import InvalidTable
+from gradstep.figures import count
 from gradstep.files import refuse_address, sync
 from gradstep.tensor_file import MISSTATED
 
@@ -103,7 +104,8 @@ class PreparedTable:
         held_out = 0 if self.validation is None else self.validation.n
         return (
             f"<PreparedTable: {self.n_rows:,} rows to train on, {held_out:,} held out, "
-            f"{self.encoding.n_features:,} features, target {self.target.column!r}>"
+            f"{count(self.encoding.n_features, 'feature', 'features')}, "
+            f"target {self.target.column!r}>"
         )
 
 
@@ -199,7 +201,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     >>> folder = tempfile.TemporaryDirectory()
     >>> _ = gradstep.prepare(trips, "fare", out=f"{folder.name}/prepared", validation=0.0)
     >>> gradstep.open_prepared(f"{folder.name}/prepared")
-    <PreparedTable: 3 rows to train on, 0 held out, 1 features, target 'fare'>
+    <PreparedTable: 3 rows to train on, 0 held out, 1 feature, target 'fare'>
     >>> folder.cleanup()
     """
     folder = Path(folder)
