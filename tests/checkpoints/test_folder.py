@@ -69,6 +69,15 @@ class TestKept:
         assert model.coef_.tobytes() == whole.coef_.tobytes()
         assert len(files(run)) == 1
 
+    def test_what_a_kill_at_the_very_end_has_left_goes_too(self, run, whole):
+        """One that comes between the last checkpoint and the removal of the one before."""
+        before = files(run)[0].read_bytes()
+        fit(run)
+        (ended,) = files(run)
+        ended.with_name("checkpoint-00000001.safetensors").write_bytes(before)
+        assert fit(run).coef_.tobytes() == whole.coef_.tobytes()
+        assert files(run) == [ended]
+
     def test_none_of_a_short_run(self, tmp_path):
         fit(tmp_path / "run", every="1h")
         assert files(tmp_path / "run") == []

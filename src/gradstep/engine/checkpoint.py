@@ -188,10 +188,9 @@ class Checkpoint:
         """Write that the fit has ended, if a checkpoint says that it has not."""
         if self._outcome is Outcome.INTERRUPTED or self._last is None or self._latest is None:
             return
-        if self._found is not None and self._found.done:
-            return
-        self._write(self._last, self._outcome, done=True)
-        self._folder.clear(but=self._latest)
+        if self._found is None or not self._found.done:
+            self._write(self._last, self._outcome, done=True)
+        self._folder.clear(but=self._latest)  # also what a kill between the two has left
 
     # ------------------------------------------------------------------ a run of it
 
