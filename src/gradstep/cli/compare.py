@@ -11,6 +11,7 @@ from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
+from gradstep.cli.prepared import OF_PREPARING, prepared_table
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.terminal import say
 from gradstep.cli.train_checks import (
@@ -33,14 +34,8 @@ COMPARED = "What is compared: values with commas between"
 _LEFT_OUT = ("steps", "held out", "epochs", "seconds")  # in this order, where it is narrow
 _NAME, _LEAST_NAME = 24, 8  # letters of a name that are not folded, if possible, and at least
 _EDGES, _BETWEEN = 2, 3  # of a table, and of its columns
-_OF_PREPARING = (
-    "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
-    "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
-    "missing_target", "random_state", "memory", "cache", "no_cache", "spline", "cross", "poly",
-    "log", "formula",
-)  # fmt: skip
 _OF_TABLES = (
-    "target", "loss", "penalty", "alpha", "l1_ratio", "penalty_scale", *_OF_PREPARING
+    "target", "loss", "penalty", "alpha", "l1_ratio", "penalty_scale", *OF_PREPARING
 )  # fmt: skip
 
 
@@ -182,16 +177,9 @@ def compare(
             "l1_ratio": l1_ratio, "penalty_scale": penalty_scale, "epsilon": epsilon,
             "quantile": quantile, "power": power,
         }  # fmt: skip
-    source: Any = table
-    if table is not None and (Path(table) / "meta.json").is_file():
-        from gradstep.data.preparing.prepared import open_prepared
-
-        idle = opt.given(ctx, _OF_PREPARING)
-        if idle:
-            msg = f"{table} is prepared: {', '.join(idle)} would change nothing. Prepare it anew."
-            raise InvalidParameter(msg)
-        source = open_prepared(Path(table))
-    elif table is not None:
+    prepared = None if table is None else prepared_table(ctx, table)
+    source: Any = table if prepared is None else prepared
+    if table is not None and prepared is None:
         target, terms = term.terms(
             target or paths.label_of(table), formula=formula, only=only, spline=spline,
             cross=cross, poly=poly, log=log,

@@ -13,6 +13,7 @@ from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
+from gradstep.cli.prepared import prepared_table
 from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.train_checks import number_of, rate_of, refuse_idle, refuse_unknown_names
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
     from gradstep.engine.checkpoint import Checkpoint
 
 __all__ = ["train"]
-
-_PREPARING = (
-    "task", "sample_weight", "class_weight", "offset", "exposure", "validation", "time_column",
-    "drop", "only", "kinds", "max_levels", "decimal", "thousands", "na", "encoding", "missing",
-    "missing_target", "random_state", "memory", "cache", "no_cache", "spline", "cross", "poly",
-    "log", "formula",
-)  # fmt: skip
 
 
 def train(
@@ -204,16 +198,8 @@ def train(
     source: Any = table
     target = target or paths.label_of(table)
     chosen: dict[str, Any] = {}
-    folder = Path(table)
-    if (folder / "meta.json").is_file():
-        from gradstep.data.preparing.prepared import open_prepared
-
-        idle = opt.given(ctx, _PREPARING)
-        if idle:
-            msg = f"{table} is prepared: {', '.join(idle)} would change nothing. Prepare it anew."
-            raise InvalidParameter(msg)
-        source = open_prepared(folder)
-        target = target or source.target.column
+    if (prepared := prepared_table(ctx, table)) is not None:
+        source, target = prepared, target or prepared.target.column
     else:
         target, terms = term.terms(
             target, formula=formula, only=only, spline=spline, cross=cross, poly=poly, log=log

@@ -34,7 +34,9 @@ class Constraints(NamedTuple):
 
     >>> low, high = np.array([0.0, -np.inf, 0.0]), np.full(3, np.inf)
     >>> rising = Constraints(low, high, np.array([False, False, True]))
-    >>> rising.nearest(np.array([-1.0, 3.0, 2.0]))
+    >>> rising.increments(np.array([0.0, 3.0, 5.0]))
+    array([0., 3., 2.])
+    >>> rising.coefficients(np.array([0.0, 3.0, 0.0]))
     array([0., 3., 3.])
     """
 
@@ -53,10 +55,6 @@ class Constraints(NamedTuple):
         for j in np.flatnonzero(self.chained):
             coef[j] += coef[j - 1]
         return coef
-
-    def nearest(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return coefficients within the constraints: each increment brought to its bounds."""
-        return self.coefficients(np.clip(self.increments(coef), self.low, self.high))
 
     def at_bound(self, coef: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which coefficients have an increment at one of its bounds."""

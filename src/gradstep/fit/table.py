@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from gradstep.engine.records import EpochRecord
     from gradstep.fit.alpha import ChosenAlpha
-    from gradstep.fit.phases import Phases
     from gradstep.fit.refit import Refit
     from gradstep.model.model import Model
     from gradstep.reporting.document import Report
@@ -309,7 +308,10 @@ def fit_table(
     fit = TableFit(
         model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
-        notes=[*prepared.notes, *found.notes, *_notes_of_constraints(prepared, found)],
+        notes=[
+            *prepared.notes, *found.notes,
+            *notes_of_bounds(found.problem, found.params, prepared.encoding),
+        ],
     )  # fmt: skip
     apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
     if apart:
@@ -330,10 +332,6 @@ def fit_table(
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit
-
-
-def _notes_of_constraints(prepared: PreparedTable, found: Phases) -> list[str]:
-    return notes_of_bounds(found.problem, found.params, prepared.encoding)
 
 
 def _model_of_part(loss: Any, settings: Settings, part: PreparedTable) -> Model | None:

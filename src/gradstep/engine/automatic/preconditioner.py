@@ -58,7 +58,6 @@ class Preconditioner:
         own = np.sqrt(np.einsum("bii->bi", whole))
         with np.errstate(divide="ignore"):
             self.scale = np.where(own > 0.0, 1.0 / own, 0.0)
-        self.penalised = whole
         self._lower = whole * self.scale[:, :, None] * self.scale[:, None, :]
         for block in self._lower:
             if factor(block) and not matrices.whole:
@@ -136,9 +135,8 @@ class Preconditioner:
         for j in np.flatnonzero(constraints.chained):
             to_scaled[j] += to_scaled[j - 1]
         to_scaled[:-1] *= np.where(there, 1.0 / np.where(there, scale, 1.0), 0.0)[:, None]
-        matrix = np.einsum(
-            "ij,jk->ik", to_scaled.T, np.einsum("ij,jk->ik", self.penalised[0], to_scaled)
-        )
+        whole = self.hessian[0] + np.diag(self.ridge)
+        matrix = np.einsum("ij,jk->ik", to_scaled.T, np.einsum("ij,jk->ik", whole, to_scaled))
         own = np.sqrt(np.diag(matrix))
         unit = np.where(own > 0.0, 1.0 / np.where(own > 0.0, own, 1.0), 0.0)
         matrix = matrix * unit[:, None] * unit[None, :]

@@ -177,6 +177,8 @@ class QuadraticModel:
         gradient, solved = self.gradient(snapshot), True
         if state.kind == StepKind.QUASI_NEWTON:
             step = quasi_newton_direction(self, state, gradient)
+        elif self.of.is_plain:
+            step = preconditioner.direction(gradient)
         else:
             scaled = self.of.standardisation.scaled_params(snapshot.params)
             step, solved = self.full_preconditioner(state).step_to_minimum(gradient, scaled)
