@@ -43,7 +43,7 @@ def main() -> int:
         shutil.rmtree(HTML)
     options = ["-b", "html", "-W", "--keep-going", "-q", "-j", "auto"]
     here = str(ROOT / "docs/site")
-    status = sphinx([*options, "-c", here, "-d", str(TREES), str(SOURCE), str(HTML)])
+    status: int = sphinx([*options, "-c", here, "-d", str(TREES), str(SOURCE), str(HTML)])
     if status == 0:
         print(f"The site is {(HTML / 'index.html').relative_to(ROOT)}")
     return status
