@@ -53,6 +53,10 @@ CASES = {
         *sized("quasi-newton, joint", Softmax()),
         case("quasi-newton, joint", Softmax()) | {"max_epochs": 5},
     ),
+    "two factors": lambda: (
+        *sized("quasi-newton, joint", Softmax()),
+        case("quasi-newton, joint", Softmax()) | {"max_epochs": 25},
+    ),
     "exact": lambda: (*sized("newton", SquaredError()), {"optimizer": Exact()}),
 }
 
@@ -73,6 +77,8 @@ def written(state, of, data):
 def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
     if name == "quasi-newton, sampled":
         monkeypatch.setattr(choice, "_SAMPLE_PAYS", 1)
+    if name == "two factors":
+        monkeypatch.setattr(choice, "_MOST_PARAMETERS", 128)
     data, _, changes = CASES[name]()
     of = problem(data, **changes)
     whole, outcome = train(of, data, of.start())

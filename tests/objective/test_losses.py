@@ -476,3 +476,18 @@ def test_every_loss_keeps_its_protocol():
     assert all(
         isinstance(loss, JointLoss) for case in JOINT_LOSSES.values() for loss in case.losses
     )
+
+
+def test_the_hessian_of_softmax_for_scores_is_the_difference_of_slopes():
+    rng = np.random.default_rng(2)
+    z, weight, step = rng.normal(size=(6, 4)), rng.random(6), 1e-6
+    expected = np.zeros((4, 4))
+    for row, w in zip(z, weight / weight.sum(), strict=True):
+        for c in range(4):
+            up, down = np.empty(4), np.empty(4)
+            row_slopes(Softmax(), 0.0, row + step * np.eye(4)[c], 0, 4, up)
+            row_slopes(Softmax(), 0.0, row - step * np.eye(4)[c], 0, 4, down)
+            expected[c] += w * (up - down) / (2.0 * step)
+    np.testing.assert_allclose(Softmax().score_hessian(z, weight), expected, atol=1e-9)
+    even = Softmax().score_hessian(z, None)
+    np.testing.assert_allclose(even, Softmax().score_hessian(z, np.full(6, 3.0)), atol=1e-15)

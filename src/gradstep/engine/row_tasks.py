@@ -18,6 +18,7 @@ from gradstep.engine.kernels.sums import (
     sum_squares,
 )
 from gradstep.engine.kernels.tiles import score_rows, sum_of_losses
+from gradstep.engine.matrix_products import add_losses_and_gradient, pays
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
@@ -126,6 +127,11 @@ class Evaluate:
         """Add the sums of a shard to `sums`, in place; return `sums`."""
         if self.constant:
             shard = shard.without_features()
+        if self._is_wide(shard):
+            add_losses_and_gradient(
+                _arrays(shard), self.components[0], _runs(shard), self.k, self.params, *sums[:2]
+            )
+            return sums
         p, options = shard.rows.n_features, self.options
         room = shard.rows.tile_rows() if options is None else _HESSIAN_TILE
         if options is None:
@@ -138,6 +144,11 @@ class Evaluate:
                 *sums,
             )  # fmt: skip
         return sums
+
+    def _is_wide(self, shard: Dataset) -> bool:
+        """Tell whether matrix products sum what is wanted, and are faster."""
+        plain = self.options is None and self.components[1:] == (None, None)
+        return plain and self.with_losses and self.with_gradient and pays(shard.rows, self.k)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ def _of_automatic(problem: Problem) -> Shapes:
         **dict.fromkeys(vectors.split(), ((size,),)),
         "snapshot.hessian": hessians,
         "matrices.hessian": hessians,
+        "factors.features": ((p + 1, p + 1),),
+        "factors.outputs": ((k, k),),
         "diagonal.own": ((k, p),),
         "diagonal.intercepts": ((k,),),
         "sampling.squares": ((0,), (p,)),

@@ -266,6 +266,16 @@ class Softmax(NamedTuple):
         """Return ½."""
         return 0.5
 
+    def score_hessian(
+        self, z: NDArray[np.float64], weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Return the weighted mean over rows of diag(π) - π·πᵀ, π being softmax of the scores."""
+        each = self.probabilities(z)
+        own = np.full(z.shape[0], 1.0 / z.shape[0]) if weight is None else weight / weight.sum()
+        weighted = each * own[:, None]
+        hessian: NDArray[np.float64] = np.diag(weighted.sum(axis=0)) - each.T @ weighted
+        return hessian
+
     def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each class, rows summing to 1."""
         e = np.exp(z - z.max(axis=1, keepdims=True))

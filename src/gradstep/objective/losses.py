@@ -15,7 +15,8 @@ the same code runs uncompiled. In addition a loss says, in plain Python, what it
 know of its targets (`target_range`), how scores become predictions (`inverse_link`), a
 bound of its curvature (`curvature`, None if there is none), whether it has a second derivative
 everywhere (`is_smooth`), the least value it can take for a given y (`floor`), whether it is one of
-classes (`is_of_classes`) and what it becomes with several (`for_classes`). All that is optional:
+classes (`is_of_classes`), what it becomes with several (`for_classes`), and a joint loss its mean
+Hessian for the scores of some rows, (k, k) (`score_hessian`). All that is optional:
 the functions at the end of this page say what holds without it.
 
 The scale of every loss is scikit-learn's: see `gradstep.objective.regression` and

@@ -298,10 +298,12 @@ class TestOptimum:
         assert set(others) == {StepKind.QUASI_NEWTON}
 
     @pytest.mark.parametrize(
-        "most", [1024, *slow(128)], ids=["all blocks", "a block for each output"]
-    )
+        "most", [(1024, 2048), (128, 2048), *slow((128, 0))],
+        ids=["all blocks", "two factors", "a block for each output"],
+    )  # fmt: skip
     def test_by_quasi_newton_steps_of_a_joint_loss(self, solve, most, monkeypatch):
-        monkeypatch.setattr(choice, "_MOST_PARAMETERS", most)
+        monkeypatch.setattr(choice, "_MOST_PARAMETERS", most[0])
+        monkeypatch.setattr(choice, "_MOST_OUTPUTS", most[1])
         kinds = self.check(solve, "quasi-newton, joint", Softmax())
         assert set(kinds) == {StepKind.QUASI_NEWTON}
 

@@ -27,6 +27,7 @@ __all__ = [
     "all_rows_are_cheap",
     "batch_size",
     "can_take_newton_steps",
+    "has_factors",
     "has_matrix",
     "hessian_rows",
     "rule_for",
@@ -39,6 +40,8 @@ ALWAYS_NEWTON = 64
 _MOST_PARAMETERS = 1024
 # The same where rows are sparse, so that a Hessian costs less (ADR 0010).
 _MOST_SPARSE = 2048
+# Most outputs of a joint loss, whose Hessian for the scores is a matrix of them (ADR 0038).
+_MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
 _MOST_NUMBERS = 1 << 24
 # Products that always pay for a Hessian: they take some 20 ms (ADR 0010 has the speed).
@@ -122,6 +125,13 @@ def has_matrix(of: ScaledProblem) -> bool:
     return of.q <= _most_parameters(of) + 1 and min(of.blocks, of.k) * of.q**2 <= _MOST_NUMBERS
 
 
+def has_factors(of: ScaledProblem) -> bool:
+    """Tell whether the Hessian is taken as the product of one of features and one of outputs."""
+    wide = of.joint and not can_take_newton_steps(of) and not of.has_l1
+    known = hasattr(of.problem.loss, "score_hessian")
+    return wide and known and of.q <= _most_parameters(of) + 1 and of.k <= _MOST_OUTPUTS
+
+
 def can_take_newton_steps(of: ScaledProblem) -> bool:
     """Tell whether there are few enough parameters for a Hessian."""
     most = _most_parameters(of)
@@ -174,6 +184,10 @@ RULES = (
     Rule(  # ADR 0017
         lambda of: of.has_l1, StepKind.VARIANCE_REDUCED,
         "an l1 penalty and too many parameters for a matrix of them",
+    ),
+    Rule(  # ADR 0038
+        has_factors, StepKind.QUASI_NEWTON,
+        "many outputs: a pass a step, in the product of a matrix of features and one of outputs",
     ),
     Rule(  # ADR 0017
         lambda of: not has_matrix(of), StepKind.QUASI_NEWTON,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from gradstep.engine.automatic.choice import (
     hessian_rows,
 )
 from gradstep.engine.automatic.sampling import Sampler
-from gradstep.engine.automatic.state import Diagonal, Matrices
+from gradstep.engine.automatic.state import Diagonal, Factors, Matrices
+from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.engine.standardisation import Standardisation
 from gradstep.objective.regression import SquaredError
@@ -34,6 +35,8 @@ __all__ = ["Hessians"]
 
 _NEWTON_ROWS_A_FEATURE = 100
 _LARGEST_ROWS = 4096
+# Rows per feature that the products of features are taken from, and rows that those of outputs are.
+_ROWS_OF_FACTORS, _ROWS_OF_SCORES = 20, 4096
 _POWER_STEPS = 8
 
 
@@ -148,6 +151,29 @@ class Hessians:
             squares = found.reshape(k, p).mean(axis=0) * of.standardisation.scale**2
             sampling = sampling._replace(squares=squares)
         return self._sampler.draw(rows, sampling, smoothing)
+
+    # ------------------------------------------------------------------ of many outputs
+
+    def factors(
+        self, params: NDArray[np.float64], smoothing: Smoothing, sampling: Sampling,
+        features: NDArray[np.float64] | None,
+    ) -> tuple[Factors, Sampling]:  # fmt: skip
+        """Return the factors of the Hessian of many outputs; `features`, if that is known."""
+        of, sums = self._of, self._row_sums
+        loss: Any = of.problem.loss  # `has_factors` says that it knows this Hessian
+        if features is None:
+            data, rows = of.data, _ROWS_OF_FACTORS * of.q
+            if rows < of.data.n:
+                data, sampling = self.draw(params, rows, smoothing, sampling)
+            sums.rows_read += data.n
+            with RowSums(data, 1) as one:
+                options = self.options(smoothing, 1)
+                features = one.hessian(SquaredError(), np.zeros(of.q), options)[0]
+        some = sums.take(scattered(of.data.n, _ROWS_OF_SCORES))
+        sums.rows_read += some.n
+        with RowSums(some, of.k) as part, one_blas_thread():
+            outputs = loss.score_hessian(part.scores(params), some.weights())
+        return Factors(features, outputs), sampling
 
     # ------------------------------------------------------------------ the diagonal
 

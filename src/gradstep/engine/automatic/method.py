@@ -326,7 +326,7 @@ class Automatic:
             else:
                 if state.kind == StepKind.NEWTON and snapshot.hessian is not None:
                     state = self._model.with_hessian_of_snapshot(state)
-                if state.matrices is not None or state.diagonal is not None:
+                if state.has_preconditioner:
                     square = self._model.square(state, snapshot)
                     if self._model.direction(state, snapshot)[1]:
                         length = math.sqrt(square)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import StepKind, has_matrix
+from gradstep.engine.automatic.choice import StepKind, has_factors, has_matrix
 from gradstep.engine.automatic.hessian import Hessians
+from gradstep.engine.automatic.kronecker import KroneckerPreconditioner
 from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
 from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
 from gradstep.engine.automatic.state import Snapshot
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
-    from gradstep.engine.automatic.state import AutomaticState, Diagonal, Matrices
+    from gradstep.engine.automatic.state import AutomaticState, Diagonal, Factors, Matrices
     from gradstep.engine.row_sums import RowSums
 
-    _Preconditioner = Preconditioner | DiagonalPreconditioner
+    _Preconditioner = Preconditioner | KroneckerPreconditioner | DiagonalPreconditioner
 
 __all__ = ["QuadraticModel"]
 
@@ -54,7 +55,7 @@ class QuadraticModel:
         self.hessians = Hessians(of, row_sums)
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
-        self._made_of: Matrices | Diagonal | None = None
+        self._made_of: Matrices | Factors | Diagonal | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
@@ -138,22 +139,37 @@ class QuadraticModel:
 
     def with_preconditioner(self, state: AutomaticState) -> AutomaticState:
         """Return the state with a preconditioner of quasi-Newton steps, if it has none yet."""
-        if state.matrices is not None or state.diagonal is not None:
+        if state.has_preconditioner:
             return state
         at = state.at.params
+        if has_factors(self.of):
+            return self.with_factors(state, None)
         if not has_matrix(self.of):
             return replace(state, diagonal=self.hessians.diagonal(at, state.smoothing))
         matrices, sampling = self.hessians.for_steps(at, state.smoothing, state.sampling)
         return replace(state, matrices=matrices, sampling=sampling)
 
+    def with_factors(
+        self, state: AutomaticState, features: NDArray[np.float64] | None
+    ) -> AutomaticState:
+        """Return the state with the factors of a Hessian of many outputs at its snapshot."""
+        factors, sampling = self.hessians.factors(
+            state.at.params, state.smoothing, state.sampling, features
+        )
+        return replace(state, factors=factors, sampling=sampling)
+
     def preconditioner(self, state: AutomaticState) -> _Preconditioner:
-        """Return the preconditioner of a state, full or diagonal."""
+        """Return the preconditioner of a state: full, of two factors, or diagonal."""
         if state.matrices is not None:
             return self.full_preconditioner(state)
-        assert state.diagonal is not None  # noqa: S101
-        if self._made_of is not state.diagonal or self._preconditioner is None:
-            self._preconditioner = DiagonalPreconditioner(self.of, state.diagonal)
-            self._made_of = state.diagonal
+        made_of = state.factors or state.diagonal
+        if self._made_of is not made_of or self._preconditioner is None:
+            if state.factors is not None:
+                self._preconditioner = KroneckerPreconditioner(self.of, state.factors)
+            else:
+                assert state.diagonal is not None  # noqa: S101
+                self._preconditioner = DiagonalPreconditioner(self.of, state.diagonal)
+            self._made_of = made_of
         return self._preconditioner
 
     def full_preconditioner(self, state: AutomaticState) -> Preconditioner:

@@ -28,6 +28,8 @@ __all__ = ["MOST_PAIRS", "quasi_newton_direction", "quasi_newton_step"]
 _FEWEST_PAIRS, MOST_PAIRS = 2, 10
 _MOST_NUMBERS = 1 << 26  # in all of them, where there is a choice
 _POOR_STEPS = 1  # in a row, after which a preconditioner is taken anew, from a larger sample
+# The same for the outputs' factor, doubled each time; the pairs stay true.
+_POOR_STEPS_IN_FACTORS = 20
 _MOST_ROWS = 8  # times as many rows as usual in it
 
 
@@ -43,7 +45,7 @@ def quasi_newton_direction(
         g -= part * y
         factors.append((along, part))
     step: NDArray[np.float64] = model.preconditioner(state).direction(g)
-    if pairs and state.diagonal is not None:  # how long a step should be, a diagonal cannot tell
+    if pairs and state.matrices is None:  # how long a step should be, only matrices can tell
         s, y = pairs[-1]
         step *= float((s * y).sum()) / -float((y * model.preconditioner(state).direction(y)).sum())
     for (s, y), (along, part) in zip(pairs, reversed(factors), strict=True):
@@ -80,12 +82,16 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
     else:
         state = _forgetting(ahead)
     # 4. Where steps lead on slowly, the preconditioner is that of other rows, and of another place.
-    taken = state.matrices
     state = state.accepted(trial, rate=t)
-    if taken is None:
+    if state.matrices is None and state.factors is None:
         return state
     state = replace(state, poor=state.poor + 1 if model.is_poor(state, snapshot, trial) else 0)
     factor = 2 * state.sampling.factor
+    if (known := state.factors) is not None:
+        if state.poor < _POOR_STEPS_IN_FACTORS * state.sampling.factor:
+            return state
+        state = replace(state, poor=0, sampling=state.sampling._replace(factor=factor))
+        return model.with_factors(state, known.features)
     if state.poor <= _POOR_STEPS or factor > _MOST_ROWS:
         return state
     sampling = state.sampling._replace(factor=factor)
@@ -106,4 +112,4 @@ def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState
 
 def _forgetting(state: AutomaticState) -> AutomaticState:
     """Forget what was known of the Hessian of a loss that was smoothed over another width."""
-    return replace(state, pairs=Pairs(), matrices=None, diagonal=None)
+    return replace(state, pairs=Pairs(), matrices=None, factors=None, diagonal=None)

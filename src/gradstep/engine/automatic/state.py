@@ -19,7 +19,16 @@ from gradstep.engine.state import TrainState
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AutomaticState", "Diagonal", "Matrices", "Pairs", "Progress", "Sampling", "Snapshot"]
+__all__ = [
+    "AutomaticState",
+    "Diagonal",
+    "Factors",
+    "Matrices",
+    "Pairs",
+    "Progress",
+    "Sampling",
+    "Snapshot",
+]
 
 
 class Snapshot(NamedTuple):
@@ -80,6 +89,21 @@ class Diagonal(NamedTuple):
 
     own: NDArray[np.float64]
     intercepts: NDArray[np.float64]
+
+
+class Factors(NamedTuple):
+    """Two matrices whose Kronecker product stands for the Hessian of a joint loss of many outputs.
+
+    Attributes
+    ----------
+    features : ndarray of shape (p + 1, p + 1)
+        Mean of x·xᵀ for standardised features x, followed by a 1; taken once.
+    outputs : ndarray of shape (k, k)
+        Mean Hessian of the loss for the scores, somewhere on the way.
+    """
+
+    features: NDArray[np.float64]
+    outputs: NDArray[np.float64]
 
 
 class Pairs(NamedTuple):
@@ -200,8 +224,9 @@ class AutomaticState(TrainState):
         Whether the next evaluation uses a narrower smoothing width.
     gap : float
         What smoothing adds to the objective at the snapshot: `objective - true`.
-    smoothing, sampling, matrices, diagonal, pairs, progress
-        The records above and that of `smoothing`; `matrices` and `diagonal` are None until taken.
+    smoothing, sampling, matrices, factors, diagonal, pairs, progress
+        The records above and that of `smoothing`; `matrices`, `factors` and `diagonal` are None
+        until taken.
     matrices_of_snapshot : bool
         Whether the Hessian of the snapshot is the preconditioner's.
     """
@@ -222,6 +247,7 @@ class AutomaticState(TrainState):
     sampling: Sampling = field(default_factory=Sampling)
     matrices: Matrices | None = None
     matrices_of_snapshot: bool = False
+    factors: Factors | None = None
     diagonal: Diagonal | None = None
     pairs: Pairs = field(default_factory=Pairs)
     progress: Progress = field(default_factory=Progress)
@@ -231,6 +257,7 @@ class AutomaticState(TrainState):
         "smoothing": Smoothing,
         "sampling": Sampling,
         "matrices": Matrices,
+        "factors": Factors,
         "diagonal": Diagonal,
         "pairs": Pairs,
         "progress": Progress,
@@ -243,6 +270,11 @@ class AutomaticState(TrainState):
             return state.copy()
         common = {each.name: getattr(state, each.name) for each in fields(TrainState)}
         return cls(**common | {"params": state.current()}).copy()
+
+    @property
+    def has_preconditioner(self) -> bool:
+        """Whether what a preconditioner is made from has been taken."""
+        return any(each is not None for each in (self.matrices, self.factors, self.diagonal))
 
     @property
     def at(self) -> Snapshot:

@@ -16,6 +16,7 @@ __all__ = [
     "Data",
     "count_batch",
     "is_joint",
+    "losses_of_scores",
     "score_rows",
     "standardise_gradient",
     "sum_of_losses",
@@ -175,6 +176,17 @@ def sum_of_losses(
         total += tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
         at = end
     return total
+
+
+@compiled
+def losses_of_scores(
+    rows: Any, y: Any, sample_weight: Any, loss: Any, order: Any, k: int, z: Any, slopes: Any
+) -> float:
+    """Write the weighted slopes at the scores of rows ``order``; return the sum of their losses.
+
+    z and slopes are flat, k outputs a row; z may be overwritten.
+    """
+    return tile_losses(loss, y, sample_weight, order, 0, order.size, k, z, slopes)
 
 
 @compiled
