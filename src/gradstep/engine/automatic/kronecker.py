@@ -57,9 +57,9 @@ class KroneckerPreconditioner:
         """Return the step (k, q) at a gradient (k, q): minus the inverse times the gradient."""
         with one_blas_thread():
             turned = self._outputs.T @ gradient @ self._features
-            step: NDArray[np.float64] = self._outputs @ (turned * -self._inverse) @ self._features.T
-        step *= self._free
-        return step
+            step = self._outputs @ (turned * -self._inverse) @ self._features.T
+        free: NDArray[np.float64] = step * self._free
+        return free
 
 
 def _raised(eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
