@@ -63,4 +63,5 @@ class KroneckerPreconditioner:
 
 
 def _raised(eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(eigenvalues, _LEAST * eigenvalues.max(initial=0.0))
+    raised: NDArray[np.float64] = np.maximum(eigenvalues, _LEAST * eigenvalues.max(initial=0.0))
+    return raised
