@@ -12,7 +12,7 @@ from gradstep.comparing.surface import Quadratic, crossings
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import as_text, cells, sentences
 from gradstep.errors import InvalidParameter
-from tests.reporting.test_page import check
+from tests.reporting.pages import check
 from tests.test_markup import HOSTILE
 from tests.test_notebook import EXPECTED
 

@@ -46,7 +46,12 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz",
           b"\x28\xb5\x2f\xfd": ".csv.zst", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz",
           b"PK\x03\x04": ".zip"}  # fmt: skip
-_BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+_ENCRYPTED = 1  # of a ZIP archive's flags
+# Of an archive: RuntimeError that it is packed in a way that Python does not know, ValueError that
+# a name in it is none.
+_BROKEN = (
+    OSError, EOFError, RuntimeError, ValueError, lzma.LZMAError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class LocalCopy:
@@ -80,6 +85,8 @@ def plain_name(path: Path) -> str:
     if path.suffix.lower() == ".zip":
         try:
             return Path(_member(path).filename).name
+        except GradstepError:
+            raise
         except _BROKEN as error:
             msg = f"{path} cannot be unpacked: {error}."
             raise InvalidTable(msg) from error
@@ -110,6 +117,8 @@ def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
     try:
         with _unpacked(path) as source:
             _write(_recoded(source, encoding) if foreign else _blocks(source), copy.path)
+    except GradstepError:  # of the copy, or of what is in the archive
+        raise
     except UnicodeError as error:
         msg = f"{path} is not text in {encoding}: {error}. Name another (--encoding)."
         raise InvalidTable(msg) from None
@@ -185,7 +194,7 @@ def _member(path: Path) -> zipfile.ZipInfo:
     with zipfile.ZipFile(path) as archive:
         found = [
             info for info in archive.infolist()
-            if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+            if not (info.filename.endswith("/") or info.filename.startswith("__MACOSX/"))
         ]  # fmt: skip
     if len(found) != 1:
         listed = ", ".join(info.filename for info in found[:5])
@@ -193,6 +202,9 @@ def _member(path: Path) -> zipfile.ZipInfo:
             f"{path} has {len(found):,} files ({listed}), and one is wanted. Unpack it, and name "
             "the folder or the file."
         )
+        raise InvalidTable(msg)
+    if found[0].flag_bits & _ENCRYPTED:
+        msg = f"{path} is encrypted. Unpack it, and name the file."
         raise InvalidTable(msg)
     return found[0]
 
@@ -236,14 +248,21 @@ def _recoded(source: Any, encoding: str) -> Iterator[bytes]:
 
 
 def _write(blocks: Iterator[bytes], to: Path) -> None:
+    with contextlib.ExitStack() as until_then:
+        with _failing_as(to):
+            file = until_then.enter_context(to.open("wb", buffering=0))
+        for block in blocks:
+            left = memoryview(block)
+            while left:
+                with _failing_as(to):
+                    left = left[file.write(left) :]
+
+
+@contextlib.contextmanager
+def _failing_as(to: Path) -> Iterator[None]:
+    """Tell what goes wrong with the copy, and not with what is copied."""
     try:
-        file = to.open("wb")
-        with file:
-            file.writelines(blocks)
-    except UnicodeError:
-        raise
+        yield
     except OSError as error:
-        if error.errno is None:  # of the source
-            raise
         msg = f"{to} cannot be written: {error.strerror}. A copy of the table is needed there."
         raise CannotWrite(msg) from error
