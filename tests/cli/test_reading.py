@@ -542,6 +542,19 @@ class TestAddresses:
         message = fails("prepare", f"{server}/none.csv", "-t", "fare", "-o", "p")
         assert f"{server}/none.csv cannot be read: HTTP Error 404" in message
 
+    def test_keep_their_secrets(self, home, server, told, gradstep):
+        """A signed URL would open more than the table to whoever is sent the model, or the page."""
+        (home / "t.csv").write_text(GERMAN)
+        url = f"{server}/t.csv?signature=secret"
+        found = told("train", url, "-t", "fare", "--validation", url, "--report", "r.html")
+        assert found["source"] == f"{server}/t.csv?…"
+        told("report", found["model"], url, "-o", "p.html")
+        said = gradstep("show", found["model"])[1] + gradstep("train", url, "-t", "fare")[1]
+        for path in (found["model"], "r.html", "p.html"):
+            said += (home / path).read_bytes().decode(errors="replace")
+        assert "t.csv?…" in said
+        assert "secret" not in said
+
     def test_of_memory(self, home):
         """By fsspec itself, in a file system of its own that needs no network."""
         fsspec = pytest.importorskip("fsspec")

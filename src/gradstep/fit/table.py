@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.sources.local_copy import without_secrets
 from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
@@ -334,7 +335,7 @@ def fit_table(
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
     infer(model, prepared, found, "apart" if apart else inference)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
-        model.provenance["validation_source"] = str(held_out)
+        model.provenance["validation_source"] = without_secrets(str(held_out))
     return fit
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "copy_of_stdin",
     "copy_of_url",
     "plain_name",
+    "without_secrets",
 ]
 
 STDIN = "-"
@@ -155,25 +156,43 @@ def suffix_of(first: bytes) -> str:
     return found or (".ndjson" if first.lstrip()[:1] == b"{" else ".csv")
 
 
+def without_secrets(source: str) -> str:
+    """Return what a source is called where others read it: of a URL, not who may read it there.
+
+    Examples
+    --------
+    >>> without_secrets("https://me:password@example.org/trips.csv?token=abc")
+    'https://example.org/trips.csv?…'
+    >>> without_secrets("trips.csv")
+    'trips.csv'
+    """
+    scheme, apart, rest = source.partition("://")
+    if not apart:
+        return source
+    host, slash, path = rest.partition("/")
+    path, query, _ = path.partition("?")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
+
+
 def copy_of_url(url: str) -> LocalCopy:
     """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
     scheme, _, rest = url.partition("://")
-    copy = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv")
+    copy, called = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv"), without_secrets(url)
     try:
         with _remote(scheme.lower(), url) as source:
             _write(_blocks(source), copy.path)
     except ImportError as error:
         wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
         msg = (
-            f"{url} needs another package: {wanted}. Install it (pip install 'gradstep[remote]'; "
-            "for s3:// also s3fs, for gs:// gcsfs), or download the file first."
+            f"{called} needs another package: {wanted}. Install it (pip install "
+            "'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs), or download the file first."
         )
         raise InvalidTable(msg) from None
     except (GradstepError, KeyboardInterrupt):
         raise
     except Exception as error:  # of whatever kind: each file system has its own
         reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{url} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
+        msg = f"{called} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
         raise InvalidTable(msg) from error
     return copy
 
