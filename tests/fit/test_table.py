@@ -388,6 +388,22 @@ class TestExposures:
         assert evaluate(fit.model, table)["deviance"] < 1.5
 
     @uncompiled
+    @pytest.mark.parametrize("loss, power", [("poisson", 1.0), ("tweedie", 1.5)])
+    def test_alpha_is_relative_to_the_loss_per_exposure(self, loss, power):
+        """That of the counts, over the rows, has alpha times the mean weight of an exposure."""
+        table, alpha = self.table(), 0.1
+        fit = fit_table(
+            table, "y", exposure="years", loss=loss, alpha=alpha, penalty_scale="unit", tol=1e-10,
+            validation=0.0,
+        )  # fmt: skip
+        x, years, y = table["x"].to_numpy(), table["years"].to_numpy(), table["y"].to_numpy()
+        (w,), b = fit.model.coef_[0], fit.model.intercept_[0]
+        mean = years * np.exp(x * w + b)
+        slope = np.mean((mean - y) * mean ** (1.0 - power) * x)
+        assert slope + alpha * np.mean(years ** (2.0 - power)) * w == pytest.approx(0.0, abs=1e-6)
+        assert abs(w) > 0.3
+
+    @uncompiled
     def test_as_people_write_them(self):
         table, given = self.table(), {"loss": "poisson", "exposure": "years", "alpha": 1e-4}
         text = pl.col("years").cast(pl.String).str.replace(".", ",", literal=True)
