@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reporting.test_page import check
+from tests.reporting.pages import check
 
 
 @pytest.mark.parametrize("columns", [60, 100])

@@ -11,6 +11,7 @@ import types
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 
 import gradstep as gs
 from gradstep import InvalidTable
+from gradstep.data.sources import local_copy
 
 N = 120
 RNG = np.random.default_rng(0)
@@ -338,6 +340,15 @@ def zipped(data, name="t.csv"):
     return file.getvalue()
 
 
+def zipped_with(*changes):
+    """Return an archive with other bytes: how far from where its two headers begin, and which."""
+    data = bytearray(zipped(b"x,y\n1,2\n"))
+    for at, byte in changes:
+        data[4 + at] = byte
+        data[data.index(b"PK\x01\x02") + 6 + at] = byte
+    return bytes(data)
+
+
 PACKED = {"bz2": bz2.compress, "xz": lzma.compress, "gz": gzip.compress, "zip": zipped}
 
 
@@ -370,6 +381,14 @@ class TestPacked:
             ("t.csv.xz", lzma.compress(b"x,y\n1,2\n")[:-9], "t.csv.xz cannot be unpacked"),
             ("t.zip", b"no", "t.zip cannot be unpacked"),
             ("t.zip", zipped(b"hello", "notes.md"), "suffix that says nothing of a table"),
+            ("t.zip", zipped(b"", "a.csv").replace(b"a.csv", b"\0.csv"), "says nothing of a table"),
+            ("t.zip", zipped_with((2, 1)), "t.zip is encrypted. Unpack it, and name"),
+            ("t.zip", zipped_with((4, 99)), "t.zip cannot be unpacked: That compression method"),
+            (
+                "t.zip",
+                zipped(b"", "é.csv").replace("é".encode(), b"\xff\xff"),
+                "cannot be unpacked",
+            ),
         ],
     )
     def test_damaged(self, fails, home, name, data, message):
@@ -381,6 +400,13 @@ class TestPacked:
             archive.writestr("a.csv", "x")
             archive.writestr("b.csv", "x")
         assert "t.zip has 2 files (a.csv, b.csv)" in fails("prepare", "t.zip", "-t", "y", "-o", "p")
+
+    def test_a_full_disk_is_no_damage(self, home, monkeypatch):
+        (home / "t.csv.bz2").write_bytes(bz2.compress(GERMAN.encode()))
+        full = types.SimpleNamespace(path=Path("/dev/full"))
+        monkeypatch.setattr(local_copy, "LocalCopy", lambda _name: full)
+        with pytest.raises(gs.CannotWrite, match=r"full cannot be written: No space left"):
+            gs.prepare("t.csv.bz2", "fare")
 
     def test_nothing_is_left_behind(self, home, tmp_path_factory, monkeypatch):
         cache = tmp_path_factory.mktemp("cache")
@@ -515,6 +541,19 @@ class TestAddresses:
             assert bits(gs.prepare(f"{server}/{name}", "fare")) == EXPECTED
         message = fails("prepare", f"{server}/none.csv", "-t", "fare", "-o", "p")
         assert f"{server}/none.csv cannot be read: HTTP Error 404" in message
+
+    def test_keep_their_secrets(self, home, server, told, gradstep):
+        """A signed URL would open more than the table to whoever is sent the model, or the page."""
+        (home / "t.csv").write_text(GERMAN)
+        url = f"{server}/t.csv?signature=secret"
+        found = told("train", url, "-t", "fare", "--validation", url, "--report", "r.html")
+        assert found["source"] == f"{server}/t.csv?…"
+        told("report", found["model"], url, "-o", "p.html")
+        said = gradstep("show", found["model"])[1] + gradstep("train", url, "-t", "fare")[1]
+        for path in (found["model"], "r.html", "p.html"):
+            said += (home / path).read_bytes().decode(errors="replace")
+        assert "t.csv?…" in said
+        assert "secret" not in said
 
     def test_of_memory(self, home):
         """By fsspec itself, in a file system of its own that needs no network."""

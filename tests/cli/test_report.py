@@ -6,7 +6,7 @@ import pytest
 
 import gradstep as gs
 from tests.reporting.models import model_of, table_of
-from tests.reporting.test_page import check
+from tests.reporting.pages import check
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import re
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -306,6 +307,30 @@ class TestOptions:
         _, out, _ = gradstep(*arguments)
         for words in ("held out", "200 rows of the test", "cross-validation in 3 parts"):
             assert words in out
+
+    @pytest.mark.parametrize(
+        "table, words",
+        [("none.csv", "none.csv does not exist"), ("x.csv", "The target 'fare' is not a column"),
+         ("none.svm", "none.svm does not exist")],
+    )  # fmt: skip
+    def test_a_test_that_cannot_be_is_refused_before_training(self, fails, trips, table, words):
+        Path("x.csv").write_text("km,colour\n1,green\n")
+        assert words in fails("train", trips, "-t", "fare", *FEW, "--test", table, "-m", "m")
+        assert not Path("m").exists()
+
+    @uncompiled
+    def test_what_fails_after_training_says_where_the_model_is(self, fails, trips):
+        Path("x.csv").write_text("km,colour,fare\n1,green,3\n")
+        told = fails("train", trips, "-t", "fare", *FEW, *GIVEN, "--test", "x.csv", "-m", "m")
+        assert "x.csv lacks a column that the model reads: 'hour'" in told
+        assert told.endswith("The model is trained, and in m.")
+        assert gs.load("m").provenance["rows"]["read"] == 900
+
+    def test_a_checkpoint_is_no_model(self, fails, trips):
+        told = fails("train", trips, "-t", "fare", *FEW, "-m", "run", "--checkpoint", "run")
+        assert told == (
+            "error: --checkpoint run is a folder, and a result goes there: name another."
+        )
 
     @uncompiled
     def test_exposures(self, told, fails, gradstep, trips):

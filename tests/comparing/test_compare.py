@@ -12,7 +12,7 @@ from gradstep.comparing.surface import Quadratic, crossings
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import as_text, cells, sentences
 from gradstep.errors import InvalidParameter
-from tests.reporting.test_page import check
+from tests.reporting.pages import check
 from tests.test_markup import HOSTILE
 from tests.test_notebook import EXPECTED
 
@@ -198,7 +198,7 @@ class TestTables:
 
     def test_rows_held_out_are_scored_and_classes_have_a_sampled_surface(self, monkeypatch):
         monkeypatch.setattr("gradstep.comparing.surface._GRID", 6)
-        monkeypatch.setattr("gradstep.comparing.runs._PLACES", 1)
+        monkeypatch.setattr("gradstep.comparing.runs.PLACES", 1)
         got = gradstep.compare(table(), "paid", batch_size=[16, "all"], max_iter=2, drop=["fare"])
         assert got.surface.quadratic is None
         assert got.surface.levels[0][1].size > 2
@@ -253,6 +253,20 @@ class TestTables:
         assert sentences(got)[-1].startswith("It was interrupted")
         assert got.noise == {}
         check(got.report().html)
+
+
+def test_paths_of_many_parameters_are_not_kept(monkeypatch):
+    """Of a million features they would take gigabytes."""
+    asked = {"batch_size": [64, "all"], "max_iter": 3}
+    whole = gradstep.compare(**asked)
+    monkeypatch.setattr("gradstep.comparing.compare._MOST_KEPT", 100)
+    found = gradstep.compare(**asked)
+    assert [len(run.curve.params) for run in (*found.runs, found.automatic)] == [2, 2, 2]
+    assert found.surface is None
+    assert found.epochs.drop("seconds").equals(whole.epochs.drop("seconds"))
+    for ours, all_of_them in zip(found.runs, whole.runs, strict=True):
+        assert len(all_of_them.curve.params) == 4
+        assert (ours.curve.params[-1] == all_of_them.curve.params[-1]).all()
 
 
 def test_a_surface_on_a_grid_is_crossed_where_it_is_so_high():

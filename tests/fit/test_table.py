@@ -8,7 +8,15 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import gradstep
-from gradstep import InvalidParameter, InvalidTable, Outcome, evaluate, fit_table, prepare
+from gradstep import (
+    Diverged,
+    InvalidParameter,
+    InvalidTable,
+    Outcome,
+    evaluate,
+    fit_table,
+    prepare,
+)
 from tests.uncompiled import uncompiled
 
 N = 3000
@@ -316,12 +324,50 @@ class TestFolds:
         of_class = np.array(fit.prepared.meta["class_weights"])[train.targets()[:, 0].astype(int)]
         assert total == pytest.approx((train.weights() / of_class).sum())
 
-    def test_that_cannot_be(self):
-        with pytest.raises(InvalidParameter, match=r"cv=100 of fit_table must be .* <= 50"):
-            fit_table(linear(50), "y", validation=0.0, cv=100)
-        table = counts(50).with_columns(o=pl.lit(0.5))
-        with pytest.raises(InvalidParameter, match="with an offset or an exposure"):
-            fit_table(table, "y", loss="poisson", exposure="o", cv=2)
+    @pytest.mark.parametrize(
+        "options, words",
+        [
+            ({"cv": 100}, r"cv=100 of fit_table must be .* <= 50"),
+            ({"cv": 1}, r"cv=1 of fit_table must be .* >= 2"),
+            ({"cv": 2, "loss": "poisson", "exposure": "o"}, "with an offset or an exposure"),
+        ],
+    )
+    def test_that_cannot_be_are_refused_before_training(self, options, words):
+        table, planned = counts(50).with_columns(o=pl.lit(0.5)), []
+        with pytest.raises(InvalidParameter, match=words):
+            fit_table(table, "y", validation=0.0, on_plan=planned.append, **options)
+        assert planned == []
+
+    @uncompiled
+    def test_end_where_a_run_would(self):
+        """A signal that comes when the model is there already ends them, and leaves it whole."""
+
+        class Ends:
+            runs = 0
+
+            def on_start(self, _start):
+                self.runs += 1
+
+            def on_pause(self, _pause):
+                return Outcome.INTERRUPTED if self.runs == 3 else None
+
+        table, options = linear(60), {"validation": 0.0, "optimizer": "adam", "max_iter": 2}
+        fit = fit_table(table, "y", cv=4, callbacks=[Ends()], **options)
+        assert fit.folds == []
+        assert fit.notes[-1] == "Interrupted in the cross-validation, which is left out."
+        whole = fit_table(table, "y", **options)
+        assert fit.model.params.tobytes() == whole.model.params.tobytes()
+        assert fit.outcome is whole.outcome
+
+    @uncompiled
+    def test_of_which_a_part_diverges_are_left_out(self, monkeypatch):
+        def diverges(*_arguments):
+            msg = "Training diverged."
+            raise Diverged(msg, epoch=1)
+
+        monkeypatch.setattr("gradstep.fit.table.evaluate_folds", diverges)
+        fit = fit_table(linear(60), "y", cv=2, optimizer="adam", max_iter=2)
+        assert fit.notes[-1] == "Cross-validation is left out: of a part, Training diverged."
 
 
 class TestExposures:
@@ -340,6 +386,22 @@ class TestExposures:
         assert fit.validation == pytest.approx(expected.validation)
         assert (fit.model.offset, fit.model.exposure) == (None, "years")
         assert evaluate(fit.model, table)["deviance"] < 1.5
+
+    @uncompiled
+    @pytest.mark.parametrize("loss, power", [("poisson", 1.0), ("tweedie", 1.5)])
+    def test_alpha_is_relative_to_the_loss_per_exposure(self, loss, power):
+        """That of the counts, over the rows, has alpha times the mean weight of an exposure."""
+        table, alpha = self.table(), 0.1
+        fit = fit_table(
+            table, "y", exposure="years", loss=loss, alpha=alpha, penalty_scale="unit", tol=1e-10,
+            validation=0.0,
+        )  # fmt: skip
+        x, years, y = table["x"].to_numpy(), table["years"].to_numpy(), table["y"].to_numpy()
+        (w,), b = fit.model.coef_[0], fit.model.intercept_[0]
+        mean = years * np.exp(x * w + b)
+        slope = np.mean((mean - y) * mean ** (1.0 - power) * x)
+        assert slope + alpha * np.mean(years ** (2.0 - power)) * w == pytest.approx(0.0, abs=1e-6)
+        assert abs(w) > 0.3
 
     @uncompiled
     def test_as_people_write_them(self):

@@ -5,11 +5,15 @@ Bytes alone would never come past the checksums, and what a stranger forges has 
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import json
+import lzma
 import struct
 from typing import TYPE_CHECKING, Any
+
+from tests.fuzz.corpus import PACKERS
 
 if TYPE_CHECKING:
     from random import Random
@@ -25,6 +29,7 @@ _TOKENS = (b'"', b'""', b",", b";", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"inf
            b"-", b"=", b"\xef\xbb\xbf", b"2024-02-31", b"1,5", b"99999999999999999999", b"#", b":",
            b"{", b"}", b"[", b"\\", b"\t", b"null", b"\xc3", b" ", b"1:1:1", b"qid:1")  # fmt: skip
 _MOST = 1 << 17  # bytes that a file grows to
+_UNPACKERS = {"t.csv.gz": gzip.decompress, "t.csv.bz2": bz2.decompress, "t.csv.xz": lzma.decompress}
 
 
 def mutated(kind: str, files: dict[str, bytes], rng: Random) -> dict[str, bytes]:
@@ -36,7 +41,8 @@ def mutated(kind: str, files: dict[str, bytes], rng: Random) -> dict[str, bytes]
         return _prepared(files, rng)
     if kind == "packed" and rng.random() < 0.5:
         ((name, content),) = files.items()
-        return {name: gzip.compress(_bytes(gzip.decompress(content), rng), 1, mtime=0)}
+        if name in _UNPACKERS:
+            return {name: PACKERS[name](_bytes(_UNPACKERS[name](content), rng))}
     return {name: _bytes(content, rng) for name, content in files.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.reporting.models import KINDS, model_of
-from tests.reporting.test_page import Page
+from tests.reporting.pages import Page
 from tests.test_markup import HOSTILE
 
 

@@ -17,7 +17,7 @@ from gradstep.cli.prepared import prepared_table
 from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.train_checks import number_of, rate_of, refuse_idle, refuse_unknown_names
-from gradstep.errors import ClusterLost, InvalidParameter
+from gradstep.errors import ClusterLost, GradstepError, InvalidParameter
 from gradstep.files import refuse_unwritable
 
 if TYPE_CHECKING:
@@ -215,6 +215,11 @@ def train(
     path = model or paths.model_path(table, str(target))
     read = (table, chosen.get("validation_table"), None if test is None else str(test))
     _refuse_in_the_way(path, report, read, force=force)
+    if kept and kept[0].path.resolve() in {each.resolve() for each in (path, report) if each}:
+        msg = f"--checkpoint {checkpoint} is a folder, and a result goes there: name another."
+        raise InvalidParameter(msg)
+    if test is not None:
+        _refuse_untestable(str(test), str(target), encoding)
     automatic = {"exact" if exact else optimizer, learning_rate} <= {"auto", "svrg"}
     guess = None
     if automatic and dask is None and source is table and not dry_run:
@@ -249,11 +254,13 @@ def train(
             )  # fmt: skip
     save(fit.model, path)
     asked = fit.prepared.meta["asked"]
-    tested = None if test is None else evaluate(
-        fit.model, str(test), sample_weight=asked.get("weight"), encoding=asked.get("encoding", "")
-    )  # fmt: skip
-    if report is not None:
-        fit.report(test, sample_weight=asked.get("weight")).save(report, force=True)
+    with _model_is_in(path):
+        tested = None if test is None else evaluate(
+            fit.model, str(test), sample_weight=asked.get("weight"),
+            encoding=asked.get("encoding", ""),
+        )  # fmt: skip
+        if report is not None:
+            fit.report(test, sample_weight=asked.get("weight")).save(report, force=True)
     told.on_fit(fit, tested)
     if SIGNALS.received or fit.outcome.name == "INTERRUPTED":
         raise typer.Exit(SIGNALS.status)
@@ -268,6 +275,31 @@ def _refuse_in_the_way(
     paths.refuse_sources(model, *tables)
     if page is not None:
         refuse_page(page, model, tables, force=force)
+
+
+def _refuse_untestable(table: str, target: str, encoding: str) -> None:
+    """Refuse a table to test on that is not there, or has no target, before what takes long."""
+    from gradstep.data.sources.local_copy import STDIN
+    from gradstep.data.sources.opening import files_of, open_table
+    from gradstep.data.sources.read_options import ReadOptions
+    from gradstep.data.sources.source_file import SourceFile
+
+    if paths.label_of(table) is not None:  # sparse text, which has a target always
+        for file in files_of(table):
+            SourceFile.of(file)
+    elif table != STDIN:  # which can be read once
+        opened = open_table(table, reading=ReadOptions(encoding=encoding))
+        opened.check_column(target, "The target")
+
+
+@contextmanager
+def _model_is_in(path: Path) -> Iterator[None]:
+    """Let an error that comes after the training say where the model is."""
+    try:
+        yield
+    except GradstepError as error:
+        error.args = (f"{error} The model is trained, and in {path}.",)
+        raise
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from gradstep.checks import check_choice, check_number
 from gradstep.comparing.comparison import Comparison
 from gradstep.comparing.notebook import Notebook
 from gradstep.comparing.problems import Compared, automatic_plan, plan_of, units_of
-from gradstep.comparing.runs import Run, first_epoch, follow
+from gradstep.comparing.runs import PLACES, Run, first_epoch, follow
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import AUTOMATIC
 from gradstep.engine.state import Validation
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 _EPOCHS, _BATCHES, _OF_NOTEBOOK = 20, (1, 16, 64, 256, "all"), (1, 64, "all")
-_MOST_KEPT = 50_000_000  # numbers of all paths, beyond which there is no surface
+_MOST_KEPT = 10_000_000  # numbers of all paths, beyond which none is kept, nor drawn
 
 
 @as_by_default
@@ -233,6 +233,8 @@ def _compared(of: Compared, given: _Given) -> Comparison:
     if automatic.interrupted:
         return Comparison([], automatic, about, squared, interrupted=True)
     runs: list[Run] = []
+    places = len(given.trials) * (1 + PLACES + of.settings.max_iter)
+    keeps_path = places * automatic.curve.params[0].size <= _MOST_KEPT
     for trial in given.trials:
         made = plan_of(of, trial)
         coef, intercept = (None, None) if given.start is None else made.problem.split(given.start)
@@ -240,6 +242,7 @@ def _compared(of: Compared, given: _Given) -> Comparison:
             found = follow(
                 trial.name, made, of.data, made.problem.start(coef, intercept),
                 validation=validation, callbacks=given.callbacks, trial=trial,
+                keeps_path=keeps_path,
             )  # fmt: skip
         except KeyboardInterrupt:
             return Comparison(runs, automatic, about, squared, interrupted=True)
@@ -269,10 +272,10 @@ def _looked_at(found: Comparison, of: Compared) -> Comparison:
     paths = {
         run.name: [*first_epoch(run, data), *run.curve.params[1:]]
         for run in runs
-        if run.diverged is None and run.curve.epochs
+        if run.diverged is None and run.curve.epochs and run.curve.keeps_path
     }
     surface = None
-    if paths and sum(len(path) for path in paths.values()) * start.size <= _MOST_KEPT:
+    if paths:
         anchors = [
             params
             for run in runs

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from gradstep.fit.plan import Plan
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Curve", "Divergence", "Run", "first_epoch", "follow"]
+__all__ = ["PLACES", "Curve", "Divergence", "Run", "first_epoch", "follow"]
 
 _FEW_BYTES = 10_000_000
-_PLACES = 50  # within the first epoch
+PLACES = 50  # within the first epoch
 
 
 @dataclass
@@ -43,9 +43,12 @@ class Curve:
     held_out : list of float or None
         Loss of the rows held out, if any are; of the start it is not known.
     params : list of ndarray
-        The parameters, in the features' units as they are stored.
+        The parameters, in the features' units as they are stored; of a path that is not kept those
+        of the start and of the last epoch.
     steps : int
         Steps taken in all; 0 where they are not counted.
+    keeps_path : bool
+        Whether the parameters of each epoch are kept.
     """
 
     rows: list[float] = field(default_factory=list)
@@ -55,6 +58,7 @@ class Curve:
     held_out: list[float | None] = field(default_factory=list)
     params: list[NDArray[np.float64]] = field(default_factory=list)
     steps: int = 0
+    keeps_path: bool = False
 
     # ------------------------------------------------------------------ a callback
 
@@ -86,6 +90,8 @@ class Curve:
         self.loss.append(loss)
         self.objective.append(objective)
         self.held_out.append(held_out)
+        if not self.keeps_path:
+            del self.params[1:]
         self.params.append(params.copy())
 
     @property
@@ -157,7 +163,7 @@ def first_epoch(found: Run, data: Dataset) -> list[NDArray[np.float64]]:
     if data.n * data.rows.row_bytes() >= _FEW_BYTES or found.problem.batch_size >= data.n:
         return [start]
     state, path = found.problem.start(*found.problem.split(start)), [start]
-    apart = -(-data.n // (found.problem.batch_size * _PLACES))
+    apart = -(-data.n // (found.problem.batch_size * PLACES))
     while True:
         state, _ = train(found.problem, data, state, max_batches=apart)
         if state.epoch:
@@ -168,7 +174,7 @@ def first_epoch(found: Run, data: Dataset) -> list[NDArray[np.float64]]:
 def follow(
     name: str, chosen: Plan, data: Dataset, start: TrainState, *,
     validation: Validation | None = None, callbacks: Sequence[Any] = (),
-    trial: Trial | None = None,
+    trial: Trial | None = None, keeps_path: bool = False,
 ) -> Run:  # fmt: skip
     """Run a plan to its end, or as far as it goes.
 
@@ -182,7 +188,7 @@ def follow(
             train(chosen.problem, data, start, max_batches=1)
         elif data.n * data.rows.row_bytes() < _FEW_BYTES:
             train(chosen.problem, data, start)
-    curve = Curve()
+    curve = Curve(keeps_path=keeps_path)
     diverged, outcome = None, None
     try:
         outcome = run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,42 @@ from gradstep.model.evaluation import evaluate_held_out
 from gradstep.rows.dataset import row_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
 
-__all__ = ["evaluate_folds", "mean_and_spread"]
+__all__ = ["check_folds", "evaluate_folds", "mean_and_spread"]
+
+
+def check_folds(folds: int | None, asked: Mapping[str, Any], rows: int | None = None) -> None:
+    """Refuse a cross-validation that cannot be, before anything is trained in vain.
+
+    Parameters
+    ----------
+    folds : int or None
+        How many parts, if any.
+    asked : mapping
+        What was asked for when the table was prepared.
+    rows : int, optional
+        Rows to train on, once they are known.
+
+    Raises
+    ------
+    InvalidParameter
+        If there are fewer rows than parts, or rows have an offset, which is part of their targets.
+    """
+    if folds is None:
+        return
+    check_number(
+        "fit_table", "cv", folds, low=2, high=math.inf if rows is None else rows, whole=True
+    )
+    if any(asked.get(name) is not None for name in ("offset", "exposure")):
+        msg = (
+            f"cv={folds} cannot be used with an offset or an exposure, which has become part of "
+            "the rows. Hold rows out instead (validation=0.1)."
+        )
+        raise InvalidParameter(msg)
 
 
 def evaluate_folds(
@@ -37,21 +68,9 @@ def evaluate_folds(
     fit : callable
         Returns the model of a table's training rows; None if it was interrupted.
     folds : int
-        How many parts.
-
-    Raises
-    ------
-    InvalidParameter
-        If there are fewer rows than parts, or rows have an offset, which is part of their targets.
+        How many parts; `check_folds` allows it.
     """
-    n, asked = prepared.train.n, prepared.meta["asked"]
-    check_number("fit_table", "cv", folds, low=2, high=n, whole=True)
-    if "offset" in asked or "exposure" in asked:
-        msg = (
-            f"cv={folds} cannot be used with an offset or an exposure, which has become part of "
-            "the rows. Hold rows out instead (validation=0.1)."
-        )
-        raise InvalidParameter(msg)
+    n = prepared.train.n
     rows, found = row_numbers(np.arange(n), n), []
     cuts = [n * part // folds for part in range(folds + 1)]
     for lo, hi in pairwise(cuts):

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.sources.local_copy import without_secrets
+from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.records import Outcome
+from gradstep.errors import Diverged
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import LOSSES, loss_of
 from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
-from gradstep.fit.folds import evaluate_folds
+from gradstep.fit.folds import check_folds, evaluate_folds
 from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import check_inference, infer
 from gradstep.fit.models import model_of, models_of
@@ -270,6 +273,7 @@ def fit_table(
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
     check_inference(inference)
+    check_folds(cv, options)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
@@ -277,6 +281,7 @@ def fit_table(
     prepared = prepared_of(table, target, component, options, each)
     component = loss_of_target(loss, numbers, prepared)
     prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
+    check_folds(cv, prepared.meta["asked"], prepared.train.n)
     settings = replace(settings, seed=seed, bounds=constraints.on(prepared.encoding))
     if client is not None:
         from gradstep.machines.cluster import spread
@@ -324,18 +329,37 @@ def fit_table(
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
         fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
-    if cv is not None and found.outcome is not Outcome.INTERRUPTED:
+    if cv is not None:
         fixed = replace(settings, penalty=problem.penalty)
-        fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
+        _cross_validate(fit, cv, partial(_model_of_part, component, fixed), callbacks)
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
     infer(model, prepared, found, "apart" if apart else inference)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
-        model.provenance["validation_source"] = str(held_out)
+        model.provenance["validation_source"] = without_secrets(str(held_out))
     return fit
 
 
-def _model_of_part(loss: Any, settings: Settings, part: PreparedTable) -> Model | None:
+def _cross_validate(
+    fit: TableFit, parts: int, train: Callable[..., Model | None], callbacks: Sequence[Any]
+) -> None:
+    """Add the metrics of a cross-validation, or why there are none: the model is there already."""
+    if fit.outcome is Outcome.INTERRUPTED:
+        return
+    # What may end a run, as a signal, does so here, too.
+    ending = [c for c in callbacks if hasattr(c, "on_pause") and not isinstance(c, Checkpoint)]
+    try:
+        fit.folds = evaluate_folds(fit.prepared, partial(train, ending), parts)
+    except Diverged as error:
+        fit.notes.append(f"Cross-validation is left out: of a part, {error}")
+        return
+    if not fit.folds:
+        fit.notes.append("Interrupted in the cross-validation, which is left out.")
+
+
+def _model_of_part(
+    loss: Any, settings: Settings, callbacks: Sequence[Any], part: PreparedTable
+) -> Model | None:
     """Return the model of a part of the rows; None if it was interrupted."""
-    found = fit_in_phases(part, loss, settings, (), choose=False, refit=False, asked={})
+    found = fit_in_phases(part, loss, settings, callbacks, choose=False, refit=False, asked={})
     interrupted = found.outcome is Outcome.INTERRUPTED
     return None if interrupted else model_of(part, loss, found.params)

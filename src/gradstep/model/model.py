@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.matching import chunks_as, open_as, readable
 from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.features.encoding import Encoding
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
     from gradstep.inference.covariance import Covariance
@@ -147,8 +147,18 @@ class Model:
         """Return the scores of the rows of a frame, shape (n, n_outputs)."""
         from gradstep.engine.evaluation import scores  # imports Numba
 
-        encoded = self.encoding.encode(readable(frame, self.encoding), self.unseen)
-        z = scores(self.encoding.rows(encoded), self.params, self.n_outputs)
+        frame, encoding = readable(frame, self.encoding), self.encoding
+        pieces = [frame]
+        if isinstance(encoding, Encoding):
+            pieces = [frame[span] for span in encoding.spans(frame.height)]
+        z = np.concatenate(
+            [
+                scores(
+                    encoding.rows(encoding.encode(each, self.unseen)), self.params, self.n_outputs
+                )
+                for each in pieces
+            ]
+        )
         if self.shift is not None:
             z += self.shift.values(frame)[:, None]
         return z

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradstep.data.sources.local_copy import without_secrets
 from gradstep.errors import InvalidParameter
 from gradstep.figures import number
 from gradstep.markup import Markup, joined, tag, text
@@ -126,7 +127,8 @@ def report(
 def tested_on(model: Model, table: Any, sample_weight: str | None, encoding: str) -> Tested:
     """Return what is to be told of a table that has the target."""
     found, rows = evaluate_with_rows(model, table, sample_weight=sample_weight, encoding=encoding)
-    name = str(table) if isinstance(table, (str, Path)) else "the frame"
+    named = isinstance(table, (str, Path))
+    name = without_secrets(str(table)) if named else "the frame"
     return Tested(name, found, rows)
 
 

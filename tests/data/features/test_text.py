@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from gradstep import InvalidParameter, InvalidTable, fit_table, load, prepare, save
-from gradstep.data.features import text
+from gradstep.data.features import encoding, text
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.text import TextProfile
 from tests.uncompiled import uncompiled
@@ -71,6 +72,33 @@ def test_comes_out_the_same_in_pieces(pieces):
     assert (many.missing, many.first_missing, many.rows) == (1, 7, N)
 
 
+def test_words_of_little_text_are_in_memory_together(monkeypatch):
+    """They take a hundred times what the text takes, and rows may have much of it."""
+    whole = profiled(TEXTS)
+    sizes, words_of = [], text.words_of
+
+    def noted(piece):
+        sizes.append(int(piece.str.len_bytes().sum()))
+        return words_of(piece)
+
+    monkeypatch.setattr(text, "words_of", noted)
+    monkeypatch.setattr(text, "_PIECE_BYTES", 100)
+    column = profiled(TEXTS, 3).column_of(99)
+    longest = max(len((each or "").encode()) for each in TEXTS)
+    assert column == whole.column_of(99)
+    assert dense(column, TEXTS).tolist() == dense(whole.column_of(99), TEXTS).tolist()
+    assert sum(sizes) == 3 * sum(len((each or "").encode()) for each in TEXTS)
+    assert max(sizes) < 100 + longest
+
+
+def test_the_beginning_of_a_long_text_counts(monkeypatch):
+    monkeypatch.setattr(text, "LONGEST_TEXT", 9)
+    column = profiled(["good bad much longer", "good"]).column_of(99)
+    assert sorted(column.words) == ["good"]
+    alone = profiled(["good bad much longer"]).column_of(99)
+    assert sorted(alone.words) == ["bad", "good", "good bad"]
+
+
 def test_words_that_share_a_bucket_count_as_one(monkeypatch):
     monkeypatch.setattr(text, "_BUCKETS", 3)
     column = profiled(TEXTS).column_of(99)
@@ -87,9 +115,8 @@ def test_of_many_words_those_of_most_rows_are_taken_and_of_a_row_the_heaviest(mo
     profile = profiled(TEXTS)
     column = profile.column_of(5)
     assert column.size == 5
-    kept = {profile.names[b] for b in column.buckets}
-    least = min(column.counts)
-    assert all(n <= least for b, n in profile.counts.items() if profile.names[b] not in kept)
+    others = profile.words.filter(~pl.col("bucket").is_in(column.buckets))
+    assert others["rows"].max() <= min(column.counts)
     assert column.width == 2
     assert (dense(column, TEXTS) > 0.0).sum(axis=1).max() == 2
 
@@ -118,6 +145,33 @@ def test_are_the_same_in_a_folder(tmp_path):
     assert rows.encoding == here.encoding
     assert rows.train.rows.places.tolist() == here.train.rows.places.tolist()
     assert rows.train.rows.amounts.tolist() == here.train.rows.amounts.tolist()
+
+
+def test_rows_with_many_words_are_encoded_in_pieces(monkeypatch, tmp_path):
+    """A row may have 256 words of each column: of 65,536 rows that are gigabytes."""
+
+    def made():
+        here, there = prepare(TABLE, "y", **asked), prepare(TABLE, "y", out=tmp_path / "p", **asked)
+        parts = [part for rows in (here, there) for part in (rows.train, rows.validation)]
+        arrays = [(p.rows.values, p.rows.places, p.rows.amounts, p.targets()) for p in parts]
+        shutil.rmtree(tmp_path / "p")
+        return [array.tobytes() for each in arrays for array in each]
+
+    asked = {"kinds": {"comment": "text"}, "validation": 0.3}
+    model = fit_table(TABLE, "y", max_iter=1, alpha=1e-3, kinds=asked["kinds"]).model
+    whole, scores, sizes = made(), model.table_scores(TABLE), []
+    monkeypatch.setattr(encoding, "_MOST_BYTES", 1000)
+    encode = Encoding.encode
+
+    def noted(self, frame, *others):
+        sizes.append(frame.height * self.row_bytes)
+        return encode(self, frame, *others)
+
+    monkeypatch.setattr(Encoding, "encode", noted)
+    assert made() == whole
+    assert model.table_scores(TABLE).tobytes() == scores.tobytes()
+    assert len(sizes) > 20
+    assert max(sizes) <= 1000
 
 
 def test_a_text_without_words_is_left_out():

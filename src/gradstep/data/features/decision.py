@@ -103,7 +103,7 @@ def _date(name: str, profile: DateProfile) -> list[Any]:
 
 
 def _text(name: str, profile: TextProfile, kind: str) -> Any:
-    if not profile.counts:
+    if not profile.words.height:
         return LeftOut(name, "no row has a word")
     _, _, words = kind.partition(":")
     return profile.column_of(int(words or MOST_WORDS))

@@ -41,7 +41,7 @@ from gradstep.rows.layouts import DenseRows, TableRows, TermRows
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -64,6 +64,7 @@ _TERMS = (LogColumn, SplineColumn, TextColumn, *_OF_OTHERS)
 _KINDS: dict[str, Any] = {
     c.__name__: c for c in (NumberColumn, LevelColumn, HashColumn, LeftOut, *_TERMS)
 }
+_MOST_BYTES = 1 << 25  # of rows that are encoded together
 
 
 class Encoded(NamedTuple):
@@ -308,6 +309,11 @@ class Encoding:
         """Memory of an encoded row, without its target."""
         number = 4 if self.single else 8
         return number * self.n_values + 4 * len(self.coded) + (4 + number) * self.n_places
+
+    def spans(self, n: int) -> Iterator[slice]:
+        """Yield ranges of n rows that take little memory once they are encoded."""
+        step = max(1, _MOST_BYTES // max(1, self.row_bytes))
+        return (slice(first, min(first + step, n)) for first in range(0, max(n, 1), step))
 
     def stored_in(self) -> NDArray[np.float64]:
         """Return what each feature's numbers were divided by; 1 for levels and indicators."""

@@ -344,7 +344,7 @@ def summary_of(profile: Any) -> dict[str, Any]:
     if isinstance(profile, LevelProfile):
         return {"missing": profile.missing, "levels": profile.distinct}
     if isinstance(profile, TextProfile):
-        return {"missing": profile.missing, "words": len(profile.counts), "longest": profile.most}
+        return {"missing": profile.missing, "words": profile.words.height, "longest": profile.most}
     numbers = profile.numbers
     known = {"missing": profile.missing, "mean": numbers.mean, "deviation": numbers.deviation}
     return known | ({"low": numbers.low, "high": numbers.high} if numbers.count else {})

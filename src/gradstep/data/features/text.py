@@ -5,7 +5,8 @@ or more, in lower case. A row's amount of a word, or of two words in a row, is h
 times ln((1 + rows) / (1 + rows with it)) + 1, and the amounts of a row have the Euclidean length 1.
 
 While a table is read, words are counted in 2²¹ buckets by their hash, so that memory is bounded;
-words that share a bucket count as one. Those of the most rows become features.
+words that share a bucket count as one. Those of the most rows become features. Words take a hundred
+times the memory of the text, so it is taken in pieces, and of a longer one the beginning.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = ["MOST_WORDS", "MOST_WORDS_ASKED", "TextColumn", "TextProfile", "words_of"]
@@ -29,6 +33,8 @@ MOST_IN_ROW = 256  # of them, those that weigh most
 _BUCKETS = 1 << 21
 _LONGEST = 60  # characters that are kept of a word's name
 _WORD = r"\b\w\w+\b"
+_PIECE_BYTES = 1 << 20  # of text whose words are in memory together
+LONGEST_TEXT = 1 << 20  # characters of a row that words are looked for in
 
 
 def words_of(text: pl.Series) -> pl.DataFrame:
@@ -75,9 +81,32 @@ def _in_buckets(words: pl.DataFrame) -> pl.DataFrame:
     return words.join(of_words, on="word")
 
 
-def _simplicity(word: str) -> tuple[int, int, str]:
-    """Return what words that share a bucket are ordered by: the first gives it its name."""
-    return word.count(" "), len(word), word
+def _pieces(text: pl.Series) -> Iterator[tuple[int, pl.Series]]:
+    """Yield the rows in pieces of few bytes, and the number of the first of each."""
+    text = text.cast(pl.String).str.slice(0, LONGEST_TEXT)
+    size = text.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
+    piece = (np.cumsum(size) - size) // _PIECE_BYTES
+    begins = np.flatnonzero(np.diff(piece, prepend=-1)).tolist()
+    for first, end in pairwise([*begins, text.len()]):
+        yield first, text.slice(first, end - first)
+
+
+def _by_bucket(words: pl.DataFrame, rows: pl.Expr) -> pl.DataFrame:
+    """Return for each bucket how many rows have a word of it, and the name of one of them.
+
+    Of several words it is a single one if there is one, the shortest, the first in alphabetical
+    order, whichever rows come first.
+    """
+    word = pl.col("word")
+    return (
+        words.sort(word.str.count_matches(" ", literal=True), word.str.len_chars(), word)
+        .group_by("bucket", maintain_order=True)
+        .agg(rows.cast(pl.Int64).alias("rows"), word.first())
+    )
+
+
+def _none() -> pl.DataFrame:
+    return pl.DataFrame(schema={"bucket": pl.Int64, "rows": pl.Int64, "word": pl.String})
 
 
 @dataclass
@@ -90,22 +119,18 @@ class TextProfile:
         Its name.
     rows, missing, first_missing : int
         Rows; how many have no text, and the first of them.
-    counts : dict of int
-        By bucket, the rows that have a word of it.
-    names : dict of str
-        By bucket, a word of it: a single one if there is one, the shortest, the first in
-        alphabetical order, whichever rows come first.
     most : int
         The most buckets that a row has.
+    words : polars.DataFrame
+        A row for each `bucket`: how many `rows` have a word of it, and one such `word`.
     """
 
     column: str
     rows: int = 0
     missing: int = 0
     first_missing: int = -1
-    counts: dict[int, int] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
     most: int = 0
+    words: pl.DataFrame = field(default_factory=_none)
 
     def add(self, series: pl.Series, rows: NDArray[np.int64], _y: Any = None) -> None:
         """Add the next rows, which have these numbers in the table."""
@@ -115,12 +140,12 @@ class TextProfile:
             if self.first_missing < 0:
                 self.first_missing = int(rows[series.is_null().arg_max() or 0])
             self.missing += gone
-        words = _in_buckets(words_of(series))
-        own = words.group_by("row").agg(pl.col("bucket").n_unique())
-        self.most = max(self.most, *own["bucket"].to_list(), 0)
-        found = words.group_by("bucket").agg(pl.col("row").n_unique(), pl.col("word").unique())
-        names = [min(each, key=_simplicity) for each in found["word"].to_list()]
-        self._add(found["bucket"].to_list(), found["row"].to_list(), names)
+        for _, piece in _pieces(series):
+            words = _in_buckets(words_of(piece))
+            own = words.group_by("row").agg(pl.col("bucket").n_unique())
+            self.most = max(self.most, *own["bucket"].to_list(), 0)
+            names = words.with_columns(pl.col("word").str.slice(0, _LONGEST))
+            self._add(_by_bucket(names, pl.col("row").n_unique()))
 
     def merge(self, other: TextProfile, shift: int, *, mirrored: bool = False) -> None:
         """Add what is known of later rows, whose numbers are counted from `shift`."""
@@ -130,26 +155,22 @@ class TextProfile:
         self.missing += other.missing
         self.rows += other.rows
         self.most = max(self.most, other.most)
-        names = [other.names[bucket] for bucket in other.counts]
-        self._add(list(other.counts), list(other.counts.values()), names)
+        self._add(other.words)
 
-    def _add(self, buckets: list[int], counts: list[int], words: list[str]) -> None:
-        for bucket, n, word in zip(buckets, counts, words, strict=True):
-            self.counts[bucket] = self.counts.get(bucket, 0) + n
-            self.names[bucket] = min(
-                word[:_LONGEST], self.names.get(bucket, word[:_LONGEST]), key=_simplicity
-            )
+    def _add(self, found: pl.DataFrame) -> None:
+        known = self.words.join(found, on="bucket", how="semi")
+        others = self.words.join(found, on="bucket", how="anti")
+        both = _by_bucket(pl.concat([known, found]), pl.col("rows").sum())
+        self.words = pl.concat([others, both], rechunk=True)
 
     def column_of(self, most_words: int) -> TextColumn:
         """Return the column that it becomes: of the words that more than one row has, if any."""
-        chosen = [bucket for bucket, n in self.counts.items() if n > 1] or list(self.counts)
-        chosen.sort(key=lambda bucket: (-self.counts[bucket], bucket))
-        chosen = sorted(chosen[:most_words])
-        return TextColumn(
-            self.column, self.rows, max(1, min(self.most, MOST_IN_ROW)), tuple(chosen),
-            tuple(self.counts[bucket] for bucket in chosen),
-            tuple(self.names[bucket] for bucket in chosen),
-        )  # fmt: skip
+        several = self.words.filter(pl.col("rows") > 1)
+        found = several if several.height else self.words
+        found = found.sort(-pl.col("rows"), "bucket").head(most_words).sort("bucket")
+        columns = (tuple(found[name].to_list()) for name in ("bucket", "rows", "word"))
+        width = max(1, min(self.most, MOST_IN_ROW))
+        return TextColumn(self.column, self.rows, width, *columns)
 
 
 @dataclass(frozen=True)
@@ -217,20 +238,32 @@ class TextColumn:
         n = text.len()
         features = np.full((n, self.width), -1, np.int32)
         amounts = np.zeros((n, self.width))
-        known = pl.DataFrame({
+        for first, piece in _pieces(text):
+            rows = slice(first, first + piece.len())
+            self._fill(piece, features[rows], amounts[rows])
+        return features, amounts
+
+    @cached_property
+    def _known(self) -> pl.DataFrame:
+        return pl.DataFrame({
             "bucket": pl.Series(self.buckets, dtype=pl.Int64),
             "feature": np.arange(self.size, dtype=np.int32), "idf": self._idf,
         })  # fmt: skip
+
+    def _fill(
+        self, text: pl.Series, features: NDArray[np.int32], amounts: NDArray[np.float64]
+    ) -> None:
+        """Write the features of a piece of text, and their amounts."""
         found = (
             _in_buckets(words_of(text))
             .group_by("row", "bucket")
             .agg(pl.col("n").sum())
-            .join(known, on="bucket")
+            .join(self._known, on="bucket")
             .select("row", "feature", amount=pl.col("n") * pl.col("idf"))
             .sort("row", "feature")
         )
         if not found.height:
-            return features, amounts
+            return
         found = found.with_columns(
             rank=pl.col("amount").rank("ordinal", descending=True).over("row")
         ).filter(pl.col("rank") <= self.width)
@@ -241,7 +274,6 @@ class TextColumn:
         length = np.sqrt(np.add.reduceat(amount * amount, begins))
         features[row, place] = found["feature"].to_numpy()
         amounts[row, place] = amount / np.repeat(length, sizes)
-        return features, amounts
 
     def check(self) -> bool:
         """Tell whether there is a word for each bucket, in order, and the width is one."""

@@ -189,13 +189,17 @@ class _Encode:
             if kept is not None:
                 frame = frame.filter(pl.Series(kept))  # noqa: PLW2901
                 flags, rows = flags[kept], rows[kept]
-            parts = self.encoder(frame, rows, unseen)
-            n_rest = int(flags.sum())
-            n_train = flags.size - n_rest
-            put(arrays, parts, ~flags if n_rest else None, ranks[train : train + n_train])
-            for name in self.rest if n_rest else ():
-                write_rows(self.work.parent / f"validation_{name}.npy", rest, parts[name][flags])
-            train, rest, chunk = train + n_train, rest + n_rest, chunk + 1
+            for span, parts in self.encoder.pieces(frame, rows, unseen):
+                held_out = flags[span]
+                n_rest = int(held_out.sum())
+                n_train = held_out.size - n_rest
+                own_ranks = ranks[train : train + n_train]
+                put(arrays, parts, ~held_out if n_rest else None, own_ranks)
+                for name in self.rest if n_rest else ():
+                    path = self.work.parent / f"validation_{name}.npy"
+                    write_rows(path, rest, parts[name][held_out])
+                train, rest = train + n_train, rest + n_rest
+            chunk += 1
         if chunk != len(own.sizes) or train != own.n_train:
             self._refuse_change(own)
         return folder.name, unseen

@@ -12,7 +12,7 @@ from gradstep.data.roles import weights_of
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -56,6 +56,13 @@ class Encoder:
         if weight is not None:
             parts["weight"] = weight
         return parts
+
+    def pieces(
+        self, frame: pl.DataFrame, rows: NDArray[np.int64], unseen: Counter[str]
+    ) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
+        """Yield ranges of the rows of a chunk that take little memory, encoded."""
+        for span in self.encoding.spans(frame.height):
+            yield span, self(frame[span], rows[span], unseen)
 
 
 def with_offset(

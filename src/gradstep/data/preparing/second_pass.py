@@ -207,11 +207,15 @@ class TableMaker:
     ) -> Counter[str]:
         """Encode a chunk and write its rows to their places; those held out end at `end`."""
         unseen: Counter[str] = Counter()
-        parts = self._encoder(frame, rows, unseen)
-        held_out = bool(flags.any())
-        put(train, parts, ~flags if held_out else None, places)
-        if held_out and rest and self.held_out is None:
-            put(rest, parts, flags, np.arange(end - int(flags.sum()), end))
+        end -= int(flags.sum())
+        for span, parts in self._encoder.pieces(frame, rows, unseen):
+            held_out = flags[span]
+            n = int(held_out.sum())
+            own, places = np.split(places, [held_out.size - n])
+            put(train, parts, ~held_out if n else None, own)
+            if n and rest and self.held_out is None:
+                put(rest, parts, held_out, np.arange(end, end + n))
+            end += n
         return unseen
 
     def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
@@ -255,7 +259,8 @@ class TableMaker:
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."
                 raise InvalidTable(msg)
-            put(rest, self._encoder(frame, rows, self.unseen), None, rows)
+            for span, parts in self._encoder.pieces(frame, rows, self.unseen):
+                put(rest, parts, None, rows[span])
             at += frame.height
         if at != len(rest["y"]):
             msg = f"{self.held_out.name} shrank while it was being read."

@@ -36,6 +36,7 @@ __all__ = [
     "copy_of_stdin",
     "copy_of_url",
     "plain_name",
+    "without_secrets",
 ]
 
 STDIN = "-"
@@ -46,7 +47,12 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz",
           b"\x28\xb5\x2f\xfd": ".csv.zst", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz",
           b"PK\x03\x04": ".zip"}  # fmt: skip
-_BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+_ENCRYPTED = 1  # of a ZIP archive's flags
+# Of an archive: RuntimeError that it is packed in a way that Python does not know, ValueError that
+# a name in it is none.
+_BROKEN = (
+    OSError, EOFError, RuntimeError, ValueError, lzma.LZMAError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class LocalCopy:
@@ -80,6 +86,8 @@ def plain_name(path: Path) -> str:
     if path.suffix.lower() == ".zip":
         try:
             return Path(_member(path).filename).name
+        except GradstepError:
+            raise
         except _BROKEN as error:
             msg = f"{path} cannot be unpacked: {error}."
             raise InvalidTable(msg) from error
@@ -110,6 +118,8 @@ def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
     try:
         with _unpacked(path) as source:
             _write(_recoded(source, encoding) if foreign else _blocks(source), copy.path)
+    except GradstepError:  # of the copy, or of what is in the archive
+        raise
     except UnicodeError as error:
         msg = f"{path} is not text in {encoding}: {error}. Name another (--encoding)."
         raise InvalidTable(msg) from None
@@ -146,25 +156,43 @@ def suffix_of(first: bytes) -> str:
     return found or (".ndjson" if first.lstrip()[:1] == b"{" else ".csv")
 
 
+def without_secrets(source: str) -> str:
+    """Return what a source is called where others read it: of a URL, not who may read it there.
+
+    Examples
+    --------
+    >>> without_secrets("https://me:password@example.org/trips.csv?token=abc")
+    'https://example.org/trips.csv?…'
+    >>> without_secrets("trips.csv")
+    'trips.csv'
+    """
+    scheme, apart, rest = source.partition("://")
+    if not apart:
+        return source
+    host, slash, path = rest.partition("/")
+    path, query, _ = path.partition("?")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
+
+
 def copy_of_url(url: str) -> LocalCopy:
     """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
     scheme, _, rest = url.partition("://")
-    copy = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv")
+    copy, called = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv"), without_secrets(url)
     try:
         with _remote(scheme.lower(), url) as source:
             _write(_blocks(source), copy.path)
     except ImportError as error:
         wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
         msg = (
-            f"{url} needs another package: {wanted}. Install it (pip install 'gradstep[remote]'; "
-            "for s3:// also s3fs, for gs:// gcsfs), or download the file first."
+            f"{called} needs another package: {wanted}. Install it (pip install "
+            "'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs), or download the file first."
         )
         raise InvalidTable(msg) from None
     except (GradstepError, KeyboardInterrupt):
         raise
     except Exception as error:  # of whatever kind: each file system has its own
         reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{url} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
+        msg = f"{called} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
         raise InvalidTable(msg) from error
     return copy
 
@@ -185,7 +213,7 @@ def _member(path: Path) -> zipfile.ZipInfo:
     with zipfile.ZipFile(path) as archive:
         found = [
             info for info in archive.infolist()
-            if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+            if not (info.filename.endswith("/") or info.filename.startswith("__MACOSX/"))
         ]  # fmt: skip
     if len(found) != 1:
         listed = ", ".join(info.filename for info in found[:5])
@@ -193,6 +221,9 @@ def _member(path: Path) -> zipfile.ZipInfo:
             f"{path} has {len(found):,} files ({listed}), and one is wanted. Unpack it, and name "
             "the folder or the file."
         )
+        raise InvalidTable(msg)
+    if found[0].flag_bits & _ENCRYPTED:
+        msg = f"{path} is encrypted. Unpack it, and name the file."
         raise InvalidTable(msg)
     return found[0]
 
@@ -236,14 +267,21 @@ def _recoded(source: Any, encoding: str) -> Iterator[bytes]:
 
 
 def _write(blocks: Iterator[bytes], to: Path) -> None:
+    with contextlib.ExitStack() as until_then:
+        with _failing_as(to):
+            file = until_then.enter_context(to.open("wb", buffering=0))
+        for block in blocks:
+            left = memoryview(block)
+            while left:
+                with _failing_as(to):
+                    left = left[file.write(left) :]
+
+
+@contextlib.contextmanager
+def _failing_as(to: Path) -> Iterator[None]:
+    """Tell what goes wrong with the copy, and not with what is copied."""
     try:
-        file = to.open("wb")
-        with file:
-            file.writelines(blocks)
-    except UnicodeError:
-        raise
+        yield
     except OSError as error:
-        if error.errno is None:  # of the source
-            raise
         msg = f"{to} cannot be written: {error.strerror}. A copy of the table is needed there."
         raise CannotWrite(msg) from error

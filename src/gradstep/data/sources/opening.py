@@ -17,6 +17,7 @@ from gradstep.data.sources.local_copy import (
     copy_of_stdin,
     copy_of_url,
     plain_name,
+    without_secrets,
 )
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.data.sources.source_file import SourceFile
@@ -75,7 +76,7 @@ def _open_path(source: str, as_text: Collection[str], reading: ReadOptions) -> T
     if source == STDIN:
         return open_copy(copy_of_stdin(), "standard input", as_text, reading)
     if "://" in source:
-        return open_copy(copy_of_url(source), source, as_text, reading)
+        return open_copy(copy_of_url(source), without_secrets(source), as_text, reading)
     return _open_files(_expand(source), source, as_text, reading)
 
 
