@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
-from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.preparing.prepared import PreparedTable, prepared_in
 from gradstep.engine.records import Outcome
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import LOSSES, loss_of
@@ -171,9 +171,9 @@ def fit_table(
     Parameters
     ----------
     table : table or PreparedTable
-        As for `gradstep.prepare`, or what it returned.
+        As for `gradstep.prepare`, or what it returned, or the folder that it wrote.
     target : str
-        The column to predict; of a PreparedTable, and of sparse text, it is known.
+        The column to predict; of a prepared table, and of sparse text, it is known.
     loss : str or Loss, optional
         By default 'log_loss' for classes, else 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
@@ -213,7 +213,7 @@ def fit_table(
         hold whether or not the loss is the true likelihood, "model" ones if it is.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows. They must find files
-        and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
+        and prepared table (`cache`, or one in a folder) under the same path. The
         model has the same bits as without a cluster.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
@@ -271,6 +271,7 @@ def fit_table(
         checkpoint.refuse_unfinished()
     check_inference(inference)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
+    table = prepared_in(table)
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
     each = each_on(client, allow_mixed=allow_mixed, watch=watch)
