@@ -28,7 +28,7 @@ from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
-from gradstep.fit.too_good import note_of_too_good
+from gradstep.fit.too_good import note_of_no_use, note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
 from gradstep.renamed import under_new_names
@@ -325,6 +325,7 @@ def fit_table(
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
         fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
+        fit.notes += note_of_no_use(fit.validation, fit.baseline)
     if cv is not None and found.outcome is not Outcome.INTERRUPTED:
         fixed = replace(settings, penalty=problem.penalty)
         fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
