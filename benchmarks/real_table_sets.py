@@ -31,6 +31,8 @@ class RealTable(NamedTuple):
         Columns that tell the target in other words, or number the rows.
     classes : bool
         Whether the target is one of classes.
+    time : str
+        A column of dates: what is predicted are the last rows by it, as it would be of new ones.
     """
 
     name: str
@@ -38,6 +40,7 @@ class RealTable(NamedTuple):
     target: str
     drop: tuple[str, ...] = ()
     classes: bool = False
+    time: str = ""
 
     def frame(self) -> pl.DataFrame:
         """Return the table, without rows whose target is missing."""
@@ -118,7 +121,9 @@ TABLES = (
     RealTable("taxi tips", _of_r("modeldata", "taxi"), "tip", classes=True),
     RealTable("Alzheimer's", _of_r("modeldata", "ad_data"), "Class", classes=True),
     RealTable("deliveries", _of_r("modeldata", "deliveries"), "time_to_delivery"),
-    RealTable("hotel rates", _of_r("modeldata", "hotel_rates"), "avg_price_per_room"),
+    RealTable(
+        "hotel rates", _of_r("modeldata", "hotel_rates"), "avg_price_per_room", time="arrival_date"
+    ),
     RealTable("diamonds", _of_r("ggplot2", "diamonds"), "price"),
     RealTable("diamonds' cut", _of_r("ggplot2", "diamonds"), "cut", classes=True),
 )

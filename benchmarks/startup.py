@@ -5,6 +5,7 @@ Run from the root of the repository, with gradstep installed in the interpreter:
     python -m benchmarks.startup
     python -m benchmarks.startup --repeats 9 --markdown
     python -m benchmarks.startup --flights    # the first `gradstep train` ever, loss by loss
+    python -m benchmarks.startup --compiling  # the same in processor seconds, on a busy machine too
 
 Every figure is the median over whole processes, from start to exit, and each process
 runs once unmeasured first. The compiled kernels go to temporary folders, never to the
@@ -14,6 +15,7 @@ user's own cache.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -172,8 +174,8 @@ def figures() -> list[Figure]:
     ]
 
 
-def first_commands(folder: Path) -> list[Figure]:
-    """List first commands on the flights, by loss.
+def flights_commands(folder: Path) -> dict[str, list[str]]:
+    """Write the flights, and list the commands that train on them, by loss.
 
     Parameters
     ----------
@@ -190,16 +192,79 @@ def first_commands(folder: Path) -> list[Figure]:
         late = "" if minutes in {"", "NA"} else ("yes" if float(minutes) > 15.0 else "no")
         found.append(f"{line},{late}")
     table.write_text("\n".join([f"{lines[0]},late", *found, ""]))
-    figures = []
-    for loss, options in FLIGHTS.items():
-        drop = "arr_time,tailnum" + (",arr_delay" if loss == "log_loss" else ",late")
-        command = gradstep(
-            "train", str(table), "--no-cache", "--max-iter", "3", "--drop", drop,
-            "--model", str(folder / loss), "-t", *options,
-        )  # fmt: skip
-        what = f"first gradstep train ever on flights.csv, {loss}, beyond the next"
-        figures.append(Figure(what, [Command(command, empty_cache=True), Command(command)], 4.0))
-    return figures
+    drop = {loss: ",arr_delay" if loss == "log_loss" else ",late" for loss in FLIGHTS}
+    return {
+        loss: gradstep(
+            "train", str(table), "--no-cache", "--max-iter", "3",
+            "--drop", "arr_time,tailnum" + drop[loss], "--model", str(folder / loss),
+            "-t", *options,
+        )
+        for loss, options in FLIGHTS.items()
+    }  # fmt: skip
+
+
+def first_commands(folder: Path) -> list[Figure]:
+    """List first commands on the flights, by loss.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the table is written.
+    """
+    return [
+        Figure(
+            f"first gradstep train ever on flights.csv, {loss}, beyond the next",
+            [Command(command, empty_cache=True), Command(command)],
+            4.0,
+        )
+        for loss, command in flights_commands(folder).items()
+    ]
+
+
+def compiling(folder: Path) -> Grid:
+    """Measure what first commands on the flights compile, in processor seconds.
+
+    Of each loss, in an empty cache: the two processes that compile ahead, one after another; the
+    command once they are done; the same with all kernels there, to its end and to its plan. The
+    wait that the parts make on idle cores follows from these, if they are shared evenly.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the table is written.
+    """
+    heads = ["loss", "largest kernel", "others", "left in the run", "imports and reading",
+             "wait, three cores", "wait, two cores"]  # fmt: skip
+    grid = Grid("What a first command compiles: processor seconds", heads)
+    for loss, command in flights_commands(folder).items():
+        target, asked = command[-1 - 2 * ("--loss" in command)], FLIGHTS[loss][2:]
+        code = (
+            "import sys; from gradstep.fit.compile_ahead import compile_part, guess_of; "
+            f"compile_part(sys.argv[1], guess_of({str(folder / 'flights.csv')!r}, {target!r}, "
+            f"{asked[0] if asked else None!r}, {{}}))"
+        )
+        with tempfile.TemporaryDirectory() as cache:
+            alone = {**environment(cache), "GRADSTEP_COMPILE_AHEAD": "0"}
+            largest, others = (
+                _processor([sys.executable, "-c", code, part], alone)
+                for part in ("evaluations", "others")
+            )
+            first, second = (_processor(command, alone) for _ in range(2))
+            read = _processor([*command, "--dry-run"], alone)
+        left = max(0.0, first - second)
+        three = max(0.0, max(largest, others) - read) + left
+        two = max(three, (largest + others - read) / 2.0 + left)
+        found = (largest, others, left, read, three, two)
+        grid.rows.append([loss, *(f"{seconds:.1f}" for seconds in found)])
+    return grid
+
+
+def _processor(arguments: Sequence[str], variables: Mapping[str, str]) -> float:
+    """Return the processor seconds of a command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _run(arguments, variables)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def measure(figures: Sequence[Figure], repeats: int) -> None:
@@ -289,8 +354,15 @@ def main(
     flights: Annotated[
         bool, typer.Option("--flights", help="Time first commands on the flights alone.")
     ] = False,
+    processor: Annotated[
+        bool, typer.Option("--compiling", help="Processor seconds of what these compile.")
+    ] = False,
 ) -> None:
     """Time imports, the command line and first fits in fresh interpreters."""
+    if processor:
+        with tempfile.TemporaryDirectory() as folder:
+            print_grids([compiling(Path(folder))], markdown=markdown)
+        return
     with tempfile.TemporaryDirectory() as folder:
         lines = first_commands(Path(folder)) if flights else figures()
         measure(lines, repeats)

@@ -89,7 +89,8 @@ def test_a_bar_makes_room_and_listens_while_it_is_there(monkeypatch):
 
 def test_what_is_left_is_told_not_a_time(monkeypatch):
     on_a_terminal(monkeypatch)
-    bar = progress.Progress(size=31_000_000)
+    bar = progress.Progress()
+    bar.position(12_345_678, 31_000_000)
     bar("reading", 2000)
     recorder = bar._bar
     bar._compiling(1.0)
@@ -103,9 +104,9 @@ def test_what_is_left_is_told_not_a_time(monkeypatch):
         record = EpochRecord(3, 0.5, -0.25, 1.0, 1e6, 0.1, optimality=left)
         bar.on_epoch_end(EpochEnd(record, problem, None, None))
     assert recorder.shown == [
-        ("reading", "2,000 rows of 31.0 MB", 0, None, False),
+        ("reading", "12.3 of 31.0 MB, 2,000 rows", 12_345_678, 31_000_000, False),
         ("compiling", "once, about 10 s:", 0, None, True),
-        ("reading", "2,000 rows of 31.0 MB", 0, None, False),
+        ("reading", "12.3 of 31.0 MB, 2,000 rows", 12_345_678, 31_000_000, False),
         ("encoding", "500 of 2,000 rows", 500, 2000, False),
         ("epoch 3", "loss 0.5, held out 0.25, step 1e-02 → 1e-04", 2.0, 4.0, False),
         ("epoch 3", "loss 0.5, held out 0.25, 1.0 M rows/s", 3.0, 50.0, False),

@@ -103,6 +103,24 @@ class TestEvaluate:
             assert words in out
         assert found["confusion"] == confusion_matrix(y, predicted).tolist()
 
+    def test_a_threshold(self, told, fails, train, later, tmp_path):
+        path, y = train("flag"), pl.read_csv(later)["flag"].to_numpy()
+        p = gs.load(path).predict_proba(later)[:, 1]
+        first, second = gs.load(path).classes_
+        low = float(np.quantile(p, 0.3))
+        predicted = np.where(p >= low, second, first)
+        found = told("evaluate", path, later, "--threshold", low)
+        assert found["accuracy"] == pytest.approx(accuracy_score(y, predicted))
+        assert found["confusion"] == confusion_matrix(y, predicted).tolist()
+        told("predict", path, later, "--threshold", low, "-o", tmp_path / "p.parquet")
+        written = pl.read_parquet(tmp_path / "p.parquet")["prediction"].to_numpy()
+        assert (written == predicted).all()
+        gs.save(gs.load(path).with_threshold(low), tmp_path / "m.safetensors")
+        assert (gs.load(tmp_path / "m.safetensors").predict(later) == predicted).all()
+        assert "--threshold 1.5 must" in fails("predict", path, later, "--threshold", "1.5")
+        fares = train("fare")
+        assert "--threshold 0.3 is" in fails("evaluate", fares, later, "--threshold", "0.3")
+
     def test_several_classes(self, told, gradstep, train, later):
         model = train("zone")
         found, y = told("evaluate", model, later), pl.read_csv(later)["zone"].to_list()

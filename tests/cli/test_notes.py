@@ -75,6 +75,17 @@ def test_a_score_that_is_too_good(tmp_path, monkeypatch):
     assert any("'x'" in note and "--drop x" in note for note in fit.notes)
 
 
+@pytest.mark.parametrize("target", ["y", "late"])
+def test_a_score_that_a_constant_has(target):
+    rng = np.random.default_rng(4)
+    noise = pl.DataFrame({name: rng.normal(size=N) for name in ("x", "z", "y")})
+    noise = noise.with_columns(late=pl.col("y") > 0.5).select("x", "z", target)
+    asked = {"validation": 0.5, "alpha": 1e-6, "refit": False, "polynomials": {"x": 5, "z": 5}}
+    fit = gs.fit_table(noise, target, **asked)
+    (note,) = fit.notes
+    assert note.startswith("The rows held out are predicted no better than by the best constant (")
+
+
 class TestOddNumbers:
     @pytest.mark.parametrize("value", [-999, -9999, 9999, 99999])
     def test_that_may_be_missing(self, value):

@@ -22,7 +22,7 @@ from gradstep.engine.callbacks import Callbacks
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit import components
 from gradstep.fit.run import _Best
-from gradstep.objective.penalties import Scaled
+from gradstep.objective.penalties import Bounded, Scaled
 from gradstep.objective.smoothed import Smoothed
 from tests.contracts.callbacks import CALLBACKS
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
@@ -38,8 +38,8 @@ __all__ = ["DUTIES", "NOUNS", "Noun", "classes_of", "modules"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 # What users never see: several callbacks as one, those of scikit-learn, those that watch a run on a
-# table; a loss and a penalty that are made of another one on the way.
-NOT_COMPONENTS = {Bridge, Callbacks, Curve, Progress, Scaled, Smoothed, _Best}
+# table; a loss and penalties that are made of another one on the way.
+NOT_COMPONENTS = {Bounded, Bridge, Callbacks, Curve, Progress, Scaled, Smoothed, _Best}
 CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_pause", "on_end")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import lsq_linear, minimize
+from scipy.sparse import csr_array
 
 from gradstep import InvalidParameter, MiniBatchClassifier, MiniBatchRegressor
 from gradstep.fit.identity import _text
@@ -96,8 +97,8 @@ def test_what_are_no_bounds_is_refused(bounds, words):
 
 
 @pytest.mark.parametrize("fit, words", [
-    (lambda: MiniBatchRegressor(bounds=(0, 1), optimizer="adam").fit(X, Y), "Adam cannot"),
-    (lambda: MiniBatchRegressor(bounds=(0, 1)).partial_fit(X, Y), "SGD cannot"),
+    (lambda: MiniBatchRegressor(bounds=(0, 1), optimizer="sgd").fit(X, np.stack([Y, Y], 1)),
+     "2 outputs"),
     (lambda: MiniBatchRegressor(bounds=(0, 1)).fit(X, np.stack([Y, Y], 1)), "2 outputs"),
     (lambda: MiniBatchClassifier(bounds=(0, 1)).fit(X, np.digitize(Y, [0, 9])), "3 outputs or"),
     (lambda: MiniBatchRegressor(bounds=(0, 1)).fit(np.zeros((2, 3000)), Y[:2]), "too many"),
@@ -105,6 +106,60 @@ def test_what_are_no_bounds_is_refused(bounds, words):
 def test_where_they_cannot_be_kept_they_are_refused(fit, words):
     with pytest.raises(InvalidParameter, match=words):
         fit()
+
+
+def test_full_batches_of_standardised_steps_come_to_the_same():
+    asked = {"penalty": None, "bounds": (LOW, HIGH), "penalty_scale": "unit"}
+    best = MiniBatchRegressor(tol=1e-10, **asked).fit(X[:40], Y[:40])
+    model = MiniBatchRegressor(
+        optimizer="momentum", batch_size=40, learning_rate=0.3, precondition=True, max_iter=200,
+        tol=None, **asked,
+    ).fit(X[:40], Y[:40])  # fmt: skip
+    np.testing.assert_allclose(model.coef_, best.coef_, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(model.coef_ == 0.0, best.coef_ == 0.0)
+    assert model.intercept_ == pytest.approx(best.intercept_, rel=1e-3)
+
+
+class Watch:
+    """Keeps the coefficients of each epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_epoch_end(self, event):
+        self.seen.append(event.state.current()[:P])
+
+
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_mini_batches_keep_to_them_in_every_epoch(optimizer, average):
+    watch = Watch()
+    model = MiniBatchRegressor(
+        optimizer=optimizer, penalty="l1", alpha=0.1, bounds=(LOW + 0.1, HIGH + 0.3), max_iter=5,
+        tol=None, average=average, callbacks=[watch],
+    ).fit(X, Y)  # fmt: skip
+    seen = np.array([*watch.seen, model.coef_])
+    assert (seen >= LOW + 0.1).all()
+    assert (seen <= HIGH + 0.3).all()
+    free = MiniBatchRegressor(optimizer=optimizer, max_iter=5, tol=None).fit(X, Y)
+    assert ((free.coef_ < LOW + 0.1) | (free.coef_ > HIGH + 0.3)).any()
+
+
+def test_parts_of_a_stream_keep_to_them():
+    model = MiniBatchRegressor(bounds=(0.1, np.inf))
+    for rows in np.array_split(np.arange(N), 5):
+        model.partial_fit(X[rows], Y[rows])
+        assert model.coef_.min() >= 0.1
+
+
+def test_steps_that_touch_a_batch_alone_keep_to_them():
+    """Sparse rows of many features, most of which no batch has."""
+    wide = csr_array(np.pad(X, ((0, 0), (0, 500))))
+    model = MiniBatchRegressor(
+        optimizer="sgd", learning_rate=1e-3, bounds=(0.25, 1.0), max_iter=2, tol=None
+    ).fit(wide, Y)
+    assert model.coef_.min() == 0.25
+    assert (model.coef_[P:] == 0.25).all()
 
 
 def test_there_are_no_standard_errors():
@@ -132,6 +187,13 @@ def test_a_start_brought_within_keeps_the_mean_score():
     model.fit(X + 2000.0 * X.std(axis=0), counts)
     assert np.isfinite(model.intercept_)
     np.testing.assert_array_less(bounds[0] * (1.0 - 1e-15), model.coef_)
+
+
+def test_steps_leave_no_bound_of_a_constant_column_out():
+    constant = np.hstack([np.full((N, 1), 7.0), X])
+    bounds = (np.append(1.0, np.full(P, -np.inf)), None)
+    model = MiniBatchRegressor(optimizer="sgd", bounds=bounds, max_iter=2, tol=None)
+    assert model.fit(constant, Y).coef_[0] == 1.0
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

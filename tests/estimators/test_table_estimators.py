@@ -102,6 +102,21 @@ class TestAsFitTable:
         with pytest.raises(InvalidParameter, match="prepared already: max_levels would change"):
             TableRegressor(max_levels=3).fit(prepared)
 
+    def test_folder_of_a_prepared_table(self, tmp_path):
+        folder = tmp_path / "prepared"
+        whole = fit_table(gradstep.prepare(TABLE, "fare", only=COLUMNS, out=folder))
+        for fitted in (fit_table(folder), fit_table(str(folder), "fare")):
+            assert fitted.model.params.tobytes() == whole.model.params.tobytes()
+        assert TableRegressor().fit(folder).model_.params.tobytes() == whole.model.params.tobytes()
+        assert gradstep.plan(folder).rows == whole.plan.rows
+        with pytest.raises(InvalidParameter, match="prepared already: drop would change nothing"):
+            fit_table(folder, drop=["km"])
+        with pytest.raises(InvalidParameter, match="for the target 'fare', not 'km'"):
+            TableRegressor().fit(folder, "km")
+        (folder / "train_y.npy").unlink()
+        with pytest.raises(InvalidTable, match="missing: the prepared table is damaged"):
+            fit_table(folder)
+
     @uncompiled
     def test_parameters_reach_the_fit(self):
         asked = {

@@ -126,12 +126,23 @@ def test_of_an_estimator():
     ({"nonnegative": "age", "splines": ["age"]}, "'age' is a curve"),
     ({"nonnegative": "when"}, "'when', which is no number: it has several coefficients"),
     ({"nonnegative": "age", "crosses": [("age", "kind")]}, "depends on age:kind, too"),
-    ({"nonnegative": "age", "optimizer": "adam"}, "Adam cannot keep"),
+    ({"monotone": "age", "splines": ["age"], "optimizer": "adam"}, "a step of Adam bounds one"),
     ({"monotone": "age", "splines": ["age"], "penalty": "l1"}, "no l1 penalty"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(asked, words):
     with pytest.raises(InvalidParameter, match=words):
         fit_table(DATED, "y", **{"alpha": 1e-4, **asked})
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "ftrl"])
+def test_of_mini_batches_are_kept(optimizer):
+    asked = {"bounds": {"age": (0.3, None)}, "monotone": {"size": "increasing"}, "max_iter": 3}
+    fit = fit_table(TABLE, "y", optimizer=optimizer, **asked, **PLAIN)
+    assert coefficient(fit.model, "size") == 0.0
+    assert coefficient(fit.model, "age") >= 0.3
+    assert fit.notes[-1].startswith("Constraints: ")
+    assert "of size" in fit.notes[-1] or "age, size" in fit.notes[-1]
+    assert fit.notes[-1].endswith(".")
 
 
 def test_of_svmlight_they_are_refused(tmp_path):

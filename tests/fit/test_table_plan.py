@@ -53,6 +53,8 @@ class TestThePlan:
             ("claims", {"drop": []}, "claims, a number from 0 to 3"),
             ("fare", {"penalty": None}, "Penalty   none"),
             ("fare", {"alpha": "auto"}, "l2 of standardised features, alpha chosen by rows"),
+            ("fare", {"alpha": "auto", "optimizer": "sgd"}, "features, alpha 0.0001"),
+            ("fare", {"alpha": "auto", "optimizer": "sgd"}, "the best on the rows held out"),
             ("fare", {"penalty": "elasticnet", "penalty_scale": "unit"}, "elasticnet of features,"),
             ("fare", {"penalty": "elasticnet", "l1_ratio": 0.5}, "l1_ratio 0.5"),
             ("fare", {"optimizer": "exact"}, "the solution of least squares itself"),

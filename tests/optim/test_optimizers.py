@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from gradstep import MiniBatchRegressor
+from gradstep.engine.constraints import Constraints
 from gradstep.engine.state import Problem
 from gradstep.engine.training import train
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.optimizers import FTRL, SGD, Optimizer
-from gradstep.optim.schedules import Constant, InvScaling, UserSchedule
+from gradstep.optim.schedules import Constant, Exponential, InvScaling, UserSchedule
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 from tests.contracts.optimizers import OPTIMIZERS, Steps
@@ -173,6 +176,45 @@ def test_full_batches_converge_to_the_minimiser(case, optimizer, penalty, l1, l2
 @pytest.mark.parametrize("penalty, l1, l2", [(L2(0.05), 0.0, 0.05), (L1(0.1), 0.1, 0.0)])
 def test_plain_l1_and_l2_converge_to_the_minimiser(penalty, l1, l2):
     test_full_batches_converge_to_the_minimiser(OPTIMIZERS[SGD], SGD(), penalty, l1, l2)
+
+
+def within(X, y, l1, l2, low, high):
+    """Return weights and intercept within bounds, by coordinate descent."""
+    A, w = np.column_stack([X, np.ones(len(y))]), np.zeros(X.shape[1] + 1)
+    l1, l2 = (np.append(np.full(X.shape[1], x), 0.0) for x in (l1, l2))
+    low, high = np.append(low, -np.inf), np.append(high, np.inf)
+    for j in np.tile(np.arange(w.size), 500):
+        curvature = A[:, j] @ A[:, j] / len(y)
+        x = curvature * w[j] - A[:, j] @ (A @ w - y) / len(y)
+        free = np.sign(x) * max(abs(x) - l1[j], 0.0) / (curvature + l2[j])
+        w[j] = np.clip(free, low[j], high[j])
+    return w
+
+
+@uncompiled
+@pytest.mark.parametrize("case, optimizer", [one for one in CASES if one.id.count("(") == 1])
+def test_full_batches_converge_to_the_minimiser_within_bounds(case, optimizer):
+    X, y = data(16, 5)
+    bounds = np.array([0.5, -0.4, 0.1, -1.0, -2.0]), np.array([3.0, 2.0, 2.0, 1.0, 0.2])
+    l1, l2 = PENALTIES["elasticnet"][1:]
+    seen, steady = [], isinstance(case.converges, Constant)
+    problem = problem_of(
+        X,
+        300,
+        penalty=PENALTIES["elasticnet"][0],
+        optimizer=optimizer,
+        schedule=case.converges if steady else Exponential(0.1, factor=0.98),
+        batch_size=16,
+        shuffle="none",
+        constraints=Constraints(*bounds, np.zeros(5, dtype=bool)),
+    )
+    watch = SimpleNamespace(on_epoch_end=lambda event: seen.append(event.state.current()[:-1]))
+    state, _ = train(problem, Dataset(DenseRows(X), y[:, None]), problem.start(), callbacks=[watch])
+    expected = within(X, y, l1, l2, *bounds)
+    np.testing.assert_allclose(state.params, expected, rtol=0.0, atol=1e-5 if steady else 1e-3)
+    assert (state.params[[1, 2, 4]] == [-0.4, 0.1, 0.2]).all()
+    assert (np.array(seen) >= bounds[0]).all()
+    assert (np.array(seen) <= bounds[1]).all()
 
 
 @uncompiled

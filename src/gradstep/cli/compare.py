@@ -194,8 +194,7 @@ def compare(
             ),
             terms,
         )  # fmt: skip
-    size = 0 if table is None else paths.size_of(table)
-    with Progress(wanted=not json, size=size) as progress:
+    with Progress(wanted=not json) as progress:
         from gradstep.comparing.compare import compare as run_all  # imports Numba
 
         if source is table and table is not None:

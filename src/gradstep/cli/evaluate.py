@@ -19,6 +19,7 @@ def evaluate(
     table: opt.TableArgument,
     *,
     sample_weight: opt.SampleWeight = None,
+    threshold: opt.Threshold = None,
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
@@ -31,6 +32,8 @@ def evaluate(
 
     paths.note_cache()
     fitted = paths.model_of(model, table)
+    if threshold is not None:
+        fitted = fitted.with_threshold(threshold)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     with opt.cluster(dask) as client:
         found = evaluation.evaluate(

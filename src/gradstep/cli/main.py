@@ -37,7 +37,7 @@ _NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or 
 
 # What options are called in Python, which some are called otherwise in.
 _PARAMETERS = frozenset(
-    name for verb in (train, compare) for name in inspect.signature(verb).parameters
+    name for verb in (train, compare, predict) for name in inspect.signature(verb).parameters
 ) - {"ctx", "table", "model", "kinds"}
 
 app = typer.Typer(

@@ -47,6 +47,7 @@ __all__ = [
     "Target",
     "Task",
     "Thousands",
+    "Threshold",
     "TimeColumn",
     "Validation",
     "cluster",
@@ -92,6 +93,10 @@ Dask = Annotated[
         help="Compute on a Dask cluster: tcp://HOST:8786, or local:N for N processes.",
         rich_help_panel=RUN,
     ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Probability from which on the second of two classes is predicted."),
 ]
 AllowMixed = Annotated[
     bool,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradstep.cache_folder import cache_folder, why_not_writable
 from gradstep.cli.terminal import say
-from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
+from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import is_stream
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ __all__ = [
     "note_cache",
     "refuse_foreign",
     "refuse_sources",
-    "size_of",
 ]
 
 
@@ -126,12 +125,3 @@ def label_of(table: str) -> str | None:
     from gradstep.data.sources.svmlight import LABEL, is_svmlight
 
     return LABEL if is_svmlight(table) else None
-
-
-def size_of(table: str) -> int:
-    """Return how many bytes the files of a table have; 0 if that is not known."""
-    from gradstep.data.sources.opening import files_of
-
-    with suppress(OSError, InvalidTable):  # said where it is opened
-        return sum(path.stat().st_size for path in files_of(table))
-    return 0

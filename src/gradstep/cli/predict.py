@@ -43,6 +43,7 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option(help="Whether to add a column for each class.")
     ] = True,
+    threshold: opt.Threshold = None,
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
@@ -54,6 +55,8 @@ def predict(
 
     paths.note_cache()
     fitted = paths.model_of(model, table)
+    if threshold is not None:
+        fitted = fitted.with_threshold(threshold)
     copied = opt.split(keep)
     fitted.refuse_to_keep(copied, probabilities=probabilities)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)

@@ -75,7 +75,7 @@ def prepare(
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
     with (
-        Progress(wanted=not json, size=paths.size_of(table)) as progress,
+        Progress(wanted=not json) as progress,
         opt.cluster(dask) as client,
     ):
         prepared = make(

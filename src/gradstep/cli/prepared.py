@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradstep.cli import options as opt
@@ -32,13 +31,14 @@ def prepared_table(ctx: typer.Context, table: str) -> PreparedTable | None:
     InvalidParameter
         If options were typed that say how to prepare it.
     """
-    folder = Path(table)
-    if not (folder / "meta.json").is_file():
-        return None
-    from gradstep.data.preparing.prepared import open_prepared
+    from gradstep.data.preparing.prepared import prepared_in
 
+    prepared = prepared_in(table)
+    if prepared is table:
+        return None
     idle = opt.given(ctx, OF_PREPARING)
     if idle:
         msg = f"{table} is prepared: {', '.join(idle)} would change nothing. Prepare it anew."
         raise InvalidParameter(msg)
-    return open_prepared(folder)
+    found: PreparedTable = prepared
+    return found

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from gradstep.compiling import CLOCK
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress"]
 
 _QUIET_SECONDS = 1.0
+_BY_BYTES = {"fetching", "unpacking", "reading"}
 
 
 class Progress:
@@ -31,16 +33,14 @@ class Progress:
     ----------
     wanted : bool
         Whether there is to be one, on a terminal.
-    size : int
-        Bytes of the files that are read; 0 if that is not known.
     """
 
-    def __init__(self, *, wanted: bool = True, size: int = 0) -> None:
+    def __init__(self, *, wanted: bool = True) -> None:
         self._wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
         self._began = time.monotonic()
-        self._size, self._read = size, 0
+        self._at, self._read = (0, 0), 0
         self._bar: Bar | None = None
-        self._shown: tuple[str, str, float, float | None] = ("", "", 0, None)
+        self._shown: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         CLOCK.told = self._compiling
@@ -59,21 +59,36 @@ class Progress:
             self._bar = None
         yield
 
+    @property
+    def position(self) -> Callable[[int, int], None] | None:
+        """What is called with the bytes of the files so far and in all; None if nobody looks."""
+        return self._position if self._wanted else None
+
+    def _position(self, done: int, size: int) -> None:
+        self._at = done, size
+
     def __call__(self, what: str, rows: int) -> None:
-        """Show how many rows have been read, or encoded."""
-        if what == "reading":
-            self._read = rows
-            of = f" of {self._size / 1e6:,.1f} MB" if self._size else ""
-            self._show(what, f"{rows:,} rows{of}", 0, None)
-        elif what == "encoding" and self._read:
+        """Show how far a table has been read, in bytes, or encoded, in rows."""
+        done, size = self._at
+        if what == "encoding" and self._read:
             self._show(what, f"{rows:,} of {self._read:,} rows", rows, self._read)
+        elif what in _BY_BYTES and done:
+            of = f" of {size / 1e6:,.1f}" if size else ""
+            so_far = f", {rows:,} rows" if rows else ""
+            self._show(what, f"{done / 1e6:,.1f}{of} MB{so_far}", done, size or None)
         else:
             self._show(what, f"{rows:,} rows", 0, None)
+        if what == "reading":
+            self._read = rows
+
+    def waiting(self, what: str) -> None:
+        """Show that something is going on, and since when, until it tells more."""
+        self._show(what, "", 0, None, since=time.monotonic())
 
     def _compiling(self, began: float | None) -> None:
         """Show since when a kernel has been compiled, or again what was shown before."""
         if began is None:
-            self._draw(*self._shown)
+            self._shown()
         else:
             self._draw("compiling", "once, about 10 s:", 0, None, since=began)
 
@@ -109,9 +124,12 @@ class Progress:
             text += f", {in_short(record.rows_per_second)} rows/s"
         self._show(f"epoch {record.epoch}", text, min(done, total), total)
 
-    def _show(self, what: str, text: str, done: float, total: float | None) -> None:
-        self._shown = what, text, done, total
-        self._draw(*self._shown)
+    def _show(
+        self, what: str, text: str, done: float, total: float | None, *,
+        since: float | None = None,
+    ) -> None:  # fmt: skip
+        self._shown = partial(self._draw, what, text, done, total, since=since)
+        self._shown()
 
     def _draw(
         self, what: str, text: str, done: float, total: float | None, *,

@@ -226,7 +226,7 @@ def train(
         guess = guess_of(table, str(target), loss, {**chosen, "penalty": penalty})
     with (
         compiling_ahead(guess),
-        Progress(wanted=not json, size=paths.size_of(table)) as progress,
+        Progress(wanted=not json) as progress,
         opt.cluster(dask) as client,
     ):
         from gradstep.cli.train_report import TrainReport  # these import Numba

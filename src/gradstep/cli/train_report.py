@@ -63,6 +63,7 @@ class TrainReport:
         if not self.json:
             with self.progress.aside():
                 report.tell_plan(report.console(), plan)
+            self.progress.waiting("training")
         elif self.dry_run:
             report.print_json({"plan": plan.to_json()})
         if self.dry_run:

@@ -15,6 +15,7 @@ from gradstep.comparing.problems import Compared, automatic_plan, plan_of, units
 from gradstep.comparing.runs import PLACES, Run, first_epoch, follow
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import AUTOMATIC
+from gradstep.data.preparing.prepared import prepared_in
 from gradstep.engine.state import Validation
 from gradstep.errors import InvalidParameter
 from gradstep.fit.checks import check_before_reading
@@ -136,7 +137,7 @@ def compare(
     numbers = {"epsilon": epsilon, "quantile": quantile, "power": power}
     component = None if loss is None else loss_of(loss, numbers, LOSSES)
     _check(asked, trials, component)
-    prepared = prepared_of(table, target, component, options, None)
+    prepared = prepared_of(prepared_in(table), target, component, options, None)
     component = loss_of_target(loss, numbers, prepared)
     _refuse_without_optimum(component)
     meta = prepared.meta

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Constraints"]
 
+_NEAR = 4.0 * np.finfo(np.float64).eps  # of a bound
+
 
 class Constraints(NamedTuple):
     """Bounds of the increments of coefficients, in the units of the features.
@@ -56,7 +58,25 @@ class Constraints(NamedTuple):
             coef[j] += coef[j - 1]
         return coef
 
+    @property
+    def allow_zero(self) -> bool:
+        """Whether all coefficients may be zero: the best constant prediction keeps to them."""
+        return bool((self.low <= 0.0).all() and (self.high >= 0.0).all())
+
+    def of_scaled(
+        self, scale: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the bounds of weights that are coefficients once multiplied by a scale.
+
+        Rounded inwards, so that products keep to the coefficients' bounds to the last bit.
+        """
+        low, high = self.low / scale, self.high / scale
+        low = np.where(low * scale < self.low, np.nextafter(low, np.inf), low)
+        high = np.where(high * scale > self.high, np.nextafter(high, -np.inf), high)
+        return np.minimum(low, high), high
+
     def at_bound(self, coef: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which coefficients have an increment at one of its bounds."""
+        """Tell which coefficients have an increment at one of its bounds, but for rounding."""
         own = self.increments(coef)
-        return np.asarray((own <= self.low) | (own >= self.high))
+        near = [np.where(np.isfinite(b), _NEAR * np.abs(b), 0.0) for b in (self.low, self.high)]
+        return np.asarray((own <= self.low + near[0]) | (own >= self.high - near[1]))

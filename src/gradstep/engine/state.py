@@ -60,7 +60,7 @@ class Problem:
     penalty_scales : ndarray of shape (n_features,) or None
         Weights are multiplied by these before they are penalised; None for ones.
     constraints : Constraints or None
-        Constraints on the coefficients of a single output; only the automatic method takes them.
+        Constraints on the coefficients of a single output; steps of mini-batches keep to bounds.
     """
 
     loss: Loss | JointLoss

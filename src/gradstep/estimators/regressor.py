@@ -137,8 +137,8 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
     bounds : tuple of two or None, default=None
         The least and the greatest coefficients, (low, high): numbers, or arrays with one for each
         feature, in the features' own units; None or infinity for no bound. ``(0, None)`` means
-        that none is negative. Kept exactly by 'auto', 'svrg' and 'exact', refused by other
-        optimizers and several outputs.
+        that none is negative. Kept exactly: by the automatic method the optimum among those
+        coefficients, by other optimizers after each step. Refused for several outputs.
     callbacks : list of Callback or None, default=None
         Called at the start, after each epoch, and at the end.
 

@@ -293,14 +293,18 @@ def check_constraints(problem: Problem) -> None:
     if asked is None:
         return
     why, strengths = None, getattr(problem.penalty, "strengths", None)
-    if not is_automatic(problem.optimizer):
-        name = type(problem.optimizer).__name__
-        why = f"{name} cannot keep them. Use optimizer='auto' and learning_rate='auto'"
-    elif problem.n_outputs > 1:
+    if problem.n_outputs > 1:
         why = (
             f"they are of one coefficient for each feature, and there are {problem.n_outputs} "
             "outputs or classes"
         )
+    elif not is_automatic(problem.optimizer):
+        if asked.chained.any():
+            name = type(problem.optimizer).__name__
+            why = (
+                f"those of a monotone curve are of two coefficients, and a step of {name} bounds "
+                "one by one. Use optimizer='auto' and learning_rate='auto'"
+            )
     elif strengths is None:
         why = f"the penalty {type(problem.penalty).__name__} is known by its proximal map alone"
     elif asked.chained.any() and strengths()[0] > 0.0:
@@ -319,7 +323,9 @@ def notes_of_bounds(problem: Problem, params: NDArray[np.float64], encoding: Enc
     at = np.flatnonzero(bounded & asked.at_bound(params[:-1]))
     columns = list(dict.fromkeys(encoding.source_of(j) for j in at.tolist()))
     if not columns:
-        return ["Constraints: no coefficient is at a bound; without them the model is the same."]
+        same = is_automatic(problem.optimizer)  # at the optimum; on the way there they may tell
+        also = "; without them the model is the same" if same else ""
+        return [f"Constraints: no coefficient is at a bound{also}."]
     more = ", ..." if len(columns) > _NAMED else ""
     which = ", ".join(columns[:_NAMED]) + more
     return [f"Constraints: {at.size} of {bounded.sum()} are met at their bound, of {which}."]

@@ -143,6 +143,8 @@ def plan(
     if standardised and columns is not None and columns.measured:
         center = columns.mean if settings.fit_intercept else np.zeros_like(columns.mean)
         scale = columns.deviation if settings.fit_intercept else columns.length
+        if settings.bounds is not None:  # a constant column's coefficient has them, too
+            scale = np.where(scale > 0.0, scale, 1.0)
     if rate is None:
         rate = _rate(settings, loss, optimizer, data, scale)
     shuffle: Any = settings.shuffle

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
-from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.preparing.prepared import PreparedTable, prepared_in
 from gradstep.data.sources.local_copy import without_secrets
 from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.records import Outcome
@@ -31,7 +31,7 @@ from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
-from gradstep.fit.too_good import note_of_too_good
+from gradstep.fit.too_good import note_of_no_use, note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
 from gradstep.renamed import under_new_names
@@ -174,9 +174,9 @@ def fit_table(
     Parameters
     ----------
     table : table or PreparedTable
-        As for `gradstep.prepare`, or what it returned.
+        As for `gradstep.prepare`, or what it returned, or the folder that it wrote.
     target : str
-        The column to predict; of a PreparedTable, and of sparse text, it is known.
+        The column to predict; of a prepared table, and of sparse text, it is known.
     loss : str or Loss, optional
         By default 'log_loss' for classes, else 'squared_error'.
     penalty, l1_ratio, penalty_scale, epsilon, quantile, power
@@ -216,7 +216,7 @@ def fit_table(
         hold whether or not the loss is the true likelihood, "model" ones if it is.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows. They must find files
-        and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
+        and prepared table (`cache`, or one in a folder) under the same path. The
         model has the same bits as without a cluster.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
@@ -275,6 +275,7 @@ def fit_table(
     check_inference(inference)
     check_folds(cv, options)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
+    table = prepared_in(table)
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
     each = each_on(client, allow_mixed=allow_mixed, watch=watch)
@@ -329,6 +330,7 @@ def fit_table(
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
         fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
+        fit.notes += note_of_no_use(fit.validation, fit.baseline)
     if cv is not None:
         fixed = replace(settings, penalty=problem.penalty)
         _cross_validate(fit, cv, partial(_model_of_part, component, fixed), callbacks)

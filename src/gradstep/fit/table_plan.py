@@ -146,7 +146,9 @@ def table_plan(
         What saves the run.
     """
     meta = prepared.meta
-    penalty = _penalty(settings, alpha)
+    optimizer = checked_optimizer(settings, loss)
+    chooses = is_auto(alpha) and is_automatic(optimizer) and isinstance(settings.penalty, str)
+    penalty = _penalty(settings, settings.alpha if is_auto(alpha) and not chooses else alpha)
     writes = {} if prepared.folder is None else {"prepared table": str(prepared.folder)}
     if checkpoint is not None:
         writes["checkpoint"] = str(checkpoint.path)
@@ -160,8 +162,8 @@ def table_plan(
             "Penalty": penalty,
             **({"Constraints": constraints.in_words()} if constraints else {}),
             "Method": _method(
-                settings, loss,
-                keeps=prepared.validation is not None and not is_auto(alpha),
+                settings, optimizer,
+                keeps=prepared.validation is not None and not chooses,
             ),
         },
         writes, list(meta["warnings"]),
@@ -207,9 +209,8 @@ def _penalty(settings: Settings, alpha: float | str) -> str:
     return f"{penalty} of {unit}, alpha {strength}{ratio}"
 
 
-def _method(settings: Settings, loss: Any, *, keeps: bool) -> str:
+def _method(settings: Settings, optimizer: Any, *, keeps: bool) -> str:
     """Return how the loss is minimised, in words, and until when."""
-    optimizer = checked_optimizer(settings, loss)
     most = f"at most {count(settings.max_iter, 'epoch', 'epochs')}"
     kept = "; the best on the rows held out is kept" if keeps else ""
     if isinstance(optimizer, Exact):

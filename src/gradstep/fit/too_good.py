@@ -1,4 +1,4 @@
-"""Notices a model that is too good to be true, and the column that makes it so."""
+"""Notices a model that is too good to be true, and the column that makes it so; or of no use."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.encoding import Encoding
+from gradstep.figures import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gradstep.model.model import Model
 
-__all__ = ["note_of_too_good"]
+__all__ = ["note_of_no_use", "note_of_too_good"]
 
 _FEWEST_ROWS = 50
 # R², or log loss relative to the best constant's, from which a model is too good.
 _R2, _LOG_LOSS = 0.99999, 0.01
+# What is told first of those that are there, of which less is better.
+_ERRORS = {"log_loss": "log loss", "pinball": "pinball loss", "deviance": "mean deviance",
+           "rmse": "root mean square error"}  # fmt: skip
 
 
 def note_of_too_good(
@@ -49,5 +53,25 @@ def note_of_too_good(
     note = (
         f"The rows held out are predicted almost perfectly, most of all by {column!r}. If it is "
         f"not known when predictions are made, leave it out (--drop {column})."
+    )
+    return [note]
+
+
+def note_of_no_use(found: Mapping[str, Any], constant: Mapping[str, Any]) -> list[str]:
+    """Return a note if the best constant predicts the held-out rows as well as the model does.
+
+    Parameters
+    ----------
+    found, constant : mapping
+        The metrics of both on the held-out rows.
+    """
+    error = next((name for name in _ERRORS if name in found and name in constant), "")
+    enough = found.get("rows", 0) >= _FEWEST_ROWS
+    if not error or not enough or found[error] < constant[error]:
+        return []
+    note = (
+        "The rows held out are predicted no better than by the best constant "
+        f"({_ERRORS[error]} {number(found[error])}, and {number(constant[error])}): what the "
+        "columns say of the target is not to be relied on."
     )
     return [note]

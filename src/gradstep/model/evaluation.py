@@ -15,7 +15,7 @@ from gradstep.floating_point import as_by_default
 from gradstep.model.by_pieces import apart, run_on_pieces
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
 from gradstep.model.sample import SampledRows
-from gradstep.objective.classification import as_codes, winners
+from gradstep.objective.classification import as_codes
 from gradstep.objective.losses import variance_power
 from gradstep.objective.regression import Pinball
 from gradstep.renamed import under_new_names
@@ -58,7 +58,7 @@ def _add(
         return
     each = model.probabilities(z) if model.gives_probabilities else None
     score = z[:, 0] if z.shape[1] == 1 else None
-    metrics.add(y.astype(np.intp), winners(z), each, score, weight)
+    metrics.add(y.astype(np.intp), model.codes(z), each, score, weight)
 
 
 def evaluate_held_out(

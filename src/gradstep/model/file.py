@@ -104,6 +104,7 @@ def save(model: Model, path: str | Path) -> None:
         "loss": _loss_to_json(model.loss),
         "offset": model.offset,
         "exposure": model.exposure,
+        **({} if model.threshold == 0.5 else {"threshold": model.threshold}),
         "training": None if model.training is None else model.training.to_json(),
         "provenance": model.provenance,
     }
@@ -183,8 +184,9 @@ def _model_of(content: Mapping[str, Any], params: NDArray[np.float64]) -> Model:
     training = None
     if kept is not None:
         training = TrainingRows.from_json(kept, encoding, target.n_outputs)
-    return Model(encoding, target, loss, params, offset, provenance, training=training,
-                 exposure=exposure)  # fmt: skip
+    model = Model(encoding, target, loss, params, offset, provenance, training=training,
+                  exposure=exposure)  # fmt: skip
+    return model.with_threshold(content["threshold"]) if "threshold" in content else model
 
 
 def _lines_of(model: Model) -> NDArray[np.float64]:

@@ -7,13 +7,14 @@ lose no digits; `coef_` and `intercept_` are in the columns' own units.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from gradstep.checks import check_number
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.matching import chunks_as, open_as, readable
 from gradstep.data.roles import Offset
@@ -64,6 +65,8 @@ class Model:
         What is kept of the training rows; None in files of gradstep before 0.1.
     covariance : Covariance or None
         Of the parameters, for encoded features, where it is known.
+    threshold : float
+        The probability from which on the second of two classes is predicted.
     provenance : dict
         Where the model comes from: source, counts, options, metrics, version.
     unseen : Counter
@@ -91,6 +94,7 @@ class Model:
     training: TrainingRows | None = None
     exposure: str | None = None
     covariance: Covariance | None = None
+    threshold: float = 0.5
 
     def __repr__(self) -> str:
         """Return what it predicts, by which loss, and from how many features."""
@@ -181,6 +185,47 @@ class Model:
             msg = f"The loss {self.loss!r} gives no probabilities."
             raise InvalidParameter(msg)
         return class_probabilities(self.loss, z)
+
+    def codes(self, z: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the number of the predicted class for scores, shape (n,)."""
+        if self.threshold == 0.5:
+            return winners(z)
+        return np.asarray(self.probabilities(z)[:, 1] >= self.threshold, dtype=np.intp)
+
+    def with_threshold(self, threshold: float) -> Model:
+        """Return the model that predicts the second of two classes from another probability on.
+
+        Parameters
+        ----------
+        threshold : float
+            The probability, between 0 and 1; 0.5 for the likelier class.
+
+        Raises
+        ------
+        InvalidParameter
+            If the model has no probabilities of two classes.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> import gradstep
+        >>> spam = ["no", "no", "no", "yes"] * 20
+        >>> mail = pl.DataFrame({"words": [1, 2, 3, 4] * 20, "spam": spam})
+        >>> model = gradstep.fit_table(mail, "spam", alpha=1.0).model
+        >>> new = pl.DataFrame({"words": [3]})
+        >>> model.predict(new).tolist(), model.with_threshold(0.2).predict(new).tolist()
+        (['no'], ['yes'])
+        """
+        check_number(
+            "Model", "threshold", threshold, low=0.0, high=1.0, open_low=True, open_high=True
+        )
+        if not self.gives_probabilities or self.n_outputs != 1:
+            msg = (
+                f"threshold={threshold:g} is a probability of the second of two classes, and this "
+                "model gives none."
+            )
+            raise InvalidParameter(msg)
+        return replace(self, threshold=float(threshold))
 
     @as_by_default
     def predict(
@@ -297,7 +342,7 @@ class Model:
         """Return what is predicted for scores, as `predict_batches` yields it."""
         if self.target.classes is None:
             return pl.DataFrame({"prediction": self.means(z)})
-        found = [self.target.labels(winners(z))]
+        found = [self.target.labels(self.codes(z))]
         if probabilities and self.gives_probabilities:
             names = self.target.column_names()[1:]
             found += map(pl.Series, names, self.probabilities(z).T)

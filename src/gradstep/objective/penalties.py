@@ -24,7 +24,19 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from gradstep.checks import check_number
 from gradstep.objective.elementary import exp
 
-__all__ = ["L1", "L2", "ElasticNet", "NoPenalty", "Penalty", "Scaled", "prox"]
+__all__ = [
+    "L1",
+    "L2",
+    "Bounded",
+    "BoundedEach",
+    "ElasticNet",
+    "NoPenalty",
+    "Penalty",
+    "Scaled",
+    "ScaledEach",
+    "of_weight",
+    "prox",
+]
 
 
 @runtime_checkable
@@ -53,6 +65,11 @@ def strengths(penalty: Any) -> tuple[float, float]:
     """Return l1 and l2 of a penalty that is l1·|w| + l2·½ w² (kernels call this)."""
     both: tuple[float, float] = penalty.strengths()
     return both
+
+
+def of_weight(each: Any, penalty: Any, j: int) -> Any:
+    """Return the penalty of one weight, where each has one of its own (kernels call this)."""
+    return each.of_weight(penalty, j)
 
 
 def prox_in_turn(penalty: Any, x: float, steps: float, logs: float) -> float:
@@ -245,3 +262,70 @@ class Scaled(NamedTuple):
         if self.scale == 0.0:
             return x
         return prox(self.penalty, x * self.scale, step * self.scale * self.scale) / self.scale
+
+
+class ScaledEach(NamedTuple):
+    """Makes `Scaled` penalties.
+
+    Parameters
+    ----------
+    scales : ndarray of shape (n_features,)
+        What the weights of each output are multiplied by.
+    """
+
+    scales: Any
+
+    def of_weight(self, penalty: Any, j: int) -> Any:
+        """Return the penalty of weight j."""
+        return Scaled(penalty, self.scales[j % self.scales.size])
+
+
+class Bounded(NamedTuple):
+    """A penalty of a weight that is to stay between two bounds.
+
+    The proximal map of a convex function within an interval is its map, put into the interval:
+    beyond that minimum the function only rises.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        What the weight is penalised by.
+    low, high : float
+        The bounds.
+
+    Examples
+    --------
+    >>> within = Bounded(L2(alpha=1.0), 0.0, 1.5)
+    >>> within.prox(3.0, 0.5), within.prox(-1.0, 0.5)
+    (1.5, 0.0)
+    """
+
+    penalty: Any
+    low: float
+    high: float
+
+    def value(self, w: Any) -> Any:
+        """Return the penalty of w, which is taken to be within the bounds."""
+        return self.penalty.value(w)
+
+    def prox(self, x: float, step: float) -> float:
+        """Return argmin over w between the bounds of ``½ (w - x)² + step·penalty(w)``."""
+        return min(max(prox(self.penalty, x, step), self.low), self.high)
+
+
+class BoundedEach(NamedTuple):
+    """Makes `Bounded` penalties of scaled weights, of a single output.
+
+    Parameters
+    ----------
+    scales, low, high : ndarray of shape (n_features,)
+        What each weight is multiplied by to be penalised, and its bounds.
+    """
+
+    scales: Any
+    low: Any
+    high: Any
+
+    def of_weight(self, penalty: Any, j: int) -> Any:
+        """Return the penalty of weight j."""
+        return Bounded(Scaled(penalty, self.scales[j]), self.low[j], self.high[j])

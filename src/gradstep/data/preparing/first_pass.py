@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,10 +20,11 @@ from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.data.preparing.profiling import Profiles, Reading, of_file
 from gradstep.data.preparing.target import kind_of_target, target_of
 from gradstep.data.sources.pieces import pieces_of
+from gradstep.data.sources.position import Position
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
@@ -225,6 +227,8 @@ class FirstPass:
     def _by_pieces(self, what: str) -> Iterator[Iterator[tuple[pl.DataFrame, int]]]:
         """Yield the chunks of each piece in turn, as a pass over the table reads them."""
         self._at = 0  # rows so far
+        told = getattr(self.progress, "position", None) if what == "reading" else None
+        self._told = None if told is None else partial(_tell, told, Position(self.table))
         frames, self._kept_frames = self._kept_frames, None
         keep: deque[deque[pl.DataFrame]] | None = deque()
         self._room = _KEPT_BYTES
@@ -253,6 +257,8 @@ class FirstPass:
                 self.refuse_change(f"more than {self.rows_read:,}")
             yield frame, first
             self._at += frame.height
+            if self._told is not None:
+                self._told(self._at)
             self.progress(what, self._at)
 
     @staticmethod
@@ -335,3 +341,9 @@ class FirstPass:
                 *self.found.leaks.notes(self.profiles, used, self.options.target),
             ],
         }
+
+
+def _tell(told: Callable[[int, int], None], position: Position, rows: int) -> None:
+    """Tell how far in the files so many rows are; that of none is not known."""
+    with contextlib.suppress(OSError, pl.exceptions.PolarsError):  # said where they are read
+        told(position.of_rows(rows), position.size)

@@ -30,7 +30,9 @@ __all__ = [
     "options_of",
 ]
 
-# Called with what is done, "reading" or "encoding", and how many rows so far.
+# Called with what is done, "reading" or "encoding", and how many rows so far. If it has a
+# `position`, that is called before, with bytes of the files so far and in all (0 if not known);
+# then it is also called with "unpacking" and "fetching", whose rows are not known.
 Progress = Callable[[str, int], None]
 # Runs a task on each piece of a table (`gradstep.data.sources.pieces`), or what else tells tasks
 # apart: what comes of them, in order.

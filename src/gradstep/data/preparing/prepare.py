@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,8 @@ def prepare(
         raise InvalidParameter(msg)
     if out is not None:
         refuse_existing(Path(out))
-    opened, held_out = _open(table, validation_table, prepare_options)
+    told = progress or (lambda *_: None)
+    opened, held_out = _open(table, validation_table, prepare_options, told)
     kept = None
     if cache and opened.fingerprint() and (held_out is None or held_out.fingerprint()):
         kept = _place_in_cache(
@@ -86,7 +88,6 @@ def prepare(
             return open_kept(kept)
         except InvalidTable:  # damaged, or it made room: made again
             remove_marked(kept)
-    told = progress or (lambda *_: None)
     maker: Any
     if isinstance(opened, Table):
         each = each if opened.files else None
@@ -107,7 +108,9 @@ def prepare(
     return _make(maker, None if out is None else Path(out))
 
 
-def _open(table: Any, validation_table: Any, options: PrepareOptions) -> tuple[Any, Any]:
+def _open(
+    table: Any, validation_table: Any, options: PrepareOptions, progress: Progress
+) -> tuple[Any, Any]:
     """Open the table, and the one to validate on, if there is one."""
     from gradstep.data.sources.svmlight import SparseTable, is_svmlight
 
@@ -118,10 +121,15 @@ def _open(table: Any, validation_table: Any, options: PrepareOptions) -> tuple[A
         held_out = None if validation_table is None else SparseTable(validation_table)
         return SparseTable(table), held_out
     as_text = [c for c, kind in options.kinds if kind.startswith(("category", "hash", "text"))]
-    opened = open_table(table, as_text=as_text, reading=options.reading)
-    if validation_table is None:
-        return opened, None
-    return opened, open_table(validation_table, as_text=as_text, reading=options.reading)
+    position = getattr(progress, "position", None)
+
+    def told(what: str, done: int, size: int) -> None:
+        if position is not None:
+            position(done, size)
+            progress(what, 0)
+
+    opening = partial(open_table, as_text=as_text, reading=options.reading, told=told)
+    return opening(table), None if validation_table is None else opening(validation_table)
 
 
 def _make_for_now(maker: Any) -> PreparedTable:

@@ -41,6 +41,7 @@ __all__ = [
     "new_array",
     "open_part",
     "open_prepared",
+    "prepared_in",
     "read_meta",
     "seal",
     "write_rows",
@@ -171,6 +172,15 @@ def _digest(path: Path) -> str:
 
 
 # --------------------------------------------------------------------------- reading
+
+
+def prepared_in(table: Any) -> Any:
+    """Return the prepared table in a folder, of a path to one; any other table as it is."""
+    try:
+        is_prepared = isinstance(table, (str, Path)) and (Path(table) / _META).is_file()
+    except (OSError, ValueError):  # no name of a file: said where it is opened
+        return table
+    return open_prepared(table) if is_prepared else table
 
 
 def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:

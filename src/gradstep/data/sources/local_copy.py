@@ -25,7 +25,10 @@ from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import temporary_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    # Called with what is done, bytes so far, and bytes in all (0 if that is not known).
+    Told = Callable[[str, int, int], None]
 
 __all__ = [
     "COPIED",
@@ -94,7 +97,9 @@ def plain_name(path: Path) -> str:
     return path.stem if path.suffix.lower() in COPIED else path.name
 
 
-def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
+def copy_of(
+    path: Path, encoding: str, *, is_text: bool, told: Told | None = None
+) -> LocalCopy | None:
     """Return a plain copy of a file; None if it can be read as it is.
 
     Parameters
@@ -105,6 +110,8 @@ def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
         Of text, as the user says; empty to go by the byte-order mark.
     is_text : bool
         Whether the file, unpacked, is text.
+    told : callable, optional
+        Called with "unpacking", bytes of the file that have been read, and its size.
     """
     suffix = path.suffix.lower()
     encoding = encoding or (_marked(path) if is_text and suffix not in COPIED else "")
@@ -116,8 +123,9 @@ def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
         name = name.removesuffix(packed)
     copy = LocalCopy(name)
     try:
-        with _unpacked(path) as source:
-            _write(_recoded(source, encoding) if foreign else _blocks(source), copy.path)
+        with path.open("rb") as raw, _unpacked(path, raw) as source:
+            blocks = _blocks(source, told, "unpacking", raw, path.stat().st_size)
+            _write(_recoded(blocks, encoding) if foreign else blocks, copy.path)
     except GradstepError:  # of the copy, or of what is in the archive
         raise
     except UnicodeError as error:
@@ -131,9 +139,9 @@ def copy_of(path: Path, encoding: str, *, is_text: bool) -> LocalCopy | None:
     return copy
 
 
-def copy_of_stdin() -> LocalCopy:
+def copy_of_stdin(told: Told | None = None) -> LocalCopy:
     """Return a copy of standard input."""
-    blocks = _blocks(sys.stdin.buffer)
+    blocks = _blocks(sys.stdin.buffer, told)
     return copy_of_bytes(next(blocks, b""), blocks)
 
 
@@ -174,13 +182,13 @@ def without_secrets(source: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
 
 
-def copy_of_url(url: str) -> LocalCopy:
+def copy_of_url(url: str, told: Told | None = None) -> LocalCopy:
     """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
     scheme, _, rest = url.partition("://")
     copy, called = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv"), without_secrets(url)
     try:
         with _remote(scheme.lower(), url) as source:
-            _write(_blocks(source), copy.path)
+            _write(_blocks(source, told, size=getattr(source, "length", 0) or 0), copy.path)
     except ImportError as error:
         wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
         msg = (
@@ -229,10 +237,11 @@ def _member(path: Path) -> zipfile.ZipInfo:
 
 
 @contextlib.contextmanager
-def _unpacked(path: Path) -> Iterator[Any]:
+def _unpacked(path: Path, raw: Any) -> Iterator[Any]:
+    """Open a file, which `raw` is as it is, for what is packed in it."""
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        with zipfile.ZipFile(path) as archive, archive.open(_member(path)) as member:
+        with zipfile.ZipFile(raw) as archive, archive.open(_member(path)) as member:
             yield member
         return
     if suffix == ".zst":
@@ -241,7 +250,7 @@ def _unpacked(path: Path) -> Iterator[Any]:
         yield opened(path)
         return
     openers: dict[str, Any] = {".bz2": bz2.open, ".xz": lzma.open, ".gz": gzip.open}
-    with openers[suffix](path) if suffix in openers else path.open("rb") as source:
+    with openers[suffix](raw) if suffix in openers else contextlib.nullcontext(raw) as source:
         yield source
 
 
@@ -253,15 +262,22 @@ def _marked(path: Path) -> str:
     return ""
 
 
-def _blocks(source: Any) -> Iterator[bytes]:
+def _blocks(
+    source: Any, told: Told | None, what: str = "fetching", raw: Any = None, size: int = 0
+) -> Iterator[bytes]:
+    """Yield what a source has, and tell how far it is: in `raw`, if that is what is packed."""
+    done = 0
     while block := source.read(_BLOCK_BYTES):
+        done += len(block)
+        if told is not None:
+            told(what, done if raw is None else raw.tell(), size)
         yield block
 
 
-def _recoded(source: Any, encoding: str) -> Iterator[bytes]:
+def _recoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Yield text of any encoding as UTF-8."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    for block in _blocks(source):
+    for block in blocks:
         yield decoder.decode(block).encode()
     yield decoder.decode(b"", final=True).encode()
 

@@ -30,6 +30,8 @@ from gradstep.errors import InvalidTable
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from gradstep.data.sources.local_copy import Told
+
 __all__ = ["files_of", "open_copy", "open_table"]
 
 _FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
@@ -39,8 +41,9 @@ _KNOWN = ".csv, .tsv (also .gz, .zst), .parquet, .arrow, .feather, .ndjson; also
 
 
 def open_table(
-    source: Any, *, as_text: Collection[str] = (), reading: ReadOptions | None = None
-) -> Table:
+    source: Any, *, as_text: Collection[str] = (), reading: ReadOptions | None = None,
+    told: Told | None = None,
+) -> Table:  # fmt: skip
     """Open a table: a path, a glob, a folder, a URL, standard input, a frame or a query.
 
     Parameters
@@ -53,6 +56,8 @@ def open_table(
         Columns of text files to read as text whatever they look like.
     reading : ReadOptions, optional
         What is known of how text is written.
+    told : callable, optional
+        Called with "unpacking" or "fetching", bytes so far, and bytes in all (0 if not known).
 
     Raises
     ------
@@ -65,19 +70,22 @@ def open_table(
     if isinstance(source, pl.DataFrame):
         return _frame(source.lazy(), "the frame", reading)
     if isinstance(source, (str, Path)):
-        return _open_path(str(source), as_text, reading)
+        return _open_path(str(source), as_text, reading, told)
     if isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source):
         files = [path for one in source for path in _expand(str(one))]
-        return _open_files(files, ", ".join(map(str, source[:3])), as_text, reading)
+        return _open_files(files, ", ".join(map(str, source[:3])), as_text, reading, told=told)
     return _frame(query_of(source), f"the {type(source).__name__}", reading)
 
 
-def _open_path(source: str, as_text: Collection[str], reading: ReadOptions) -> Table:
+def _open_path(
+    source: str, as_text: Collection[str], reading: ReadOptions, told: Told | None
+) -> Table:
     if source == STDIN:
-        return open_copy(copy_of_stdin(), "standard input", as_text, reading)
+        return open_copy(copy_of_stdin(told), "standard input", as_text, reading, told)
     if "://" in source:
-        return open_copy(copy_of_url(source), without_secrets(source), as_text, reading)
-    return _open_files(_expand(source), source, as_text, reading)
+        copy = copy_of_url(source, told)
+        return open_copy(copy, without_secrets(source), as_text, reading, told)
+    return _open_files(_expand(source), source, as_text, reading, told=told)
 
 
 def _frame(lazy: pl.LazyFrame, name: str, reading: ReadOptions) -> Table:
@@ -128,6 +136,10 @@ def _expand(source: str) -> list[Path]:
     return files
 
 
+def _told_bytes(told: Told, size: int, at: int) -> None:
+    told("unpacking", at, size)
+
+
 def _format_of(path: Path, *, strict: bool = True) -> str:
     name = path
     if path.suffix.lower() in COPIED and (strict or path.suffix.lower() != ".zip"):
@@ -144,14 +156,16 @@ def _format_of(path: Path, *, strict: bool = True) -> str:
     return found
 
 
-def open_copy(copy: Any, name: str, as_text: Collection[str], reading: ReadOptions) -> Table:
+def open_copy(
+    copy: Any, name: str, as_text: Collection[str], reading: ReadOptions, told: Told | None = None
+) -> Table:
     """Open the copy of what is no file here."""
-    return _open_files([copy.path], name, as_text, reading, called=[name], copies=[copy])
+    return _open_files([copy.path], name, as_text, reading, called=[name], copies=[copy], told=told)
 
 
 def _open_files(
     paths: list[Path], name: str, as_text: Collection[str], reading: ReadOptions, *,
-    called: Sequence[str] = (), copies: Sequence[Any] = (),
+    called: Sequence[str] = (), copies: Sequence[Any] = (), told: Told | None = None,
 ) -> Table:  # fmt: skip
     if not paths:
         msg = "a table needs at least one file; the list is empty."
@@ -168,14 +182,15 @@ def _open_files(
     (kind,) = formats
     kept, read = list(copies), []
     for path in paths:
-        copy = copy_of(path, reading.encoding, is_text=kind in {"csv", "ndjson"})
+        copy = copy_of(path, reading.encoding, is_text=kind in {"csv", "ndjson"}, told=told)
         kept += [copy] if copy else []
         read.append(copy.path if copy else path)
     called = called or [str(path) for path in paths]
     texts = [TextFile.of(*pair) for pair in zip(read, called, strict=True)] if kind == "csv" else []
     packed = [text for text in texts if text.path.suffix.lower() in PACKED]
     for text in packed:  # Polars has all of a line in memory, however few bytes it is packed to
-        text.check_records()
+        size = text.path.stat().st_size
+        text.check_records(told and partial(_told_bytes, told, size))
     if kind == "csv":
         scan = partial(scan_text, texts, na=reading.na)
     else:

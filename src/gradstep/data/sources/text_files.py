@@ -8,7 +8,7 @@ import gzip
 import io
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,12 +17,12 @@ import polars as pl
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gradstep.data.kernels.csv_check import BadRecord
 
 __all__ = ["INFER_ROWS", "LONGEST_LINE", "MISSING", "OTHER_ENCODING", "PACKED", "TEXT_FORMATS",
-           "UNPACKING", "TextFile", "opened", "path_of"]  # fmt: skip
+           "UNPACKING", "TextFile", "opened", "path_of", "zstd_size"]  # fmt: skip
 
 PACKED = {".gz", ".zst"}
 TEXT_FORMATS = {".csv": ",", ".tsv": "\t", ".txt": ""}
@@ -38,16 +38,21 @@ OTHER_ENCODING = (
 )
 _SCAN_BYTES = 1 << 22
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_HEAD = 18  # bytes of a frame's header, at most
 
 
 @dataclass
 class TextFile:
-    """A CSV file: its header, and what is looked for in it besides the values."""
+    """A CSV file: its header, and what is looked for in it besides the values.
+
+    A check of its records sets `marks`: numbers of lines, and the bytes of the file they take.
+    """
 
     path: Path
     name: str
     separator: str
     header: list[str]
+    marks: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, path: Path, name: str = "") -> TextFile:
@@ -85,14 +90,33 @@ class TextFile:
             seen.add(column)
         return cls(path, name, separator, header)
 
-    def check_records(self) -> None:
-        """Refuse rows with too few or too many fields."""
+    def check_records(self, told: Callable[[int], None] | None = None) -> None:
+        """Refuse rows with too few or too many fields.
+
+        Parameters
+        ----------
+        told : callable, optional
+            Called with the bytes of the file that have been read.
+        """
         from gradstep.data.kernels.csv_check import first_bad_record  # imports Numba
 
-        blocks = _blocks(self.path, self.name)
+        self.marks = [(0, 0)]
+        blocks = self._marked(_blocks(self.path, self.name), told)
         bad = first_bad_record(blocks, self.separator, len(self.header), longest=LONGEST_LINE)
         if bad is not None:
             self.refuse(bad)
+
+    def _marked(
+        self, blocks: Iterator[tuple[bytes, int]], told: Callable[[int], None] | None
+    ) -> Iterator[bytes]:
+        """Yield blocks, and note where in the file they end."""
+        lines = 0
+        for block, at in blocks:
+            yield block
+            lines += block.count(b"\n")
+            self.marks.append((lines, at))
+            if told is not None:
+                told(at)
 
     def refuse(self, bad: BadRecord) -> NoReturn:
         """Say what is wrong with a record."""
@@ -175,13 +199,13 @@ def _first_record(path: Path, name: str) -> str:
         raise InvalidTable(msg) from None
 
 
-def opened(path: Path) -> Any:
-    """Open a file for its bytes, unpacked."""
+def opened(path: Path, raw: Any = None) -> Any:
+    """Open a file for its bytes, unpacked; `raw` is the file, if it is open as it is."""
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")
+        return gzip.open(path if raw is None else raw, "rb")
     if path.suffix.lower() == ".zst":
         return io.BufferedReader(_Unpacked(path))
-    return path.open("rb")
+    return path.open("rb") if raw is None else raw
 
 
 class _Unpacked(io.RawIOBase):
@@ -219,14 +243,41 @@ class _Unpacked(io.RawIOBase):
         return n
 
 
-def _blocks(path: Path, name: str) -> Iterator[bytes]:
+def _blocks(path: Path, name: str) -> Iterator[tuple[bytes, int]]:
+    """Yield blocks of text, and how many bytes of the file have been read; 0 if it does not say."""
     try:
-        with opened(path) as file:
+        with path.open("rb") as raw, opened(path, raw) as file:
+            unpacked, done = zstd_size(raw.read(_ZSTD_HEAD)) if file is not raw else 0, 0
+            raw.seek(0)
             while block := file.read(_SCAN_BYTES):
-                yield block
+                done += len(block)
+                share = min(1.0, done / unpacked) if unpacked else 0.0
+                yield block, int(share * path.stat().st_size) if unpacked else raw.tell()
     except UNPACKING as error:
         msg = f"{name} cannot be unpacked: {error}."
         raise InvalidTable(msg) from None
+
+
+def zstd_size(head: bytes) -> int:
+    r"""Return what a file packed with zstd says of its size unpacked; 0 if it says nothing.
+
+    Parameters
+    ----------
+    head : bytes
+        Its first bytes, as RFC 8878 (3.1.1.1) has them.
+
+    Examples
+    --------
+    >>> zstd_size(b"\x28\xb5\x2f\xfd\x60\x10\x02"), zstd_size(b"x,y")
+    (784, 0)
+    """
+    if not head.startswith(_ZSTD_MAGIC) or len(head) < 5:
+        return 0
+    flags = head[4]
+    single, dictionary = flags >> 5 & 1, (0, 1, 2, 4)[flags & 3]
+    length = (single, 2, 4, 8)[flags >> 6]
+    at = 6 - single + dictionary
+    return int.from_bytes(head[at : at + length], "little") + (256 if length == 2 else 0)
 
 
 def _too_long(name: str, line: int) -> str:

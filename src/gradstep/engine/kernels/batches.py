@@ -31,7 +31,7 @@ from gradstep.engine.kernels.tiles import (
     write_in_units,
 )
 from gradstep.jit import compiled
-from gradstep.objective.penalties import NoPenalty, Scaled, shrink
+from gradstep.objective.penalties import NoPenalty, of_weight, shrink
 from gradstep.optim.optimizers import At, lookahead, step
 from gradstep.rows.layouts import AHEAD, add_gradient, copy_rows, prefetch, tile_scores
 
@@ -164,7 +164,7 @@ def run_batches(
     optimizer: Any,
     data: Any,
     standardised: Any,
-    units: Any,
+    each: Any,
     scratch: Any,
     queue: Any,
     helping: bool,
@@ -183,8 +183,8 @@ def run_batches(
         Rows in one of the layouts; targets (n, k), or (n, 1) for a joint loss; weights or None.
     standardised : Standardised or None
         Of the features that the parameters belong to.
-    units : ndarray of shape (p,) or None
-        What each weight is multiplied by to be penalised; None for ones.
+    each : ScaledEach, BoundedEach or None
+        Makes each weight's own penalty; None if all have the same.
     scratch : Scratch
         The same for a thread that trains and those that help it.
     queue : ndarray or None
@@ -274,12 +274,12 @@ def run_batches(
         counters[1] += m
         counters[3] += share
         here = At(rate, share, int(counters[0]), counters[3])
-        if units is None:
+        if each is None:
             step(optimizer, penalty, params, gradient, slots, 0, n_weights, here)
         else:
             for j in range(n_weights):
-                scaled = Scaled(penalty, units[j % units.size])
-                step(optimizer, scaled, params, gradient, slots, j, j + 1, here)
+                own = of_weight(each, penalty, j)
+                step(optimizer, own, params, gradient, slots, j, j + 1, here)
         if outputs.fit_intercept:
             there = At(rate * outputs.intercept_factor, share, int(counters[0]), counters[3])
             step(optimizer, NoPenalty(), params, gradient, slots, n_weights, size, there)

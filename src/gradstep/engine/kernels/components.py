@@ -46,6 +46,7 @@ for _function in (
     penalties.prox,
     penalties.shrink,
     penalties.strengths,
+    penalties.of_weight,
     optimizers.step,
     optimizers.tick,
     optimizers.idle,

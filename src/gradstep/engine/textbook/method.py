@@ -119,6 +119,8 @@ class Textbook:
             state.seen[0] += baseline.at_zero * baseline.data.weight_sum
             seen = float(state.seen[0] / state.seen[1]) if state.seen[1] > 0.0 else 0.0
         settles = getattr(problem.schedule, "settles", False)
+        bounds = problem.constraints
+        settles = settles or not (bounds is None or bounds.allow_zero)  # as no constant can be
         if not finite or (not settles and baseline.diverged(running, state.current(), seen)):
             raise Diverged(_why_diverged(problem, state, loss, finite), epoch=state.epoch)
         return loss

@@ -27,6 +27,7 @@ from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.lazy import PERIOD, bring_up_to_date, run_lazily
 from gradstep.engine.kernels.pieces import close, new_queue, threads
 from gradstep.engine.kernels.tiles import Data
+from gradstep.objective.penalties import BoundedEach, ScaledEach
 from gradstep.optim.optimizers import FTRL, SGD
 from gradstep.optim.schedules import Adaptive, Constant, Exponential, StepDecay
 from gradstep.rows.layouts import CsrRows
@@ -114,7 +115,8 @@ def update_kind(problem: Problem, rows: Rows, batch_size: int) -> UpdateKind:
     optimizer, penalty = problem.optimizer, problem.penalty
     if problem.average_from or not hasattr(rows, "list_touched"):
         return UpdateKind.PLAIN
-    if problem.scale is not None or problem.penalty_scales is not None:
+    own = problem.scale, problem.penalty_scales, problem.constraints
+    if any(each is not None for each in own):
         return UpdateKind.PLAIN
     if type(optimizer) is SGD and hasattr(penalty, "shrink"):
         here = isinstance(rows, CsrRows) or many_features(rows, batch_size, _MANY_IN_PLACE)
@@ -126,6 +128,16 @@ def update_kind(problem: Problem, rows: Rows, batch_size: int) -> UpdateKind:
         if not steady:  # each step would be a period of its own
             return UpdateKind.PLAIN
     return UpdateKind.LAZY if many_features(rows, batch_size, _MANY_LAZILY) else UpdateKind.PLAIN
+
+
+def _penalties_of(problem: Problem) -> ScaledEach | BoundedEach | None:
+    """Return what makes each weight's own penalty, bounds included; None if all are the same."""
+    units, how = problem.penalty_units, problem.standardisation
+    if problem.constraints is None:
+        return None if units is None else ScaledEach(readonly(units))
+    ones = np.ones(problem.n_features)
+    bounds = problem.constraints.of_scaled(ones if how is None else how.scale)
+    return BoundedEach(readonly(ones if units is None else units), *map(readonly, bounds))
 
 
 def show_params(problem: Problem, state: TextbookState) -> None:
@@ -217,8 +229,7 @@ class Steps:
         self._outputs = Outputs(
             k, problem.fit_intercept, problem.intercept_factor, problem.average_from
         )
-        units = problem.penalty_units
-        self._units = None if units is None else readonly(units)
+        self._each = _penalties_of(problem)
         self._queue = new_queue() if pieces > 1 else None
         self.helpers = min(pieces, threads()) - 1
         self._pool = ThreadPoolExecutor(self.helpers, "gradstep-help") if self.helpers else None
@@ -256,7 +267,7 @@ class Steps:
         if self._in_units.size:
             point = self._in_units
         scratch = Scratch(self._tile, self._ahead, self._in_units, point, self._work)
-        shared = (data, self._standardised, self._units, scratch, self._queue)
+        shared = (data, self._standardised, self._each, scratch, self._queue)
 
         def take_part(helping: bool) -> None:
             launch(run_batches, components, *call, *shared, helping)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
-from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.preparing.prepared import PreparedTable, prepared_in
 from gradstep.engine.records import Outcome
 from gradstep.errors import InvalidData, InvalidModel, InvalidParameter
 from gradstep.estimators.inputs import draw_seed, sample_weight_of
@@ -74,6 +74,7 @@ class TableEstimator:
     def _fit(self, X: Any, y: Any, sample_weight: Any, **shift: Any) -> None:
         """Fit, and set the fitted attributes."""
         self._forget()
+        X = prepared_in(X)
         if y is None and not isinstance(X, PreparedTable):
             msg = (
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give a "

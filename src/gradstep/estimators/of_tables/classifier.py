@@ -17,7 +17,6 @@ from gradstep.estimators.of_tables.base import TableEstimator
 from gradstep.estimators.targets import classes_of, has_probabilities
 from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
 from gradstep.floating_point import as_by_default
-from gradstep.objective.classification import winners
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -256,7 +255,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
             Classes.
         """
         z = self._scores(X)
-        labels: NDArray[Any] = self.classes_[winners(z)]
+        labels: NDArray[Any] = self.classes_[self.model_.codes(z)]
         return labels
 
     @available_if(has_probabilities)

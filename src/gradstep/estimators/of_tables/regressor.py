@@ -272,8 +272,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : table
-            A frame, a query, an array, a path, a list of paths, a glob, a folder; or a
-            `PreparedTable`, alone.
+            A frame, a query, an array, a path, a list of paths, a glob, a folder; or,
+            alone, a `PreparedTable` or the folder of one.
         y : str or array of shape (n_rows,)
             The column to predict, or numbers apart.
         sample_weight : str or array of shape (n_rows,), optional
