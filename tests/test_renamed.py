@@ -94,6 +94,6 @@ class TestCommandLine:
         status, err, model = run(*old)
         option = old[0].partition("=")[0]
         assert (status, err.splitlines()[0].partition(" now.")[0]) == (
-            0, f"note: {option} is called {new[0]}{' --tol=none' * (option == '--epochs')}",
+            0, f"note [GS306]: {option} is called {new[0]}{' --tol=none' * (option == '--epochs')}",
         )  # fmt: skip
         assert run(*new) == (0, "", model)

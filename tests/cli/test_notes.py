@@ -33,7 +33,7 @@ class TestLeaks:
     def test_a_target_in_other_words(self, codes):
         alive = pl.Series([codes[one] for one in SURVIVED])
         (note,) = notes(TABLE.with_columns(alive=alive), "survived")
-        assert note.startswith("Column 'alive' ")
+        assert note.startswith("GS001: Column 'alive' ")
         assert "(--drop alive)" in note
 
     def test_codes_of_classes(self):
@@ -120,7 +120,7 @@ class TestManyClasses:
         table.write_parquet(tmp_path / "t.parquet")
         prepared = gs.prepare(tmp_path / "t.parquet", "y")
         assert prepared.target.classes is None
-        assert "Text is read as numbers: y." in prepared.meta["warnings"]
+        assert "GS009: Text is read as numbers: y." in prepared.meta["warnings"]
         few = TABLE.with_columns(y=pl.Series(np.arange(N) % 3).cast(pl.String))
         assert gs.prepare(few, "y").target.classes == ("0", "1", "2")
 

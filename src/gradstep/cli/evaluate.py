@@ -9,6 +9,7 @@ import typer
 
 from gradstep.cli import options as opt
 from gradstep.cli import paths
+from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.figures import count
 
 __all__ = ["evaluate"]
@@ -49,5 +50,5 @@ def evaluate(
     notes = unseen_notes(fitted)
     if found.get("missing_target"):
         missing = count(found["missing_target"], "row", "rows")
-        notes.append(f"{missing} without the target left out.")
+        notes.append(NO_TARGET.note(f"{missing} without the target left out."))
     report.print_notes(to, notes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradstep.cache_folder import cache_folder, why_not_writable
 from gradstep.cli.terminal import say
+from gradstep.diagnostics.of_machines import CACHE_NOT_WRITABLE
 from gradstep.errors import InvalidModel, InvalidParameter, InvalidTable
 from gradstep.files import is_stream
 
@@ -114,11 +115,11 @@ def note_cache() -> None:
     """Say if nothing can be kept: all that follows then takes longer than it needs to."""
     why = why_not_writable()
     if why:
-        say(
-            f"note: the cache {cache_folder()} cannot be written ({why}): kernels are compiled "
-            "and tables prepared anew each time. GRADSTEP_CACHE_DIR names another folder.",
-            err=True,
+        note = CACHE_NOT_WRITABLE.note(
+            f"the cache {cache_folder()} cannot be written ({why}): kernels are compiled and "
+            "tables prepared anew each time. GRADSTEP_CACHE_DIR names another folder."
         )
+        say(note.labelled(), err=True)
 
 
 def label_of(table: str) -> str | None:

@@ -142,7 +142,7 @@ def _tell(fitted: Model, rows: int, out: Path | None) -> None:
         # not among the predictions, where these are written to /dev/stdout
         say(f"{figures.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
     for note in unseen_notes(fitted):
-        say(f"note: {note}", err=True)
+        say(note.labelled(), err=True)
 
 
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gradstep.data.features.in_words import ColumnInWords
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.fit.table import TableFit
     from gradstep.fit.table_plan import TablePlan
     from gradstep.model.model import Model
@@ -215,7 +216,8 @@ def calibration_table(tenths: Sequence[Mapping[str, float]], label: Any) -> Tabl
     return table
 
 
-def print_notes(to: Console, notes: Iterable[str]) -> None:
+def print_notes(to: Console, notes: Iterable[Note]) -> None:
     """Print what a person should know."""
     for note in notes:
-        to.print(f"[yellow]note:[/yellow] {escape(note)}")
+        head, _, text = note.labelled().partition(": ")
+        to.print(f"[yellow]{escape(head)}:[/yellow] {escape(text)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.diagnostics.of_models import OLD_FILE
 from gradstep.figures import count, number
 
 _OLD = (
@@ -92,7 +93,7 @@ def show(
     if fitted.covariance is None and (why := fitted.provenance.get("no_inference")):
         report.prose(to, "Errors", f"no standard errors: {why}")
     if fitted.training is None:
-        report.print_notes(to, [_OLD])
+        report.print_notes(to, [OLD_FILE.note(_OLD)])
 
 
 def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from gradstep.cli.terminal import say
+from gradstep.diagnostics.of_machines import OLD_NAME
 
 __all__ = ["Verb"]
 
@@ -35,6 +36,7 @@ class Verb(TyperCommand):
             if new == name or new not in known:
                 found.append(word)
                 continue
-            say(f"note: {name} is called {' '.join([new, *more])} now.", err=True)
+            note = OLD_NAME.note(f"{name} is called {' '.join([new, *more])} now.")
+            say(note.labelled(), err=True)
             found += [*more, f"{new}{equals}{value}"]
         return super().parse_args(ctx, found)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.diagnostics.of_fits import SEPARABLE
 from gradstep.engine.records import Outcome
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import LOSSES, loss_of
@@ -36,6 +37,7 @@ from gradstep.renamed import under_new_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.records import EpochRecord
     from gradstep.fit.alpha import ChosenAlpha
     from gradstep.fit.refit import Refit
@@ -78,7 +80,7 @@ class TableFit:
         constant. Empty if no rows are held out.
     folds : list of dict
         Metrics of each part of a cross-validation, if one was asked for (`cv`).
-    notes : list of str
+    notes : list of Note
         What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
         Time of "preparing", "training", and "compiling" kernels (nearly 0 if they are on disk).
@@ -96,7 +98,7 @@ class TableFit:
     validation: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
     folds: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -316,8 +318,10 @@ def fit_table(
     apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
     if apart:
         fit.notes.append(
-            "The classes can be separated: without a penalty there is no optimum, and training "
-            "stopped where more of the same would change little. Use --penalty l2."
+            SEPARABLE.note(
+                "The classes can be separated: without a penalty there is no optimum, and training "
+                "stopped where more of the same would change little. Use --penalty l2."
+            )
         )
     fit.seconds = seconds_of(began, prepared_at)
     if prepared.validation is not None:

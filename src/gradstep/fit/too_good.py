@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.encoding import Encoding
+from gradstep.diagnostics.of_tables import TOO_GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.model.model import Model
 
 __all__ = ["note_of_too_good"]
@@ -21,8 +23,8 @@ _R2, _LOG_LOSS = 0.99999, 0.01
 
 
 def note_of_too_good(
-    model: Model, found: Mapping[str, Any], constant: Mapping[str, Any], notes: Sequence[str]
-) -> list[str]:
+    model: Model, found: Mapping[str, Any], constant: Mapping[str, Any], notes: Sequence[Note]
+) -> list[Note]:
     """Return a note if held-out rows are predicted almost perfectly, which few tables allow.
 
     Parameters
@@ -31,7 +33,7 @@ def note_of_too_good(
         The model.
     found, constant : mapping
         Its metrics on the held-out rows, and those of the best constant.
-    notes : sequence of str
+    notes : sequence of Note
         The notes so far; a column that they name is not named again.
     """
     if not isinstance(model.encoding, Encoding) or found.get("rows", 0) < _FEWEST_ROWS:
@@ -44,9 +46,9 @@ def note_of_too_good(
     if not perfect or not weights.any():
         return []
     column = model.encoding.source_of(int(weights.argmax()))
-    if any(note.startswith(f"Column {column!r} ") for note in notes):
+    if any(note.text.startswith(f"Column {column!r} ") for note in notes):
         return []
-    note = (
+    note = TOO_GOOD.note(
         f"The rows held out are predicted almost perfectly, most of all by {column!r}. If it is "
         f"not known when predictions are made, leave it out (--drop {column})."
     )

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradstep.diagnostics.of_models import SAMPLED_FIGURES
+from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.errors import InvalidParameter
-from gradstep.figures import number
+from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows
@@ -199,9 +201,14 @@ def _tested(model: Model, tested: Tested) -> list[Markup]:
     found, rows = tested.found, tested.rows
     notes = unseen_notes(model)
     if found.get("missing_target"):
-        notes.append(f"{found['missing_target']:,} rows without the target left out.")
+        missing = count(found["missing_target"], "row", "rows")
+        notes.append(NO_TARGET.note(f"{missing} without the target left out."))
     if rows.apart > 1:
-        notes.append(f"Figures are drawn of every {rows.apart}th row; the numbers are of all.")
+        notes.append(
+            SAMPLED_FIGURES.note(
+                f"Figures are drawn of every {rows.apart}th row; the numbers are of all."
+            )
+        )
     parts = [
         tag("p", tag("b", "Table "), tag("bdi", text(tested.name))),
         quality_table(found, found.get("baseline")),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.profile import NumberProfile
+from gradstep.diagnostics.of_tables import PLACEHOLDER, ROW_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["is_index", "notes_of_numbers"]
 
@@ -22,20 +25,20 @@ def is_index(name: str, profile: NumberProfile) -> bool:
     )  # fmt: skip
 
 
-def notes_of_numbers(profiles: Mapping[str, Any], used: set[str]) -> Iterator[str]:
+def notes_of_numbers(profiles: Mapping[str, Any], used: set[str]) -> Iterator[Note]:
     """Yield notes of columns that number the rows, and of values that may stand for none."""
     for name, profile in profiles.items():
         if not isinstance(profile, NumberProfile) or name not in used:
             continue
         for value, n in sorted(profile.sentinels.items()):
             if _stands_out(value, profile):
-                yield (
+                yield PLACEHOLDER.note(
                     f"Column {name!r} is {value:g} in {n:,} rows, and from {profile.inner_low:g} "
                     f"to {profile.inner_high:g} in the others. If that stands for a missing "
                     f"value: --na={value:g}."
                 )
         if _numbers_rows(profile):
-            yield (
+            yield ROW_NUMBERS.note(
                 f"Column {name!r} numbers the rows. If it says nothing else, leave it out "
                 f"(--drop {name})."
             )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["FirstPass"]
 
@@ -53,7 +54,7 @@ class FirstPass:
         What was decided.
     rows_read, n_kept, row_bytes, bytes : int
         Rows, those that count, and the memory that they take once encoded.
-    notes : list of str
+    notes : list of Note
         What a person should know of how values are written.
     chosen : str
         What a person should know of terms that were chosen.
@@ -65,7 +66,7 @@ class FirstPass:
     each: Each | None = None
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     chosen: str = ""
     _kept_frames: deque[deque[pl.DataFrame]] | None = None
 

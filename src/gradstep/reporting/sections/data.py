@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
+from gradstep.diagnostics.diagnostic import notes_of
 from gradstep.markup import Markup, tag, text
 from gradstep.reporting.figures import paragraph, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.model.model import Model
 
-__all__ = ["data_parts", "note_list"]
+__all__ = ["data_parts", "note_list", "text_list"]
 
 _MOST_COLUMNS, _MOST_NOTES = 100, 30
 _LONG = 1000  # letters of a note
@@ -49,13 +53,18 @@ def data_parts(model: Model) -> list[Markup]:
                 tag("p", tag("b", "Chosen "), text(f"{known['penalty']}, {known['alpha']}"))
             )
     if known.get("notes"):
-        parts += [tag("h3", "Noted"), note_list([str(note) for note in known["notes"]])]
+        parts += [tag("h3", "Noted"), note_list(notes_of(map(str, known["notes"])))]
     return parts
 
 
-def note_list(notes: list[str]) -> Markup:
+def note_list(notes: Sequence[Note]) -> Markup:
     """Return a list of notes, of many the first."""
-    shown = [tag("li", tag("bdi", text(note, _LONG))) for note in notes[:_MOST_NOTES]]
-    if len(notes) > _MOST_NOTES:
-        shown.append(tag("li", f"and {len(notes) - _MOST_NOTES:,} more"))
+    return text_list(notes)
+
+
+def text_list(texts: Sequence[str]) -> Markup:
+    """Return a list of sentences, of many the first."""
+    shown = [tag("li", tag("bdi", text(each, _LONG))) for each in texts[:_MOST_NOTES]]
+    if len(texts) > _MOST_NOTES:
+        shown.append(tag("li", f"and {len(texts) - _MOST_NOTES:,} more"))
     return tag("ul", *shown, class_="words")
