@@ -21,6 +21,7 @@ def test_parameters_of_a_fit_are_called_as_those_of_estimators():
         "options",
         "cv",
         "refit",
+        "ignore",
         "inference",
         "on_plan",
         "client",

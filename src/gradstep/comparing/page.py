@@ -14,7 +14,7 @@ from gradstep.reporting.document import Report, document, fact_list
 from gradstep.reporting.figures import figure, grid, paragraph, table
 from gradstep.reporting.plot import SIZE, Plot
 from gradstep.reporting.scales import Linear, Log
-from gradstep.reporting.sections.data import text_list
+from gradstep.reporting.sections.notes import text_list
 from gradstep.reporting.sections.section import Section
 from gradstep.version import VERSION
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradstep.diagnostics.diagnostic import Diagnostic
 
 __all__ = [
+    "ALPHA_AT_EDGE",
     "BOUNDS",
     "CONSTANT_COLUMNS",
     "ENDED_FAR_OFF",
@@ -35,7 +36,7 @@ REJECTED_STEPS = Diagnostic(
     "the next ones are shorter.",
     why="The model is as good as without: the objective never rises. Some passes over the rows "
     "were lost. Rows that are very unlike each other are the usual reason.",
-    fix="Nothing. If it happens often, look for values that are far out.",
+    fix="Nothing. If it happens often, look for values that are far out (GS014).",
 )
 CONSTANT_COLUMNS = Diagnostic(
     "GS103",
@@ -74,7 +75,7 @@ STALLED = Diagnostic(
     why="Coefficients may not be those of the optimum. Features that nearly determine each other "
     "are the usual reason.",
     fix="Raise `alpha`, lower `l1_ratio`, centre the features, or leave some of those out that "
-    "others nearly determine.",
+    "others nearly determine (GS204).",
 )
 INTERRUPTED = Diagnostic(
     "GS108",
@@ -100,4 +101,14 @@ BOUNDS = Diagnostic(
     why="A coefficient at its bound would lie beyond it without the constraint. If none does, the "
     "model is the same without constraints.",
     fix="Nothing. Where a constraint holds that nobody expected, ask why the data say otherwise.",
+)
+ALPHA_AT_EDGE = Diagnostic(
+    "GS111",
+    "Alpha is the strongest or the weakest that was tried",
+    what="The strength of the penalty was chosen from a path of strengths, and the best of them is "
+    "the first or the last.",
+    why="At the strongest, the columns tell next to nothing of the target: the model is nearly a "
+    "constant. At the weakest, no penalty may be needed.",
+    fix="Give another strength (`--alpha`) and compare the loss on rows held out; `--alpha 0` is "
+    "no penalty.",
 )

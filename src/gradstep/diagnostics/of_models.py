@@ -5,9 +5,13 @@ from __future__ import annotations
 from gradstep.diagnostics.diagnostic import Diagnostic
 
 __all__ = [
+    "COLLINEAR",
+    "DRIFT",
     "FEW_CLUSTERS",
     "NOT_AT_OPTIMUM",
+    "NO_BETTER",
     "OLD_FILE",
+    "OVERFITTING",
     "PENALISED_INTERVALS",
     "SAMPLED_FIGURES",
     "UNDETERMINED",
@@ -15,6 +19,47 @@ __all__ = [
     "UNSEEN_MISSING",
 ]
 
+NO_BETTER = Diagnostic(
+    "GS201",
+    "The model is no better than a constant",
+    what="On the rows held out the loss of the model is not below that of the best constant "
+    "prediction of the training rows.",
+    why="What the model has learned does not hold for other rows. Either the columns say nothing "
+    "of the target, or the model has learned the noise of too few rows.",
+    fix="Get more rows, or use fewer features. A stronger penalty (`--alpha auto` finds one) makes "
+    "it a constant, if nothing can be learned. Look for a column that says more of the target.",
+)
+OVERFITTING = Diagnostic(
+    "GS202",
+    "The model is much better on its training rows",
+    what="The loss, beside that of the best constant, is more than half as much again on the rows "
+    "held out as on the training rows.",
+    why="The model has learned the noise of its training rows. What it gains on them is not what "
+    "it will gain on others: believe the rows held out.",
+    fix="Use fewer features (`--max-levels`, fewer `--spline` and `--cross`), more rows, or a "
+    "stronger penalty: `--alpha auto` chooses one.",
+)
+DRIFT = Diagnostic(
+    "GS203",
+    "Later rows differ from earlier ones",
+    what="The rows held out are the last ones (`--time-column`), and on them the loss is more than "
+    "half as much again as on the earlier ones, or no better than a constant of those.",
+    why="What holds changes with time, and the rows that will be predicted come later still. "
+    "Expect errors as on the rows held out, or larger ones.",
+    fix="Train on recent rows only, and train again often. Look for columns whose meaning or level "
+    "changes, and give the model what makes the difference, as a trend or a season.",
+)
+COLLINEAR = Diagnostic(
+    "GS204",
+    "Columns nearly determine each other",
+    what="Other columns of numbers determine one up to a hundredth of its variance (a variance "
+    "inflation factor of 100 or more).",
+    why="Predictions are as good as without. But the data hardly say what each column does by "
+    "itself: its standard error is ten times what it would be, and other rows may change the sign "
+    "of its coefficient. Do not read it by itself.",
+    fix="Keep one of the columns (`--drop` the others), or use their sum, difference or ratio. "
+    "Where only predictions count, do nothing.",
+)
 PENALISED_INTERVALS = Diagnostic(
     "GS205",
     "Intervals are for shrunk coefficients",

@@ -7,6 +7,7 @@ from gradstep.diagnostics.diagnostic import Diagnostic
 __all__ = [
     "AMBIGUOUS_FORMAT",
     "CHOSEN_TERMS",
+    "FAR_OUT",
     "LACKING_COLUMN",
     "LEAK",
     "MANY_CLASSES",
@@ -15,6 +16,7 @@ __all__ = [
     "OTHER_ORDER",
     "PARTLY_NUMBERS",
     "PLACEHOLDER",
+    "RARE_LEVELS",
     "RECOGNISED_FORMAT",
     "ROW_NUMBERS",
     "TAKEN_AS_MISSING",
@@ -139,6 +141,28 @@ NO_TARGET = Diagnostic(
     why="Nothing can be learned from such a row, and no prediction of it judged. If the target is "
     "missing for a reason that has to do with its value, the model is one of the other rows only.",
     fix="Ask why it is missing. `--missing-target error` refuses such tables.",
+)
+FAR_OUT = Diagnostic(
+    "GS014",
+    "One value is far out",
+    what="One value lies so far from the others of its column that it alone makes up more than "
+    "half of the column's variance.",
+    why="The row with that value has a leverage above one half: the column's coefficient follows "
+    "that one row more than all others together. Often the value is a slip of a key, or in "
+    "another unit.",
+    fix="Look at the row. Correct the value or make it missing; or, if numbers of such sizes "
+    "belong there, take the logarithm (`--log COLUMN`) or a curve (`--spline COLUMN`). `--loss "
+    "huber` helps where it is the target that is far out.",
+)
+RARE_LEVELS = Diagnostic(
+    "GS015",
+    "Most levels of a category are rare",
+    what="A category has a hundred levels or more, and more than half of its rows have one that "
+    "fewer than five rows have.",
+    why="A coefficient of so few rows is hardly more than their noise. New rows will mostly have "
+    "levels that training has not seen, which have no effect on the prediction.",
+    fix="Use a coarser category (the first letters of a code, say), let rare levels share one "
+    "coefficient (`--max-levels 50`), or leave the column out (`--drop COLUMN`).",
 )
 CHOSEN_TERMS = Diagnostic(
     "GS016",

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.prepared import PreparedTable
-from gradstep.diagnostics.of_fits import SEPARABLE
+from gradstep.diagnostics.catalogue import codes_of
+from gradstep.diagnostics.diagnostic import without
 from gradstep.engine.records import Outcome
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import LOSSES, loss_of
-from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
+from gradstep.fit.constraints import ConstraintsOnColumns
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import check_inference, infer
 from gradstep.fit.models import model_of, models_of
+from gradstep.fit.notes import notes_of_fit
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on, loss_of_target, prepared_of
@@ -29,7 +31,6 @@ from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
-from gradstep.fit.too_good import note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
 from gradstep.renamed import under_new_names
@@ -162,6 +163,7 @@ def fit_table(
     monotone: Any = None,
     refit: bool = True,
     inference: str = "robust",
+    ignore: str | Sequence[str] | None = None,
     client: Any = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
@@ -213,6 +215,8 @@ def fit_table(
     inference : {"robust", "model", "none"}
         Which standard errors of the coefficients the model keeps, if any are valid: "robust" ones
         hold whether or not the loss is the true likelihood, "model" ones if it is.
+    ignore : str, or sequence of str, optional
+        Codes of notes to leave out, in the plan and in the model's file, too.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows. They must find files
         and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
@@ -272,6 +276,7 @@ def fit_table(
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
     check_inference(inference)
+    codes_of(ignore)  # refused before anything is read
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
@@ -299,6 +304,7 @@ def fit_table(
         constraints=constraints,
         checkpoint=checkpoint,
     )
+    planned = replace(planned, notes=without(planned.notes, codes_of(ignore)))
     if on_plan is not None:
         on_plan(planned)
     with keeping_best(partial(model_of, prepared, component)):
@@ -310,24 +316,15 @@ def fit_table(
     fit = TableFit(
         model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
-        notes=[
-            *prepared.notes, *found.notes,
-            *notes_of_bounds(found.problem, found.params, prepared.encoding),
-        ],
     )  # fmt: skip
-    apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
-    if apart:
-        fit.notes.append(
-            SEPARABLE.note(
-                "The classes can be separated: without a penalty there is no optimum, and training "
-                "stopped where more of the same would change little. Use --penalty l2."
-            )
-        )
+    apart = prepared.target.classes is not None and is_unbounded(
+        problem, prepared.train, found.judged.params
+    )
     fit.seconds = seconds_of(began, prepared_at)
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
-        fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
+    fit.notes = without(notes_of_fit(fit, found, apart=apart), codes_of(ignore))
     if cv is not None and found.outcome is not Outcome.INTERRUPTED:
         fixed = replace(settings, penalty=problem.penalty)
         fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
