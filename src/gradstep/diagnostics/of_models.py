@@ -52,8 +52,8 @@ DRIFT = Diagnostic(
 COLLINEAR = Diagnostic(
     "GS204",
     "Columns nearly determine each other",
-    what="Other columns of numbers determine one up to a hundredth of its variance (a variance "
-    "inflation factor of 100 or more).",
+    what="The other columns of numbers predict one so well that at most a hundredth of its "
+    "variance is left (a variance inflation factor of 100 or more).",
     why="Predictions are as good as without. But the data hardly say what each column does by "
     "itself: its standard error is ten times what it would be, and other rows may change the sign "
     "of its coefficient. Do not read it by itself.",

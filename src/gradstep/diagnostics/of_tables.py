@@ -37,8 +37,8 @@ LEAK = Diagnostic(
 TOO_GOOD = Diagnostic(
     "GS002",
     "Rows held out are predicted almost perfectly",
-    what="R² is above 0.99999 on the rows held out, or no class of them is wrong. The note names "
-    "the column with the largest coefficient.",
+    what="R² is above 0.99999 on the rows held out, or all of their classes are right and the log "
+    "loss is next to nothing. The note names the column with the largest coefficient.",
     why="Few tables allow that. Usually a column, or several together, say the target in other "
     "words.",
     fix="Look at the column that is named, and at how the target was computed. Leave out what is "

@@ -21,7 +21,7 @@ __all__ = ["groups_of", "notes_of_collinear"]
 
 _INFLATED = 100.0  # how many times larger the variance of a coefficient is for the other columns
 _LEAST = 1e-12  # of an eigenvalue: what is below is rounding
-_LINKED = 0.5  # a partial correlation
+_LINKED = 0.2  # a partial correlation
 _ROWS, _MOST_COLUMNS, _ROWS_A_COLUMN = 20_000, 500, 5
 _NAMED = 5
 

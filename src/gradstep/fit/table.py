@@ -276,7 +276,7 @@ def fit_table(
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
     check_inference(inference)
-    codes_of(ignore)  # refused before anything is read
+    ignored = codes_of(ignore)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
@@ -304,7 +304,7 @@ def fit_table(
         constraints=constraints,
         checkpoint=checkpoint,
     )
-    planned = replace(planned, notes=without(planned.notes, codes_of(ignore)))
+    planned = replace(planned, notes=without(planned.notes, ignored))
     if on_plan is not None:
         on_plan(planned)
     with keeping_best(partial(model_of, prepared, component)):
@@ -324,7 +324,7 @@ def fit_table(
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
-    fit.notes = without(notes_of_fit(fit, found, apart=apart), codes_of(ignore))
+    fit.notes = without(notes_of_fit(fit, found, apart=apart), ignored)
     if cv is not None and found.outcome is not Outcome.INTERRUPTED:
         fixed = replace(settings, penalty=problem.penalty)
         fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
