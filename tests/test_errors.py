@@ -11,11 +11,13 @@ import pytest
 import gradstep
 from gradstep import errors
 from gradstep.errors import (
+    CacheWarning,
     CannotWrite,
     CheckpointWarning,
     ClusterLost,
     Diverged,
     GradstepError,
+    GradstepWarning,
     InvalidCheckpoint,
     InvalidComponent,
     InvalidData,
@@ -23,6 +25,7 @@ from gradstep.errors import (
     InvalidParameter,
     InvalidTable,
     MixedMachines,
+    OldNameWarning,
     nearest,
 )
 
@@ -34,7 +37,10 @@ TREE = {
     InvalidTable: {InvalidData},
     InvalidModel: {GradstepError, ValueError},
     InvalidCheckpoint: {GradstepError, ValueError},
-    CheckpointWarning: {UserWarning},
+    GradstepWarning: {UserWarning},
+    CheckpointWarning: {GradstepWarning},
+    CacheWarning: {GradstepWarning, RuntimeWarning},
+    OldNameWarning: {GradstepWarning, DeprecationWarning},
     CannotWrite: {GradstepError, OSError},
     ClusterLost: {GradstepError, ConnectionError},
     MixedMachines: {GradstepError, RuntimeError},

@@ -460,7 +460,15 @@ class TestSources:
     # Called from Python only, before or after compiled code.
     AROUND = frozenset(
         f"gradstep.{name}"
-        for name in ("cache_folder", "checks", "claims", "compiling", "errors", "files")
+        for name in (
+            "cache_folder",
+            "checks",
+            "claims",
+            "compiling",
+            "diagnostics.of_machines",
+            "errors",
+            "files",
+        )
     )
 
     def test_every_pattern_finds_files(self):

@@ -21,6 +21,7 @@ def test_parameters_of_a_fit_are_called_as_those_of_estimators():
         "options",
         "cv",
         "refit",
+        "ignore",
         "inference",
         "on_plan",
         "client",
@@ -94,6 +95,6 @@ class TestCommandLine:
         status, err, model = run(*old)
         option = old[0].partition("=")[0]
         assert (status, err.splitlines()[0].partition(" now.")[0]) == (
-            0, f"note: {option} is called {new[0]}{' --tol=none' * (option == '--epochs')}",
+            0, f"note [GS306]: {option} is called {new[0]}{' --tol=none' * (option == '--epochs')}",
         )  # fmt: skip
         assert run(*new) == (0, "", model)

@@ -38,7 +38,7 @@ GROUPS = {
     "Optimizers": ("are how a step is taken.", ["optim"]),
     "Learning rates": ("are how long steps are.", ["optim.schedules"]),
     "Callbacks": ("are told of a run, and what they are told.", ["engine"]),
-    "Errors": ("and warnings.", ["errors"]),
+    "Errors": ("and warnings, and what their codes mean.", ["errors", "diagnostics"]),
     "Others": ("", [""]),
 }
 _OWN = "gradstep."

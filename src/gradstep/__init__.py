@@ -7,6 +7,7 @@
   rates such as `Cosine`.
 - Callbacks: `History`, `EarlyStopping`, `Checkpoint`, `ProgressBar`.
 - Errors, each a `GradstepError`: `InvalidData`, `InvalidTable`, `InvalidParameter`, `Diverged`, ...
+- Warnings, each a `GradstepWarning` with a code that `explain` explains.
 
 Public names are loaded when they are first used, so that importing the package is cheap.
 """
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from gradstep.comparing.comparison import Comparison as Comparison
     from gradstep.data.preparing.prepared import PreparedTable as PreparedTable
     from gradstep.data.preparing.prepared import open_prepared as open_prepared
+    from gradstep.diagnostics.catalogue import explain as explain
+    from gradstep.diagnostics.diagnostic import Diagnostic as Diagnostic
     from gradstep.engine.callbacks import Callback as Callback
     from gradstep.engine.callbacks import EarlyStopping as EarlyStopping
     from gradstep.engine.callbacks import History as History
@@ -30,11 +33,13 @@ if TYPE_CHECKING:
     from gradstep.engine.checkpoint import Checkpoint as Checkpoint
     from gradstep.engine.records import EpochRecord as EpochRecord
     from gradstep.engine.records import Outcome as Outcome
+    from gradstep.errors import CacheWarning as CacheWarning
     from gradstep.errors import CannotWrite as CannotWrite
     from gradstep.errors import CheckpointWarning as CheckpointWarning
     from gradstep.errors import ClusterLost as ClusterLost
     from gradstep.errors import Diverged as Diverged
     from gradstep.errors import GradstepError as GradstepError
+    from gradstep.errors import GradstepWarning as GradstepWarning
     from gradstep.errors import InvalidCheckpoint as InvalidCheckpoint
     from gradstep.errors import InvalidComponent as InvalidComponent
     from gradstep.errors import InvalidData as InvalidData
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidParameter as InvalidParameter
     from gradstep.errors import InvalidTable as InvalidTable
     from gradstep.errors import MixedMachines as MixedMachines
+    from gradstep.errors import OldNameWarning as OldNameWarning
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
     from gradstep.estimators.of_tables import TableClassifier as TableClassifier
@@ -105,11 +111,14 @@ _HOMES = {
     "comparing.compare": "compare",
     "comparing.comparison": "Comparison",
     "data.preparing.prepared": "PreparedTable open_prepared",
+    "diagnostics.catalogue": "explain",
+    "diagnostics.diagnostic": "Diagnostic",
     "engine.callbacks": "Callback EarlyStopping History ProgressBar",
     "engine.checkpoint": "Checkpoint",
     "engine.records": "EpochRecord Outcome",
-    "errors": "CannotWrite CheckpointWarning ClusterLost Diverged GradstepError InvalidCheckpoint "
-    "InvalidComponent InvalidData InvalidModel InvalidParameter InvalidTable MixedMachines",
+    "errors": "CacheWarning CannotWrite CheckpointWarning ClusterLost Diverged GradstepError "
+    "GradstepWarning InvalidCheckpoint InvalidComponent InvalidData InvalidModel InvalidParameter "
+    "InvalidTable MixedMachines OldNameWarning",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
     "estimators.of_tables": "TableClassifier TableRegressor",
     "model.evaluation": "evaluate",

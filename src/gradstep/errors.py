@@ -16,8 +16,15 @@
                             ValueError)            worse than the best constant prediction
 
 Each message says what is wrong, where, why, and what to do about it. The built-in
-bases are those that scikit-learn's users catch. `CheckpointWarning` is no error: what it tells of
-has cost time at most.
+bases are those that scikit-learn's users catch.
+
+Warnings have a tree, too. Each has a `code`, which `gradstep.explain` explains::
+
+    GradstepWarning         (also UserWarning)
+    ├── CheckpointWarning                          a checkpoint is damaged, or was not written
+    ├── CacheWarning        (also RuntimeWarning)  the cache is not used
+    ├── OldNameWarning      (also DeprecationWarning)  a parameter has another name now
+    └── ConvergenceWarning  (also scikit-learn's, and imported with it: estimators.warned)
 """
 
 from __future__ import annotations
@@ -29,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "CacheWarning",
     "CannotWrite",
     "CheckpointWarning",
     "ClusterLost",
     "Diverged",
     "GradstepError",
+    "GradstepWarning",
     "InvalidCheckpoint",
     "InvalidComponent",
     "InvalidData",
@@ -41,6 +50,7 @@ __all__ = [
     "InvalidParameter",
     "InvalidTable",
     "MixedMachines",
+    "OldNameWarning",
 ]
 
 
@@ -72,7 +82,30 @@ class InvalidCheckpoint(GradstepError, ValueError):
     """A checkpoint that cannot be read, or that is of another run."""
 
 
-class CheckpointWarning(UserWarning):
+class GradstepWarning(UserWarning):
+    """Base of every warning of gradstep's; the message begins with its code.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> warnings.filterwarnings("ignore", "GS204")  # this one, and no other
+    """
+
+    @property
+    def code(self) -> str:
+        """The code of its diagnostic, which `gradstep.explain` explains."""
+        return str(self).partition(":")[0]
+
+
+class CacheWarning(GradstepWarning, RuntimeWarning):
+    """A cache that is not used, while all goes on."""
+
+
+class OldNameWarning(GradstepWarning, DeprecationWarning):
+    """A parameter that has another name now."""
+
+
+class CheckpointWarning(GradstepWarning):
     """A checkpoint that is damaged or could not be written, while the run goes on."""
 
 

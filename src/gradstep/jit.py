@@ -20,7 +20,6 @@ import pickle
 import re
 import sys
 import time
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,8 @@ from numba.extending import register_jitable
 from gradstep.cache_folder import mark, private_folder, remove_marked, why_not_trusted
 from gradstep.claims import Claims
 from gradstep.compiling import CLOCK
+from gradstep.diagnostics.of_machines import CACHE_NOT_TRUSTED
+from gradstep.errors import CacheWarning
 from gradstep.files import writing_file
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def _kernel_folder() -> Path | None:
 
 @cache  # once for each
 def _warn(path: Path, why: str) -> None:
-    warnings.warn(
+    CACHE_NOT_TRUSTED.warn(
         f"{path} is not used, since {why}: kernels are compiled again by each process. Delete it, "
         "or set GRADSTEP_CACHE_DIR to a folder that nobody else may write to.",
-        RuntimeWarning, stacklevel=2,
-    )  # fmt: skip
+        CacheWarning,
+    )
 
 
 def _forget_old(current: Path) -> None:

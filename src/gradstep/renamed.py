@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from gradstep.errors import InvalidParameter
+from gradstep.diagnostics.of_machines import OLD_NAME
+from gradstep.errors import InvalidParameter, OldNameWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["callers_level", "under_new_names"]
+__all__ = ["under_new_names"]
 
 # One name for one thing, scikit-learn's (docs/adr/0016): what it was in functions on tables.
 _NEW = {
@@ -48,15 +47,6 @@ def under_new_names(function: str, given: Mapping[str, Any], **taken: Any) -> di
                 msg = f"{name} and {new} of {function} are the same: give {new} alone."
                 raise InvalidParameter(msg)
             message = f"{name} of {function} is called {new} now; the old name will go."
-            warnings.warn(message, DeprecationWarning, stacklevel=callers_level())
+            OLD_NAME.warn(message, OldNameWarning)
         found[new] = value
     return found
-
-
-def callers_level() -> int:
-    """Return the stack level of the line that called gradstep, for a warning from our caller."""
-    level, frame = 0, inspect.currentframe()
-    ours = ("gradstep.", "sklearn.callback")
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(ours):
-        level, frame = level + 1, frame.f_back
-    return level

@@ -46,7 +46,7 @@ def three(kept, monkeypatch):
 class TestLimit:
     def test_lets_the_least_recently_used_go_and_says_so_once(self, train, three, told):
         (note,) = (note for note in train(4)["notes"] if "made room" in note)
-        assert note.startswith("1 prepared table (")
+        assert note.startswith("GS303: 1 prepared table (")
         assert "GRADSTEP_CACHE_LIMIT" in note
         assert [folder.exists() for folder in three] == [False, True, True]
         assert len(told("cache", "--cache", "kept")["tables"]) == 3

@@ -161,7 +161,7 @@ class TestEvaluate:
         found = told("evaluate", model, "gaps.parquet")
         assert (found["rows"], found["missing_target"]) == (n, 200 - n)
         assert math.isfinite(found["rmse"])
-        note = f"note: {200 - n} rows without the target left out."
+        note = f"note [GS013]: {200 - n} rows without the target left out."
         assert note in gradstep("evaluate", model, "gaps.parquet")[1]
 
     @pytest.mark.parametrize(

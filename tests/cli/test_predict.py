@@ -155,8 +155,10 @@ class TestUnseen:
         pink, gaps = (table["colour"] == "pink").sum(), table["hour"].null_count()
         mean = pl.read_csv("whole.csv")["hour"].mean()
         _, _, err = gradstep("predict", "m.safetensors", "new.csv", "-o", "out.csv")
-        assert f"note: {pink} values of colour unknown or missing" in err
-        given = re.search(rf"note: {gaps} values of hour missing, .* the mean \(([\d.]+)\)", err)[1]
+        assert f"note [GS210]: {pink} values of colour unknown or missing" in err
+        given = re.search(
+            rf"note \[GS209\]: {gaps} values of hour missing, .* the mean \(([\d.]+)\)", err
+        )[1]
         assert float(given) == pytest.approx(mean, rel=1e-3)
         found = told("predict", "m.safetensors", "new.csv", "-o", "out.csv")["unseen"]
         assert found == {"colour": pink, "hour": gaps}

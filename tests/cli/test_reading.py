@@ -276,7 +276,7 @@ class TestDates:
         assert any("--as day=date:%d/%m/%Y" in note for note in notes)
         option = ("--as", "day=date:%d/%m/%Y")
         assert told("prepare", "t.csv", *options, "two", *option)["notes"] == [
-            "Dates are read as day/month/year: day."
+            "GS009: Dates are read as day/month/year: day."
         ]
         held_out = [gs.open_prepared(home / name).validation.y.sum() for name in ("one", "two")]
         assert held_out[0] != held_out[1]

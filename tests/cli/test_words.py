@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import gradstep as gs
 from gradstep.cli import main as cli
 from gradstep.cli.speaking import in_options
 
@@ -61,15 +62,16 @@ class TestErrors:
 
 
 def test_warnings_of_libraries_are_for_debugging(capsys, monkeypatch):
-    for debug, shown in ([], ["of ours"]), (["--debug"], ["of ours", "of Polars", "of Python"]):
+    ours, others = "warning [GS301]: of ours", ["warning: of Polars", "warning: of Python"]
+    for debug, shown in ([], [ours]), (["--debug"], [ours, *others]):
         monkeypatch.setattr("sys.argv", ["gradstep", *debug])
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = cli.say_warning
-            warnings.warn("of ours", RuntimeWarning, stacklevel=1)
+            warnings.warn("GS301: of ours", gs.GradstepWarning, stacklevel=1)
             warnings.warn("of Polars", pl.exceptions.PerformanceWarning, stacklevel=1)
             warnings.warn("of Python", DeprecationWarning, stacklevel=1)
-        assert capsys.readouterr().err.split("\n")[:-1] == [f"warning: {each}" for each in shown]
+        assert capsys.readouterr().err.split("\n")[:-1] == shown
 
 
 @pytest.mark.uncompiled
@@ -102,7 +104,9 @@ def test_a_cache_that_cannot_be_written_is_noted_once(gradstep, trips, monkeypat
     status, _, err = gradstep("train", trips, *ONE[:-1])
     assert status == 0
     assert (
-        err.count("\n") == err.count("note: the cache /dev/null/cache cannot be written (Not") == 1
+        err.count("\n")
+        == err.count("note [GS301]: the cache /dev/null/cache cannot be written (Not")
+        == 1
     )
 
 

@@ -185,7 +185,7 @@ def run_with_fault(faults: Faults, table: Path, expected: list[str]) -> str:
         with faults.injected():
             found = whole_run(table, home)
         status, said = found[-1]
-        lines = [line for line in said.splitlines() if not line.startswith("warning: ")]
+        lines = [line for line in said.splitlines() if not line.startswith("warning ")]
         typed = status == 1 and len(lines) == 1 and lines[0].startswith("error: ")
         what = f"{faults.names[faults.at - 1]} {faults.at} ({os.strerror(faults.code)})"
         if status and not typed:

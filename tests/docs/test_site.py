@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import gradstep
+from docs.site import diagnostics
 from docs.site.command_line import command_line
 from docs.site.links import ROOT, broken
 from docs.site.pages import INDEX, every_page, sections
@@ -50,6 +51,12 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path, monkeypatch):
         "one.md: there is no two.md",
         "one.md: one.md has no heading #two",
     ]
+
+
+def test_the_page_of_diagnostics_is_what_the_catalogue_says():
+    assert (ROOT / diagnostics.PAGE).read_text(encoding="utf-8") == diagnostics.page(), (
+        "python -m docs.site.diagnostics writes it"
+    )
 
 
 def test_every_public_name_has_a_page():

@@ -44,7 +44,7 @@ def test_what_is_not_negative_is_zero():
     assert coefficient(fit.model, "size") == 0.0
     without = fit_table(TABLE.drop("size"), "y", **PLAIN).model
     np.testing.assert_allclose(fit.model.predict(GRID), without.predict(GRID), rtol=1e-6)
-    assert fit.notes == ["Constraints: 1 of 1 are met at their bound, of size."]
+    assert fit.notes == ["GS110: Constraints: 1 of 1 are met at their bound, of size."]
 
 
 @pytest.mark.parametrize("direction, sign", [("increasing", 1.0), ("decreasing", -1.0)])

@@ -97,5 +97,5 @@ class TestNone:
         fit = fit_table(table, "y", callbacks=[StopsInTheRefit()])
         expected = fit_table(table, "y", refit=False)
         assert fit.outcome is Outcome.INTERRUPTED
-        assert fit.notes[-1].startswith("Interrupted while the model was fitted to all rows")
+        assert fit.notes[-1].startswith("GS108: Interrupted while the model was fitted to all rows")
         assert fit.model.params.tobytes() == expected.model.params.tobytes()

@@ -410,7 +410,7 @@ class TestExposures:
         fit = fit_table(table.with_columns(text), "y", **given)
         expected = fit_table(table, "y", **given)
         assert fit.model.params.tobytes() == expected.model.params.tobytes()
-        assert "Numbers are read with a decimal comma: years." in fit.notes
+        assert "GS009: Numbers are read with a decimal comma: years." in fit.notes
         np.testing.assert_array_equal(
             fit.model.predict(table.with_columns(text)), expected.model.predict(table)
         )

@@ -11,6 +11,7 @@ from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
+from gradstep.cli.notes import Ignore, ignored
 from gradstep.cli.prepared import OF_PREPARING, prepared_table
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.terminal import say
@@ -143,6 +144,7 @@ def compare(
     memory: opt.Memory = "256MB",
     cache: opt.Cache = None,
     no_cache: opt.NoCache = False,
+    ignore: Ignore = None,
     force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
@@ -154,7 +156,7 @@ def compare(
     """
     from gradstep.cli.progress import Progress
 
-    paths.note_cache()
+    paths.note_cache(ignored(ignore))
     trials: dict[str, Any] = {
         "batch_size": None if batch_size is None else _sizes(batch_size),
         "optimizer": opt.split([optimizer]),

@@ -9,6 +9,8 @@ import typer
 
 from gradstep.cli import options as opt
 from gradstep.cli import paths
+from gradstep.cli.notes import Ignore, ignored
+from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.figures import count
 
 __all__ = ["evaluate"]
@@ -23,6 +25,7 @@ def evaluate(
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
+    ignore: Ignore = None,
     json: opt.Json = False,
 ) -> None:
     """Evaluate a model on a table that has the target."""
@@ -30,7 +33,8 @@ def evaluate(
     from gradstep.model import evaluation
     from gradstep.model.unseen import unseen_notes
 
-    paths.note_cache()
+    codes = ignored(ignore)
+    paths.note_cache(codes)
     fitted = paths.model_of(model, table)
     if threshold is not None:
         fitted = fitted.with_threshold(threshold)
@@ -52,5 +56,5 @@ def evaluate(
     notes = unseen_notes(fitted)
     if found.get("missing_target"):
         missing = count(found["missing_target"], "row", "rows")
-        notes.append(f"{missing} without the target left out.")
-    report.print_notes(to, notes)
+        notes.append(NO_TARGET.note(f"{missing} without the target left out."))
+    report.print_notes(to, notes, codes)

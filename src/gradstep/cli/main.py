@@ -15,6 +15,7 @@ from gradstep.cli.cache import cache
 from gradstep.cli.compare import compare
 from gradstep.cli.demo import demo
 from gradstep.cli.evaluate import evaluate
+from gradstep.cli.explain import explain
 from gradstep.cli.predict import predict
 from gradstep.cli.prepare import prepare
 from gradstep.cli.report_page import report
@@ -102,7 +103,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for _verb in (train, predict, evaluate, show, report, compare, prepare, cache, demo):
+for _verb in (train, predict, evaluate, show, report, compare, explain, prepare, cache, demo):
     app.command(cls=Verb)(_ends_quietly(_verb))
 
 

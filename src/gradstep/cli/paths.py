@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradstep.cache_folder import cache_folder, why_not_writable
-from gradstep.cli.terminal import say
+from gradstep.cli.notes import say_notes
+from gradstep.diagnostics.of_machines import CACHE_NOT_WRITABLE
 from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.files import is_stream
 
@@ -109,15 +110,15 @@ def model_path(table: str, target: str) -> Path:
     return Path(re.sub(r"[^\w.=+-]+", "_", f"{name}-{target}") + ".safetensors")
 
 
-def note_cache() -> None:
-    """Say if nothing can be kept: all that follows then takes longer than it needs to."""
+def note_cache(codes: frozenset[str]) -> None:
+    """Say if nothing can be kept, as all then takes longer than it needs to; or ignore that."""
     why = why_not_writable()
     if why:
-        say(
-            f"note: the cache {cache_folder()} cannot be written ({why}): kernels are compiled "
-            "and tables prepared anew each time. GRADSTEP_CACHE_DIR names another folder.",
-            err=True,
+        note = CACHE_NOT_WRITABLE.note(
+            f"the cache {cache_folder()} cannot be written ({why}): kernels are compiled and "
+            "tables prepared anew each time. GRADSTEP_CACHE_DIR names another folder."
         )
+        say_notes([note], codes)
 
 
 def label_of(table: str) -> str | None:

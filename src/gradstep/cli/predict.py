@@ -10,6 +10,7 @@ import typer
 from gradstep import figures
 from gradstep.cli import options as opt
 from gradstep.cli import paths
+from gradstep.cli.notes import Ignore, ignored, say_notes
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, refuse_existing, refuse_unwritable
@@ -47,13 +48,15 @@ def predict(
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
+    ignore: Ignore = None,
     force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
     """Predict each row of a table."""
     from gradstep.cli import report
 
-    paths.note_cache()
+    codes = ignored(ignore)
+    paths.note_cache(codes)
     fitted = paths.model_of(model, table)
     if threshold is not None:
         fitted = fitted.with_threshold(threshold)
@@ -71,7 +74,7 @@ def predict(
     if json and out is not None:
         report.print_json({"rows": rows, "out": str(out), "unseen": dict(fitted.unseen), **told})
     elif not json:
-        _tell(fitted, rows, out)
+        _tell(fitted, rows, out, codes)
 
 
 def _predict_here(
@@ -138,14 +141,13 @@ def _predict_there(
         return predict_parts(fitted, table, out, client=client, watch=progress.parts, **how)
 
 
-def _tell(fitted: Model, rows: int, out: Path | None) -> None:
+def _tell(fitted: Model, rows: int, out: Path | None, codes: frozenset[str]) -> None:
     from gradstep.model.unseen import unseen_notes
 
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
         say(f"{figures.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
-    for note in unseen_notes(fitted):
-        say(f"note: {note}", err=True)
+    say_notes(unseen_notes(fitted), codes)
 
 
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:

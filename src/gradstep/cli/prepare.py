@@ -10,6 +10,8 @@ import typer
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
+from gradstep.cli.notes import Ignore, ignored
+from gradstep.diagnostics.diagnostic import without
 
 __all__ = ["prepare"]
 
@@ -49,6 +51,7 @@ def prepare(
     random_state: opt.RandomState = 0,
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
+    ignore: Ignore = None,
     json: opt.Json = False,
 ) -> None:
     """Encode and shuffle a table once, into a folder that `train` starts from at once."""
@@ -58,6 +61,7 @@ def prepare(
     from gradstep.fit.prepare import prepare as make
     from gradstep.fit.prepare import preparing_for
 
+    codes = ignored(ignore)
     opt.refuse_unknown("--loss", loss, LOSSES)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     target, terms = term.terms(
@@ -90,11 +94,11 @@ def prepare(
             "rows": meta["rows"],
             "target": meta["target"],
             "columns": prepared.encoding.to_json()["columns"],
-            "notes": prepared.notes,
+            "notes": without(prepared.notes, codes),
         })  # fmt: skip
         return
     to = report.console()
     report.tell_rows(to, meta["rows"])
     report.tell_columns(to, prepared.encoding, meta["columns"])
-    report.print_notes(to, prepared.notes)
+    report.print_notes(to, prepared.notes, codes)
     report.prose(to, "Prepared", str(out))

@@ -14,6 +14,7 @@ from rich.table import Table
 from gradstep.cli.terminal import escaped, say, writing_stdout
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
 from gradstep.data.roles import written
+from gradstep.diagnostics.diagnostic import without
 from gradstep.engine.records import above_least
 from gradstep.figures import count, number
 from gradstep.model.coefficients import curve_in_words, points_of_curves
@@ -215,7 +216,8 @@ def calibration_table(tenths: Sequence[Mapping[str, float]], label: Any) -> Tabl
     return table
 
 
-def print_notes(to: Console, notes: Iterable[str]) -> None:
-    """Print what a person should know."""
-    for note in notes:
-        to.print(f"[yellow]note:[/yellow] {escape(note)}")
+def print_notes(to: Console, notes: Iterable[str], codes: frozenset[str] = frozenset()) -> None:
+    """Print what a person should know, but for notes that are ignored."""
+    for note in without(notes, codes):
+        head, _, text = note.labelled().partition(": ")
+        to.print(f"[yellow]{escape(head)}:[/yellow] {escape(text)}")

@@ -9,6 +9,7 @@ import typer
 
 from gradstep.cli import options as opt
 from gradstep.cli import paths
+from gradstep.cli.notes import Ignore, ignored
 from gradstep.cli.terminal import say
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, refuse_unwritable
@@ -37,6 +38,7 @@ def report(
     ] = None,
     sample_weight: opt.SampleWeight = None,
     encoding: opt.Encoding = "",
+    ignore: Ignore = None,
     force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
@@ -45,6 +47,7 @@ def report(
     from gradstep.model.file import load
     from gradstep.reporting.page import report as report_on
 
+    codes = ignored(ignore)
     if table is None:
         given = {"--sample-weight": sample_weight, "--encoding": encoding}
         idle = [name for name, value in given.items() if value]
@@ -53,9 +56,9 @@ def report(
             raise InvalidParameter(msg)
     out = out or model.with_suffix(".html")
     refuse_page(out, model, [table], force=force)
-    paths.note_cache()
+    paths.note_cache(codes)
     fitted = load(model) if table is None else paths.model_of(model, table)
-    page = report_on(fitted, table, sample_weight=sample_weight, encoding=encoding)
+    page = report_on(fitted, table, sample_weight=sample_weight, encoding=encoding, ignore=ignore)
     page.save(out, force=True)  # it was refused above
     if json:
         printed.print_json({"report": str(out), "characters": len(page.html)})

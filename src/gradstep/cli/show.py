@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli.notes import Ignore, ignored
+from gradstep.diagnostics.of_models import OLD_FILE
 from gradstep.figures import count, number
 
 _OLD = (
@@ -29,6 +31,7 @@ def show(
     *,
     top: Annotated[int, typer.Option(min=0, help="Coefficients to list; 0 for all.")] = 20,
     columns: Annotated[bool, typer.Option("--columns", help="List the columns, too.")] = False,
+    ignore: Ignore = None,
     json: opt.Json = False,
 ) -> None:
     """Say in words what a model has learned."""
@@ -45,6 +48,7 @@ def show(
     from gradstep.model.file import load
     from gradstep.model.intervals import of_errors, wald_by_column, with_errors
 
+    codes = ignored(ignore)
     fitted = load(model)
     found = coefficients(fitted, top or None, references=json, curves=json)
     chosen = with_errors(fitted, found)
@@ -92,7 +96,7 @@ def show(
     if fitted.covariance is None and (why := fitted.provenance.get("no_inference")):
         report.prose(to, "Errors", f"no standard errors: {why}")
     if fitted.training is None:
-        report.print_notes(to, [_OLD])
+        report.print_notes(to, [OLD_FILE.note(_OLD)], codes)
 
 
 def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:

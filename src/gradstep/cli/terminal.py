@@ -13,7 +13,8 @@ from traceback import format_exception
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gradstep.characters import acting, escaped
-from gradstep.errors import CannotWrite
+from gradstep.diagnostics.diagnostic import Note
+from gradstep.errors import CannotWrite, GradstepWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +30,6 @@ __all__ = [
     "write_data",
     "writing_stdout",
 ]  # fmt: skip
-
-_OF_CODE = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, SyntaxWarning)
-_OURS = ("builtins", "gradstep.")
 
 
 def escaped_json(text: str) -> str:
@@ -64,11 +62,11 @@ def say_warning(
 
     Those of libraries speak of code that whoever types has not written: with --debug alone.
     """
-    foreign = issubclass(category, _OF_CODE) or not category.__module__.startswith(_OURS)
-    if foreign and "--debug" not in sys.argv:
+    of_use = issubclass(category, GradstepWarning) and not issubclass(category, DeprecationWarning)
+    if not of_use and "--debug" not in sys.argv:
         return
     del filename, lineno, file, line
-    say(f"warning: {message}", err=True)
+    say(Note(message).labelled("warning"), err=True)
 
 
 def write_data(text: str) -> None:

@@ -13,6 +13,7 @@ from gradstep.cli import method_options as method
 from gradstep.cli import options as opt
 from gradstep.cli import paths
 from gradstep.cli import term_options as term
+from gradstep.cli.notes import Ignore, ignored
 from gradstep.cli.prepared import prepared_table
 from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
@@ -179,6 +180,7 @@ def train(
             rich_help_panel=opt.RUN,
         ),
     ] = False,
+    ignore: Ignore = None,
     force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
@@ -192,7 +194,7 @@ def train(
     from gradstep.fit.compile_ahead import compiling_ahead, guess_of
 
     refuse_idle(ctx)
-    paths.note_cache()
+    paths.note_cache(ignored(ignore))
     kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
     refuse_unknown_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
@@ -248,7 +250,7 @@ def train(
                 batch_size="auto" if batch_size is None else batch_size,
                 max_iter=max_iter, tol=number_of("--tol", tol, "none"),
                 n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
-                refit=not no_refit, inference=inference, client=client,
+                refit=not no_refit, inference=inference, ignore=ignore, client=client,
                 allow_mixed=allow_mixed, on_plan=told.on_plan,
                 **constrain.constraints(nonnegative, bound, monotone), **chosen,
             )  # fmt: skip

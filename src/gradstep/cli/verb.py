@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from gradstep.cli.terminal import say
+from gradstep.cli.notes import say_notes
+from gradstep.diagnostics.catalogue import codes_of
+from gradstep.diagnostics.of_machines import OLD_NAME
+
+if TYPE_CHECKING:
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["Verb"]
 
@@ -26,6 +31,7 @@ class Verb(TyperCommand):
         """Read the arguments, after options have got their names of today."""
         known = {option for parameter in self.params for option in parameter.opts}
         found: list[str] = []
+        notes: list[Note] = []
         for at, word in enumerate(args):
             if word == "--":  # what follows are no options
                 found += args[at:]
@@ -35,6 +41,13 @@ class Verb(TyperCommand):
             if new == name or new not in known:
                 found.append(word)
                 continue
-            say(f"note: {name} is called {' '.join([new, *more])} now.", err=True)
+            note = OLD_NAME.note(f"{name} is called {' '.join([new, *more])} now.")
+            notes.append(note)
             found += [*more, f"{new}{equals}{value}"]
-        return super().parse_args(ctx, found)
+        try:
+            left = super().parse_args(ctx, found)
+        except Exception:  # the new name, which is what the error speaks of
+            say_notes(notes, frozenset())
+            raise
+        say_notes(notes, codes_of(ctx.params.get("ignore")))
+        return left

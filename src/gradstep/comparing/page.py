@@ -14,7 +14,7 @@ from gradstep.reporting.document import Report, document, fact_list
 from gradstep.reporting.figures import figure, grid, paragraph, table
 from gradstep.reporting.plot import SIZE, Plot
 from gradstep.reporting.scales import Linear, Log
-from gradstep.reporting.sections.data import note_list
+from gradstep.reporting.sections.notes import text_list
 from gradstep.reporting.sections.section import Section
 from gradstep.version import VERSION
 
@@ -81,7 +81,7 @@ def _run_parts(of: Comparison) -> list[Markup]:
         *(paragraph(line) for line in sentences(of)),
     ]
     why = diverged(of.runs)
-    return [*parts, *([note_list(why)] if why else [])]
+    return [*parts, *([text_list(why)] if why else [])]
 
 
 # --------------------------------------------------------------------------- curves

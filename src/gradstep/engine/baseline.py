@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.diagnostics.of_fits import ENDED_FAR_OFF
 from gradstep.engine.evaluation import mean_loss
 from gradstep.engine.row_sums import RowSums
 from gradstep.objective.losses import floor
@@ -24,6 +25,7 @@ from gradstep.rows.dataset import scattered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["Baseline", "best_constant"]
@@ -177,17 +179,19 @@ class Baseline:
         at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
         return not np.isfinite(at_end) or self.far_worse(at_end, scale_seen)
 
-    def note(self, params: NDArray[np.float64]) -> str:
-        """Return a warning if the loss where a run has ended is far too large, else nothing."""
+    def notes(self, params: NDArray[np.float64]) -> list[Note]:
+        """Return a note if the loss where a run has ended is far too large."""
         at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
         if not self.far_worse(at_end, 0.0):
-            return ""
+            return []
         best = self.at_best + self.floor
-        return (
-            f"The loss is {at_end:.3g} in the end, far above that of the best constant prediction "
-            f"({best:.3g}): the steps were too long for the scale of the columns. Use "
-            "learning_rate='auto', or scale them."
-        )
+        return [
+            ENDED_FAR_OFF.note(
+                f"The loss is {at_end:.3g} in the end, far above that of the best constant "
+                f"prediction ({best:.3g}): the steps were too long for the scale of the columns. "
+                "Use learning_rate='auto', or scale them."
+            )
+        ]
 
     def far_worse(self, running: float, scale_seen: float) -> bool:
         """Tell whether a mean loss is so large that a run with it has diverged.

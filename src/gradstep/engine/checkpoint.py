@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from gradstep.diagnostics.of_machines import CHECKPOINT_NOT_WRITTEN
 from gradstep.engine.checkpoint_folder import CheckpointFolder, Content, EndedRun
 from gradstep.engine.records import Outcome
 from gradstep.errors import (
@@ -288,10 +288,9 @@ class Checkpoint:
         try:
             self._latest = self._folder.write(content, self._latest)
         except CannotWrite as error:
-            warnings.warn(
-                f"No checkpoint could be written: {error} Training goes on.",
-                CheckpointWarning, stacklevel=2,
-            )  # fmt: skip
+            CHECKPOINT_NOT_WRITTEN.warn(
+                f"No checkpoint could be written: {error} Training goes on.", CheckpointWarning
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave what belongs to a fit out of pickles and copies."""

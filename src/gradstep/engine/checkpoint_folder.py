@@ -12,11 +12,12 @@ import errno
 import fcntl
 import os
 import re
-import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from gradstep.diagnostics.diagnostic import notes_of
+from gradstep.diagnostics.of_machines import CHECKPOINT_DAMAGED
 from gradstep.engine.records import EpochRecord, Outcome
 from gradstep.errors import CannotWrite, CheckpointWarning, InvalidCheckpoint
 from gradstep.files import lasting_folder
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["CheckpointFolder", "Content", "EndedRun"]
 
@@ -49,7 +52,7 @@ class EndedRun(NamedTuple):
     outcome: Outcome
     restarts: int
     records: list[EpochRecord]
-    notes: list[str]
+    notes: list[Note]
 
 
 @dataclass
@@ -171,7 +174,7 @@ def _ended(values: Any, arrays: Mapping[str, NDArray[Any]]) -> EndedRun:
         raise ValueError(msg)
     return EndedRun(
         params, float(score), Outcome[outcome], restarts,
-        [EpochRecord.of_json(each) for each in records], [str(note) for note in notes],
+        [EpochRecord.of_json(each) for each in records], notes_of(map(str, notes)),
     )  # fmt: skip
 
 
@@ -247,10 +250,10 @@ class CheckpointFolder:
                 damaged.append(str(error))
                 continue
             if damaged:
-                warnings.warn(
+                CHECKPOINT_DAMAGED.warn(
                     f"{damaged[0]} The run goes on from the checkpoint before it, {path}.",
-                    CheckpointWarning, stacklevel=2,
-                )  # fmt: skip
+                    CheckpointWarning,
+                )
             return path, content
         if files:
             msg = (

@@ -5,10 +5,19 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from gradstep.diagnostics.diagnostic import Note, notes_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Epoch", "EpochRecord", "Outcome", "above_least"]
+__all__ = ["Epoch", "EpochRecord", "Outcome", "above_least", "joined"]
+
+_BETWEEN = "; "  # notes of an epoch; none has it in its text
+
+
+def joined(*notes: str) -> str:
+    """Return notes of an epoch as one text."""
+    return _BETWEEN.join(filter(None, notes))
 
 
 class Epoch(NamedTuple):
@@ -63,7 +72,7 @@ class EpochRecord(NamedTuple):
     excess : float or None
         How far the objective is above its minimum, if that is known.
     note : str
-        What a person should know of the epoch: a rejected step, another kind of steps.
+        What a person should know of the epoch: `notes`, as one text.
     step : str
         What kind of steps the automatic method took, and in the first epoch, which rule chose them.
     """
@@ -79,6 +88,11 @@ class EpochRecord(NamedTuple):
     excess: float | None = None
     note: str = ""
     step: str = ""
+
+    @property
+    def notes(self) -> list[Note]:
+        """What a person should know of the epoch: a rejected step, constant columns."""
+        return notes_of(self.note.split(_BETWEEN) if self.note else ())
 
     @classmethod
     def of(cls, number: int, epoch: Epoch, score: float | None, seconds: float) -> Self:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.diagnostics.of_fits import RATE_LOWERED
 from gradstep.engine.automatic.least_squares import LeastSquares, has_exact_solution
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.statistics import columns_of
@@ -19,6 +20,7 @@ from gradstep.optim.solvers import is_automatic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem, TrainState, Validation
     from gradstep.engine.statistics import Columns
@@ -46,14 +48,14 @@ class TrainResult:
         Where it ended.
     outcome : Outcome
         How.
-    notes : list of str
+    notes : list of Note
         What a person should know.
     """
 
     problem: Problem
     state: TrainState
     outcome: Outcome
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 def run(
@@ -121,13 +123,14 @@ def _result_of(problem: Problem, data: Dataset, state: TrainState, outcome: Outc
     for n in range(1, state.restarts + 1):
         schedule: Any = shortened(problem, n).schedule
         notes.append(
-            "The step was too long for this data: the learning rate was brought down to "
-            f"{schedule.eta0:.3g}."
+            RATE_LOWERED.note(
+                "The step was too long for this data: the learning rate was brought down to "
+                f"{schedule.eta0:.3g}."
+            )
         )
     if getattr(problem.schedule, "settles", False) and not is_automatic(problem.optimizer):
         baseline = Baseline(problem.loss, data, problem.n_outputs, state.start)
-        note = baseline.note(state.current())
-        notes += [note] if note else []
+        notes += baseline.notes(state.current())
     return TrainResult(shortened(problem, state.restarts), state, outcome, notes)
 
 

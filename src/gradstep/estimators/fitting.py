@@ -6,7 +6,6 @@ and how, is `gradstep.fit`'s.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.checks import check_finite
+from gradstep.diagnostics.diagnostic import warn
+from gradstep.diagnostics.of_fits import MAX_ITER, SEPARABLE, STALLED
 from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
@@ -32,7 +33,6 @@ from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import is_automatic
-from gradstep.renamed import callers_level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,16 +142,16 @@ def _warn(est: Any, result: RunResult, data: Dataset, *, stops: bool) -> None:
     name, problem = type(est).__name__, result.problem
     if result.notes and getattr(problem.schedule, "settles", False):
         est.converged_ = False
-        message = f"{name}: {result.notes[-1]}"
+        note = result.notes[-1].reworded(f"{name}: {result.notes[-1].text}")
     elif isinstance(est, ClassifierMixin) and is_unbounded(problem, data, result.params):
         est.converged_ = False
-        message = (
+        note = SEPARABLE.note(
             f"The classes can be separated: without a penalty there is no optimum, and {name} "
             "stopped where more of the same would change little. Its probabilities are 0 and 1, "
             "nearly. Use penalty='l2' with alpha > 0."
         )
     elif result.outcome is Outcome.STALLED:
-        message = (
+        note = STALLED.note(
             f"{name} may have ended short of the optimum: the objective stopped falling, but "
             "coordinate descent did not come to the end of the next step. Raise alpha, lower "
             "l1_ratio, centre the features, or leave out some that others nearly determine."
@@ -166,10 +166,12 @@ def _warn(est: Any, result: RunResult, data: Dataset, *, stops: bool) -> None:
                 "Raise max_iter, or the learning rate, or set tol=None to always run max_iter "
                 "epochs."
             )
-        message = f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}"
+        note = MAX_ITER.note(
+            f"{name} ran all max_iter={problem.max_epochs} epochs before {why}. {mend}"
+        )
     else:
         return
-    warnings.warn(message, ConvergenceWarning, stacklevel=callers_level())
+    warn(note, ConvergenceWarning)
 
 
 def _resume(est: Any, problem: Problem) -> TextbookState:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradstep.diagnostics.of_fits import ALPHA_AT_EDGE
 from gradstep.fit.alpha_trials import Interrupted, going_on, has_l1, trials_of, with_penalty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.state import Problem, TrainState
     from gradstep.fit.plan import Plan
     from gradstep.fit.run import RunResult
@@ -66,14 +68,31 @@ class ChosenAlpha(NamedTuple):
     @property
     def in_words(self) -> str:
         """How it was chosen, for people."""
-        weakest, strongest = min(self.losses), max(self.losses)
-        edge = ""
-        if self.value in {weakest, strongest} and weakest < strongest:
-            edge = f", the {'strongest' if self.value == strongest else 'weakest'} of them"
+        edge = f", the {self.edge} of them" if self.edge else ""
         return (
             f"chosen by {self.judge} (loss {self.losses[self.value]:.5g}) from "
-            f"{strongest:g} to {weakest:g}{edge}"
+            f"{max(self.losses):g} to {min(self.losses):g}{edge}"
         )
+
+    @property
+    def edge(self) -> str:
+        """Which end of the strengths that were tried it is, if it is one."""
+        weakest, strongest = min(self.losses), max(self.losses)
+        if weakest == strongest:
+            return ""
+        return {strongest: "strongest", weakest: "weakest"}.get(self.value, "")
+
+    @property
+    def notes(self) -> list[Note]:
+        """A note, if it is the strongest or the weakest that was tried."""
+        if not self.edge:
+            return []
+        why = "the columns hardly tell" if self.edge == "strongest" else "perhaps none is needed"
+        return [
+            ALPHA_AT_EDGE.note(
+                f"Alpha {self.value:g} is the {self.edge} of those that were tried: {why}."
+            )
+        ]
 
 
 @dataclass(frozen=True)

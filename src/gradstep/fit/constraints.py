@@ -9,6 +9,7 @@ import numpy as np
 
 from gradstep.data.features.columns import LeftOut, LogColumn, NumberColumn
 from gradstep.data.features.terms.spline import SplineColumn
+from gradstep.diagnostics.of_fits import BOUNDS
 from gradstep.engine.constraints import Constraints
 from gradstep.errors import InvalidParameter, nearest
 from gradstep.optim.solvers import is_automatic
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.features.encoding import Encoding
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.state import Problem
 
 __all__ = ["ConstraintsOnColumns", "bounds_of", "check_constraints", "notes_of_bounds"]
@@ -314,7 +316,9 @@ def check_constraints(problem: Problem) -> None:
         raise InvalidParameter(msg)
 
 
-def notes_of_bounds(problem: Problem, params: NDArray[np.float64], encoding: Encoding) -> list[str]:
+def notes_of_bounds(
+    problem: Problem, params: NDArray[np.float64], encoding: Encoding
+) -> list[Note]:
     """Return which coefficients of a table's columns ended at a bound, in words."""
     asked = problem.constraints
     if asked is None:
@@ -325,7 +329,11 @@ def notes_of_bounds(problem: Problem, params: NDArray[np.float64], encoding: Enc
     if not columns:
         same = is_automatic(problem.optimizer)  # at the optimum; on the way there they may tell
         also = "; without them the model is the same" if same else ""
-        return [f"Constraints: no coefficient is at a bound{also}."]
+        return [BOUNDS.note(f"Constraints: no coefficient is at a bound{also}.")]
     more = ", ..." if len(columns) > _NAMED else ""
     which = ", ".join(columns[:_NAMED]) + more
-    return [f"Constraints: {at.size} of {bounded.sum()} are met at their bound, of {which}."]
+    return [
+        BOUNDS.note(
+            f"Constraints: {at.size} of {bounded.sum()} are met at their bound, of {which}."
+        )
+    ]

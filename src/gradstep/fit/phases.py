@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gradstep.diagnostics.of_fits import INTERRUPTED
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import Validation
 from gradstep.errors import Diverged
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.state import Problem, TrainState
     from gradstep.fit.alpha import Choice, ChosenAlpha
     from gradstep.fit.plan import Plan, Settings
@@ -48,7 +50,7 @@ class Phases:
         The problem that they solve.
     outcome : Outcome
         How the run ended; interrupted, if any phase was.
-    notes : list of str
+    notes : list of Note
         What a person should know.
     alpha : ChosenAlpha or None
         The strength of the penalty, if it was chosen.
@@ -61,7 +63,7 @@ class Phases:
     params: NDArray[np.float64]
     problem: Problem
     outcome: Outcome
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     alpha: ChosenAlpha | None = None
     refit: Refit | None = None
 
@@ -128,7 +130,9 @@ def fit_in_phases(
             judges = held_out if _tells_another_story(prepared) else None
             choice = choose_alpha(chosen, data, start, penalty, train, judges)
             if choice.ended is not None:
-                note = "Interrupted while alpha was being chosen: it is the best so far."
+                note = INTERRUPTED.note(
+                    "Interrupted while alpha was being chosen: it is the best so far."
+                )
                 ended = choice.ended
                 kept = len(ended.records)
                 notes = [*ended.notes, note]
@@ -158,8 +162,8 @@ def _refitted(
         return found
     anew = found.alpha is not None and found.alpha.is_quick and "time" not in prepared.meta["asked"]
     choose = again if anew else None
-    result, note = refitted(found.judged, chosen, prepared, train, found.kept, choose)
-    notes = [*found.notes, *([note] if note else [])]
+    result, more = refitted(found.judged, chosen, prepared, train, found.kept, choose)
+    notes = [*found.notes, *more]
     if result is None:
         return replace(found, notes=notes)
     if result.outcome is Outcome.INTERRUPTED:
@@ -178,5 +182,9 @@ def _tells_another_story(prepared: PreparedTable) -> bool:
     return "time" in prepared.meta["asked"] or not own_rows_are_held_out(prepared)
 
 
-def _notes_of(result: RunResult) -> list[str]:
-    return [f"Epoch {record.epoch}: {record.note}." for record in result.records if record.note]
+def _notes_of(result: RunResult) -> list[Note]:
+    return [
+        note.reworded(f"Epoch {record.epoch}: {note.text}.")
+        for record in result.records
+        for note in record.notes
+    ]

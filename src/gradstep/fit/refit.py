@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradstep.diagnostics.of_fits import INTERRUPTED, NOT_REFITTED
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
 from gradstep.fit.alpha_trials import going_on
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.records import EpochRecord
     from gradstep.engine.state import Problem, TrainState
     from gradstep.fit.alpha import Choice
@@ -92,7 +94,7 @@ def refitted(
     train: Callable[[Plan, Dataset, TrainState], RunResult],
     kept: int,
     choose: Callable[[Dataset, TrainState], Choice] | None = None,
-) -> tuple[RunResult | None, str]:
+) -> tuple[RunResult | None, list[Note]]:
     """Fit to all rows; return the result, or None, and a note if it is not the model.
 
     Parameters
@@ -126,10 +128,12 @@ def refitted(
     plan = replace(chosen, problem=problem)
     copied = _needs_a_copy(plan, one)
     if copied and (one.n + other.n) * one.rows.row_bytes() > _MOST_BYTES:
-        return None, (
-            "The model is that of the rows to train on: mini-batches over all rows would take a "
-            "copy of them in memory, and they are too many."
-        )
+        return None, [
+            NOT_REFITTED.note(
+                "The model is that of the rows to train on: mini-batches over all rows would take "
+                "a copy of them in memory, and they are too many."
+            )
+        ]
     with Together.of(one, other) as both:
         rows = together([one, other]) if copied else both
         start = start_of(problem, rows, at_constant=True)
@@ -138,17 +142,22 @@ def refitted(
         try:
             result = train(plan, rows, start)
         except Diverged as error:
-            return None, (
-                f"The model is that of the rows to train on: fitted to all, it diverged ({error})"
-            )
+            return None, [
+                NOT_REFITTED.note(
+                    "The model is that of the rows to train on: fitted to all, it diverged "
+                    f"({error})"
+                )
+            ]
         except KeyboardInterrupt:
             result = replace(judged, outcome=Outcome.INTERRUPTED)
     if result.outcome is Outcome.INTERRUPTED:
-        return result, (
-            "Interrupted while the model was fitted to all rows: it is that of the rows to train "
-            "on."
-        )
-    return result, ""
+        return result, [
+            INTERRUPTED.note(
+                "Interrupted while the model was fitted to all rows: it is that of the rows to "
+                "train on."
+            )
+        ]
+    return result, []
 
 
 def _needs_a_copy(plan: Plan, data: Dataset) -> bool:

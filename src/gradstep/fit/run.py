@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.callbacks import End, EpochEnd
     from gradstep.engine.records import EpochRecord
     from gradstep.engine.restart import TrainResult
@@ -53,7 +54,7 @@ class RunResult:
         How the run ended.
     records : list of EpochRecord
         One for each epoch.
-    notes : list of str
+    notes : list of Note
         What a person should know.
     columns : Columns or None
         Statistics of the columns, if the plan uses them.
@@ -66,7 +67,7 @@ class RunResult:
     state: TrainState | None
     outcome: Outcome
     records: list[EpochRecord]
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     columns: Columns | None = None
     score: float = -math.inf
 

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.prepared import PreparedTable, prepared_in
 from gradstep.data.sources.local_copy import without_secrets
+from gradstep.diagnostics.catalogue import codes_of
+from gradstep.diagnostics.diagnostic import without
+from gradstep.diagnostics.of_fits import NO_FOLDS
 from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import LOSSES, loss_of
-from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
+from gradstep.fit.constraints import ConstraintsOnColumns
 from gradstep.fit.folds import check_folds, evaluate_folds
 from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import check_inference, infer
 from gradstep.fit.models import model_of, models_of
+from gradstep.fit.notes import notes_of_fit
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on, loss_of_target, prepared_of
@@ -31,7 +35,6 @@ from gradstep.fit.provenance import provenance_of
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
-from gradstep.fit.too_good import note_of_no_use, note_of_too_good
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
 from gradstep.renamed import under_new_names
@@ -39,6 +42,7 @@ from gradstep.renamed import under_new_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.records import EpochRecord
     from gradstep.fit.alpha import ChosenAlpha
     from gradstep.fit.refit import Refit
@@ -81,7 +85,7 @@ class TableFit:
         constant. Empty if no rows are held out.
     folds : list of dict
         Metrics of each part of a cross-validation, if one was asked for (`cv`).
-    notes : list of str
+    notes : list of Note
         What a person should know: warnings, restarts, the penalty that was chosen.
     seconds : dict
         Time of "preparing", "training", and "compiling" kernels (nearly 0 if they are on disk).
@@ -99,7 +103,7 @@ class TableFit:
     validation: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
     folds: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -163,6 +167,7 @@ def fit_table(
     monotone: Any = None,
     refit: bool = True,
     inference: str = "robust",
+    ignore: str | Sequence[str] | None = None,
     client: Any = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
@@ -214,6 +219,8 @@ def fit_table(
     inference : {"robust", "model", "none"}
         Which standard errors of the coefficients the model keeps, if any are valid: "robust" ones
         hold whether or not the loss is the true likelihood, "model" ones if it is.
+    ignore : str, or sequence of str, optional
+        Codes of notes to leave out, in the plan and in the model's file, too.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows. They must find files
         and prepared table (`cache`, or one in a folder) under the same path. The
@@ -274,6 +281,7 @@ def fit_table(
         checkpoint.refuse_unfinished()
     check_inference(inference)
     check_folds(cv, options)
+    ignored = codes_of(ignore)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     table = prepared_in(table)
     if client is not None and not isinstance(table, PreparedTable):
@@ -303,6 +311,7 @@ def fit_table(
         constraints=constraints,
         checkpoint=checkpoint,
     )
+    planned = replace(planned, notes=without(planned.notes, ignored))
     if on_plan is not None:
         on_plan(planned)
     with keeping_best(partial(model_of, prepared, component)):
@@ -314,26 +323,17 @@ def fit_table(
     fit = TableFit(
         model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
-        notes=[
-            *prepared.notes, *found.notes,
-            *notes_of_bounds(found.problem, found.params, prepared.encoding),
-        ],
     )  # fmt: skip
-    apart = prepared.target.classes and is_unbounded(problem, prepared.train, found.judged.params)
-    if apart:
-        fit.notes.append(
-            "The classes can be separated: without a penalty there is no optimum, and training "
-            "stopped where more of the same would change little. Use --penalty l2."
-        )
+    apart = prepared.target.classes is not None and is_unbounded(
+        problem, prepared.train, found.judged.params
+    )
     fit.seconds = seconds_of(began, prepared_at)
     if prepared.validation is not None:
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
-        fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
-        fit.notes += note_of_no_use(fit.validation, fit.baseline)
-    if cv is not None:
-        fixed = replace(settings, penalty=problem.penalty)
-        _cross_validate(fit, cv, partial(_model_of_part, component, fixed), callbacks)
+    fit.notes = without(notes_of_fit(fit, found, apart=apart), ignored)
+    fixed = replace(settings, penalty=problem.penalty)
+    _cross_validate(fit, cv, partial(_model_of_part, component, fixed), callbacks)
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
     infer(model, prepared, found, "apart" if apart else inference)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
@@ -342,20 +342,23 @@ def fit_table(
 
 
 def _cross_validate(
-    fit: TableFit, parts: int, train: Callable[..., Model | None], callbacks: Sequence[Any]
+    fit: TableFit, parts: int | None, train: Callable[..., Model | None], callbacks: Sequence[Any]
 ) -> None:
-    """Add the metrics of a cross-validation, or why there are none: the model is there already."""
-    if fit.outcome is Outcome.INTERRUPTED:
+    """Add the metrics of a cross-validation, if it is asked for, or why there are none.
+
+    The model is there already, and stays.
+    """
+    if parts is None or fit.outcome is Outcome.INTERRUPTED:
         return
     # What may end a run, as a signal, does so here, too.
     ending = [c for c in callbacks if hasattr(c, "on_pause") and not isinstance(c, Checkpoint)]
     try:
         fit.folds = evaluate_folds(fit.prepared, partial(train, ending), parts)
     except Diverged as error:
-        fit.notes.append(f"Cross-validation is left out: of a part, {error}")
+        fit.notes.append(NO_FOLDS.note(f"Cross-validation is left out: of a part, {error}"))
         return
     if not fit.folds:
-        fit.notes.append("Interrupted in the cross-validation, which is left out.")
+        fit.notes.append(NO_FOLDS.note("Interrupted in the cross-validation, which is left out."))
 
 
 def _model_of_part(

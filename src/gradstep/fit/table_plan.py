@@ -12,6 +12,7 @@ from gradstep.data.features.in_words import (
     rows_in_words,
 )
 from gradstep.data.roles import Target, written
+from gradstep.diagnostics.diagnostic import notes_of
 from gradstep.figures import count, number
 from gradstep.fit.plan import checked_optimizer, is_auto
 from gradstep.optim.solvers import Exact, is_automatic
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.checkpoint import Checkpoint
     from gradstep.fit.constraints import ConstraintsOnColumns
     from gradstep.fit.plan import Settings
@@ -54,7 +56,7 @@ class TablePlan:
         Target, loss and its reason, penalty and method in words, by their headings.
     writes : dict
         What is written, and where: "prepared table", "checkpoint"; on the command line "model".
-    notes : list of str
+    notes : list of Note
         What was noticed while the table was read.
     """
 
@@ -67,7 +69,7 @@ class TablePlan:
     penalty: str
     words: Mapping[str, str]
     writes: Mapping[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def used(self) -> list[str]:
@@ -108,7 +110,7 @@ class TablePlan:
         lines += [f"  {name:{width}}  {became:8}  {more}" for name, became, more in self.columns]
         lines += [f"{head:8}  {text}" for head, text in self.words.items()]
         lines += [f"Writes    {self.in_files}"] if self.writes else []
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(note.labelled() for note in self.notes)])
 
     @property
     def columns_in_short(self) -> str:
@@ -166,7 +168,7 @@ def table_plan(
                 keeps=prepared.validation is not None and not chooses,
             ),
         },
-        writes, list(meta["warnings"]),
+        writes, notes_of(meta["warnings"]),
     )  # fmt: skip
 
 

@@ -7,26 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.encoding import Encoding
-from gradstep.figures import number
+from gradstep.diagnostics.of_tables import TOO_GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.model.model import Model
 
-__all__ = ["note_of_no_use", "note_of_too_good"]
+__all__ = ["note_of_too_good"]
 
 _FEWEST_ROWS = 50
 # R², or log loss relative to the best constant's, from which a model is too good.
 _R2, _LOG_LOSS = 0.99999, 0.01
-# What is told first of those that are there, of which less is better.
-_ERRORS = {"log_loss": "log loss", "pinball": "pinball loss", "deviance": "mean deviance",
-           "rmse": "root mean square error"}  # fmt: skip
 
 
 def note_of_too_good(
-    model: Model, found: Mapping[str, Any], constant: Mapping[str, Any], notes: Sequence[str]
-) -> list[str]:
+    model: Model, found: Mapping[str, Any], constant: Mapping[str, Any], notes: Sequence[Note]
+) -> list[Note]:
     """Return a note if held-out rows are predicted almost perfectly, which few tables allow.
 
     Parameters
@@ -35,7 +33,7 @@ def note_of_too_good(
         The model.
     found, constant : mapping
         Its metrics on the held-out rows, and those of the best constant.
-    notes : sequence of str
+    notes : sequence of Note
         The notes so far; a column that they name is not named again.
     """
     if not isinstance(model.encoding, Encoding) or found.get("rows", 0) < _FEWEST_ROWS:
@@ -48,30 +46,10 @@ def note_of_too_good(
     if not perfect or not weights.any():
         return []
     column = model.encoding.source_of(int(weights.argmax()))
-    if any(note.startswith(f"Column {column!r} ") for note in notes):
+    if any(note.text.startswith(f"Column {column!r} ") for note in notes):
         return []
-    note = (
+    note = TOO_GOOD.note(
         f"The rows held out are predicted almost perfectly, most of all by {column!r}. If it is "
         f"not known when predictions are made, leave it out (--drop {column})."
-    )
-    return [note]
-
-
-def note_of_no_use(found: Mapping[str, Any], constant: Mapping[str, Any]) -> list[str]:
-    """Return a note if the best constant predicts the held-out rows as well as the model does.
-
-    Parameters
-    ----------
-    found, constant : mapping
-        The metrics of both on the held-out rows.
-    """
-    error = next((name for name in _ERRORS if name in found and name in constant), "")
-    enough = found.get("rows", 0) >= _FEWEST_ROWS
-    if not error or not enough or found[error] < constant[error]:
-        return []
-    note = (
-        "The rows held out are predicted no better than by the best constant "
-        f"({_ERRORS[error]} {number(found[error])}, and {number(constant[error])}): what the "
-        "columns say of the target is not to be relied on."
     )
     return [note]

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from gradstep.diagnostics.of_models import (
+    FEW_CLUSTERS,
+    NOT_AT_OPTIMUM,
+    PENALISED_INTERVALS,
+    UNDETERMINED,
+)
 from gradstep.errors import InvalidParameter
 from gradstep.objective.losses import inverse_link, is_quadratic
 
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.inference.covariance import Covariance
 
 __all__ = ["INTERCEPT", "Inference"]
@@ -240,30 +247,38 @@ class Inference:
     # ------------------------------------------------------------------ for people
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """What a person should know of these intervals."""
         of, notes = self.covariance, []
         if of.penalised:
             notes.append(
-                "The objective has an l2 penalty: intervals are for the coefficients that it "
-                "shrinks, not for those without it."
+                PENALISED_INTERVALS.note(
+                    "The objective has an l2 penalty: intervals are for the coefficients that it "
+                    "shrinks, not for those without it."
+                )
             )
         if of.distance > _DISTANT:
             notes.append(
-                f"A coefficient lies {of.distance:.2g} standard errors from the optimum: a smaller "
-                "tol brings it nearer."
+                NOT_AT_OPTIMUM.note(
+                    f"A coefficient lies {of.distance:.2g} standard errors from the optimum: a "
+                    "smaller tol brings it nearer."
+                )
             )
         lost = [self.features[j] for j in np.flatnonzero(of.undetermined.any(axis=0))]
         if lost:
             more = ", ..." if len(lost) > 5 else ""
             notes.append(
-                f"No standard errors of {', '.join(lost[:5])}{more}: constant, or determined by "
-                "other features."
+                UNDETERMINED.note(
+                    f"No standard errors of {', '.join(lost[:5])}{more}: constant, or determined "
+                    "by other features."
+                )
             )
         if of.clusters and min(of.clusters) < 30:
             notes.append(
-                f"{min(of.clusters)} clusters are few: intervals are usually too short below "
-                "some thirty."
+                FEW_CLUSTERS.note(
+                    f"{min(of.clusters)} clusters are few: intervals are usually too short below "
+                    "some thirty."
+                )
             )
         return notes
 
@@ -315,7 +330,7 @@ class Inference:
             ).rstrip()
             for line in lines
         ]
-        return "\n".join([*text, *(f"Note: {note}" for note in self.notes)])
+        return "\n".join([*text, *(note.labelled("Note") for note in self.notes)])
 
 
 def _p(p: float) -> str:

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.sources.local_copy import without_secrets
+from gradstep.diagnostics.catalogue import codes_of
+from gradstep.diagnostics.diagnostic import without
+from gradstep.diagnostics.of_models import SAMPLED_FIGURES
+from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.errors import InvalidParameter
-from gradstep.figures import number
+from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows
@@ -19,9 +23,10 @@ from gradstep.model.unseen import unseen_notes
 from gradstep.reporting.document import document, fact_list
 from gradstep.reporting.figures import grid, paragraph
 from gradstep.reporting.sections.coefficients import coefficient_parts, correlation_parts
-from gradstep.reporting.sections.data import data_parts, note_list
+from gradstep.reporting.sections.data import data_parts
 from gradstep.reporting.sections.diagnostics import diagnostic_figures
 from gradstep.reporting.sections.effects import effect_parts
+from gradstep.reporting.sections.notes import meaning_parts, note_list
 from gradstep.reporting.sections.quality import calibration_figure, confusion_parts, quality_table
 from gradstep.reporting.sections.run import run_parts
 from gradstep.reporting.sections.section import Section, or_why_not
@@ -29,6 +34,7 @@ from gradstep.reporting.sections.section import Section, or_why_not
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.model.sample import SampledRows
     from gradstep.reporting.document import Report
 
@@ -77,8 +83,9 @@ class Tested:
 
 
 def report(
-    model: Any, table: Any = None, *, sample_weight: str | None = None, encoding: str = ""
-) -> Report:
+    model: Any, table: Any = None, *, sample_weight: str | None = None, encoding: str = "",
+    ignore: str | Sequence[str] | None = None,
+) -> Report:  # fmt: skip
     """Return a report of a model: what it was made of, what it says, and how sure that is.
 
     Parameters
@@ -92,6 +99,8 @@ def report(
         Column of row weights of the table.
     encoding : str
         Of text files, if it is not UTF-8.
+    ignore : str, or sequence of str, optional
+        Codes of notes to leave out: `gradstep.explain` has all.
 
     Returns
     -------
@@ -121,7 +130,7 @@ def report(
         )
         raise InvalidParameter(msg)
     tested = None if table is None else tested_on(model, table, sample_weight, encoding)
-    return report_of(model, tested=tested)
+    return report_of(model, tested=tested, ignored=codes_of(ignore))
 
 
 def tested_on(model: Model, table: Any, sample_weight: str | None, encoding: str) -> Tested:
@@ -138,6 +147,7 @@ def report_of(
     tested: Tested | None = None,
     held_out: HeldOut | None = None,
     seconds: Sequence[float] = (),
+    ignored: frozenset[str] = frozenset(),
 ) -> Report:
     """Return the report of a model, of what is known of its fit and of a table.
 
@@ -151,9 +161,12 @@ def report_of(
         Rows that the fit held out.
     seconds : sequence of float
         Of each epoch.
+    ignored : frozenset of str
+        Codes of notes to leave out.
     """
+    of_table = [] if tested is None else without(_notes_of(model, tested), ignored)
     sections = [
-        Section("data", "What was read", or_why_not(lambda: data_parts(model))),
+        Section("data", "What was read", or_why_not(lambda: data_parts(model, ignored))),
         Section("run", "How it was trained", or_why_not(lambda: run_parts(model, seconds))),
         Section(
             "held-out", "How good it is on rows held out",
@@ -161,7 +174,9 @@ def report_of(
         ),
     ]  # fmt: skip
     if tested is not None:
-        sections.append(Section("table", "How good it is on the table", _tested(model, tested)))
+        sections.append(
+            Section("table", "How good it is on the table", _tested(model, tested, of_table))
+        )
     elif held_out is None:
         sections.append(Section("table", "How good it is on a table", [paragraph(_NO_TABLE)]))
     sections += [
@@ -172,6 +187,10 @@ def report_of(
             ("correlations", "Which coefficients go together", correlation_parts),
         )
     ]
+    of_fit = model.provenance.get("notes")
+    noted = [*(without(map(str, of_fit), ignored) if isinstance(of_fit, list) else ()), *of_table]
+    if meanings := meaning_parts(noted):
+        sections.append(Section("notes", "What the notes mean", meanings))
     return _page(model, sections, None if tested is None else tested.found)
 
 
@@ -197,13 +216,24 @@ def _held_out(model: Model, held_out: HeldOut | None) -> list[Markup]:
     return parts
 
 
-def _tested(model: Model, tested: Tested) -> list[Markup]:
+def _notes_of(model: Model, tested: Tested) -> list[Note]:
+    """Return what is noted of a table that a model is judged by."""
     found, rows = tested.found, tested.rows
     notes = unseen_notes(model)
     if found.get("missing_target"):
-        notes.append(f"{found['missing_target']:,} rows without the target left out.")
+        missing = count(found["missing_target"], "row", "rows")
+        notes.append(NO_TARGET.note(f"{missing} without the target left out."))
     if rows.apart > 1:
-        notes.append(f"Figures are drawn of every {rows.apart}th row; the numbers are of all.")
+        notes.append(
+            SAMPLED_FIGURES.note(
+                f"Figures are drawn of every {rows.apart}th row; the numbers are of all."
+            )
+        )
+    return notes
+
+
+def _tested(model: Model, tested: Tested, notes: list[Note]) -> list[Markup]:
+    found, rows = tested.found, tested.rows
     parts = [
         tag("p", tag("b", "Table "), tag("bdi", text(tested.name))),
         quality_table(found, found.get("baseline")),

@@ -549,7 +549,7 @@ class TestNeverUp:
             monkeypatch.setattr(Automatic, "_solution_of_sample", found)
             ran = solve(data, **case("sampled", LogLoss()))
             assert ran.records[0].note == (
-                "the solution of a sample was worse than the start: not taken"
+                "GS102: the solution of a sample was worse than the start: not taken"
             )
             assert not any(record.note for record in ran.records[1:])
             assert set(ran.kinds) == {StepKind.NEWTON}
@@ -772,7 +772,7 @@ class TestRecords:
         y = np.where(X[:, 0] + rng.normal(size=400) > 0.0, 1.0, -1.0)[:, None]
         found = solve(Dataset(dense(X), y), loss=LogLoss())
         first, *others = found.records
-        assert first.note == "constant columns have the coefficient 0: 2, 5"
+        assert first.note == "GS103: constant columns have the coefficient 0: 2, 5"
         assert not any(record.note for record in others)
         np.testing.assert_array_equal(found.params[[2, 5]], 0.0)
         X[:, 1:] = 3.0

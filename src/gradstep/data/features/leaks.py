@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gradstep.data.features.profile import LevelProfile
+from gradstep.diagnostics.of_tables import LEAK
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["LeakSearch"]
 
@@ -140,7 +143,7 @@ class LeakSearch:
 
     def notes(
         self, profiles: Mapping[str, Any], used: Collection[str], target: str
-    ) -> Iterator[str]:
+    ) -> Iterator[Note]:
         """Yield what a person should know of columns in use that give the target away."""
         recoded = self.recoded or {}
         for name, profile in profiles.items():
@@ -154,9 +157,9 @@ class LeakSearch:
                 else:
                     some = ", ".join(f"{v} is {c}" for v, c in sorted(known.items())[:_SHOWN])
                     what = f"is the target {target!r} in other words ({some})"
-                yield f"Column {name!r} {what}. Unless it is known before: {leave}."
+                yield LEAK.note(f"Column {name!r} {what}. Unless it is known before: {leave}.")
             elif hasattr(profile, "numbers") and abs(profile.numbers.correlation) > _LEAKS:
-                yield (
+                yield LEAK.note(
                     f"Column {name!r} predicts the target almost perfectly (correlation "
                     f"{profile.numbers.correlation:.6f}). If it is not known when predictions are "
                     f"made, {leave}."
@@ -164,7 +167,7 @@ class LeakSearch:
             elif name in self.deciding:
                 yield from self._of_levels(name, target)
 
-    def _of_levels(self, name: str, target: str) -> Iterator[str]:
+    def _of_levels(self, name: str, target: str) -> Iterator[Note]:
         levels = [
             (level, label, n) for level, (label, n) in self.deciding[name].items()
             if n * math.log(self.shares[label]) < _BY_CHANCE
@@ -173,7 +176,7 @@ class LeakSearch:
         some = ", ".join(f"{level} is always {label}" for level, label, _ in levels[:_SHOWN])
         rows = sum(n for _, _, n in levels)
         if levels:
-            yield (
+            yield LEAK.note(
                 f"Column {name!r} decides {target!r} by itself in {rows:,} rows ({some}). If it is "
                 f"not known when predictions are made, leave it out (--drop {name})."
             )

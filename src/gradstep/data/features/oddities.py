@@ -1,18 +1,23 @@
-"""What a person would notice at a glance in columns of numbers: row numbers, -999."""
+"""What a person would notice at a glance in columns: row numbers, -999, a slip of a key."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradstep.data.features.profile import NumberProfile
+from gradstep.data.features.profile import LevelProfile, NumberProfile
+from gradstep.diagnostics.of_tables import FAR_OUT, PLACEHOLDER, RARE_LEVELS, ROW_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["is_index", "notes_of_numbers"]
+    from gradstep.diagnostics.diagnostic import Note
+
+__all__ = ["is_index", "notes_of_columns"]
 
 _UNNAMED = ("", "Unnamed: 0", "...1", "rownames")  # of pandas, and of R's packages
 _FEWEST_ROWS = 20
+_FEW_VALUES = 10  # of a column that counts, or says yes or no: a rare value is no slip
+_RARE, _MANY_LEVELS = 5, 100  # rows of a level, and levels
 
 
 def is_index(name: str, profile: NumberProfile) -> bool:
@@ -22,23 +27,43 @@ def is_index(name: str, profile: NumberProfile) -> bool:
     )  # fmt: skip
 
 
-def notes_of_numbers(profiles: Mapping[str, Any], used: set[str]) -> Iterator[str]:
-    """Yield notes of columns that number the rows, and of values that may stand for none."""
+def notes_of_columns(profiles: Mapping[str, Any], used: set[str]) -> Iterator[Note]:
+    """Yield notes of odd values, of columns that number the rows, and of rare levels."""
     for name, profile in profiles.items():
+        if name in used and isinstance(profile, LevelProfile):
+            yield from _of_levels(name, profile)
         if not isinstance(profile, NumberProfile) or name not in used:
             continue
         for value, n in sorted(profile.sentinels.items()):
             if _stands_out(value, profile):
-                yield (
+                yield PLACEHOLDER.note(
                     f"Column {name!r} is {value:g} in {n:,} rows, and from {profile.inner_low:g} "
                     f"to {profile.inner_high:g} in the others. If that stands for a missing "
                     f"value: --na={value:g}."
                 )
+        if _is_decided_by_one(profile):
+            numbers = profile.numbers
+            high = numbers.high - numbers.mean > numbers.mean - numbers.low
+            value = numbers.high if high else numbers.low
+            yield FAR_OUT.note(
+                f"One value of column {name!r} is far out: {value:g}, where the mean is "
+                f"{numbers.mean:.4g}. Its row decides the coefficient. Look whether it is right; "
+                f"if so, --log {name} or --spline {name} may suit."
+            )
         if _numbers_rows(profile):
-            yield (
+            yield ROW_NUMBERS.note(
                 f"Column {name!r} numbers the rows. If it says nothing else, leave it out "
                 f"(--drop {name})."
             )
+
+
+def _is_decided_by_one(profile: NumberProfile) -> bool:
+    """Tell whether one value makes up most of a column's variance: a leverage above one half."""
+    numbers, distinct = profile.numbers, profile.distinct
+    if numbers.count < _FEWEST_ROWS or (distinct is not None and len(distinct) <= _FEW_VALUES):
+        return False
+    farthest = max(numbers.high - numbers.mean, numbers.mean - numbers.low)
+    return farthest * farthest > 0.5 * numbers.squares
 
 
 def _stands_out(value: float, profile: NumberProfile) -> bool:
@@ -60,3 +85,17 @@ def _numbers_rows(profile: NumberProfile) -> bool:
     return numbers.low in {0.0, 1.0} and numbers.high - numbers.low == n - 1 and abs(
         12.0 * numbers.squares / n - (n * n - 1.0)
     ) < 1e-6 * n * n  # fmt: skip
+
+
+def _of_levels(name: str, profile: LevelProfile) -> Iterator[Note]:
+    """Yield a note if most rows have a level that hardly any other row has."""
+    counts = profile.counts or {}
+    if len(counts) < _MANY_LEVELS:
+        return
+    rare = [n for n in counts.values() if n < _RARE]
+    if 2 * sum(rare) > profile.present:
+        yield RARE_LEVELS.note(
+            f"Most rows have a rare level of {name!r}: {len(rare):,} of its {len(counts):,} levels "
+            f"are in fewer than {_RARE} rows each. New rows will have others; a coarser column, or "
+            f"--max-levels, says more."
+        )

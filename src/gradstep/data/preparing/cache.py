@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from gradstep.cache_folder import is_marked, last_used, use
 from gradstep.checks import read_bytes
 from gradstep.data.preparing.prepared import open_prepared
+from gradstep.diagnostics.of_machines import CACHE_MADE_ROOM
 from gradstep.files import temporary_folder
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradstep.data.preparing.prepared import PreparedTable
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["LIMIT", "bytes_of", "cache_limit", "make_room", "open_kept", "tables_in"]
 
@@ -96,7 +98,7 @@ def open_kept(folder: Path) -> PreparedTable:
     return prepared
 
 
-def make_room(cache: Path, coming: int, limit: int) -> str:
+def make_room(cache: Path, coming: int, limit: int) -> list[Note]:
     """Delete the least recently used tables that nobody uses until another one has room.
 
     Parameters
@@ -110,8 +112,8 @@ def make_room(cache: Path, coming: int, limit: int) -> str:
 
     Returns
     -------
-    str
-        What a person should know; empty if nothing was deleted.
+    list of Note
+        What a person should know; none if nothing was deleted.
     """
     sizes = {path: bytes_of(path) for path in tables_in(cache)}
     left, gone, freed = sum(sizes.values()), 0, 0
@@ -122,12 +124,14 @@ def make_room(cache: Path, coming: int, limit: int) -> str:
             path.rename(part / path.name)
             gone, freed = gone + 1, freed + size
     if not gone:
-        return ""
+        return []
     tables = "1 prepared table" if gone == 1 else f"{gone:,} prepared tables"
-    return (
-        f"{tables} ({freed / 1e6:,.1f} MB), least recently used, made room in {cache}, which is "
-        f"kept to {limit / 1e6:,.1f} MB ({LIMIT})."
-    )
+    return [
+        CACHE_MADE_ROOM.note(
+            f"{tables} ({freed / 1e6:,.1f} MB), least recently used, made room in {cache}, which "
+            f"is kept to {limit / 1e6:,.1f} MB ({LIMIT})."
+        )
+    ]
 
 
 @contextmanager

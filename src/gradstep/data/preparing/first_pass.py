@@ -13,7 +13,7 @@ import polars as pl
 
 from gradstep.data.features.decision import decide
 from gradstep.data.features.encoding import LeftOut
-from gradstep.data.features.oddities import notes_of_numbers
+from gradstep.data.features.oddities import notes_of_columns
 from gradstep.data.features.profile import kind_of, summary_of
 from gradstep.data.features.terms.decision import with_terms
 from gradstep.data.preparing.options import MOST_FEATURES
@@ -21,6 +21,7 @@ from gradstep.data.preparing.profiling import Profiles, Reading, of_file
 from gradstep.data.preparing.target import kind_of_target, target_of
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.data.sources.position import Position
+from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["FirstPass"]
 
 _KEPT_BYTES = 1 << 27  # of a table that is not read from its files a second time
+_MANY_LOST = 0.1  # of the rows, without a target
 
 
 @dataclass
@@ -55,7 +58,7 @@ class FirstPass:
         What was decided.
     rows_read, n_kept, row_bytes, bytes : int
         Rows, those that count, and the memory that they take once encoded.
-    notes : list of str
+    notes : list of Note
         What a person should know of how values are written.
     chosen : str
         What a person should know of terms that were chosen.
@@ -67,7 +70,7 @@ class FirstPass:
     each: Each | None = None
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     chosen: str = ""
     _kept_frames: deque[deque[pl.DataFrame]] | None = None
 
@@ -315,6 +318,18 @@ class FirstPass:
                 )
                 raise InvalidTable(msg)
 
+    def _of_rows(self) -> list[Note]:
+        """Return a note if many rows have no target."""
+        lost = self.rows_read - self.n_kept - self.weightless
+        if lost < _MANY_LOST * self.rows_read:
+            return []
+        return [
+            NO_TARGET.note(
+                f"{lost:,} of {self.rows_read:,} rows have no {self.options.target!r} and are left "
+                "out. If that has to do with its value, the model is one of the others only."
+            )
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for the record."""
         classes, profile = self.target.classes, self.target_profile
@@ -337,7 +352,8 @@ class FirstPass:
             "warnings": [
                 *self.table.notes,
                 *self.notes,
-                *notes_of_numbers(self.profiles, used),
+                *self._of_rows(),
+                *notes_of_columns(self.profiles, used),
                 *self.found.leaks.notes(self.profiles, used, self.options.target),
             ],
         }

@@ -98,10 +98,10 @@ def prepare(
         maker = SparseMaker(opened, held_out, prepare_options, told)
     maker.read()
     if kept is not None:
-        note = make_room(kept.parent, maker.bytes, limit)
+        notes = make_room(kept.parent, maker.bytes, limit)
         made = _make_in_cache(maker, kept, needed=cache is not True)
         if made is not None:
-            made.meta["warnings"] += [note] if note else []
+            made.meta["warnings"] += notes
             return made
     if out is None and maker.bytes > memory:
         return _make_for_now(maker)

@@ -22,6 +22,8 @@ from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.preparing.checks import check_meta, check_numbers
 from gradstep.data.roles import Target
+from gradstep.diagnostics.diagnostic import Note, notes_of
+from gradstep.diagnostics.of_tables import CHOSEN_TERMS
 from gradstep.errors import InvalidTable
 from gradstep.figures import count
 from gradstep.files import refuse_address, sync
@@ -97,9 +99,11 @@ class PreparedTable:
         return names
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """What a person should know: warnings, and which terms were chosen."""
-        return [*self.meta["warnings"], *filter(None, [self.meta.get("chosen")])]
+        chosen = self.meta.get("chosen")
+        told = [CHOSEN_TERMS.note(chosen)] if chosen else []
+        return [*notes_of(self.meta["warnings"]), *told]
 
     def __repr__(self) -> str:
         held_out = 0 if self.validation is None else self.validation.n

@@ -17,6 +17,13 @@ from gradstep.data.formats.recognition import Hints, Recognised, Spelling, recog
 from gradstep.data.preparing.first_pass import FirstPass
 from gradstep.data.sources.bad_value import BadValue
 from gradstep.data.sources.pieces import pieces_of
+from gradstep.diagnostics.of_tables import (
+    AMBIGUOUS_FORMAT,
+    NUMBERS_AS_LEVELS,
+    PARTLY_NUMBERS,
+    RECOGNISED_FORMAT,
+    TAKEN_AS_MISSING,
+)
 from gradstep.errors import InvalidTable
 from gradstep.floating_point import as_by_default
 
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["read_and_decide"]
 
@@ -43,7 +51,7 @@ def read_and_decide(
         If a value does not fit its column, with file, line, value and what to do about it.
     """
     table, of_roles = _with_roles(table, options, each)
-    notes: list[str] = []
+    notes: list[Note] = []
     while True:
         first_pass = FirstPass(table, options, progress, each)
         try:
@@ -120,9 +128,9 @@ def _columns_of_thousands(first_pass: FirstPass) -> list[str]:
 
 def _with_roles(
     table: Table, options: PrepareOptions, each: Each | None
-) -> tuple[Table, list[str]]:
+) -> tuple[Table, list[Note]]:
     """Return the table with the formats of the columns that have a role; and what is noted."""
-    notes: list[str] = []
+    notes: list[Note] = []
     for role, column in options.roles.items():
         known = table.types.get(column) != pl.String or column in table.formats
         if role == "target" or known:
@@ -171,7 +179,7 @@ def _recognised(first_pass: FirstPass) -> dict[str, Recognised]:
 
 
 def _formats(
-    first_pass: FirstPass, found: Mapping[str, Recognised], notes: list[str]
+    first_pass: FirstPass, found: Mapping[str, Recognised], notes: list[Note]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the columns that are to be read as numbers or dates, and those to be looked at."""
     table, options, kinds = first_pass.table, first_pass.options, dict(first_pass.options.kinds)
@@ -191,9 +199,11 @@ def _formats(
         if typed and not asked and not (many and (column == options.target or one.share < 1.0)):
             if many:
                 notes.append(
-                    f"Column {column!r} is text that reads as numbers, and is taken as a category "
-                    f"of {profiles[column].distinct:,} levels. --as {column}=number takes it as "
-                    "numbers."
+                    NUMBERS_AS_LEVELS.note(
+                        f"Column {column!r} is text that reads as numbers, and is taken as a "
+                        f"category of {profiles[column].distinct:,} levels. --as {column}=number "
+                        "takes it as numbers."
+                    )
                 )
             continue
         chosen[column] = one.format
@@ -209,8 +219,10 @@ def _formats(
         return chosen, _columns_of_thousands(first_pass)
     if not chosen and options.decimal is None and {t.separator for t in table.opened.text} == {";"}:
         notes += [
-            f"All points of {column!r} stand before three digits, and are read as decimal ones. If "
-            "they stand between thousands: --thousands ."
+            AMBIGUOUS_FORMAT.note(
+                f"All points of {column!r} stand before three digits, and are read as decimal "
+                "ones. If they stand between thousands: --thousands ."
+            )
             for column in _columns_of_thousands(first_pass)
         ]
     return chosen, []
@@ -250,15 +262,15 @@ def _refuse_kind(table: Table, column: str, kind: str) -> None:
     raise InvalidTable(msg)
 
 
-def _half(column: str, share: float, *, target: bool) -> str:
+def _half(column: str, share: float, *, target: bool) -> Note:
     what = "classes" if target else "a category"
-    return (
+    return PARTLY_NUMBERS.note(
         f"{share:.0%} of the values of {column!r} read as numbers, the others do not: they are "
         f"{what}. If they are numbers, correct the others, or take them as missing (--na VALUES)."
     )
 
 
-def _said(table: Table, found: Mapping[str, Recognised]) -> list[str]:
+def _said(table: Table, found: Mapping[str, Recognised]) -> list[Note]:
     """Return notes of how columns are written, those that are written alike together."""
     alike: dict[str, list[str]] = {}
     notes = []
@@ -275,14 +287,23 @@ def _said(table: Table, found: Mapping[str, Recognised]) -> list[str]:
             alike.setdefault("Text is read as numbers", []).append(column)
         if written.missing:
             tokens = ", ".join(map(repr, written.missing))
-            notes.append(f"In {column!r} {tokens} {_is(written.missing)} taken as missing.")
+            notes.append(
+                TAKEN_AS_MISSING.note(
+                    f"In {column!r} {tokens} {_is(written.missing)} taken as missing."
+                )
+            )
         if one.instead:
             option = one.instead if one.instead.startswith("--") else f"--as {column}={one.instead}"
             notes.append(
-                f"How {column!r} is written, its values leave open ({words}, or not): {option} "
-                "reads it otherwise."
+                AMBIGUOUS_FORMAT.note(
+                    f"How {column!r} is written, its values leave open ({words}, or not): "
+                    f"{option} reads it otherwise."
+                )
             )
-    return [f"{words}: {_listed(columns)}." for words, columns in alike.items()] + notes
+    of_formats = [
+        RECOGNISED_FORMAT.note(f"{words}: {_listed(columns)}.") for words, columns in alike.items()
+    ]
+    return of_formats + notes
 
 
 def _is(values: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 from gradstep.checks import OUT_OF_RANGE, out_of_range
 from gradstep.data.features.profile import LevelProfile, kind_of
 from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers
+from gradstep.diagnostics.of_tables import MANY_CLASSES
 from gradstep.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.first_pass import FirstPass
     from gradstep.data.preparing.options import PrepareOptions
     from gradstep.data.sources.table import Table
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["kind_of_target", "target_of"]
 
@@ -93,12 +95,14 @@ def target_of(first_pass: FirstPass) -> Target:
     return Target(options.target, None if classes is None else tuple(classes))
 
 
-def _of_many(classes: Sequence[Any], rows: int, options: PrepareOptions) -> str:
+def _of_many(classes: Sequence[Any], rows: int, options: PrepareOptions) -> Note:
     """Return what is said of so many classes that they may be none."""
     what = f"The target {options.target!r} is one of {len(classes):,} classes in {rows:,} rows"
     if isinstance(classes[0], str):
-        return f"{what}. Is it the right column?"
-    return f"{what}, and they are numbers. --task regression predicts the number itself."
+        return MANY_CLASSES.note(f"{what}. Is it the right column?")
+    return MANY_CLASSES.note(
+        f"{what}, and they are numbers. --task regression predicts the number itself."
+    )
 
 
 def _classes(first_pass: FirstPass) -> Sequence[Any] | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradstep.diagnostics.of_tables import LACKING_COLUMN, OTHER_ORDER
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["columns_of_all"]
 
@@ -16,7 +19,7 @@ _SHOWN = 20
 
 def columns_of_all(
     names: Sequence[str], types: Sequence[Mapping[str, str]]
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Note]]:
     """Return the columns of files that are one table, and what a person should know.
 
     One file has them all, the first of those; others may lack some, and order them otherwise.
@@ -36,7 +39,7 @@ def columns_of_all(
     Examples
     --------
     >>> columns_of_all(["a.csv", "b.csv"], [{"x": "number", "y": "number"}, {"y": "number"}])
-    (['x', 'y'], ["1 of 2 files lacks the column 'x' (b.csv): it is missing in those rows."])
+    (['x', 'y'], ["GS011: 1 of 2 files lacks the column 'x' (b.csv): it is missing in those rows."])
     """
     whole = max(range(len(types)), key=lambda i: len(types[i]))
     expected = dict(types[whole])
@@ -59,14 +62,18 @@ def columns_of_all(
             reordered.append(name)
     n = len(names)
     notes = [
-        f"{len(files):,} of {n:,} files {'lacks' if len(files) == 1 else 'lack'} the column "
-        f"{column!r} ({_some(files)}): it is missing in those rows."
+        LACKING_COLUMN.note(
+            f"{len(files):,} of {n:,} files {'lacks' if len(files) == 1 else 'lack'} the column "
+            f"{column!r} ({_some(files)}): it is missing in those rows."
+        )
         for column, files in lacking.items()
     ]
     if reordered:
         notes.append(
-            f"The columns stand in another order in {len(reordered):,} of {n:,} files "
-            f"({_some(reordered)}): they go by their names."
+            OTHER_ORDER.note(
+                f"The columns stand in another order in {len(reordered):,} of {n:,} files "
+                f"({_some(reordered)}): they go by their names."
+            )
         )
     return list(expected), notes
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gradstep.data.formats.number_format import NumberFormat
     from gradstep.data.sources.source_file import SourceFile
     from gradstep.data.sources.text_files import TextFile
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["Opened", "Table", "chunk_rows", "literally"]
 
@@ -89,7 +90,7 @@ class Table:
         Column name to Polars type, as they come.
     formats : mapping
         Columns of text that hold numbers or dates, to how these are written.
-    notes : list of str
+    notes : list of Note
         What a person should know of the files.
     checked : bool
         Whether text need not be looked through for rows of the wrong length.
@@ -100,7 +101,7 @@ class Table:
     _lazy: pl.LazyFrame
     opened: Opened = field(default_factory=Opened)
     formats: Mapping[str, NumberFormat | DateFormat | IsoDates] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     checked: bool = False
 
     @property

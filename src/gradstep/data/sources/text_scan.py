@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from gradstep.data.sources.text_files import TextFile
+    from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["scan_text", "scan_text_as"]
 
@@ -22,7 +23,7 @@ _ISO = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 def scan_text(
     files: Sequence[TextFile], as_text: Collection[str], na: Sequence[str]
-) -> tuple[pl.LazyFrame, list[str]]:
+) -> tuple[pl.LazyFrame, list[Note]]:
     """Scan CSV files; whole numbers are read as float64.
 
     A column without any value in the first file has the type of the next one that has some.
@@ -31,7 +32,7 @@ def scan_text(
 
     Returns
     -------
-    LazyFrame, list of str
+    LazyFrame, list of Note
         The rows, and what a person should know.
     """
     columns, notes = columns_of_all(

@@ -19,6 +19,8 @@ from gradstep.errors import InvalidTable
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from gradstep.diagnostics.diagnostic import Note
+
 __all__ = ["UNREADABLE", "fixed_parts", "scan_typed", "scan_typed_as"]
 
 # What Polars raises where a file is damaged; it panics where it did not look.
@@ -27,7 +29,7 @@ UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 def scan_typed(
     paths: Sequence[Path], names: Sequence[str], kind: str, as_text: Collection[str], root: str
-) -> tuple[pl.LazyFrame, list[str]]:
+) -> tuple[pl.LazyFrame, list[Note]]:
     """Scan files that carry their types, which must agree; columns go by their names.
 
     Parameters
@@ -43,7 +45,7 @@ def scan_typed(
 
     Returns
     -------
-    LazyFrame, list of str
+    LazyFrame, list of Note
         The rows, and what a person should know.
     """
     parts: list[pl.LazyFrame] = []

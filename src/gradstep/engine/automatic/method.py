@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.diagnostics.of_fits import CONSTANT_COLUMNS, REJECTED_STEPS
 from gradstep.engine.automatic.choice import (
     StepKind,
     batch_size,
@@ -62,7 +63,7 @@ from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.automatic.variance_reduced import reduced_steps
-from gradstep.engine.records import Epoch
+from gradstep.engine.records import Epoch, joined
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.errors import Diverged, InvalidParameter
@@ -149,7 +150,7 @@ class Automatic:
             state, step, note = self._first(state)
         if step is None:
             state, step, own = self._advance(state)
-            note = f"{note}; {own}" if note and own else note or own
+            note = joined(note, own)
         state = self._with_length(state)
         if first:
             note = self._with_constant_columns(note, state)
@@ -192,8 +193,8 @@ class Automatic:
             return note
         more = ", ..." if constant.size > _NAMED else ""
         which = ", ".join(map(str, constant[:_NAMED])) + more
-        own = f"constant columns have the coefficient 0: {which}"
-        return f"{note}; {own}" if note else own
+        own = CONSTANT_COLUMNS.note(f"constant columns have the coefficient 0: {which}")
+        return joined(note, own)
 
     def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
@@ -229,7 +230,9 @@ class Automatic:
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
             state = replace(state, smoothing=Smoothing.first(of, near=False))
-            note = "the solution of a sample was worse than the start: not taken"
+            note = REJECTED_STEPS.note(
+                "the solution of a sample was worse than the start: not taken"
+            )
         snapshot = self._model.evaluate(state, start)
         if not math.isfinite(snapshot.objective):
             msg = (

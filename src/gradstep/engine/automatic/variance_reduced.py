@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gradstep.diagnostics.of_fits import REJECTED_STEPS
 from gradstep.engine.automatic.optimality import noise_of
 
 if TYPE_CHECKING:
@@ -38,5 +39,5 @@ def reduced_steps(
     state = replace(state, step_factor=state.step_factor / 2.0)
     if state.step_factor < _NO_STEP:
         state = replace(state, stuck=True)
-    note = "steps were too long for this data: taken back, and shortened"
+    note = REJECTED_STEPS.note("steps were too long for this data: taken back, and shortened")
     return replace(model.evaluated_anew(state), rejected=True, rate=state.step_factor), note

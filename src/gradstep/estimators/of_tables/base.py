@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.data.preparing.prepared import PreparedTable, prepared_in
+from gradstep.diagnostics.diagnostic import warn
+from gradstep.diagnostics.of_fits import MAX_ITER
 from gradstep.engine.records import Outcome
 from gradstep.errors import InvalidData, InvalidModel, InvalidParameter
+from gradstep.estimators.convergence import ConvergenceWarning
 from gradstep.estimators.inputs import draw_seed, sample_weight_of
 from gradstep.estimators.of_tables import display
 from gradstep.estimators.of_tables.inputs import is_frame, joined, library_of, table_of
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.table import fit_table
 from gradstep.model import file
-from gradstep.renamed import callers_level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,17 +178,14 @@ class TableEstimator:
         self.alpha_ = chosen if fit.alpha is None else fit.alpha.value
         if fit.refit is not None and fit.refit.alpha is not None:
             self.alpha_ = fit.refit.alpha
-        if fit.plan.notes:
-            noted = "\n  ".join(
-                ["", *fit.plan.notes] if len(fit.plan.notes) > 1 else fit.plan.notes
-            )
-            warnings.warn(f"{type(self).__name__}: {noted}", UserWarning, callers_level())
+        for note in fit.plan.notes:
+            warn(note.reworded(f"{type(self).__name__}: {note.text}"))
         if fit.outcome is Outcome.MAX_EPOCHS and self.tol is not None:
-            message = (
+            MAX_ITER.warn(
                 f"{type(self).__name__} ran all max_iter={self.n_iter_} epochs before "
-                f"tol={self.tol} was reached. Raise max_iter or tol."
+                f"tol={self.tol} was reached. Raise max_iter or tol.",
+                ConvergenceWarning,
             )
-            warnings.warn(message, ConvergenceWarning, callers_level())
 
     # ------------------------------------------------------------------ predicting
 

@@ -48,7 +48,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
     splines, crosses, polynomials, logs, formula, nonnegative, bounds, monotone
         As of `TableRegressor`; constraints are of two classes, and what rises speaks for
         `classes_[1]`.
-    validation, refit, inference, time_column, missing, missing_target, memory, cache
+    validation, refit, inference, time_column, missing, missing_target, memory, cache, ignore
         As of `TableRegressor`.
 
     Attributes
@@ -137,6 +137,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         missing_target: str = "drop",
         memory: int = 1 << 30,
         cache: Any = False,
+        ignore: Any = None,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -182,6 +183,7 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         self.missing_target = missing_target
         self.memory = memory
         self.cache = cache
+        self.ignore = ignore
 
     def _loss(self) -> Any:
         return loss_of(self.loss or "log_loss", {"epsilon": self.epsilon}, CLASSIFICATION_LOSSES)

@@ -96,6 +96,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         Bytes that the encoded rows may take in memory; more go to a temporary folder.
     cache : bool or path, default=False
         Whether files, once they are prepared, are kept so for the next fit.
+    ignore : str, or sequence of str, default=None
+        Codes of notes to leave out of `notes_`, of warnings and of the model's file, as "GS004".
 
     Attributes
     ----------
@@ -193,6 +195,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         missing_target: str = "drop",
         memory: int = 1 << 30,
         cache: Any = False,
+        ignore: Any = None,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -239,6 +242,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         self.missing_target = missing_target
         self.memory = memory
         self.cache = cache
+        self.ignore = ignore
 
     def __sklearn_tags__(self) -> Any:
         """Say which losses need positive targets."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
+from gradstep.diagnostics.diagnostic import without
 from gradstep.markup import Markup, tag, text
 from gradstep.reporting.figures import paragraph, table
+from gradstep.reporting.sections.notes import note_list
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model
 
-__all__ = ["data_parts", "note_list"]
+__all__ = ["data_parts"]
 
-_MOST_COLUMNS, _MOST_NOTES = 100, 30
-_LONG = 1000  # letters of a note
+_MOST_COLUMNS = 100
+_LONG = 1000  # letters of a line of the plan
 
 
-def data_parts(model: Model) -> list[Markup]:
-    """Return the rows, the columns, the plan, and what was noticed."""
+def data_parts(model: Model, ignored: frozenset[str]) -> list[Markup]:
+    """Return the rows, the columns, the plan, and what was noticed, but for codes ignored."""
     known: dict[str, Any] = model.provenance
     parts: list[Markup] = []
     if not known:
@@ -48,14 +50,6 @@ def data_parts(model: Model) -> list[Markup]:
             parts.append(
                 tag("p", tag("b", "Chosen "), text(f"{known['penalty']}, {known['alpha']}"))
             )
-    if known.get("notes"):
-        parts += [tag("h3", "Noted"), note_list([str(note) for note in known["notes"]])]
+    if notes := without(map(str, known.get("notes") or ()), ignored):
+        parts += [tag("h3", "Noted"), note_list(notes)]
     return parts
-
-
-def note_list(notes: list[str]) -> Markup:
-    """Return a list of notes, of many the first."""
-    shown = [tag("li", tag("bdi", text(note, _LONG))) for note in notes[:_MOST_NOTES]]
-    if len(notes) > _MOST_NOTES:
-        shown.append(tag("li", f"and {len(notes) - _MOST_NOTES:,} more"))
-    return tag("ul", *shown, class_="words")

@@ -1,0 +1,126 @@
+"""GS2xx: what is noticed of a fitted model, and where it is applied."""
+
+from __future__ import annotations
+
+from gradstep.diagnostics.diagnostic import Diagnostic
+
+__all__ = [
+    "COLLINEAR",
+    "DRIFT",
+    "FEW_CLUSTERS",
+    "NOT_AT_OPTIMUM",
+    "NO_BETTER",
+    "OLD_FILE",
+    "OVERFITTING",
+    "PENALISED_INTERVALS",
+    "SAMPLED_FIGURES",
+    "UNDETERMINED",
+    "UNSEEN_LEVEL",
+    "UNSEEN_MISSING",
+]
+
+NO_BETTER = Diagnostic(
+    "GS201",
+    "The model is no better than a constant",
+    what="On the rows held out the loss of the model is not below that of the best constant "
+    "prediction of the training rows.",
+    why="What the model has learned does not hold for other rows. Either the columns say nothing "
+    "of the target, or the model has learned the noise of too few rows.",
+    fix="Get more rows, or use fewer features. A stronger penalty (`--alpha auto` finds one) makes "
+    "it a constant, if nothing can be learned. Look for a column that says more of the target.",
+)
+OVERFITTING = Diagnostic(
+    "GS202",
+    "The model is much better on its training rows",
+    what="The loss, beside that of the best constant, is more than half as much again on the rows "
+    "held out as on the training rows.",
+    why="The model has learned the noise of its training rows. What it gains on them is not what "
+    "it will gain on others: believe the rows held out.",
+    fix="Use fewer features (`--max-levels`, fewer `--spline` and `--cross`), more rows, or a "
+    "stronger penalty: `--alpha auto` chooses one.",
+)
+DRIFT = Diagnostic(
+    "GS203",
+    "Later rows differ from earlier ones",
+    what="The rows held out are the last ones (`--time-column`), and on them the loss is more than "
+    "half as much again as on the earlier ones, or no better than a constant of those.",
+    why="What holds changes with time, and the rows that will be predicted come later still. "
+    "Expect errors as on the rows held out, or larger ones.",
+    fix="Train on recent rows only, and train again often. Look for columns whose meaning or level "
+    "changes, and give the model what makes the difference, as a trend or a season.",
+)
+COLLINEAR = Diagnostic(
+    "GS204",
+    "Columns nearly determine each other",
+    what="The other columns of numbers predict one so well that at most a hundredth of its "
+    "variance is left (a variance inflation factor of 100 or more).",
+    why="Predictions are as good as without. But the data hardly say what each column does by "
+    "itself: its standard error is ten times what it would be, and other rows may change the sign "
+    "of its coefficient. Do not read it by itself.",
+    fix="Keep one of the columns (`--drop` the others), or use their sum, difference or ratio. "
+    "Where only predictions count, do nothing.",
+)
+PENALISED_INTERVALS = Diagnostic(
+    "GS205",
+    "Intervals are for shrunk coefficients",
+    what="The objective has an l2 penalty, and standard errors are those of the coefficients that "
+    "it shrinks.",
+    why="The intervals hold for what the penalised objective would have in all rows of the kind, "
+    "not for coefficients without a penalty.",
+    fix="Nothing, if the penalty is weak. Fit without a penalty for intervals of the others.",
+)
+NOT_AT_OPTIMUM = Diagnostic(
+    "GS206",
+    "A coefficient lies some way from the optimum",
+    what="A coefficient lies more than a twentieth of its standard error from where the objective "
+    "has its minimum.",
+    why="Standard errors are those of the optimum.",
+    fix="Fit with a smaller `tol`.",
+)
+UNDETERMINED = Diagnostic(
+    "GS207",
+    "Some coefficients have no standard error",
+    what="A feature is constant, or others determine it exactly.",
+    why="Any value of its coefficient gives the same predictions, if others are changed with it.",
+    fix="Leave the feature out, or those that determine it.",
+)
+FEW_CLUSTERS = Diagnostic(
+    "GS208",
+    "There are few clusters",
+    what="Standard errors are those of clustered rows, and there are fewer than thirty clusters.",
+    why="Such standard errors are right for many clusters. Of few they are too small, and "
+    "intervals too short.",
+    fix="Read p-values near 0.05 as larger ones. Cluster by a finer column, if its clusters are "
+    "independent.",
+)
+UNSEEN_MISSING = Diagnostic(
+    "GS209",
+    "Values are missing that never were in training",
+    what="A column of numbers has missing values, and had none in the rows that the model was "
+    "trained on.",
+    why="The model has not learned what a missing value means. It takes the column's mean.",
+    fix="Find out why they are missing now. If that will go on, train on rows of that kind.",
+)
+UNSEEN_LEVEL = Diagnostic(
+    "GS210",
+    "Levels are unknown",
+    what="A category has levels, or missing values, that no training row has.",
+    why="They have no effect on the prediction, as if the category were not there.",
+    fix="Look whether names have changed (case, spelling). Train again once there are rows of "
+    "them.",
+)
+SAMPLED_FIGURES = Diagnostic(
+    "GS211",
+    "Figures are drawn of some rows",
+    what="The table has more rows than a figure needs; it is drawn of rows at equal distances.",
+    why="Numbers are of all rows, and only dots of pictures are fewer.",
+    fix="Nothing.",
+)
+OLD_FILE = Diagnostic(
+    "GS212",
+    "The model's file keeps nothing of the training rows",
+    what="A gradstep before 0.1 has written the file.",
+    why="Without the training rows' means and deviations nobody knows which column matters most; "
+    "coefficients go by size.",
+    fix="Train the model again.",
+)

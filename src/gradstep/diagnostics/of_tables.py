@@ -1,0 +1,174 @@
+"""GS0xx: what is noticed while a table is read."""
+
+from __future__ import annotations
+
+from gradstep.diagnostics.diagnostic import Diagnostic
+
+__all__ = [
+    "AMBIGUOUS_FORMAT",
+    "CHOSEN_TERMS",
+    "FAR_OUT",
+    "LACKING_COLUMN",
+    "LEAK",
+    "MANY_CLASSES",
+    "NO_TARGET",
+    "NUMBERS_AS_LEVELS",
+    "OTHER_ORDER",
+    "PARTLY_NUMBERS",
+    "PLACEHOLDER",
+    "RARE_LEVELS",
+    "RECOGNISED_FORMAT",
+    "ROW_NUMBERS",
+    "TAKEN_AS_MISSING",
+    "TOO_GOOD",
+]
+
+LEAK = Diagnostic(
+    "GS001",
+    "A column gives the target away",
+    what="A column is a copy of the target, says it in other words (`alive` is `no` wherever "
+    "`survived` is 0), decides it by itself in many rows, or has a correlation with it above "
+    "0.9999.",
+    why="Such a column is often filled in after the target is known. A model that leans on it is "
+    "nearly perfect on this table, and of no use on rows whose target is still open.",
+    fix="Ask when the column is known. If that is not before the prediction is made, leave it out: "
+    "`--drop COLUMN` (`drop=`). If it is, ignore the note.",
+)
+TOO_GOOD = Diagnostic(
+    "GS002",
+    "Rows held out are predicted almost perfectly",
+    what="R² is above 0.99999 on the rows held out, or all of their classes are right and the log "
+    "loss is next to nothing. The note names the column with the largest coefficient.",
+    why="Few tables allow that. Usually a column, or several together, say the target in other "
+    "words.",
+    fix="Look at the column that is named, and at how the target was computed. Leave out what is "
+    "not known in time: `--drop COLUMN`. A target that is a formula of other columns needs no "
+    "model.",
+)
+PLACEHOLDER = Diagnostic(
+    "GS003",
+    "A number may stand for a missing value",
+    what="A column has -999, 9999 or the like in some rows, far from all other numbers.",
+    why="As a number it pulls mean, deviation and coefficient of the column towards itself, and "
+    "rows whose value is not known are predicted as if it were extreme.",
+    fix="If it means that nothing is known: `--na=-999` (`na=`). The rows then have the column's "
+    "mean, and a feature that says that the value was missing.",
+)
+ROW_NUMBERS = Diagnostic(
+    "GS004",
+    "A column numbers the rows",
+    what="A column holds each whole number from 0 or 1 to the number of rows once.",
+    why="It says where a row stands in the file. If the file is sorted, a model learns the order, "
+    "which new rows do not have.",
+    fix="Leave it out: `--drop COLUMN`. If the order is time, say so: `--time-column COLUMN` holds "
+    "the last rows out.",
+)
+MANY_CLASSES = Diagnostic(
+    "GS005",
+    "The target has many classes",
+    what="The target is one of more than fifty classes.",
+    why="Each class has a coefficient for each feature, and few rows to learn it from. Often the "
+    "column is a number, or a name, and was not meant as classes.",
+    fix="If the classes are numbers, `--task regression` predicts the number itself. Otherwise "
+    "look whether it is the right column, or put rare classes together.",
+)
+PARTLY_NUMBERS = Diagnostic(
+    "GS006",
+    "A column reads as numbers only in part",
+    what="At least half of the values of a column of text read as numbers, and the others do not, "
+    "so that the column is a category.",
+    why="As a category each number has a coefficient of its own, and numbers that training has not "
+    "seen have no effect.",
+    fix="Correct the other values, or take them as missing: `--na VALUES` (`na=`). If it is a "
+    "category, `--as COLUMN=category` says so.",
+)
+NUMBERS_AS_LEVELS = Diagnostic(
+    "GS007",
+    "Text that reads as numbers is a category",
+    what="A file with types (Parquet, a data frame) has numbers as text in a column, more than "
+    "fifty of them: zip codes, say. The column stays a category, as its type says.",
+    why="Each value has a coefficient of its own; what the order of numbers could tell is not "
+    "used.",
+    fix="`--as COLUMN=number` takes the column as numbers, `--as COLUMN=category` says that it is "
+    "meant as it is.",
+)
+AMBIGUOUS_FORMAT = Diagnostic(
+    "GS008",
+    "How a column is written is open",
+    what="All values of a column can be read in two ways: 1.234 is a thousand or one and a bit, "
+    "03/04/2024 is in March or in April. The more usual reading was taken.",
+    why="Read otherwise, the numbers or dates are others, and so is the model.",
+    fix="Look at a few values. The note names the option that reads them the other way: "
+    "`--thousands`, `--decimal` or `--as COLUMN=date:%d/%m/%Y`.",
+)
+RECOGNISED_FORMAT = Diagnostic(
+    "GS009",
+    "Text is read as numbers or dates",
+    what="The values of a column are written as people write them (1.234,5 or $1,088 or "
+    "11/06/2024), or are numbers as text in a file with types, and are read as what they are.",
+    why="Nothing is wrong. The note is there so that a wrong guess does not go unseen.",
+    fix="Nothing, if it is right. Otherwise `--as COLUMN=category` keeps the column as text.",
+)
+TAKEN_AS_MISSING = Diagnostic(
+    "GS010",
+    "Words among numbers are taken as missing",
+    what="A column of numbers or dates has words such as `?` or `unknown` in some rows, and these "
+    "rows have no value there.",
+    why="Such rows get the column's mean, and a feature that says that the value was missing.",
+    fix="Nothing, if that is what the words mean. Otherwise correct them, or `--as "
+    "COLUMN=category` makes each value a level.",
+)
+LACKING_COLUMN = Diagnostic(
+    "GS011",
+    "Some files lack a column",
+    what="A table is made of several files, and some do not have a column that others have.",
+    why="The column is missing in all rows of those files. If they differ from the others in more "
+    "than that, being missing tells the model which file a row is from.",
+    fix="Find out why the column is not there. Leave it out (`--drop COLUMN`), or those files.",
+)
+OTHER_ORDER = Diagnostic(
+    "GS012",
+    "Columns stand in another order in some files",
+    what="A table is made of several files, and their columns do not stand in the same order.",
+    why="Nothing is wrong: columns go by their names.",
+    fix="Nothing.",
+)
+NO_TARGET = Diagnostic(
+    "GS013",
+    "Rows without the target are left out",
+    what="Many rows (in training a tenth or more, in an evaluation any) have no value of the "
+    "target.",
+    why="Nothing can be learned from such a row, and no prediction of it judged. If the target is "
+    "missing for a reason that has to do with its value, the model is one of the other rows only.",
+    fix="Ask why it is missing. `--missing-target error` refuses such tables.",
+)
+FAR_OUT = Diagnostic(
+    "GS014",
+    "One value is far out",
+    what="One value lies so far from the others of its column that it alone makes up more than "
+    "half of the column's variance.",
+    why="The row with that value has a leverage above one half: the column's coefficient follows "
+    "that one row more than all others together. Often the value is a slip of a key, or in "
+    "another unit.",
+    fix="Look at the row. Correct the value or make it missing; or, if numbers of such sizes "
+    "belong there, take the logarithm (`--log COLUMN`) or a curve (`--spline COLUMN`). `--loss "
+    "huber` helps where it is the target that is far out.",
+)
+RARE_LEVELS = Diagnostic(
+    "GS015",
+    "Most levels of a category are rare",
+    what="A category has a hundred levels or more, and more than half of its rows have one that "
+    "fewer than five rows have.",
+    why="A coefficient of so few rows is hardly more than their noise. New rows will mostly have "
+    "levels that training has not seen, which have no effect on the prediction.",
+    fix="Use a coarser category (the first letters of a code, say), let rare levels share one "
+    "coefficient (`--max-levels 50`), or leave the column out (`--drop COLUMN`).",
+)
+CHOSEN_TERMS = Diagnostic(
+    "GS016",
+    "Terms were chosen",
+    what="`--spline auto` has tried curves and crosses of columns on a part of the training rows, "
+    "and has taken those that lower the loss on rows that were held out, or none.",
+    why="The note says which, and what they gain.",
+    fix="Nothing. Terms that are given (`--spline`, `--cross`) are not chosen.",
+)
