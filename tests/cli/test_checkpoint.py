@@ -173,6 +173,16 @@ class TestFolder:
         assert "Go on with it (--resume), or delete run to begin anew." in told
         assert [(p.name, p.read_bytes()) for p in tmp_path.glob("run/*")] == before
 
+    @pytest.mark.filterwarnings("always::gradstep.CheckpointWarning")
+    def test_a_damaged_one_gives_way_to_the_one_before(self, stopped, gradstep, tmp_path):
+        whole = (tmp_path / "run/checkpoint-00000001.safetensors").read_bytes()
+        (tmp_path / "run/checkpoint-00000002.safetensors").write_bytes(whole[:-9])
+        status, out, err = gradstep(*stopped, "--checkpoint", "run", "--resume")
+        assert status == 0
+        assert "Went on after 7 epochs" in " ".join(out.split())
+        assert "warning: run/checkpoint-00000002.safetensors is no checkpoint" in err
+        assert "goes on from the checkpoint before it, run/checkpoint-00000001" in err
+
     def test_what_differs_is_named_by_its_option(self, stopped, fails, folder, tmp_path):
         kept = ("--checkpoint", "run", "--resume")
         told = fails(*stopped, *kept, "--batch-size", "7", "--l1-ratio", "0.5", "--penalty",
