@@ -12,6 +12,8 @@ KILLS ?= 1000
 CASES ?= 1000000
 SEED ?= 0
 PROBLEMS ?= 2000
+KIND ?= model
+RUNS ?= 100000
 MINUTES ?= 60
 # What brings every kernel, row layout and file to its edges.
 BOUNDS_TESTS ?= tests/data/features tests/data/preparing tests/data/sources \
@@ -28,12 +30,13 @@ READY := $(VENV)/.ready-$(VERSION)
 AUDIT := .venv-audit
 AUDIT_READY := $(AUDIT)/.ready-$(VERSION)
 BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
+FUZZ_READY := $(VENV)/.ready-fuzz-$(VERSION)
 DOCS_READY := $(VENV)/.ready-docs-$(VERSION)
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-fits soak lint format types imports docs bench audit clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-guided fuzz-fits soak lint format types imports docs bench audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -45,6 +48,7 @@ help:
 	@echo 'make test-bounds   every index of compiled code checked, over what reads files and rows'
 	@echo 'make crash         a thousand kills of runs, faults of files, states of the disk (KILLS=50)'
 	@echo 'make fuzz          a million damaged files: only errors of ours (CASES=10000 SEED=1)'
+	@echo 'make fuzz-guided   the same, where coverage chooses what is damaged next (KIND=model RUNS=100000)'
 	@echo 'make fuzz-fits     2,000 random models beside scikit-learn, statsmodels, glum (PROBLEMS=300)'
 	@echo 'make soak          an hour of work in one process: nothing grows (MINUTES=5)'
 	@echo 'make golden        which of the recorded fits have other bits now'
@@ -126,6 +130,16 @@ crash: $(READY)
 fuzz: $(READY)
 	GRADSTEP_CACHE_DIR=$(CURDIR)/build/bounds \
 	    $(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED) --workers $(WORKERS)
+
+$(FUZZ_READY): $(READY) tests/fuzz/constraints.txt
+	@echo 'Installing the fuzzer that coverage guides'
+	@$(call PIN,"constraints.txt tests/fuzz/constraints.txt") \
+	    $(BIN)/python -m pip install --quiet --editable '.[dev,fuzz]'
+	@touch $@
+
+# What reached new lines is kept in build/fuzz-corpus, where the next run begins.
+fuzz-guided: $(FUZZ_READY)
+	$(BIN)/python -m tests.fuzz.guided $(KIND) -runs=$(RUNS)
 
 # Compiled once more, with an exception where an index leaves its array, in a cache of its own. What
 # runs uncompiled would be checked as it is by `make test`.

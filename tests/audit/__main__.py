@@ -19,7 +19,7 @@ from typing import Any
 from tests.audit.findings import advisories, licences
 
 _SERVICES = ("pypi", "osv")
-_PINNED = ("constraints.txt", "tests/audit/constraints.txt")
+_PINNED = ("constraints.txt", "tests/audit/constraints.txt", "tests/fuzz/constraints.txt")
 _parser = argparse.ArgumentParser(prog="python -m tests.audit", description=__doc__.split("\n")[0])
 _parser.add_argument("--tools", type=Path, required=True, help="folder of pip-audit, pip-licenses")
 

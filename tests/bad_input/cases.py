@@ -119,14 +119,24 @@ def _newer_model(path: Path) -> None:
     path.write_bytes(re.sub(rb'(\\"format\\": )\d', rb"\g<1>7", content, count=1))
 
 
-def _run(path: Path) -> None:
-    """Write two checkpoints of a run that ends, and damage both."""
+def _run(path: Path) -> list[Path]:
+    """Write the checkpoints of a run that ends."""
     gs.fit_table(
         pl.read_csv(GOOD.encode()), "y", optimizer="adam", max_iter=4, tol=None, validation=0.0,
         callbacks=[gs.Checkpoint(path.parent, every="1epochs")],
     )  # fmt: skip
-    for each in path.parent.iterdir():
+    return list(path.parent.iterdir())
+
+
+def _damaged_run(path: Path) -> None:
+    for each in _run(path):
         each.write_bytes(each.read_bytes()[:-9])
+
+
+def _newer_run(path: Path) -> None:
+    for each in _run(path):
+        content = each.read_bytes()
+        each.write_bytes(re.sub(rb'(\\"format\\": )\d', rb"\g<1>7", content, count=1))
 
 
 def _half_a_parquet_file(path: Path) -> None:
@@ -155,24 +165,42 @@ def _full_disk() -> AbstractContextManager[Any]:
     return patch.object(os, "posix_fallocate", full)
 
 
-def _changing() -> AbstractContextManager[Any]:
-    """Let the table grow once it has been read the first time."""
+def _once_read(change: Callable[[Path], Any]) -> AbstractContextManager[Any]:
+    """Let something happen to the table when it has been read the first time."""
     from gradstep.data.preparing.second_pass import TableMaker
 
     read = TableMaker.read
 
     def read_and_change(self: TableMaker) -> None:
         read(self)
-        with Path("t.csv").open("a", encoding="utf-8") as file:
-            file.write("1,r,2\n")
+        change(Path("t.csv"))
 
     return patch.object(TableMaker, "read", read_and_change)
+
+
+def _changing() -> AbstractContextManager[Any]:
+    return _once_read(lambda path: path.write_text(GOOD + "1,r,2\n", encoding="utf-8"))
+
+
+def _going() -> AbstractContextManager[Any]:
+    return _once_read(Path.unlink)
 
 
 def _arrays(value: float) -> Callable[[], Any]:
     X = np.arange(20.0).reshape(10, 2)
     X[7, 1] = value
     return lambda: gs.MiniBatchRegressor().fit(X, np.arange(10.0))
+
+
+def _one_class() -> None:
+    gs.MiniBatchClassifier().partial_fit(np.ones((4, 1)), ["yes"] * 4, classes=["no", "yes"])
+    gs.MiniBatchClassifier().fit(np.arange(10.0)[:, None], ["yes"] * 10)
+
+
+def _other_order() -> None:
+    frame = pl.DataFrame({"x": np.arange(10.0), "z": np.ones(10)}).to_pandas()
+    model = gs.MiniBatchRegressor(max_iter=2, tol=None).fit(frame, np.arange(10.0))
+    model.predict(frame[["z", "x"]])
 
 
 def _classes(text: str) -> str:
@@ -215,6 +243,8 @@ CASES: tuple[Case, ...] = (
     _case(7, "refused", GOOD + "1,r,\n", ("The target 'y' is missing in row 61",),
           "--missing-target", "error", missing_target="error"),
     _case(8, "in a table", _classes("yes"), ("The target 'y' is 'yes' in every row",)),
+    Case(TOPICS[8], "in arrays; `partial_fit` takes it", {}, (), _one_class,
+         ("y has one class",), gs.InvalidData),
     Case(TOPICS[9], "a category: no contribution, and counted",
          **_predict("x,colour\n1,pink\n2,r\n"), kind=None,
          says=("1 value of colour unknown or missing", "no effect")),
@@ -226,10 +256,14 @@ CASES: tuple[Case, ...] = (
          says=("'y' has the class 'maybe', which training did not see", "'no', 'yes'")),
     _case(10, "coefficient 0, and a note", "x,c,y\n" + "1,5,2\n2,5,3\n3,5,5\n" * 12,
           ("c .*every value is 5",), kind=None),
+    _case(10, "of whatever size", "x,c,y\n" + "1,1e9,2\n2,1e9,3\n3,1e9,5\n" * 12,
+          ("c .*every value is 1",), kind=None),
     Case(TOPICS[11], "lacking", **_predict("colour\nr\n"),
          says=("later.csv lacks a column that the model reads: 'x'",)),
     Case(TOPICS[11], "another order, and more: as they are called",
          **_predict("more,colour,x\n1,r,2\n"), says=("1 prediction",), kind=None),
+    Case(TOPICS[11], "another order, of an estimator's frame: as in scikit-learn", {}, (),
+         _other_order, ("feature names should match",), ValueError),
     _case(12, "a rate that is too long", GOOD,
           ("Training diverged in epoch", "Use another learning rate"), "--optimizer", "sgd",
           "--learning-rate", "1e9", "--as", "x=number", kind=gs.Diverged, optimizer="sgd",
@@ -243,6 +277,8 @@ CASES: tuple[Case, ...] = (
           ("t.parquet is no parquet file, or a damaged one",), source="t.parquet"),
     _case(14, "changed while it is read", GOOD,
           ("t.csv changed while it was being read", "Start again"), during=_changing),
+    _case(14, "gone while it is read", GOOD,
+          ("t.csv disappeared while it was being read", "once it is back"), during=_going),
     _case(14, "not there", {}, ("t.csv does not exist",)),
     Case(TOPICS[15], "while a table is prepared", {"t.csv": GOOD},
          ("prepare", "t.csv", "-t", "y", "-o", "rows"),
@@ -254,7 +290,13 @@ CASES: tuple[Case, ...] = (
          gs.InvalidModel),
     Case(TOPICS[16], "a model of a newer version", {"m": _newer_model}, ("show", "m"),
          lambda: gs.load("m"), ("m has model format 7", "Install gradstep"), gs.InvalidModel),
-    Case(TOPICS[16], "damaged checkpoints", {"t.csv": GOOD, "run/x": _run},
+    Case(TOPICS[16], "checkpoints of a newer version", {"t.csv": GOOD, "run/x": _newer_run},
+         ("train", "t.csv", "-t", "y", *FEW, "--optimizer", "adam", "--checkpoint", "run",
+          "--resume"),
+         lambda: gs.fit_table("t.csv", "y", optimizer="adam",
+                              callbacks=[gs.Checkpoint("run", resume=True)]),
+         ("has checkpoint format 7", "Install gradstep"), gs.InvalidCheckpoint),
+    Case(TOPICS[16], "damaged checkpoints", {"t.csv": GOOD, "run/x": _damaged_run},
          ("train", "t.csv", "-t", "y", *FEW, "--optimizer", "adam", "--checkpoint", "run",
           "--resume"),
          lambda: gs.fit_table("t.csv", "y", optimizer="adam",

@@ -29,7 +29,7 @@ _COLUMNS = "| what | command | what is said | in Python |\n|---|---|---|---|"
 
 @functools.cache
 def said(at: int) -> tuple[int, str]:
-    """Return the exit status of the command of a case, by its place, and all that it says."""
+    """Return the exit status of the command of a case, by its place, and what it says."""
     with a_folder_for(CASES[at]):
         return _said(CASES[at])
 
@@ -50,7 +50,7 @@ def _said(case: Case) -> tuple[int, str]:
         except SystemExit as end:
             status = int(end.code or 0)
     out.seek(0)
-    return status, err.getvalue() + out.read()
+    return status, err.getvalue() + ("" if status else out.read())  # not the plan of what failed
 
 
 def _message(at: int) -> str:
@@ -86,7 +86,7 @@ def _in_python(case: Case) -> str:
     try:
         case.call()
     except case.kind as error:
-        return str(error)
+        return " ".join(str(error).split())
     return ""
 
 

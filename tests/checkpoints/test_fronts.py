@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import polars as pl
 import pytest
@@ -44,6 +46,10 @@ def ended(fit, folder):
         ("kind", {**ADAM, "max_iter": 4, "validation": 0.0}),
         ("y", {"optimizer": "sgd", "max_iter": 3, "penalty": "l1"}),
         ("y", {**ADAM, "alpha": "auto", "max_iter": 2}),
+        ("y", {**ADAM, "kinds": {"colour": "text"}, "splines": ["x"], "max_iter": 3}),
+        pytest.param(
+            "y", {"bounds": {"x": (0.0, 1.0)}, "loss": "huber", "tol": 1e-8}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_tables(table, target, options, tmp_path):
@@ -94,3 +100,17 @@ def test_ctrl_c_in_python_goes_on_from_what_was_written(table, tmp_path):
     resumed = fit(checkpoint)
     assert checkpoint.went_on.startswith("after 2 epochs")
     assert resumed.model.params.tobytes() == fit().model.params.tobytes()
+
+
+def test_what_differs_has_the_name_that_it_was_given_by(table, tmp_path):
+    weighted = table.with_columns(often=pl.lit(2.0))
+    given = {**ADAM, "max_iter": 5, "drop": ["kind"]}
+    stopped = [Stop(3), Checkpoint(tmp_path, "1steps")]
+    assert fit_table(weighted, "y", callbacks=stopped, **given).outcome is Outcome.INTERRUPTED
+    again = pickle.loads(pickle.dumps(Checkpoint(tmp_path, resume=True)))
+    with pytest.raises(gs.InvalidCheckpoint) as caught:
+        fit_table(
+            weighted, "y", callbacks=[again], sample_weight="often", random_state=3, **given
+        )  # fmt: skip
+    assert "random_state was 0, and is 3; " in str(caught.value)
+    assert "sample_weight was not given, and is 'often'" in str(caught.value)

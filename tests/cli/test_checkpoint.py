@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
+from typer.main import get_command
 
 import gradstep as gs
+from gradstep.cli.main import app
+from gradstep.cli.train import _option
+from gradstep.data.preparing.options import PrepareOptions
+from gradstep.fit.plan import Settings
 from tests.slow import slow
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
@@ -166,6 +173,16 @@ class TestFolder:
         assert "Go on with it (--resume), or delete run to begin anew." in told
         assert [(p.name, p.read_bytes()) for p in tmp_path.glob("run/*")] == before
 
+    @pytest.mark.filterwarnings("always::gradstep.CheckpointWarning")
+    def test_a_damaged_one_gives_way_to_the_one_before(self, stopped, gradstep, tmp_path):
+        whole = (tmp_path / "run/checkpoint-00000001.safetensors").read_bytes()
+        (tmp_path / "run/checkpoint-00000002.safetensors").write_bytes(whole[:-9])
+        status, out, err = gradstep(*stopped, "--checkpoint", "run", "--resume")
+        assert status == 0
+        assert "Went on after 7 epochs" in " ".join(out.split())
+        assert "warning: run/checkpoint-00000002.safetensors is no checkpoint" in err
+        assert "goes on from the checkpoint before it, run/checkpoint-00000001" in err
+
     def test_what_differs_is_named_by_its_option(self, stopped, fails, folder, tmp_path):
         kept = ("--checkpoint", "run", "--resume")
         told = fails(*stopped, *kept, "--batch-size", "7", "--l1-ratio", "0.5", "--penalty",
@@ -185,6 +202,17 @@ class TestFolder:
         )
         told = fails("train", changed, *stopped[2:], *kept)
         assert "the data differs; the table's content differs" in told
+
+    def test_options_have_the_names_that_are_typed(self):
+        """All that a run is recognised by, but for what the command line has no option for."""
+        known = {
+            option for each in get_command(app).commands["train"].params for option in each.opts
+        }
+        names = [each.name for kind in (PrepareOptions, Settings) for each in fields(kind)]
+        found = {name: re.findall("--[a-z0-9-]+", _option(name)) for name in [*names, "refit"]}
+        assert {name for name, options in found.items() if not set(options) <= known} == {
+            "fit_intercept", "shuffle", "eta0", "power_t", "average", "precondition", "last_batch",
+        }  # fmt: skip
 
     def test_of_standard_input_is_known_by_its_content(self, stopped, fails, told, folder,
                                                        monkeypatch):  # fmt: skip

@@ -48,6 +48,7 @@ def test_a_table_gives_a_page_and_json(tmp_path, trips, told):
         ("--batch-size 1,2,3,4,5 --learning-rate 1,2,3,4,5", "These are 25 runs"),
         ("-t fare --seed 3", "--target and --random-state would change nothing without a TABLE"),
         ("-o mine.html", "did not write it as a report"),
+        ("-o -", "- is no name of a page. Name a file, or /dev/stdout"),
         ("none.csv -t y", "none.csv"),
     ],
 )

@@ -53,6 +53,18 @@ def test_rows_beyond_the_budget_are_not_in_memory(tmp_path):
     assert kept < 600 * MB
 
 
+def test_long_texts(tmp_path):
+    """Their words take a hundred times the memory that they take, and a row keeps 256 of them."""
+    words = np.random.default_rng(0).zipf(1.3, size=(20_000, 100)) % 50_000
+    table = pl.DataFrame({
+        "t": [" ".join(f"w{word}" for word in row) for row in words.tolist()],
+        "y": words.sum(axis=1).astype(float),
+    })  # fmt: skip
+    table.write_parquet(tmp_path / "t.parquet")
+    options = ("-t", "y", "--as", "t=text", "-o", tmp_path / "out")
+    assert peak_of("prepare", tmp_path / "t.parquet", *options) < 500 * MB
+
+
 def test_small_packed_sparse_text_with_millions_of_rows(tmp_path):
     """Each row has numbers of its own (label, length, place), which are mapped, too."""
     block = b"".join(b"%d 1:%d\n" % (i % 2, i % 3) for i in range(60_000))

@@ -150,16 +150,21 @@ class TestOutputs:
 
     def test_are_for_whom_the_umask_says(self, told, gradstep, trips, later):
         before = os.umask(0o077)
+        kept = ("--report", "r.html", "--checkpoint", "run", "--checkpoint-every", "1epochs")
         try:
-            model = told("train", trips, *FEW, "--cache", "kept", "-m", "m.safetensors")["model"]
+            model = told("train", trips, *FEW, "--cache", "kept", "-m", "m.safetensors", *kept)[
+                "model"
+            ]
+            told("compare", "--batch-size", "all", "--max-iter", "1", "-o", "c.html")
             gradstep("predict", model, later, "-o", "out.csv")
             gradstep("predict", model, later, "-o", "out.parquet")
             told("prepare", trips, "-t", "fare", "-o", "rows")
         finally:
             os.umask(before)
-        for name in ("m.safetensors", "out.csv", "out.parquet", "rows/meta.json"):
+        files = ("m.safetensors", "out.csv", "out.parquet", "rows/meta.json", "r.html", "c.html")
+        for name in (*files, *Path("run").iterdir()):
             assert Path(name).stat().st_mode & 0o777 == 0o600
-        for name in ("rows", "kept"):
+        for name in ("rows", "kept", "run"):
             assert Path(name).stat().st_mode & 0o777 == 0o700
 
     def test_may_be_a_pipe(self, gradstep, told, trips, later, model):

@@ -1,11 +1,11 @@
 """Damaged files that coverage chooses: those that reach new lines of gradstep are damaged further.
 
-python -m tests.fuzz.guided model -runs=100000   needs `pip install atheris` (a wheel for Linux)
-python -m tests.fuzz.guided checkpoint
-python -m tests.fuzz.guided prepared
+make fuzz-guided KIND=model RUNS=100000      installs atheris, of which there are wheels for Linux
+python -m tests.fuzz.guided checkpoint       the same, where it is installed
 
-Of the kinds that gradstep reads itself; what libFuzzer takes may follow. What it finds is a file in
-the working folder, and ends the run.
+Of the kinds that gradstep reads itself: model, checkpoint, prepared. What libFuzzer takes may
+follow. Files that reached new lines are kept under build/fuzz-corpus, where the next run begins;
+what is found to be wrong is a file there, too, and ends the run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ __all__: list[str] = []
 _READERS = [f"gradstep.{name}" for name in (
     "tensor_file", "model.file", "model.training_rows", "data.from_json", "data.features.encoding",
     "data.features.sparse_encoding", "data.roles", "data.formats", "data.preparing.checks",
-    "data.preparing.prepared", "engine.checkpoint_folder", "engine.records",
+    "data.preparing.prepared", "data.features.terms", "data.features.text", "inference.stored",
+    "engine.checkpoint_folder", "engine.records",
 )]  # fmt: skip
+_CORPUS = Path("build/fuzz-corpus")
 _MARK = b"\n=====\n"
 
 
@@ -72,11 +74,12 @@ def main() -> None:
             found = _joined(mutated(kind, rng.choice(whole), rng))
         return found if len(found) <= most else _joined(rng.choice(whole))
 
-    seeds = home / "seeds"
-    seeds.mkdir()
+    kept = _CORPUS / kind
+    kept.mkdir(parents=True, exist_ok=True)
     for n, files in enumerate(whole):
-        (seeds / str(n)).write_bytes(_joined(files))
-    arguments = [sys.argv[0], str(seeds), "-max_len=200000", *options]
+        (kept / f"seed-{n}").write_bytes(_joined(files))
+    found = f"-artifact_prefix={_CORPUS / kind}-"
+    arguments = [sys.argv[0], str(kept), "-max_len=200000", found, *options]
     atheris.Setup(arguments, one, custom_mutator=mutate)
     atheris.Fuzz()
 

@@ -13,6 +13,7 @@ from gradstep.cli import paths
 from gradstep.cli import term_options as term
 from gradstep.cli.notes import Ignore, ignored
 from gradstep.cli.prepared import OF_PREPARING, prepared_table
+from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.terminal import say
 from gradstep.cli.train_checks import (
@@ -22,7 +23,7 @@ from gradstep.cli.train_checks import (
     refuse_unknown_names,
 )
 from gradstep.errors import InvalidParameter
-from gradstep.files import is_stream, refuse_unwritable
+from gradstep.files import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +167,8 @@ def compare(
     _refuse_unknown(trials["optimizer"], trials["shuffle"] or [])
     refuse_unknown_names(loss, penalty, penalty_scale, "sgd", "auto")
     refuse_parts(idle_parts(ctx))
-    _refuse_in_the_way(out, table, force=force)
+    if out is not None:
+        refuse_page(out, None, [table], force=force)
     chosen: dict[str, Any] = {}
     if table is None:
         idle = opt.given(ctx, _OF_TABLES)
@@ -252,14 +254,6 @@ def _rates(text: str) -> list[float | str]:
     for each in found:
         refuse_unknown_names(None, "l2", "deviation", "sgd", str(each))
     return found
-
-
-def _refuse_in_the_way(out: Path | None, table: str | None, *, force: bool) -> None:
-    if out is None:
-        return
-    refuse_unwritable(out)
-    paths.refuse_foreign(out, "a report", force=force)
-    paths.refuse_sources(out, table)
 
 
 def _tell(found: Comparison, out: Path | None, *, json: bool) -> None:

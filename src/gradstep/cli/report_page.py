@@ -66,12 +66,14 @@ def report(
         say(f"The report is in {out}", err=is_stream(out))
 
 
-def refuse_page(out: Path, model: Path, tables: Sequence[str | None], *, force: bool) -> None:
+def refuse_page(
+    out: Path, model: Path | None, tables: Sequence[str | None], *, force: bool
+) -> None:
     """Refuse to write a page over something else, before the work is done."""
     if str(out) == "-":
         msg = "- is no name of a page. Name a file, or /dev/stdout for standard output."
         raise InvalidParameter(msg)
-    if out.resolve() == model.resolve():
+    if model is not None and out.resolve() == model.resolve():
         msg = f"{out} is the model: the report would overwrite it. Name another file."
         raise InvalidParameter(msg)
     refuse_unwritable(out)

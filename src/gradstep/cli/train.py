@@ -335,9 +335,16 @@ def _checkpoint(
     return [Checkpoint(folder, every, resume=resume).speaking(_option, "--resume")]
 
 
+_OPTIONS = {
+    "weight": "--sample-weight", "time": "--time-column", "seed": "--random-state",
+    "log_power": "--loss", "chosen_for": "--loss", "kinds": "--as", "splines": "--spline",
+    "crosses": "--cross", "polynomials": "--poly", "logs": "--log", "refit": "--no-refit",
+    "bounds": "--bound, --nonnegative or --monotone",
+}  # fmt: skip
+
+
 def _option(name: str) -> str:
     """Return by which option a parameter of `fit_table` is given."""
-    known = {"time": "--time-column", "kinds": "--as", "log_power": "--loss"}
     if " " in name:  # no parameter: the data
         return name
-    return known.get(name, "--" + name.replace("_", "-"))
+    return _OPTIONS.get(name, "--" + name.replace("_", "-"))

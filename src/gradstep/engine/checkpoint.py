@@ -37,6 +37,9 @@ __all__ = ["Checkpoint", "interval_of"]
 
 _EVERY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)")
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0}
+# What `prepare` keeps by other names than it has been given them by.
+_GIVEN_AS = {"weight": "sample_weight", "time": "time_column", "seed": "random_state",
+             "log_power": "loss", "chosen_for": "loss"}  # fmt: skip
 _COUNTS = {"step": "steps", "steps": "steps", "epoch": "epochs", "epochs": "epochs"}
 
 
@@ -103,7 +106,7 @@ class Checkpoint:
         self.resume = resume
         self.went_on = ""
         # How the front that is used calls a parameter, and `resume`.
-        self._words: Callable[[str], str] = str
+        self._words: Callable[[str], str] = _in_python
         self._resume_word = "resume=True"
         self._clear()
 
@@ -323,6 +326,10 @@ class Checkpoint:
             f"{self.path} holds the checkpoint of another run: {'; '.join(differences)}. "
             f"Go on as that was begun, or delete {self.path} to begin anew."
         )
+
+
+def _in_python(name: str) -> str:
+    return _GIVEN_AS.get(name, name)
 
 
 def _where(content: Content) -> str:
