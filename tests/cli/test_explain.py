@@ -7,7 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from gradstep.cli.notes import ignored
 from gradstep.diagnostics.catalogue import DIAGNOSTICS
+from gradstep.diagnostics.of_machines import CHECKPOINT_DAMAGED, CHECKPOINT_NOT_WRITTEN
+from gradstep.errors import CheckpointWarning
 
 ONE = ("-t", "fare", "--only", "km,hour,colour,id", "--max-iter", "1", "--no-cache", "--no-refit")
 
@@ -89,6 +92,13 @@ class TestIgnore:
         more = {"train": ["-t", "fare"], "compare": ["-t", "fare"], "show": []}
         asked = ["t.csv", *more.get(verb, ["t.csv"])]
         assert "no diagnostic 'GS4'" in fails(verb, *asked, "--ignore", "GS4")
+
+
+def test_warnings_are_ignored_by_their_codes(recwarn):
+    assert ignored(["GS304"]) == {"GS304"}
+    CHECKPOINT_DAMAGED.warn("It is.", CheckpointWarning)
+    CHECKPOINT_NOT_WRITTEN.warn("It was not.", CheckpointWarning)
+    assert [each.message.code for each in recwarn] == ["GS305"]
 
 
 @pytest.mark.usefixtures("table")

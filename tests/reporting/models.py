@@ -65,7 +65,7 @@ def model_of(kind="number", names=PLAIN, levels=("a", "b", "c"), classes=None, *
         "optimizer": "SVRG()", "batch_size": "auto", "seed": 0, "epochs": 3, "outcome": "optimal",
         "refit": {"rows": 108, "epochs": 2}, "alpha": "chosen by cross-validation",
         "words": {"Target": f"{names[-1]}, a number", "Loss": repr(loss)},
-        "notes": [f"{names[0]} is odd"],
+        "notes": [f"GS004: {names[0]} is odd", f"{names[0]} is older"],
         "columns": {names[0]: {"missing": 7, "low": 18.0, "high": 99.0}},
         "validation": {"rows": 18, "rmse": 1.5, "r2": 0.5},
         "baseline": {"rows": 18, "rmse": 2.5, "r2": -0.01},

@@ -16,7 +16,7 @@ from tests.reporting.models import KINDS, PLAIN, covariance_of, model_of, table_
 from tests.reporting.pages import check
 from tests.test_markup import HOSTILE
 
-SECTIONS = ["data", "run", "held-out", "table", "coefficients", "effects", "correlations"]
+SECTIONS = ["data", "run", "held-out", "table", "coefficients", "effects", "correlations", "notes"]
 MISSTATED = "is not what gradstep writes"
 
 
@@ -128,6 +128,18 @@ def test_a_file_that_says_anything_of_itself(damaged):
     model = model_of()
     model.provenance |= damaged
     check(gradstep.report(model).html)
+
+
+def test_codes_of_notes_are_links_to_what_they_mean():
+    html = gradstep.report(model_of()).html
+    assert html.count('<a href="#GS004">GS004</a> <bdi>') == 1
+    section = html.partition('<h3 id="GS004">')[2]
+    assert section.startswith("GS004: A column numbers the rows</h3><p>A column holds")
+    assert "<code>--drop COLUMN</code>" in section
+    assert " is older</bdi>" in html  # a note of a file of before
+    without = gradstep.report(model_of(), ignore="GS004").html
+    assert "GS004" not in without
+    assert "What the notes mean" not in without
 
 
 def test_correlated_coefficients_are_told():
