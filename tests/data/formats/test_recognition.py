@@ -177,7 +177,8 @@ def test_iso_dates_of_several_lengths():
 
 @pytest.mark.parametrize(
     "bad", [NumberFormat(",", ","), NumberFormat(";"), NumberFormat(thousands="x"),
-            DateFormat("%d"), DateFormat("%m/%d/%Q"), DateFormat(""), DateFormat("%d/%d/%m/%Y")]
+            DateFormat("%d"), DateFormat("%m/%d/%Q"), DateFormat(""), DateFormat("%d/%d/%m/%Y"),
+            DateFormat("%d.%m.%Y Q%q"), DateFormat("%B")]
 )  # fmt: skip
 def test_what_is_no_format(bad):
     with pytest.raises(ValueError, match="is no "):

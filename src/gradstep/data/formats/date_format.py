@@ -128,7 +128,7 @@ class DateFormat:
         """
         found = re.findall(r"%(?:\.f|#z|.?)", self.pattern)
         if self.pattern not in _FIRST_DAYS and (
-            any(part not in _REGEX for part in found)
+            any(part not in _REGEX or part in {"%G", "%V", "%q"} for part in found)
             or len(set(found)) < len(found)
             or not {"%d", "%H", "%I"} & set(found)
             or ("%d" in found and not ({"%m", "%B"} & set(found) and {"%Y", "%y"} & set(found)))
