@@ -28,6 +28,15 @@ def test_are_kept_told_and_written(gradstep, trips):
 
 
 @uncompiled
+def test_steps_of_mini_batches_keep_to_them(gradstep, trips):
+    asked = ("--optimizer", "adam", "--max-iter", "1", "--bound", "km=0:0.5", "-m", "m.safetensors")
+    status, out, _ = gradstep("train", trips, "-t", "fare", *FEW, *asked)
+    assert status == 0
+    assert "Constraints km from 0 to 0.5" in " ".join(out.split())
+    assert 0.0 <= gs.load("m.safetensors").coef_[0, 0] <= 0.5
+
+
+@uncompiled
 def test_a_curve_falls(gradstep, trips):
     asked = ("--spline", "km", "--monotone", "km:decreasing", "-m", "m.safetensors")
     gradstep("train", trips, "-t", "fare", *FEW, *asked)
@@ -45,7 +54,8 @@ def test_a_curve_falls(gradstep, trips):
     ("--nonnegative km:2", "--nonnegative km:2 must be COLUMN; a colon of its name is written"),
     ("--bound km=0:2,km=:3", "--bound is given twice for 'km', and not the same"),
     ("--monotone km,km:decreasing", "--monotone is given twice for 'km', and not the same"),
-    ("--bound km=0: --optimizer adam", "Use --optimizer auto and --learning-rate auto"),
+    ("--spline km --monotone km --optimizer adam --max-iter 1",
+     "Use --optimizer auto and --learning-rate auto"),
     ("--nonnegative hou", "'hou', which is no column that the model uses. Did you mean 'hour'"),
     ("--nonnegative colour", "a coefficient for each level"),
 ])  # fmt: skip

@@ -256,6 +256,29 @@ class TestDates:
         assert bits(gs.open_prepared(home / "prepared")) == bits(gs.prepare(table, "fare"))
         assert [note in n for n in found["notes"]] == [True] * bool(note)
 
+    @pytest.mark.parametrize(
+        "pattern, note, months",
+        [("%b %Y", "month year", 1), ("%Y %B", "year month", 1), ("%Y Q%q", "year quarter", 3),
+         ("Q%q %Y", "quarter year", 3), ("%G W%V", "year week", 0)],
+    )  # fmt: skip
+    def test_months_quarters_and_weeks_are_their_first_days(
+        self, told, home, pattern, note, months
+    ):
+        monday = pl.date(2018, 1, 1)
+        every = f"{months}mo" if months else "1w"
+        day = pl.select(pl.date_range(monday, pl.date(2060, 1, 1), every)).to_series().head(N)
+        table = PLAIN.with_columns(day=day)
+        write = (lambda d: d.strftime(pattern)) if "%q" not in pattern else (
+            lambda d: d.strftime(pattern.replace("%q", str((d.month + 2) // 3)))
+        )  # fmt: skip
+        text = pl.Series([write(d) for d in day])
+        table.with_columns(day=text).write_csv(home / "t.csv")
+        found = told("prepare", "t.csv", "-t", "fare", "-o", "prepared")
+        prepared = gs.open_prepared(home / "prepared")
+        assert bits(prepared) == bits(gs.prepare(table, "fare"))
+        assert f"Dates are read as {note}: day." in found["notes"]
+        assert not any("weekday" in name for name in prepared.feature_names)
+
     def test_that_may_be_either(self, told, home):
         """No day above 12: a reader would take the first for the day, and say nothing."""
         days = [f"{1 + i % 12:02}/{1 + i % 11:02}/2024" for i in range(N)]

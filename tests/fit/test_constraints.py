@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from gradstep import InvalidParameter, TableRegressor, fit_table, load, save
+from gradstep.engine.constraints import Constraints
 from gradstep.fit.constraints import ConstraintsOnColumns, bounds_of
 from tests.uncompiled import uncompiled
 
@@ -158,3 +159,12 @@ def test_are_met_to_the_last_bit_in_the_columns_own_unit():
     assert (least / unit >= low).all()
     assert (greatest / unit <= high).all()
     np.testing.assert_allclose(least / unit, low, rtol=1e-15)
+
+
+def test_are_met_to_the_last_bit_by_standardised_weights():
+    low, high = RNG.normal(size=500), 5.0 + RNG.normal(size=500)
+    scale = np.exp(RNG.normal(size=500))
+    least, greatest = Constraints(low, high, np.zeros(500, dtype=bool)).of_scaled(scale)
+    assert (least * scale >= low).all()
+    assert (greatest * scale <= high).all()
+    np.testing.assert_allclose(greatest * scale, high, rtol=1e-15)

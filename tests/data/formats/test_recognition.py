@@ -133,6 +133,9 @@ def test_the_last_rows_decide_as_the_first_do():
         (["5 Jan 2024", "17 December 2024"], "%d %B %Y", ""),
         (["January 5, 2024"], "%B %d, %Y", ""),
         (["14:35", "9:05"], "%H:%M", ""),
+        (["1991 W06", "2020 W53"], "%G W%V", ""),
+        (["Q1 2024", "Q4 2024"], "Q%q %Y", ""),
+        (["Jan 1960", "March 1960"], "%B %Y", ""),
         (["2024-01-02T10:00:00", "2024-01-02", "2024-01-02 10:00:00Z"], None, ""),
     ],
 )
@@ -148,7 +151,7 @@ def test_dates_are_pythons(pattern):
     """Each pattern reads what `strftime` writes."""
     assert locale.getlocale(locale.LC_TIME)[0] in {None, "C", "en_US"}
     when = datetime(2024, 11, 26, 14, 35, 20)  # noqa: DTZ001
-    text = when.strftime(pattern.replace("%.f", "").replace("%#z", "Z"))
+    text = when.strftime(pattern.replace("%.f", "").replace("%#z", "Z").replace("%q", "4"))
     found = DateFormat(pattern).read(pl.Series([text, "soon"])).to_list()
     assert found[1] is None
     value = found[0].replace(tzinfo=None) if isinstance(found[0], datetime) else found[0]
@@ -156,6 +159,9 @@ def test_dates_are_pythons(pattern):
         expected = when if "%S" in pattern else when.replace(second=0)
     elif isinstance(value, date):
         expected = when.date()
+        if "%d" not in pattern:  # of a month, a quarter or a week the first day
+            first = date(2024, 11, 25) if "%V" in pattern else expected.replace(day=1)
+            expected = first.replace(month=10) if "%q" in pattern else first
     else:
         expected = time(14, 35, 20 if "%S" in pattern else 0)
     assert value == expected
@@ -171,7 +177,8 @@ def test_iso_dates_of_several_lengths():
 
 @pytest.mark.parametrize(
     "bad", [NumberFormat(",", ","), NumberFormat(";"), NumberFormat(thousands="x"),
-            DateFormat("%d"), DateFormat("%m/%d/%Q"), DateFormat(""), DateFormat("%d/%d/%m/%Y")]
+            DateFormat("%d"), DateFormat("%m/%d/%Q"), DateFormat(""), DateFormat("%d/%d/%m/%Y"),
+            DateFormat("%d.%m.%Y Q%q"), DateFormat("%B")]
 )  # fmt: skip
 def test_what_is_no_format(bad):
     with pytest.raises(ValueError, match="is no "):

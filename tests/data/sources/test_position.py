@@ -109,3 +109,16 @@ def test_is_told_while_a_table_is_prepared(tmp_path):
     size = path.stat().st_size
     assert [what for what, *_ in told.shown] == ["unpacking", "reading", "encoding"]
     assert told.shown[1] == ("reading", N, size, size)
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_is_told_of_sparse_text(tmp_path, monkeypatch, packed):
+    monkeypatch.setattr("gradstep.data.sources.svmlight._BLOCK_BYTES", 1 << 12)
+    path, told = tmp_path / f"t.svm{packed}", Told()
+    text = "".join(f"{x:.6f} 1:{y:.6f} 7:1\n" for x, y, _ in FRAME.iter_rows()).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    prepare(path, "label", progress=told)
+    reading = [shown for shown in told.shown if shown[0] == "reading"]
+    size = path.stat().st_size
+    assert reading[-1] == ("reading", N, size, size)
+    assert packed or 0 < reading[0][2] < size / 5

@@ -97,7 +97,7 @@ def _date(name: str, profile: DateProfile) -> list[Any]:
     columns += [
         LevelColumn(name, tuple(sorted(part.counts or {}, key=int)), part=label)
         for label, part in profile.parts.items()
-        if len(part.counts or {}) > 1
+        if len(part.counts or {}) > 1 and not (label == "weekday" and profile.firsts)
     ]
     return columns
 

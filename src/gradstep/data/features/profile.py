@@ -282,12 +282,16 @@ class LevelProfile:
 
 @dataclass
 class DateProfile:
-    """What is known of a column of dates or times of day on dates."""
+    """What is known of a column of dates or times of day on dates.
+
+    `firsts` tells whether all are the first day of a month, and so stand for months.
+    """
 
     column: str
     numbers: Numbers = field(default_factory=Numbers)
     missing: int = 0
     first_missing: int = -1
+    firsts: bool = True
     parts: dict[str, LevelProfile] = field(init=False)
     counts: ValueCounts | None = None  # of a column that a term is made of
 
@@ -305,6 +309,7 @@ class DateProfile:
                 self.first_missing = int(rows[found.first_missing])
             self.missing += found.missing
         self.numbers.add(found)
+        self.firsts = self.firsts and bool((series.dt.day() == 1).all())
         if self.counts is not None:
             self.counts.add(days)
         for part, profile in self.parts.items():
@@ -313,6 +318,7 @@ class DateProfile:
     def merge(self, other: DateProfile, shift: int, *, mirrored: bool = False) -> None:
         """Add what is known of later rows, whose numbers are counted from `shift`."""
         _merge_numbers(self, other, shift, mirrored=mirrored)
+        self.firsts = self.firsts and other.firsts
         for part, profile in self.parts.items():
             profile.merge(other.parts[part], shift)
 

@@ -1,4 +1,4 @@
-"""Dates and times of day as people write them: ``11/06/2024 2:35 PM``, ``6.11.24``, ``14:35``."""
+"""Dates and times of day as people write them: ``11/06/2024 2:35 PM``, ``Nov 2024``, ``14:35``."""
 
 from __future__ import annotations
 
@@ -28,19 +28,27 @@ ISO_PATTERNS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-
         "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"]  # fmt: skip
 _DAYS = ["%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%Y/%m/%d", "%m/%d/%y",
          "%d/%m/%y", "%d.%m.%y", "%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%B %d, %Y"]  # fmt: skip
+# Months, weeks and quarters are the dates of their first days: what is written before each, and
+# the pattern that reads both.
+_FIRST_DAYS = {"%B %Y": ("1 ", "%d %B %Y"), "%Y %B": ("1 ", "%d %Y %B"),
+               "%G W%V": ("1 ", "%u %G W%V"), "%Y Q%q": ("1 ", "%d %Y %m"),
+               "Q%q %Y": ("1 ", "%d %m %Y")}  # fmt: skip
 _TIMES = ["%H:%M", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p"]
 # In the order of preference: a month comes before a day where nothing tells them apart.
 DATE_PATTERNS = [
     *ISO_PATTERNS,
     *_DAYS,
     *(f"{day} {time}" for day in _DAYS for time in _TIMES),
+    *_FIRST_DAYS,
     *_TIMES,
 ]
 _REGEX = {"%Y": "[0-9]{4}", "%y": "[0-9]{2}", "%m": "[0-9]{1,2}", "%d": "[0-9]{1,2}",
           "%H": "[0-9]{1,2}", "%I": "[0-9]{1,2}", "%M": "[0-9]{2}", "%S": "[0-9]{2}",
           "%B": r"\p{L}{3,9}", "%p": "[AaPp][Mm]", "%.f": r"(?:\.[0-9]{1,9})?",
-          "%#z": "(?:Z|[+-][0-9]{2}:?[0-9]{2})"}  # fmt: skip
-_WORDS = {"%Y": "year", "%y": "year", "%m": "month", "%B": "month", "%d": "day"}
+          "%#z": "(?:Z|[+-][0-9]{2}:?[0-9]{2})", "%G": "[0-9]{4}", "%V": "[0-9]{1,2}",
+          "%q": "[1-4]"}  # fmt: skip
+_WORDS = {"%Y": "year", "%y": "year", "%m": "month", "%B": "month", "%d": "day", "%G": "year",
+          "%V": "week", "%q": "quarter"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ class DateFormat:
     def dtype(self) -> pl.DataType:
         """The type that is read."""
         has_time = "%H" in self.pattern or "%I" in self.pattern
+        if self.pattern in _FIRST_DAYS:
+            return pl.Date()
         if "%d" not in self.pattern:
             return pl.Time()
         if not has_time:
@@ -93,7 +103,10 @@ class DateFormat:
         if self.dtype == pl.Time:
             found = stripped.str.to_time(self.pattern, strict=False)
         elif self.dtype == pl.Date:
-            found = stripped.str.to_date(self.pattern, strict=False)
+            first, pattern = _FIRST_DAYS.get(self.pattern, ("", self.pattern))
+            if "%q" in self.pattern:
+                stripped = stripped.str.replace_many({f"Q{q}": str(3 * q - 2) for q in range(1, 5)})
+            found = (first + stripped).str.to_date(pattern, strict=False)
         else:
             found = stripped.str.to_datetime(self.pattern, time_unit="us", strict=False)
         return found.alias(text.name)
@@ -102,7 +115,7 @@ class DateFormat:
         """Return what a person should know; empty of what programs write."""
         if self.pattern in {*ISO_PATTERNS, *_TIMES}:
             return ""
-        days = re.split("[T ]%[HI]", self.pattern)[0]
+        days = re.sub("[WQ](?=%)", "", re.split("[T ]%[HI]", self.pattern)[0])
         return re.sub("%.", lambda part: _WORDS.get(part[0], part[0]), days)
 
     def check(self) -> None:
@@ -114,8 +127,8 @@ class DateFormat:
             If it has other directives than there are, or one twice, or no day and no hour.
         """
         found = re.findall(r"%(?:\.f|#z|.?)", self.pattern)
-        if (
-            any(part not in _REGEX for part in found)
+        if self.pattern not in _FIRST_DAYS and (
+            any(part not in _REGEX or part in {"%G", "%V", "%q"} for part in found)
             or len(set(found)) < len(found)
             or not {"%d", "%H", "%I"} & set(found)
             or ("%d" in found and not ({"%m", "%B"} & set(found) and {"%Y", "%y"} & set(found)))

@@ -208,7 +208,7 @@ class _Measured:
 
 def _measure(table: SparseTable, progress: Progress, width: int | None = None) -> _Measured:
     """Return the label and the number of entries of each row, and the largest index plus one."""
-    rows, largest = 0, 0
+    rows, largest, told = 0, 0, getattr(progress, "position", None)
     distinct: set[float] | None = set()
     with Gathered(np.float64) as labels, Gathered(np.int32) as lengths:
         for chunk in table.chunks(width):
@@ -219,6 +219,8 @@ def _measure(table: SparseTable, progress: Progress, width: int | None = None) -
                 distinct = distinct if len(distinct) <= MOST_CLASSES else None
             rows += chunk.height
             largest = max(largest, chunk.rows.width)
+            if told is not None:
+                told(table.at, table.files[0].size)
             progress("reading", rows)
         return _Measured(labels.all(), lengths.all(), largest, distinct)
 

@@ -6,7 +6,6 @@ from 0 or from 1 makes no difference but one feature that no row has.
 
 from __future__ import annotations
 
-import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import polars as pl
 
 from gradstep.data.kernels.svmlight import parse
 from gradstep.data.sources.source_file import SourceFile, fingerprint
-from gradstep.data.sources.text_files import LONGEST_LINE, UNPACKING, path_of
+from gradstep.data.sources.text_files import LONGEST_LINE, UNPACKING, opened, path_of
 from gradstep.errors import InvalidTable
 from gradstep.rows.layouts import CsrRows
 
@@ -75,7 +74,14 @@ class SparseTable:
     ----------
     source : str or path
         The file.
+
+    Attributes
+    ----------
+    at : int
+        Bytes of the file that have been read for the rows so far.
     """
+
+    at = 0
 
     def __init__(self, source: str | Path) -> None:
         self.path, self.name = path_of(source), str(source)
@@ -130,15 +136,13 @@ class SparseTable:
         msg = f"{self.path} changed while it was being read. Start again once nothing writes."
         raise InvalidTable(msg)
 
-    def _open(self) -> Any:
-        return gzip.open(self.path) if self.path.suffix.lower() == ".gz" else self.path.open("rb")
-
     def _blocks(self) -> Iterator[bytes]:
         """Yield whole lines."""
         rest = b""
         try:
-            with self._open() as file:
+            with self.path.open("rb") as raw, opened(self.path, raw) as file:
                 while block := file.read(_BLOCK_BYTES):
+                    self.at = raw.tell()
                     block = rest + block
                     cut = block.rfind(b"\n") + 1
                     rest = block[cut:]
