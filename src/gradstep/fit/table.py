@@ -25,6 +25,7 @@ from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on, loss_of_target, prepared_of
 from gradstep.fit.provenance import provenance_of
+from gradstep.fit.refit import needs_one_array
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
@@ -278,6 +279,7 @@ def fit_table(
     component = loss_of_target(loss, numbers, prepared)
     prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
     settings = replace(settings, seed=seed, bounds=constraints.on(prepared.encoding))
+    here = prepared
     if client is not None:
         from gradstep.machines.cluster import spread
 
@@ -306,7 +308,7 @@ def fit_table(
         )  # fmt: skip
     (judged, model), problem = models_of(prepared, component, found), found.judged.problem
     fit = TableFit(
-        model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
+        model, here, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
         notes=[
             *prepared.notes, *found.notes,
@@ -326,7 +328,10 @@ def fit_table(
         fit.notes += note_of_too_good(judged, fit.validation, fit.baseline, fit.notes)
     if cv is not None and found.outcome is not Outcome.INTERRUPTED:
         fixed = replace(settings, penalty=problem.penalty)
-        fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
+        fit.folds = evaluate_folds(
+            prepared, partial(_model_of_part, component, fixed), cv,
+            by_index=needs_one_array(problem, found.judged.columns, prepared.train),
+        )  # fmt: skip
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
     infer(model, prepared, found, "apart" if apart else inference)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
