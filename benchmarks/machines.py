@@ -290,7 +290,7 @@ def passes(quick: bool) -> Grid:
         at = next(r for r in fit.history if r.loss - least <= 1e-8 * gap)
         name = f"{loss} {n:,} x {columns}{', ' if tails else ''}{tails}"
         grid.rows.append([name, f"{at.passes:.2f}", str(at.epoch)])
-    grid.notes = ["passes: one that measures the columns included; t3, t2: columns of these tails"]
+    grid.notes = ["the columns are measured in preparing; t3, t2: columns of these tails"]
     return grid
 
 

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 
 from gradstep import Checkpoint, Outcome
-from gradstep.engine.statistics import Columns
 from gradstep.fit.plan import Plan
 from gradstep.fit.run import run
+from gradstep.rows.statistics import Columns
 
 __all__ = ["Stop", "resumed", "sha256", "uninterrupted"]
 

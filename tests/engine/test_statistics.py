@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.engine.statistics import Columns, columns_of
+from gradstep.engine.statistics import columns_of
 from gradstep.errors import InvalidData
 from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
+from gradstep.rows.statistics import Columns
 from tests.engine.cases import SOME, csr, dense, matrix
 from tests.rows.test_table_rows import ROWS
 

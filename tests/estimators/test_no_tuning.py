@@ -12,6 +12,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge, SGD
 
 import gradstep
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
+from gradstep.engine.row_sums import RowSums
 from gradstep.errors import InvalidParameter
 from tests.slow import slow
 from tests.uncompiled import compiled_if, uncompiled
@@ -126,6 +127,10 @@ class TestWarnings:
             warnings.simplefilter("error")
             MiniBatchClassifier().fit(X, labels)
             MiniBatchClassifier(penalty=None).fit(X, LABELS)
+
+    def test_classes_that_cannot_be_separated_cost_no_pass(self, monkeypatch):
+        monkeypatch.setattr(RowSums, "mean_loss", lambda *_: pytest.fail("a pass more"))
+        MiniBatchClassifier(penalty=None).fit(X, LABELS)
 
     def test_of_max_iter_speaks_of_what_can_be_changed(self):
         with pytest.warns(ConvergenceWarning, match="Raise max_iter or tol"):

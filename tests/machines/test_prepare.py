@@ -19,6 +19,7 @@ from gradstep.cli.main import main
 from gradstep.data.preparing import elsewhere, first_pass, second_pass
 from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources import table as tables
+from gradstep.rows import shards
 
 N = 1200
 CUTS = [0, 300, 301, 800, N]
@@ -71,6 +72,8 @@ def _small(monkeypatch):
     monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 1 << 11)
     monkeypatch.setattr(elsewhere, "_GATHERED_BYTES", 1 << 13)
     monkeypatch.setattr(first_pass, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 11)
+    monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 0.1)
 
 
 def content(folder):
@@ -92,19 +95,24 @@ CASES = {
             "drop": ["two", "copy"],
         },
     ),
+    "numbers alone": ("number", {"only": ["x", "gaps"], "sample_weight": "w"}),
     "an offset": ("number", {"offset": "exposure", "sample_weight": "w"}),
 }
 
 
 SLOW = [
     *(("classes", table) for table in ("parquet", "one.csv", "one.parquet")),
-    *((case, "csv") for case in CASES if case != "classes"),
+    *((case, "csv") for case in CASES if case not in {"classes", "numbers alone"}),
 ]
 
 
 @pytest.mark.parametrize(
     "case, table",
-    [("classes", "csv"), *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW)],
+    [
+        ("classes", "csv"),
+        ("numbers alone", "csv"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW),
+    ],
 )
 def test_is_the_same_folder(home, client, tmp_path, table, case):
     target, options = CASES[case]
@@ -116,6 +124,7 @@ def test_is_the_same_folder(home, client, tmp_path, table, case):
     )  # fmt: skip
     assert content(tmp_path / "there") == content(tmp_path / "here")
     assert seen[-1][0] == seen[-1][1] > 3
+    assert ("statistics" in there.meta) == (case == "numbers alone")
     if case == "classes":
         warnings = "\n".join(there.meta["warnings"])
         assert "'copy' is a copy of the target" in warnings

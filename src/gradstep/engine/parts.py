@@ -117,8 +117,9 @@ class Together(Dataset):
         """Return the rows of both."""
         executor = _Both(executor_of(one), executor_of(other), one.n)
         return cls(
-            one.rows, one.y, one.sample_weight, one.index, one.shuffled, executor, (one, other)
-        )
+            one.rows, one.y, one.sample_weight, one.index, one.shuffled, executor,
+            parts=(one, other),
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self

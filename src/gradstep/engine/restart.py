@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem, TrainState, Validation
-    from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
 __all__ = ["TrainResult", "past_help", "run", "shortened"]
 

@@ -100,6 +100,10 @@ class RowSums:
         """Return the result of a task on each shard, in order."""
         return self._executor.run(task, [[shard] for shard in self._shards])
 
+    def of_first(self, task: Callable[..., Any]) -> Any:
+        """Return the result of a task on the first shard."""
+        return self._executor.run(task, [self._shards[:1]])[0]
+
     def total(self, task: Callable[..., Any], result_bytes: int = 0) -> Any:
         """Return the sum of a task's results on all shards.
 

@@ -121,13 +121,15 @@ def takes_collections(fit: F) -> F:
         if _is_frame(X):
             X, names = _as_array(X), np.array(X.columns, object)
         with temporary_folder(private_folder("scratch")) as folder:
-            given["X"] = gather(X, folder)
+            given["X"], finite = gather(X, folder)
+            self._finite = given["X"] if finite else None
             if client is not None:
                 self._cluster = Cluster(folder, client)
             try:
                 fit(**given)
             finally:
-                vars(self).pop("_cluster", None)
+                for name in ("_cluster", "_finite"):
+                    vars(self).pop(name, None)
         if names is not None and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = names
         return self

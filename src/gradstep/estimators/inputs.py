@@ -119,7 +119,8 @@ def check_features(
         raise
     if sp.issparse(checked):
         _check_indices(checked, name)
-    check_finite(checked, name, getattr(est, "feature_names_in_", None))
+    if vars(est).get("_finite") is not X:  # of a Dask Array, its blocks' workers have looked
+        check_finite(checked, name, getattr(est, "feature_names_in_", None))
     _tell_of_copy(est, X, checked)
     return checked if y is _NO_Y else (checked, y)
 

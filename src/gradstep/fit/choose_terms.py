@@ -192,7 +192,7 @@ class _Fold:
         near: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> _Fold:  # fmt: skip
         """Fit a model by the automatic method, with the default penalty."""
-        from gradstep.engine.statistics import Columns  # imports Numba
+        from gradstep.rows.statistics import Columns  # imports Numba
 
         chosen = plan(Settings(tol=_TOL), loss, train, k, stored_in=encoding.stored_in())
         columns = chosen.columns or Columns.unmeasured(chosen.problem.n_features)

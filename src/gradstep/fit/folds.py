@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from gradstep.model.evaluation import evaluate_held_out
 from gradstep.rows.dataset import row_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["check_folds", "evaluate_folds", "mean_and_spread"]
 
@@ -54,7 +56,11 @@ def check_folds(folds: int | None, asked: Mapping[str, Any], rows: int | None = 
 
 
 def evaluate_folds(
-    prepared: PreparedTable, fit: Callable[[PreparedTable], Model | None], folds: int
+    prepared: PreparedTable,
+    fit: Callable[[PreparedTable], Model | None],
+    folds: int,
+    *,
+    by_index: bool,
 ) -> list[dict[str, Any]]:
     """Return the metrics of each part of the training rows, predicted by a model of the others.
 
@@ -69,19 +75,44 @@ def evaluate_folds(
         Returns the model of a table's training rows; None if it was interrupted.
     folds : int
         How many parts; `check_folds` allows it.
+    by_index : bool
+        Whether fits take mini-batches, whose rows are in one array: then others of it are passed
+        over by an index. Else the rows before and after a part are summed over where they are,
+        by whoever computes on them.
     """
-    n = prepared.train.n
-    rows, found = row_numbers(np.arange(n), n), []
+    from gradstep.engine.parts import between  # imports Numba
+
+    n, found = prepared.train.n, []
     cuts = [n * part // folds for part in range(folds + 1)]
     for lo, hi in pairwise(cuts):
-        others = prepared.train.select(np.concatenate([rows[:lo], rows[hi:]]))
-        part = replace(prepared, train=others, validation=None)
-        model = fit(part)
+        with (_by_index if by_index else _where_they_are)(prepared.train, lo, hi) as others:
+            model = fit(replace(prepared, train=others, validation=None))
         if model is None:
             return []
-        held_out = replace(part, validation=prepared.train.select(rows[lo:hi]))
+        held_out = replace(prepared, validation=between(prepared.train, lo, hi))
         found.append(evaluate_held_out(model, held_out))
     return found
+
+
+@contextmanager
+def _by_index(data: Dataset, lo: int, hi: int) -> Iterator[Dataset]:
+    """Return all rows but some that follow each other, by an index."""
+    rows = row_numbers(np.arange(data.n), data.n)
+    yield data.select(np.concatenate([rows[:lo], rows[hi:]]))
+
+
+@contextmanager
+def _where_they_are(data: Dataset, lo: int, hi: int) -> Iterator[Dataset]:
+    """Return all rows but some that follow each other, the larger of both parts first."""
+    from gradstep.engine.parts import Together, between  # imports Numba
+
+    spans = sorted([(0, lo), (hi, data.n)], key=lambda span: span[0] - span[1])
+    parts = [between(data, *span) for span in spans if span[0] < span[1]]
+    if len(parts) == 1:
+        yield parts[0]
+        return
+    with Together.of(*parts) as both:
+        yield both
 
 
 def mean_and_spread(folds: Iterable[dict[str, Any]]) -> dict[str, tuple[float, float]]:

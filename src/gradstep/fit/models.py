@@ -52,7 +52,9 @@ def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False
         assert prepared.validation is not None  # noqa: S101
         plain = together([plain, prepared.validation.without_features()])
     if "class_weights" in prepared.meta:  # what is predicted is told of rows as they are
-        weight = without_class_weights(prepared, plain.sample_weight, plain.y[:, 0])
+        weight = without_class_weights(
+            prepared.meta["class_weights"], plain.sample_weight, plain.y[:, 0]
+        )
         plain = replace(plain, sample_weight=weight)
     constant = best_constant(model.loss, plain, k)
     coef = model.params[: k * p].reshape(k, p)

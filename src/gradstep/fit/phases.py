@@ -89,7 +89,7 @@ def fit_in_phases(
     asked : mapping
         The parameters that a resumed fit is recognised by.
     """
-    from gradstep.engine.statistics import Columns  # imports Numba
+    from gradstep.rows.statistics import Columns  # imports Numba
 
     data, k, held_out = prepared.train, prepared.target.n_outputs, prepared.validation
     chosen = plan(settings, loss, data, k, stored_in=prepared.encoding.stored_in())

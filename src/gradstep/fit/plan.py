@@ -21,8 +21,8 @@ from gradstep.rows.dataset import mean_square_norm, score_unit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
 __all__ = ["Plan", "Settings", "checked_optimizer", "is_auto", "plan"]
 

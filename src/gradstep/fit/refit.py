@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from gradstep.fit.plan import Plan
     from gradstep.fit.run import RunResult
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
-__all__ = ["Refit", "kept_epoch", "own_rows_are_held_out", "refitted"]
+__all__ = ["Refit", "kept_epoch", "needs_one_array", "own_rows_are_held_out", "refitted"]
 
 # Bytes of rows that may be copied for the refit.
 _MOST_BYTES = 1 << 30
@@ -126,7 +127,7 @@ def refitted(
         choice = choose(rows, start_of(problem, rows, at_constant=True))
         problem = replace(problem, penalty=choice.plan.problem.penalty)
     plan = replace(chosen, problem=problem)
-    copied = _needs_a_copy(plan, one)
+    copied = needs_one_array(problem, chosen.columns, one)
     if copied and (one.n + other.n) * one.rows.row_bytes() > _MOST_BYTES:
         return None, [
             NOT_REFITTED.note(
@@ -160,13 +161,12 @@ def refitted(
     return result, []
 
 
-def _needs_a_copy(plan: Plan, data: Dataset) -> bool:
+def needs_one_array(problem: Problem, columns: Columns | None, data: Dataset) -> bool:
     """Tell whether a run takes mini-batches, for which all rows must be in one array."""
     from gradstep.engine.automatic.choice import StepKind, rule_for  # imports Numba
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
 
-    problem: Problem = plan.problem
     if not is_automatic(problem.optimizer):
         return True
-    assert plan.columns is not None  # noqa: S101
-    return rule_for(ScaledProblem(problem, data, plan.columns)).kind is StepKind.VARIANCE_REDUCED
+    assert columns is not None  # noqa: S101
+    return rule_for(ScaledProblem(problem, data, columns)).kind is StepKind.VARIANCE_REDUCED

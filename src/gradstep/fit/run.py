@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from gradstep.engine.records import EpochRecord
     from gradstep.engine.restart import TrainResult
     from gradstep.engine.state import Problem, TrainState, Validation
-    from gradstep.engine.statistics import Columns
     from gradstep.fit.plan import Plan
     from gradstep.model.model import Model
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
 __all__ = ["RunResult", "keeping_best", "run", "start_of"]
 

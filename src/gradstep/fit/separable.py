@@ -42,10 +42,13 @@ def is_unbounded(problem: Problem, data: Dataset, params: NDArray[np.float64]) -
         return False
     from gradstep.engine.row_sums import RowSums  # imports Numba
 
+    task = _OnTheirSide(k, params, one_vs_rest=isinstance(loss, OneVsRest))
     with RowSums(data, k) as row_sums:
+        if not row_sums.of_first(task):  # as nearly always: it tells without a pass
+            return False
         if row_sums.mean_loss(loss, params) > _LOW * row_sums.mean_loss(loss, 0.0 * params):
             return False
-        return all(row_sums.each(_OnTheirSide(k, params, one_vs_rest=isinstance(loss, OneVsRest))))
+        return all(row_sums.each(task))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on, loss_of_target, prepared_of
 from gradstep.fit.provenance import provenance_of
+from gradstep.fit.refit import needs_one_array
 from gradstep.fit.run import keeping_best
 from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.records import EpochRecord
     from gradstep.fit.alpha import ChosenAlpha
+    from gradstep.fit.phases import Phases
     from gradstep.fit.refit import Refit
     from gradstep.model.model import Model
     from gradstep.reporting.document import Report
@@ -286,12 +288,14 @@ def fit_table(
     table = prepared_in(table)
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
-    each = each_on(client, allow_mixed=allow_mixed, watch=watch)
-    prepared = prepared_of(table, target, component, options, each)
+    prepared = prepared_of(
+        table, target, component, options, each_on(client, allow_mixed=allow_mixed, watch=watch)
+    )
     component = loss_of_target(loss, numbers, prepared)
     prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
     check_folds(cv, prepared.meta["asked"], prepared.train.n)
     settings = replace(settings, seed=seed, bounds=constraints.on(prepared.encoding))
+    here = prepared
     if client is not None:
         from gradstep.machines.cluster import spread
 
@@ -321,7 +325,7 @@ def fit_table(
         )  # fmt: skip
     (judged, model), problem = models_of(prepared, component, found), found.judged.problem
     fit = TableFit(
-        model, prepared, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
+        model, here, found.outcome, found.judged.records, planned, judged, alpha=found.alpha,
         kept_epoch=found.kept, refit=found.refit,
     )  # fmt: skip
     apart = prepared.target.classes is not None and is_unbounded(
@@ -332,8 +336,8 @@ def fit_table(
         fit.validation = evaluate_held_out(judged, prepared)
         fit.baseline = evaluate_held_out(judged, prepared, constant=True)
     fit.notes = without(notes_of_fit(fit, found, apart=apart), ignored)
-    fixed = replace(settings, penalty=problem.penalty)
-    _cross_validate(fit, cv, partial(_model_of_part, component, fixed), callbacks)
+    if cv is not None and fit.outcome is not Outcome.INTERRUPTED:
+        _cross_validate(fit, prepared, cv, settings, found, callbacks)
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
     infer(model, prepared, found, "apart" if apart else inference)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
@@ -342,18 +346,18 @@ def fit_table(
 
 
 def _cross_validate(
-    fit: TableFit, parts: int | None, train: Callable[..., Model | None], callbacks: Sequence[Any]
-) -> None:
-    """Add the metrics of a cross-validation, if it is asked for, or why there are none.
-
-    The model is there already, and stays.
-    """
-    if parts is None or fit.outcome is Outcome.INTERRUPTED:
-        return
+    fit: TableFit, prepared: PreparedTable, parts: int, settings: Settings, found: Phases,
+    callbacks: Sequence[Any],
+) -> None:  # fmt: skip
+    """Add the metrics of a cross-validation, or why there are none: the model is there already."""
+    problem = found.judged.problem
+    fixed = replace(settings, penalty=problem.penalty)
     # What may end a run, as a signal, does so here, too.
     ending = [c for c in callbacks if hasattr(c, "on_pause") and not isinstance(c, Checkpoint)]
+    by_index = needs_one_array(problem, found.judged.columns, prepared.train)
+    train = partial(_model_of_part, fit.model.loss, fixed, ending)
     try:
-        fit.folds = evaluate_folds(fit.prepared, partial(train, ending), parts)
+        fit.folds = evaluate_folds(prepared, train, parts, by_index=by_index)
     except Diverged as error:
         fit.notes.append(NO_FOLDS.note(f"Cross-validation is left out: of a part, {error}"))
         return

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.state import Problem
-    from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
 __all__ = ["BlockedProblem"]
 

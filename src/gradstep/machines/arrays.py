@@ -62,8 +62,15 @@ class Arrays(NamedTuple):
         return Dataset(DenseRows(array("X")), more.pop("y"), **more)
 
 
-def gather(X: Any, folder: Path) -> NDArray[Any]:
-    """Have the workers write a Dask Array into a folder; return it, mapped into memory.
+def gather(X: Any, folder: Path) -> tuple[NDArray[Any], bool]:
+    """Have the workers write a Dask Array into a folder.
+
+    Returns
+    -------
+    whole : ndarray
+        The array, mapped into memory.
+    finite : bool
+        Whether the workers have found nothing but finite numbers.
 
     Raises
     ------
@@ -83,20 +90,23 @@ def gather(X: Any, folder: Path) -> NDArray[Any]:
     dtype = X.dtype if X.dtype == np.float32 else np.dtype(np.float64)
     whole = new_array(folder, "X", X.shape, dtype)
     if not whole.size:
-        return whole
+        return whole, False
     blocks = X.rechunk({1: -1}).to_delayed().ravel()
     firsts = np.cumsum([0, *X.chunks[0]])
     write = delayed(_write_block)
-    compute([
+    (finite,) = compute([
         write(folder / "X.npy", int(first), block, dtype)
         for first, block in zip(firsts, blocks, strict=False)
     ])  # fmt: skip
     mapped: NDArray[Any] = np.load(folder / "X.npy", mmap_mode="r")
-    return mapped
+    return mapped, all(finite)
 
 
-def _write_block(path: Path, first: int, block: Any, dtype: Any) -> None:
-    write_rows(path, first, np.ascontiguousarray(block, dtype))
+def _write_block(path: Path, first: int, block: Any, dtype: Any) -> bool:
+    """Write a block, for no longer than a fit; return whether its numbers are finite."""
+    rows = np.ascontiguousarray(block, dtype)
+    write_rows(path, first, rows, lasting=False)
+    return bool(np.isfinite(rows).all())
 
 
 def spread_arrays(data: Dataset, folder: Path, part: str, client: Any) -> Dataset:

@@ -22,11 +22,13 @@ from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.model.model import Model
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["evaluate", "evaluate_held_out", "evaluate_with_rows", "without_class_weights"]
 
@@ -70,9 +72,9 @@ def evaluate_held_out(
 ) -> dict[str, Any]:
     """Evaluate the model, or the best constant of the training rows, on the rows held out.
 
-    `sample` gets the rows.
+    Whoever computes on these rows evaluates them. `sample` gets the rows.
     """
-    from gradstep.engine.evaluation import scores
+    from gradstep.engine.executor import executor_of  # imports Numba
 
     held_out, k = prepared.validation, model.n_outputs
     assert held_out is not None  # noqa: S101
@@ -81,39 +83,71 @@ def evaluate_held_out(
         params = np.zeros(params.size)
         assert model.training is not None  # noqa: S101
         params[-k:] = model.training.constant
-    metrics = _metrics(model)
-    step = 1 << 16
-    for lo in range(0, held_out.n, step):
-        index = held_out.rows_between(lo, min(lo + step, held_out.n))
-        z = scores(held_out.rows, params, k, index)
-        y, weight = held_out.y[index, 0], None
-        if held_out.sample_weight is not None:
-            weight = held_out.sample_weight[index]
-        if "class_weights" in prepared.meta:
-            weight = without_class_weights(prepared, weight, y)
-        if prepared.offset is not None:
-            y, z, weight = _without_offset(prepared, y, z, weight, index)
-        y = y if model.target.classes is None else as_codes(y, k)
-        _add(metrics, model, z, y, weight)
+    shards, offset = held_out.shards(), prepared.offset
+    task = _EvaluateRows(
+        apart(model), params, prepared.meta.get("class_weights"),
+        prepared.meta["asked"].get("log_power"), sampling=sample is not None,
+    )  # fmt: skip
+    own = None
+    if offset is not None:
+        own = [offset[held_out.rows_between(*bounds)] for bounds in shards]
+    executor = executor_of(held_out)
+    try:
+        found = executor.run(task, [[bounds] for bounds in shards], own)
+    finally:
+        if held_out.executor is None:
+            executor.close()
+    for _, rows in found:
         if sample is not None:
-            sample.add(y, z, weight)
+            sample.merged(rows)
+    metrics = reduce(lambda one, other: one.merged(other), (each for each, _ in found))
     return _result(metrics, model, constant=constant)
 
 
-def without_class_weights(prepared: PreparedTable, weight: Any, y: Any) -> Any:
+@dataclass(frozen=True)
+class _EvaluateRows:
+    """Evaluates parameters of a model on rows that were held out: a task."""
+
+    model: Model
+    params: NDArray[np.float64]
+    class_weights: list[float] | None
+    log_power: float | None
+    sampling: bool
+
+    def __call__(
+        self, shard: Dataset, offset: NDArray[np.float64] | None = None
+    ) -> tuple[Any, SampledRows | None]:
+        """Return the metrics of a shard, and the rows if they are wanted."""
+        from gradstep.engine.evaluation import scores  # imports Numba
+
+        model, k = self.model, self.model.n_outputs
+        z = scores(shard.rows, self.params, k, shard.rows_between(0, shard.n))
+        y, weight = shard.targets()[:, 0], shard.weights()
+        if self.class_weights is not None:
+            weight = without_class_weights(self.class_weights, weight, y)
+        if offset is not None:
+            y, z, weight = _without_offset(self.log_power, y, z, weight, offset)
+        own: NDArray[Any] = y if model.target.classes is None else as_codes(y, k)
+        metrics = _metrics(model)
+        _add(metrics, model, z, own, weight)
+        if not self.sampling:
+            return metrics, None
+        rows = SampledRows.of(k)
+        rows.add(own, z, weight)
+        return metrics, rows
+
+
+def without_class_weights(class_weights: Sequence[float], weight: Any, y: Any) -> Any:
     """Return the weights of rows of these encoded targets as they were before those of classes."""
-    of_each = np.array(prepared.meta["class_weights"])
-    return weight / of_each[as_codes(y, prepared.target.n_outputs).astype(np.intp)]
+    code = as_codes(y, 1 if len(class_weights) == 2 else len(class_weights))
+    return weight / np.array(class_weights)[code.astype(np.intp)]
 
 
 def _without_offset(
-    prepared: PreparedTable, y: NDArray[np.float64], z: NDArray[np.float64],
-    weight: NDArray[np.float64] | None, index: Any,
+    power: float | None, y: NDArray[np.float64], z: NDArray[np.float64],
+    weight: NDArray[np.float64] | None, offset: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:  # fmt: skip
     """Return targets, scores and weights as they were before `with_offset`."""
-    assert prepared.offset is not None  # noqa: S101
-    offset = prepared.offset[index]
-    power = prepared.meta["asked"].get("log_power")
     if power is None:
         return y + offset, z + offset[:, None], weight
     exposure = np.exp(offset)

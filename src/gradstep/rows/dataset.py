@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gradstep.rows.layouts import Rows
     from gradstep.rows.shards import Executor
+    from gradstep.rows.statistics import Columns
 
 __all__ = [
     "Dataset",
@@ -59,6 +60,8 @@ class Dataset:
         Whether the rows lie in random order, as those of a prepared table do.
     executor : Executor, optional
         Who computes on the rows (`gradstep.engine.executor`); threads of this process by default.
+    columns : Columns, optional
+        Statistics of the columns over these rows, if they came with them.
     """
 
     rows: Rows
@@ -67,6 +70,7 @@ class Dataset:
     index: NDArray[np.uint32] | None = None
     shuffled: bool = False
     executor: Executor | None = field(default=None, compare=False)
+    columns: Columns | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Take out the rows of weight 0."""
@@ -90,7 +94,13 @@ class Dataset:
         weight = self.weights()
         if weight is None:
             return float(self.n)
-        return by_eights([float(weight[lo:hi].sum()) for lo, hi in self.shards()], add)
+        if self.executor is not None:
+            each: list[float] = self.executor.run(
+                _weight_of, [[bounds] for bounds in self.shards()]
+            )
+        else:
+            each = [float(weight[lo:hi].sum()) for lo, hi in self.shards()]
+        return by_eights(each, add)
 
     @property
     def mean_weight(self) -> float:
@@ -110,12 +120,13 @@ class Dataset:
     def select(self, index: NDArray[np.uint32]) -> Dataset:
         """Return the part with these of the rows, without copying them."""
         chosen = index if self.index is None else self.index[index]
-        return replace(self, index=row_numbers(chosen, self.rows.n_rows), executor=None)
+        index = row_numbers(chosen, self.rows.n_rows)
+        return replace(self, index=index, executor=None, columns=None)
 
     def part(self, lo: int, hi: int) -> Dataset:
         """Return the rows at positions lo to hi, without a copy."""
         if self.index is not None:
-            return replace(self, index=self.index[lo:hi], executor=None)
+            return replace(self, index=self.index[lo:hi], executor=None, columns=None)
         weight = None if self.sample_weight is None else self.sample_weight[lo:hi]
         return Dataset(self.rows.part(lo, hi), self.y[lo:hi], weight, shuffled=self.shuffled)
 
@@ -152,6 +163,12 @@ class Dataset:
         at = self.rows_at(order)
         weight = None if self.sample_weight is None else self.sample_weight[at]
         return Dataset(self.rows.take(at), self.y[at], weight)
+
+
+def _weight_of(shard: Dataset) -> float:
+    """Return the sum of the weights of a shard: a task."""
+    weight = shard.weights()
+    return float(shard.n) if weight is None else float(weight.sum())
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

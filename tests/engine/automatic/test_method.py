@@ -28,7 +28,7 @@ from gradstep.engine.records import Outcome
 from gradstep.engine.restart import run
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.state import Problem
-from gradstep.engine.statistics import Columns, columns_of
+from gradstep.engine.statistics import columns_of
 from gradstep.errors import Diverged
 from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
 from gradstep.objective.losses import is_smooth, target_range
@@ -47,6 +47,7 @@ from gradstep.optim.solvers import SVRG, Exact
 from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
+from gradstep.rows.statistics import Columns
 from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS
 from tests.contracts.nouns import NOUNS, classes_of
 from tests.engine.cases import csr, dense, matrix, usual_first

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from gradstep.diagnostics.of_tables import CHOSEN_TERMS
 from gradstep.errors import InvalidTable
 from gradstep.figures import count
 from gradstep.files import refuse_address, sync
+from gradstep.rows.statistics import Columns
 from gradstep.tensor_file import MISSTATED
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def new_array(folder: Path | None, name: str, shape: tuple[int, ...], dtype: Any
     return array
 
 
-def write_rows(path: Path, first: int, rows: NDArray[Any]) -> None:
-    """Write rows into a file of NumPy's, from row number `first` on."""
+def write_rows(path: Path, first: int, rows: NDArray[Any], *, lasting: bool = True) -> None:
+    """Write rows into a file of NumPy's, from row number `first` on; to the disk, if it lasts."""
     if not rows.size:
         return
     there = np.load(path, mmap_mode="r")
@@ -151,7 +152,8 @@ def write_rows(path: Path, first: int, rows: NDArray[Any]) -> None:
         while left:
             done = os.pwrite(file.fileno(), left, at)
             left, at = left[done:], at + done
-        os.fsync(file.fileno())
+        if lasting:
+            os.fsync(file.fileno())
 
 
 def seal(folder: Path, prepared: PreparedTable, *, lasting: bool = True) -> None:
@@ -238,8 +240,9 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     train, held_out = (_arrays(folder, part, meta, encoding) for part in ("train", "validation"))
     check_numbers(folder, "train", train, target)
     check_numbers(folder, "validation", held_out, target)
+    columns = _columns(meta, encoding)
     return PreparedTable(
-        encoding.dataset(train, shuffled=True),
+        replace(encoding.dataset(train, shuffled=True), columns=columns),
         encoding.dataset(held_out, shuffled=False) if held_out else None,
         encoding,
         target,
@@ -317,7 +320,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
         raise InvalidTable(msg)
     try:
         check_meta(meta)
-        encoding_of(meta["encoding"])
+        _columns(meta, encoding_of(meta["encoding"]))
         Target.from_json(meta["target"])
     except MISSTATED as error:
         msg = (
@@ -326,6 +329,12 @@ def read_meta(folder: Path) -> dict[str, Any]:
         )
         raise InvalidTable(msg) from error
     return meta
+
+
+def _columns(meta: Mapping[str, Any], encoding: Encoding | SparseEncoding) -> Columns | None:
+    """Return the statistics of the columns that a prepared folder has, if it has any."""
+    known = meta.get("statistics")
+    return None if known is None else Columns.from_json(known, encoding.n_features)
 
 
 def _arrays(

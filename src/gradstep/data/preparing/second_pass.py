@@ -19,6 +19,7 @@ from gradstep.data.preparing.choosing import sample_of
 from gradstep.data.preparing.class_weights import class_weights
 from gradstep.data.preparing.elsewhere import fill_elsewhere
 from gradstep.data.preparing.hold_out import HoldOut
+from gradstep.data.preparing.measuring import measured
 from gradstep.data.preparing.placing import Encoder, permute, put
 from gradstep.data.preparing.prepared import PreparedTable, new_array
 from gradstep.data.preparing.recognising import read_and_decide
@@ -137,11 +138,15 @@ class TableMaker:
         }
         if self._class_weights is not None:
             meta["class_weights"] = self._class_weights.tolist()
+        encoding = first_pass.encoding
+        to_train = measured(encoding.dataset(train, shuffled=True), folder, first_pass.each)
+        if to_train.columns is not None:
+            meta["statistics"] = to_train.columns.to_json()
         return PreparedTable(
-            self._first_pass.encoding.dataset(train, shuffled=True),
-            self._first_pass.encoding.dataset(rest, shuffled=False) if rest else None,
-            self._first_pass.encoding,
-            self._first_pass.target,
+            to_train,
+            encoding.dataset(rest, shuffled=False) if rest else None,
+            encoding,
+            first_pass.target,
             meta,
             None,
             rest.get("offset"),

@@ -75,8 +75,8 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.state import Snapshot
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem
-    from gradstep.engine.statistics import Columns
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
 __all__ = ["Automatic"]
 
@@ -200,8 +200,8 @@ class Automatic:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
         state = replace(state, params=of.within(state.params))
-        if self._columns.measured and not self._is_sample:
-            self.row_sums.rows_read += of.data.n
+        if self._columns.measured and not self._is_sample and of.data.columns is None:
+            self.row_sums.rows_read += of.data.n  # they were measured for this run
         start = state.params.copy()
         state = replace(
             state, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)

@@ -1,0 +1,70 @@
+"""The columns of the rows to train on are measured once, when these lie where they belong.
+
+A fit needs means, deviations and extremes of dense rows before its first step. They are kept with
+the rows, the same numbers as a fit would measure, so that it has a pass less to make.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import starmap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradstep.floating_point import as_by_default
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
+from gradstep.rows.shards import by_eights
+from gradstep.rows.statistics import Columns, measure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradstep.data.preparing.options import Each
+    from gradstep.rows.shards import Bounds
+
+__all__ = ["measured"]
+
+_THREADS = 2
+
+
+def measured(train: Dataset, folder: Path | None, each: Each | None) -> Dataset:
+    """Return the rows to train on with the statistics of their columns, if they are dense.
+
+    Parameters
+    ----------
+    train : Dataset
+        The rows.
+    folder : Path or None
+        Where they lie.
+    each : callable, optional
+        Runs a task on each shard, elsewhere, if they lie in a folder; by default this process does.
+    """
+    if not isinstance(train.rows, DenseRows) or train.index is not None:
+        return train
+    shards = train.shards()
+    if each is not None and folder is not None:
+        found = list(each(_Measure(folder.absolute()), shards))
+    else:
+        with ThreadPoolExecutor(_THREADS, "gradstep-measure") as pool:
+            found = list(pool.map(measure, starmap(train.part, shards)))
+    columns = by_eights(found, Columns.merged)
+    if not np.isfinite(columns.square).all():  # a fit says which column, and why
+        return train
+    return replace(train, columns=columns)
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """Measures a shard of the rows to train on, which lie in a folder."""
+
+    folder: Path
+
+    @as_by_default
+    def __call__(self, _rows: None, shard: Bounds) -> Columns:
+        part, weights = slice(*shard), self.folder / "train_weight.npy"
+        values = np.load(self.folder / "train_values.npy", mmap_mode="r")[part]
+        weight = np.load(weights, mmap_mode="r")[part] if weights.exists() else None
+        return measure(Dataset(DenseRows(values), np.empty((len(values), 1)), weight))
