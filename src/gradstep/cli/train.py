@@ -113,7 +113,7 @@ def train(
         str,
         typer.Option(
             metavar="KIND",
-            help="Standard errors: robust, model or none.",
+            help="Standard errors: robust, model, none, or cluster=COLUMN (or two, comma between).",
             rich_help_panel=opt.TRAINING,
         ),
     ] = "robust",

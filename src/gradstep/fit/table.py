@@ -19,7 +19,7 @@ from gradstep.fit.components import LOSSES, loss_of
 from gradstep.fit.constraints import ConstraintsOnColumns, notes_of_bounds
 from gradstep.fit.folds import evaluate_folds
 from gradstep.fit.identity import checkpoint_in
-from gradstep.fit.inference import check_inference, infer
+from gradstep.fit.inference import infer, inference_asked
 from gradstep.fit.models import model_of, models_of
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
@@ -208,9 +208,12 @@ def fit_table(
     refit : bool, default=True
         Whether the model is fitted to the table's held-out rows, too, once they have judged it;
         `validation` has the metrics of the model without them.
-    inference : {"robust", "model", "none"}
+    inference : {"robust", "model", "none"} or str
         Which standard errors of the coefficients the model keeps, if any are valid: "robust" ones
-        hold whether or not the loss is the true likelihood, "model" ones if it is.
+        hold whether or not the loss is the true likelihood, "model" ones if it is;
+        "cluster=customer" where rows of one customer may depend on each other, and
+        "cluster=customer,shop" where those of one shop may, too. A column that rows are clustered
+        by stays a feature unless it is left out (`drop`).
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows. They must find files
         and prepared table (`cache`, or a PreparedTable in a folder) under the same path. The
@@ -269,7 +272,8 @@ def fit_table(
     checkpoint = checkpoint_in(callbacks)
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
-    check_inference(inference)
+    errors = inference_asked(inference)
+    options |= errors.preparing(table)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
@@ -328,7 +332,7 @@ def fit_table(
         fixed = replace(settings, penalty=problem.penalty)
         fit.folds = evaluate_folds(prepared, partial(_model_of_part, component, fixed), cv)
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
-    infer(model, prepared, found, "apart" if apart else inference)
+    fit.notes += infer(model, prepared, found, errors, apart=bool(apart))
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = str(held_out)
     return fit

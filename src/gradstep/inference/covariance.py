@@ -26,6 +26,7 @@ from gradstep.engine.row_sums import RowSums
 from gradstep.engine.row_tasks import Evaluate, HessianOptions
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.inference.blocks import BlockedProblem
+from gradstep.inference.clusters import both_ways
 from gradstep.inference.quantile import bandwidth_of
 from gradstep.inference.sums import AtMeans, PearsonSum, Residuals, ScoreProducts, cluster_sums
 from gradstep.inference.validity import why_not
@@ -262,8 +263,7 @@ class _Sandwich:
         ways = [*clusters]
         signs = [1.0] * len(ways)
         if len(ways) == 2:
-            _, both = np.unique(np.column_stack(ways), axis=0, return_inverse=True)
-            ways, signs = [*ways, both.ravel()], [1.0, 1.0, -1.0]
+            ways, signs = [*ways, both_ways(*ways)], [1.0, 1.0, -1.0]
         total = np.zeros(1)
         for codes, sign in zip(ways, signs, strict=True):
             total = total + sign * self._of_one_way(codes, gradient)

@@ -243,6 +243,17 @@ def of_errors(model: Model) -> str:
     """Return what to say of the intervals that stand beside coefficients, if there are any."""
     if model.covariance is None:
         return ""
-    kind = "by the model" if model.covariance.kind == "model" else "robust"
+    kind = {"model": "by the model", "cluster": _clustered(model)}.get(
+        model.covariance.kind, "robust"
+    )
     shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
     return f"; with 95 % confidence intervals ({kind}{shrunk})"
+
+
+def _clustered(model: Model) -> str:
+    """Return by what rows are clustered, and in how many clusters."""
+    assert model.covariance is not None  # noqa: S101
+    known = model.provenance.get("clusters")
+    columns = map(str, known if isinstance(known, list) else ())
+    counts = " and ".join(f"{n:,}" for n in model.covariance.clusters)
+    return f"clustered by {' and '.join(columns)}: {counts} clusters"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,9 @@ class PreparedTable:
         Where it lies; None in memory.
     offset : ndarray or None
         Offsets of the validation rows; those of the training rows are part of their targets.
+    clusters : dict
+        Of "train" and "validation", for each row its keys in the columns that it is clustered by
+        (`gradstep.data.roles.cluster_keys`); empty if there are none.
     """
 
     train: Dataset
@@ -83,6 +86,7 @@ class PreparedTable:
     meta: dict[str, Any]
     folder: Path | None = None
     offset: NDArray[np.float64] | None = None
+    clusters: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -232,6 +236,11 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
         meta,
         folder,
         held_out.get("offset") if held_out else None,
+        {
+            part: arrays["clusters"]
+            for part, arrays in (("train", train), ("validation", held_out))
+            if "clusters" in arrays
+        },
     )
 
 
@@ -326,6 +335,7 @@ def _arrays(
     n = meta["rows"][part]
     layout = encoding.layout(n)
     expected = layout | dict.fromkeys(("weight", "offset"), ((n,), np.float64))
+    expected["clusters"] = ((n, len(meta["asked"].get("clusters", ()))), np.int64)
     for name in sorted(meta["files"]):
         if not name.startswith(f"{part}_"):
             continue
