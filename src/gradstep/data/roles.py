@@ -214,12 +214,13 @@ def cluster_keys(column: pl.Series) -> NDArray[np.int64]:
     if column.dtype.is_integer() or column.dtype.is_temporal() or column.dtype == pl.Boolean:
         whole = column.to_physical().cast(pl.Int64, wrap_numerical=True)
         return whole.fill_null(NO_CLUSTER).to_numpy()
+    if column.dtype.is_nested():
+        msg = f"The cluster column {column.name!r} has type {column.dtype}: it must be one value."
+        raise InvalidTable(msg)
     text = column.cast(pl.String)
     levels = text.unique().drop_nulls()
-    keys = [
-        int.from_bytes(hashlib.blake2b(level.encode(), digest_size=8).digest(), "little", signed=True)
-        for level in levels
-    ]
+    hashes = (hashlib.blake2b(level.encode(), digest_size=8).digest() for level in levels)
+    keys = [int.from_bytes(each, "little", signed=True) for each in hashes]
     known = pl.Series(keys, dtype=pl.Int64)
     return text.replace_strict(levels, known, default=NO_CLUSTER, return_dtype=pl.Int64).to_numpy()
 

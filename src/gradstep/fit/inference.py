@@ -157,9 +157,7 @@ def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -
     return notes
 
 
-def _keyed(
-    prepared: PreparedTable, found: Phases
-) -> list[tuple[Dataset, NDArray[np.int64]]]:
+def _keyed(prepared: PreparedTable, found: Phases) -> list[tuple[Dataset, NDArray[np.int64]]]:
     """Return the rows that the model was fitted to, in one part or two, and their keys."""
     parts = [(prepared.train, prepared.clusters["train"])]
     if found.refit is not None and prepared.validation is not None:

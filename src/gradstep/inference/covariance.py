@@ -60,7 +60,7 @@ class Covariance:
     Attributes
     ----------
     kind : str
-        "robust", "HC0", "model" or "cluster".
+        "robust", "HC0", "model", "cluster" or "random_scaling".
     matrix : ndarray of shape (k, q, q), or (1, k·q, k·q) of a joint loss
         In the features' own units; q counts the intercept, which comes last.
     params : ndarray of shape (k, q)
@@ -81,6 +81,8 @@ class Covariance:
     degrees : int or None
         Of freedom, of Student's distribution (squared error): rows less parameters, or clusters
         less one; None where quantiles are the normal distribution's.
+    iterates : int
+        How many the averages of random scaling are of; 0 of other kinds.
     """
 
     kind: str
@@ -94,6 +96,7 @@ class Covariance:
     distance: float
     penalised: bool
     degrees: int | None
+    iterates: int = 0
 
     @property
     def standard_errors(self) -> NDArray[np.float64]:

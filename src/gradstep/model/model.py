@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
     from gradstep.inference.covariance import Covariance
+    from gradstep.model.summary import Summary
     from gradstep.model.training_rows import TrainingRows
 
 __all__ = ["Model"]
@@ -133,6 +134,23 @@ class Model:
     def intercept_(self) -> NDArray[np.float64]:
         """Intercepts (n_outputs,), for columns in their own units."""
         return self._in_units[1]
+
+    def summary(self, level: float = 0.95) -> Summary:
+        """Return the coefficients as a table of statistics: standard errors, tests, intervals.
+
+        Parameters
+        ----------
+        level : float
+            Of the confidence intervals.
+
+        Returns
+        -------
+        Summary
+            Printed, it is a table; ``frame()`` has it as a frame.
+        """
+        from gradstep.model.summary import summary_of
+
+        return summary_of(self, level)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a few facts, and what matters most."""
