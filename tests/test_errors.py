@@ -22,6 +22,7 @@ from gradstep.errors import (
     InvalidModel,
     InvalidParameter,
     InvalidTable,
+    MissingPackage,
     MixedMachines,
     nearest,
 )
@@ -37,6 +38,7 @@ TREE = {
     CheckpointWarning: {UserWarning},
     CannotWrite: {GradstepError, OSError},
     ClusterLost: {GradstepError, ConnectionError},
+    MissingPackage: {GradstepError, ImportError},
     MixedMachines: {GradstepError, RuntimeError},
     Diverged: {GradstepError, ArithmeticError, ValueError},
 }

@@ -223,7 +223,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(loss):
         score = x @ truth[:3] + truth[3]
         if loss == "log_loss":
             y = (score + rng.logistic(size=20_000) > 0.0).astype(int)
-            model = MiniBatchClassifier(**ASKED | {"eta0": 1.0}).fit(x, y)
+            model = MiniBatchClassifier(**ASKED | {"eta0": 3.0}).fit(x, y)
         else:
             y = score + rng.normal(size=20_000) * np.exp(0.5 * x[:, 0])
             model = MiniBatchRegressor(**ASKED).fit(x, y)

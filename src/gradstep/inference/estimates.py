@@ -11,6 +11,7 @@ from scipy import stats
 from gradstep.errors import InvalidParameter
 from gradstep.figures import aligned, p_value
 from gradstep.inference.validity import RANDOM_SCALING
+from gradstep.markup import table_of, tag
 from gradstep.objective.losses import inverse_link, is_quadratic
 
 if TYPE_CHECKING:
@@ -324,6 +325,15 @@ class Inference:
 
     def __str__(self) -> str:
         """Return the coefficients as a table."""
+        return "\n".join([aligned(self._lines()), *(f"Note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        """Return the same table for a notebook."""
+        titles, *lines = self._lines()
+        notes = [tag("p", f"Note: {note}") for note in self.notes]
+        return str(tag("div", table_of(titles, lines), *notes, class_="gradstep-inference"))
+
+    def _lines(self) -> list[list[str]]:
         titles = ["std. error", "z" if self.covariance.degrees is None else "t"]
         if self._by_random_scaling:
             titles = ["scale", "statistic"]
@@ -337,5 +347,4 @@ class Inference:
                 label, *(f"{number:.4g}" for number in numbers), p_value(entry["p"]),
                 f"{entry['low']:.4g}", f"{entry['high']:.4g}",
             ])  # fmt: skip
-        text = [aligned(lines)]
-        return "\n".join([*text, *(f"Note: {note}" for note in self.notes)])
+        return lines

@@ -12,16 +12,15 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.figures import aligned, count, number, p_value
 from gradstep.floating_point import as_by_default
-from gradstep.markup import tag, text
+from gradstep.markup import table_of, tag, text
 from gradstep.model.coefficients import coefficients, nonzero, references_of
 from gradstep.model.intervals import inference_of, kind_of_errors, wald_by_column, with_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import polars as pl
 
-    from gradstep.markup import Markup
     from gradstep.model.model import Model
 
 __all__ = ["Summary", "summary_of"]
@@ -77,7 +76,7 @@ class Summary:
     def _repr_html_(self) -> str:
         """Return both tables as HTML, in which all names are escaped."""
         parts = [tag("p", tag("b", name), ": ", text(words, _LONG)) for name, words in self.facts]
-        parts += [_table(titles, lines) for titles, lines in self._tables()]
+        parts += [table_of(titles, lines) for titles, lines in self._tables()]
         parts += [tag("p", words) for words in self._rest()]
         return str(tag("div", *parts, class_="gradstep-summary"))
 
@@ -114,15 +113,6 @@ def _cells(entry: Mapping[str, Any], *, known: bool) -> list[str]:
 
 
 _STATISTICS = ("standard_error", "statistic", "p", "low", "high")
-
-
-def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> Markup:
-    head = tag("tr", *(tag("th", title, scope="col") for title in titles))
-    body = [
-        tag("tr", tag("td", tag("bdi", text(line[0]))), *(tag("td", cell) for cell in line[1:]))
-        for line in lines
-    ]
-    return tag("table", tag("thead", head), tag("tbody", *body))
 
 
 @as_by_default

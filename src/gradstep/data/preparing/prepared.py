@@ -104,6 +104,12 @@ class PreparedTable:
         """What a person should know: warnings, and which terms were chosen."""
         return [*self.meta["warnings"], *filter(None, [self.meta.get("chosen")])]
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rows, and what became of each column."""
+        from gradstep.data.features.in_words import table_in_html
+
+        return table_in_html(self.encoding, self.meta)
+
     def __repr__(self) -> str:
         held_out = 0 if self.validation is None else self.validation.n
         return (

@@ -10,7 +10,7 @@ from gradstep.errors import MissingPackage
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["axes_for", "edge_colour", "shown"]
+__all__ = ["axes_for", "edge_colour", "short_dates", "shown"]
 
 _LONGEST = 40
 
@@ -33,7 +33,7 @@ def axes_for(ax: Axes | None, display: object) -> Axes:
         raise MissingPackage(msg) from error
     if ax is not None:
         return ax
-    new: Any = plt.subplots(layout="constrained")[1]
+    new: Axes = plt.subplots(layout="constrained")[1]
     return new
 
 
@@ -42,6 +42,16 @@ def edge_colour() -> Any:
     from matplotlib import rcParams
 
     return rcParams["axes.edgecolor"]
+
+
+def short_dates(ax: Axes) -> None:
+    """Write dates on the horizontal axis as shortly as they can be told apart."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call, unused-ignore]
+    ax.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call, unused-ignore]
+    ax.xaxis.set_major_formatter(formatter)
 
 
 def shown(name: str) -> str:

@@ -231,7 +231,11 @@ class CoefficientDisplay:
             shift = _APART * ((number + 0.5) / len(outputs) - 0.5)
             values = np.array([[each.value, each.low, each.high] for each in own])
             ends = np.abs(values[:, 1:] - values[:, :1]).T
-            how = {"fmt": "o", "markersize": 4.0, **({"label": shown(output)} if output else {})}
+            how: dict[str, Any] = {
+                "fmt": "o",
+                "markersize": 4.0,
+                **({"label": shown(output)} if output else {}),
+            }
             self.points_.append(ax.errorbar(
                 values[:, 0], [place[each.feature] + shift for each in own],
                 xerr=None if np.isnan(ends).all() else ends, **how | (errorbar_kw or {}),

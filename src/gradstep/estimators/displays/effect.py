@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.errors import InvalidParameter, nearest
-from gradstep.estimators.displays.axes import axes_for, shown
+from gradstep.estimators.displays.axes import axes_for, short_dates, shown
 from gradstep.model.effects import effects
 from gradstep.reporting.sections.effects import predicted
 
@@ -54,13 +54,15 @@ class EffectDisplay:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import polars as pl
     >>> from gradstep import EffectDisplay, TableRegressor
-    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "colour": ["red", "green"] * 30})
-    >>> model = TableRegressor().fit(trips, [5.5, 8.0, 13.0] * 20)
+    >>> km = np.linspace(1.0, 9.0, 60)
+    >>> trips = pl.DataFrame({"km": km, "fare": 3.0 + 2.5 * km + np.tile([1.0, -1.0], 30)})
+    >>> model = TableRegressor().fit(trips, "fare")
     >>> display = EffectDisplay.from_estimator(model, "km")
     >>> display.ax_.get_xlabel(), display.ax_.get_ylabel(), len(display.lines_)
-    ('km', 'y', 1)
+    ('km', 'fare', 1)
     """
 
     lines_: list[Any]
@@ -155,6 +157,8 @@ class EffectDisplay:
             ax.set_xlabel(", ".join([shown(effect.column), *more]))
         else:
             ax.set_xlabel(shown(effect.column))
+            if effect.is_date:
+                short_dates(ax)
         ax.set_ylabel(shown(self.predicted))
         if several:
             ax.legend()
@@ -178,9 +182,8 @@ class EffectDisplay:
         bars = None
         if effect.low is not None and effect.high is not None:
             bars = np.abs(np.stack([effect.low[:, c], effect.high[:, c]]) - effect.mean[:, c])
-        points = ax.errorbar(
-            x, effect.mean[:, c], yerr=bars, **{"fmt": "o", "markersize": 4.0} | how
-        )
+        drawn: dict[str, Any] = {"fmt": "o", "markersize": 4.0, **how}
+        points = ax.errorbar(x, effect.mean[:, c], yerr=bars, **drawn)
         self.lines_.append(points)
 
 

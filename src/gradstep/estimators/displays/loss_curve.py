@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -145,7 +146,7 @@ class LossCurveDisplay:
         at, values = self._at(x), self._values(y)
         ax = axes_for(ax, self)
         name = self.name if name is None else name
-        how = {"marker": "o", "markersize": 4.0} if len(at) < 30 else {}
+        how: dict[str, Any] = {"marker": "o", "markersize": 4.0} if len(at) < 30 else {}
         how |= {} if name is None else {"label": shown(name)}
         (self.line_,) = ax.plot(at, values, **how | line_kw)
         ax.set(xlabel=_X[x], ylabel=_Y[y])
@@ -173,7 +174,7 @@ class LossCurveDisplay:
 
     def _at(self, x: str) -> list[float]:
         if x == "seconds":
-            return np.cumsum([record.seconds for record in self.records]).tolist()
+            return list(accumulate(record.seconds for record in self.records))
         if x == "epochs":
             return [float(record.epoch) for record in self.records]
         return [
@@ -187,8 +188,8 @@ class LossCurveDisplay:
         found = [record.excess for record in self.records]
         if all(value is None for value in found):
             msg = (
-                "y='excess': the least value of the objective is known of runs of the automatic "
-                "method (optimizer='auto'), and of squared error with few features. Use y='loss'."
+                "y='excess': the least value of the objective is not known of this run, as it is "
+                "of squared error with optimizer='auto'. Use y='loss'."
             )
             raise InvalidParameter(msg)
         return [np.nan if value is None or value <= 0.0 else value for value in found]

@@ -1,0 +1,199 @@
+"""What a fit with standard errors takes, beside statsmodels, polars-ds and pyfixest.
+
+Run from the root of the repository::
+
+    python -m benchmarks.inference [--rows 1000000] [--features 30] [--rounds 3] [--only gradstep]
+
+Least squares with robust (HC1) and clustered errors, logistic regression with robust ones. The
+sides take turns at the same rows, in the form that each likes best; their standard errors must
+agree. The first round, in which code is compiled, is not counted. What a package lacks is skipped,
+with a reason.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from importlib import import_module, metadata
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import typer
+
+from benchmarks.machine import describe_machine
+from gradstep import MiniBatchClassifier, MiniBatchRegressor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+CLUSTERS = 1000
+AGREE = 1e-6
+
+
+class Rows(NamedTuple):
+    """The rows, in the forms that packages take."""
+
+    X: Any
+    with_constant: Any
+    y: Any
+    yes: Any
+    clusters: Any
+    frame: Any
+
+
+def rows_of(n: int, p: int) -> Rows:
+    """Return rows whose noise depends on the features, in clusters that share a part of it."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p)) * np.geomspace(0.1, 10.0, p) + 1.0
+    clusters = rng.integers(0, CLUSTERS, n)
+    score = (X - 1.0) @ (rng.normal(size=p) / np.geomspace(0.1, 10.0, p) / np.sqrt(p))
+    noise = rng.normal(size=n) * np.exp(0.2 * score) + 0.3 * rng.normal(size=CLUSTERS)[clusters]
+    y = score + noise
+    yes = score + rng.logistic(size=n) > 0.0
+    frame = pl.DataFrame(X, schema=[f"x{j}" for j in range(p)])
+    frame = frame.with_columns(y=pl.Series(y), yes=pl.Series(yes.astype(float)), g=clusters)
+    return Rows(X, np.column_stack([X, np.ones(n)]), y, yes, clusters, frame)
+
+
+def _gradstep(rows: Rows, work: str) -> NDArray[np.float64]:
+    kind, target = MiniBatchRegressor, rows.y
+    if work == "logit":
+        kind, target = MiniBatchClassifier, rows.yes
+    model = kind(penalty=None, tol=1e-6).fit(rows.X, target)
+    clusters = rows.clusters if work == "clustered" else None
+    covariance = "HC0" if work == "logit" else "robust"  # statsmodels has no factor there
+    found = model.inference(rows.X, target, covariance=covariance, clusters=clusters)
+    return found.standard_errors[0, :-1]
+
+
+def _statsmodels(rows: Rows, work: str) -> NDArray[np.float64]:
+    sm = import_module("statsmodels.api")
+    if work == "logit":
+        family = sm.families.Binomial()
+        fit = sm.GLM(rows.yes, rows.with_constant, family=family).fit(cov_type="HC0")
+    elif work == "clustered":
+        how = {"cov_type": "cluster", "cov_kwds": {"groups": rows.clusters}}
+        fit = sm.OLS(rows.y, rows.with_constant).fit(**how)
+    else:
+        fit = sm.OLS(rows.y, rows.with_constant).fit(cov_type="HC1")
+    errors: NDArray[np.float64] = fit.bse[:-1]
+    return errors
+
+
+def _polars_ds(rows: Rows, work: str) -> NDArray[np.float64]:
+    pds = import_module("polars_ds")
+    _only(work, "robust")
+    names = [f"x{j}" for j in range(rows.X.shape[1])]
+    told = rows.frame.select(
+        pds.lin_reg_report(*names, target="y", add_bias=True, std_err="hc1").alias("r")
+    ).unnest("r")
+    column = next(name for name in told.columns if "se" in name.lower() or "std" in name.lower())
+    errors: NDArray[np.float64] = told[column].to_numpy()[:-1]
+    return errors
+
+
+def _pyfixest(rows: Rows, work: str) -> NDArray[np.float64]:
+    pf = import_module("pyfixest")
+    names = " + ".join(f"x{j}" for j in range(rows.X.shape[1]))
+    _only(work, "robust", "clustered")
+    vcov = {"CRV1": "g"} if work == "clustered" else "HC1"
+    fit = pf.feols(f"y ~ {names}", data=rows.frame, vcov=vcov, copy_data=False, lean=False)
+    errors = fit.se()
+    found: NDArray[np.float64] = errors[
+        [name for name in errors.index if name[0] == "x"]
+    ].to_numpy()
+    return found
+
+
+def _only(work: str, *known: str) -> None:
+    if work not in known:
+        msg = "it has none"
+        raise NotImplementedError(msg)
+
+
+SIDES: dict[str, Callable[[Rows, str], NDArray[np.float64]]] = {
+    "gradstep": _gradstep,
+    "statsmodels": _statsmodels,
+    "polars-ds": _polars_ds,
+    "pyfixest": _pyfixest,
+}
+WORKS = {
+    "robust": "least squares, HC1",
+    "clustered": f"least squares, {CLUSTERS:,} clusters",
+    "logit": "logistic regression, HC0",
+}
+
+
+class Result(NamedTuple):
+    """What a side took in each round, and its standard errors; or why it was skipped."""
+
+    seconds: list[float]
+    cpu: list[float]
+    errors: Any
+    skipped: str = ""
+
+
+def measure(rows: Rows, work: str, rounds: int, only: list[str]) -> dict[str, Result]:
+    """Return what each side took, in turns."""
+    results = {name: Result([], [], None) for name in SIDES if not only or name in only}
+    for number in range(rounds + 1):
+        for name, found in results.items():
+            if found.skipped:
+                continue
+            gc.collect()
+            wall, cpu = time.perf_counter(), time.process_time()
+            try:
+                errors = SIDES[name](rows, work)
+            except Exception as error:  # noqa: BLE001  (of whatever package)
+                results[name] = Result([], [], None, f"{type(error).__name__}: {error}"[:80])
+                continue
+            seconds = time.perf_counter() - wall, time.process_time() - cpu
+            if number:  # the first one compiles
+                found.seconds.append(seconds[0])
+                found.cpu.append(seconds[1])
+            results[name] = found._replace(errors=errors)
+    return results
+
+
+def report(work: str, results: dict[str, Result]) -> None:
+    """Print a table in Markdown; standard errors are compared with gradstep's."""
+    print(f"\n| {WORKS[work]} | seconds | CPU seconds | largest difference of errors |")
+    print("|---|---|---|---|", flush=True)
+    ours = results.get("gradstep")
+    for name, found in results.items():
+        if found.skipped:
+            print(f"| {name} | – | – | skipped: {found.skipped} |")
+            continue
+        apart = np.nan
+        if ours is not None and ours.errors is not None:
+            apart = float(np.abs(found.errors / ours.errors - 1.0).max())
+        told = f"{apart:.1e}" + (" (!)" if apart > AGREE else "")
+        cells = [f"{median(each):.2f}" for each in (found.seconds, found.cpu)]
+        print(f"| {name} {_version(name)} | {cells[0]} | {cells[1]} | {told} |", flush=True)
+
+
+def _version(name: str) -> str:
+    return metadata.version(name)
+
+
+def main(
+    rows: Annotated[int, typer.Option(help="How many rows.")] = 1_000_000,
+    features: Annotated[int, typer.Option(help="How many features.")] = 30,
+    rounds: Annotated[int, typer.Option(help="Rounds that count.")] = 3,
+    only: Annotated[str, typer.Option(help="Sides, comma between.")] = "",
+    work: Annotated[str, typer.Option(help=f"Of {', '.join(WORKS)}; comma between.")] = "",
+) -> None:
+    """Print what each side took."""
+    print(", ".join(f"{name} {value}" for name, value in describe_machine().items()))
+    print(f"{rows:,} rows, {features} features")
+    data = rows_of(rows, features)
+    for each in work.split(",") if work else WORKS:
+        report(each, measure(data, each, rounds, only.split(",") if only else []))
+
+
+if __name__ == "__main__":
+    typer.run(main)
