@@ -1,10 +1,10 @@
-"""What a fit with standard errors takes, beside statsmodels, polars-ds and pyfixest.
+"""What a fit with standard errors takes, beside statsmodels, glum, polars-ds and pyfixest.
 
 Run from the root of the repository::
 
     python -m benchmarks.inference [--rows 1000000] [--features 30] [--rounds 3] [--only gradstep]
 
-Least squares with robust (HC1) and clustered errors, logistic regression with robust ones. The
+Least squares with robust (HC1) and clustered errors, generalised linear models with HC0. The
 sides take turns at the same rows, in the form that each likes best; their standard errors must
 agree. The first round, in which code is compiled, is not counted. What a package lacks is skipped,
 with a reason.
@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 import typer
 
+import gradstep
 from benchmarks.machine import describe_machine
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 
@@ -34,13 +35,20 @@ CLUSTERS = 1000
 AGREE = 1e-6
 
 
+class Work(NamedTuple):
+    """What is fitted, and with which standard errors."""
+
+    words: str
+    family: str
+    clustered: bool = False
+
+
 class Rows(NamedTuple):
     """The rows, in the forms that packages take."""
 
     X: Any
     with_constant: Any
-    y: Any
-    yes: Any
+    targets: Any  # by family
     clusters: Any
     frame: Any
 
@@ -53,40 +61,64 @@ def rows_of(n: int, p: int) -> Rows:
     score = (X - 1.0) @ (rng.normal(size=p) / np.geomspace(0.1, 10.0, p) / np.sqrt(p))
     noise = rng.normal(size=n) * np.exp(0.2 * score) + 0.3 * rng.normal(size=CLUSTERS)[clusters]
     y = score + noise
-    yes = score + rng.logistic(size=n) > 0.0
+    targets = {
+        "normal": y,
+        "binomial": (score + rng.logistic(size=n) > 0.0).astype(float),
+        "poisson": rng.poisson(np.exp(score)).astype(float),
+        "gamma": np.exp(score) * rng.gamma(2.0, 0.5, n),
+    }
     frame = pl.DataFrame(X, schema=[f"x{j}" for j in range(p)])
-    frame = frame.with_columns(y=pl.Series(y), yes=pl.Series(yes.astype(float)), g=clusters)
-    return Rows(X, np.column_stack([X, np.ones(n)]), y, yes, clusters, frame)
+    frame = frame.with_columns(y=pl.Series(y), g=clusters)
+    return Rows(X, np.column_stack([X, np.ones(n)]), targets, clusters, frame)
 
 
-def _gradstep(rows: Rows, work: str) -> NDArray[np.float64]:
-    kind, target = MiniBatchRegressor, rows.y
-    if work == "logit":
-        kind, target = MiniBatchClassifier, rows.yes
-    model = kind(penalty=None, tol=1e-6).fit(rows.X, target)
-    clusters = rows.clusters if work == "clustered" else None
-    covariance = "HC0" if work == "logit" else "robust"  # statsmodels has no factor there
-    found = model.inference(rows.X, target, covariance=covariance, clusters=clusters)
-    return found.standard_errors[0, :-1]
+def _gradstep(rows: Rows, work: Work) -> NDArray[np.float64]:
+    losses = {"normal": "squared_error", "binomial": "log_loss"}
+    kind = MiniBatchClassifier if work.family == "binomial" else MiniBatchRegressor
+    y = rows.targets[work.family]
+    model = kind(losses.get(work.family, work.family), penalty=None, tol=1e-6).fit(rows.X, y)
+    clusters = rows.clusters if work.clustered else None
+    covariance = "robust" if work.family == "normal" else "HC0"
+    found = model.inference(rows.X, y, covariance=covariance, clusters=clusters)
+    errors: NDArray[np.float64] = found.standard_errors[0, :-1]
+    return errors
 
 
-def _statsmodels(rows: Rows, work: str) -> NDArray[np.float64]:
+def _statsmodels(rows: Rows, work: Work) -> NDArray[np.float64]:
     sm = import_module("statsmodels.api")
-    if work == "logit":
-        family = sm.families.Binomial()
-        fit = sm.GLM(rows.yes, rows.with_constant, family=family).fit(cov_type="HC0")
-    elif work == "clustered":
+    y = rows.targets[work.family]
+    how = {"cov_type": "HC1" if work.family == "normal" else "HC0"}  # HC1 of a GLM has no factor
+    if work.clustered:
         how = {"cov_type": "cluster", "cov_kwds": {"groups": rows.clusters}}
-        fit = sm.OLS(rows.y, rows.with_constant).fit(**how)
+    families = {
+        "binomial": sm.families.Binomial(),
+        "poisson": sm.families.Poisson(),
+        "gamma": sm.families.Gamma(sm.families.links.Log()),
+    }
+    if work.family == "normal":
+        fit = sm.OLS(y, rows.with_constant).fit(**how)
     else:
-        fit = sm.OLS(rows.y, rows.with_constant).fit(cov_type="HC1")
+        fit = sm.GLM(y, rows.with_constant, family=families[work.family]).fit(**how)
     errors: NDArray[np.float64] = fit.bse[:-1]
     return errors
 
 
-def _polars_ds(rows: Rows, work: str) -> NDArray[np.float64]:
+def _glum(rows: Rows, work: Work) -> NDArray[np.float64]:
+    glum = import_module("glum")
+    y, (n, p) = rows.targets[work.family], rows.X.shape
+    links = {"gamma": "log"}
+    model = glum.GeneralizedLinearRegressor(
+        alpha=0.0, family=work.family, link=links.get(work.family, "auto"), gradient_tol=1e-8
+    ).fit(rows.X, y)
+    how = {"clusters": rows.clusters} if work.clustered else {"robust": True}
+    errors: NDArray[np.float64] = model.std_errors(rows.X, y, **how)[1:]
+    factor = 1.0 if work.family == "normal" else np.sqrt(n / (n - p - 1))  # as of HC1
+    return errors / factor
+
+
+def _polars_ds(rows: Rows, work: Work) -> NDArray[np.float64]:
     pds = import_module("polars_ds")
-    _only(work, "robust")
+    _only(work.family == "normal" and not work.clustered)
     names = [f"x{j}" for j in range(rows.X.shape[1])]
     told = rows.frame.select(
         pds.lin_reg_report(*names, target="y", add_bias=True, std_err="hc1").alias("r")
@@ -96,11 +128,11 @@ def _polars_ds(rows: Rows, work: str) -> NDArray[np.float64]:
     return errors
 
 
-def _pyfixest(rows: Rows, work: str) -> NDArray[np.float64]:
+def _pyfixest(rows: Rows, work: Work) -> NDArray[np.float64]:
     pf = import_module("pyfixest")
     names = " + ".join(f"x{j}" for j in range(rows.X.shape[1]))
-    _only(work, "robust", "clustered")
-    vcov = {"CRV1": "g"} if work == "clustered" else "HC1"
+    _only(work.family == "normal")
+    vcov = {"CRV1": "g"} if work.clustered else "HC1"
     fit = pf.feols(f"y ~ {names}", data=rows.frame, vcov=vcov, copy_data=False, lean=False)
     errors = fit.se()
     found: NDArray[np.float64] = errors[
@@ -109,22 +141,25 @@ def _pyfixest(rows: Rows, work: str) -> NDArray[np.float64]:
     return found
 
 
-def _only(work: str, *known: str) -> None:
-    if work not in known:
+def _only(there: bool) -> None:
+    if not there:
         msg = "it has none"
         raise NotImplementedError(msg)
 
 
-SIDES: dict[str, Callable[[Rows, str], NDArray[np.float64]]] = {
+SIDES: dict[str, Callable[[Rows, Work], NDArray[np.float64]]] = {
     "gradstep": _gradstep,
     "statsmodels": _statsmodels,
+    "glum": _glum,
     "polars-ds": _polars_ds,
     "pyfixest": _pyfixest,
 }
 WORKS = {
-    "robust": "least squares, HC1",
-    "clustered": f"least squares, {CLUSTERS:,} clusters",
-    "logit": "logistic regression, HC0",
+    "robust": Work("least squares, HC1", "normal"),
+    "clustered": Work(f"least squares, {CLUSTERS:,} clusters", "normal", clustered=True),
+    "logit": Work("logistic regression, HC0", "binomial"),
+    "poisson": Work("Poisson regression, HC0", "poisson"),
+    "gamma": Work("gamma regression, HC0", "gamma"),
 }
 
 
@@ -147,7 +182,7 @@ def measure(rows: Rows, work: str, rounds: int, only: list[str]) -> dict[str, Re
             gc.collect()
             wall, cpu = time.perf_counter(), time.process_time()
             try:
-                errors = SIDES[name](rows, work)
+                errors = SIDES[name](rows, WORKS[work])
             except Exception as error:  # noqa: BLE001  (of whatever package)
                 results[name] = Result([], [], None, f"{type(error).__name__}: {error}"[:80])
                 continue
@@ -161,7 +196,7 @@ def measure(rows: Rows, work: str, rounds: int, only: list[str]) -> dict[str, Re
 
 def report(work: str, results: dict[str, Result]) -> None:
     """Print a table in Markdown; standard errors are compared with gradstep's."""
-    print(f"\n| {WORKS[work]} | seconds | CPU seconds | largest difference of errors |")
+    print(f"\n| {WORKS[work].words} | seconds | CPU seconds | largest difference of errors |")
     print("|---|---|---|---|", flush=True)
     ours = results.get("gradstep")
     for name, found in results.items():
@@ -177,7 +212,7 @@ def report(work: str, results: dict[str, Result]) -> None:
 
 
 def _version(name: str) -> str:
-    return metadata.version(name)
+    return gradstep.__version__ if name == "gradstep" else metadata.version(name)
 
 
 def main(

@@ -231,6 +231,60 @@ class Model:
         how: dict[str, Any] = {"encoding": encoding, "client": client, "allow_mixed": allow_mixed}
         return self.probabilities(self.table_scores(table, **how))
 
+    @as_by_default
+    def mean_intervals(
+        self, table: Any, level: float = 0.95, *, encoding: str = ""
+    ) -> NDArray[np.float64]:
+        """Return confidence intervals of the mean, for rows like those of a table.
+
+        Parameters
+        ----------
+        table, encoding
+            As of `predict`.
+        level : float
+            The share of samples whose interval holds the mean.
+
+        Returns
+        -------
+        ndarray of shape (n, 2), or (n, n_classes, 2) of several classes
+            Low and high ends: of what is predicted, of two classes of the probability of the
+            second, of several of each probability. NaN where the training rows do not tell.
+
+        Raises
+        ------
+        InvalidModel, InvalidParameter
+            If the model keeps no standard errors, or its loss has no such intervals.
+        """
+        from gradstep.model.mean_intervals import intervals_of_table
+
+        found = intervals_of_table(self, table, level, of_targets=False, encoding=encoding)
+        return found if self.n_outputs > 1 else found[:, 0]
+
+    @as_by_default
+    def prediction_intervals(
+        self, table: Any, level: float = 0.95, *, encoding: str = ""
+    ) -> NDArray[np.float64]:
+        """Return intervals that hold the targets of new rows, of a model of squared error.
+
+        Residuals are taken as normal and of one variance; two models of `loss="pinball"` suppose
+        nothing of the kind.
+
+        Parameters
+        ----------
+        table, encoding
+            As of `predict`.
+        level : float
+            The share of targets that an interval holds.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            Low and high ends.
+        """
+        from gradstep.model.mean_intervals import intervals_of_table
+
+        return intervals_of_table(self, table, level, of_targets=True, encoding=encoding)[:, 0]
+
     def table_scores(
         self, table: Any, *, encoding: str = "", client: Any = None, allow_mixed: bool = False
     ) -> NDArray[np.float64]:
