@@ -187,3 +187,11 @@ class TestKeys:
         monkeypatch.setattr(cutting, "_ROWS", 7)
         assert np.array_equal(both_ways(one, other), expected)
         assert numbered(lambda lo, hi: one[lo:hi], 0).size == 0
+
+
+def test_a_folder_without_them_is_damaged(tmp_path):
+    """As one could be made by hand: what it says of itself fits."""
+    prepared = prepare(TABLE, "fare", out=tmp_path / "folder", clusters="shop")
+    prepared.clusters.clear()
+    with pytest.raises(gradstep.InvalidTable, match=r"lacks train_clusters.npy: .* damaged"):
+        fit_table(prepared, inference="cluster=shop", max_iter=1)

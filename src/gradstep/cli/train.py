@@ -303,7 +303,8 @@ def _checkpoint(
 
 def _option(name: str) -> str:
     """Return by which option a parameter of `fit_table` is given."""
-    known = {"time": "--time-column", "kinds": "--as", "log_power": "--loss"}
+    known = {"time": "--time-column", "kinds": "--as", "log_power": "--loss",
+             "clusters": "--inference"}  # fmt: skip
     if " " in name:  # no parameter: the data
         return name
     return known.get(name, "--" + name.replace("_", "-"))

@@ -14,7 +14,7 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.data.roles import NO_CLUSTER
 from gradstep.engine.records import Outcome
-from gradstep.errors import InvalidData, InvalidParameter, nearest
+from gradstep.errors import InvalidData, InvalidParameter, InvalidTable, nearest
 from gradstep.figures import count
 from gradstep.model.intervals import shared_directions
 
@@ -85,8 +85,6 @@ def inference_asked(inference: Any) -> InferenceAsked:
     InvalidParameter
         If there are none of that name.
     """
-    if isinstance(inference, InferenceAsked):
-        return inference
     if inference in _CHOICES:
         return InferenceAsked(inference)
     name, equals, columns = str(inference).partition("=")
@@ -149,7 +147,7 @@ def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -
         if missing:
             rows = count(missing, "row has", "rows have")
             notes.append(f"{rows} no {column!r}: they count as one cluster.")
-        if any(column == each.source for each in prepared.encoding.categories):
+        if column in prepared.encoding.sources:
             notes.append(
                 f"Rows are clustered by {column!r}, which is a feature, too: --drop {column} keeps "
                 "it from being one."
@@ -159,12 +157,20 @@ def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -
 
 def _keyed(prepared: PreparedTable, found: Phases) -> list[tuple[Dataset, NDArray[np.int64]]]:
     """Return the rows that the model was fitted to, in one part or two, and their keys."""
-    parts = [(prepared.train, prepared.clusters["train"])]
+    parts = {"train": prepared.train}
     if found.refit is not None and prepared.validation is not None:
-        parts.append((prepared.validation, prepared.clusters["validation"]))
-    return [
-        (data, keys if data.index is None else keys[data.index]) for data, keys in parts
-    ]  # a row of weight 0 is no row
+        parts["validation"] = prepared.validation
+    keyed = []
+    for part, data in parts.items():
+        keys = prepared.clusters.get(part)
+        if keys is None:
+            msg = (
+                f"{prepared.folder} lacks {part}_clusters.npy: the prepared table is damaged. "
+                "Delete the folder and prepare the table again."
+            )
+            raise InvalidTable(msg)
+        keyed.append((data, keys if data.index is None else keys[data.index]))  # weight 0: no row
+    return keyed
 
 
 def _codes(
@@ -197,6 +203,7 @@ def _inferred(
     from gradstep.engine.statistics import columns_of
     from gradstep.inference.covariance import covariance_of
 
+    codes = _codes(prepared, found, asked.clusters)
     data, shared = prepared.train, shared_directions(prepared.encoding)
     both: AbstractContextManager[Dataset] = nullcontext(data)
     if found.refit is not None and prepared.validation is not None:
@@ -205,8 +212,7 @@ def _inferred(
         with both as rows:
             return covariance_of(
                 found.problem, rows, found.params, columns_of(rows),
-                "robust" if asked.clusters else asked.kind, _codes(prepared, found, asked.clusters),
-                shared,
+                "robust" if codes else asked.kind, codes, shared,
             ), ""  # fmt: skip
     except (InvalidData, InvalidParameter) as error:
         return None, str(error).removeprefix("No standard errors: ").rstrip(".")
