@@ -110,6 +110,12 @@ class TestWhatIsTold:
         again = fit_table(TABLE, "fare", **{**how, "drop": how["drop"][:2]})
         assert again.notes[-1].endswith("--drop customer keeps it from being one.")
 
+    def test_what_was_asked_for_and_is_not_valid(self):
+        how = asked("fare", "shop") | {"penalty": "l1", "alpha": 0.01}
+        found = fit_table(TABLE, "fare", **how)
+        assert found.notes[-1].startswith("No standard errors: an l1 penalty moves coefficients")
+        assert "No standard errors: an l1 penalty" in str(found.model.summary())
+
     def test_the_fit_is_the_same(self):
         how = asked("fare", "shop")
         clustered = fit_table(TABLE, "fare", **how).model
@@ -191,7 +197,9 @@ class TestKeys:
 
 def test_a_folder_without_them_is_damaged(tmp_path):
     """As one could be made by hand: what it says of itself fits."""
-    prepared = prepare(TABLE, "fare", out=tmp_path / "folder", clusters="shop")
+    prepared = prepare(
+        TABLE, "fare", out=tmp_path / "folder", clusters="shop", only=["x"], validation=0.0
+    )
     prepared.clusters.clear()
     with pytest.raises(gradstep.InvalidTable, match=r"lacks train_clusters.npy: .* damaged"):
-        fit_table(prepared, inference="cluster=shop", max_iter=1)
+        fit_table(prepared, inference="cluster=shop", penalty=None)

@@ -196,14 +196,14 @@ class TestEstimators:
 class TestLaw:
     def test_is_that_of_brownian_motions(self):
         """Against its simulation; the tables of the paper are in its example."""
-        n = 500
-        steps = np.random.default_rng(0).normal(size=(4000, n)) / np.sqrt(n)
+        n = 200
+        steps = np.random.default_rng(0).normal(size=(2000, n)) / np.sqrt(n)
         walk = steps.cumsum(axis=1)
         bridge = walk - np.arange(1, n + 1) / n * walk[:, -1:]
         statistic = walk[:, -1] / np.sqrt((bridge**2).mean(axis=1))
         for x in (1.0, 3.0, 6.747):
             share = (np.abs(statistic) > x).mean()
-            assert 2.0 * RandomScaling().sf(x) == pytest.approx(share, abs=0.025)
+            assert 2.0 * RandomScaling().sf(x) == pytest.approx(share, abs=0.03)
 
     def test_at_its_ends(self):
         law = RandomScaling()

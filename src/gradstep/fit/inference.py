@@ -130,7 +130,7 @@ def infer(
     model.covariance, why = _inferred(prepared, found, replace(asked, kind=kind))
     if why:
         model.provenance["no_inference"] = why
-        return []
+        return [] if asked.kind in {"robust", "none"} else [f"No standard errors: {why}."]
     if asked.clusters:
         model.provenance["clusters"] = list(asked.clusters)
     return _notes_of(prepared, found, asked.clusters)
