@@ -24,6 +24,7 @@ from gradstep.errors import (
     InvalidModel,
     InvalidParameter,
     InvalidTable,
+    MissingPackage,
     MixedMachines,
     OldNameWarning,
     nearest,
@@ -43,6 +44,7 @@ TREE = {
     OldNameWarning: {GradstepWarning, DeprecationWarning},
     CannotWrite: {GradstepError, OSError},
     ClusterLost: {GradstepError, ConnectionError},
+    MissingPackage: {GradstepError, ImportError},
     MixedMachines: {GradstepError, RuntimeError},
     Diverged: {GradstepError, ArithmeticError, ValueError},
 }

@@ -30,6 +30,10 @@ GROUPS = {
         "of tables: kept, read, applied, judged, shown.",
         ["model", "reporting", "inference"],
     ),
+    "Displays": (
+        "draw fits with matplotlib, as scikit-learn's do; [Pictures](../pictures.md) shows them.",
+        ["estimators.displays"],
+    ),
     "Losses": (
         "are what is minimised; [Components](../components.md) has their formulas.",
         ["objective"],

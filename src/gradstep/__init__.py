@@ -3,6 +3,7 @@
 - Estimators of arrays: `MiniBatchRegressor`, `MiniBatchClassifier`.
 - Tables: `fit_table`, `TableRegressor`, `TableClassifier`; `plan`, `prepare`, `open_prepared`.
 - Models of tables: `save`, `load`, `evaluate`, `predict_parts`, `report`.
+- Pictures with matplotlib: `LossCurveDisplay`, `CoefficientDisplay`, `EffectDisplay`.
 - Components: losses such as `Huber`, penalties such as `L1`, optimizers such as `Adam`, learning
   rates such as `Cosine`.
 - Callbacks: `History`, `EarlyStopping`, `Checkpoint`, `ProgressBar`.
@@ -46,10 +47,14 @@ if TYPE_CHECKING:
     from gradstep.errors import InvalidModel as InvalidModel
     from gradstep.errors import InvalidParameter as InvalidParameter
     from gradstep.errors import InvalidTable as InvalidTable
+    from gradstep.errors import MissingPackage as MissingPackage
     from gradstep.errors import MixedMachines as MixedMachines
     from gradstep.errors import OldNameWarning as OldNameWarning
     from gradstep.estimators import MiniBatchClassifier as MiniBatchClassifier
     from gradstep.estimators import MiniBatchRegressor as MiniBatchRegressor
+    from gradstep.estimators.displays import CoefficientDisplay as CoefficientDisplay
+    from gradstep.estimators.displays import EffectDisplay as EffectDisplay
+    from gradstep.estimators.displays import LossCurveDisplay as LossCurveDisplay
     from gradstep.estimators.of_tables import TableClassifier as TableClassifier
     from gradstep.estimators.of_tables import TableRegressor as TableRegressor
     from gradstep.fit.prepare import prepare as prepare
@@ -118,8 +123,9 @@ _HOMES = {
     "engine.records": "EpochRecord Outcome",
     "errors": "CacheWarning CannotWrite CheckpointWarning ClusterLost Diverged GradstepError "
     "GradstepWarning InvalidCheckpoint InvalidComponent InvalidData InvalidModel InvalidParameter "
-    "InvalidTable MixedMachines OldNameWarning",
+    "InvalidTable MissingPackage MixedMachines OldNameWarning",
     "estimators": "MiniBatchClassifier MiniBatchRegressor",
+    "estimators.displays": "CoefficientDisplay EffectDisplay LossCurveDisplay",
     "estimators.of_tables": "TableClassifier TableRegressor",
     "model.evaluation": "evaluate",
     "model.by_pieces": "predict_parts",

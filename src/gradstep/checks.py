@@ -27,6 +27,7 @@ __all__ = [
     "first_outside",
     "is_one_of",
     "out_of_range",
+    "parts_of_list",
     "read_bytes",
 ]
 
@@ -186,6 +187,17 @@ def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> N
 def out_of_range(weight: float) -> bool:
     """Tell whether the largest weight is one whose sums and products leave the numbers."""
     return not 1.0 / _FARTHEST_WEIGHT <= weight <= _FARTHEST_WEIGHT
+
+
+def parts_of_list(text: str) -> list[str]:
+    r"""Return what stands between commas; one that belongs to a name is written ``\,``.
+
+    Examples
+    --------
+    >>> parts_of_list(r"a,km\, paid")
+    ['a', 'km, paid']
+    """
+    return [part.replace("\\,", ",") for part in re.split(r"(?<!\\),", text) if part]
 
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

@@ -10,6 +10,7 @@
     ├── InvalidModel       (also ValueError)       a model file cannot be read
     ├── InvalidCheckpoint  (also ValueError)       a checkpoint cannot be read, or is of another run
     ├── CannotWrite        (also OSError)          a result cannot be written
+    ├── MissingPackage     (also ImportError)      an optional package is not installed
     ├── ClusterLost        (also ConnectionError)  the machines that computed are gone
     ├── MixedMachines      (also RuntimeError)     workers compute otherwise than the driver
     └── Diverged           (also ArithmeticError,  training left the numbers, or became far
@@ -49,6 +50,7 @@ __all__ = [
     "InvalidModel",
     "InvalidParameter",
     "InvalidTable",
+    "MissingPackage",
     "MixedMachines",
     "OldNameWarning",
 ]
@@ -144,6 +146,10 @@ class MixedMachines(GradstepError, RuntimeError):
             "who computed what. Install the same everywhere, or allow it (--allow-mixed, "
             "allow_mixed=True)."
         )
+
+
+class MissingPackage(GradstepError, ImportError):
+    """What was asked for needs an optional package; the message says how to install it."""
 
 
 class Diverged(GradstepError, ArithmeticError, ValueError):

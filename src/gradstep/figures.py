@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-__all__ = ["count", "number"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["aligned", "count", "number", "p_value"]
 
 _MOST_WRITTEN_OUT = 15  # digits before the point
 _MOST_ZEROS = 4  # after the point, before the first digit
@@ -40,3 +44,33 @@ def count(n: int, one: str, more: str) -> str:
     ('1 row', '2,500 rows')
     """
     return f"{n:,} {one if n == 1 else more}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with as many digits as matter.
+
+    Examples
+    --------
+    >>> p_value(0.04321), p_value(1e-20), p_value(float("nan"))
+    ('0.0432', '< 1e-16', '–')
+    """
+    return "< 1e-16" if p < 1e-16 else number(p, 3)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as a table of text: names to the left, numbers to the right.
+
+    Examples
+    --------
+    >>> print(aligned([["feature", "p"], ["km", "0.5"]]))
+    feature    p
+    km       0.5
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -9,10 +9,14 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
+from typing import TYPE_CHECKING
 
 from gradstep.characters import escaped
 
-__all__ = ["Markup", "clipped", "joined", "tag", "text", "width_of"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Markup", "clipped", "joined", "table_of", "tag", "text", "width_of"]
 
 MOST_LETTERS = 200  # of a text that others have written
 # How wide letters are, by their height: those of a wide typeface, so that others fit as well.
@@ -106,6 +110,19 @@ def tag(name: str, /, *content: str, **attributes: object) -> Markup:
 def joined(content: list[Markup] | tuple[str, ...]) -> Markup:
     """Return elements and texts after each other."""
     return Markup("".join(c if isinstance(c, Markup) else html.escape(escaped(c)) for c in content))
+
+
+def table_of(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> Markup:
+    """Return a table; the cells are text, which is escaped and not too long.
+
+    Examples
+    --------
+    >>> table_of(["column"], [["<b>"]])[-46:]
+    '<bdi>&lt;b&gt;</bdi></td></tr></tbody></table>'
+    """
+    head = tag("tr", *(tag("th", text(title), scope="col") for title in titles))
+    body = [tag("tr", *(tag("td", tag("bdi", text(cell))) for cell in line)) for line in lines]
+    return tag("table", tag("thead", head), tag("tbody", *body))
 
 
 def _attribute(value: object) -> str:

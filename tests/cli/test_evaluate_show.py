@@ -298,3 +298,21 @@ def test_show_of_a_provenance_that_is_something_else(gradstep, tmp_path):
     status, out, _ = gradstep("show", tmp_path / "m")
     assert status == 0
     assert "what the file says of it is not what gradstep writes" in " ".join(out.split())
+
+
+@uncompiled
+def test_importance_has_bars_on_a_terminal(gradstep, trips, monkeypatch):
+    gradstep("train", trips, "-t", "fare", "--only", "km,colour", "--no-cache", "-m", "m")
+    _, piped, _ = gradstep("show", "m")
+    assert "█" not in piped
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("gradstep.cli.report.console", _terminal)
+    _, shown, _ = gradstep("show", "m")
+    line = next(line for line in shown.splitlines() if " km " in line and "%" in line)
+    assert line.count("█") > 10
+
+
+def _terminal():
+    from gradstep.cli.report import _Terminal
+
+    return _Terminal(force_terminal=True, highlight=False, color_system=None)

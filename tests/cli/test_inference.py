@@ -27,3 +27,19 @@ def test_where_there_are_none_it_is_said_why(gradstep, fails, trips):
     assert "must be one of 'robust', 'model', 'none'" in fails(
         "train", trips, "-t", "fare", *SOME, "--inference", "bayes"
     )
+
+
+@uncompiled
+def test_clusters_are_told_and_shown(gradstep, told, fails, trips):
+    asked = ("--inference", "cluster=often,hour")
+    _, out, _ = gradstep("train", trips, "-t", "fare", *SOME, *asked, columns=250)
+    assert "(clustered by often and hour: 4 and 25 clusters, of coefficients" in out
+    assert "rows have no 'hour': they count as one cluster." in " ".join(out.split())
+    gradstep("prepare", trips, "-t", "fare", "--only", "km", "--cluster", "hour", "-o", "folder")
+    out = told("train", "folder", "--inference", "cluster=hour", "-m", "m.safetensors")
+    assert out["coefficients"][0]["standard_error"] > 0.0
+    _, out, _ = gradstep("show", "m.safetensors", columns=200)
+    assert "(clustered by hour: 25 clusters" in out
+    assert "does not say which rows have the same 'often': prepare it with --cluster" in fails(
+        "train", "folder", "--inference", "cluster=often"
+    )

@@ -27,7 +27,8 @@ DUMMIES = np.column_stack([np.ones(N), KM, COLOUR == "blue", COLOUR == "green"])
 
 def fitted(target, **asked):
     other = "paid" if target == "fare" else "fare"
-    return fit_table(TABLE, target, drop=[other], penalty=None, validation=0.0, **asked).model
+    asked = {"drop": [other], "penalty": None, "validation": 0.0} | asked
+    return fit_table(TABLE, target, **asked).model
 
 
 def errors(model):
@@ -143,3 +144,22 @@ def test_on_one_scale_are_deviations_of_encoded_features():
     np.testing.assert_allclose(found["km"], spread, rtol=1e-6)
     green = [own["colour=green"][name] for name in ("difference", "low", "high")]
     np.testing.assert_allclose(found["colour=green"], green)
+
+
+@uncompiled
+def test_of_a_curve_are_joint_tests_of_its_parts():
+    """Its parts add up to one, so each is told against the first: the curve may be level."""
+    model = fitted("fare", inference="robust", only=["km"], splines={"km": 5})
+    encoded = model.encoding.encode(TABLE, {})
+    parts = np.zeros((N, model.encoding.n_features))
+    for places, amounts in zip(encoded.places.T, encoded.amounts.T, strict=True):
+        parts[np.arange(N), places] += amounts
+    np.testing.assert_allclose(parts.sum(axis=1), 1.0)
+    design = np.column_stack([np.ones(N), parts[:, 1:]])
+    theirs = sm.OLS(FARE, design).fit(cov_type="HC1", use_t=True)
+    q = design.shape[1]
+    expected = theirs.wald_test(np.eye(q)[1:], scalar=True, use_f=True)
+    (found,) = wald_by_column(model)
+    assert (found["column"], found["df"]) == ("km", q - 1)
+    assert found["statistic"] == pytest.approx(float(expected.statistic), rel=1e-6)
+    assert found["p"] == pytest.approx(float(expected.pvalue), rel=1e-4)

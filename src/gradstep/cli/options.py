@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.checks import read_bytes
+from gradstep.checks import parts_of_list, read_bytes
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "AsKind",
     "Cache",
     "ClassWeight",
+    "Cluster",
     "Dask",
     "Decimal",
     "Drop",
@@ -136,6 +137,13 @@ ClassWeight = Annotated[
     typer.Option(
         metavar="WEIGHTS",
         help="balanced: all classes have the same say; or LABEL=WEIGHT for each, comma between.",
+        rich_help_panel=TARGET,
+    ),
+]
+Cluster = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column that says which rows belong together, for train --inference cluster=COLUMN.",
         rich_help_panel=TARGET,
     ),
 ]
@@ -331,17 +339,8 @@ def refuse_unknown(option: str, name: str | None, allowed: Iterable[str]) -> Non
 
 
 def split(values: list[str] | None) -> list[str]:
-    r"""Return what was given with commas between, or repeatedly, as one list.
-
-    A comma that belongs to a name is written ``\,``.
-
-    Examples
-    --------
-    >>> split(["a,b", r"km\, paid"])
-    ['a', 'b', 'km, paid']
-    """
-    parts = (part for value in values or () for part in re.split(r"(?<!\\),", value))
-    return [part.replace("\\,", ",") for part in parts if part]
+    """Return what was given with commas between, or repeatedly, as one list."""
+    return [part for value in values or () for part in parts_of_list(value)]
 
 
 def _class_weight(text: str | None) -> str | dict[str, float] | None:

@@ -26,6 +26,7 @@ def prepare(
     class_weight: opt.ClassWeight = None,
     offset: opt.Offset = None,
     exposure: opt.Exposure = None,
+    cluster: opt.Cluster = None,
     loss: Annotated[
         str | None,
         typer.Option(help="The loss to train with, where it decides the task or how offsets act."),
@@ -75,7 +76,7 @@ def prepare(
         decimal=decimal, thousands=thousands, na=na, encoding=encoding, missing=missing,
         missing_target=missing_target, memory=None, random_state=random_state,
     )  # fmt: skip
-    chosen = term.added(chosen, terms)
+    chosen = term.added(chosen, terms) | {"clusters": opt.split(cluster)}
     numbers = {"epsilon": 0.1, "quantile": 0.5, "power": power}
     chosen |= preparing_for(None if loss is None else loss_of(loss, numbers, LOSSES), chosen)
     with (

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.bar import Bar
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -47,7 +48,7 @@ __all__ = [
     "tell_rows",
 ]
 
-_FEW = 10
+_FEW, _BAR = 10, 20
 
 
 def excess(fit: TableFit) -> str:
@@ -149,11 +150,13 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
     table.add_column(overflow="fold")
     table.add_column(justify="right")
     table.add_column(justify="right")
+    drawn = to.is_terminal and to.encoding.startswith("utf")
     for entry in found[:_FEW]:
         deviation = ""  # of several classes, each has its own
         if "deviation" in entry:
             deviation = f"{'+' if entry['sign'] > 0 else ''}{number(entry['deviation'])}"
-        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", deviation)
+        bar = [Bar(1.0, 0.0, min(abs(entry["share"]), 1.0), width=_BAR)] if drawn else []
+        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", deviation, *bar)
     to.print(table)
 
 

@@ -114,7 +114,7 @@ def train(
         str,
         typer.Option(
             metavar="KIND",
-            help="Standard errors: robust, model or none.",
+            help="Standard errors: robust, model, none, or cluster=COLUMN (or two, comma between).",
             rich_help_panel=opt.TRAINING,
         ),
     ] = "robust",
@@ -339,7 +339,7 @@ _OPTIONS = {
     "weight": "--sample-weight", "time": "--time-column", "seed": "--random-state",
     "log_power": "--loss", "chosen_for": "--loss", "kinds": "--as", "splines": "--spline",
     "crosses": "--cross", "polynomials": "--poly", "logs": "--log", "refit": "--no-refit",
-    "bounds": "--bound, --nonnegative or --monotone",
+    "bounds": "--bound, --nonnegative or --monotone", "clusters": "--inference",
 }  # fmt: skip
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from gradstep.diagnostics.diagnostic import Diagnostic
 
 __all__ = [
+    "CLUSTERS",
     "COLLINEAR",
     "DRIFT",
     "FEW_CLUSTERS",
+    "FEW_ITERATES",
     "NOT_AT_OPTIMUM",
     "NO_BETTER",
+    "NO_STANDARD_ERRORS",
     "OLD_FILE",
     "OVERFITTING",
     "PENALISED_INTERVALS",
     "SAMPLED_FIGURES",
+    "SCALED_RANDOMLY",
     "UNDETERMINED",
     "UNSEEN_LEVEL",
     "UNSEEN_MISSING",
@@ -123,4 +127,37 @@ OLD_FILE = Diagnostic(
     why="Without the training rows' means and deviations nobody knows which column matters most; "
     "coefficients go by size.",
     fix="Train the model again.",
+)
+SCALED_RANDOMLY = Diagnostic(
+    "GS213",
+    "Intervals are those of random scaling",
+    what="The model comes from mini-batches. Its intervals follow from the path of the averaged "
+    "parameters (Lee, Liao, Seo and Shin, 2022), not from an optimum.",
+    why="The scale that is shown is no standard error, and 95 % is 6.75 of it, not 1.96. The "
+    "intervals hold nevertheless, if steps were many and their lengths fell.",
+    fix="Nothing. The automatic method (`--optimizer auto`) has standard errors.",
+)
+FEW_ITERATES = Diagnostic(
+    "GS214",
+    "Few iterates were averaged",
+    what="Random scaling has seen fewer averaged iterates than it needs.",
+    why="Its intervals hold for many steps. Of few they may be too short.",
+    fix="Train for more epochs, or with smaller batches.",
+)
+NO_STANDARD_ERRORS = Diagnostic(
+    "GS215",
+    "There are no standard errors",
+    what="Standard errors were asked for by name (`--inference`), and none are valid; the note "
+    "says why.",
+    why="The model itself is as good as with them.",
+    fix="What the reason suggests: a smooth loss, no l1 penalty, a smaller `tol`, fewer features.",
+)
+CLUSTERS = Diagnostic(
+    "GS216",
+    "What became of the columns of clusters",
+    what="Some rows have no value in a column that rows are clustered by, and count as one "
+    "cluster; or such a column is a feature as well.",
+    why="One large cluster makes intervals longer. A feature with a level for each cluster takes "
+    "from the others what clusters have in common.",
+    fix="Fill the column, or leave those rows out. `--drop COLUMN` keeps it from being a feature.",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from gradstep.engine.average_path import AveragePath, path_of
 from gradstep.engine.standardisation import Standardisation
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Problem:
             average=np.zeros(self.size if self.average_from else 0),
             shift=np.zeros(0) if how is None else how.shift,
             scale=np.zeros(0) if how is None else how.scale,
+            path=path_of(self),
         )
 
     @property
@@ -277,6 +279,8 @@ class TextbookState(TrainState):
     seen : ndarray of shape (3,)
         Over all rows of an incremental run: the weighted sum of the losses at score zero, the sum
         of weights, the number of rows.
+    path : AveragePath or None
+        What is kept of the path of averages, for random scaling.
     """
 
     slots: NDArray[np.float64]
@@ -293,6 +297,9 @@ class TextbookState(TrainState):
     shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    path: AveragePath | None = None
+
+    RECORDS: ClassVar[dict[str, type]] = {"path": AveragePath}
 
     @property
     def steps(self) -> int:

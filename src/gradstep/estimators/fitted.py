@@ -10,9 +10,11 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.engine.records import Outcome
-from gradstep.estimators.inference import inference_of
+from gradstep.errors import InvalidParameter
+from gradstep.estimators.inference import inference_of, random_scaling_of
 from gradstep.estimators.sklearn_callbacks import CallbackSupportMixin
 from gradstep.floating_point import as_by_default
+from gradstep.inference.validity import RANDOM_SCALING
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -50,8 +52,8 @@ class Fitted(CallbackSupportMixin):
     @as_by_default
     def inference(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         covariance: str = "robust",
@@ -62,10 +64,13 @@ class Fitted(CallbackSupportMixin):
         Parameters
         ----------
         X, y, sample_weight
-            What it was fitted to.
-        covariance : {"robust", "HC0", "model"}
+            What it was fitted to; not for "random_scaling", which needs no row.
+        covariance : {"robust", "HC0", "model", "random_scaling"}
             "robust" holds whether or not the loss is the true likelihood; "HC0" is the same
-            without the factor n / (n - parameters); "model" supposes that it is.
+            without the factor n / (n - parameters); "model" supposes that it is. "random_scaling"
+            is for averaged iterates (``average=True`` with plain SGD or momentum, rates that fall
+            as step**-a with a between 1/2 and 1) after one pass, or after any number of
+            `partial_fit` with new rows each time.
         clusters : array of shape (n_rows,) or (n_rows, 2), optional
             Which rows belong together: they may depend on each other. Two columns cluster two
             ways.
@@ -79,7 +84,7 @@ class Fitted(CallbackSupportMixin):
         ------
         InvalidParameter, InvalidData
             If no such standard errors are valid: under l1, of a loss whose slope jumps, not at
-            the optimum, of too few rows.
+            the optimum, of too few rows; by random scaling, after several passes.
 
         Notes
         -----
@@ -99,6 +104,15 @@ class Fitted(CallbackSupportMixin):
         (intercept)     -0.05604      0.0487  -1.151     0.25    -0.1515  0.03941
         """
         check_is_fitted(self)
+        if covariance == RANDOM_SCALING:
+            given = (X, y, sample_weight, clusters)
+            return random_scaling_of(self, rows_given=any(each is not None for each in given))
+        if X is None or y is None:
+            msg = (
+                f"covariance={covariance!r} needs the rows that it was fitted to: inference(X, y). "
+                "Averaged iterates may do without: covariance='random_scaling'."
+            )
+            raise InvalidParameter(msg)
         loss, rows, targets, weight, outputs = self._as_in_fit(X, y, sample_weight)
         return inference_of(
             self, loss, rows, targets, weight, outputs, covariance=covariance, clusters=clusters

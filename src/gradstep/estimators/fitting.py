@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gradstep.fit.run import RunResult
     from gradstep.optim.automatic import Rate
     from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
 
 __all__ = ["decision", "fit", "forget", "partial_fit"]
 
@@ -127,7 +128,13 @@ def _show(
     est.history_ = result.records
     est.loss_curve_ = [record.loss for record in result.records]
     est.validation_scores_ = [record.validation for record in result.records] if validated else None
-    est._state, est._columns = state, result.columns
+    _keep(est, result.problem, state, result.columns)
+
+
+def _keep(est: Any, problem: Problem, state: TrainState, columns: Columns | None) -> None:
+    """Keep what `partial_fit` goes on from; of averaged runs also what random scaling asks."""
+    est._state, est._columns = state, columns
+    est._problem = problem if problem.average_from else None
 
 
 def _set_rate(est: Any, problem: Problem, rate: Rate | None) -> None:
@@ -197,8 +204,9 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
             counters[2] = 0.0
             own = problem.start(*problem.split(shown))
             return replace(
-                state, params=own.params, shift=own.shift, scale=own.scale, counters=counters
-            )
+                state, params=own.params, shift=own.shift, scale=own.scale, counters=counters,
+                path=own.path,
+            )  # fmt: skip
     return state.standardised(problem.standardisation)
 
 
@@ -328,7 +336,7 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
     for name, value in _weights_as_attributes(est, problem, state.current()).items():
         setattr(est, name, value)
     _set_rate(est, problem, chosen.rate)
-    est._state, est._columns = state, chosen.columns
+    _keep(est, problem, state, chosen.columns)
     est.t_, est.n_iter_, est.converged_ = state.steps, 1, False
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.checks import check_choice
+from gradstep.engine.state import TextbookState
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.estimators.inputs import check_features, rows_of, sample_weight_of
 from gradstep.estimators.targets import class_weights, codes_of, numbers_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from gradstep.rows.layouts import Rows
 
-__all__ = ["classes_as_in_fit", "inference_of", "numbers_as_in_fit"]
+__all__ = ["classes_as_in_fit", "inference_of", "numbers_as_in_fit", "random_scaling_of"]
 
 
 def numbers_as_in_fit(est: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
@@ -90,12 +92,57 @@ def inference_of(
         raise InvalidParameter(msg)
     chosen = plan(Settings.of(est), loss, data, len(outputs))
     columns = columns_of(data) if chosen.columns is None else chosen.columns
-    coef = np.atleast_2d(est.coef_.toarray() if hasattr(est.coef_, "toarray") else est.coef_)
-    params = np.concatenate([coef.reshape(-1), np.ravel(est.intercept_)]).astype(np.float64)
-    found = covariance_of(chosen.problem, data, params, columns, covariance, codes)
+    found = covariance_of(chosen.problem, data, _params(est), columns, covariance, codes)
+    return Inference([*_features(est), INTERCEPT], outputs, found, loss)
+
+
+def random_scaling_of(est: Any, *, rows_given: bool) -> Inference:
+    """Return how sure the coefficients of averaged iterates are, by random scaling.
+
+    Parameters
+    ----------
+    est : estimator
+        A fitted one.
+    rows_given : bool
+        Whether rows were given, too, which change nothing.
+    """
+    from gradstep.inference.random_scaling import covariance_of_path
+
+    if rows_given:
+        msg = (
+            "covariance='random_scaling' follows from the run alone: leave out the rows, weights "
+            "and clusters, which would change nothing."
+        )
+        raise InvalidParameter(msg)
+    problem, state = getattr(est, "_problem", None), getattr(est, "_state", None)
+    if problem is None or not isinstance(state, TextbookState):
+        msg = (
+            "No random scaling: the last fit took no averaged steps. Use optimizer='sgd', "
+            "average=True, learning_rate='invscaling' with power_t=0.51, and max_iter=1 or "
+            "partial_fit; or inference(X, y)."
+        )
+        raise InvalidParameter(msg)
+    found = covariance_of_path(problem, state)
+    if not np.array_equal(_params(est), state.current()):
+        msg = (
+            "No random scaling: the coefficients are not the average of the last run's iterates. "
+            "They were set, or are those of the best epoch: fit without validation rows."
+        )
+        raise InvalidParameter(msg)
+    classes = getattr(est, "classes_", np.arange(problem.n_outputs)).tolist()
+    outputs = [None] if problem.n_outputs == 1 else classes
+    return Inference([*_features(est), INTERCEPT], outputs, found, problem.loss)
+
+
+def _features(est: Any) -> list[str]:
     names = getattr(est, "feature_names_in_", None)
-    features = [f"x{j}" for j in range(coef.shape[1])] if names is None else list(map(str, names))
-    return Inference([*features, INTERCEPT], outputs, found, loss)
+    return [f"x{j}" for j in range(est.n_features_in_)] if names is None else list(map(str, names))
+
+
+def _params(est: Any) -> NDArray[np.float64]:
+    """Return coefficients and intercepts as the engine has them, flat."""
+    coef = est.coef_.toarray() if sp.issparse(est.coef_) else est.coef_
+    return np.concatenate([np.ravel(coef), np.ravel(est.intercept_)]).astype(np.float64)
 
 
 def _codes_of(

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from gradstep.checks import parts_of_list
 from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.data.roles import NO_CLUSTER
+from gradstep.diagnostics.of_models import CLUSTERS, NO_STANDARD_ERRORS
 from gradstep.engine.records import Outcome
-from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.errors import InvalidData, InvalidParameter, InvalidTable, nearest
+from gradstep.figures import count
 from gradstep.model.intervals import shared_directions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from gradstep.data.preparing.prepared import PreparedTable
+    from numpy.typing import NDArray
+
+    from gradstep.diagnostics.diagnostic import Note
     from gradstep.fit.phases import Phases
     from gradstep.inference.covariance import Covariance
     from gradstep.model.model import Model
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["CHOICES", "check_inference", "infer"]
+__all__ = ["InferenceAsked", "infer", "inference_asked"]
 
-CHOICES = ("robust", "model", "none")
+_CLUSTER = "cluster"
+_CHOICES = ("robust", "model", "none")
 _OTHER_REASONS = {
     "none": "not asked for",
     "apart": "the classes can be separated, so that there is no optimum",
@@ -29,18 +42,72 @@ _OTHER_REASONS = {
 _MOST_PRODUCTS = 2e11  # of all rows' features: some ten seconds, which nobody has asked for
 
 
-def check_inference(inference: Any) -> None:
-    """Refuse an unknown kind of standard errors."""
-    if inference not in CHOICES:
-        kinds = ", ".join(map(repr, CHOICES))
+@dataclass(frozen=True)
+class InferenceAsked:
+    """Which standard errors are asked for.
+
+    Attributes
+    ----------
+    kind : {"robust", "model", "none", "cluster"}
+        The kind.
+    clusters : tuple of str
+        The columns that say which rows belong together.
+    """
+
+    kind: str
+    clusters: tuple[str, ...] = ()
+
+    def preparing(self, table: Any) -> dict[str, Any]:
+        """Return the options by which a table is prepared; refuse one that was without them."""
+        if not self.clusters:
+            return {}
+        if not isinstance(table, PreparedTable):
+            return {"clusters": self.clusters}
+        kept = table.meta["asked"].get("clusters", ())
+        lost = [column for column in self.clusters if column not in kept]
+        if lost:
+            msg = (
+                f"The prepared table does not say which rows have the same {lost[0]!r}: prepare it "
+                f"with --cluster {','.join(self.clusters)} (clusters={list(self.clusters)})."
+            )
+            raise InvalidParameter(msg)
+        return {}
+
+
+def inference_asked(inference: Any) -> InferenceAsked:
+    r"""Return which standard errors are asked for.
+
+    Examples
+    --------
+    >>> inference_asked("cluster=customer,shop")
+    InferenceAsked(kind='cluster', clusters=('customer', 'shop'))
+
+    Raises
+    ------
+    InvalidParameter
+        If there are none of that name.
+    """
+    if inference in _CHOICES:
+        return InferenceAsked(inference)
+    name, equals, columns = str(inference).partition("=")
+    clusters = tuple(parts_of_list(columns))
+    if name == _CLUSTER and clusters:
+        return InferenceAsked(_CLUSTER, clusters)
+    if name == _CLUSTER:
         msg = (
-            f"inference={inference!r} must be one of {kinds}. For clustered rows use the "
-            "estimators' inference(X, y, clusters=...)."
+            f"inference={inference!r}: a column must say which rows belong together, as "
+            "cluster=customer; or two of them, as cluster=customer,shop."
         )
         raise InvalidParameter(msg)
+    kinds = ", ".join(map(repr, _CHOICES))
+    close = "" if equals else nearest(name, [*_CHOICES, _CLUSTER])
+    msg = f"inference={inference!r} must be one of {kinds}, or 'cluster=COLUMN'.{close}"
+    raise InvalidParameter(msg)
 
 
-def infer(model: Model, prepared: PreparedTable, found: Phases, kind: str) -> None:
+def infer(
+    model: Model, prepared: PreparedTable, found: Phases, asked: InferenceAsked, *, apart: bool
+) -> list[Note]:
     """Give a model the covariance of its parameters; if none is valid, its provenance says why.
 
     Parameters
@@ -51,24 +118,97 @@ def infer(model: Model, prepared: PreparedTable, found: Phases, kind: str) -> No
         The rows.
     found : Phases
         The results of the fit to them.
-    kind : {"robust", "model", "none", "apart"}
-        Which standard errors; "apart" means none, since the classes can be separated.
+    asked : InferenceAsked
+        Which standard errors.
+    apart : bool
+        Whether the classes can be separated, so that there are none.
+
+    Returns
+    -------
+    list of Note
+        What a person should know.
     """
-    model.covariance, why = _inferred(prepared, found, kind)
+    kind = "apart" if apart and asked.kind != "none" else asked.kind
+    model.covariance, why = _inferred(prepared, found, replace(asked, kind=kind))
     if why:
         model.provenance["no_inference"] = why
+        quiet = asked.kind in {"robust", "none"}
+        return [] if quiet else [NO_STANDARD_ERRORS.note(f"No standard errors: {why}.")]
+    if asked.clusters:
+        model.provenance["clusters"] = list(asked.clusters)
+    return _notes_of(prepared, found, asked.clusters)
+
+
+def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -> list[Note]:
+    """Return what a person should know of the columns that rows are clustered by."""
+    notes = []
+    for column in clusters:
+        way = prepared.meta["asked"]["clusters"].index(column)
+        missing = sum(
+            int((keys[:, way] == NO_CLUSTER).sum()) for _, keys in _keyed(prepared, found)
+        )
+        if missing:
+            rows = count(missing, "row has", "rows have")
+            notes.append(CLUSTERS.note(f"{rows} no {column!r}: they count as one cluster."))
+        if column in prepared.encoding.sources:
+            notes.append(
+                CLUSTERS.note(
+                    f"Rows are clustered by {column!r}, which is a feature, too: --drop {column} "
+                    "keeps it from being one."
+                )
+            )
+    return notes
+
+
+def _keyed(prepared: PreparedTable, found: Phases) -> list[tuple[Dataset, NDArray[np.int64]]]:
+    """Return the rows that the model was fitted to, in one part or two, and their keys."""
+    parts = {"train": prepared.train}
+    if found.refit is not None and prepared.validation is not None:
+        parts["validation"] = prepared.validation
+    keyed = []
+    for part, data in parts.items():
+        keys = prepared.clusters.get(part)
+        if keys is None:
+            msg = (
+                f"{prepared.folder} lacks {part}_clusters.npy: the prepared table is damaged. "
+                "Delete the folder and prepare the table again."
+            )
+            raise InvalidTable(msg)
+        keyed.append((data, keys if data.index is None else keys[data.index]))  # weight 0: no row
+    return keyed
+
+
+def _codes(
+    prepared: PreparedTable, found: Phases, clusters: Sequence[str]
+) -> list[NDArray[np.int64]]:
+    """Return the cluster of each row that the model was fitted to, each way."""
+    from gradstep.inference.clusters import numbered
+
+    keys = [keys for _, keys in _keyed(prepared, found)] if clusters else []
+    n = sum(map(len, keys))
+    first = len(keys[0]) if keys else 0
+
+    def between(way: int, lo: int, hi: int) -> NDArray[np.int64]:
+        parts = [keys[0][lo:hi, way]]
+        if hi > first:
+            parts.append(keys[1][max(lo - first, 0) : hi - first, way])
+        return np.concatenate(parts)
+
+    ways = [prepared.meta["asked"]["clusters"].index(column) for column in clusters]
+    return [numbered(partial(between, way), n) for way in ways]
 
 
 def _inferred(
-    prepared: PreparedTable, found: Phases, kind: str
+    prepared: PreparedTable, found: Phases, asked: InferenceAsked
 ) -> tuple[Covariance | None, str]:  # fmt: skip
     """Return the covariance, or None and why there is none."""
-    if why := _why_not(prepared, found, kind):
+    if why := _why_not(prepared, found, asked.kind):
         return None, why
     from gradstep.engine.parts import Together  # these import Numba
     from gradstep.engine.statistics import columns_of
     from gradstep.inference.covariance import covariance_of
 
+    codes = _codes(prepared, found, asked.clusters)
     data, shared = prepared.train, shared_directions(prepared.encoding)
     both: AbstractContextManager[Dataset] = nullcontext(data)
     if found.refit is not None and prepared.validation is not None:
@@ -76,8 +216,9 @@ def _inferred(
     try:
         with both as rows:
             return covariance_of(
-                found.problem, rows, found.params, columns_of(rows), kind, shared=shared
-            ), ""
+                found.problem, rows, found.params, columns_of(rows),
+                "robust" if codes else asked.kind, codes, shared,
+            ), ""  # fmt: skip
     except (InvalidData, InvalidParameter) as error:
         return None, str(error).removeprefix("No standard errors: ").rstrip(".")
 

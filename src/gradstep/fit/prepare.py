@@ -91,11 +91,12 @@ def prepare(
         Called with (tasks done, tasks in all) of the cluster.
     **options
         What `PrepareOptions` describes: `task`, `sample_weight` and `offset` (columns),
-        `time_column`, `drop`, `only`, `kinds`, `max_levels`, `validation`, `missing`,
-        `missing_target`, `random_state` (a whole number), `decimal`, `thousands`, `na`,
-        `encoding`; and terms: `splines` (columns, or a dict with their knots), `crosses` (pairs of
-        columns), `polynomials` (a dict of columns with their powers), `logs` (columns); or all of
-        them, and `only`, by a `formula` such as "price ~ bs(carat) + color*clarity".
+        `clusters` (one or two columns, for `inference="cluster=..."`), `time_column`, `drop`,
+        `only`, `kinds`, `max_levels`, `validation`, `missing`, `missing_target`, `random_state` (a
+        whole number), `decimal`, `thousands`, `na`, `encoding`; and terms: `splines` (columns, or a
+        dict with their knots), `crosses` (pairs of columns), `polynomials` (a dict of columns with
+        their powers), `logs` (columns); or all of them, and `only`, by a `formula` such as
+        "price ~ bs(carat) + color*clarity".
 
     Returns
     -------

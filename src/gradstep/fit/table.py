@@ -25,7 +25,7 @@ from gradstep.fit.components import LOSSES, loss_of
 from gradstep.fit.constraints import ConstraintsOnColumns
 from gradstep.fit.folds import check_folds, evaluate_folds
 from gradstep.fit.identity import checkpoint_in
-from gradstep.fit.inference import check_inference, infer
+from gradstep.fit.inference import infer, inference_asked
 from gradstep.fit.models import model_of, models_of
 from gradstep.fit.notes import notes_of_fit
 from gradstep.fit.phases import fit_in_phases
@@ -218,9 +218,12 @@ def fit_table(
     refit : bool, default=True
         Whether the model is fitted to the table's held-out rows, too, once they have judged it;
         `validation` has the metrics of the model without them.
-    inference : {"robust", "model", "none"}
+    inference : {"robust", "model", "none"} or str
         Which standard errors of the coefficients the model keeps, if any are valid: "robust" ones
-        hold whether or not the loss is the true likelihood, "model" ones if it is.
+        hold whether or not the loss is the true likelihood, "model" ones if it is;
+        "cluster=customer" where rows of one customer may depend on each other, and
+        "cluster=customer,shop" where those of one shop may, too. A column that rows are clustered
+        by stays a feature unless it is left out (`drop`).
     ignore : str, or sequence of str, optional
         Codes of notes to leave out, in the plan and in the model's file, too.
     client : distributed.Client, optional
@@ -281,9 +284,9 @@ def fit_table(
     checkpoint = checkpoint_in(callbacks)
     if checkpoint is not None:
         checkpoint.refuse_unfinished()
-    check_inference(inference)
+    errors, ignored = inference_asked(inference), codes_of(ignore)
     check_folds(cv, options)
-    ignored = codes_of(ignore)
+    options |= errors.preparing(table)
     check_before_reading(loss, component, settings, options.get("task", "auto"))
     table = prepared_in(table)
     if client is not None and not isinstance(table, PreparedTable):
@@ -339,7 +342,7 @@ def fit_table(
     if cv is not None and fit.outcome is not Outcome.INTERRUPTED:
         _cross_validate(fit, prepared, cv, settings, found, callbacks)
     model.provenance = provenance_of(fit, found.problem) | constraints.as_provenance()
-    infer(model, prepared, found, "apart" if apart else inference)
+    fit.notes += without(infer(model, prepared, found, errors, apart=bool(apart)), ignored)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = without_secrets(str(held_out))
     return fit

@@ -26,6 +26,7 @@ from gradstep.engine.row_sums import RowSums
 from gradstep.engine.row_tasks import Evaluate, HessianOptions
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.inference.blocks import BlockedProblem
+from gradstep.inference.clusters import both_ways
 from gradstep.inference.quantile import bandwidth_of
 from gradstep.inference.sums import AtMeans, PearsonSum, Residuals, ScoreProducts, cluster_sums
 from gradstep.inference.validity import why_not
@@ -59,7 +60,7 @@ class Covariance:
     Attributes
     ----------
     kind : str
-        "robust", "HC0", "model" or "cluster".
+        "robust", "HC0", "model", "cluster" or "random_scaling".
     matrix : ndarray of shape (k, q, q), or (1, k·q, k·q) of a joint loss
         In the features' own units; q counts the intercept, which comes last.
     params : ndarray of shape (k, q)
@@ -80,6 +81,8 @@ class Covariance:
     degrees : int or None
         Of freedom, of Student's distribution (squared error): rows less parameters, or clusters
         less one; None where quantiles are the normal distribution's.
+    iterates : int
+        How many the averages of random scaling are of; 0 of other kinds.
     """
 
     kind: str
@@ -93,6 +96,7 @@ class Covariance:
     distance: float
     penalised: bool
     degrees: int | None
+    iterates: int = 0
 
     @property
     def standard_errors(self) -> NDArray[np.float64]:
@@ -262,8 +266,7 @@ class _Sandwich:
         ways = [*clusters]
         signs = [1.0] * len(ways)
         if len(ways) == 2:
-            _, both = np.unique(np.column_stack(ways), axis=0, return_inverse=True)
-            ways, signs = [*ways, both.ravel()], [1.0, 1.0, -1.0]
+            ways, signs = [*ways, both_ways(*ways)], [1.0, 1.0, -1.0]
         total = np.zeros(1)
         for codes, sign in zip(ways, signs, strict=True):
             total = total + sign * self._of_one_way(codes, gradient)

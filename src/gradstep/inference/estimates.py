@@ -10,11 +10,16 @@ from scipy import stats
 
 from gradstep.diagnostics.of_models import (
     FEW_CLUSTERS,
+    FEW_ITERATES,
     NOT_AT_OPTIMUM,
     PENALISED_INTERVALS,
+    SCALED_RANDOMLY,
     UNDETERMINED,
 )
 from gradstep.errors import InvalidParameter
+from gradstep.figures import aligned, p_value
+from gradstep.inference.validity import RANDOM_SCALING
+from gradstep.markup import table_of, tag
 from gradstep.objective.losses import inverse_link, is_quadratic
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ __all__ = ["INTERCEPT", "Inference"]
 
 INTERCEPT = "(intercept)"
 _CHUNK = 1 << 22  # numbers of the rows that intervals are computed of at a time
+_FEW_ITERATES = 1000
 _DISTANT = 0.05  # standard errors from the optimum that are told
 
 
@@ -111,8 +117,16 @@ class Inference:
         return np.stack([self.estimates - half, self.estimates + half], axis=-1)
 
     def _distribution(self) -> Any:
+        if self._by_random_scaling:
+            from gradstep.inference.random_scaling import RandomScaling
+
+            return RandomScaling()
         degrees = self.covariance.degrees
         return stats.norm if degrees is None else stats.t(degrees)
+
+    @property
+    def _by_random_scaling(self) -> bool:
+        return self.covariance.kind == RANDOM_SCALING
 
     def p_of(self, statistic: float) -> float:
         """Return the two-sided p-value of a statistic."""
@@ -160,12 +174,19 @@ class Inference:
         values, vectors = np.linalg.eigh(contrasts @ self.whole() @ contrasts.T)
         kept = values > 1e-10 * max(values.max(initial=0.0), 0.0)
         df = int(kept.sum())
+        if self._by_random_scaling and df > 1:
+            msg = (
+                f"Random scaling has intervals and tests of one combination at a time, and these "
+                f"are {df}."
+            )
+            raise InvalidParameter(msg)
         square = float(((vectors[:, kept].T @ theta) ** 2 / values[kept]).sum())
         degrees = self.covariance.degrees
         if degrees is not None and df:
             p = stats.f.sf(square / df, df, degrees)
             return {"statistic": square / df, "df": df, "p": float(p)}
-        return {"statistic": square, "df": df, "p": float(stats.chi2.sf(square, df))}
+        p = self.p_of(square**0.5) if self._by_random_scaling else stats.chi2.sf(square, df)
+        return {"statistic": square, "df": df, "p": float(p)}
 
     def whole(self) -> NDArray[np.float64]:
         """Return the covariance of all parameters, (k·q, k·q): outputs apart know no other."""
@@ -234,6 +255,9 @@ class Inference:
 
         For squared error, whose residuals are taken as normal and of one variance.
         """
+        if self._by_random_scaling:
+            msg = "Prediction intervals need the variance of residuals, which no path tells."
+            raise InvalidParameter(msg)
         if not is_quadratic(self.loss):
             msg = (
                 f"Prediction intervals are those of squared error; the loss is {self.loss!r}. "
@@ -273,6 +297,17 @@ class Inference:
                     "by other features."
                 )
             )
+        if self._by_random_scaling:
+            notes.append(
+                SCALED_RANDOMLY.note(
+                    f"By random scaling (Lee et al., 2022), from the path of {of.iterates:,} "
+                    f"averaged iterates: 95 % is {self.quantile(0.95):.2f} of a scale that is no "
+                    "standard error."
+                )
+            )
+            if of.iterates < _FEW_ITERATES:
+                few = f"{of.iterates:,} averaged iterates are few: intervals may not hold."
+                notes.append(FEW_ITERATES.note(few))
         if of.clusters and min(of.clusters) < 30:
             notes.append(
                 FEW_CLUSTERS.note(
@@ -311,34 +346,26 @@ class Inference:
 
     def __str__(self) -> str:
         """Return the coefficients as a table."""
-        name = "z" if self.covariance.degrees is None else "t"
-        lines = [["feature", "coefficient", "std. error", name, "p", "95 % from", "to"]]
+        return "\n".join([aligned(self._lines()), *(note.labelled("Note") for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        """Return the same table for a notebook."""
+        titles, *lines = self._lines()
+        notes = [tag("p", note.labelled("Note")) for note in self.notes]
+        return str(tag("div", table_of(titles, lines), *notes, class_="gradstep-inference"))
+
+    def _lines(self) -> list[list[str]]:
+        titles = ["std. error", "z" if self.covariance.degrees is None else "t"]
+        if self._by_random_scaling:
+            titles = ["scale", "statistic"]
+        lines = [["feature", "coefficient", *titles, "p", "95 % from", "to"]]
         for entry in self.rows():
             label = entry["feature"]
             if "output" in entry:
                 label = f"{entry['output']}: {label}"
             numbers = [entry["coefficient"], entry["standard_error"], entry["statistic"]]
             lines.append([
-                label, *(f"{number:.4g}" for number in numbers), _p(entry["p"]),
+                label, *(f"{number:.4g}" for number in numbers), p_value(entry["p"]),
                 f"{entry['low']:.4g}", f"{entry['high']:.4g}",
             ])  # fmt: skip
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = [
-            "  ".join(
-                cell.ljust(width) if at == 0 else cell.rjust(width)
-                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        return "\n".join([*text, *(note.labelled("Note") for note in self.notes)])
-
-
-def _p(p: float) -> str:
-    """Return a p-value with as many digits as matter.
-
-    Examples
-    --------
-    >>> _p(0.04321), _p(1e-20), _p(float("nan"))
-    ('0.0432', '< 1e-16', 'nan')
-    """
-    return "< 1e-16" if p < 1e-16 else f"{p:.3g}"
+        return lines

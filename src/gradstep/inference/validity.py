@@ -10,9 +10,10 @@ from gradstep.objective.regression import Pinball
 if TYPE_CHECKING:
     from gradstep.engine.state import Problem
 
-__all__ = ["MOST_FEATURES", "why_not"]
+__all__ = ["MOST_FEATURES", "RANDOM_SCALING", "why_not"]
 
 MOST_FEATURES = 2000
+RANDOM_SCALING = "random_scaling"  # of averaged iterates, no covariance of the optimum
 
 
 def why_not(problem: Problem) -> str | None:

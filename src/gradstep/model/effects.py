@@ -1,8 +1,7 @@
 """What is predicted as one column changes, while the others stay at a typical value.
 
 Typical is the mean of a number and the most frequent level of a category. Intervals are those of
-the mean, from the covariance of the parameters; of several classes they are taken for the log-odds
-of each class against the others (the delta method), and turned into probabilities.
+the mean (`gradstep.model.mean_intervals`).
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from gradstep.data.features.terms.crosses import PairColumn
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.floating_point import as_by_default
 from gradstep.model.coefficients import importance
-from gradstep.model.intervals import inference_of
-from gradstep.objective.classification import Softmax
+from gradstep.model.mean_intervals import MOST_NUMBERS, ends_of_means, means_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +33,6 @@ __all__ = ["Effect", "effects"]
 _POINTS = 61
 _DEVIATIONS = 2.5  # from the mean of a number, at most
 _MOST_EXPONENT = 700.0
-_MOST_DENSE = 1 << 24  # numbers of rows with all their features, for intervals
 
 
 @dataclass(frozen=True)
@@ -194,8 +191,10 @@ class _Typical:
         outputs = list(model.target.classes or (model.target.column,))
         if model.target.classes is not None and model.n_outputs == 1:
             outputs = outputs[1:]
-        low, high = self._ends(z, encoded)
-        return Effect(column, at, outputs, self._predicted(z), low, high, **more)
+        low = high = None
+        if z.shape[0] * self.encoding.n_features <= MOST_NUMBERS:
+            low, high = ends_of_means(model, z, encoded)
+        return Effect(column, at, outputs, means_of(model, z), low, high, **more)
 
     def _scores(self, encoded: Encoded) -> NDArray[np.float64]:
         k, p = self.model.n_outputs, self.encoding.n_features
@@ -205,60 +204,3 @@ class _Typical:
         z += w[encoded.codes].sum(axis=1)  # -1 is of no feature
         z += (w[encoded.places] * encoded.amounts[:, :, None]).sum(axis=1)
         return z
-
-    def _predicted(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions: of two classes the probability of the second."""
-        model = self.model
-        if model.target.classes is None:
-            return model.means(z)[:, None]
-        if not model.gives_probabilities:
-            return z
-        found = model.probabilities(z)
-        return found[:, 1:] if model.n_outputs == 1 else found
-
-    def _ends(self, z: NDArray[np.float64], encoded: Encoded) -> tuple[Any, Any]:
-        model, k, p = self.model, self.model.n_outputs, self.encoding.n_features
-        n = z.shape[0]
-        joint = isinstance(model.loss, Softmax)
-        if model.covariance is None or (k > 1 and not joint) or n * p > _MOST_DENSE:
-            return None, None
-        x = np.zeros((n, p + 2))  # the last is of no feature
-        x[:, : encoded.values.shape[1]] = encoded.values
-        rows = np.arange(n)[:, None]
-        np.add.at(x, (rows, np.where(encoded.codes < 0, p + 1, encoded.codes)), 1.0)
-        places = np.where(encoded.places < 0, p + 1, encoded.places)
-        np.add.at(x, (rows, places), encoded.amounts)
-        x[:, p] = 1.0  # the intercept
-        x = x[:, : p + 1]
-        of = inference_of(model)
-        whole = of.whole().reshape(k, p + 1, k, p + 1)
-        each = np.empty((n, k, k))
-        for c in range(k):
-            for d in range(k):
-                each[:, c, d] = np.einsum("ni,ij,nj->n", x, whole[c, :, d, :], x, optimize=True)
-        lost = (x @ model.covariance.undetermined.any(axis=0)) != 0.0
-        if joint:
-            return self._log_odds_ends(z, each, lost, of.quantile(0.95))
-        half = of.quantile(0.95) * np.sqrt(np.maximum(each[:, :, 0], 0.0))
-        half[lost] = np.nan
-        return self._predicted(z - half), self._predicted(z + half)
-
-    def _log_odds_ends(
-        self,
-        z: NDArray[np.float64],
-        covariance: NDArray[np.float64],
-        lost: NDArray[np.bool_],
-        width: float,
-    ) -> tuple[Any, Any]:
-        """Return the ends for each class's probability, from those of its log-odds."""
-        p = self.model.probabilities(z)
-        k = p.shape[1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            others = np.maximum(1.0 - p, np.finfo(float).tiny)
-            slope = np.eye(k) - p[:, None, :] * (1.0 - np.eye(k)) / others[:, :, None]
-            square = np.einsum("ncd,nde,nce->nc", slope, covariance, slope)
-            half = width * np.sqrt(np.maximum(square, 0.0))
-            half[lost] = np.nan
-            odds = p / others
-            low, high = odds * np.exp(-half), odds * np.exp(np.minimum(half, _MOST_EXPONENT))
-            return low / (1.0 + low), np.where(np.isinf(high), 1.0, high / (1.0 + high))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "correlations",
     "inference_of",
+    "kind_of_errors",
     "of_errors",
     "per_deviation",
     "shared_directions",
@@ -243,6 +244,23 @@ def of_errors(model: Model) -> str:
     """Return what to say of the intervals that stand beside coefficients, if there are any."""
     if model.covariance is None:
         return ""
-    kind = "by the model" if model.covariance.kind == "model" else "robust"
+    return f"; with 95 % confidence intervals ({kind_of_errors(model)})"
+
+
+def kind_of_errors(model: Model) -> str:
+    """Return which standard errors a model has, and of what."""
+    assert model.covariance is not None  # noqa: S101
+    kind = {"model": "by the model", "cluster": _clustered(model)}.get(
+        model.covariance.kind, "robust"
+    )
     shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
-    return f"; with 95 % confidence intervals ({kind}{shrunk})"
+    return f"{kind}{shrunk}"
+
+
+def _clustered(model: Model) -> str:
+    """Return by what rows are clustered, and in how many clusters."""
+    assert model.covariance is not None  # noqa: S101
+    known = model.provenance.get("clusters")
+    columns = map(str, known if isinstance(known, list) else ())
+    counts = " and ".join(f"{n:,}" for n in model.covariance.clusters)
+    return f"clustered by {' and '.join(columns)}: {counts} clusters"

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
     from gradstep.inference.covariance import Covariance
+    from gradstep.model.summary import Summary
     from gradstep.model.training_rows import TrainingRows
 
 __all__ = ["Model"]
@@ -137,6 +138,23 @@ class Model:
     def intercept_(self) -> NDArray[np.float64]:
         """Intercepts (n_outputs,), for columns in their own units."""
         return self._in_units[1]
+
+    def summary(self, level: float = 0.95) -> Summary:
+        """Return the coefficients as a table of statistics: standard errors, tests, intervals.
+
+        Parameters
+        ----------
+        level : float
+            Of the confidence intervals.
+
+        Returns
+        -------
+        Summary
+            Printed, it is a table; ``frame()`` has it as a frame.
+        """
+        from gradstep.model.summary import summary_of
+
+        return summary_of(self, level)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a few facts, and what matters most."""
@@ -267,6 +285,60 @@ class Model:
         self.probabilities(np.zeros((1, self.n_outputs)))
         how: dict[str, Any] = {"encoding": encoding, "client": client, "allow_mixed": allow_mixed}
         return self.probabilities(self.table_scores(table, **how))
+
+    @as_by_default
+    def mean_intervals(
+        self, table: Any, level: float = 0.95, *, encoding: str = ""
+    ) -> NDArray[np.float64]:
+        """Return confidence intervals of the mean, for rows like those of a table.
+
+        Parameters
+        ----------
+        table, encoding
+            As of `predict`.
+        level : float
+            The share of samples whose interval holds the mean.
+
+        Returns
+        -------
+        ndarray of shape (n, 2), or (n, n_classes, 2) of several classes
+            Low and high ends: of what is predicted, of two classes of the probability of the
+            second, of several of each probability. NaN where the training rows do not tell.
+
+        Raises
+        ------
+        InvalidModel, InvalidParameter
+            If the model keeps no standard errors, or its loss has no such intervals.
+        """
+        from gradstep.model.mean_intervals import intervals_of_table
+
+        found = intervals_of_table(self, table, level, of_targets=False, encoding=encoding)
+        return found if self.n_outputs > 1 else found[:, 0]
+
+    @as_by_default
+    def prediction_intervals(
+        self, table: Any, level: float = 0.95, *, encoding: str = ""
+    ) -> NDArray[np.float64]:
+        """Return intervals that hold the targets of new rows, of a model of squared error.
+
+        Residuals are taken as normal and of one variance; two models of `loss="pinball"` suppose
+        nothing of the kind.
+
+        Parameters
+        ----------
+        table, encoding
+            As of `predict`.
+        level : float
+            The share of targets that an interval holds.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            Low and high ends.
+        """
+        from gradstep.model.mean_intervals import intervals_of_table
+
+        return intervals_of_table(self, table, level, of_targets=True, encoding=encoding)[:, 0]
 
     def table_scores(
         self, table: Any, *, encoding: str = "", client: Any = None, allow_mixed: bool = False

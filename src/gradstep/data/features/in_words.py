@@ -9,11 +9,20 @@ from gradstep.data.features.terms.crosses import Cross, PowerColumn
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.features.text import TextColumn
 from gradstep.figures import count, number
+from gradstep.markup import table_of, tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ColumnInWords", "columns_in_words", "features_in_words", "rows_in_words"]
+__all__ = [
+    "ColumnInWords",
+    "columns_in_words",
+    "features_in_words",
+    "rows_in_words",
+    "table_in_html",
+]
+
+_SHOWN = 20  # columns
 
 
 class ColumnInWords(NamedTuple):
@@ -107,3 +116,16 @@ def _hashed(column: HashColumn | TextColumn, longest: int, gaps: str) -> tuple[s
         return "category", f"hashed to {1 << column.bits:,} weights{gaps}"
     cut = f", at most {column.width} of a row" if longest > column.width else ""
     return "text", f"{column.size:,} words and pairs of words{cut}{gaps}"
+
+
+def table_in_html(encoding: Any, meta: Mapping[str, Any]) -> str:
+    """Return what a notebook shows of a prepared table: its rows, and what columns became."""
+    columns = columns_in_words(encoding, meta["columns"])
+    more = len(columns) - _SHOWN
+    parts = [
+        tag("p", tag("b", "Rows "), rows_in_words(meta["rows"])),
+        tag("p", tag("b", "Columns "), features_in_words(columns, encoding.n_features)),
+        *([table_of(["column", "became", "detail"], columns[:_SHOWN])] if columns else []),
+        *([tag("p", f"and {more:,} more columns")] if more > 0 else []),
+    ]
+    return str(tag("div", *parts, class_="gradstep-table"))

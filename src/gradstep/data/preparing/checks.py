@@ -68,6 +68,8 @@ _META: Mapping[str, Callable[[Any], bool]] = {
         _is_count(asked["seed"])
         and is_text(asked.get("offset", ""))
         and is_text(asked.get("exposure", ""))
+        and isinstance(asked.get("clusters", []), list | tuple)
+        and all(map(is_text, asked.get("clusters", [])))
         and (asked.get("log_power") is None or _is_number(asked["log_power"]))
     ),
     "target": lambda target: (

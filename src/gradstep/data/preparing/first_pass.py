@@ -131,7 +131,8 @@ class FirstPass:
         """Have columns become what they do with the terms asked for, and with more of them."""
         self.encoding: Encoding = self.encoding_with(splines, crosses)
         self._check_features()
-        self.row_bytes = self.encoding.row_bytes + 8 + 8 * self.weighted
+        own = 1 + self.weighted + len(self.options.clusters)  # the target, and what else is kept
+        self.row_bytes = self.encoding.row_bytes + 8 * own
         self.bytes = self.n_kept * self.row_bytes
 
     def encoding_with(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
+    "FEATURES_TOO",
     "MOST_FEATURES",
     "MOST_HASH_BITS",
     "NAMES",
@@ -41,6 +42,9 @@ Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
 # Fields that users know by another name, that of the estimators' parameters.
 NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}
 _UTF_8 = ("encoding", "")  # which is not given: thousands="" is
+# Roles of columns that may be features as well; rows are clustered one way, or two.
+_CLUSTERS = ("cluster column", "second cluster column")
+FEATURES_TOO = {"time column", *_CLUSTERS}
 _KINDS = ("number", "category", "date", "hash", "text")
 MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
@@ -59,6 +63,8 @@ class PrepareOptions(TermOptions):
     weight, offset, exposure, time : str, optional
         Columns with row weights, with an offset of the score (a log exposure) or with the exposure
         itself, with the time that validation rows are split off by.
+    clusters : tuple of str
+        One or two columns whose values say which rows belong together, kept for standard errors.
     class_weight : "balanced" or tuple of (label, weight), optional
         What rows count by their class, besides their own weights.
     drop, only : tuple of str
@@ -96,6 +102,7 @@ class PrepareOptions(TermOptions):
     weight: str | None = None
     offset: str | None = None
     time: str | None = None
+    clusters: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     kinds: tuple[tuple[str, str], ...] = ()
@@ -131,13 +138,14 @@ class PrepareOptions(TermOptions):
     def roles(self) -> dict[str, str]:
         """The columns that are no features, or not only, by what they are."""
         roles = {"target": self.target, "weight": self.weight, "offset": self.offset,
-                 "exposure": self.exposure, "time column": self.time}  # fmt: skip
+                 "exposure": self.exposure, "time column": self.time,
+                 **dict(zip(_CLUSTERS, self.clusters, strict=False))}  # fmt: skip
         return {role: column for role, column in roles.items() if column is not None}
 
     @property
     def no_features(self) -> list[str]:
         """The columns with a role that keeps them from being features, as that of time does not."""
-        return [column for role, column in self.roles.items() if role != "time column"]
+        return [column for role, column in self.roles.items() if role not in FEATURES_TOO]
 
     def role_of(self, column: str) -> str:
         """Return what a column is besides a feature; empty if nothing."""
@@ -192,8 +200,20 @@ class PrepareOptions(TermOptions):
                 "be different columns."
             )
             raise InvalidParameter(msg)
+        self._check_clusters()
         self._check_class_weight()
         self.check_terms()
+
+    def _check_clusters(self) -> None:
+        if len(set(self.clusters)) < len(self.clusters) or len(self.clusters) > len(_CLUSTERS):
+            msg = (
+                f"Rows are clustered by one column, or by two different ones; not by "
+                f"{', '.join(map(repr, self.clusters))}."
+            )
+            raise InvalidParameter(msg)
+        if self.target in self.clusters:
+            msg = f"The target {self.target!r} cannot say which rows belong together."
+            raise InvalidParameter(msg)
 
     def _check_class_weight(self) -> None:
         if isinstance(self.class_weight, tuple):
@@ -219,7 +239,7 @@ def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     """Return the options that keyword arguments give, checked."""
     given = under_new_names("prepare", options)
     found = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
-    for name in ("drop", "only", "na"):
+    for name in ("drop", "only", "na", "clusters"):
         if isinstance(found.get(name), str):
             found[name] = (found[name],)
         elif name in found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.kernels.columns import gather_rows, put_rows
-from gradstep.data.roles import weights_of
+from gradstep.data.roles import cluster_keys, weights_of
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -52,6 +52,9 @@ class Encoder:
             if options.log_power is not None:
                 options.shift.refuse_exposure(offset)
             y, weight = with_offset(y, weight, offset, options.log_power)
+        if options.clusters:
+            keys = [cluster_keys(frame[column]) for column in options.clusters]
+            parts["clusters"] = np.column_stack(keys)
         parts["y"] = y[:, None]
         if weight is not None:
             parts["weight"] = weight

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,9 @@ class PreparedTable:
         Where it lies; None in memory.
     offset : ndarray or None
         Offsets of the validation rows; those of the training rows are part of their targets.
+    clusters : dict
+        Of "train" and "validation", for each row its keys in the columns that it is clustered by
+        (`gradstep.data.roles.cluster_keys`); empty if there are none.
     """
 
     train: Dataset
@@ -87,6 +90,7 @@ class PreparedTable:
     meta: dict[str, Any]
     folder: Path | None = None
     offset: NDArray[np.float64] | None = None
+    clusters: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -105,6 +109,12 @@ class PreparedTable:
         chosen = self.meta.get("chosen")
         told = [CHOSEN_TERMS.note(chosen)] if chosen else []
         return [*notes_of(self.meta["warnings"]), *told]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rows, and what became of each column."""
+        from gradstep.data.features.in_words import table_in_html
+
+        return table_in_html(self.encoding, self.meta)
 
     def __repr__(self) -> str:
         held_out = 0 if self.validation is None else self.validation.n
@@ -249,6 +259,11 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
         meta,
         folder,
         held_out.get("offset") if held_out else None,
+        {
+            part: arrays["clusters"]
+            for part, arrays in (("train", train), ("validation", held_out))
+            if "clusters" in arrays
+        },
     )
 
 
@@ -349,6 +364,7 @@ def _arrays(
     n = meta["rows"][part]
     layout = encoding.layout(n)
     expected = layout | dict.fromkeys(("weight", "offset"), ((n,), np.float64))
+    expected["clusters"] = ((n, len(meta["asked"].get("clusters", ()))), np.int64)
     for name in sorted(meta["files"]):
         if not name.startswith(f"{part}_"):
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,6 +151,11 @@ class TableMaker:
             meta,
             None,
             rest.get("offset"),
+            {
+                part: arrays["clusters"]
+                for part, arrays in (("train", train), ("validation", rest))
+                if "clusters" in arrays
+            },
         )
 
     def _stream(
@@ -227,6 +233,8 @@ class TableMaker:
         shapes = self._first_pass.encoding.layout(n)
         if self._first_pass.weighted:
             shapes["weight"] = ((n,), np.float64)
+        if self.options.clusters and (part == "train" or self.held_out is None):
+            shapes["clusters"] = ((n, len(self.options.clusters)), np.int64)
         if part == "validation" and self.options.shift is not None:
             shapes["offset"] = ((n,), np.float64)
         return {
@@ -257,6 +265,7 @@ class TableMaker:
     def _fill_validation(self, rest: dict[str, NDArray[Any]]) -> None:
         assert self.held_out is not None  # noqa: S101
         columns = dict.fromkeys([*self._first_pass.encoding.sources, *self.options.no_features])
+        encoder = replace(self._encoder, options=replace(self.options, clusters=()))
         at = 0
         for chunk in self.held_out.chunks(list(columns)):
             frame = readable(self._counted(chunk), self._first_pass.encoding)
@@ -264,7 +273,7 @@ class TableMaker:
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."
                 raise InvalidTable(msg)
-            for span, parts in self._encoder.pieces(frame, rows, self.unseen):
+            for span, parts in encoder.pieces(frame, rows, self.unseen):
                 put(rest, parts, None, rows[span])
             at += frame.height
         if at != len(rest["y"]):

@@ -39,8 +39,8 @@ __all__ = ["SparseMaker"]
 _BUCKET_ROWS = 1 << 16
 _ROWS = 1 << 20  # that are worked on together
 _NO_MEANING = (
-    "weight", "class_weight", "offset", "exposure", "time", "drop", "only", "kinds", "decimal",
-    "thousands", "na", "encoding", "splines", "crosses", "polynomials", "logs",
+    "weight", "class_weight", "offset", "exposure", "time", "clusters", "drop", "only", "kinds",
+    "decimal", "thousands", "na", "encoding", "splines", "crosses", "polynomials", "logs",
 )  # fmt: skip
 
 

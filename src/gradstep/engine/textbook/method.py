@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.engine.average_path import lines_of, path_of, why_no_path
 from gradstep.engine.baseline import Baseline
 from gradstep.engine.records import Epoch, Outcome
 from gradstep.engine.state import TextbookState
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.state import Problem, TrainState
+    from gradstep.engine.textbook.steps import Run
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["ADVICE", "Textbook"]
@@ -64,6 +66,10 @@ class Textbook:
         if not isinstance(state, TextbookState):
             state = problem.start(*problem.split(state.current()))
         state = state.copy().standardised(problem.standardisation)
+        if why_no_path(problem):
+            state.path = None
+        elif state.path is None and not state.averaged:
+            state.path = path_of(problem)
         if incremental and state.batch == 0:
             state.seen += (0.0, data.weight_sum, data.n)
         return state
@@ -79,7 +85,7 @@ class Textbook:
         batches, rate = self._batches, 0.0
         for run in batches.epoch(state.epoch, state.batch, at_most=max_batches, more=more):
             rates = batches.rates(state, run.batches)
-            batches.train_on(run, state, rates)
+            self._train_on(run, state, rates)
             rate = float(rates[-1])
             self._rows += run.n
             if max_batches is not None:
@@ -100,6 +106,27 @@ class Textbook:
         if not by_score and stalled(self._problem, state, -epoch.loss):
             return Outcome.CONVERGED
         return None
+
+    def _train_on(self, run: Run, state: TextbookState, rates: NDArray[np.float64]) -> None:
+        """Train on a run of batches, and look at the path of averages where it is due."""
+        problem, done = self._problem, 0
+        while done < rates.size:
+            steps = rates.size - done if state.path is None else self._until_due(state)
+            stop = min(done + steps, rates.size)
+            part = run.part(done, stop, self._batches.batch_size)
+            self._batches.train_on(part, state, rates[done:stop])
+            count, done = float(state.counters[2]), stop
+            if state.path is not None and count >= state.path.due:
+                state.path = state.path.with_average(count, lines_of(problem, state.current()))
+
+    def _until_due(self, state: TextbookState) -> int:
+        """Return how many steps may be taken until the path of averages is to be looked at."""
+        assert state.path is not None  # noqa: S101
+        averaged = int(state.counters[2])
+        if averaged:
+            return max(1, state.path.due - averaged)
+        rows = self._problem.average_from - int(state.counters[1])
+        return max(1, -(-rows // self._batches.batch_size))
 
     def _end_epoch(self, state: TextbookState) -> float:
         """End the epoch; return its running objective, or raise `Diverged`."""

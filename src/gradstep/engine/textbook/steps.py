@@ -182,6 +182,11 @@ class Run(NamedTuple):
     order: NDArray[np.uint32]
     n: int
 
+    def part(self, lo: int, hi: int, batch_size: int) -> Run:
+        """Return the batches at positions lo to hi."""
+        first, end = lo * batch_size, min(hi * batch_size, self.n)
+        return self._replace(batches=self.batches[lo:hi], order=self.order[first:], n=end - first)
+
 
 class Steps:
     """Takes the steps of a problem on rows of one layout.

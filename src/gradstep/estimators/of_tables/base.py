@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gradstep.fit.table import TableFit
     from gradstep.model.model import Model
+    from gradstep.model.summary import Summary
 
 __all__ = ["TableEstimator"]
 
@@ -235,6 +236,24 @@ class TableEstimator:
         """
         check_is_fitted(self)
         return display.frame(display.coefficient_columns(self.model_), self._library)
+
+    def summary(self, level: float = 0.95) -> Summary:
+        """Return the coefficients as a table of statistics: standard errors, tests, intervals.
+
+        Which standard errors, `inference` says.
+
+        Parameters
+        ----------
+        level : float
+            Of the confidence intervals.
+
+        Returns
+        -------
+        Summary
+            Printed, it is a table; ``frame()`` has it as a Polars frame.
+        """
+        check_is_fitted(self)
+        return self.model_.summary(level)
 
     def importance(self) -> Any:
         """Return each column's share of the variance of the score, the largest first.

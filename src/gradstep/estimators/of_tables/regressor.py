@@ -84,8 +84,9 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         Constraints on the coefficients of columns; see `fit_table`.
     refit : bool, default=True
         Whether the rows held out go into the model, too, once they have judged it.
-    inference : {"robust", "model", "none"}, default="robust"
-        Which standard errors `coefficients` gives, where any are valid.
+    inference : {"robust", "model", "none"} or str, default="robust"
+        Which standard errors `coefficients` and `summary` give, where any are valid;
+        "cluster=COLUMN", or "cluster=ONE,OTHER", where rows of one value may depend on each other.
     time_column : str or None, default=None
         Hold out the latest rows by this column, not random ones.
     missing : {'encode', 'error'}, default='encode'
