@@ -180,7 +180,7 @@ class TestFolder:
         status, out, err = gradstep(*stopped, "--checkpoint", "run", "--resume")
         assert status == 0
         assert "Went on after 7 epochs" in " ".join(out.split())
-        assert "warning: run/checkpoint-00000002.safetensors is no checkpoint" in err
+        assert "warning [GS304]: run/checkpoint-00000002.safetensors is no checkpoint" in err
         assert "goes on from the checkpoint before it, run/checkpoint-00000001" in err
 
     def test_what_differs_is_named_by_its_option(self, stopped, fails, folder, tmp_path):

@@ -276,7 +276,7 @@ class TestDates:
         found = told("prepare", "t.csv", "-t", "fare", "-o", "prepared")
         prepared = gs.open_prepared(home / "prepared")
         assert bits(prepared) == bits(gs.prepare(table, "fare"))
-        assert f"Dates are read as {note}: day." in found["notes"]
+        assert f"GS009: Dates are read as {note}: day." in found["notes"]
         assert not any("weekday" in name for name in prepared.feature_names)
 
     def test_that_may_be_either(self, told, home):

@@ -141,7 +141,7 @@ def test_of_mini_batches_are_kept(optimizer):
     fit = fit_table(TABLE, "y", optimizer=optimizer, **asked, **PLAIN)
     assert coefficient(fit.model, "size") == 0.0
     assert coefficient(fit.model, "age") >= 0.3
-    assert fit.notes[-1].startswith("Constraints: ")
+    assert fit.notes[-1].startswith("GS110: Constraints: ")
     assert "of size" in fit.notes[-1] or "age, size" in fit.notes[-1]
     assert fit.notes[-1].endswith(".")
 

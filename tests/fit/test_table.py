@@ -354,20 +354,22 @@ class TestFolds:
         table, options = linear(60), {"validation": 0.0, "optimizer": "adam", "max_iter": 2}
         fit = fit_table(table, "y", cv=4, callbacks=[Ends()], **options)
         assert fit.folds == []
-        assert fit.notes[-1] == "Interrupted in the cross-validation, which is left out."
+        assert fit.notes[-1] == ("GS112: Interrupted in the cross-validation, which is left out.")
         whole = fit_table(table, "y", **options)
         assert fit.model.params.tobytes() == whole.model.params.tobytes()
         assert fit.outcome is whole.outcome
 
     @uncompiled
     def test_of_which_a_part_diverges_are_left_out(self, monkeypatch):
-        def diverges(*_arguments):
+        def diverges(*_arguments, **_by_index):
             msg = "Training diverged."
             raise Diverged(msg, epoch=1)
 
         monkeypatch.setattr("gradstep.fit.table.evaluate_folds", diverges)
         fit = fit_table(linear(60), "y", cv=2, optimizer="adam", max_iter=2)
-        assert fit.notes[-1] == "Cross-validation is left out: of a part, Training diverged."
+        assert fit.notes[-1] == (
+            "GS112: Cross-validation is left out: of a part, Training diverged."
+        )
 
 
 class TestExposures:

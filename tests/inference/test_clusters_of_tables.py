@@ -104,7 +104,9 @@ class TestWhatIsTold:
         how = asked("fare", "customer")
         found = fit_table(TABLE, "fare", **how)
         missing = int((CODES == 0).sum())
-        assert found.notes == [f"{missing} rows have no 'customer': they count as one cluster."]
+        assert found.notes == [
+            f"GS216: {missing} rows have no 'customer': they count as one cluster."
+        ]
         assert found.model.provenance["notes"] == found.notes
         assert "clustered by customer: 30 clusters" in str(found.model.summary())
         again = fit_table(TABLE, "fare", **{**how, "drop": how["drop"][:2]})
@@ -113,7 +115,9 @@ class TestWhatIsTold:
     def test_what_was_asked_for_and_is_not_valid(self):
         how = asked("fare", "shop") | {"penalty": "l1", "alpha": 0.01}
         found = fit_table(TABLE, "fare", **how)
-        assert found.notes[-1].startswith("No standard errors: an l1 penalty moves coefficients")
+        assert found.notes[-1].startswith(
+            "GS215: No standard errors: an l1 penalty moves coefficients"
+        )
         assert "No standard errors: an l1 penalty" in str(found.model.summary())
 
     def test_the_fit_is_the_same(self):

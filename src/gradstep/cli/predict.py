@@ -54,6 +54,7 @@ def predict(
 ) -> None:
     """Predict each row of a table."""
     from gradstep.cli import report
+    from gradstep.model.kept_columns import refuse_to_keep
 
     codes = ignored(ignore)
     paths.note_cache(codes)
@@ -61,7 +62,7 @@ def predict(
     if threshold is not None:
         fitted = fitted.with_threshold(threshold)
     copied = opt.split(keep)
-    fitted.refuse_to_keep(copied, probabilities=probabilities)
+    refuse_to_keep(fitted, copied, probabilities=probabilities)
     opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     how: dict[str, Any] = {
         "keep": copied, "probabilities": probabilities, "encoding": encoding,

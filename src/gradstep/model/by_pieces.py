@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from gradstep.model.model import Model
+    from gradstep.model.kept_columns import refuse_to_keep
+from gradstep.model.model import Model
 
 __all__ = ["MANIFEST", "Part", "predict_parts", "run_on_pieces", "scores_there"]
 
@@ -207,7 +208,7 @@ def predict_parts(
     """
     out = Path(out)
     refuse_existing(out)
-    model.refuse_to_keep(keep, probabilities=probabilities)
+    refuse_to_keep(model, keep, probabilities=probabilities)
     opened = model.opened(table, copied=keep, encoding=encoding)
     pieces = [_Numbered(*at) for at in enumerate(pieces_of(opened, elsewhere=True, each_file=True))]
     with writing_folder(out.absolute()) as folder:

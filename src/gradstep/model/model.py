@@ -21,6 +21,7 @@ from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
 from gradstep.figures import count
 from gradstep.floating_point import as_by_default
+from gradstep.model.kept_columns import refuse_to_keep
 from gradstep.objective.classification import (
     class_probabilities,
     gives_probabilities,
@@ -170,17 +171,11 @@ class Model:
         from gradstep.engine.evaluation import scores  # imports Numba
 
         frame, encoding = readable(frame, self.encoding), self.encoding
-        pieces = [frame]
+        spans = [slice(None)]
         if isinstance(encoding, Encoding):
-            pieces = [frame[span] for span in encoding.spans(frame.height)]
-        z = np.concatenate(
-            [
-                scores(
-                    encoding.rows(encoding.encode(each, self.unseen)), self.params, self.n_outputs
-                )
-                for each in pieces
-            ]
-        )
+            spans = list(encoding.spans(frame.height))
+        rows = (encoding.rows(encoding.encode(frame[span], self.unseen)) for span in spans)
+        z = np.concatenate([scores(each, self.params, self.n_outputs) for each in rows])
         if self.shift is not None:
             z += self.shift.values(frame)[:, None]
         return z
@@ -238,10 +233,7 @@ class Model:
             "Model", "threshold", threshold, low=0.0, high=1.0, open_low=True, open_high=True
         )
         if not self.gives_probabilities or self.n_outputs != 1:
-            msg = (
-                f"threshold={threshold:g} is a probability of the second of two classes, and this "
-                "model gives none."
-            )
+            msg = f"threshold={threshold:g} is for two classes with probabilities: there are none."
             raise InvalidParameter(msg)
         return replace(self, threshold=float(threshold))
 
@@ -370,13 +362,9 @@ class Model:
         return [*more, *([self.shift.column] if self.shift else [])]
 
     def predict_batches(
-        self,
-        table: Any,
-        *,
-        keep: Sequence[str] = (),
-        probabilities: bool = True,
+        self, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True,
         encoding: str = "",
-    ) -> Iterator[pl.DataFrame]:
+    ) -> Iterator[pl.DataFrame]:  # fmt: skip
         """Yield predictions for the rows of a table of any size, in order.
 
         Parameters
@@ -395,20 +383,10 @@ class Model:
         polars.DataFrame
             The kept columns, ``prediction``, and probabilities.
         """
-        self.refuse_to_keep(keep, probabilities=probabilities)
+        refuse_to_keep(self, keep, probabilities=probabilities)
         for frame in self.chunks(table, copied=keep, encoding=encoding):
             found = self.predictions(self.scores(frame), probabilities=probabilities)
             yield pl.DataFrame([*(frame[name] for name in dict.fromkeys(keep)), *found])
-
-    def refuse_to_keep(self, keep: Sequence[str], *, probabilities: bool = True) -> None:
-        """Refuse columns that are called as one of the predictions is."""
-        named = self.target.column_names(probabilities=probabilities and self.gives_probabilities)
-        if taken := [name for name in keep if name in named]:
-            msg = (
-                f"The column {taken[0]!r} cannot be kept: that is what a column of predictions is "
-                "called. Rename the table's column, or do not keep it."
-            )
-            raise InvalidParameter(msg)
 
     def predictions(self, z: NDArray[np.float64], *, probabilities: bool = True) -> pl.DataFrame:
         """Return what is predicted for scores, as `predict_batches` yields it."""

@@ -79,8 +79,7 @@ class PreparedTable:
     offset : ndarray or None
         Offsets of the validation rows; those of the training rows are part of their targets.
     clusters : dict
-        Of "train" and "validation", for each row its keys in the columns that it is clustered by
-        (`gradstep.data.roles.cluster_keys`); empty if there are none.
+        Of "train" and "validation", each row's keys (`gradstep.data.roles.cluster_keys`), if any.
     """
 
     train: Dataset
