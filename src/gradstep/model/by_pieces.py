@@ -18,6 +18,7 @@ import numpy as np
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.files import refuse_existing, sync, writing_folder
 from gradstep.floating_point import as_by_default
+from gradstep.model.kept_columns import refuse_to_keep
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from gradstep.model.kept_columns import refuse_to_keep
-from gradstep.model.model import Model
+    from gradstep.model.model import Model
 
 __all__ = ["MANIFEST", "Part", "predict_parts", "run_on_pieces", "scores_there"]
 
