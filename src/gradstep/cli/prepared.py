@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradstep.cli import options as opt
 from gradstep.errors import InvalidParameter
+from gradstep.files import address_of
 
 if TYPE_CHECKING:
     import typer
@@ -32,8 +33,7 @@ def prepared_table(ctx: typer.Context, table: str) -> PreparedTable | None:
     InvalidParameter
         If options were typed that say how to prepare it.
     """
-    folder = Path(table)
-    if not (folder / "meta.json").is_file():
+    if not _is_prepared(table):
         return None
     from gradstep.data.preparing.prepared import open_prepared
 
@@ -41,4 +41,16 @@ def prepared_table(ctx: typer.Context, table: str) -> PreparedTable | None:
     if idle:
         msg = f"{table} is prepared: {', '.join(idle)} would change nothing. Prepare it anew."
         raise InvalidParameter(msg)
-    return open_prepared(folder)
+    return open_prepared(table)
+
+
+def _is_prepared(table: str) -> bool:
+    """Tell whether a folder, here or in an object store, is a prepared table."""
+    address = address_of(table)
+    if address is None:
+        return (Path(table) / "meta.json").is_file()
+    if address.startswith(("http:", "https:")) or Path(table).suffix:
+        return False
+    from gradstep.data.preparing.remote import is_published
+
+    return is_published(address)

@@ -21,10 +21,11 @@ import numpy as np
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.preparing.checks import check_meta, check_numbers
+from gradstep.data.preparing.remote import RemoteFolder, RemoteRows, copied
 from gradstep.data.roles import Target
 from gradstep.errors import InvalidTable
 from gradstep.figures import count
-from gradstep.files import refuse_address, sync
+from gradstep.files import address_of, refuse_address, sync
 from gradstep.rows.statistics import Columns
 from gradstep.tensor_file import MISSTATED
 
@@ -73,6 +74,8 @@ class PreparedTable:
         Where it comes from, counts, and what was noticed.
     folder : Path or None
         Where it lies; None in memory.
+    address : str or None
+        Where it lies in an object store; then `folder` is a copy.
     offset : ndarray or None
         Offsets of the validation rows; those of the training rows are part of their targets.
     """
@@ -84,6 +87,7 @@ class PreparedTable:
     meta: dict[str, Any]
     folder: Path | None = None
     offset: NDArray[np.float64] | None = None
+    address: str | None = None
 
     @property
     def n_rows(self) -> int:
@@ -181,7 +185,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     Parameters
     ----------
     folder : str or path
-        The folder.
+        The folder; of one in an object store (``s3://``), a copy is made in the cache.
     verify : bool
         Whether to compare every array with its checksum, too: that reads all of them.
 
@@ -206,7 +210,8 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     <PreparedTable: 3 rows to train on, 0 held out, 1 feature, target 'fare'>
     >>> folder.cleanup()
     """
-    folder = Path(folder)
+    address = address_of(folder)
+    folder = Path(folder) if address is None else copied(address)
     meta = read_meta(folder)
     encoding, target = encoding_of(meta["encoding"]), Target.from_json(meta["target"])
     for name, known in meta["files"].items():
@@ -235,6 +240,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
         meta,
         folder,
         held_out.get("offset") if held_out else None,
+        address,
     )
 
 
@@ -244,7 +250,7 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     Parameters
     ----------
     folder : str or path
-        The folder.
+        The folder; of one in an object store, rows are fetched when a part is asked for.
     part : {"train", "validation"}
         Which rows.
     digest : str
@@ -255,23 +261,35 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     InvalidTable
         If it is not there, or another one.
     """
-    folder = Path(folder)
+    address = address_of(folder)
+    remote = None if address is None else RemoteFolder(address)
+    folder = Path(folder) if remote is None else remote.folder
+    named = address or folder
     if not (folder / _META).is_file():
         msg = (
-            f"{folder} is not there for a worker on {platform.node()}: a prepared table must lie "
+            f"{named} is not there for a worker on {platform.node()}: a prepared table must lie "
             "on storage that all workers share, under the same path."
         )
         raise InvalidTable(msg)
     if digest_of(folder) != digest:
         msg = (
-            f"{folder} is another table for a worker on {platform.node()} than for the driver, or "
+            f"{named} is another table for a worker on {platform.node()} than for the driver, or "
             "it has changed. Prepare it again, and train again."
         )
         raise InvalidTable(msg)
     meta = read_meta(folder)
     encoding = encoding_of(meta["encoding"])
-    arrays = _arrays(folder, part, meta, encoding, trusted=True)
-    return encoding.dataset(arrays, shuffled=part == "train")
+    by_rows = remote is not None and not isinstance(encoding, SparseEncoding)
+    if remote is not None:
+        remote.fetch(part, {"weight"} if by_rows else None)  # all weights tell which rows count
+    data = encoding.dataset(
+        _arrays(folder, part, meta, encoding, trusted=True), shuffled=part == "train"
+    )
+    if not by_rows:
+        return data
+    return RemoteRows(
+        data.rows, data.y, data.sample_weight, data.index, data.shuffled, remote=remote, of=part
+    )
 
 
 def digest_of(folder: Path) -> str:
