@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
+    "address_of",
     "is_stream",
     "lasting_folder",
     "refuse_address",
@@ -188,17 +189,29 @@ def refuse_address(path: str | Path) -> None:
     >>> refuse_address("s3://bucket/trips")
     Traceback (most recent call last):
         ...
-    gradstep.errors.CannotWrite: s3://bucket/trips is an address, and a path is needed: prepared ...
+    gradstep.errors.CannotWrite: s3://bucket/trips is an address, and a path is needed: caches, ...
     """
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))
-    if scheme is None:
+    address = address_of(path)
+    if address is None:
         return
     msg = (
-        f"{scheme[1]}://{str(path)[scheme.end() :]} is an address, and a path is needed: prepared "
-        "tables, checkpoints and what comes out are files that are mapped into memory, or renamed. "
+        f"{address} is an address, and a path is needed: caches, checkpoints and what comes out "
+        "are files that are mapped into memory, or renamed. "
         "Mount the bucket, or give a folder, which all workers of a cluster share."
     )
     raise CannotWrite(msg)
+
+
+def address_of(path: str | Path) -> str | None:
+    """Return the address in an object store that is meant, also by a path of it; None if none is.
+
+    Examples
+    --------
+    >>> address_of(Path("s3://bucket/trips")), address_of("trips")
+    ('s3://bucket/trips', None)
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))
+    return None if scheme is None else f"{scheme[1]}://{str(path)[scheme.end() :]}"
 
 
 def refuse_existing(folder: Path) -> None:

@@ -17,7 +17,6 @@ from gradstep import (
     InvalidParameter,
     InvalidTable,
     fit_table,
-    open_prepared,
     prepare,
     save,
 )
@@ -116,11 +115,9 @@ STORE = "s3://bucket/trips"
 @pytest.mark.parametrize(
     "do",
     [
-        lambda frame: prepare(frame, "y", out=STORE),
         lambda _: prepare("rows.csv", "y", cache=Path("gs://bucket/cache")),
         lambda frame: fit_table(frame, "y", callbacks=[Checkpoint(STORE)]),
         lambda frame: save(fit_table(frame, "y").model, STORE),
-        lambda _: open_prepared(STORE),
     ],
 )
 def test_an_object_store_is_no_folder(frame, tmp_path, monkeypatch, do):

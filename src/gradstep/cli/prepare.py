@@ -20,7 +20,9 @@ def prepare(
     table: opt.TableArgument,
     *,
     target: opt.Target = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder to write, or one in a store (s3://…).")
+    ],
     task: opt.Task = "auto",
     sample_weight: opt.SampleWeight = None,
     class_weight: opt.ClassWeight = None,
@@ -87,10 +89,10 @@ def prepare(
             table, str(target), out=out, progress=progress, client=client,
             allow_mixed=allow_mixed, watch=progress.parts, **chosen,
         )  # fmt: skip
-    meta = prepared.meta
+    meta, where = prepared.meta, prepared.address or str(out)
     if json:
         report.print_json({
-            "out": str(out),
+            "out": where,
             "source": meta["source"],
             "rows": meta["rows"],
             "target": meta["target"],
@@ -102,4 +104,4 @@ def prepare(
     report.tell_rows(to, meta["rows"])
     report.tell_columns(to, prepared.encoding, meta["columns"])
     report.print_notes(to, prepared.notes, codes)
-    report.prose(to, "Prepared", str(out))
+    report.prose(to, "Prepared", where)

@@ -31,7 +31,7 @@ def prepared_table(ctx: typer.Context, table: str) -> PreparedTable | None:
     InvalidParameter
         If options were typed that say how to prepare it.
     """
-    from gradstep.data.preparing.prepared import prepared_in
+    from gradstep.data.preparing.place import prepared_in
 
     prepared = prepared_in(table)
     if prepared is table:

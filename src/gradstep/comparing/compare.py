@@ -15,7 +15,7 @@ from gradstep.comparing.problems import Compared, automatic_plan, plan_of, units
 from gradstep.comparing.runs import PLACES, Run, first_epoch, follow
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import AUTOMATIC
-from gradstep.data.preparing.prepared import prepared_in
+from gradstep.data.preparing.place import prepared_in
 from gradstep.engine.state import Validation
 from gradstep.errors import InvalidParameter
 from gradstep.fit.checks import check_before_reading

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.compiling import Moment, seconds_of
-from gradstep.data.preparing.prepared import PreparedTable, prepared_in
+from gradstep.data.preparing.place import prepared_in
+from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.data.sources.local_copy import without_secrets
 from gradstep.diagnostics.catalogue import codes_of
 from gradstep.diagnostics.diagnostic import without

@@ -122,7 +122,7 @@ def spread(
     digest = digest_of(folder)
 
     def there(data: Dataset, part: str) -> Dataset:
-        place = Place(str(folder.absolute()), digest, part)
+        place = Place(prepared.address or str(folder.absolute()), digest, part)
         executor = DaskExecutor(
             client, place, data.shards(), allow_mixed=allow_mixed, watch=watch
         )  # fmt: skip

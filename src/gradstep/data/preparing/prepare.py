@@ -21,11 +21,19 @@ from gradstep.cache_folder import cache_folder, mark, private_folder, remove_mar
 from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
+from gradstep.data.preparing.remote import publish, refuse_published
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.table import Table
 from gradstep.errors import CannotWrite, InvalidParameter, InvalidTable
-from gradstep.files import refuse_address, refuse_existing, sweep, temporary_folder, writing_folder
+from gradstep.files import (
+    address_of,
+    refuse_address,
+    refuse_existing,
+    sweep,
+    temporary_folder,
+    writing_folder,
+)
 from gradstep.floating_point import as_by_default
 from gradstep.version import VERSION
 
@@ -73,8 +81,7 @@ def prepare(
             f"{LEAST_MEMORY:,} (128 MB)."
         )
         raise InvalidParameter(msg)
-    if out is not None:
-        refuse_existing(Path(out))
+    address = _new_address(out)
     told = progress or (lambda *_: None)
     opened, held_out = _open(table, validation_table, prepare_options, told)
     kept = None
@@ -90,7 +97,7 @@ def prepare(
             remove_marked(kept)
     maker: Any
     if isinstance(opened, Table):
-        each = each if opened.files else None
+        each = each if opened.files and address is None else None
         maker = TableMaker(opened, held_out, prepare_options, told, each, choose)
     else:
         from gradstep.data.preparing.sparse import SparseMaker
@@ -105,7 +112,9 @@ def prepare(
             return made
     if out is None and maker.bytes > memory:
         return _make_for_now(maker)
-    return _make(maker, None if out is None else Path(out))
+    if address is None:
+        return _make(maker, None if out is None else Path(out))
+    return _make_there(maker, address)
 
 
 def _open(
@@ -145,6 +154,26 @@ def _make_for_now(maker: Any) -> PreparedTable:
         prepared = _make(maker, parent / "table", lasting=False)
         weakref.finalize(prepared, until_then.pop_all().close)
     return prepared
+
+
+def _new_address(out: str | Path | None) -> str | None:
+    """Return the address to write to, None for a folder; refuse one where something is."""
+    if out is None:
+        return None
+    address = address_of(out)
+    if address is None:
+        refuse_existing(Path(out))
+    else:
+        refuse_published(address)
+    return address
+
+
+def _make_there(maker: Any, address: str) -> PreparedTable:
+    """Make a prepared table on this disk, and write it to an object store."""
+    with temporary_folder(private_folder("scratch")) as parent:
+        _make(maker, parent / "table")
+        publish(parent / "table", address)
+    return open_prepared(address)
 
 
 def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:

@@ -13,20 +13,21 @@ import os
 import platform
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.sparse_encoding import SparseEncoding
+from gradstep.data.preparing.arrays import arrays_of
 from gradstep.data.preparing.checks import check_meta, check_numbers
+from gradstep.data.preparing.remote import RemoteFolder, RemoteRows, copied
 from gradstep.data.roles import Target
 from gradstep.diagnostics.diagnostic import Note, notes_of
 from gradstep.diagnostics.of_tables import CHOSEN_TERMS
 from gradstep.errors import InvalidTable
 from gradstep.figures import count
-from gradstep.files import refuse_address, sync
+from gradstep.files import address_of, refuse_address, sync
 from gradstep.rows.statistics import Columns
 from gradstep.tensor_file import MISSTATED
 
@@ -44,7 +45,6 @@ __all__ = [
     "new_array",
     "open_part",
     "open_prepared",
-    "prepared_in",
     "read_meta",
     "seal",
     "write_rows",
@@ -52,10 +52,6 @@ __all__ = [
 
 FORMATS = (1, 2)  # 2 has terms
 _META = "meta.json"
-# What NumPy raises where a header of .npy is damaged.
-_UNREADABLE = (
-    OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, TokenError,
-)  # fmt: skip
 
 
 @dataclass
@@ -76,6 +72,8 @@ class PreparedTable:
         Where it comes from, counts, and what was noticed.
     folder : Path or None
         Where it lies; None in memory.
+    address : str or None
+        Where it lies in an object store; then `folder` is a copy.
     offset : ndarray or None
         Offsets of the validation rows; those of the training rows are part of their targets.
     clusters : dict
@@ -90,6 +88,7 @@ class PreparedTable:
     folder: Path | None = None
     offset: NDArray[np.float64] | None = None
     clusters: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    address: str | None = None
 
     @property
     def n_rows(self) -> int:
@@ -189,22 +188,13 @@ def _digest(path: Path) -> str:
 # --------------------------------------------------------------------------- reading
 
 
-def prepared_in(table: Any) -> Any:
-    """Return the prepared table in a folder, of a path to one; any other table as it is."""
-    try:
-        is_prepared = isinstance(table, (str, Path)) and (Path(table) / _META).is_file()
-    except (OSError, ValueError):  # no name of a file: said where it is opened
-        return table
-    return open_prepared(table) if is_prepared else table
-
-
 def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     """Open a folder that `prepare` wrote.
 
     Parameters
     ----------
     folder : str or path
-        The folder.
+        The folder; of one in an object store (``s3://``), a copy is made in the cache.
     verify : bool
         Whether to compare every array with its checksum, too: that reads all of them.
 
@@ -229,7 +219,8 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     <PreparedTable: 3 rows to train on, 0 held out, 1 feature, target 'fare'>
     >>> folder.cleanup()
     """
-    folder = Path(folder)
+    address = address_of(folder)
+    folder = Path(folder) if address is None else copied(address)
     meta = read_meta(folder)
     encoding, target = encoding_of(meta["encoding"]), Target.from_json(meta["target"])
     for name, known in meta["files"].items():
@@ -246,7 +237,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
                 "damaged. Delete the folder and prepare the table again."
             )
             raise InvalidTable(msg)
-    train, held_out = (_arrays(folder, part, meta, encoding) for part in ("train", "validation"))
+    train, held_out = (arrays_of(folder, part, meta, encoding) for part in ("train", "validation"))
     check_numbers(folder, "train", train, target)
     check_numbers(folder, "validation", held_out, target)
     columns = _columns(meta, encoding)
@@ -263,6 +254,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
             for part, arrays in (("train", train), ("validation", held_out))
             if "clusters" in arrays
         },
+        address,
     )
 
 
@@ -272,7 +264,7 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     Parameters
     ----------
     folder : str or path
-        The folder.
+        The folder; of one in an object store, rows are fetched when a part is asked for.
     part : {"train", "validation"}
         Which rows.
     digest : str
@@ -283,23 +275,35 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     InvalidTable
         If it is not there, or another one.
     """
-    folder = Path(folder)
+    address = address_of(folder)
+    remote = None if address is None else RemoteFolder(address)
+    folder = Path(folder) if remote is None else remote.folder
+    named = address or folder
     if not (folder / _META).is_file():
         msg = (
-            f"{folder} is not there for a worker on {platform.node()}: a prepared table must lie "
+            f"{named} is not there for a worker on {platform.node()}: a prepared table must lie "
             "on storage that all workers share, under the same path."
         )
         raise InvalidTable(msg)
     if digest_of(folder) != digest:
         msg = (
-            f"{folder} is another table for a worker on {platform.node()} than for the driver, or "
+            f"{named} is another table for a worker on {platform.node()} than for the driver, or "
             "it has changed. Prepare it again, and train again."
         )
         raise InvalidTable(msg)
     meta = read_meta(folder)
     encoding = encoding_of(meta["encoding"])
-    arrays = _arrays(folder, part, meta, encoding, trusted=True)
-    return encoding.dataset(arrays, shuffled=part == "train")
+    by_rows = remote is not None and not isinstance(encoding, SparseEncoding)
+    if remote is not None:
+        remote.fetch(part, {"weight"} if by_rows else None)  # all weights tell which rows count
+    data = encoding.dataset(
+        arrays_of(folder, part, meta, encoding, trusted=True), shuffled=part == "train"
+    )
+    if not by_rows:
+        return data
+    return RemoteRows(
+        data.rows, data.y, data.sample_weight, data.index, data.shuffled, remote=remote, of=part
+    )
 
 
 def digest_of(folder: Path) -> str:
@@ -349,52 +353,3 @@ def _columns(meta: Mapping[str, Any], encoding: Encoding | SparseEncoding) -> Co
     """Return the statistics of the columns that a prepared folder has, if it has any."""
     known = meta.get("statistics")
     return None if known is None else Columns.from_json(known, encoding.n_features)
-
-
-def _arrays(
-    folder: Path,
-    part: str,
-    meta: dict[str, Any],
-    encoding: Encoding | SparseEncoding,
-    *,
-    trusted: bool = False,
-) -> dict[str, NDArray[Any]]:
-    found: dict[str, NDArray[Any]] = {}
-    n = meta["rows"][part]
-    layout = encoding.layout(n)
-    expected = layout | dict.fromkeys(("weight", "offset"), ((n,), np.float64))
-    expected["clusters"] = ((n, len(meta["asked"].get("clusters", ()))), np.int64)
-    for name in sorted(meta["files"]):
-        if not name.startswith(f"{part}_"):
-            continue
-        path, noun = folder / name, name.removeprefix(f"{part}_").removesuffix(".npy")
-        try:
-            empty = path.stat().st_size < 200 and 0 in np.load(path, allow_pickle=False).shape
-            array = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
-        except _UNREADABLE as error:
-            msg = f"{path} cannot be read ({error}): the prepared table is damaged."
-            raise InvalidTable(msg) from error
-        shape, dtype = expected.get(noun, ((), None))
-        shape = array.shape if shape is None else shape
-        if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-            msg = (
-                f"{path} holds {array.dtype} numbers of shape {array.shape} where {shape} are "
-                "expected: the prepared table is damaged. Delete the folder and prepare again."
-            )
-            raise InvalidTable(msg)
-        found[noun] = array
-    missing = layout.keys() - found.keys()
-    if missing and (n or found):
-        msg = (
-            f"{folder / f'{part}_{min(missing)}.npy'} is no part of the table: the prepared table "
-            "is damaged. Delete the folder and prepare the table again."
-        )
-        raise InvalidTable(msg)
-    if found and not trusted and not encoding.check(found):
-        paths = [folder / f"{part}_{noun}.npy" for noun in found if found[noun].dtype.kind in "iu"]
-        msg = (
-            f"{' or '.join(map(str, paths))} holds indices of features that there are not: the "
-            "prepared table is damaged. Delete the folder and prepare the table again."
-        )
-        raise InvalidTable(msg)
-    return found

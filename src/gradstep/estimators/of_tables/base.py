@@ -10,7 +10,8 @@ import polars as pl
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
-from gradstep.data.preparing.prepared import PreparedTable, prepared_in
+from gradstep.data.preparing.place import prepared_in
+from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.diagnostics.diagnostic import warn
 from gradstep.diagnostics.of_fits import MAX_ITER
 from gradstep.engine.records import Outcome

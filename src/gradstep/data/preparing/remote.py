@@ -1,0 +1,217 @@
+"""Prepared tables in an object store (``s3://``, ``gs://``): written, copied, or read in parts.
+
+fsspec speaks to the store. What is mapped into memory is a file on this disk: a driver copies the
+folder whole, into the cache. A worker of a cluster has files of full length without content, and
+fetches the rows of a shard when it is asked for them: its disk holds what it computes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep.cache_folder import mark, private_folder
+from gradstep.errors import CannotWrite, GradstepError, InvalidTable
+from gradstep.files import temporary_folder, writing_folder
+from gradstep.rows.dataset import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["RemoteFolder", "RemoteRows", "copied", "is_published", "publish", "refuse_published"]
+
+_META = "meta.json"
+_NAME = re.compile(r"(train|validation)_[a-z]+\.npy")
+_HEADER_BYTES = 1 << 10  # of a file of NumPy's, and more
+_BLOCK_BYTES = 1 << 26
+
+
+@contextlib.contextmanager
+def _failing_as(url: str, kind: type[GradstepError], what: str) -> Iterator[None]:
+    """Tell what goes wrong as an error of ours: each file system has its own."""
+    try:
+        yield
+    except ImportError as error:
+        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
+        msg = (
+            f"{url} needs another package: {wanted}. Install it (pip install 'gradstep[remote]'; "
+            "for s3:// also s3fs, for gs:// gcsfs)."
+        )
+        raise kind(msg) from None
+    except (GradstepError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
+        msg = f"{url} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you do so?"
+        raise kind(msg) from error
+
+
+class _Store:
+    """A folder in an object store."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url.rstrip("/")
+        self.system, self._root = fsspec.url_to_fs(self.url)
+
+    def path(self, name: str) -> str:
+        """Return what the store calls a file."""
+        return f"{self._root}/{name}"
+
+    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Return a range of a file."""
+        found: bytes = self.system.cat_file(self.path(name), start=start, end=end)
+        return found
+
+    def meta(self) -> bytes:
+        """Return the file that tells of all others, or say that this is no prepared table."""
+        try:
+            return self.read(_META)
+        except FileNotFoundError:
+            msg = f"{self.url} is no prepared table: it has no {_META}."
+            raise InvalidTable(msg) from None
+
+    def sizes(self) -> dict[str, int]:
+        """Return the arrays with their length; other names lead nowhere."""
+        found = {}
+        for entry in self.system.ls(self._root, detail=True):
+            name = str(entry["name"]).rpartition("/")[2]
+            if _NAME.fullmatch(name):
+                found[name] = int(entry["size"])
+        return found
+
+
+def is_published(url: str) -> bool:
+    """Tell whether a prepared table is there."""
+    with _failing_as(url, InvalidTable, "read"):
+        store = _Store(url)
+        return bool(store.system.exists(store.path(_META)))
+
+
+def refuse_published(url: str) -> None:
+    """Refuse to write where a prepared table is."""
+    if is_published(url):
+        msg = f"{url} exists already. Choose another address, or delete it first."
+        raise CannotWrite(msg)
+
+
+def publish(folder: Path, url: str) -> None:
+    """Write a prepared folder to an object store: the file without which it does not open last."""
+    with _failing_as(url, CannotWrite, "written"):
+        store = _Store(url)
+        for path in sorted(folder.glob("*.npy")):
+            store.system.put_file(str(path), store.path(path.name))
+        store.system.pipe_file(store.path(_META), (folder / _META).read_bytes())
+
+
+def copied(url: str) -> Path:
+    """Return a copy of a prepared folder, in the cache of prepared tables: made, or as it is."""
+    with _failing_as(url, InvalidTable, "read"):
+        store = _Store(url)
+        meta = store.meta()
+        key = hashlib.sha256(meta + store.url.encode()).hexdigest()[:24]
+        folder = private_folder("tables") / key
+        if (folder / _META).is_file():
+            return folder
+        try:
+            with writing_folder(folder) as part:
+                mark(part)
+                for name in store.sizes():
+                    store.system.get_file(store.path(name), str(part / name))
+                (part / _META).write_bytes(meta)
+        except CannotWrite:
+            if not (folder / _META).is_file():  # else another process has made it
+                raise
+        return folder
+
+
+class RemoteFolder:
+    """A copy of a prepared folder whose rows are fetched when they are asked for.
+
+    Attributes
+    ----------
+    folder : Path
+        The copy, which goes with this object.
+    """
+
+    def __init__(self, url: str) -> None:
+        with _failing_as(url, InvalidTable, "read"):
+            self._store = _Store(url)
+            until_then = contextlib.ExitStack()
+            self.folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
+            weakref.finalize(self, until_then.pop_all().close)
+            (self.folder / _META).write_bytes(self._store.meta())
+            self._sizes = self._store.sizes()
+            self._fetched: set[tuple[str, int, int]] = set()
+            for name, size in self._sizes.items():
+                with (self.folder / name).open("wb") as file:
+                    file.write(self._store.read(name, 0, min(size, _HEADER_BYTES)))
+                    file.truncate(size)
+
+    def fetch(self, part: str, nouns: set[str] | None = None) -> None:
+        """Fetch arrays of a part of the rows, whole: all of them, or those that are named."""
+        for name, size in self._sizes.items():
+            noun = name.removeprefix(f"{part}_").removesuffix(".npy")
+            if name.startswith(f"{part}_") and (nouns is None or noun in nouns):
+                self._copy(name, 0, size)
+
+    def fetch_rows(self, part: str, lo: int, hi: int) -> None:
+        """Fetch some rows of a part of them."""
+        for name in self._sizes:
+            if name.startswith(f"{part}_"):
+                array: Any = np.load(self.folder / name, mmap_mode="r")
+                if not array.size:
+                    continue
+                first, row = int(array.offset), int(array.strides[0])
+                self._copy(name, first + lo * row, first + hi * row)
+
+    def _copy(self, name: str, start: int, end: int) -> None:
+        if start >= end or (name, start, end) in self._fetched:
+            return
+        with (
+            _failing_as(f"{self._store.url}/{name}", InvalidTable, "read"),
+            (self.folder / name).open("r+b", buffering=0) as file,
+        ):
+            for at in range(start, end, _BLOCK_BYTES):
+                block = memoryview(self._store.read(name, at, min(at + _BLOCK_BYTES, end)))
+                if len(block) != min(at + _BLOCK_BYTES, end) - at:
+                    msg = f"{self._store.url}/{name} has become shorter. Prepare the table again."
+                    raise InvalidTable(msg)
+                while block:
+                    done = os.pwrite(file.fileno(), block, at)
+                    block, at = block[done:], at + done  # noqa: PLW2901
+        self._fetched.add((name, start, end))
+
+
+@dataclass(frozen=True)
+class RemoteRows(Dataset):
+    """Rows of which a part is fetched when it is asked for; nothing else of them may be used.
+
+    Attributes
+    ----------
+    remote : RemoteFolder or None
+        Where they come from.
+    of : str
+        Which rows of it: "train" or "validation".
+    """
+
+    remote: RemoteFolder | None = None
+    of: str = ""
+
+    def part(self, lo: int, hi: int) -> Dataset:
+        """Return the rows at positions lo to hi."""
+        assert self.remote is not None  # noqa: S101
+        if self.index is None:
+            self.remote.fetch_rows(self.of, lo, hi)
+        elif lo < hi:
+            self.remote.fetch_rows(self.of, int(self.index[lo]), int(self.index[hi - 1]) + 1)
+        return super().part(lo, hi)
