@@ -101,6 +101,10 @@ class TestPath:
         del arrays["path.mean"]
         with pytest.raises(ValueError, match=r"path.mean is missing"):
             state_of(PROBLEM, arrays, DATA.n)
+        for wrong in (-1.0, 1.0, np.nan):  # more than are averaged
+            arrays = PROBLEM.start().to_arrays() | {"path.iterates": np.array(wrong)}
+            with pytest.raises(ValueError, match="do not fit each other"):
+                state_of(PROBLEM, arrays, DATA.n)
 
 
 class Unnamed:

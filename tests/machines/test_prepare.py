@@ -82,7 +82,7 @@ def content(folder):
 
 
 CASES = {
-    "classes": ("two", {}),
+    "classes": ("two", {"clusters": ["level", "when"]}),
     "weights": ("number", {"sample_weight": "w", "validation": 0.3, "random_state": 3}),
     "by time": ("number", {"time_column": "when", "drop": ["two", "copy"]}),
     "none held out": ("number", {"validation": 0.0, "kinds": {"level": "hash:4"}}),

@@ -124,6 +124,8 @@ def _check_batches(problem: Problem, state: TextbookState, n_rows: int) -> None:
     if since.size:
         lazy = lazy and 0 <= since.min() <= since.max() == since[-1] <= PERIOD
     counts = np.isfinite(state.counters).all() and (state.counters >= 0.0).all()
+    if state.path is not None:
+        counts = counts and 0.0 <= state.path.iterates <= state.counters[2]
     if not (
         0 <= state.batch < batches and lazy and counts and (since.size or not state.behind.size)
     ):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
-    "FEATURES_TOO",
+    "CLUSTER_ROLES",
     "MOST_FEATURES",
     "MOST_HASH_BITS",
     "NAMES",
@@ -43,8 +43,8 @@ Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
 NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}
 _UTF_8 = ("encoding", "")  # which is not given: thousands="" is
 # Roles of columns that may be features as well; rows are clustered one way, or two.
-_CLUSTERS = ("cluster column", "second cluster column")
-FEATURES_TOO = {"time column", *_CLUSTERS}
+CLUSTER_ROLES = ("cluster column", "second cluster column")
+_FEATURES_TOO = {"time column", *CLUSTER_ROLES}
 _KINDS = ("number", "category", "date", "hash", "text")
 MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
@@ -139,13 +139,13 @@ class PrepareOptions(TermOptions):
         """The columns that are no features, or not only, by what they are."""
         roles = {"target": self.target, "weight": self.weight, "offset": self.offset,
                  "exposure": self.exposure, "time column": self.time,
-                 **dict(zip(_CLUSTERS, self.clusters, strict=False))}  # fmt: skip
+                 **dict(zip(CLUSTER_ROLES, self.clusters, strict=False))}  # fmt: skip
         return {role: column for role, column in roles.items() if column is not None}
 
     @property
     def no_features(self) -> list[str]:
-        """The columns with a role that keeps them from being features, as that of time does not."""
-        return [column for role, column in self.roles.items() if role not in FEATURES_TOO]
+        """The columns with a role that keeps them from being features; time and clusters do not."""
+        return [column for role, column in self.roles.items() if role not in _FEATURES_TOO]
 
     def role_of(self, column: str) -> str:
         """Return what a column is besides a feature; empty if nothing."""
@@ -205,7 +205,7 @@ class PrepareOptions(TermOptions):
         self.check_terms()
 
     def _check_clusters(self) -> None:
-        if len(set(self.clusters)) < len(self.clusters) or len(self.clusters) > len(_CLUSTERS):
+        if len(set(self.clusters)) < len(self.clusters) or len(self.clusters) > len(CLUSTER_ROLES):
             msg = (
                 f"Rows are clustered by one column, or by two different ones; not by "
                 f"{', '.join(map(repr, self.clusters))}."

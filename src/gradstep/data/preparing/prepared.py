@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PreparedTable",
+    "clusters_of",
     "digest_of",
     "encoding_of",
     "new_array",
@@ -121,6 +122,14 @@ class PreparedTable:
             f"{count(self.encoding.n_features, 'feature', 'features')}, "
             f"target {self.target.column!r}>"
         )
+
+
+def clusters_of(
+    train: Mapping[str, NDArray[Any]], held_out: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[np.int64]]:
+    """Return the keys of rows that are clustered, of each part that has them."""
+    parts = {"train": train, "validation": held_out}
+    return {part: arrays["clusters"] for part, arrays in parts.items() if "clusters" in arrays}
 
 
 def encoding_of(content: Mapping[str, Any]) -> Encoding | SparseEncoding:
@@ -249,11 +258,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
         meta,
         folder,
         held_out.get("offset") if held_out else None,
-        {
-            part: arrays["clusters"]
-            for part, arrays in (("train", train), ("validation", held_out))
-            if "clusters" in arrays
-        },
+        clusters_of(train, held_out),
         address,
     )
 

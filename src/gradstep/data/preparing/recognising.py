@@ -15,7 +15,7 @@ from gradstep.data.features.profile import LevelProfile
 from gradstep.data.formats.number_format import NumberFormat
 from gradstep.data.formats.recognition import Hints, Recognised, Spelling, recognise
 from gradstep.data.preparing.first_pass import FirstPass
-from gradstep.data.preparing.options import FEATURES_TOO
+from gradstep.data.preparing.options import CLUSTER_ROLES
 from gradstep.data.sources.bad_value import BadValue
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.diagnostics.of_tables import (
@@ -134,7 +134,7 @@ def _with_roles(
     notes: list[Note] = []
     for role, column in options.roles.items():
         known = table.types.get(column) != pl.String or column in table.formats
-        if role == "target" or known or role in FEATURES_TOO - {"time column"}:
+        if role in {"target", *CLUSTER_ROLES} or known:
             continue
         spelling = Spelling()
         for part in _of_pieces(table, _Spell(column), each):

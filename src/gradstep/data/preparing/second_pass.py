@@ -22,7 +22,7 @@ from gradstep.data.preparing.elsewhere import fill_elsewhere
 from gradstep.data.preparing.hold_out import HoldOut
 from gradstep.data.preparing.measuring import measured
 from gradstep.data.preparing.placing import Encoder, permute, put
-from gradstep.data.preparing.prepared import PreparedTable, new_array
+from gradstep.data.preparing.prepared import PreparedTable, clusters_of, new_array
 from gradstep.data.preparing.recognising import read_and_decide
 from gradstep.data.roles import has_value, weighs
 from gradstep.errors import InvalidTable
@@ -151,11 +151,7 @@ class TableMaker:
             meta,
             None,
             rest.get("offset"),
-            {
-                part: arrays["clusters"]
-                for part, arrays in (("train", train), ("validation", rest))
-                if "clusters" in arrays
-            },
+            clusters_of(train, rest),
         )
 
     def _stream(
