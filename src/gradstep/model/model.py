@@ -171,10 +171,10 @@ class Model:
         from gradstep.engine.evaluation import scores  # imports Numba
 
         frame, encoding = readable(frame, self.encoding), self.encoding
-        spans = [slice(None)]
+        pieces: Any = [frame]
         if isinstance(encoding, Encoding):
-            spans = list(encoding.spans(frame.height))
-        rows = (encoding.rows(encoding.encode(frame[span], self.unseen)) for span in spans)
+            pieces = (frame[span] for span in encoding.spans(frame.height))
+        rows = (encoding.rows(encoding.encode(each, self.unseen)) for each in pieces)
         z = np.concatenate([scores(each, self.params, self.n_outputs) for each in rows])
         if self.shift is not None:
             z += self.shift.values(frame)[:, None]
