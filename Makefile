@@ -32,6 +32,9 @@ AUDIT_READY := $(AUDIT)/.ready-$(VERSION)
 BENCH_READY := $(VENV)/.ready-bench-$(VERSION)
 FUZZ_READY := $(VENV)/.ready-fuzz-$(VERSION)
 DOCS_READY := $(VENV)/.ready-docs-$(VERSION)
+# pip makes byte code of all that it installs, in one process: a third of the set-up. Without what
+# these folders hold, and on all cores, it takes less than a third of that.
+NO_BYTE_CODE := '/(tests|pip|setuptools|pkg_resources|mypy|mypyc)/'
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -85,7 +88,8 @@ $(READY): pyproject.toml constraints.txt
 	    }; \
 	fi
 	@echo 'Installing gradstep and what it needs (about a minute)'
-	@$(call PIN,constraints.txt) $(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(call PIN,constraints.txt) $(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 -x $(NO_BYTE_CODE) $(VENV)/lib || true
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 

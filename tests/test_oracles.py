@@ -15,7 +15,7 @@ from tests.uncompiled import compiled_if, uncompiled
 
 def some_compiled(*names):
     """Have kernels compiled for some names: the others test no further idea that way."""
-    return compiled_if({"squared_error", "log_loss", "hinge", "sgd", "adam"}.__contains__, names)
+    return compiled_if({"squared_error", "sgd", "adam"}.__contains__, names)
 
 
 REGRESSION = some_compiled(
@@ -184,8 +184,8 @@ class TestLayoutsAgree:
     @pytest.mark.parametrize(
         "parameters",
         [
-            {"penalty": None},
-            {"penalty": "l1"},
+            pytest.param({"penalty": None}, marks=uncompiled),
+            pytest.param({"penalty": "l1"}, marks=uncompiled),
             {"weight": WEIGHT},
             {"y": Y},
             pytest.param({"y": Y, "weight": WEIGHT, "penalty": None}, marks=uncompiled),
@@ -194,10 +194,10 @@ class TestLayoutsAgree:
             {"fit_intercept": False},
             {"average": True},
             {"average": 100},
-            {"average": True, "penalty": "l1"},
+            pytest.param({"average": True, "penalty": "l1"}, marks=uncompiled),
             {"eta0": None, "learning_rate": "constant"},
             {"batch_size": 1},
-            {"batch_size": 1, "penalty": None},
+            pytest.param({"batch_size": 1, "penalty": None}, marks=uncompiled),
             {"batch_size": N},
             {"shuffle": "blocks"},
             {"shuffle": False},
@@ -273,6 +273,12 @@ class TestLayoutsAgree:
         np.testing.assert_array_equal(params(other), params(plain))
         assert len(run_batches.signatures) == compiled  # no form costs a compilation
         np.testing.assert_array_equal(other.predict(stored(X, "X")), plain.predict(X))
+
+    def test_weights_cost_no_compilation(self):
+        fitted(X=X, y=Y)
+        compiled = len(run_batches.signatures)
+        fitted(X=X, y=Y, weight=WEIGHT)
+        assert len(run_batches.signatures) == compiled
 
     @pytest.mark.parametrize("form", ["readonly", "int64", "csc", "coo", "array", "unsorted"])
     def test_sparse_forms_give_the_same_bits(self, form):

@@ -23,14 +23,13 @@ TRIPS = pl.DataFrame({
     "flag": [0, 1] * 30,
     "fare": np.arange(60.0),
 })  # fmt: skip
-PLAIN = Guess("squared_error", 0, coded=True, single=False, weighted=False, l1=False,
-              sampled=False)  # fmt: skip
+PLAIN = Guess("squared_error", 0, coded=True, single=False, l1=False, sampled=False)
 # A run that is killed while its processes are there; they do nothing but watch it.
 KILLED = """
 import os, signal
 from gradstep.fit import compile_ahead
 compile_ahead._CODE = "from gradstep.fit.compile_ahead import _end_with_the_run as watch; watch()"
-guess = compile_ahead.Guess("huber", 0, True, False, False, False, False)
+guess = compile_ahead.Guess("huber", 0, True, False, False, False)
 with compile_ahead._processes(guess):
     print(os.getpid(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -74,7 +73,7 @@ class TestTheGuess:
             ("fare", None, {"only": ["km"]}, {"coded": False}),
             ("fare", None, {"drop": ["by", "late"]}, {"coded": False}),
             ("fare", None, {"penalty": "l1"}, {"l1": True}),
-            ("fare", None, {"exposure": "km"}, {"weighted": True}),
+            ("fare", None, {"exposure": "km"}, {}),
         ],
     )
     @pytest.mark.parametrize("ending", ["csv", "parquet"])

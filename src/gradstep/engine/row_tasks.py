@@ -140,7 +140,7 @@ class Evaluate:
         fixed = (same, *map(readonly, options[1:]), readonly(self.params))
         for order in _runs(shard):
             launch(
-                sum_evaluations, self.components, *_arrays(shard), order, self.k, room, *fixed,
+                sum_evaluations, self.components, *shard.for_kernels(), order, self.k, room, *fixed,
                 *sums,
             )  # fmt: skip
         return sums
@@ -165,7 +165,7 @@ class Squares:
         squares = np.zeros(self.params.size)
         fixed = (self.k, readonly(self.widths), readonly(self.params))
         for order in _runs(shard):
-            launch(sum_squares, (self.loss,), *_arrays(shard), order, *fixed, squares)
+            launch(sum_squares, (self.loss,), *shard.for_kernels(), order, *fixed, squares)
         return squares
 
 
@@ -195,7 +195,7 @@ class RowSquares:
             return out.T
         loss, k, widths, params = self.bent
         fixed = (k, readonly(widths), readonly(params), *how)
-        launch(bent_squares_of_rows, (loss,), *_arrays(shard), order, *fixed, *out)
+        launch(bent_squares_of_rows, (loss,), *shard.for_kernels(), order, *fixed, *out)
         return out.T
 
 
@@ -222,8 +222,8 @@ class MeanLoss:
         work, params, total = np.empty(2 * tile * self.k), readonly(self.params), 0.0
         for order in _runs(shard):
             total += launch(
-                sum_of_losses, (self.loss,), *_arrays(shard), order, 0, order.size, self.k, tile,
-                params, work,
+                sum_of_losses, (self.loss,), *shard.for_kernels(), order, 0, order.size, self.k,
+                tile, params, work,
             )  # fmt: skip
         return total
 
@@ -260,7 +260,3 @@ def _runs(shard: Dataset) -> Iterator[NDArray[np.uint32]]:
     """Yield the row numbers of a shard, a bounded number at a time."""
     for at in range(0, shard.n, RUN_ROWS):
         yield readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
-
-
-def _arrays(shard: Dataset) -> tuple[Any, Any, Any]:
-    return readonly(shard.rows), readonly(shard.y), readonly(shard.sample_weight)

@@ -59,8 +59,6 @@ class Guess:
         Whether rows have categories.
     single : bool
         Whether numbers are float32.
-    weighted : bool
-        Whether rows have weights.
     l1 : bool
         Whether the penalty has an l1 part.
     sampled : bool
@@ -71,7 +69,6 @@ class Guess:
     classes: int
     coded: bool
     single: bool
-    weighted: bool
     l1: bool
     sampled: bool
 
@@ -88,7 +85,7 @@ def guess_of(table: str, target: str, loss: str | None, asked: Mapping[str, Any]
     loss : str, optional
         The loss that was asked for.
     asked : mapping
-        Options of `fit_table`: `penalty`, `task`, `drop`, `only`, and whatever gives rows weights.
+        Options of `fit_table`: `penalty`, `task`, `drop`, `only`.
     """
     head = _head(Path(table))
     if head is None or target not in head.columns:
@@ -102,13 +99,11 @@ def guess_of(table: str, target: str, loss: str | None, asked: Mapping[str, Any]
     of_numbers = y.dtype.is_numeric() and not two
     task = asked.get("task", "auto")
     classes = 0 if of_numbers and task != "classification" else min(max(y.n_unique(), 2), 3)
-    weights = ("sample_weight", "class_weight", "offset", "exposure")
     return Guess(
         loss=loss or ("log_loss" if classes else "squared_error"),
         classes=classes if loss is None or _is_of_classes(loss) else 0,
         coded=any(str(dtype) != "Boolean" for dtype in kinds),
         single=bool(numbers) and all(str(dtype) == "Float32" for dtype in numbers),
-        weighted=any(asked.get(name) is not None for name in weights),
         l1=asked.get("penalty") in {"l1", "elasticnet"},
         sampled=Path(table).stat().st_size >= _SAMPLED_BYTES,
     )
@@ -246,9 +241,9 @@ def compile_part(part: str, guess: Guess) -> None:
     rows: Any = DenseRows(np.zeros((4, 2), np.float32 if guess.single else np.float64))
     if guess.coded:
         rows = TableRows(rows.values, np.full((4, 2), 2, np.int32), 3)
-    data = Dataset(rows, np.ones((4, 1)), np.ones(4) if guess.weighted else None)
+    data = Dataset(rows, np.ones((4, 1)))
     if part == "evaluations":
-        compile_evaluations(loss, data, k, sampled=guess.sampled)
+        compile_evaluations(loss, data, k)
     else:
         compile_others(loss, data, k, l1=guess.l1, sampled=guess.sampled)
         if not guess.l1:  # with l1 there are no standard errors

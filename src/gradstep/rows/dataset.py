@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.rows.layouts import CsrRows
+from gradstep.rows.readonly import readonly
 from gradstep.rows.shards import by_eights, shard_bounds
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class Dataset:
     def targets(self) -> NDArray[np.float64]:
         """Return the targets of the rows that count."""
         return self.y if self.index is None else self.y[self.index]
+
+    def for_kernels(self) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows, targets and weights, read-only; without weights, an empty array of them."""
+        weight = np.empty(0) if self.sample_weight is None else self.sample_weight
+        return readonly(self.rows), readonly(self.y), readonly(weight)
 
     def select(self, index: NDArray[np.uint32]) -> Dataset:
         """Return the part with these of the rows, without copying them."""

@@ -92,12 +92,11 @@ class MiniBatches:
         for order in orders:
             launch(
                 reduced_steps, (state.smoothing.loss(of), of.problem.penalty),
-                readonly(data.rows), readonly(data.y), readonly(data.sample_weight),
-                readonly(order), batch, data.mean_weight, of.k, data.rows.tile_rows(),
-                readonly(standardisation.shift), readonly(standardisation.scale), readonly(flat),
-                readonly(of.penalty_scale), _SAFE * rate * state.step_factor, longest,
-                readonly(snapshot.params), readonly(snapshot.gradient), taken, n_steps // 2,
-                params, average,
+                *data.for_kernels(), readonly(order), batch, data.mean_weight, of.k,
+                data.rows.tile_rows(), readonly(standardisation.shift),
+                readonly(standardisation.scale), readonly(flat), readonly(of.penalty_scale),
+                _SAFE * rate * state.step_factor, longest, readonly(snapshot.params),
+                readonly(snapshot.gradient), taken, n_steps // 2, params, average,
             )  # fmt: skip
             taken += order.size // batch
         self._row_sums.rows_read += n_steps * batch

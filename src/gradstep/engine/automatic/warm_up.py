@@ -7,7 +7,6 @@ which a run needs them. Calls go through the same tasks as in a run, so that typ
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["compile_evaluations", "compile_others"]
 
 
-def compile_evaluations(loss: Any, data: Dataset, k: int, *, sampled: bool) -> None:
+def compile_evaluations(loss: Any, data: Dataset, k: int) -> None:
     """Compile the kernel that sums losses, gradient and Hessian; the largest.
 
     Parameters
@@ -41,11 +40,8 @@ def compile_evaluations(loss: Any, data: Dataset, k: int, *, sampled: bool) -> N
         A few rows, of the layout and types that the run will have.
     k : int
         Number of outputs.
-    sampled : bool
-        Whether there are so many rows that Hessians are taken from samples, which have weights.
     """
-    for rows in (data, *_samples(loss, data, sampled=sampled)):
-        Evaluate(as_trained(loss), k, _params(data, k), _options(data, k))(rows)
+    Evaluate(as_trained(loss), k, _params(data, k), _options(data, k))(data)
 
 
 def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool) -> None:
@@ -53,16 +49,16 @@ def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool)
 
     Parameters
     ----------
-    loss, data, k, sampled
+    loss, data, k
         As of `compile_evaluations`.
     l1 : bool
         Whether the penalty has an l1 part.
+    sampled : bool
+        Whether there are so many rows that Hessians are taken from samples.
     """
     params, options = _params(data, k), _options(data, k)
-    for sample in _samples(loss, data, sampled=sampled):
+    if sampled and not is_quadratic(loss):
         Squares(loss, k, params, options.widths)(data)
-        if k > 1:  # a sample is then solved with Hessians of samples of its own
-            Squares(loss, k, params, options.widths)(sample)
         at = np.arange(data.n, dtype=np.uint32)
         RowSquares(options.shift, options.scale)(data, at)
         if curvature(loss) is None and is_smooth(loss):
@@ -86,10 +82,3 @@ def _params(data: Dataset, k: int) -> Any:
 def _options(data: Dataset, k: int) -> HessianOptions:
     p = data.rows.n_features
     return HessianOptions(k, np.array([[1.0], [1.0]]), np.zeros(p), np.ones(p))
-
-
-def _samples(loss: Any, data: Dataset, *, sampled: bool) -> list[Dataset]:
-    """Return the rows in the form of a sample, with weights, if samples are drawn."""
-    if not sampled or is_quadratic(loss):
-        return []
-    return [replace(data, sample_weight=np.ones(data.n))]

@@ -180,7 +180,7 @@ def run_batches(
     loss, penalty, optimizer
         The components.
     data : Data
-        Rows in one of the layouts; targets (n, k), or (n, 1) for a joint loss; weights or None.
+        Rows in one of the layouts; targets (n, k), or (n, 1) for a joint loss; weights, if any.
     standardised : Standardised or None
         Of the features that the parameters belong to.
     each : ScaledEach, BoundedEach or None
@@ -375,6 +375,6 @@ def gather(
         prefetch(y, order[min(i + AHEAD, last)] * y.shape[1])
         for c in range(y.shape[1]):
             to_y[i, c] = y[order[i], c]
-    if sample_weight is not None:
+    if sample_weight.size > 0:
         for i in range(order.size):
             to_weight[i] = sample_weight[order[i]]

@@ -239,7 +239,7 @@ def sum_evaluations(
                 tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
             else:
                 tile_second_derivatives(plain, y, order, at, end, k, widths, z, h, work)
-            if sample_weight is not None:
+            if sample_weight.size > 0:
                 for i in range(m):
                     for pair in range(pairs):
                         h[pair, i] *= sample_weight[order[at + i]]
@@ -278,7 +278,7 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
         tile_scores(rows, order, at, end, params, k, z)
         tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
         for i in range(m):
-            weight = 1.0 if sample_weight is None else sample_weight[order[at + i]]
+            weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
             for c in range(k):
                 flat[i * k + c] = weight * h[c, i]
         add_squares(rows, order, at, end, flat, k, squares)
@@ -310,7 +310,7 @@ def bent_squares_of_rows(
             whole = 0.0
             for c in range(k):
                 whole += h[c, i]
-            weight = 1.0 if sample_weight is None else sample_weight[order[at + i]]
+            weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
             bent[at + i] = weight * whole * squares[at + i]
         at = end
 

@@ -1,4 +1,8 @@
-"""What kernels do with the scores of a tile of rows, and sums over rows of that alone. Compiled."""
+"""What kernels do with the scores of a tile of rows, and sums over rows of that alone. Compiled.
+
+Where all rows weigh 1, kernels take an empty array of weights: None would be a type of its own, and
+compile every kernel twice.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ __all__ = [
 
 
 class Data(NamedTuple):
-    """Rows in one of the layouts, their targets (n, n_targets), and their weights (n,) or None."""
+    """Rows in one of the layouts, their targets (n, n_targets), their weights (n,) or (0,)."""
 
     rows: Any
     y: Any
@@ -58,7 +62,7 @@ def _tile_losses_apart(
         z[i] = value(loss, target, score)
         slopes[i] = slope(loss, target, score)
     total = 0.0
-    if sample_weight is None:
+    if sample_weight.size == 0:
         for i in range(m * k):
             total += z[i]
     else:
@@ -81,7 +85,7 @@ def _tile_losses_joint(
         row = order[lo + i]
         at = i * k
         row_loss = row_slopes(loss, y[row, 0], z, at, k, slopes)
-        if sample_weight is None:
+        if sample_weight.size == 0:
             total += row_loss
         else:
             weight = sample_weight[row]
@@ -141,7 +145,7 @@ def standardise_gradient(gradient: Any, shift: Any, scale: Any, k: int) -> None:
 def count_batch(sample_weight: Any, order: Any, lo: int, hi: int, total: float, sums: Any) -> None:
     """Add a batch's losses and weights to the sums of the epoch."""
     sums[0] += total
-    if sample_weight is None:
+    if sample_weight.size == 0:
         sums[1] += hi - lo
     else:
         for i in range(lo, hi):
