@@ -129,7 +129,12 @@ class Evaluate:
             shard = shard.without_features()
         if self._is_wide(shard):
             add_losses_and_gradient(
-                _arrays(shard), self.components[0], _runs(shard), self.k, self.params, *sums[:2]
+                shard.for_kernels(),
+                self.components[0],
+                _runs(shard),
+                self.k,
+                self.params,
+                *sums[:2],
             )
             return sums
         p, options = shard.rows.n_features, self.options
