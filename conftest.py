@@ -34,8 +34,9 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 # Pages that fit with so many losses and optimizers that their kernels are not compiled.
 UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md"}
-# Pages of components of a reader's own: each is compiled anew by every process.
-SLOW_PAGES = {"own_components.md"}
+# Pages of components of a reader's own, which every process compiles anew; and of losses that are
+# compiled for no other test.
+SLOW_PAGES = {"own_components.md", "tables.md"}
 
 os.environ["GRADSTEP_COMPILE_AHEAD"] = "0"  # no process that a test did not start
 

@@ -82,6 +82,7 @@ def kernels(cache):
 
 
 class TestAcrossProcesses:
+    @pytest.mark.slow
     def test_two_fill_the_cache_at_once_and_the_third_compiles_nothing(self, tmp_path):
         both = [python(PROGRAM.format(more=""), tmp_path) for _ in range(2)]
         assert [answer(process)[0] for process in both] == [4.5, 4.5]
@@ -90,6 +91,7 @@ class TestAcrossProcesses:
         assert run(tmp_path) == (4.5, 1)
         assert kernels(tmp_path) == written
 
+    @pytest.mark.slow
     def test_a_changed_source_is_compiled_again(self, tmp_path):
         """A loss in one file, the kernel that calls it in another."""
         shutil.copytree(PACKAGE, tmp_path / "path/gradstep")

@@ -19,7 +19,10 @@ from tests.engine.cases import regression
 
 DATA = regression(n=90)
 X, Y = DATA.rows.values, DATA.y[:, 0]
-ADAM = {"optimizer": "adam", "learning_rate": 0.05, "batch_size": 8, "max_iter": 6, "tol": None}
+ADAM = {
+    "optimizer": "adam", "learning_rate": 0.05, "batch_size": 8, "max_iter": 6, "tol": None,
+    "penalty": "elasticnet", "penalty_scale": "unit",
+}  # fmt: skip
 
 
 def fit(folder, *others, resume=True, every="3steps", X=X, y=Y, **changes):

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from tests.slow import slow
 
 FEW = ("--only", "km,hour,colour", "--no-cache", "--max-iter", "3", "-m", "m.safetensors")
 READERS = {
@@ -122,7 +123,7 @@ class TestStdout:
 
 
 class TestInterrupts:
-    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    @pytest.mark.parametrize("kind", ["csv", *slow("parquet")])
     def test_leave_no_file(self, fares, later, tmp_path, kind):
         pl.concat([pl.read_csv(later)] * 2000).write_parquet("long.parquet")
         script = (

@@ -149,7 +149,7 @@ class TestStdout:
 
     @pytest.mark.parametrize(
         "line",
-        ["show M", "predict M T --json", *slow("show M --json", "predict M T", "--version")],
+        ["show M", *slow("predict M T --json", "show M --json", "predict M T", "--version")],
     )
     def test_full(self, table, model, line):
         with Path("/dev/full").open("w") as full:

@@ -18,7 +18,6 @@ import polars as pl
 import pytest
 
 import gradstep as gs
-from tests.slow import slow
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
@@ -510,7 +509,8 @@ class TestInterrupts:
         assert told["refit"] is None
         assert (tmp_path / told["model"]).is_file()
 
-    @pytest.mark.parametrize("moment", [*slow("reading"), "encoding"])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("moment", ["reading", "encoding"])
     def test_before_training_write_nothing(self, trips, tmp_path, moment):
         arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
         done = interrupted(tmp_path, moment, *arguments)

@@ -113,6 +113,7 @@ class TestText:
             refused(write(text, "t.svm"), f"line {line}: .* is no ", "label")
 
     @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is told there")
+    @pytest.mark.slow
     def test_gigabytes_in_a_megabyte(self, write):
         """In a process of its own, whose memory at its peak is known."""
         packed = gzip.compress(b"x,y\n1,2\n") + gzip.compress(b"a" * (1 << 26)) * 40

@@ -193,7 +193,10 @@ class TestPartialFit:
         np.testing.assert_allclose(np.ravel(model.coef_), whole.coef_, rtol=1e-13)
 
     def test_goes_on_after_pickle(self, numbers):
-        model = MiniBatchRegressor(optimizer="momentum", learning_rate=0.01, batch_size=16)
+        model = MiniBatchRegressor(
+            optimizer="momentum", learning_rate=0.01, batch_size=16, penalty="elasticnet",
+            penalty_scale="unit",
+        )  # fmt: skip
         model.partial_fit(*numbers)
         copy = pickle.loads(pickle.dumps(model))
         there, here = copy.partial_fit(*numbers), model.partial_fit(*numbers)

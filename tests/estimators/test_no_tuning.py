@@ -263,6 +263,7 @@ class TestTheBestConstantIsTheOptimum:
         model = MiniBatchClassifier(loss=loss).fit(RNG.normal(size=(500, 4)), labels)
         assert model.n_iter_ < 50
 
+    @uncompiled
     def test_a_constant_target(self):
         model = MiniBatchRegressor(loss="epsilon_insensitive").fit(X, np.full(500, 3.0))
         assert model.n_iter_ < 50
@@ -276,6 +277,7 @@ def test_a_part_of_a_stream_may_hold_no_events():
     assert np.isfinite(model.coef_).all()
 
 
+@uncompiled
 def test_where_the_best_constant_has_no_loss_it_is_the_model():
     """All targets lie within epsilon of it; scores of 10,000 have no digits to spare."""
     y = 1e4 + 0.01 * RNG.random(500)
@@ -284,7 +286,7 @@ def test_where_the_best_constant_has_no_loss_it_is_the_model():
     np.testing.assert_array_equal(model.coef_, 0.0)
 
 
-@pytest.mark.parametrize("loss", ["pinball", "epsilon_insensitive"])
+@pytest.mark.parametrize("loss", ["pinball", *slow("epsilon_insensitive")])
 def test_targets_of_a_period_do_not_hide_their_spread(loss):
     """The unit of scores is told by some of the targets: not by those of one hour of the day."""
     n = 4096 * 24

@@ -253,9 +253,7 @@ class TestKindsOfSteps:
         return seen
 
     @pytest.mark.parametrize("condition", [*slow(1.0), 1e4])
-    @pytest.mark.parametrize(
-        "name", ["Ridge", "logistic", pytest.param("Poisson", marks=pytest.mark.slow)]
-    )
+    @pytest.mark.parametrize("name", ["logistic", *slow("Ridge", "Poisson")])
     def test_quasi_newton_steps(self, kinds, name, condition):
         rival = RIVALS[name]
         X, y, _ = rows(rival, condition, n=12_500, p=200)
@@ -460,7 +458,7 @@ class TestJumps:
         [
             ("hinge", 150),
             ("pinball", 150),
-            ("pinball", 2400),
+            pytest.param("pinball", 2400, marks=pytest.mark.slow),
             pytest.param("epsilon_insensitive", 150, marks=pytest.mark.slow),
             pytest.param("hinge", 2400, marks=pytest.mark.slow),
             pytest.param("epsilon_insensitive", 2400, marks=pytest.mark.slow),

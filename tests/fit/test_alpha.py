@@ -64,6 +64,7 @@ class TestIsJudged:
         strongest = fit_table(fit.prepared, penalty="l1", alpha=max(known), refit=False)
         assert np.abs(strongest.model.coef_).max() < 0.02
 
+    @pytest.mark.slow
     def test_of_classes_by_parts(self):
         fit = fit_table(noise(of_classes=True), "y")
         X, y, parts = parts_of(fit)

@@ -134,6 +134,7 @@ def test_without_dask(monkeypatch):
         connected("local:1").__enter__()
 
 
+@pytest.mark.slow
 def test_nothing_of_dask_is_imported_unasked(frame, tmp_path):
     frame.write_csv(tmp_path / "rows.csv")
     program = (

@@ -65,6 +65,7 @@ def test_is_the_variance_of_each_part(weight):
     assert found["age"]["deviation"] == pytest.approx(own * deviation, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_of_several_classes_is_about_their_mean():
     model = fit_table(TABLE, "of", **OPTIONS).model
     scores = model.table_scores(TABLE)

@@ -15,19 +15,31 @@ from gradstep.engine.state import Problem
 from gradstep.engine.training import train
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.objective.regression import SquaredError
-from gradstep.optim.optimizers import FTRL, SGD, Optimizer
+from gradstep.optim.optimizers import FTRL, SGD, AdaGrad, Nesterov, Optimizer, RMSprop
 from gradstep.optim.schedules import Constant, Exponential, InvScaling, UserSchedule
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 from tests.contracts.optimizers import OPTIMIZERS, Steps
 from tests.uncompiled import uncompiled
 
-CASES = [
-    pytest.param(case, optimizer, id=repr(optimizer))
-    for case in OPTIMIZERS.values()
-    for optimizer in case.optimizers
-]
-every_optimizer = pytest.mark.parametrize("case, optimizer", CASES)
+# Compiled in the slow tests alone: loops like those of the others.
+ALIKE = (Nesterov, AdaGrad, RMSprop)
+
+
+def every_optimizer(*marks_of_some):
+    """Parametrize by every optimizer, with marks on those that are compiled in slow tests alone."""
+    cases = [
+        pytest.param(
+            case,
+            optimizer,
+            id=repr(optimizer),
+            marks=marks_of_some if isinstance(optimizer, ALIKE) else (),
+        )
+        for case in OPTIMIZERS.values()
+        for optimizer in case.optimizers
+    ]
+    return pytest.mark.parametrize("case, optimizer", cases)
+
 
 # Each with its strengths of |w| and of ½ w². Of the elastic net there is one kernel for each
 # optimizer; its ends are L1 and L2 to the bit (tests/objective/test_penalties.py). The class
@@ -108,7 +120,7 @@ def transcribed(case, optimizer, X, y, l1, l2):
         for name, parts in PENALTIES.items()
     ],
 )
-@every_optimizer
+@every_optimizer(uncompiled)
 def test_two_hundred_steps_are_those_of_the_formula(case, optimizer, penalty, l1, l2):
     X, y = data(50, 5)
     iterates = transcribed(case, optimizer, X, y, l1, l2)
@@ -152,7 +164,7 @@ def exact(X, y, l1, l2):
         for name, parts in PENALTIES.items()
     ],
 )
-@every_optimizer
+@every_optimizer(pytest.mark.slow)
 def test_full_batches_converge_to_the_minimiser(case, optimizer, penalty, l1, l2):
     X, y = data(60, 5)
     if type(penalty) is NoPenalty:
@@ -243,7 +255,7 @@ def test_an_average_keeps_the_exact_zeros_of_l1():
 
 
 @uncompiled
-@every_optimizer
+@every_optimizer()
 def test_a_step_of_length_zero_changes_nothing(case, optimizer):
     X, y = data(50, 5)
     problem = problem_of(X, 2, optimizer=optimizer, schedule=UserSchedule(lambda *_: 0.0))
@@ -251,6 +263,6 @@ def test_a_step_of_length_zero_changes_nothing(case, optimizer):
     assert state.params.tolist() == [1.0, 1.0, 1.0, 1.0, 1.0, 2.0]
 
 
-@every_optimizer
+@every_optimizer()
 def test_every_optimizer_keeps_its_protocol(case, optimizer):
     assert isinstance(optimizer, Optimizer)
