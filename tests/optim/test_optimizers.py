@@ -204,9 +204,9 @@ def within(X, y, l1, l2, low, high):
 
 
 @uncompiled
-@pytest.mark.parametrize("case, optimizer", [one for one in CASES if one.id.count("(") == 1])
-def test_full_batches_converge_to_the_minimiser_within_bounds(case, optimizer):
-    X, y = data(16, 5)
+@pytest.mark.parametrize("case", OPTIMIZERS.values(), ids=[kind.__name__ for kind in OPTIMIZERS])
+def test_full_batches_converge_to_the_minimiser_within_bounds(case):
+    (optimizer, *_), (X, y) = case.optimizers, data(16, 5)
     bounds = np.array([0.5, -0.4, 0.1, -1.0, -2.0]), np.array([3.0, 2.0, 2.0, 1.0, 0.2])
     l1, l2 = PENALTIES["elasticnet"][1:]
     seen, steady = [], isinstance(case.converges, Constant)
