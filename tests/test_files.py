@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -328,3 +330,19 @@ class TestLeftovers:
             (part / "link").symlink_to(tmp_path / "mine")
         assert names(tmp_path) == ["mine"]
         assert names(tmp_path / "mine") == ["file"]
+
+    def test_that_another_still_writes_to_are_removed(self, tmp_path, monkeypatch):
+        """As a task of another machine does that has not heard of the end."""
+        remove, late = shutil.rmtree, iter(["rows", "more"])
+
+        def meanwhile(folder, **how):
+            remove(folder, **how)
+            with suppress(StopIteration):  # written after the names were read: it stays
+                name = next(late)
+                folder.mkdir()
+                (folder / name).write_text(name)
+
+        monkeypatch.setattr(shutil, "rmtree", meanwhile)
+        with temporary_folder(tmp_path) as part:
+            (part / "first").write_text("rows")
+        assert list(tmp_path.iterdir()) == []

@@ -49,6 +49,8 @@ _OURS = re.compile(r"\.gradstep-([0-9a-f]{8})-[0-9a-f]{16}\.part")
 # shared disks keep locks within a machine, so what another one wrote is given a day.
 _GRACE, _GRACE_OF_OTHERS = 1.0, 86_400.0
 _LINKS = 40  # as many as Linux follows
+# How often a folder is removed that does not go, and the seconds between.
+_REMOVALS, _PAUSE = 10, 0.05
 
 # --------------------------------------------------------------------------- writing
 
@@ -140,8 +142,17 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     try:
         yield part
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # nothing, once it has another name
+        _remove_whole(part)  # nothing, once it has another name
         os.close(handle)
+
+
+def _remove_whole(folder: Path) -> None:
+    """Remove a folder that others may still be writing to: those who have not heard of its end."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE)
 
 
 def lasting_folder(folder: Path) -> None:
