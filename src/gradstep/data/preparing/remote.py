@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.cache_folder import mark, private_folder
-from gradstep.errors import CannotWrite, GradstepError, InvalidTable
+from gradstep.data.sources.local_copy import remote_errors
+from gradstep.errors import CannotWrite, InvalidTable
 from gradstep.files import temporary_folder, writing_folder
 from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["RemoteFolder", "RemoteRows", "copied", "is_published", "publish", "refuse_published"]
@@ -32,26 +32,6 @@ _META = "meta.json"
 _NAME = re.compile(r"(train|validation)_[a-z]+\.npy")
 _HEADER_BYTES = 1 << 10  # of a file of NumPy's, and more
 _BLOCK_BYTES = 1 << 26
-
-
-@contextlib.contextmanager
-def _failing_as(url: str, kind: type[GradstepError], what: str) -> Iterator[None]:
-    """Tell what goes wrong as an error of ours: each file system has its own."""
-    try:
-        yield
-    except ImportError as error:
-        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
-        msg = (
-            f"{url} needs another package: {wanted}. Install it (pip install 'gradstep[remote]'; "
-            "for s3:// also s3fs, for gs:// gcsfs)."
-        )
-        raise kind(msg) from None
-    except (GradstepError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{url} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you do so?"
-        raise kind(msg) from error
 
 
 class _Store:
@@ -92,7 +72,7 @@ class _Store:
 
 def is_published(url: str) -> bool:
     """Tell whether a prepared table is there."""
-    with _failing_as(url, InvalidTable, "read"):
+    with remote_errors(url, InvalidTable, "read"):
         store = _Store(url)
         return bool(store.system.exists(store.path(_META)))
 
@@ -106,7 +86,7 @@ def refuse_published(url: str) -> None:
 
 def publish(folder: Path, url: str) -> None:
     """Write a prepared folder to an object store: the file without which it does not open last."""
-    with _failing_as(url, CannotWrite, "written"):
+    with remote_errors(url, CannotWrite, "written"):
         store = _Store(url)
         for path in sorted(folder.glob("*.npy")):
             store.system.put_file(str(path), store.path(path.name))
@@ -115,7 +95,7 @@ def publish(folder: Path, url: str) -> None:
 
 def copied(url: str) -> Path:
     """Return a copy of a prepared folder, in the cache of prepared tables: made, or as it is."""
-    with _failing_as(url, InvalidTable, "read"):
+    with remote_errors(url, InvalidTable, "read"):
         store = _Store(url)
         meta = store.meta()
         key = hashlib.sha256(meta + store.url.encode()).hexdigest()[:24]
@@ -144,7 +124,7 @@ class RemoteFolder:
     """
 
     def __init__(self, url: str) -> None:
-        with _failing_as(url, InvalidTable, "read"):
+        with remote_errors(url, InvalidTable, "read"):
             self._store = _Store(url)
             until_then = contextlib.ExitStack()
             self.folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
@@ -178,7 +158,7 @@ class RemoteFolder:
         if start >= end or (name, start, end) in self._fetched:
             return
         with (
-            _failing_as(f"{self._store.url}/{name}", InvalidTable, "read"),
+            remote_errors(f"{self._store.url}/{name}", InvalidTable, "read"),
             (self.folder / name).open("r+b", buffering=0) as file,
         ):
             for at in range(start, end, _BLOCK_BYTES):

@@ -39,6 +39,7 @@ __all__ = [
     "copy_of_stdin",
     "copy_of_url",
     "plain_name",
+    "remote_errors",
     "without_secrets",
 ]
 
@@ -186,23 +187,47 @@ def copy_of_url(url: str, told: Told | None = None) -> LocalCopy:
     """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
     scheme, _, rest = url.partition("://")
     copy, called = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv"), without_secrets(url)
+    besides = ", or download the file first"
+    with (
+        remote_errors(called, InvalidTable, "read", "read it", besides=besides),
+        _remote(scheme.lower(), url) as source,
+    ):
+        _write(_blocks(source, told, size=getattr(source, "length", 0) or 0), copy.path)
+    return copy
+
+
+@contextlib.contextmanager
+def remote_errors(
+    called: str, kind: type[GradstepError], what: str, do: str = "do so", *, besides: str = ""
+) -> Iterator[None]:
+    """Tell what goes wrong far away as an error of ours: each file system has its own.
+
+    Parameters
+    ----------
+    called : str
+        What the place is called.
+    kind : type
+        The error.
+    what, do : str
+        What cannot be done there, as in "cannot be *read*" and "may you *read it*".
+    besides : str
+        What else helps where a package is missing.
+    """
     try:
-        with _remote(scheme.lower(), url) as source:
-            _write(_blocks(source, told, size=getattr(source, "length", 0) or 0), copy.path)
+        yield
     except ImportError as error:
         wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
         msg = (
             f"{called} needs another package: {wanted}. Install it (pip install "
-            "'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs), or download the file first."
+            f"'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs){besides}."
         )
-        raise InvalidTable(msg) from None
+        raise kind(msg) from None
     except (GradstepError, KeyboardInterrupt):
         raise
-    except Exception as error:  # of whatever kind: each file system has its own
+    except Exception as error:
         reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{called} cannot be read: {reason.rstrip('.')}. Is it right, and may you read it?"
-        raise InvalidTable(msg) from error
-    return copy
+        msg = f"{called} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you {do}?"
+        raise kind(msg) from error
 
 
 def _remote(scheme: str, url: str) -> Any:
