@@ -32,11 +32,13 @@ from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+from tests.slow_tests import listed
+
 # Pages that fit with so many losses and optimizers that their kernels are not compiled.
 UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md"}
 # Pages of components of a reader's own, which every process compiles anew; and of losses that are
 # compiled for no other test.
-SLOW_PAGES = {"own_components.md", "tables.md"}
+SLOW_PAGES = {"components.md", "own_components.md", "tables.md", "tutorial.md"}
 
 os.environ["GRADSTEP_COMPILE_AHEAD"] = "0"  # no process that a test did not start
 
@@ -63,12 +65,13 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the blocks of pages that are slow, or not compiled."""
+    """Mark what is slow, by its name or its page, and pages whose kernels are not compiled."""
+    slow = set(listed())
     for item in items:
+        if item.nodeid in slow or item.path.name in SLOW_PAGES:
+            item.add_marker("slow")
         if item.path.name in UNCOMPILED_PAGES:
             item.add_marker("uncompiled")
-        if item.path.name in SLOW_PAGES:
-            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -98,7 +98,7 @@ def table_of(model, n=150):
     frame = {
         age: rng.normal(40.0, 10.0, n), fare: rng.gamma(2.0, 6.0, n),
         deck: rng.choice([*levels, "rare"], n), income: np.exp(rng.normal(10.0, 0.5, n)),
-        day: np.datetime64("1970-01-01") + EPOCH + rng.integers(-200, 200, n),
+        day: np.datetime64(EPOCH, "D") + rng.integers(-200, 200, n).astype("m8[D]"),
         "time": rng.uniform(0.5, 2.0, n),
     }  # fmt: skip
     frame = pl.DataFrame(frame)
