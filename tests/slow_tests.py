@@ -1,10 +1,11 @@
-"""Which tests `make test` leaves to `make test-slow`, besides those marked there.
+"""Which tests `make test` leaves to `make test-slow`, besides those marked where they stand.
 
 `make test` is to end within four minutes on two cores with no compiled kernel on the disk, so what
-takes half a second or more then is in slow_tests.txt. What a test takes depends on which kernels others
-have compiled before it, so the list is measured, not written::
+takes half a second or more then is in slow_tests.txt. What a test takes depends on which kernels
+others have compiled before it, so the list is measured, not written::
 
-    GRADSTEP_CACHE_DIR=$(mktemp -d) make test PYTEST_ADDOPTS='--durations=0 --durations-min=0.02' | tee log
+    export GRADSTEP_CACHE_DIR=$(mktemp -d)
+    make test PYTEST_ADDOPTS='--durations=0 --durations-min=0.02' | tee log
     python -m tests.slow_tests log
 
 adds what has become slow; a test that has become quick, or has gone, is taken out by hand.
@@ -42,4 +43,4 @@ def slow_ones(log):
 if __name__ == "__main__":
     before, more = set(listed()), slow_ones(Path(sys.argv[1]).read_text(encoding="utf-8"))
     LIST.write_text("".join(f"{name}\n" for name in sorted(before | more)), encoding="utf-8")
-    print(f"{len(more - before)} more tests are slow")
+    sys.stdout.write(f"{len(more - before)} more tests are slow\n")
