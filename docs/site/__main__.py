@@ -1,7 +1,8 @@
 """Build the site: ``python -m docs.site`` (`make docs`), into build/docs/html.
 
-Pages are copied with their links as the site has them, the references generated, and the
-tutorials' pictures drawn. A warning of Sphinx is an error.
+Pages are copied with their links as the site has them, the references generated, the tutorials'
+pictures drawn, and the examples run, by sphinx-gallery. A warning of Sphinx is an error, and so is
+what a page loads from elsewhere or tells of this machine.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from docs.site.command_line import command_line
-from docs.site.links import ROOT, in_site, links, rewritten, without_blank_ends
+from docs.site.links import GALLERY, ROOT, in_site, links, rewritten, without_blank_ends
 from docs.site.pages import INDEX, Section, every_page, sections, toctree, with_tree
 from docs.site.pictures import draw, in_page
 from docs.site.reference import reference_pages
+from docs.site.self_contained import what_is_not
 from docs.site.style import css
 from gradstep.cli.main import app
 from gradstep.version import VERSION
@@ -44,6 +46,9 @@ def main() -> int:
     options = ["-b", "html", "-W", "--keep-going", "-q", "-j", "auto"]
     here = str(ROOT / "docs/site")
     status: int = sphinx([*options, "-c", here, "-d", str(TREES), str(SOURCE), str(HTML)])
+    for found in what_is_not(HTML):
+        print(found, file=sys.stderr)
+        status = 1
     if status == 0:
         print(f"The site is {(HTML / 'index.html').relative_to(ROOT)}")
     return status
@@ -97,6 +102,8 @@ def _write(name: str, text: str) -> None:
 
 def _beside(path: Path) -> None:
     """Bring along a file that a page links to, and that is no page of a section."""
+    if path.parent == GALLERY:  # sphinx-gallery makes its page
+        return
     if path.suffix == ".md":
         _write(in_site(path).as_posix(), "---\norphan: true\n---\n" + rewritten(path, _text(path)))
     elif (ROOT / path).is_file():

@@ -1,7 +1,8 @@
 """Links of Markdown pages: where they lead, what is there, and how the site writes them.
 
 The pages link to each other as files of the repository, so that they can be read there. The site
-has the pages of ``docs`` at its top, and other files where they are in the repository.
+has the pages of ``docs`` at its top, those that are made of examples in a folder of their own, and
+other files where they are in the repository.
 """
 
 from __future__ import annotations
@@ -14,9 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ROOT", "anchors", "broken", "in_site", "links", "rewritten", "without_blank_ends"]
+__all__ = [
+    "GALLERY",
+    "ROOT",
+    "anchors",
+    "broken",
+    "in_site",
+    "links",
+    "rewritten",
+    "with_links",
+    "without_blank_ends",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
+GALLERY = Path("examples/how_to")  # whose programs are pages, and whose README.rst is their list
 _FENCE = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 _HEADING = re.compile(r"^#{1,6} +(?P<title>.+?)\s*$", re.MULTILINE)
@@ -30,7 +42,11 @@ def in_site(path: Path) -> Path:
     --------
     >>> in_site(Path("docs/tables.md")).as_posix(), in_site(Path("CHANGELOG.md")).as_posix()
     ('tables.md', 'CHANGELOG.md')
+    >>> in_site(GALLERY / "README.rst").as_posix(), in_site(GALLERY / "resume.py").as_posix()
+    ('gallery/index.rst', 'gallery/resume.rst')
     """
+    if path.parent == GALLERY:
+        return Path("gallery", "index.rst" if path.stem == "README" else f"{path.stem}.rst")
     return path.relative_to("docs") if path.parts[0] == "docs" else path
 
 
@@ -65,13 +81,17 @@ def rewritten(page: Path, text: str) -> str:
     '[how](tables.md#text), [why](#added)'
     """
     here = in_site(page).parent
+    return with_links(page, text, lambda path: Path(relpath(in_site(path), here)).as_posix())
+
+
+def with_links(page: Path, text: str, to: Callable[[Path], str]) -> str:
+    """Return a page's text, with each link to a file as a function of its path gives it."""
 
     def change(target: str) -> str:
         name, hash_, anchor = target.partition("#")
         if not name or _ELSEWHERE.match(target):
             return target
-        there = in_site(_resolved(page, name))
-        return Path(relpath(there, here)).as_posix() + hash_ + anchor
+        return to(_resolved(page, name)) + hash_ + anchor
 
     return _each_link(text, change)
 

@@ -1,7 +1,8 @@
 """Which pages the site has, and in which order: as docs/index.md lists them.
 
 Each heading of docs/index.md is a section of the site, the list below it its pages. A README.md
-that is listed brings along the pages of its folder.
+that is listed brings along the pages of its folder. The examples are one page of a section, the
+README.rst of their folder; sphinx-gallery makes it and theirs.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def sections() -> list[Section]:
     for part in parts:
         title, _, text = part.partition("\n")
         listed = "\n".join(line for line in text.splitlines() if line.startswith("- "))
-        pages = tuple(path for path, _ in links(INDEX, listed) if path.suffix == ".md")
+        pages = tuple(path for path, _ in links(INDEX, listed) if path.suffix in {".md", ".rst"})
         found.append(Section(title.strip(), text.strip() + "\n", pages))
     return found
 
@@ -67,9 +68,9 @@ def pages_of(page: Path) -> list[Path]:
 
 
 def every_page() -> Iterator[Path]:
-    """Yield the pages of all sections."""
+    """Yield the pages of all sections that are Markdown."""
     for section in sections():
-        for page in section.pages:
+        for page in (page for page in section.pages if page.suffix == ".md"):
             yield page
             yield from pages_of(page)
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gradstep
-from docs.site.links import ROOT, in_site
+from docs.site.links import GALLERY, ROOT, in_site
 from docs.site.pages import sections
 
 if TYPE_CHECKING:
@@ -142,8 +142,12 @@ def _guides() -> list[tuple[str, str, str]]:
     found = []
     for section in sections():
         for page in section.pages if section.title != "Project" else ():
-            text = (ROOT / page).read_text(encoding="utf-8")
-            found.append((text.splitlines()[0].lstrip("# "), in_site(page).as_posix(), text))
+            if page.suffix == ".md":
+                text = (ROOT / page).read_text(encoding="utf-8")
+                found.append((text.splitlines()[0].lstrip("# "), in_site(page).as_posix(), text))
+    for path in sorted((ROOT / GALLERY).glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        found.append((text.splitlines()[1], in_site(GALLERY / path.name).as_posix(), text))
     return found
 
 
