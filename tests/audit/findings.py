@@ -14,8 +14,9 @@ UNREACHABLE = (
 # As SPDX has them, and as older packages call them.
 PERMISSIVE = {
     "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD", "BSD-2-Clause", "BSD-3-Clause",
-    "CC0", "CC0-1.0", "ISC", "MIT", "MIT-CMU", "PSF-2.0", "Zlib", "Apache Software License", "BSD License",
-    "ISC License (ISCL)", "MIT License", "Python Software Foundation License", "3-clause BSD",
+    "CC0", "CC0-1.0", "ISC", "MIT", "MIT-CMU", "PSF-2.0", "Zlib", "Apache Software License",
+    "BSD License", "ISC License (ISCL)", "MIT License", "Python Software Foundation License",
+    "3-clause BSD",
 }  # fmt: skip
 # What may be used as it is, and is no part of what is passed on.
 TOOLS = {
