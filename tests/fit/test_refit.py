@@ -48,6 +48,19 @@ class TestOptimum:
         constant = fit.model.training.constant
         assert constant == pytest.approx([y.mean()])
 
+    @pytest.mark.parametrize("penalty", [None, "l2"])
+    def test_is_the_models_though_an_earlier_epoch_predicts_better(self, penalty):
+        """Standard errors are those of an optimum; so is what was asked for."""
+        given = {"penalty": penalty, **({"alpha": 1e-4} if penalty else {})}
+        fit = fit_table(noise(of_classes=True), "y", tol=1e-9, **given)
+        told = [record.validation for record in fit.history]
+        assert max(told) > told[-1]  # the test would tell nothing else
+        assert fit.outcome is Outcome.OPTIMAL
+        assert fit.kept_epoch == len(fit.history)
+        assert fit.validation["log_loss"] == pytest.approx(-told[-1])
+        whole = fit_table(fit.prepared, tol=1e-9, refit=False, **given)
+        assert whole.kept_epoch == len(whole.history)
+
     def test_of_few_rows_chooses_alpha_anew(self):
         fit = fit_table(noise(), "y")
         X, y = both(fit.prepared)

@@ -63,7 +63,7 @@ class TestThePlan:
             (
                 "fare",
                 {"max_iter": 7, "alpha": 1e-4},
-                "at most 7 epochs; the best on the rows held out",
+                "at most 7 epochs; short of that, the best on the rows held out",
             ),
             ("fare", {"drop": "by"}, "left out on request"),
         ],

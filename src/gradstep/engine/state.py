@@ -367,9 +367,12 @@ class Validation:
         Whether the run ends when the score stops improving (else when the objective does).
     keeps : bool
         Whether the parameters of the best score are the model's (else those of the last epoch).
+    keeps_optimum : bool
+        Whether the optimum, where a run ends there, is the model's whatever its score.
     """
 
     data: Dataset
     score: Callable[[NDArray[np.float64]], float] | None = None
     stops: bool = True
     keeps: bool = True
+    keeps_optimum: bool = False

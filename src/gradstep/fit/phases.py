@@ -138,13 +138,17 @@ def fit_in_phases(
                 notes = [*ended.notes, note]
                 return Phases(ended, kept, ended.params, ended.problem, ended.outcome, notes)
             chosen, start, alpha = choice.plan, choice.start, choice.alpha
-        # The automatic method ends at the optimum, so held-out rows do not stop it; and if alpha
-        # was chosen, no epoch is better than the last.
+        # The automatic method goes to the optimum of the objective that was asked for, of which
+        # standard errors are: held-out rows neither stop it nor choose another epoch. If it ends
+        # elsewhere (no optimum, no more epochs), and no alpha was chosen, they do.
         validation = None
         if held_out is not None:
-            validation = Validation(held_out, stops=not automatic, keeps=alpha is None)
+            validation = Validation(
+                held_out, stops=not automatic, keeps=alpha is None, keeps_optimum=automatic
+            )
         judged = train(chosen, data, start, validation)
-        kept = kept_epoch(judged.records) if alpha is None else len(judged.records)
+        last = alpha is not None or (automatic and judged.outcome is Outcome.OPTIMAL)
+        kept = len(judged.records) if last else kept_epoch(judged.records)
         notes = [*judged.notes, *_notes_of(judged)]
         found = Phases(judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha)
         if not refit or judged.outcome is Outcome.INTERRUPTED:

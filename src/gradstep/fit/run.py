@@ -168,7 +168,8 @@ def run(
             columns=chosen.columns, score=best.score,
         )  # fmt: skip
     else:
-        result = _result_of(ended, data, history.records, chosen.columns)
+        optimum = validation is not None and validation.keeps_optimum
+        result = _result_of(ended, data, history.records, chosen.columns, keeps_optimum=optimum)
         if result.outcome is Outcome.INTERRUPTED and not np.isfinite(result.params).all():
             if best.params is None:  # it was diverging, in its first epoch
                 raise KeyboardInterrupt
@@ -222,18 +223,20 @@ def _state_in(found: Content, problem: Problem, data: Dataset, path: Path) -> Tr
 
 
 def _result_of(
-    ended: TrainResult, data: Dataset, records: list[EpochRecord], columns: Columns | None
-) -> RunResult:
+    ended: TrainResult, data: Dataset, records: list[EpochRecord], columns: Columns | None, *,
+    keeps_optimum: bool,
+) -> RunResult:  # fmt: skip
     """Return the result of a run that has ended, with the parameters of its best epoch."""
     from gradstep.engine.textbook.proximal_finish import polish  # imports Numba
 
     problem, state = ended.problem, ended.state
-    params = state.current() if state.best_params is None else state.best_params
+    params, score = state.best_params, state.best_score
+    if keeps_optimum and ended.outcome is Outcome.OPTIMAL and records[-1].validation is not None:
+        params, score = None, records[-1].validation
+    params = state.current() if params is None else params
     if state.averaged and sets_zeros(problem.penalty) and records:
         params = polish(problem, data, params, records[-1].learning_rate)
-    return RunResult(
-        params, problem, state, ended.outcome, records, ended.notes, columns, state.best_score
-    )
+    return RunResult(params, problem, state, ended.outcome, records, ended.notes, columns, score)
 
 
 def _with_tol_of_loss(problem: Problem, data: Dataset, validation: Validation | None) -> Problem:

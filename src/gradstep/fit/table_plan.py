@@ -223,7 +223,8 @@ def _method(settings: Settings, optimizer: Any, *, keeps: bool) -> str:
             if settings.tol is None
             else f"until a step is {settings.tol:g} of the first"
         )
-        return f"automatic, {until}; {most}{kept}"
+        short = kept.replace("; the", "; short of that, the")
+        return f"automatic, {until}; {most}{short}"
     rows = settings.batch_size
     rate = settings.learning_rate
     batches = "" if is_auto(rows) else f" of {rows:,} rows"
