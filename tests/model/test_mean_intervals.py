@@ -152,7 +152,7 @@ def test_columns_that_there_are_not():
         (two, {"probabilities": False}, "of the probabilities of classes, which are left out"),
         (two, {"keep": ["probability_no_low"]}, "'probability_no_low' cannot be kept"),
         (fares, {"interval": 95}, "interval=95 of Model must be a number > 0 and < 1"),
-        (fares, {"interval_of": "all"}, "interval_of='all' of Model must be one of None, 'mean'"),
+        (fares, {"interval_of": "all"}, "interval_of='all' of Model must be one of 'target'"),
         (fares, {"interval": None, "interval_of": "mean"}, "would change nothing"),
         (fitted("paid", loss="squared_hinge"), {}, "SquaredHinge.* gives none. loss='log_loss' do"),
     ):

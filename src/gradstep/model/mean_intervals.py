@@ -208,7 +208,7 @@ def _of_scores(
         ],
         axis=1,
     )
-    undetermined = model.covariance.undetermined.any(axis=0).astype(np.float64)
+    undetermined = np.asarray(model.covariance.undetermined.any(axis=0), np.float64)
     lost: NDArray[np.bool_] = scores(rows, undetermined, 1)[:, 0] != 0.0
     return (each * signs[0]) @ each.transpose(0, 2, 1), lost
 

@@ -195,10 +195,10 @@ def _of_targets(
     from gradstep.model.mean_intervals import refuse_intervals  # imports SciPy's statistics
 
     check_number("Model", "interval", interval, low=0.0, high=1.0, open_low=True, open_high=True)
-    check_choice("Model", "interval_of", interval_of, (None, "mean", "target"))
     of_numbers = model.target.classes is None
     of_targets = of_numbers and is_quadratic(model.loss)
     if interval_of is not None:
+        check_choice("Model", "interval_of", interval_of, ("target", "mean"))
         of_targets = interval_of == "target"
     if of_targets and not of_numbers:
         msg = (
