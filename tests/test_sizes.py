@@ -23,6 +23,7 @@ LONG_FILES = {
 # More parameters than that, for users: each is one setting, given by its name.
 PUBLIC = {
     "cli/compare.py:compare": "the options of `gradstep compare`",
+    "cli/predict.py:predict": "the options of `gradstep predict`",
     "cli/prepare.py:prepare": "the options of `gradstep prepare`",
     "cli/train.py:train": "the options of `gradstep train`",
     "comparing/compare.py:compare": "the settings of a comparison",

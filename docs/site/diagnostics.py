@@ -49,6 +49,21 @@ import warnings
 warnings.filterwarnings("ignore", "GS106")
 ```
 
+That is all that estimators of arrays (`MiniBatchRegressor`, `MiniBatchClassifier`) need, and why
+they have no `ignore`: they keep no notes, and what they tell is warnings. A filter holds in the
+processes of scikit-learn's `n_jobs`, too, as recent versions of it hand filters on.
+`warnings.catch_warnings()` keeps it to a few lines:
+
+```python
+import numpy as np
+from gradstep import MiniBatchRegressor
+
+X = np.random.default_rng(0).normal(size=(200, 3))
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "GS106")
+    model = MiniBatchRegressor(max_iter=1, learning_rate=0.001, tol=1e-9).fit(X, X.sum(axis=1))
+```
+
 What is called an option here, as on the command line (`--drop COLUMN`), is a parameter of the same
 name in Python (`drop=["COLUMN"]`). This page is written from the package itself (`python -m
 docs.site.diagnostics`).

@@ -22,7 +22,7 @@ MOST_LETTERS = 200  # of a text that others have written
 # How wide letters are, by their height: those of a wide typeface, so that others fit as well.
 _NARROW, _USUAL, _CAPITAL, _WIDE = 0.38, 0.64, 0.72, 1.05
 _NARROW_ONES, _WIDE_ONES = frozenset(" .,:;'|!()[]/\\-ijlftrI"), frozenset("mwMW@%—…")
-_VOID = frozenset({"meta", "br"})
+_VOID = frozenset({"meta", "br", "input"})
 
 
 class Markup(str):

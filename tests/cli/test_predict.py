@@ -13,6 +13,7 @@ import pytest
 
 import gradstep as gs
 from tests.slow import slow
+from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache", "--max-iter", "3", "-m", "m.safetensors")
 READERS = {
@@ -143,6 +144,38 @@ class TestInterrupts:
         assert done.stderr.endswith("Interrupted before there was a result.\n")
         assert "Traceback" not in done.stderr
         assert sorted(p.name for p in tmp_path.iterdir()) == ["long.parquet", fares]
+
+
+@uncompiled
+class TestIntervals:
+    def test_stand_beside_the_predictions(self, gradstep, told, fares, later):
+        how = ("--interval", "0.9", "--keep", "id")
+        status, out, err = gradstep("predict", fares, later, "-o", "out.csv", *how, columns=200)
+        assert (status, err) == (0, "")
+        assert out.startswith("200 predictions, with 90 % intervals of a new target (robust, of ")
+        found = pl.read_csv("out.csv")
+        assert found.columns == ["id", "prediction", "prediction_low", "prediction_high"]
+        ends = gs.load(fares).prediction_intervals(later, 0.9)
+        np.testing.assert_array_equal(found[:, 2:].to_numpy(), ends)
+        how = (*how, "--interval-of", "mean")
+        found = told("predict", fares, later, "-o", "out.csv", *how)
+        assert found["interval"] == {"level": 0.9, "of": "mean"}
+        ends = gs.load(fares).mean_intervals(later, 0.9)
+        np.testing.assert_array_equal(pl.read_csv("out.csv")[:, 2:].to_numpy(), ends)
+
+    def test_are_refused_before_anything_is_written(self, fails, fares, later, tmp_path):
+        bare = gs.load(fares)
+        bare.covariance, bare.provenance["no_inference"] = None, "not asked for"
+        gs.save(bare, "bare.safetensors")
+        there = sorted(tmp_path.iterdir())
+        for model, words, why in (
+            ("bare.safetensors", "--interval 0.9", "no standard errors, so there are no intervals"),
+            (fares, "--interval 95", "--interval 95.0 must be a number > 0 and < 1"),
+            (fares, "--interval-of mean", "a part of --interval 0.95"),
+            (fares, "--interval 0.9 --keep prediction_low", "'prediction_low' cannot be kept"),
+        ):
+            assert why in fails("predict", model, later, *words.split(), "-o", "out.csv")
+        assert sorted(tmp_path.iterdir()) == there
 
 
 class TestUnseen:

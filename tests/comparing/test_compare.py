@@ -8,6 +8,7 @@ import pytest
 
 import gradstep
 from gradstep.comparing.notebook import Notebook
+from gradstep.comparing.playback import Playback
 from gradstep.comparing.surface import Quadratic, crossings
 from gradstep.comparing.trials import trials_of
 from gradstep.comparing.words import as_text, cells, sentences
@@ -129,6 +130,40 @@ class TestNotebook:
         found.save(tmp_path / "page.html")
         assert (tmp_path / "page.html").read_text() == html
         assert "sandbox" in found._repr_html_()
+
+
+class TestPlayback:
+    def test_shows_each_run_where_it_was(self, found):
+        played = Playback.of(found, found.surface)
+        half = played.moments.index(0.5)
+        assert (played.moments[0], played.moments[-1], len(played.moments)) == (0.0, 50.0, 25)
+        at = {name: places[half] for name, places in played.places.items()}
+        # A place every 20 rows, every batch (512 rows are more than a half), and none
+        assert at == {"batch 1": 25, "batch 64": 7, "batch 1000": 0}
+        ends = {name: len(x) - 1 for name, (x, _) in found.surface.paths.items()}
+        assert {name: places[-1] for name, places in played.places.items()} == ends
+        assert [places[played.moments.index(1.0)] for places in played.places.values()] == [
+            len(found.surface.paths[name][0]) - 50 for name in played.places
+        ]
+
+    def test_is_chosen_by_buttons_without_a_script(self, found):
+        page = check(found.report().html)  # no script among it
+        buttons, style = page.all("input"), page.text["style"]
+        assert {(b["type"], b["name"]) for b in buttons} == {("radio", "paths-shown")}
+        assert [b["id"] for b in buttons if "checked" in b] == ["paths-whole"]
+        labels = [label["for"] for label in page.all("label")]
+        assert labels == ["paths-whole", "paths-play", "paths-pause"]
+        steps = [b["aria-label"] for b in buttons if b["id"] not in labels]
+        assert [steps[0], steps[4], steps[-1]] == ["start", "epoch 0.5", "epoch 50"]
+        groups = [g["class"] for g in page.all("g") if g["class"].startswith("moment ")]
+        assert groups == [f"moment k{k}" for k in range(25)]
+        for k in range(25):
+            assert f".k{k}{{--k:{k}}}figure:has(.at.k{k}:checked){{--step:{k}}}" in style
+        assert "to{--step:24}" in style
+        assert style.count("{") == style.count("}")
+        assert "prefers-reduced-motion:reduce" in style
+        heads = [g for g in page.all("g") if g["class"] == "head"]
+        assert 25 <= len(heads) <= 75
 
 
 class TestDivergence:

@@ -284,6 +284,26 @@ class TestOfPredictions:
         )
 
     @uncompiled
+    @pytest.mark.parametrize("factor", [1.0, 1000.0])
+    def test_a_new_target_is_of_a_row_of_mean_weight(self, factor):
+        """Only the ratios of weights count; statsmodels takes a new row's weight as 1."""
+        model, y = fitted("squared_error", factor * WEIGHT)
+        A = np.column_stack([X, np.ones(N)])
+        theirs = sm.WLS(y, A, weights=WEIGHT / WEIGHT.mean()).fit().get_prediction(A)
+        expected = theirs.summary_frame(alpha=0.1)[["obs_ci_lower", "obs_ci_upper"]]
+        found = model.inference(X, y, factor * WEIGHT, covariance="model")
+        np.testing.assert_allclose(found.prediction_intervals(X, 0.9)[:, 0], expected, rtol=1e-6)
+
+    @uncompiled
+    def test_a_new_target_is_as_far_as_others_of_its_kind(self):
+        Y = np.column_stack([NUMBERS, 100.0 * NUMBERS])
+        model = MiniBatchRegressor(**EXACT).fit(X, Y)
+        of_both = model.inference(X, Y).prediction_intervals(X)
+        alone = fitted("squared_error")[0].inference(X, NUMBERS).prediction_intervals(X)
+        np.testing.assert_allclose(of_both[:, 0], alone[:, 0], rtol=1e-6)
+        np.testing.assert_allclose(of_both[:, 1], 100.0 * alone[:, 0], rtol=1e-6)
+
+    @uncompiled
     def test_of_a_log_link_and_of_probabilities(self):
         for loss in ("poisson", "log_loss"):
             model, y = fitted(loss)

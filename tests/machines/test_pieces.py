@@ -28,6 +28,7 @@ from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.model import by_pieces
+from gradstep.model.prediction_columns import PredictionColumns
 
 N = 900
 CUTS = [0, 200, 201, 600, N]
@@ -191,7 +192,8 @@ class TestParts:
 
     def test_are_the_same_without_a_cluster(self, home, models, client, tmp_path):
         for name, with_client in (("there", client), ("here", None)):
-            predict_parts(models["number"], home / "csv", tmp_path / name, client=with_client)
+            how = {"client": with_client, "interval": 0.9}
+            predict_parts(models["number"], home / "csv", tmp_path / name, **how)
         for path in (tmp_path / "there").iterdir():
             assert path.read_bytes() == (tmp_path / "here" / path.name).read_bytes()
 
@@ -223,7 +225,7 @@ class TestParts:
     def test_are_written_again_after_a_task_was_cut_off(self, home, models, tmp_path):
         """A task that ends in the middle leaves no part; the next attempt has the same bytes."""
         model, piece = models["two"], pieces_of(open_table(home / "one.parquet"))[0]
-        task = by_pieces._Predict(model, tmp_path, (), probabilities=True)
+        task = by_pieces._Predict(PredictionColumns(model), tmp_path)
         numbered = by_pieces._Numbered(0, piece)
         first = task(None, numbered)
         content = (tmp_path / first.file).read_bytes()

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 
-from gradstep import InvalidModel, InvalidParameter, fit_table
+from gradstep import InvalidModel, InvalidParameter, fit_table, predict_parts
 from gradstep.model import mean_intervals
 from tests.uncompiled import uncompiled
 
@@ -71,8 +71,98 @@ def test_of_several_classes(monkeypatch):
     ends, found = model.mean_intervals(TABLE), model.predict_proba(TABLE)
     assert ends.shape == (N, 3, 2)
     assert ((ends[..., 0] < found) & (found < ends[..., 1])).all()
-    monkeypatch.setattr(mean_intervals, "MOST_NUMBERS", 70)  # rows in parts
+    monkeypatch.setattr(mean_intervals, "_MOST_PRODUCTS", 700)  # rows in parts
     np.testing.assert_array_equal(model.mean_intervals(TABLE), ends)
+
+
+def columns(model, table=TABLE, interval=0.9, **asked):
+    """Return what is predicted, with intervals."""
+    return pl.concat(model.predict_batches(table, interval=interval, **asked))
+
+
+@pytest.mark.parametrize("role", ["sample_weight", "offset"])
+def test_a_new_target_is_one_of_mean_weight_and_of_its_own_offset(role):
+    y, area = TABLE["fare"].to_numpy(), TABLE["area"].to_numpy()
+    weight, offset = (area, 0.0) if role == "sample_weight" else (np.ones(N), area)
+    theirs = sm.WLS(y - offset, DUMMIES, weights=weight / weight.mean()).fit()
+    expected = theirs.get_prediction(DUMMIES).summary_frame(alpha=0.1)
+    model = fitted("fare", inference="model", **{role: "area"})
+    for of, ends, names in (
+        (None, ["prediction_low", "prediction_high"], ["obs_ci_lower", "obs_ci_upper"]),
+        ("mean", ["mean_low", "mean_high"], ["mean_ci_lower", "mean_ci_upper"]),
+    ):
+        found = columns(model, interval_of=of, keep=["area"])
+        assert found.columns == ["area", "prediction", *ends]
+        ours = found.select(ends).to_numpy() - (area[:, None] if role == "offset" else 0.0)
+        np.testing.assert_allclose(ours, expected[names], rtol=1e-6)
+
+
+def test_columns_of_classes():
+    two, three = fitted("paid"), fitted("zone")
+    each = ["probability_no", "probability_yes"]
+    ends = [name + end for name in each for end in ("", "_low", "_high")]
+    found = columns(two)
+    assert found.columns == ["prediction", *ends]
+    p = found.select(ends).to_numpy()
+    assert ((p >= 0.0) & (p <= 1.0)).all()
+    np.testing.assert_array_equal(p[:, 4:], two.mean_intervals(TABLE, 0.9))
+    np.testing.assert_allclose(p[:, [2, 1]], 1.0 - p[:, 4:], rtol=1e-12)
+    found = columns(three)
+    for at, name in enumerate("abc"):
+        own = found.select(f"probability_{name}_{end}" for end in ("low", "high"))
+        np.testing.assert_array_equal(own, three.mean_intervals(TABLE, 0.9)[:, at])
+    assert found.width == 10
+
+
+def test_columns_say_what_they_are_of():
+    counts = columns(fitted("rides", loss="poisson"))
+    assert counts.columns == ["prediction", "mean_low", "mean_high"]
+    assert (counts["mean_low"] < counts["prediction"]).all()
+    assert columns(fitted("fare", loss="pinball")).columns[1:] == ["quantile_low", "quantile_high"]
+
+
+def test_a_row_has_the_same_bits_whatever_comes_with_it(tmp_path, monkeypatch):
+    model, whole = (model := fitted("zone")), columns(model)
+    monkeypatch.setattr(mean_intervals, "_MOST_PRODUCTS", 700)
+    assert pl.concat(columns(model, TABLE[at]) for at in range(5)).equals(whole[:5])
+    TABLE.write_parquet(tmp_path / "t.parquet")
+    predict_parts(model, tmp_path / "t.parquet", tmp_path / "out", interval=0.9)
+    assert pl.read_parquet(tmp_path / "out" / "*.parquet").equals(whole)
+    told = (tmp_path / "out" / "_SUCCESS").read_text()
+    assert '"interval": {\n  "level": 0.9,\n  "of": "mean"\n }' in told
+    columns(model, TABLE.with_columns(colour=pl.lit("pink")))
+    assert model.unseen == {"colour": N}  # once
+
+
+def test_what_is_not_known_is_missing():
+    model = fit_table(
+        TABLE.select("km", "fare", twin=2.0 * pl.col("km")), "fare", penalty=None, validation=0.0
+    ).model
+    found = columns(model, pl.DataFrame({"km": [1.0, 1.0], "twin": [2.0, 5.0]}))
+    assert found["prediction"].null_count() == 0
+    assert found["prediction_low"].null_count() == 2
+    none = columns(model, TABLE[:0].select("km", twin="km"), keep=["km"])
+    assert none.schema == {"km": pl.Float64(), **found.schema}
+
+
+def test_columns_that_there_are_not():
+    two, fares = fitted("paid"), fitted("fare")
+    for model, asked, why in (
+        (two, {"interval_of": "target"}, "'paid' has classes: their probabilities have intervals"),
+        (two, {"probabilities": False}, "of the probabilities of classes, which are left out"),
+        (two, {"keep": ["probability_no_low"]}, "'probability_no_low' cannot be kept"),
+        (fares, {"interval": 95}, "interval=95 of Model must be a number > 0 and < 1"),
+        (fares, {"interval_of": "all"}, "interval_of='all' of Model must be one of 'target'"),
+        (fares, {"interval": None, "interval_of": "mean"}, "would change nothing"),
+        (fitted("paid", loss="squared_hinge"), {}, "SquaredHinge.* gives none. loss='log_loss' do"),
+    ):
+        with pytest.raises(InvalidParameter, match=why):
+            columns(model, **asked)
+    with pytest.raises(InvalidModel, match="so there are no intervals: an l1 penalty"):
+        columns(fitted("fare", penalty="l1", alpha=0.01))
+    table = pl.DataFrame({"x": np.arange(60.0), "y": ["a", "a_low", "b"] * 20})
+    with pytest.raises(InvalidParameter, match="would be called 'probability_a_low'"):
+        columns(fit_table(table, "y", validation=0.0).model, table)
 
 
 def test_what_there_is_not():

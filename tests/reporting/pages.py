@@ -9,7 +9,7 @@ from itertools import pairwise
 
 __all__ = ["Page", "check"]
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "input"}
 
 
 class Page(HTMLParser):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gradstep.model.by_pieces import Part
     from gradstep.model.model import Model
+    from gradstep.model.prediction_columns import PredictionColumns
 
 __all__ = ["predict"]
 
@@ -45,6 +46,17 @@ def predict(
         bool, typer.Option(help="Whether to add a column for each class.")
     ] = True,
     threshold: opt.Threshold = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Add the ends of intervals of this level, as 0.95: of a new target for squared "
+            "error, else of the mean, of classes of each probability.",
+        ),
+    ] = None,
+    interval_of: Annotated[
+        str | None, typer.Option(**opt.one_of("What intervals are of.", "target mean"))
+    ] = None,
     encoding: opt.Encoding = "",
     dask: opt.Dask = None,
     allow_mixed: opt.AllowMixed = False,
@@ -54,43 +66,45 @@ def predict(
 ) -> None:
     """Predict each row of a table."""
     from gradstep.cli import report
-    from gradstep.model.kept_columns import refuse_to_keep
+    from gradstep.model.prediction_columns import PredictionColumns
 
     codes = ignored(ignore)
     paths.note_cache(codes)
     fitted = paths.model_of(model, table)
     if threshold is not None:
         fitted = fitted.with_threshold(threshold)
-    copied = opt.split(keep)
-    refuse_to_keep(fitted, copied, probabilities=probabilities)
-    opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
     how: dict[str, Any] = {
-        "keep": copied, "probabilities": probabilities, "encoding": encoding,
+        "keep": opt.split(keep), "probabilities": probabilities, "interval": interval,
+        "interval_of": interval_of,
     }  # fmt: skip
+    columns = PredictionColumns.asked(fitted, **how)
+    opt.refuse_allow_mixed(allow_mixed=allow_mixed, dask=dask)
+    told = columns.told
     if dask is not None:
-        parts = _predict_there(fitted, table, _folder(out), dask, allow_mixed=allow_mixed, **how)
-        rows, told = sum(part.rows for part in parts), {"parts": len(parts)}
+        how |= {"encoding": encoding, "allow_mixed": allow_mixed}
+        parts = _predict_there(fitted, table, _folder(out), dask, **how)
+        rows, told = sum(part.rows for part in parts), {**told, "parts": len(parts)}
     else:
-        rows, told = _predict_here(fitted, table, out, model, force=force, json=json, **how), {}
+        rows = _predict_here(columns, table, out, model, force=force, json=json, encoding=encoding)
     if json and out is not None:
         report.print_json({"rows": rows, "out": str(out), "unseen": dict(fitted.unseen), **told})
     elif not json:
-        _tell(fitted, rows, out, codes)
+        _tell(columns, rows, out, codes)
 
 
 def _predict_here(
-    fitted: Model,
+    columns: PredictionColumns,
     table: str,
     out: Path | None,
     model: Path,
     *,
     force: bool,
     json: bool,
-    **how: Any,
+    encoding: str,
 ) -> int:
     """Predict into a file, or print; return how many rows."""
     from gradstep.cli.progress import Progress
-    from gradstep.model.prediction_files import check_format, no_predictions, write_predictions
+    from gradstep.model.prediction_files import check_format, write_predictions
 
     if out is not None:
         check_format(out)
@@ -102,12 +116,10 @@ def _predict_here(
 
         def counted() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for batch in fitted.predict_batches(table, **how):
+            for batch in columns.of_table(table, encoding):
                 count += batch.height
                 progress("predicting", count)
                 yield batch
-            if count == 0:
-                yield no_predictions(fitted, table, **how)
 
         if out is not None:
             write_predictions(counted(), out)
@@ -142,13 +154,16 @@ def _predict_there(
         return predict_parts(fitted, table, out, client=client, watch=progress.parts, **how)
 
 
-def _tell(fitted: Model, rows: int, out: Path | None, codes: frozenset[str]) -> None:
+def _tell(
+    columns: PredictionColumns, rows: int, out: Path | None, codes: frozenset[str]
+) -> None:  # fmt: skip
     from gradstep.model.unseen import unseen_notes
 
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
-        say(f"{figures.count(rows, 'prediction', 'predictions')} in {out}", err=is_stream(out))
-    say_notes(unseen_notes(fitted), codes)
+        predictions = figures.count(rows, "prediction", "predictions")
+        say(f"{predictions}{columns.in_words} in {out}", err=is_stream(out))
+    say_notes(unseen_notes(columns.model), codes)
 
 
 def _print_rows(batches: Iterator[pl.DataFrame]) -> None:

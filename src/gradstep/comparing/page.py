@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.comparing.playback import Playback
 from gradstep.comparing.words import cells, diverged, noise_in_words, rows_in_words, sentences
 from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text, width_of
@@ -41,8 +42,12 @@ def page_of(of: Comparison) -> Report:
     ]
     if of.noise:
         sections.append(Section("noise", "How much a batch's gradient says", _noise_parts(of)))
+    style = ""
     if of.surface is not None:
-        sections.append(Section("paths", "The ways that they took", [*_path_parts(of, of.surface)]))
+        played = Playback.of(of, of.surface)
+        parts = _path_parts(of, of.surface, played)
+        sections.append(Section("paths", "The ways that they took", parts))
+        style = played.style()
     sections.append(Section("how", "How this was done", _how_parts(of)))
     about = of.about
     target = text(about["target"], 80)
@@ -55,7 +60,7 @@ def page_of(of: Comparison) -> Report:
         ),
         _facts(of),
     ]  # fmt: skip
-    return document(joined((target, ": a comparison")), head, sections)
+    return document(joined((target, ": a comparison")), head, sections, style)
 
 
 def _facts(of: Comparison) -> Markup:
@@ -250,14 +255,14 @@ def _noise_parts(of: Comparison) -> list[Markup]:
     ]
 
 
-def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
+def _path_parts(of: Comparison, surface: Surface, played: Playback) -> list[Markup]:
     first, second = (Linear.of(ends, pad=0.08) for ends in surface.box)
     plot = Plot(first, second, "along the first main direction", "along the second", 330.0)
     for _, x, y in surface.levels:
         plot.contour(x.tolist(), y.tolist())
     drawn = [run.name for run in of.runs if run.name in surface.paths]
     dots = sum(len(x) for x, _ in surface.paths.values()) <= _MOST_DOTS
-    rows = []
+    rows, before = [], len(plot.marks)
     for run in of.runs:
         if run.name not in surface.paths:
             continue
@@ -272,6 +277,8 @@ def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
             [run.name, str(max(0, i - within)), number(x[i]), number(y[i])]
             for i in _thinned(len(x), max(2, _MOST_ROWS // len(drawn)))
         ]
+    plot.marks[before:] = [tag("g", *plot.marks[before:], class_="drawn")]
+    played.draw(plot, of, surface)
     start = next(iter(surface.paths.values()))
     plot.mark(float(start[0][0]), float(start[1][0]), "start")
     plot.mark(0.0, 0.0, "optimum")
@@ -286,7 +293,10 @@ def _path_parts(of: Comparison, surface: Surface) -> list[Markup]:
     )
     desc = f"Paths of {', '.join(drawn)} from the start towards the optimum."
     numbers = table(["run", "epoch", "first", "second"], rows, caption="Paths")
-    picture = figure("paths-plane", "Paths over the objective", desc, plot, numbers, note)
+    picture = figure(
+        "paths-plane", "Paths over the objective", desc, plot, numbers, note,
+        [played.controls("paths")],
+    )  # fmt: skip
     return [tag("div", picture, class_="alone")]
 
 

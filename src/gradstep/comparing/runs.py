@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradstep.fit.plan import Plan
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["PLACES", "Curve", "Divergence", "Run", "first_epoch", "follow"]
+__all__ = ["PLACES", "Curve", "Divergence", "Run", "batches_between", "first_epoch", "follow"]
 
 _FEW_BYTES = 10_000_000
 PLACES = 50  # within the first epoch
@@ -152,6 +152,11 @@ class Run:
         return self.outcome is Outcome.INTERRUPTED
 
 
+def batches_between(batch_size: int, n: int) -> int:
+    """Return how many batches lie between two places within the first epoch."""
+    return -(-n // (batch_size * PLACES))
+
+
 def first_epoch(found: Run, data: Dataset) -> list[NDArray[np.float64]]:
     """Return the parameters at the start and at some places within the first epoch, run again.
 
@@ -163,7 +168,7 @@ def first_epoch(found: Run, data: Dataset) -> list[NDArray[np.float64]]:
     if data.n * data.rows.row_bytes() >= _FEW_BYTES or found.problem.batch_size >= data.n:
         return [start]
     state, path = found.problem.start(*found.problem.split(start)), [start]
-    apart = -(-data.n // (found.problem.batch_size * PLACES))
+    apart = batches_between(found.problem.batch_size, data.n)
     while True:
         state, _ = train(found.problem, data, state, max_batches=apart)
         if state.epoch:

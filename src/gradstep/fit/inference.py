@@ -36,7 +36,7 @@ __all__ = ["InferenceAsked", "infer", "inference_asked"]
 _CLUSTER = "cluster"
 _CHOICES = ("robust", "model", "none")
 _OTHER_REASONS = {
-    "none": "not asked for",
+    "none": "not asked for (inference='robust' has them)",
     "apart": "the classes can be separated, so that there is no optimum",
 }
 _MOST_PRODUCTS = 2e11  # of all rows' features: some ten seconds, which nobody has asked for
@@ -230,7 +230,7 @@ def _why_not(prepared: PreparedTable, found: Phases, kind: str) -> str | None:
     if kind in _OTHER_REASONS:
         return _OTHER_REASONS[kind]
     if found.outcome is Outcome.INTERRUPTED:
-        return "the run was interrupted"
+        return "the run was interrupted: train it to its end"
     if isinstance(prepared.encoding, SparseEncoding):
         return "sparse text has none"
     of = found.problem

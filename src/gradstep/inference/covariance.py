@@ -18,10 +18,12 @@ All is computed for standardised features, where the numbers are of one size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.row_tasks import Evaluate, HessianOptions
 from gradstep.errors import InvalidData, InvalidParameter
@@ -71,9 +73,9 @@ class Covariance:
         Rows, and parameters of a block.
     clusters : tuple of int
         How many clusters, each way.
-    dispersion : float
-        Pearson's statistic over its degrees of freedom; for squared error the variance of the
-        residuals; 1 where the loss has no variance function.
+    dispersion : ndarray of shape (k,)
+        Pearson's statistic over its degrees of freedom, of a row of mean weight; for squared error
+        the variance of the residuals; 1 where the loss has no variance function.
     distance : float
         How many standard errors a parameter lies from the optimum, at most.
     penalised : bool
@@ -92,7 +94,7 @@ class Covariance:
     n_rows: int
     rank: int
     clusters: tuple[int, ...]
-    dispersion: float
+    dispersion: NDArray[np.float64]
     distance: float
     penalised: bool
     degrees: int | None
@@ -104,6 +106,19 @@ class Covariance:
         square = np.einsum("bii->bi", self.matrix).reshape(self.params.shape)
         errors: NDArray[np.float64] = np.sqrt(np.maximum(square, 0.0))
         return np.where(self.undetermined, np.nan, errors)
+
+    @cached_property
+    def factor(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """F and d, (blocks, size, size) and (blocks, size), with F·diag(d)·Fᵀ = `matrix`.
+
+        d is 1, or -1: what is clustered two ways may have negative eigenvalues.
+        """
+        size = np.sqrt(np.maximum(np.einsum("bii->bi", self.matrix), 0.0))
+        own = np.divide(1.0, size, where=size > 0.0, out=np.zeros_like(size))
+        with one_blas_thread():
+            values, vectors = np.linalg.eigh(self.matrix * own[:, :, None] * own[:, None, :])
+        factor = size[:, :, None] * vectors * np.sqrt(np.abs(values))[:, None, :]
+        return factor, np.where(values < 0.0, -1.0, 1.0)
 
 
 def covariance_of(
@@ -212,7 +227,7 @@ class _Sandwich:
             n_rows=self.n,
             rank=self.rank,
             clusters=tuple(int(codes.max()) + 1 for codes in clusters),
-            dispersion=float(np.mean(dispersion)),
+            dispersion=dispersion if self._power is None else dispersion / of.data.mean_weight,
             distance=distance,
             penalised=of.penalised,
             degrees=self._degrees(clusters),
@@ -302,11 +317,16 @@ class _Sandwich:
     def _dispersion(self, degrees: int) -> NDArray[np.float64]:
         """Return Pearson's statistic over its degrees of freedom, for each output."""
         of = self.of
-        if of.power is None or (of.power == 1.0):  # a count's variance is its mean
+        if self._power is None:
             return np.ones(of.k)
-        total = self.sums.total(PearsonSum(of.loss, of.k, self.params, of.power))
+        total = self.sums.total(PearsonSum(of.loss, of.k, self.params, self._power))
         found: NDArray[np.float64] = total / degrees
         return found
+
+    @property
+    def _power(self) -> float | None:
+        """Of the variance function, where its size is to be measured: a count's is its mean."""
+        return None if self.of.power == 1.0 else self.of.power
 
     def _by_block(self, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return of_outputs[:1, None, None] if self.of.joint else of_outputs[:, None, None]

@@ -87,7 +87,7 @@ def covariance_of_path(problem: Problem, state: TextbookState) -> Covariance:
         n_rows=int(state.counters[1]),
         rank=average.shape[1],
         clusters=(),
-        dispersion=1.0,
+        dispersion=np.ones(average.shape[0]),
         distance=0.0,
         penalised=problem.penalty_of(np.ones(problem.size)) > 0.0,
         degrees=None,

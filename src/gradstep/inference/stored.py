@@ -23,6 +23,7 @@ def stored(found: Covariance) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """Return what describes a covariance, and its numbers, one after another."""
     content = {name: getattr(found, name) for name in _FIELDS}
     content["clusters"] = list(found.clusters)
+    content["dispersion"] = float(found.dispersion.mean())  # of tables all outputs have the same
     content["undetermined"] = np.flatnonzero(found.undetermined).tolist()
     lower = np.tril_indices(found.matrix.shape[1])
     return content, np.concatenate([block[lower] for block in found.matrix])
@@ -78,6 +79,7 @@ def from_stored(
     undetermined = np.zeros(k * q, bool)
     undetermined[content["undetermined"]] = True
     fields["clusters"] = tuple(fields["clusters"])
+    fields["dispersion"] = np.full(k, float(fields["dispersion"]))
     if joint:
         params = params - params.mean(axis=0)
     return Covariance(

@@ -42,6 +42,6 @@ def why_not(problem: Problem) -> str | None:
     if problem.n_features > MOST_FEATURES:
         return (
             f"{problem.n_features:,} features are more than the {MOST_FEATURES:,} for which a "
-            "covariance is computed"
+            "covariance is computed. Use fewer"
         )
     return None

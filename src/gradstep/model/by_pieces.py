@@ -18,7 +18,7 @@ import numpy as np
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.files import refuse_existing, sync, writing_folder
 from gradstep.floating_point import as_by_default
-from gradstep.model.kept_columns import refuse_to_keep
+from gradstep.model.prediction_columns import PredictionColumns
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -111,26 +111,21 @@ def scores_there(
 class _Predict:
     """Writes the predictions of a piece: a file that is whole or not there, so it may run again."""
 
-    model: Model
+    columns: PredictionColumns
     folder: Path
-    keep: tuple[str, ...]
-    probabilities: bool
 
     @as_by_default
     def __call__(self, _rows: None, numbered: _Numbered) -> Part:
-        from gradstep.model.prediction_files import no_predictions, write_predictions
+        from gradstep.model.prediction_files import write_predictions
 
-        model, table, rows = apart(self.model), numbered.piece.open(), 0
+        model, table, rows = apart(self.columns.model), numbered.piece.open(), 0
         path = self.folder / f"part-{numbered.number:05}.parquet"
 
         def batches() -> Iterator[pl.DataFrame]:
             nonlocal rows
-            how: dict[str, Any] = {"keep": self.keep, "probabilities": self.probabilities}
-            for batch in model.predict_batches(table, **how):
+            for batch in replace(self.columns, model=model).of_table(table):
                 rows += batch.height
                 yield batch
-            if rows == 0:
-                yield no_predictions(model, table, **how)
 
         write_predictions(batches(), path)
         with path.open("rb") as file:
@@ -158,6 +153,8 @@ def predict_parts(
     keep: Sequence[str] = (),
     probabilities: bool = True,
     encoding: str = "",
+    interval: float | None = None,
+    interval_of: str | None = None,
     allow_mixed: bool = False,
     watch: Callable[[int, int], None] | None = None,
 ) -> list[Part]:
@@ -176,7 +173,7 @@ def predict_parts(
         The folder to write, which must not exist; on storage that all workers share.
     client : distributed.Client, optional
         The cluster; without one the pieces are predicted here, one after another.
-    keep, probabilities, encoding
+    keep, probabilities, encoding, interval, interval_of
         As of `Model.predict_batches`.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
@@ -208,11 +205,14 @@ def predict_parts(
     """
     out = Path(out)
     refuse_existing(out)
-    refuse_to_keep(model, keep, probabilities=probabilities)
+    columns = PredictionColumns.asked(
+        apart(model), keep=keep, probabilities=probabilities, interval=interval,
+        interval_of=interval_of,
+    )  # fmt: skip
     opened = model.opened(table, copied=keep, encoding=encoding)
     pieces = [_Numbered(*at) for at in enumerate(pieces_of(opened, elsewhere=True, each_file=True))]
     with writing_folder(out.absolute()) as folder:
-        task = _Predict(apart(model), folder, tuple(keep), probabilities)
+        task = _Predict(columns, folder)
         parts = list(run_on_pieces(task, pieces, client, allow_mixed=allow_mixed, watch=watch))
         for left in {*folder.iterdir()} - {folder / part.file for part in parts}:
             left.unlink(missing_ok=True)  # what a worker had begun that was killed
@@ -223,6 +223,7 @@ def predict_parts(
             "rows": sum(part.rows for part in parts),
             "parts": [{k: v for k, v in p._asdict().items() if k != "unseen"} for p in parts],
             "unseen": dict(model.unseen),
+            **columns.told,
         }
         manifest = folder / MANIFEST
         manifest.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

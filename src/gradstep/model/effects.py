@@ -18,7 +18,7 @@ from gradstep.data.features.terms.crosses import PairColumn
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.floating_point import as_by_default
 from gradstep.model.coefficients import importance
-from gradstep.model.mean_intervals import MOST_NUMBERS, ends_of_means, means_of
+from gradstep.model.mean_intervals import ends_of_means, means_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Effect", "effects"]
 
 _POINTS = 61
+_MOST_NUMBERS = 1 << 24  # points by features, above which there are no intervals
 _DEVIATIONS = 2.5  # from the mean of a number, at most
 _MOST_EXPONENT = 700.0
 
@@ -192,7 +193,7 @@ class _Typical:
         if model.target.classes is not None and model.n_outputs == 1:
             outputs = outputs[1:]
         low = high = None
-        if z.shape[0] * self.encoding.n_features <= MOST_NUMBERS:
+        if z.shape[0] * self.encoding.n_features <= _MOST_NUMBERS:
             low, high = ends_of_means(model, z, encoded)
         return Effect(column, at, outputs, means_of(model, z), low, high, **more)
 

@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.matching import readable
-from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.errors import InvalidModel, InvalidParameter
 from gradstep.model.intervals import inference_of
 from gradstep.objective.classification import Softmax
 from gradstep.objective.losses import is_quadratic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    import polars as pl
     from numpy.typing import NDArray
 
     from gradstep.data.features.encoding import Encoded
     from gradstep.model.model import Model
 
-__all__ = ["MOST_NUMBERS", "ends_of_means", "ends_of_targets", "intervals_of_table", "means_of"]
+__all__ = ["ends_of_means", "ends_of_targets", "intervals_of_table", "means_of",
+           "refuse_intervals", "scores_and_ends"]  # fmt: skip
 
-MOST_NUMBERS = 1 << 24  # of rows with all their features
+_MOST_PRODUCTS = 1 << 20  # scores under the covariance's factor, of rows that go together
 _MOST_EXPONENT = 700.0
 
 
@@ -43,6 +42,33 @@ def means_of(model: Model, z: NDArray[np.float64]) -> NDArray[np.float64]:
         return z
     found = model.probabilities(z)
     return found[:, 1:] if model.n_outputs == 1 else found
+
+
+def refuse_intervals(model: Model, level: float, *, of_targets: bool) -> None:
+    """Refuse intervals that a model does not have.
+
+    Raises
+    ------
+    InvalidModel, InvalidParameter
+        If the model has no covariance, or its loss no such intervals: why, and what to do.
+    """
+    if of_targets and not is_quadratic(model.loss):
+        msg = (
+            f"Prediction intervals are those of squared error; the loss is {model.loss!r}. Fit two "
+            "quantiles (loss='pinball') for an interval that supposes no shape."
+        )
+        raise InvalidParameter(msg)
+    if model.n_outputs > 1 and not isinstance(model.loss, Softmax):
+        msg = (
+            f"{model.loss!r} predicts each class by itself, and how their scores depend on each "
+            "other is not known: there are no intervals. loss='log_loss' has them."
+        )
+        raise InvalidParameter(msg)
+    if model.covariance is None:
+        why = str(model.provenance.get("no_inference", "its file keeps none. Train it again"))
+        msg = f"The model has no standard errors, so there are no intervals: {why}."
+        raise InvalidModel(msg)
+    inference_of(model).quantile(level)  # refuses what is no level
 
 
 def intervals_of_table(
@@ -66,43 +92,49 @@ def intervals_of_table(
     Raises
     ------
     InvalidModel, InvalidParameter
-        If the model has no covariance, or its loss no such intervals.
+        As of `refuse_intervals`.
     """
-    if of_targets and not is_quadratic(model.loss):
-        msg = (
-            f"Prediction intervals are those of squared error; the loss is {model.loss!r}. Fit two "
-            "quantiles (loss='pinball') for an interval that supposes no shape."
-        )
-        raise InvalidParameter(msg)
-    if model.n_outputs > 1 and not isinstance(model.loss, Softmax):
-        msg = (
-            f"{model.loss!r} predicts each class by itself, and how their scores depend on each "
-            "other is not known: there are no intervals. loss='log_loss' has them."
-        )
-        raise InvalidParameter(msg)
-    if model.covariance is None:
-        why = str(model.provenance.get("no_inference", "its file keeps none"))
-        msg = f"The model has no standard errors, so there are no intervals: {why}."
-        raise InvalidModel(msg)
-    inference_of(model).quantile(level)  # refuses what is no level
-    ends = ends_of_targets if of_targets else ends_of_means
+    refuse_intervals(model, level, of_targets=of_targets)
     found = [np.empty((0, model.n_outputs, 2))]
-    for encoded, z in _encoded(model, table, encoding):
-        found.append(np.stack(ends(model, z, encoded, level), axis=-1))
+    for frame in model.chunks(table, encoding=encoding):
+        _, *ends = scores_and_ends(model, frame, level, of_targets=of_targets)
+        found.append(np.stack(ends, axis=-1))
     return np.concatenate(found)
 
 
-def _encoded(
-    model: Model, table: Any, text_encoding: str
-) -> Iterator[tuple[Encoded, NDArray[np.float64]]]:
-    """Yield the rows of a table in parts of bounded size, encoded, and their scores."""
-    encoding = model.encoding
-    assert not isinstance(encoding, SparseEncoding)  # noqa: S101  (which has no covariance)
-    step = max(1, MOST_NUMBERS // (encoding.n_features + 1))
-    for frame in model.chunks(table, encoding=text_encoding):
-        for at in range(0, frame.height, step):
-            part = frame[at : at + step]
-            yield encoding.encode(readable(part, encoding), model.unseen), model.scores(part)
+def scores_and_ends(
+    model: Model, frame: pl.DataFrame, level: float, *, of_targets: bool, each_class: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scores of the rows of a frame, (n, outputs), and the ends of their intervals.
+
+    Parameters
+    ----------
+    model, level, of_targets
+        As `refuse_intervals` lets them pass.
+    frame : polars.DataFrame
+        The rows.
+    each_class : bool
+        Whether to return ends for both of two classes, not for the second alone.
+
+    Returns
+    -------
+    scores, low, high : ndarray
+        NaN where a row has something that the training rows did not tell.
+    """
+    ends: Any = ends_of_targets if of_targets else ends_of_means
+    if each_class and model.target.classes is not None:
+        ends = _ends_of_classes
+    encoding: Any = model.encoding  # sparse text has no covariance
+    q = encoding.n_features + 1
+    step = max(1, _MOST_PRODUCTS // (model.n_outputs**2 * q))
+    found = []
+    for at in range(0, max(frame.height, 1), step):
+        part = frame[at : at + step]
+        encoded = encoding.encode(readable(part, encoding), model.unseen)
+        z = model.scores_of(encoded, part)
+        found.append((z, *ends(model, z, encoded, level)))
+    z, low, high = map(np.concatenate, zip(*found, strict=True))
+    return z, low, high
 
 
 def ends_of_means(
@@ -115,13 +147,21 @@ def ends_of_means(
     joint = isinstance(model.loss, Softmax)
     if model.covariance is None or (model.n_outputs > 1 and not joint):
         return None, None
+    if not joint:
+        low, high = _score_ends(model, z, encoded, level)
+        return means_of(model, low), means_of(model, high)
     covariances, lost = _of_scores(model, encoded)
-    width = inference_of(model).quantile(level)
-    if joint:
-        return _log_odds_ends(model, z, covariances, lost, width)
-    half = width * np.sqrt(np.maximum(covariances[:, :, 0], 0.0))
-    half[lost] = np.nan
-    return means_of(model, z - half), means_of(model, z + half)
+    return _log_odds_ends(model, z, covariances, lost, inference_of(model).quantile(level))
+
+
+def _ends_of_classes(
+    model: Model, z: NDArray[np.float64], encoded: Encoded, level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the intervals of each class's probability, (n, n_classes) each."""
+    if model.n_outputs > 1:
+        return ends_of_means(model, z, encoded, level)
+    one, other = (model.probabilities(end) for end in _score_ends(model, z, encoded, level))
+    return np.minimum(one, other), np.maximum(one, other)
 
 
 def ends_of_targets(
@@ -129,8 +169,19 @@ def ends_of_targets(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of the intervals of new targets, whose residuals are taken as normal."""
     assert model.covariance is not None  # noqa: S101
+    return _score_ends(model, z, encoded, level, model.covariance.dispersion)
+
+
+def _score_ends(
+    model: Model,
+    z: NDArray[np.float64],
+    encoded: Encoded,
+    level: float,
+    more: NDArray[np.float64] | float = 0.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the intervals of one output's scores, with more variance than theirs."""
     covariances, lost = _of_scores(model, encoded)
-    variance = np.maximum(covariances[:, :, 0], 0.0) + model.covariance.dispersion
+    variance = np.maximum(covariances[:, :, 0], 0.0) + more
     half = inference_of(model).quantile(level) * np.sqrt(variance)
     half[lost] = np.nan
     return z - half, z + half
@@ -139,25 +190,27 @@ def ends_of_targets(
 def _of_scores(
     model: Model, encoded: Encoded
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # fmt: skip
-    """Return the covariances of scores (n, k, k), and for which rows they are not known."""
+    """Return the covariances of scores (n, k, k), and for which rows they are not known.
+
+    Of a covariance F·D·Fᵀ they are products of the rows' scores under the columns of F, and a
+    kernel gives a row the same score whatever rows come with it.
+    """
+    from gradstep.engine.evaluation import scores  # imports Numba
+
     assert model.covariance is not None  # noqa: S101
-    k, p = model.n_outputs, model.encoding.n_features
-    n = encoded.values.shape[0]
-    x = np.zeros((n, p + 2))  # the last is of no feature
-    x[:, : encoded.values.shape[1]] = encoded.values
-    rows = np.arange(n)[:, None]
-    np.add.at(x, (rows, np.where(encoded.codes < 0, p + 1, encoded.codes)), 1.0)
-    places = np.where(encoded.places < 0, p + 1, encoded.places)
-    np.add.at(x, (rows, places), encoded.amounts)
-    x[:, p] = 1.0  # the intercept
-    x = x[:, : p + 1]
-    whole = inference_of(model).whole().reshape(k, p + 1, k, p + 1)
-    each = np.empty((n, k, k))
-    for c in range(k):
-        for d in range(k):
-            each[:, c, d] = np.einsum("ni,ij,nj->n", x, whole[c, :, d, :], x, optimize=True)
-    lost: NDArray[np.bool_] = (x @ model.covariance.undetermined.any(axis=0)) != 0.0
-    return each, lost
+    rows, k = model.encoding.rows(encoded), model.n_outputs
+    factor, signs = model.covariance.factor
+    of_outputs = factor[0].reshape(k, -1, signs.shape[1])
+    each = np.stack(
+        [
+            scores(rows, np.concatenate([own[:-1].T.ravel(), own[-1]]), own.shape[1])
+            for own in of_outputs
+        ],
+        axis=1,
+    )
+    undetermined = np.asarray(model.covariance.undetermined.any(axis=0), np.float64)
+    lost: NDArray[np.bool_] = scores(rows, undetermined, 1)[:, 0] != 0.0
+    return (each * signs[0]) @ each.transpose(0, 2, 1), lost
 
 
 def _log_odds_ends(

@@ -21,7 +21,7 @@ from gradstep.data.roles import Offset
 from gradstep.errors import InvalidParameter
 from gradstep.figures import count
 from gradstep.floating_point import as_by_default
-from gradstep.model.kept_columns import refuse_to_keep
+from gradstep.model.prediction_columns import PredictionColumns
 from gradstep.objective.classification import (
     class_probabilities,
     gives_probabilities,
@@ -168,17 +168,20 @@ class Model:
     @as_by_default
     def scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Return the scores of the rows of a frame, shape (n, n_outputs)."""
-        from gradstep.engine.evaluation import scores  # imports Numba
-
         frame, encoding = readable(frame, self.encoding), self.encoding
         pieces: Any = [frame]
         if isinstance(encoding, Encoding):
             pieces = (frame[span] for span in encoding.spans(frame.height))
-        rows = (encoding.rows(encoding.encode(each, self.unseen)) for each in pieces)
-        z = np.concatenate([scores(each, self.params, self.n_outputs) for each in rows])
-        if self.shift is not None:
-            z += self.shift.values(frame)[:, None]
-        return z
+        return np.concatenate(
+            [self.scores_of(encoding.encode(each, self.unseen), each) for each in pieces]
+        )
+
+    def scores_of(self, encoded: Any, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Return the scores of rows that are encoded; the frame has what is added to them."""
+        from gradstep.engine.evaluation import scores  # imports Numba
+
+        z = scores(self.encoding.rows(encoded), self.params, self.n_outputs)
+        return z if self.shift is None else z + self.shift.values(frame)[:, None]
 
     def constant_scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Return the scores of the best constant prediction of the training rows."""
@@ -260,13 +263,12 @@ class Model:
         InvalidTable
             If the table cannot be read, or lacks a column.
         """
-        none = self.predictions(np.empty((0, self.n_outputs)), probabilities=False)
-        how: dict[str, Any] = {"encoding": encoding}
+        columns = PredictionColumns(self, probabilities=False)
         if client is not None:
-            z = self.table_scores(table, client=client, allow_mixed=allow_mixed, **how)
-            found = pl.concat([none, self.predictions(z, probabilities=False)])
+            how: dict[str, Any] = {"client": client, "allow_mixed": allow_mixed}
+            found = columns.of_scores(self.table_scores(table, encoding=encoding, **how))
         else:
-            found = pl.concat([none, *self.predict_batches(table, probabilities=False, **how)])
+            found = pl.concat(columns.of_table(table, encoding))
         return found["prediction"].to_numpy()
 
     @as_by_default
@@ -363,7 +365,7 @@ class Model:
 
     def predict_batches(
         self, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True,
-        encoding: str = "",
+        encoding: str = "", interval: float | None = None, interval_of: str | None = None,
     ) -> Iterator[pl.DataFrame]:  # fmt: skip
         """Yield predictions for the rows of a table of any size, in order.
 
@@ -377,23 +379,20 @@ class Model:
             Whether to add ``probability_<class>``, where the loss gives any.
         encoding : str
             Of text files, if it is not UTF-8.
+        interval : float, optional
+            The level of intervals to add, such as 0.95.
+        interval_of : {"target", "mean"}, optional
+            Whether they are `prediction_intervals` (the default of squared error), columns
+            ``prediction_low`` and ``prediction_high``, or `mean_intervals`: ``mean_low``,
+            ``quantile_low``, or ``probability_<class>_low`` of each class.
 
         Yields
         ------
         polars.DataFrame
-            The kept columns, ``prediction``, and probabilities.
+            The kept columns, ``prediction``, and what else is asked for; without rows if the table
+            has none.
         """
-        refuse_to_keep(self, keep, probabilities=probabilities)
-        for frame in self.chunks(table, copied=keep, encoding=encoding):
-            found = self.predictions(self.scores(frame), probabilities=probabilities)
-            yield pl.DataFrame([*(frame[name] for name in dict.fromkeys(keep)), *found])
-
-    def predictions(self, z: NDArray[np.float64], *, probabilities: bool = True) -> pl.DataFrame:
-        """Return what is predicted for scores, as `predict_batches` yields it."""
-        if self.target.classes is None:
-            return pl.DataFrame({"prediction": self.means(z)})
-        found = [self.target.labels(self.codes(z))]
-        if probabilities and self.gives_probabilities:
-            names = self.target.column_names()[1:]
-            found += map(pl.Series, names, self.probabilities(z).T)
-        return pl.DataFrame(found)
+        columns = PredictionColumns.asked(
+            self, keep=keep, probabilities=probabilities, interval=interval, interval_of=interval_of
+        )
+        yield from columns.of_table(table, encoding)

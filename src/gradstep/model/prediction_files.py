@@ -7,37 +7,20 @@ from itertools import chain
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from gradstep.data.sources.local_copy import STDIN
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream, writing_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from gradstep.model.model import Model
-
-__all__ = ["check_format", "has_predictions", "no_predictions", "write_predictions"]
+__all__ = ["check_format", "has_predictions", "write_predictions"]
 
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
             ".ndjson": "ndjson", ".jsonl": "ndjson"}  # fmt: skip
-
-
-def no_predictions(
-    model: Model, table: Any, *, keep: Sequence[str] = (), probabilities: bool = True,
-    encoding: str = "",
-) -> pl.DataFrame:  # fmt: skip
-    """Return the columns of predictions, for a table that has no rows."""
-    known: dict[str, Any] = dict.fromkeys(keep, pl.String())
-    if keep and table != STDIN:  # which is gone once it is read
-        known = model.opened(table, copied=keep, encoding=encoding).schema
-    kept = pl.DataFrame(schema={name: known[name] for name in keep})
-    none = np.empty((0, model.n_outputs))
-    return pl.DataFrame([*kept, *model.predictions(none, probabilities=probabilities)])
 
 
 def check_format(out: Path) -> str:

@@ -98,7 +98,9 @@ def fact_list(facts: Sequence[tuple[str, str, str]]) -> Markup:
     )  # fmt: skip
 
 
-def document(title: Markup, head: Sequence[str], sections: Sequence[Section]) -> Report:
+def document(
+    title: Markup, head: Sequence[str], sections: Sequence[Section], style: str = ""
+) -> Report:  # fmt: skip
     """Return a page.
 
     Parameters
@@ -109,6 +111,8 @@ def document(title: Markup, head: Sequence[str], sections: Sequence[Section]) ->
         What stands above the links to the sections.
     sections : sequence of Section
         What it holds.
+    style : str
+        More of the style sheet, of what is on this page alone.
     """
     links = [tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]
     about = joined([
@@ -118,7 +122,7 @@ def document(title: Markup, head: Sequence[str], sections: Sequence[Section]) ->
         tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", Markup(css())),
+        tag("style", Markup(css() + style)),
     ])  # fmt: skip
     body = joined([
         tag("header", *head, tag("nav", tag("ul", *links), aria_label="Sections")),

@@ -88,6 +88,7 @@ def figure(
     picture: Plot | tuple[float, Sequence[Markup]],
     numbers: Markup,
     note: str = "",
+    controls: Sequence[Markup] = (),
 ) -> Markup:
     """Return a figure.
 
@@ -103,11 +104,14 @@ def figure(
         A table of what is drawn.
     note : str
         What stands below.
+    controls : sequence of Markup
+        Between title and picture: what chooses what is seen of it.
     """
     height, marks = picture if isinstance(picture, tuple) else (picture.height, picture.marks)
     return tag(
         "figure",
         tag("figcaption", name_of(title)),
+        *controls,
         svg(height, marks, title, desc, name),
         *([paragraph(note, class_="quiet")] if note else []),
         tag("details", tag("summary", "Numbers"), numbers),
