@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import gradstep as gs
-from gradstep import Checkpoint, MiniBatchClassifier, Outcome, fit_table
+from gradstep import Checkpoint, GradstepWarning, MiniBatchClassifier, Outcome, fit_table
 from tests.checkpoints.stops import Stop
 from tests.uncompiled import uncompiled
 
@@ -96,7 +96,8 @@ def test_ctrl_c_in_python_goes_on_from_what_was_written(table, tmp_path):
         return fit_table(table, "y", callbacks=callbacks, **options)
 
     checkpoint = Checkpoint(tmp_path, "3steps", resume=True)
-    assert fit(Interrupts(), checkpoint).outcome is Outcome.INTERRUPTED
+    with pytest.warns(GradstepWarning, match="GS108: Interrupted"):
+        assert fit(Interrupts(), checkpoint).outcome is Outcome.INTERRUPTED
     resumed = fit(checkpoint)
     assert checkpoint.went_on.startswith("after 2 epochs")
     assert resumed.model.params.tobytes() == fit().model.params.tobytes()

@@ -10,6 +10,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 import gradstep
 from gradstep import (
     Diverged,
+    GradstepWarning,
     InvalidParameter,
     InvalidTable,
     Outcome,
@@ -200,10 +201,11 @@ class Interrupts:
 class TestInterrupted:
     @pytest.mark.parametrize("validation", [0.0, 0.2])
     def test_gives_the_best_so_far(self, validation):
-        fit = fit_table(
-            linear(500), "y", callbacks=[Interrupts(3)], validation=validation, tol=None,
-            max_iter=50, alpha=1e-4, optimizer="sgd",
-        )  # fmt: skip
+        with pytest.warns(GradstepWarning, match="GS108: Interrupted: the fit has ended"):
+            fit = fit_table(
+                linear(500), "y", callbacks=[Interrupts(3)], validation=validation, tol=None,
+                max_iter=50, alpha=1e-4, optimizer="sgd",
+            )  # fmt: skip
         assert fit.outcome is Outcome.INTERRUPTED
         assert len(fit.history) == 3
         whole = fit_table(
@@ -418,6 +420,8 @@ class TestExposures:
         )
 
     def test_one_that_is_given_as_an_offset_is_told(self):
+        with pytest.raises(InvalidParameter, match=r"'years' multiplies .* Give loss='poisson'"):
+            fit_table(self.table(), "y", exposure="years")
         with pytest.raises(InvalidTable, match=r"'years' goes from .*--exposure years"):
             fit_table(self.table(), "y", loss="poisson", offset="years")
         # numbers that are added to a score that is no logarithm may be any

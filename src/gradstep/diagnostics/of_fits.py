@@ -81,8 +81,8 @@ STALLED = Diagnostic(
 INTERRUPTED = Diagnostic(
     "GS108",
     "The run was interrupted",
-    what="Ctrl-C or SIGTERM came while alpha was being chosen, or while the model was fitted to "
-    "all rows.",
+    what="Ctrl-C or SIGTERM came while the model was trained, while alpha was being chosen, or "
+    "while the model was fitted to all rows. In Python the fit returns, and the program goes on.",
     why="The model is the best until then.",
     fix="Fit again; with `--checkpoint DIR` a run can go on (`--resume`).",
 )

@@ -109,7 +109,7 @@ def fit_in_phases(
         chosen: Plan, data: Dataset, start: TrainState, validation: Validation | None = None
     ) -> RunResult:
         try:
-            return run(
+            result = run(
                 chosen, data, start, validation=validation, callbacks=callbacks,
                 brake=is_auto(settings.learning_rate) or settings.learning_rate == "adaptive",
                 keep_interrupted=True,
@@ -121,6 +121,12 @@ def fit_in_phases(
                 "rate: 'auto' follows from the data, a number is constant."
             )
             raise Diverged(msg, epoch=error.epoch) from error
+        if result.outcome is Outcome.INTERRUPTED and result.state is None:  # by an exception
+            INTERRUPTED.warn(
+                "Interrupted: the fit has ended, and its model is the best until then (`outcome` "
+                "says so, too)."
+            )
+        return result
 
     start = start_of(chosen.problem, data, at_constant=True)
     files = prepared.meta["fingerprint"]

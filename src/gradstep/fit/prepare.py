@@ -151,6 +151,14 @@ def preparing_for(loss: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         found["task"] = "classification" if of_classes else "regression"
     if given.get("offset") is not None or given.get("exposure") is not None:
         found["log_power"] = log_power_of(loss)
+        if given.get("exposure") is not None and found["log_power"] is None:
+            what = "no loss is given" if loss is None else f"the loss is {loss!r}"
+            msg = (
+                f"The exposure {given['exposure']!r} multiplies predictions, as counts and costs "
+                f"have it, and {what}. Give loss='poisson', gamma or tweedie, or let the column "
+                "be an offset, which is added to the score."
+            )
+            raise InvalidParameter(msg)
     return found | choosing(loss, given)
 
 
