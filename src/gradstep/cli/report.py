@@ -44,6 +44,7 @@ __all__ = [
     "tell_columns",
     "tell_curves",
     "tell_importance",
+    "tell_no_errors",
     "tell_plan",
     "tell_rows",
 ]
@@ -128,6 +129,12 @@ def tell_plan(to: Console, plan: TablePlan) -> None:
     if plan.writes:
         prose(to, "Writes", plan.in_files)
     print_notes(to, plan.notes)
+
+
+def tell_no_errors(to: Console, model: Model) -> None:
+    """Print why coefficients have no intervals, where that is known."""
+    if model.covariance is None and (why := model.provenance.get("no_inference")):
+        prose(to, "Errors", f"no standard errors: {why}")
 
 
 def tell_curves(to: Console, model: Model) -> None:

@@ -93,8 +93,7 @@ def show(
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
-    if fitted.covariance is None and (why := fitted.provenance.get("no_inference")):
-        report.prose(to, "Errors", f"no standard errors: {why}")
+    report.tell_no_errors(to, fitted)
     if fitted.training is None:
         report.print_notes(to, [OLD_FILE.note(_OLD)], codes)
 
