@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from gradstep.cli import report
+from gradstep.compiling import NOTICED
 from gradstep.diagnostics.of_models import NO_STANDARD_ERRORS
 from gradstep.figures import count
 from gradstep.model.coefficients import coefficients, importance, in_words, points_of_curves
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainReport"]
 
 _SHOWN = 10
-_NOTICED = 0.1  # seconds of compiling
 
 
 @dataclass
@@ -196,5 +196,5 @@ def _before(seconds: Mapping[str, float]) -> str:
     '1.23 s of preparing and 9.5 s of compiling, once'
     """
     compiling = seconds["compiling"]
-    once = f" and {compiling:.1f} s of compiling, once" if compiling >= _NOTICED else ""
+    once = f" and {compiling:.1f} s of compiling, once" if compiling >= NOTICED else ""
     return f"{seconds['preparing']:.2f} s of preparing{once}"
