@@ -136,9 +136,9 @@ class TrainReport:
         report.print_notes(to, [note for note in fit.notes if note not in fit.plan.notes])
         _tell_refit(to, fit)
         if fit.validation:
-            to.print(report.metrics_table(fit.validation, fit.baseline))
+            to.print(report.metrics_table(fit.model, fit.validation, fit.baseline))
         if tested is not None:
-            to.print(report.metrics_table(tested, tested["baseline"], "of the test"))
+            to.print(report.metrics_table(fit.model, tested, tested["baseline"], "of the test"))
         if fit.folds:
             to.print(report.folds_table(fit.folds))
         report.tell_importance(to, importance(fit.model))

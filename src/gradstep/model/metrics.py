@@ -24,6 +24,7 @@ __all__ = [
     "METRICS_IN_WORDS",
     "ClassificationMetrics",
     "RegressionMetrics",
+    "constant_in_words",
     "deviance",
 ]
 
@@ -44,6 +45,11 @@ METRICS_IN_WORDS = {
 }
 
 _LEAST = float(np.finfo(np.float64).eps)  # of a probability, as its logarithm is taken
+
+
+def constant_in_words(exposure: str | None) -> str:
+    """Return what predictions are compared with: with an exposure the rate is constant."""
+    return "best constant" if exposure is None else "constant rate × exposure"
 
 
 def deviance(power: float, y: NDArray[np.float64], mean: NDArray[np.float64]) -> Any:
