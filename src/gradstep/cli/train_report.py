@@ -150,7 +150,8 @@ class TrainReport:
         )  # fmt: skip
         for entry in with_errors(fit.model, largest):
             to.print(f"  {escape(in_words(fit.model, entry))}")
-        if not any(note.code == NO_STANDARD_ERRORS.code for note in fit.notes):  # which says why
+        told = any(note.code == NO_STANDARD_ERRORS.code for note in fit.notes)
+        if not told and fit.model.provenance["batch_size"] != "auto":  # of a textbook optimizer
             report.tell_no_errors(to, fit.model)
         report.prose(to, "Model", str(self.path))
         if self.page is not None:
