@@ -99,6 +99,7 @@ def test_divergence_knows_its_epoch():
         ("huber", " Did you mean 'huber'?"),
         ("squared_eror", " Did you mean 'squared_error'?"),
         ("quantum", ""),
+        ("quantile", " Did you mean 'pinball'?"),
         ("", ""),
         (None, ""),
         (3, ""),

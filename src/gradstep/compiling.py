@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CLOCK", "CompileClock", "Moment", "seconds_of"]
+__all__ = ["CLOCK", "NOTICED", "CompileClock", "Moment", "seconds_of"]
 
 
 class CompileClock:
@@ -68,6 +68,7 @@ class CompileClock:
 
 
 CLOCK = CompileClock()
+NOTICED = 0.1  # seconds of compiling that are worth a word
 
 
 class Moment(NamedTuple):

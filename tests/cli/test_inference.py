@@ -21,6 +21,11 @@ def test_intervals_are_told_and_shown(gradstep, told, trips):
 
 @uncompiled
 def test_where_there_are_none_it_is_said_why(gradstep, fails, trips):
+    short = ("train", trips, "-t", "fare", *SOME, "--optimizer", "sgd", "--max-iter", "1")
+    _, out, _ = gradstep(*short, columns=200)
+    assert "Errors  no standard errors: a coefficient lies" in out
+    _, out, _ = gradstep(*short, "--inference", "model", columns=200)
+    assert ("note [GS215]: No standard errors: a" in out, "Errors  no" in out) == (True, False)
     gradstep("train", trips, "-t", "fare", *SOME, "--penalty", "l1", "--alpha", "0.01")
     _, out, _ = gradstep("show", "m.safetensors", columns=200)
     assert "no standard errors: an l1 penalty moves coefficients to zero" in out

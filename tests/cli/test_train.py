@@ -412,6 +412,7 @@ class TestErrors:
             ("-t fare --penalty none --alpha auto", "--alpha would change nothing"),
             ("-t fare --penalty none --alpha 1", "--alpha would change nothing"),
             ("-t fare --l1-ratio 0.5", "--l1-ratio would change nothing"),
+            ("-t fare --loss quantile --quantile 0.9", "known. Did you mean 'pinball'"),
             ("-t fare --quantile 0.9", "--quantile would .* of --loss pinball"),
             ("-t fare --time-column start --validation 0", "Leave one of the two away"),
             ("-t fare --optimizer adam --alpha auto", "--alpha would .* of --optimizer auto, svrg"),

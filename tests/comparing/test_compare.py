@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,7 +13,7 @@ from gradstep.comparing.notebook import Notebook
 from gradstep.comparing.playback import Playback
 from gradstep.comparing.surface import Quadratic, crossings
 from gradstep.comparing.trials import trials_of
-from gradstep.comparing.words import as_text, cells, sentences
+from gradstep.comparing.words import as_text, cells, recommendation, sentences
 from gradstep.errors import InvalidParameter
 from tests.reporting.pages import check
 from tests.test_markup import HOSTILE
@@ -115,10 +117,23 @@ class TestNotebook:
         assert "Not within 1 % of it by the end: batch 64; batch 1000." in text
         assert "110 rows within 1 % of the optimum" in text
         head, rows = cells(found)
-        assert head[4] == "mean square"
-        assert [row[4] for row in rows][1] == "0.01266"
+        assert head[5] == "mean square"
+        assert [row[5] for row in rows][1] == "0.01266"
+        assert (head[1], [row[1] for row in rows]) == ("rate", ["0.05", "0.05", "0.05", "–"])
         assert "3 runs" not in repr(found)
         assert repr(found).startswith("<Comparison: batch 1, batch 64, batch 1000;")
+
+    @pytest.mark.parametrize("seconds, words", [
+        (0.0, "Take the automatic method, which is the default"),
+        (1e3, "Take batch 1, which is there first; or the automatic method"),
+    ])  # fmt: skip
+    def test_ends_with_what_to_take(self, found, seconds, words):
+        automatic = found.automatic
+        curve = replace(automatic.curve, seconds=[seconds] * len(automatic.curve.seconds))
+        timed = replace(found, automatic=replace(automatic, curve=curve))
+        assert recommendation(timed).startswith(words)
+        assert as_text(timed).endswith(recommendation(timed))
+        assert recommendation(replace(timed, interrupted=True)) == ""
 
     def test_the_page_is_sound(self, found, tmp_path):
         html = found.report().html

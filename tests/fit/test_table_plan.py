@@ -52,7 +52,11 @@ class TestThePlan:
             ("late", {}, "late, one of 2 classes: no, yes"),
             ("claims", {"drop": []}, "claims, a number from 0 to 3"),
             ("fare", {"penalty": None}, "Penalty   none"),
-            ("fare", {"alpha": "auto"}, "l2 of standardised features, alpha chosen by rows"),
+            (
+                "fare",
+                {"alpha": "auto"},
+                "l2 of standardised features, alpha chosen within the training rows",
+            ),
             ("fare", {"alpha": "auto", "optimizer": "sgd"}, "features, alpha 0.0001"),
             ("fare", {"alpha": "auto", "optimizer": "sgd"}, "the best on the rows held out"),
             ("fare", {"penalty": "elasticnet", "penalty_scale": "unit"}, "elasticnet of features,"),
@@ -60,6 +64,9 @@ class TestThePlan:
             ("fare", {"optimizer": "exact"}, "the solution of least squares itself"),
             ("fare", {"tol": None}, "as far as floating-point numbers allow"),
             ("fare", {"optimizer": "adam", "batch_size": 16}, "in batches of 16 rows, a rate from"),
+            ("fare", {"optimizer": "sgd"}, "SGD in batches of 8 rows, a rate from"),
+            ("fare", {"optimizer": "sgd", "learning_rate": 0.1}, "SGD in batches of 64 rows, lear"),
+            ("fare", {"validation_table": TRIPS}, "features, alpha chosen by the rows held out"),
             (
                 "fare",
                 {"max_iter": 7, "alpha": 1e-4},

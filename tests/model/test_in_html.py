@@ -14,7 +14,8 @@ def test_tells_what_matters(kind):
     model = model_of(kind)
     found = model._repr_html_()
     page = Page(found)
-    for words in ("A model of y", "root mean square error", "best constant", "fare", "age"):
+    constant = "constant rate × exposure" if kind == "counts" else "best constant"
+    for words in ("A model of y", "root mean square error", constant, "fare", "age"):
         assert words in page.text["div"]
 
 

@@ -11,6 +11,7 @@ import gradstep
 from gradstep import TableClassifier, TableRegressor, fit_table
 from gradstep.model.coefficients import coefficients, in_words
 from gradstep.model.intervals import per_deviation, wald_by_column, with_errors
+from tests.reporting.models import model_of
 from tests.uncompiled import uncompiled
 
 N = 300
@@ -64,6 +65,20 @@ def test_of_odds_are_those_of_logistic_regression():
     words = in_words(fitted("paid"), found["colour=green"])
     low, high = np.exp([found["colour=green"][end] for end in ("low", "high")])
     assert f"({low:.4g} to {high:.4g}), against colour=red" in words
+
+
+@pytest.mark.parametrize(
+    "value, low, high, words",
+    [
+        (2.0, 1.0, 3.0, "km adds 2 (1 to 3) to y"),
+        (2.0, -1.0, 5.0, "km adds 2 (-1 to 5) to y"),
+        (-2.0, -3.0, -1.0, "km takes 2 (1 to 3) from y"),
+        (-44.79, -110.8, 21.24, "km adds -44.79 (-110.8 to 21.24) to y"),
+    ],
+)
+def test_of_both_signs_are_of_what_is_added(value, low, high, words):
+    entry = {"feature": "km", "coefficient": value, "low": low, "high": high}
+    assert in_words(model_of(), entry) == words
 
 
 def test_are_of_all_rows_after_a_refit():

@@ -13,7 +13,7 @@ from scipy.special import expit
 from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
-from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
+from gradstep.model.metrics import METRICS_IN_WORDS, ClassificationMetrics, RegressionMetrics
 from gradstep.model.ranking import MOST, Scores, area, auc
 from tests.examples import examples
 
@@ -71,6 +71,8 @@ class TestAsScikitLearn:
         assert found.result()["pinball"] == pytest.approx(expected, **near)
         covered = np.average(y <= mean, weights=weight)
         assert found.result()["coverage"] == pytest.approx(covered, **near)
+        assert list(found.result())[:3] == ["rows", "pinball", "coverage"]
+        assert list(METRICS_IN_WORDS)[:2] == ["pinball", "coverage"]
 
     @pytest.mark.parametrize("k", [2, 4])
     def test_classes(self, cuts, weight, k):

@@ -79,6 +79,10 @@ def test_numbers_are_those_of_evaluate_and_scikit_learn(pages):
     model, table, html = pages["quantile"]
     share = float((table["y"].to_numpy() <= model.predict(table)).mean())
     assert f"Of all rows {number(share)} lie" in html
+    assert "95 % intervals of the quantile, not of single rows" in html
+    assert "95 % intervals of the mean, not of single rows" in pages["counts"][2]
+    assert "constant rate × exposure" in pages["counts"][2]
+    assert "best constant" in html
 
 
 @pytest.mark.parametrize("content", HOSTILE)

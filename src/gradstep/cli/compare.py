@@ -22,6 +22,7 @@ from gradstep.cli.train_checks import (
     refuse_parts,
     refuse_unknown_names,
 )
+from gradstep.compiling import CLOCK, NOTICED
 from gradstep.errors import InvalidParameter
 from gradstep.files import is_stream
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 COMPARED = "What is compared: values with commas between"
-_LEFT_OUT = ("steps", "held out", "epochs", "seconds")  # in this order, where it is narrow
+_LEFT_OUT = ("steps", "epochs", "seconds", "rate", "held out")  # in this order, where it is narrow
 _NAME, _LEAST_NAME = 24, 8  # letters of a name that are not folded, if possible, and at least
 _EDGES, _BETWEEN = 2, 3  # of a table, and of its columns
 _OF_TABLES = (
@@ -198,6 +199,7 @@ def compare(
             ),
             terms,
         )  # fmt: skip
+    began = CLOCK.seconds
     with Progress(wanted=not json) as progress:
         from gradstep.comparing.compare import compare as run_all  # imports Numba
 
@@ -209,7 +211,7 @@ def compare(
         )  # fmt: skip
     if out is not None:
         found.save(out, force=True)  # it was refused above
-    _tell(found, out, json=json)
+    _tell(found, out, CLOCK.seconds - began, json=json)
     if SIGNALS.received:
         raise typer.Exit(SIGNALS.status)
 
@@ -256,12 +258,12 @@ def _rates(text: str) -> list[float | str]:
     return found
 
 
-def _tell(found: Comparison, out: Path | None, *, json: bool) -> None:
+def _tell(found: Comparison, out: Path | None, compiling: float, *, json: bool) -> None:
     """Print what came of it."""
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.comparing.words import diverged, noise_in_words, sentences
+    from gradstep.comparing.words import diverged, noise_in_words, recommendation, sentences
 
     if json:
         report.print_json({
@@ -274,7 +276,10 @@ def _tell(found: Comparison, out: Path | None, *, json: bool) -> None:
                 where: {"variance": noise.variance, "square": noise.square, "rows": noise.scale}
                 for where, noise in found.noise.items()
             },
-            "words": [*sentences(found), *diverged(found.runs), noise_in_words(found)],
+            "words": [
+                *sentences(found), *diverged(found.runs), noise_in_words(found),
+                recommendation(found),
+            ],
             "interrupted": found.interrupted,
             "report": None if out is None else str(out),
         })  # fmt: skip
@@ -286,6 +291,10 @@ def _tell(found: Comparison, out: Path | None, *, json: bool) -> None:
         f"{about['loss']}, {about['penalty']}, on {about['rows']:,} rows of {about['source']}; "
         f"steps on {about['steps']}, from {about['start']}, seed {about['seed']}",
     )  # fmt: skip
+    if compiling >= NOTICED:
+        report.prose(
+            to, "Compiling", f"{compiling:.1f} s, once; seconds of the table are without it"
+        )
     to.print(_table(found, to.width))
     for line in sentences(found):
         to.print(escape(line))
@@ -293,6 +302,8 @@ def _tell(found: Comparison, out: Path | None, *, json: bool) -> None:
         to.print(f"[red]{escape(line)}[/red]")
     if found.noise:
         report.prose(to, "Noise", noise_in_words(found))
+    if best := recommendation(found):
+        to.print(escape(best))
     if out is not None:
         say(f"The page is in {out}", err=is_stream(out))
 

@@ -48,7 +48,7 @@ def evaluate(
         report.print_json({**found, "unseen": dict(fitted.unseen)})
         return
     to = report.console()
-    to.print(report.metrics_table(found, found.get("baseline")))
+    to.print(report.metrics_table(fitted, found, found.get("baseline")))
     if found.get("calibration"):
         to.print(report.calibration_table(found["calibration"], fitted.target.names[1]))
     if fitted.target.classes is not None:

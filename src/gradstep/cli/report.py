@@ -19,7 +19,7 @@ from gradstep.diagnostics.diagnostic import without
 from gradstep.engine.records import above_least
 from gradstep.figures import count, number
 from gradstep.model.coefficients import curve_in_words, points_of_curves
-from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
+from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS, constant_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +44,7 @@ __all__ = [
     "tell_columns",
     "tell_curves",
     "tell_importance",
+    "tell_no_errors",
     "tell_plan",
     "tell_rows",
 ]
@@ -130,6 +131,12 @@ def tell_plan(to: Console, plan: TablePlan) -> None:
     print_notes(to, plan.notes)
 
 
+def tell_no_errors(to: Console, model: Model) -> None:
+    """Print why coefficients have no intervals, where that is known."""
+    if model.covariance is None and (why := model.provenance.get("no_inference")):
+        prose(to, "Errors", f"no standard errors: {why}")
+
+
 def tell_curves(to: Console, model: Model) -> None:
     """Print what curves look like: some points of each."""
     found = points_of_curves(model)
@@ -161,14 +168,14 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def metrics_table(
-    found: Mapping[str, Any], baseline: Mapping[str, Any] | None, which: str = ""
+    model: Model, found: Mapping[str, Any], baseline: Mapping[str, Any] | None, which: str = ""
 ) -> Table:
-    """Return metrics, beside those of the best constant prediction, of which rows."""
+    """Return a model's metrics, beside those of a constant prediction, of which rows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(f"{count(found['rows'], 'row', 'rows')} {which}".strip())
     table.add_column("model", justify="right")
     if baseline:
-        table.add_column("best constant", justify="right")
+        table.add_column(constant_in_words(model.exposure), justify="right")
     for key, words in METRICS_IN_WORDS.items():
         if key in found:
             cells = [words, number(found[key], DIGITS)]

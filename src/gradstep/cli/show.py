@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,9 +19,9 @@ _OLD = (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
+
+    from gradstep.model.model import Model
 
 __all__ = ["show"]
 
@@ -78,7 +78,7 @@ def show(
         report.prose(to, kind, fitted.shift.column)
     if fitted.provenance:
         try:
-            _tell_origin(to, fitted.provenance)
+            _tell_origin(to, fitted)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             report.prose(to, "From", "what the file says of it is not what gradstep writes")
     if columns:
@@ -93,17 +93,17 @@ def show(
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
-    if fitted.covariance is None and (why := fitted.provenance.get("no_inference")):
-        report.prose(to, "Errors", f"no standard errors: {why}")
+    report.tell_no_errors(to, fitted)
     if fitted.training is None:
         report.print_notes(to, [OLD_FILE.note(_OLD)], codes)
 
 
-def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
+def _tell_origin(to: Console, fitted: Model) -> None:
     """Print where a model comes from."""
     from gradstep.cli import report
     from gradstep.engine.records import Outcome
 
+    known = fitted.provenance
     rows = count(known["rows"]["train"], "row", "rows")
     report.prose(to, "From", f"{known['source']}, {rows}; gradstep {known['version']}")
     epochs = count(known["epochs"], "epoch", "epochs")
@@ -123,7 +123,7 @@ def _tell_origin(to: Console, known: Mapping[str, Any]) -> None:
         rows = known["refit"]["rows"]
         report.prose(to, "Refit", f"to all {rows:,} rows, once it was judged by those held out")
     if known["validation"]:
-        to.print(report.metrics_table(known["validation"], known["baseline"]))
+        to.print(report.metrics_table(fitted, known["validation"], known["baseline"]))
 
 
 def _short(text: str) -> str:

@@ -40,7 +40,7 @@ def train(
     alpha: Annotated[
         str,
         typer.Option(
-            help="Strength of the penalty; auto chooses it by rows that are held out.",
+            help="Strength of the penalty; auto chooses it within the training rows.",
             rich_help_panel=opt.PENALTY,
         ),
     ] = "auto",
@@ -193,10 +193,10 @@ def train(
     from gradstep.cli.progress import Progress
     from gradstep.fit.compile_ahead import compiling_ahead, guess_of
 
+    refuse_unknown_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     refuse_idle(ctx)
     paths.note_cache(ignored(ignore))
     kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
-    refuse_unknown_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     source: Any = table
     target = target or paths.label_of(table)
     chosen: dict[str, Any] = {}
@@ -249,8 +249,8 @@ def train(
                 optimizer="exact" if exact else optimizer, learning_rate=rate_of(learning_rate),
                 batch_size="auto" if batch_size is None else batch_size,
                 max_iter=max_iter, tol=number_of("--tol", tol, "none"),
-                n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept], cv=cv,
-                refit=not no_refit, inference=inference, ignore=ignore, client=client,
+                n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept, told],
+                cv=cv, refit=not no_refit, inference=inference, ignore=ignore, client=client,
                 allow_mixed=allow_mixed, on_plan=told.on_plan,
                 **constrain.constraints(nonnegative, bound, monotone), **chosen,
             )  # fmt: skip

@@ -9,6 +9,8 @@ import typer
 from rich.markup import escape
 
 from gradstep.cli import report
+from gradstep.compiling import NOTICED
+from gradstep.diagnostics.of_models import NO_STANDARD_ERRORS
 from gradstep.figures import count
 from gradstep.model.coefficients import coefficients, importance, in_words, points_of_curves
 from gradstep.model.intervals import of_errors, wald_by_column, with_errors
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gradstep.cli.progress import Progress
+    from gradstep.engine.callbacks import Start
     from gradstep.engine.checkpoint import Checkpoint
     from gradstep.fit.table import TableFit
     from gradstep.fit.table_plan import TablePlan
@@ -27,12 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["TrainReport"]
 
 _SHOWN = 10
-_NOTICED = 0.1  # seconds of compiling
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainReport:
-    """What a run of ``train`` tells, for people or as JSON.
+    """What a run of ``train`` tells, for people or as JSON; a callback of it, too.
 
     Parameters
     ----------
@@ -56,6 +58,7 @@ class TrainReport:
     json: bool
     dry_run: bool
     page: Path | None = None
+    _told_where: bool = False
 
     def on_plan(self, plan: TablePlan) -> None:
         """Print what is going to be done, and stop here if no more is wanted."""
@@ -68,6 +71,19 @@ class TrainReport:
             report.print_json({"plan": plan.to_json()})
         if self.dry_run:
             raise typer.Exit
+
+    def on_start(self, _start: Start) -> None:
+        """Print where the run goes on from, before it does."""
+        if not self.json and not self._told_where:
+            with self.progress.aside():
+                self._tell_where()
+            self.progress.waiting("training")
+
+    def _tell_where(self) -> None:
+        for checkpoint in self.kept:
+            if checkpoint.went_on and not self._told_where:
+                report.prose(report.console(), "Goes on", checkpoint.went_on)
+        self._told_where = True
 
     def on_fit(self, fit: TableFit, tested: dict[str, Any] | None) -> None:
         """Print what came of it, and how good it is on the rows held out and of a test."""
@@ -115,12 +131,14 @@ class TrainReport:
 
     def _print(self, fit: TableFit, tested: dict[str, Any] | None) -> None:
         to = report.console()
+        self._tell_where()  # of a run that had ended, nothing started
         _tell_training(to, fit)
         report.print_notes(to, [note for note in fit.notes if note not in fit.plan.notes])
+        _tell_refit(to, fit)
         if fit.validation:
-            to.print(report.metrics_table(fit.validation, fit.baseline))
+            to.print(report.metrics_table(fit.model, fit.validation, fit.baseline))
         if tested is not None:
-            to.print(report.metrics_table(tested, tested["baseline"], "of the test"))
+            to.print(report.metrics_table(fit.model, tested, tested["baseline"], "of the test"))
         if fit.folds:
             to.print(report.folds_table(fit.folds))
         report.tell_importance(to, importance(fit.model))
@@ -132,18 +150,19 @@ class TrainReport:
         )  # fmt: skip
         for entry in with_errors(fit.model, largest):
             to.print(f"  {escape(in_words(fit.model, entry))}")
+        told = any(note.code == NO_STANDARD_ERRORS.code for note in fit.notes)
+        if not told and fit.model.provenance["batch_size"] != "auto":  # of a textbook optimizer
+            report.tell_no_errors(to, fit.model)
         report.prose(to, "Model", str(self.path))
         if self.page is not None:
             report.prose(to, "Report", str(self.page))
         for checkpoint in self.kept:
-            if checkpoint.went_on:
-                report.prose(to, "Went on", checkpoint.went_on)
             if fit.outcome.name == "INTERRUPTED":
                 report.prose(to, "Checkpoint", f"{checkpoint.path}: --resume goes on from it")
 
 
 def _tell_training(to: Console, fit: TableFit) -> None:
-    """Print how strong the penalty is, how the run went, and that of all rows after it."""
+    """Print how strong the penalty is, and how the run went."""
     if fit.alpha is not None:
         report.prose(to, "Chosen", f"alpha {fit.alpha.value:g}, {fit.alpha.in_words}")
     kept = ""
@@ -155,6 +174,10 @@ def _tell_training(to: Console, fit: TableFit) -> None:
         f"{epochs} in {fit.seconds['training']:.2f} s, after {_before(fit.seconds)}. "
         f"{fit.outcome.in_short}{report.excess(fit)}{kept}",
     )  # fmt: skip
+
+
+def _tell_refit(to: Console, fit: TableFit) -> None:
+    """Print how the model was fitted to all rows, if it was."""
     if fit.refit is not None:
         anew = "" if fit.refit.alpha is None else f" which choose alpha {fit.refit.alpha:g},"
         report.prose(
@@ -174,5 +197,5 @@ def _before(seconds: Mapping[str, float]) -> str:
     '1.23 s of preparing and 9.5 s of compiling, once'
     """
     compiling = seconds["compiling"]
-    once = f" and {compiling:.1f} s of compiling, once" if compiling >= _NOTICED else ""
+    once = f" and {compiling:.1f} s of compiling, once" if compiling >= NOTICED else ""
     return f"{seconds['preparing']:.2f} s of preparing{once}"

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.comparing.playback import Playback
-from gradstep.comparing.words import cells, diverged, noise_in_words, rows_in_words, sentences
+from gradstep.comparing.words import (
+    cells,
+    diverged,
+    noise_in_words,
+    recommendation,
+    rows_in_words,
+    sentences,
+)
 from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text, width_of
 from gradstep.reporting.document import Report, document, fact_list
@@ -83,7 +90,7 @@ def _run_parts(of: Comparison) -> list[Markup]:
     head, rows = cells(of)
     parts = [
         table(head, rows, caption="Runs"),
-        *(paragraph(line) for line in sentences(of)),
+        *(paragraph(line) for line in filter(None, [*sentences(of), recommendation(of)])),
     ]
     why = diverged(of.runs)
     return [*parts, *([text_list(why)] if why else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gradstep.figures import count, number
@@ -19,12 +20,15 @@ __all__ = [
     "cells",
     "diverged",
     "noise_in_words",
+    "recommendation",
     "rows_in_words",
     "sentences",
 ]
 
 AUTOMATIC = "automatic"
-HEAD = ("run", "epochs", "steps", "seconds", "{loss}", "held out", "above optimum", "within 1 %")
+HEAD = (
+    "run", "rate", "epochs", "steps", "seconds", "{loss}", "held out", "above optimum", "within 1 %"
+)  # fmt: skip
 _MOST_PERCENT, _LEAST = 10.0, 1e-9
 
 
@@ -42,6 +46,7 @@ def cells(of: Comparison) -> tuple[list[str], list[list[str]]]:
         curve = run.curve
         row = [
             f"{run.name} *" if run is best else run.name,
+            _rate_of(run),
             f"{curve.epochs:,}",
             f"{curve.steps:,}" if curve.steps else "–",
             seconds_in_short(curve.seconds[-1]),
@@ -49,6 +54,12 @@ def cells(of: Comparison) -> tuple[list[str], list[list[str]]]:
         row += _ending(of, run, with_held_out=with_held_out)
         rows.append(row)
     return head, rows
+
+
+def _rate_of(run: Run) -> str:
+    """Return the learning rate of a run; of a schedule the one that it is given."""
+    rate = getattr(run.problem.schedule, "eta0", None)
+    return "–" if run.trial is None or rate is None else number(rate, 2)
 
 
 def _ending(of: Comparison, run: Run, *, with_held_out: bool) -> list[str]:
@@ -134,6 +145,21 @@ def sentences(of: Comparison) -> list[str]:
     return found
 
 
+def recommendation(of: Comparison) -> str:
+    """Return what to take: whatever is within 1 % of the optimum in the fewest seconds."""
+    automatic = of.arrival(of.automatic)
+    if of.interrupted or automatic is None:
+        return ""
+    arrived = [(there.seconds, run.name) for run in of.runs if (there := of.arrival(run))]
+    seconds, name = min(arrived, default=(math.inf, ""))
+    if automatic.seconds <= seconds:
+        return "Take the automatic method, which is the default: no run is there sooner."
+    return (
+        f"Take {name}, which is there first; or the automatic method, which is the default and "
+        f"there {seconds_in_short(automatic.seconds - seconds)} s later, with nothing to choose."
+    )
+
+
 def diverged(runs: Sequence[Run]) -> list[str]:
     """Return where and why runs diverged, those with one reason together."""
     by_reason: dict[str, list[tuple[str, Divergence]]] = {}
@@ -195,7 +221,7 @@ def as_text(of: Comparison) -> str:
             [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
         ).rstrip()
 
-    told = [*sentences(of), *diverged(of.runs), noise_in_words(of)]
+    told = [*sentences(of), *diverged(of.runs), noise_in_words(of), recommendation(of)]
     return "\n".join([line(head), *map(line, rows), *filter(None, told)])
 
 

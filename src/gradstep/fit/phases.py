@@ -13,7 +13,13 @@ from gradstep.fit.alpha import choose_alpha
 from gradstep.fit.components import penalty_of
 from gradstep.fit.identity import checkpointed
 from gradstep.fit.plan import is_auto, plan
-from gradstep.fit.refit import Refit, kept_epoch, own_rows_are_held_out, refitted
+from gradstep.fit.refit import (
+    Refit,
+    alpha_is_judged_by_held_out,
+    kept_epoch,
+    own_rows_are_held_out,
+    refitted,
+)
 from gradstep.fit.run import run, start_of
 from gradstep.optim.solvers import is_automatic
 
@@ -133,7 +139,7 @@ def fit_in_phases(
     with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
         alpha = None
         if choose:
-            judges = held_out if _tells_another_story(prepared) else None
+            judges = held_out if alpha_is_judged_by_held_out(prepared) else None
             choice = choose_alpha(chosen, data, start, penalty, train, judges)
             if choice.ended is not None:
                 note = INTERRUPTED.note(
@@ -183,13 +189,6 @@ def _refitted(
     strength = getattr(result.problem.penalty, "alpha", None) if anew else None
     done = Refit(rows, len(result.records), result.outcome, strength)
     return replace(found, params=result.params, problem=result.problem, notes=notes, refit=done)
-
-
-def _tells_another_story(prepared: PreparedTable) -> bool:
-    """Tell whether the held-out rows differ in kind: they are later ones, or another table's."""
-    if prepared.validation is None:
-        return False
-    return "time" in prepared.meta["asked"] or not own_rows_are_held_out(prepared)
 
 
 def _notes_of(result: RunResult) -> list[Note]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
 
-__all__ = ["Plan", "Settings", "checked_optimizer", "is_auto", "plan"]
+__all__ = ["Plan", "Settings", "batch_size_of", "checked_optimizer", "is_auto", "plan"]
 
 # Rows of a batch by default: a hundredth of all rows, but no more than 64 and no fewer than 8.
 _BATCH = 64
@@ -129,7 +129,7 @@ def plan(
     standardised = not automatic and (
         by_itself if is_auto(settings.precondition) else settings.precondition
     )
-    batch_size = _batch_size(settings, data.n, auto=auto, automatic=automatic)
+    batch_size = batch_size_of(settings, data.n, automatic=automatic)
     columns = None
     if automatic or standardised or by_deviation:
         from gradstep.engine.statistics import columns_of  # imports Numba
@@ -300,10 +300,12 @@ def _schedule(
     )
 
 
-def _batch_size(settings: Settings, n: int, *, auto: bool, automatic: bool) -> int:
+def batch_size_of(settings: Settings, n: int, *, automatic: bool) -> int:
     """Return the number of rows of a batch; 0 if the automatic method chooses it."""
     if not is_auto(settings.batch_size):
         return int(settings.batch_size)
     if automatic:
         return 0
-    return min(_BATCH, max(_LEAST_BATCH, n // _BATCHES)) if auto else _BATCH
+    if not is_auto(settings.learning_rate):
+        return _BATCH
+    return min(_BATCH, max(_LEAST_BATCH, n // _BATCHES))

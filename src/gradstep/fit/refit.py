@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
 
-__all__ = ["Refit", "kept_epoch", "needs_one_array", "own_rows_are_held_out", "refitted"]
+__all__ = [
+    "Refit",
+    "alpha_is_judged_by_held_out",
+    "kept_epoch",
+    "needs_one_array",
+    "own_rows_are_held_out",
+    "refitted",
+]
 
 # Bytes of rows that may be copied for the refit.
 _MOST_BYTES = 1 << 30
@@ -86,6 +93,13 @@ def own_rows_are_held_out(prepared: PreparedTable) -> bool:
     rows = prepared.meta["rows"]
     counted = rows["read"] - rows["dropped"] - rows.get("weightless", 0)
     return prepared.validation is not None and bool(counted == rows["train"] + rows["validation"])
+
+
+def alpha_is_judged_by_held_out(prepared: PreparedTable) -> bool:
+    """Tell whether the held-out rows differ in kind: they are later ones, or another table's."""
+    if prepared.validation is None:
+        return False
+    return "time" in prepared.meta["asked"] or not own_rows_are_held_out(prepared)
 
 
 def refitted(

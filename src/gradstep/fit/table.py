@@ -238,8 +238,9 @@ def fit_table(
     on_plan : callable, optional
         Called with the `TablePlan`, before anything is trained.
     **options
-        As of `gradstep.prepare`: `sample_weight` and `offset` name columns, `random_state` is a
-        whole number.
+        As of `gradstep.prepare`: `sample_weight`, `offset` and `exposure` (for how long, or how
+        many, a row counts: `loss="poisson"`) name columns, `drop` those that must not predict,
+        `validation` says what is held out, `random_state` is a whole number.
 
     Returns
     -------

@@ -14,7 +14,8 @@ from gradstep.data.features.in_words import (
 from gradstep.data.roles import Target, written
 from gradstep.diagnostics.diagnostic import notes_of
 from gradstep.figures import count, number
-from gradstep.fit.plan import checked_optimizer, is_auto
+from gradstep.fit.plan import batch_size_of, checked_optimizer, is_auto
+from gradstep.fit.refit import alpha_is_judged_by_held_out
 from gradstep.optim.solvers import Exact, is_automatic
 
 if TYPE_CHECKING:
@@ -150,7 +151,9 @@ def table_plan(
     meta = prepared.meta
     optimizer = checked_optimizer(settings, loss)
     chooses = is_auto(alpha) and is_automatic(optimizer) and isinstance(settings.penalty, str)
-    penalty = _penalty(settings, settings.alpha if is_auto(alpha) and not chooses else alpha)
+    apart = alpha_is_judged_by_held_out(prepared)
+    chosen = "chosen by the rows held out" if apart else "chosen within the training rows"
+    penalty = _penalty(settings, chosen if chooses else "")
     writes = {} if prepared.folder is None else {"prepared table": str(prepared.folder)}
     if checkpoint is not None:
         writes["checkpoint"] = str(checkpoint.path)
@@ -164,7 +167,7 @@ def table_plan(
             "Penalty": penalty,
             **({"Constraints": constraints.in_words()} if constraints else {}),
             "Method": _method(
-                settings, optimizer,
+                settings, optimizer, meta["rows"]["train"],
                 keeps=prepared.validation is not None and not chooses,
             ),
         },
@@ -198,7 +201,7 @@ def _why(asked_loss: Any, prepared: PreparedTable) -> str:
     return f"as the target is one of {len(target.classes):,} classes"
 
 
-def _penalty(settings: Settings, alpha: float | str) -> str:
+def _penalty(settings: Settings, chosen: str) -> str:
     """Return the penalty and its strength, in words."""
     penalty = settings.penalty
     if penalty is None:
@@ -207,11 +210,10 @@ def _penalty(settings: Settings, alpha: float | str) -> str:
     if not isinstance(penalty, str):
         return f"{penalty!r} of {unit}"
     ratio = f", l1_ratio {settings.l1_ratio:g}" if penalty == "elasticnet" else ""
-    strength = "chosen by rows that are held out" if is_auto(alpha) else f"{alpha:g}"
-    return f"{penalty} of {unit}, alpha {strength}{ratio}"
+    return f"{penalty} of {unit}, alpha {chosen or format(settings.alpha, 'g')}{ratio}"
 
 
-def _method(settings: Settings, optimizer: Any, *, keeps: bool) -> str:
+def _method(settings: Settings, optimizer: Any, n: int, *, keeps: bool) -> str:
     """Return how the loss is minimised, in words, and until when."""
     most = f"at most {count(settings.max_iter, 'epoch', 'epochs')}"
     kept = "; the best on the rows held out is kept" if keeps else ""
@@ -225,12 +227,11 @@ def _method(settings: Settings, optimizer: Any, *, keeps: bool) -> str:
         )
         short = kept.replace("; the", "; short of that, the")
         return f"automatic, {until}; {most}{short}"
-    rows = settings.batch_size
+    rows = count(batch_size_of(settings, n, automatic=False), "row", "rows")
     rate = settings.learning_rate
-    batches = "" if is_auto(rows) else f" of {rows:,} rows"
     rate = "a rate from the data" if is_auto(rate) else f"learning rate {rate}"
     until = "" if settings.tol is None else f", until tol {settings.tol:g} stops it"
-    return f"{_bare(optimizer)} in batches{batches}, {rate}; {most}{until}{kept}"
+    return f"{_bare(optimizer)} in batches of {rows}, {rate}; {most}{until}{kept}"
 
 
 class _MadeError(Exception):
@@ -273,7 +274,7 @@ def plan(table: Any, target: str | None = None, **options: Any) -> TablePlan:
       km  number    mean 2.333, deviation 1.247
     Target    fare, a number from 2.9 to 9.1, mean 5.117
     Loss      SquaredError, as the target is a number
-    Penalty   l2 of standardised features, alpha chosen by rows that are held out
+    Penalty   l2 of standardised features, alpha chosen within the training rows
     Method    automatic, until a step is 0.0001 of the first; at most 1,000 epochs
     """
     from gradstep.fit.table import fit_table

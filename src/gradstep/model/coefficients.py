@@ -270,12 +270,16 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     if hasattr(loss, "inverse_link"):
         return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
     of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
-    verb, to = ("adds", "to") if value >= 0 else ("takes", "from")
-    span = ""
-    if ends is not None:  # of what is added, or taken
-        low, high = ends if value >= 0 else (-ends[1], -ends[0])
-        span = f" ({number(low)} to {number(high)})"
-    return f"{what} {verb} {number(abs(value))}{span} {to} {of}{target.column}{against}"
+    low, high = ends or (value, value)
+    if value >= 0 or high >= 0:  # an interval of both signs is of what is added
+        return f"{what} adds {number(value)}{_span(ends)} to {of}{target.column}{against}"
+    taken = None if ends is None else (-high, -low)
+    return f"{what} takes {number(-value)}{_span(taken)} from {of}{target.column}{against}"
+
+
+def _span(ends: tuple[float, float] | None) -> str:
+    """Return the ends of an interval in brackets, if there is one."""
+    return "" if ends is None else f" ({number(ends[0])} to {number(ends[1])})"
 
 
 def _between(ends: tuple[float, float] | None) -> str:

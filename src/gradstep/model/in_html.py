@@ -9,7 +9,7 @@ from gradstep.figures import count, number
 from gradstep.markup import Markup, tag, text
 from gradstep.model.coefficients import coefficients, importance, in_words
 from gradstep.model.intervals import of_errors, with_errors
-from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
+from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS, constant_in_words
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model
@@ -37,7 +37,7 @@ def in_html(model: Model, ended: str = "") -> str:
         )
     ]  # fmt: skip
     try:
-        parts += _quality(model.provenance)
+        parts += _quality(model.provenance, constant_in_words(model.exposure))
     except (AttributeError, KeyError, TypeError, ValueError):
         parts.append(tag("p", "What its file says of its quality is not what gradstep writes."))
     shares = [
@@ -56,12 +56,12 @@ def in_html(model: Model, ended: str = "") -> str:
     return str(tag("div", *parts, class_="gradstep-model"))
 
 
-def _quality(known: dict[str, Any]) -> list[Markup]:
-    """Return the metrics of the rows held out, beside those of the best constant."""
+def _quality(known: dict[str, Any], constant: str) -> list[Markup]:
+    """Return the metrics of the rows held out, beside those of a constant."""
     found, baseline = known.get("validation"), known.get("baseline") or {}
     if not found:
         return []
-    head = [f"{count(found['rows'], 'row', 'rows')} held out", "model", "best constant"]
+    head = [f"{count(found['rows'], 'row', 'rows')} held out", "model", constant]
     lines = [
         tag(
             "tr", tag("td", words), tag("td", number(found[key], DIGITS)),

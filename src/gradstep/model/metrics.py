@@ -24,17 +24,18 @@ __all__ = [
     "METRICS_IN_WORDS",
     "ClassificationMetrics",
     "RegressionMetrics",
+    "constant_in_words",
     "deviance",
 ]
 
 DIGITS = 5  # of metrics, where people read them
 METRICS_IN_WORDS = {
+    "pinball": "pinball loss",
+    "coverage": "share at or below",
     "rmse": "root mean square error",
     "mae": "mean absolute error",
     "r2": "R²",
     "deviance": "mean deviance",
-    "pinball": "pinball loss",
-    "coverage": "share at or below",
     "log_loss": "log loss",
     "brier": "Brier score",
     "auc": "area under ROC",
@@ -44,6 +45,11 @@ METRICS_IN_WORDS = {
 }
 
 _LEAST = float(np.finfo(np.float64).eps)  # of a probability, as its logarithm is taken
+
+
+def constant_in_words(exposure: str | None) -> str:
+    """Return what predictions are compared with: with an exposure the rate is constant."""
+    return "best constant" if exposure is None else "constant rate × exposure"
 
 
 def deviance(power: float, y: NDArray[np.float64], mean: NDArray[np.float64]) -> Any:
@@ -113,22 +119,21 @@ class RegressionMetrics:
         return self
 
     def result(self) -> dict[str, float]:
-        """Return rows, rmse, mae, r2; deviance, or pinball loss and coverage if asked for."""
+        """Return rows; of a quantile pinball loss and coverage; rmse, mae, r2; a deviance."""
         n, weight, square, absolute, total, squares, special, covered = self._sums.tolist()
         if weight == 0.0:
             return {"rows": int(n)}
         spread = squares - total * total / weight
-        found = {
-            "rows": int(n),
+        found: dict[str, float] = {"rows": int(n)}
+        if self.quantile is not None:
+            found |= {"pinball": special / weight, "coverage": covered / weight}
+        found |= {
             "rmse": math.sqrt(square / weight),
             "mae": absolute / weight,
             "r2": 1.0 - square / spread if spread > 0.0 else math.nan,
         }
         if self.power is not None:
             found["deviance"] = special / weight
-        elif self.quantile is not None:
-            found["pinball"] = special / weight
-            found["coverage"] = covered / weight
         return found
 
 

@@ -43,7 +43,8 @@ def effect_parts(model: Model) -> list[Markup]:
         f"crosses with them too{of}. "
     )
     if found[0].low is not None:
-        words += "Bands and bars are 95 % intervals of the mean, not of single rows."
+        what = "quantile" if isinstance(model.loss, Pinball) else "mean"
+        words += f"Bands and bars are 95 % intervals of the {what}, not of single rows."
     else:
         words += "There are no intervals, as there is no covariance that they follow from."
     total = len(model.encoding.read_as_numbers) + len(model.encoding.coded)

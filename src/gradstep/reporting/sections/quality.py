@@ -21,9 +21,11 @@ __all__ = ["calibration_figure", "confusion_parts", "quality_table"]
 _FEW = 10
 
 
-def quality_table(found: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Markup:
-    """Return metrics, beside those of the best constant prediction."""
-    head = [count(found["rows"], "row", "rows"), "model", *(["best constant"] if baseline else [])]
+def quality_table(
+    found: Mapping[str, Any], baseline: Mapping[str, Any] | None, constant: str
+) -> Markup:
+    """Return metrics, beside those of a constant prediction, which is called so."""
+    head = [count(found["rows"], "row", "rows"), "model", *([constant] if baseline else [])]
     rows = []
     for key, words in METRICS_IN_WORDS.items():
         if key in found:
