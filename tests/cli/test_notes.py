@@ -8,6 +8,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.data.sources import table as tables
+from gradstep.fit.too_good import _is_perfect
 
 N = 400
 RNG = np.random.default_rng(3)
@@ -73,6 +74,49 @@ def test_a_score_that_is_too_good(tmp_path, monkeypatch):
     table = TABLE.with_columns(y=2.0 * pl.col("x") + 1e-3 * pl.Series(RNG.normal(size=N)))
     fit = gs.fit_table(table.with_columns(pl.col("x") ** 1), "y", validation=0.25)
     assert any("'x'" in note and "--drop x" in note for note in fit.notes)
+
+
+class TestScoreWithoutAnError:
+    """Of classes: two columns of which each alone has the target by halves, and an honest one."""
+
+    def of(self, n, **options):
+        rng = np.random.default_rng(2)
+        paid, sent = rng.normal(size=(2, n))
+        apart = np.where(paid + sent > 0.0, 0.05, -0.05)
+        table = pl.DataFrame({
+            "paid": paid + apart, "age": rng.normal(size=n), "sent": sent + apart,
+            "kept": paid + sent > 0.0,
+        })  # fmt: skip
+        fit = gs.fit_table(table, "kept", validation=0.25, alpha=1e-3, inference="none", **options)
+        assert fit.validation["accuracy"] == 1.0
+        assert fit.validation["log_loss"] > 0.01 * fit.baseline["log_loss"]
+        return [note.text for note in fit.notes if note.code == "GS002"]
+
+    @pytest.mark.filterwarnings("ignore:GS002")
+    def test_names_all_columns_that_matter(self):
+        (text,) = self.of(1000)
+        assert "most of all by 'paid', then by 'sent'. If" in text or (
+            "most of all by 'sent', then by 'paid'. If" in text
+        )
+        assert "'age'" not in text
+
+    def test_of_few_rows_is_luck(self):
+        assert self.of(320) == []
+
+
+def perfect(rows, accuracy, auc=1.0, constant=0.5):
+    """Tell whether these metrics of a model are too good."""
+    found = {"rows": rows, "accuracy": accuracy, "auc": auc, "log_loss": 0.1}
+    return _is_perfect(found, {"accuracy": constant, "log_loss": 0.7})
+
+
+def test_when_classes_are_too_good():
+    assert perfect(200, 1.0)
+    assert perfect(200, 0.99)  # all ranked aright
+    assert perfect(200, 1.0, auc=0.0)  # of three classes there is none
+    assert not perfect(200, 0.99, auc=0.999)
+    assert not perfect(199, 1.0)
+    assert not perfect(2000, 1.0, constant=0.995)  # ten rows are of the other class
 
 
 @pytest.mark.parametrize("target", ["y", "late"])
