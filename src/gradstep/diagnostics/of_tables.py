@@ -28,7 +28,8 @@ LEAK = Diagnostic(
     "A column gives the target away",
     what="A column is a copy of the target, says it in other words (`alive` is `no` wherever "
     "`survived` is 0), decides it by itself in many rows, or has a correlation with it above "
-    "0.9999.",
+    "0.9999. Or it is missing in all rows of one class, and in no other; or one of two classes has "
+    "the smaller numbers, the other the larger ones, of 200 rows or more.",
     why="Such a column is often filled in after the target is known. A model that leans on it is "
     "nearly perfect on this table, and of no use on rows whose target is still open.",
     fix="Ask when the column is known. If that is not before the prediction is made, leave it out: "

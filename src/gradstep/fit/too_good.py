@@ -45,7 +45,7 @@ def note_of_too_good(
     """
     if not isinstance(model.encoding, Encoding) or not _is_perfect(found, constant):
         return []
-    columns = _columns_that_matter(model)
+    columns = _columns_that_matter(model, model.encoding)
     if not columns or any(note.text.startswith(f"Column {columns[0]!r} ") for note in notes):
         return []
     first, *others = map(repr, columns)
@@ -73,9 +73,9 @@ def _is_perfect(found: Mapping[str, Any], constant: Mapping[str, Any]) -> bool:
     return bool(ranked and rows >= _MANY_ROWS and others >= _FEWEST_OTHERS)
 
 
-def _columns_that_matter(model: Model) -> list[str]:
+def _columns_that_matter(model: Model, encoding: Encoding) -> list[str]:
     """Return the columns with much of the score, the one with most first; of a cross its first."""
-    encoding, parts = model.encoding, parts_of(model.encoding)
+    parts = parts_of(encoding)
     shares = [(each["column"], each["share"]) for each in importance(model) if each["share"]]
     some = [name for at, (name, share) in enumerate(shares) if not at or share > _MATTERS]
     if some:
