@@ -108,6 +108,7 @@ class TestLeaks:
         assert notes(TABLE, "x") == []
 
 
+@pytest.mark.filterwarnings("ignore:GS00[12]")
 def test_a_score_that_is_too_good(tmp_path, monkeypatch):
     """Whatever the column is: the one that matters most is named."""
     monkeypatch.chdir(tmp_path)

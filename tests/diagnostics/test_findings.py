@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -172,5 +175,33 @@ class TestIgnoring:
         )
         assert not list(recwarn)
         gs.TableRegressor(alpha=1.0, inference="none").fit(self.TABLE, "y")
-        assert [each.message.code for each in recwarn] == ["GS004", "GS001"]
-        assert str(recwarn[0].message).startswith("GS004: TableRegressor: Column 'id'")
+        assert [each.message.code for each in recwarn] == ["GS001", "GS004"]
+        assert str(recwarn[1].message).startswith("GS004: TableRegressor: Column 'id'")
+
+
+NO_PENALTY = {"alpha": 1e-6, "inference": "none", "validation": 0.25}
+
+
+class TestWarnings:
+    """What makes a model of no use is not left to who looks at its notes."""
+
+    TABLE = TABLE.with_columns(sum=pl.col("x0") - pl.col("x1"), y=pl.col("x0") + pl.col("x2"))
+
+    @pytest.mark.parametrize(
+        "fit", [partial(gs.fit_table, **NO_PENALTY), gs.TableRegressor(**NO_PENALTY).fit]
+    )
+    @pytest.mark.parametrize("code", ["GS001", "GS002"])
+    def test_once_at_the_line_that_called(self, fit, code):
+        table = self.TABLE.with_columns(copy=pl.col("y")) if code == "GS001" else self.TABLE
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            fit(table, "y")
+        (one,) = [each for each in told if each.message.code in {"GS001", "GS002"}]
+        assert one.message.code == code
+        assert one.category is gs.errors.GradstepWarning
+        assert one.filename == __file__
+
+    def test_of_neither_where_it_is_ignored_or_planned(self, recwarn):
+        gs.fit_table(self.TABLE, "y", **NO_PENALTY, ignore="GS002")
+        gs.plan(self.TABLE.with_columns(copy=pl.col("y")), "y")
+        assert not list(recwarn)
