@@ -72,6 +72,36 @@ class TestRareLevels:
         assert of_reading(TABLE.with_columns(name=pl.Series(names))) == []
 
 
+class TestIntervalsOfFew:
+    MAKES = pl.Series([*["m1"] * 4, "m2", *(f"m{3 + i % 4}" for i in range(N - 5))])
+    TABLE = TABLE.with_columns(make=MAKES)
+
+    def notes(self, table=TABLE, **options):
+        fit = gs.fit_table(table, "y", **{"alpha": 0.01, "validation": 0.0} | options)
+        return coded(fit.notes, "GS217")
+
+    def test_names_the_levels(self):
+        (text,) = self.notes()
+        assert "fewer than 5 rows have intervals: make=m2 (1 row), make=m1 (4 rows). So" in text
+
+    def test_counts_the_rows_that_the_model_was_fitted_to(self):
+        (text,) = self.notes(validation=0.5)
+        assert "make=m2 (1 row), make=m1 (4 rows)" in text
+        (text,) = self.notes(self.TABLE[3:], validation_table=self.TABLE.head(3))
+        assert "make=m1 (1 row), make=m2 (1 row)" in text
+
+    @pytest.mark.parametrize(
+        "options", [{"inference": "none"}, {"inference": "model"}, {"max_levels": 4}]
+    )
+    def test_not_without_such_an_interval(self, options):
+        assert self.notes(**options) == []
+
+    def test_not_of_five_rows_nor_of_what_is_told_already(self):
+        assert self.notes(self.TABLE.filter(pl.col("make") != "m2")[4:]) == []
+        names = pl.Series([f"n{i // 3}" for i in range(N)])
+        assert self.notes(TABLE.with_columns(name=names)) == []
+
+
 @pytest.mark.parametrize("lost, told", [(30, False), (60, True)])
 def test_rows_without_the_target(lost, told):
     table = TABLE.with_columns(y=pl.Series([None] * lost + Y[lost:].tolist()))
