@@ -158,9 +158,9 @@ class TestScoreWithoutAnError:
         assert self.of(320) == []
 
 
-def perfect(rows, accuracy, auc=1.0, constant=0.5):
+def perfect(rows, accuracy, auc=1.0, constant=0.5, log_loss=0.1):
     """Tell whether these metrics of a model are too good."""
-    found = {"rows": rows, "accuracy": accuracy, "auc": auc, "log_loss": 0.1}
+    found = {"rows": rows, "accuracy": accuracy, "auc": auc, "log_loss": log_loss}
     return _is_perfect(found, {"accuracy": constant, "log_loss": 0.7})
 
 
@@ -170,6 +170,10 @@ def test_when_classes_are_too_good():
     assert perfect(200, 1.0, auc=0.0)  # of three classes there is none
     assert not perfect(200, 0.99, auc=0.999)
     assert not perfect(199, 1.0)
+    assert perfect(100, 1.0, log_loss=0.02)
+    assert not perfect(99, 1.0, log_loss=0.02)
+    assert perfect(50, 1.0, log_loss=0.006)
+    assert not perfect(49, 1.0, log_loss=0.0)
     assert not perfect(2000, 1.0, constant=0.995)  # ten rows are of the other class
 
 
