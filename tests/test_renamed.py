@@ -11,7 +11,7 @@ from gradstep import InvalidParameter, MiniBatchRegressor, evaluate, fit_table, 
 from gradstep.cli.main import main
 
 TABLE = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 10, "w": [1.0, 2.0] * 20,
-                      "t": list(range(40)), "y": [1.0, 3.0, 5.0, 7.5] * 10})  # fmt: skip
+                      "t": list(range(40)), "y": [1.0, 3.0, 5.0, 7.5, 2.0] * 8})  # fmt: skip
 
 
 def test_parameters_of_a_fit_are_called_as_those_of_estimators():

@@ -40,6 +40,9 @@ In Python it is then not in `notes` either, nor in the model's file:
 
 ```
 
+Of a leak (GS001) and of a model that is too good to be true (GS002) `fit_table` and the estimators
+of tables warn, too; the estimators also of what is noted while the table is read.
+
 A warning is a `GradstepWarning` of some kind. Its message begins with the code, by which a filter
 finds it, and it has the code as its `code`:
 

@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from gradstep.data.features.splits import Splits
 from gradstep.data.sources import table as tables
+from gradstep.fit.too_good import _is_perfect
 
 N = 400
 RNG = np.random.default_rng(3)
@@ -62,17 +64,117 @@ class TestLeaks:
         (note,) = notes(pl.DataFrame({"x": X, "kind": KIND, "again": KIND}), "kind")
         assert "'again' is a copy of the target" in note
 
+    @pytest.mark.parametrize("of", [0, 1])
+    @pytest.mark.parametrize("kind", [pl.Float64, pl.Date])
+    def test_missing_where_the_target_has_one_class(self, of, kind):
+        days = 19_000 + 7 * pl.arange(N, dtype=pl.Int32, eager=True).shuffle(seed=2)
+        days = days.scatter(np.flatnonzero(of == SURVIVED), None).cast(kind)
+        (note,) = notes(TABLE.with_columns(day=days), "survived")
+        told = [
+            f"Column 'day' is missing in all rows where 'survived' is {of}, and in no other",
+            f"Column 'day' has a value in all rows where 'survived' is {1 - of}, and in no other",
+        ]
+        assert note[7:].partition(". ")[0] in told
+        for at in (np.flatnonzero(of == SURVIVED)[-1], np.flatnonzero(of != SURVIVED)[-1]):
+            value = days.max() if days[int(at)] is None else None
+            other = days.scatter(int(at), value)
+            assert notes(TABLE.with_columns(day=other), "survived") == []
+
+    def test_missing_unless_one_of_three_classes(self):
+        size = pl.Series(np.where(KIND == "second", X, np.nan))
+        (note,) = notes(pl.DataFrame({"x": X, "kind": KIND, "size": size}), "kind")
+        assert "Column 'size' has a value in all rows where 'kind' is second, and in no" in note
+
+    def test_a_threshold(self):
+        paid = np.where(SURVIVED == 1, 0.5 + np.exp(X), 0.0)
+        lowest = f"{paid[SURVIVED == 1].min():g}"
+        paid[:3] = np.nan  # where it is missing it tells nothing
+        for values, words in (
+            (paid, f"at most 0 wherever 'survived' is 0, and at least {lowest} wherever it is 1"),
+            (1 - paid, f"at most {1 - float(lowest):g} wherever 'survived' is 1, and at least 1 "),
+        ):
+            (note,) = notes(TABLE.with_columns(paid=pl.Series(values)), "survived")
+            assert f"Column 'paid' is {words}" in note
+            assert "--drop paid" in note
+        paid[np.flatnonzero(SURVIVED == 0)[-1]] = 0.6
+        assert notes(TABLE.with_columns(paid=pl.Series(paid)), "survived") == []
+
+    def test_a_threshold_of_few_rows_is_luck(self):
+        paid = pl.Series(SURVIVED + 0.9 * np.abs(np.tanh(X)))
+        assert notes(TABLE.with_columns(paid=paid).head(199), "survived") == []
+
     def test_nothing_of_an_honest_table(self):
         assert notes(TABLE, "survived") == []
         assert notes(TABLE, "x") == []
 
 
+@pytest.mark.filterwarnings("ignore:GS00[12]")
 def test_a_score_that_is_too_good(tmp_path, monkeypatch):
     """Whatever the column is: the one that matters most is named."""
     monkeypatch.chdir(tmp_path)
     table = TABLE.with_columns(y=2.0 * pl.col("x") + 1e-3 * pl.Series(RNG.normal(size=N)))
     fit = gs.fit_table(table.with_columns(pl.col("x") ** 1), "y", validation=0.25)
     assert any("'x'" in note and "--drop x" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("last, left", [(5.0, {"paid"}), (0.1, set())])
+def test_splits_of_other_pieces(last, left):
+    """A piece is looked at by a search that was begun by another one."""
+    first = pl.DataFrame({"paid": [0.0, 1.0] * 100, "day": [None, 4] * 100})
+    later = pl.DataFrame({"paid": [0.2, last], "day": [4, 4]}, schema=first.schema)
+    one = Splits.of(first, pl.Series(["no", "yes"] * 100), ["paid", "day"], ["paid", "day"])
+    assert (set(one.ranges), one.missing) == ({"paid"}, {"day": ("no", True)})
+    other = one.begun()
+    other.confirm(later, pl.Series(["no", "yes"]))
+    one.merge(other)
+    assert (set(one.ranges), one.missing) == (left, {})
+
+
+class TestScoreWithoutAnError:
+    """Of classes: two columns of which each alone has the target by halves, and an honest one."""
+
+    def of(self, n, **options):
+        rng = np.random.default_rng(2)
+        paid, sent = rng.normal(size=(2, n))
+        apart = np.where(paid + sent > 0.0, 0.05, -0.05)
+        table = pl.DataFrame({
+            "paid": paid + apart, "age": rng.normal(size=n), "sent": sent + apart,
+            "kept": paid + sent > 0.0,
+        })  # fmt: skip
+        fit = gs.fit_table(table, "kept", validation=0.25, alpha=1e-3, inference="none", **options)
+        assert fit.validation["accuracy"] == 1.0
+        assert fit.validation["log_loss"] > 0.01 * fit.baseline["log_loss"]
+        return [note.text for note in fit.notes if note.code == "GS002"]
+
+    @pytest.mark.filterwarnings("ignore:GS002")
+    def test_names_all_columns_that_matter(self):
+        (text,) = self.of(1000)
+        assert "most of all by 'paid', then by 'sent'. If" in text or (
+            "most of all by 'sent', then by 'paid'. If" in text
+        )
+        assert "'age'" not in text
+
+    def test_of_few_rows_is_luck(self):
+        assert self.of(320) == []
+
+
+def perfect(rows, accuracy, auc=1.0, constant=0.5, log_loss=0.1):
+    """Tell whether these metrics of a model are too good."""
+    found = {"rows": rows, "accuracy": accuracy, "auc": auc, "log_loss": log_loss}
+    return _is_perfect(found, {"accuracy": constant, "log_loss": 0.7})
+
+
+def test_when_classes_are_too_good():
+    assert perfect(200, 1.0)
+    assert perfect(200, 0.99)  # all ranked aright
+    assert perfect(200, 1.0, auc=0.0)  # of three classes there is none
+    assert not perfect(200, 0.99, auc=0.999)
+    assert not perfect(199, 1.0)
+    assert perfect(100, 1.0, log_loss=0.02)
+    assert not perfect(99, 1.0, log_loss=0.02)
+    assert perfect(50, 1.0, log_loss=0.006)
+    assert not perfect(49, 1.0, log_loss=0.0)
+    assert not perfect(2000, 1.0, constant=0.995)  # ten rows are of the other class
 
 
 @pytest.mark.parametrize("target", ["y", "late"])

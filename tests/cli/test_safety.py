@@ -195,7 +195,7 @@ def test_names_with_commas(told, trips):
 
 
 def test_names_that_polars_reads_as_patterns():
-    table = pl.DataFrame({"*": [1.0, 2.0, 3.0] * 20, "x": [2.0, 4.0, 6.0] * 20})
+    table = pl.DataFrame({"*": [1.0, 2.0, 3.0] * 20, "x": [2.0, 4.0, 7.0, 2.0, 5.0, 6.0] * 10})
     fit = gs.fit_table(table, "*", validation=0.0, max_iter=3)
     assert fit.prepared.feature_names == ["x"]
     assert fit.model.predict(table).shape == (60,)

@@ -102,6 +102,7 @@ def test_a_file_of_it(model, tmp_path):
         model.predict(tmp_path / "t.csv")
 
 
+@pytest.mark.filterwarnings("ignore:GS001")
 @pytest.mark.parametrize("name", ["prediction", "probability_no"])
 def test_columns_that_are_called_as_what_is_predicted_cannot_be_kept(name):
     rows = pl.DataFrame({"x": [0.0, 1.0] * 20, "y": ["no", "yes"] * 20, name: [1] * 40})
@@ -110,6 +111,7 @@ def test_columns_that_are_called_as_what_is_predicted_cannot_be_kept(name):
         next(model.predict_batches(rows, keep=[name]))
 
 
+@pytest.mark.filterwarnings("ignore:GS001")
 def test_levels_that_look_like_numbers_in_a_file(tmp_path):
     """As where a model learned from text, and the file to predict has digits alone."""
     rows = pl.DataFrame({"zip": ["01", "22", "x"] * 20, "y": ["1", "2", "no"] * 20})

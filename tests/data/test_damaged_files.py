@@ -159,6 +159,7 @@ def test_damaged_gzip(rows, name, tmp_path):
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:GS001")
 def test_dates_beyond_all_times(tmp_path):
     """Days fit into fewer bytes than their microseconds: Polars panicked."""
     days = pl.Series([-(1 << 31), None, 0, (1 << 31) - 1] * 10, dtype=pl.Int32).cast(pl.Date)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -67,6 +70,36 @@ class TestRareLevels:
     def test_not_of_a_tail_of_rare_ones(self):
         names = [f"n{i}" if i < 120 else f"common{i % 5}" for i in range(N)]
         assert of_reading(TABLE.with_columns(name=pl.Series(names))) == []
+
+
+class TestIntervalsOfFew:
+    MAKES = pl.Series([*["m1"] * 4, "m2", *(f"m{3 + i % 4}" for i in range(N - 5))])
+    TABLE = TABLE.with_columns(make=MAKES)
+
+    def notes(self, table=TABLE, **options):
+        fit = gs.fit_table(table, "y", **{"alpha": 0.01, "validation": 0.0} | options)
+        return coded(fit.notes, "GS217")
+
+    def test_names_the_levels(self):
+        (text,) = self.notes()
+        assert "fewer than 5 rows have intervals: make=m2 (1 row), make=m1 (4 rows). So" in text
+
+    def test_counts_the_rows_that_the_model_was_fitted_to(self):
+        (text,) = self.notes(validation=0.5)
+        assert "make=m2 (1 row), make=m1 (4 rows)" in text
+        (text,) = self.notes(self.TABLE[3:], validation_table=self.TABLE.head(3))
+        assert "make=m1 (1 row), make=m2 (1 row)" in text
+
+    @pytest.mark.parametrize(
+        "options", [{"inference": "none"}, {"inference": "model"}, {"max_levels": 4}]
+    )
+    def test_not_without_such_an_interval(self, options):
+        assert self.notes(**options) == []
+
+    def test_not_of_five_rows_nor_of_what_is_told_already(self):
+        assert self.notes(self.TABLE.filter(pl.col("make") != "m2")[4:]) == []
+        names = pl.Series([f"n{i // 3}" for i in range(N)])
+        assert self.notes(TABLE.with_columns(name=names)) == []
 
 
 @pytest.mark.parametrize("lost, told", [(30, False), (60, True)])
@@ -172,5 +205,33 @@ class TestIgnoring:
         )
         assert not list(recwarn)
         gs.TableRegressor(alpha=1.0, inference="none").fit(self.TABLE, "y")
-        assert [each.message.code for each in recwarn] == ["GS004", "GS001"]
-        assert str(recwarn[0].message).startswith("GS004: TableRegressor: Column 'id'")
+        assert [each.message.code for each in recwarn] == ["GS001", "GS004"]
+        assert str(recwarn[1].message).startswith("GS004: TableRegressor: Column 'id'")
+
+
+NO_PENALTY = {"alpha": 1e-6, "inference": "none", "validation": 0.25}
+
+
+class TestWarnings:
+    """What makes a model of no use is not left to who looks at its notes."""
+
+    TABLE = TABLE.with_columns(sum=pl.col("x0") - pl.col("x1"), y=pl.col("x0") + pl.col("x2"))
+
+    @pytest.mark.parametrize(
+        "fit", [partial(gs.fit_table, **NO_PENALTY), gs.TableRegressor(**NO_PENALTY).fit]
+    )
+    @pytest.mark.parametrize("code", ["GS001", "GS002"])
+    def test_once_at_the_line_that_called(self, fit, code):
+        table = self.TABLE.with_columns(copy=pl.col("y")) if code == "GS001" else self.TABLE
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            fit(table, "y")
+        (one,) = [each for each in told if each.message.code in {"GS001", "GS002"}]
+        assert one.message.code == code
+        assert one.category is gs.errors.GradstepWarning
+        assert one.filename == __file__
+
+    def test_of_neither_where_it_is_ignored_or_planned(self, recwarn):
+        gs.fit_table(self.TABLE, "y", **NO_PENALTY, ignore="GS002")
+        gs.plan(self.TABLE.with_columns(copy=pl.col("y")), "y")
+        assert not list(recwarn)

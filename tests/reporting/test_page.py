@@ -13,7 +13,7 @@ from gradstep.errors import CannotWrite, InvalidParameter
 from gradstep.figures import number
 from gradstep.reporting.document import Report
 from tests.reporting.models import KINDS, PLAIN, covariance_of, model_of, table_of
-from tests.reporting.pages import check
+from tests.reporting.pages import Page, check
 from tests.test_markup import HOSTILE
 
 SECTIONS = ["data", "run", "held-out", "table", "coefficients", "effects", "correlations", "notes"]
@@ -144,6 +144,29 @@ def test_codes_of_notes_are_links_to_what_they_mean():
     without = gradstep.report(model_of(), ignore="GS004").html
     assert "GS004" not in without
     assert "What the notes mean" not in without
+
+
+def test_what_makes_a_model_of_no_use_stands_in_a_box_before_the_figures():
+    model = model_of()
+    assert 'class="grave"' not in gradstep.report(model).html
+    model.provenance["notes"] = [
+        "GS015: of levels",
+        "GS002: too good",
+        "GS111: edge",
+        "GS001: leak",
+    ]
+    html = gradstep.report(model).html
+    page = check(html)
+    classes = [attributes.get("class") for _, attributes in page.elements]
+    (box,) = [attributes for attributes in page.all("div") if attributes.get("class") == "grave"]
+    assert box["role"] == "note"
+    assert classes.index("grave") < classes.index("facts")
+    box = html.partition('class="grave"')[2].partition("</div>")[0]
+    codes = [attributes["href"][1:] for attributes in Page(f"<div{box}</div>").all("a")]
+    assert codes == ["GS002", "GS001"]
+    listed = html.partition("<h3>Noted</h3>")[2].partition("</ul>")[0]
+    assert re.findall('href="#(GS...)"', listed) == ["GS002", "GS001", "GS015", "GS111"]
+    assert 'class="grave"' not in gradstep.report(model, ignore="GS001,GS002").html
 
 
 def test_correlated_coefficients_are_told():

@@ -18,6 +18,7 @@ from gradstep.cli.prepared import prepared_table
 from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
 from gradstep.cli.train_checks import number_of, rate_of, refuse_idle, refuse_unknown_names
+from gradstep.diagnostics.catalogue import GRAVE
 from gradstep.errors import ClusterLost, GradstepError, InvalidParameter
 from gradstep.files import refuse_unwritable
 
@@ -196,6 +197,7 @@ def train(
     refuse_unknown_names(loss, penalty, penalty_scale, optimizer, learning_rate)
     refuse_idle(ctx)
     paths.note_cache(ignored(ignore))
+    ignored(GRAVE)  # as warnings: train prints them among its notes
     kept = _checkpoint(ctx, checkpoint, checkpoint_every, resume=resume)
     source: Any = table
     target = target or paths.label_of(table)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradstep.diagnostics import of_fits, of_machines, of_models, of_tables
-from gradstep.diagnostics.diagnostic import Diagnostic
+from gradstep.diagnostics.diagnostic import Diagnostic, warn
 from gradstep.errors import InvalidParameter, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
-__all__ = ["DIAGNOSTICS", "STAGES", "codes_of", "explain"]
+    from gradstep.diagnostics.diagnostic import Note
+
+__all__ = ["DIAGNOSTICS", "GRAVE", "STAGES", "by_gravity", "codes_of", "explain", "warn_of_grave"]
 
 
 def _in(module: ModuleType) -> list[Diagnostic]:
@@ -30,6 +32,21 @@ STAGES: Mapping[str, list[Diagnostic]] = {
 DIAGNOSTICS: Mapping[str, Diagnostic] = {
     each.code: each for stage in STAGES.values() for each in stage
 }
+
+# Those by which a model may be of no use, however good its figures are.
+GRAVE = (of_tables.LEAK.code, of_tables.TOO_GOOD.code)
+
+
+def by_gravity(notes: Iterable[Note]) -> list[Note]:
+    """Return notes, the grave ones first; else in the same order."""
+    return sorted(notes, key=lambda note: note.code not in GRAVE)
+
+
+def warn_of_grave(notes: Iterable[Note]) -> None:
+    """Warn of the grave ones among notes, whoever called gradstep."""
+    for note in notes:
+        if note.code in GRAVE:
+            warn(note)
 
 
 def explain(code: str) -> Diagnostic:

@@ -10,6 +10,7 @@ __all__ = [
     "DRIFT",
     "FEW_CLUSTERS",
     "FEW_ITERATES",
+    "INTERVALS_OF_FEW",
     "NOT_AT_OPTIMUM",
     "NO_BETTER",
     "NO_STANDARD_ERRORS",
@@ -160,4 +161,16 @@ CLUSTERS = Diagnostic(
     why="One large cluster makes intervals longer. A feature with a level for each cluster takes "
     "from the others what clusters have in common.",
     fix="Fill the column, or leave those rows out. `--drop COLUMN` keeps it from being a feature.",
+)
+INTERVALS_OF_FEW = Diagnostic(
+    "GS217",
+    "Intervals of levels that few rows have",
+    what="A category has levels that fewer than five of the rows have that the model was fitted "
+    "to, and their coefficients have robust standard errors, and intervals.",
+    why="The coefficient of a level that one row has fits that row, and its error is next to "
+    "nothing whatever the target is: robust standard errors see no spread there. The interval "
+    "is far too short, here as elsewhere (statsmodels' HC1). That of two to four rows is a guess.",
+    fix="Do not read these intervals. Let rare levels share one coefficient (`--max-levels`), use "
+    "a coarser category, or get more rows. `--inference model` takes the spread of all rows for "
+    "that of each level.",
 )

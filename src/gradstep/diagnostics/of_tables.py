@@ -28,7 +28,8 @@ LEAK = Diagnostic(
     "A column gives the target away",
     what="A column is a copy of the target, says it in other words (`alive` is `no` wherever "
     "`survived` is 0), decides it by itself in many rows, or has a correlation with it above "
-    "0.9999.",
+    "0.9999. Or it is missing in all rows of one class, and in no other; or one of two classes has "
+    "the smaller numbers, the other the larger ones, of 200 rows or more.",
     why="Such a column is often filled in after the target is known. A model that leans on it is "
     "nearly perfect on this table, and of no use on rows whose target is still open.",
     fix="Ask when the column is known. If that is not before the prediction is made, leave it out: "
@@ -37,11 +38,13 @@ LEAK = Diagnostic(
 TOO_GOOD = Diagnostic(
     "GS002",
     "Rows held out are predicted almost perfectly",
-    what="R² is above 0.99999 on the rows held out, or all of their classes are right and the log "
-    "loss is next to nothing. The note names the column with the largest coefficient.",
+    what="On the rows held out, R² is above 0.99999; or all of their classes are right and the log "
+    "loss is next to nothing; or, of 200 rows or more, no class is wrong, or the area under the "
+    "ROC curve is 1. The note names the column that matters most, and all others with more than a "
+    "tenth of the variance of the score.",
     why="Few tables allow that. Usually a column, or several together, say the target in other "
     "words.",
-    fix="Look at the column that is named, and at how the target was computed. Leave out what is "
+    fix="Look at the columns that are named, and at how the target was computed. Leave out what is "
     "not known in time: `--drop COLUMN`. A target that is a formula of other columns needs no "
     "model.",
 )

@@ -17,6 +17,7 @@ from gradstep.diagnostics.of_models import CLUSTERS, NO_STANDARD_ERRORS
 from gradstep.engine.records import Outcome
 from gradstep.errors import InvalidData, InvalidParameter, InvalidTable, nearest
 from gradstep.figures import count
+from gradstep.fit.rare_levels import notes_of_rare_levels
 from gradstep.model.intervals import shared_directions
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ def infer(
         return [] if quiet else [NO_STANDARD_ERRORS.note(f"No standard errors: {why}.")]
     if asked.clusters:
         model.provenance["clusters"] = list(asked.clusters)
-    return _notes_of(prepared, found, asked.clusters)
+    notes = _notes_of(prepared, found, asked.clusters)
+    if asked.kind != "model":  # which takes the spread of all rows for that of each level
+        notes += notes_of_rare_levels(prepared, _parts(prepared, found).values())
+    return notes
 
 
 def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -> list[Note]:
@@ -160,13 +164,18 @@ def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -
     return notes
 
 
-def _keyed(prepared: PreparedTable, found: Phases) -> list[tuple[Dataset, NDArray[np.int64]]]:
-    """Return the rows that the model was fitted to, in one part or two, and their keys."""
+def _parts(prepared: PreparedTable, found: Phases) -> dict[str, Dataset]:
+    """Return the rows that the model was fitted to, in one part or two."""
     parts = {"train": prepared.train}
     if found.refit is not None and prepared.validation is not None:
         parts["validation"] = prepared.validation
+    return parts
+
+
+def _keyed(prepared: PreparedTable, found: Phases) -> list[tuple[Dataset, NDArray[np.int64]]]:
+    """Return the rows that the model was fitted to, in one part or two, and their keys."""
     keyed = []
-    for part, data in parts.items():
+    for part, data in _parts(prepared, found).items():
         keys = prepared.clusters.get(part)
         if keys is None:
             msg = (

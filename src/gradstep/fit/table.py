@@ -15,7 +15,7 @@ from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.place import prepared_in
 from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.data.sources.local_copy import without_secrets
-from gradstep.diagnostics.catalogue import codes_of
+from gradstep.diagnostics.catalogue import codes_of, warn_of_grave
 from gradstep.diagnostics.diagnostic import without
 from gradstep.diagnostics.of_fits import NO_FOLDS
 from gradstep.engine.checkpoint import Checkpoint
@@ -226,7 +226,7 @@ def fit_table(
         "cluster=customer,shop" where those of one shop may, too. A column that rows are clustered
         by stays a feature unless it is left out (`drop`).
     ignore : str, or sequence of str, optional
-        Codes of notes to leave out, in the plan and in the model's file, too.
+        Codes of notes to leave out, in the plan, in the model's file and among warnings, too.
     client : distributed.Client, optional
         A Dask cluster whose workers prepare the table and compute on its rows. They must find files
         and prepared table (`cache`, or one in a folder) under the same path. The
@@ -252,6 +252,11 @@ def fit_table(
     InvalidTable, InvalidParameter
         The message says what, where, why, and what to do.
 
+    Warns
+    -----
+    GradstepWarning
+        If columns give the target away (GS001), or the model is too good to be true (GS002).
+
     See Also
     --------
     TableRegressor, TableClassifier : The same as estimators of scikit-learn.
@@ -261,7 +266,8 @@ def fit_table(
     --------
     >>> import polars as pl
     >>> import gradstep
-    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": [5.5, 8.0, 13.0] * 20})
+    >>> fares = [5.0, 8.5, 12.5, 6.0, 7.5, 13.5] * 10
+    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": fares})
     >>> fit = gradstep.fit_table(trips, "fare")
     >>> fit.model.predict(pl.DataFrame({"km": [10.0]})).round(1)
     array([28.])
@@ -338,8 +344,9 @@ def fit_table(
     )
     fit.seconds = seconds_of(began, prepared_at)
     if prepared.validation is not None:
-        fit.validation = evaluate_held_out(judged, prepared)
-        fit.baseline = evaluate_held_out(judged, prepared, constant=True)
+        fit.validation, fit.baseline = (
+            evaluate_held_out(judged, prepared, constant=constant) for constant in (False, True)
+        )
     fit.notes = without(notes_of_fit(fit, found, apart=apart), ignored)
     if cv is not None and fit.outcome is not Outcome.INTERRUPTED:
         _cross_validate(fit, prepared, cv, settings, found, callbacks)
@@ -347,6 +354,7 @@ def fit_table(
     fit.notes += without(infer(model, prepared, found, errors, apart=bool(apart)), ignored)
     if isinstance(held_out := options.get("validation_table"), (str, Path)):
         model.provenance["validation_source"] = without_secrets(str(held_out))
+    warn_of_grave(fit.notes)
     return fit
 
 

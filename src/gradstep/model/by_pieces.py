@@ -194,7 +194,8 @@ def predict_parts(
     >>> from tempfile import mkdtemp
     >>> import polars as pl
     >>> from gradstep import fit_table
-    >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
+    >>> x = [0.0, 1.0, 2.0, 3.0] * 25
+    >>> frame = pl.DataFrame({"x": x, "y": [1.1, 2.9, 5.1, 6.9] * 12 + [0.9, 3.1, 4.9, 7.1] * 13})
     >>> home = Path(mkdtemp())
     >>> frame.write_parquet(home / "rows.parquet")
     >>> model = fit_table(frame, "y", validation=0.0).model

@@ -93,7 +93,8 @@ def effects(model: Model, most: int = 12, levels: int = 20) -> list[Effect]:
     --------
     >>> import polars as pl
     >>> from gradstep import fit_table
-    >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
+    >>> x = [0.0, 1.0, 2.0, 3.0] * 25
+    >>> frame = pl.DataFrame({"x": x, "y": [1.1, 2.9, 5.1, 6.9] * 12 + [0.9, 3.1, 4.9, 7.1] * 13})
     >>> effect = effects(fit_table(frame, "y", validation=0.0).model)[0]
     >>> effect.column, effect.at[[0, -1]], effect.mean[[0, -1], 0].round(1)
     ('x', array([0., 3.]), array([1., 7.]))

@@ -137,7 +137,8 @@ def load(path: str | Path) -> Model:
     >>> import tempfile
     >>> import polars as pl
     >>> import gradstep
-    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": [5.5, 8.0, 13.0] * 20})
+    >>> fares = [5.0, 8.5, 12.5, 6.0, 7.5, 13.5] * 10
+    >>> trips = pl.DataFrame({"km": [1.0, 2.0, 4.0] * 20, "fare": fares})
     >>> model = gradstep.fit_table(trips, "fare").model
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     gradstep.save(model, f"{folder}/fare.safetensors")

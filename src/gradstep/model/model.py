@@ -78,7 +78,8 @@ class Model:
     --------
     >>> import polars as pl
     >>> import gradstep
-    >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
+    >>> x = [0.0, 1.0, 2.0, 3.0] * 25
+    >>> frame = pl.DataFrame({"x": x, "y": [1.1, 2.9, 5.1, 6.9] * 12 + [0.9, 3.1, 4.9, 7.1] * 13})
     >>> model = gradstep.fit_table(frame, "y", validation=0.0, max_iter=200).model
     >>> model
     <Model of 'y', SquaredError(), 1 feature>

@@ -26,7 +26,12 @@ from gradstep.reporting.sections.coefficients import coefficient_parts, correlat
 from gradstep.reporting.sections.data import data_parts
 from gradstep.reporting.sections.diagnostics import diagnostic_figures
 from gradstep.reporting.sections.effects import effect_parts
-from gradstep.reporting.sections.notes import meaning_parts, note_list
+from gradstep.reporting.sections.notes import (
+    grave_box,
+    meaning_parts,
+    note_list,
+    notes_of_model,
+)
 from gradstep.reporting.sections.quality import calibration_figure, confusion_parts, quality_table
 from gradstep.reporting.sections.run import run_parts
 from gradstep.reporting.sections.section import Section, or_why_not
@@ -117,7 +122,8 @@ def report(
     --------
     >>> import polars as pl
     >>> import gradstep
-    >>> frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 25, "y": [1.0, 3.0, 5.0, 7.0] * 25})
+    >>> x = [0.0, 1.0, 2.0, 3.0] * 25
+    >>> frame = pl.DataFrame({"x": x, "y": [1.1, 2.9, 5.1, 6.9] * 12 + [0.9, 3.1, 4.9, 7.1] * 13})
     >>> page = gradstep.report(gradstep.fit_table(frame, "y").model, frame)
     >>> "Residuals against predictions" in page.html
     True
@@ -187,11 +193,10 @@ def report_of(
             ("correlations", "Which coefficients go together", correlation_parts),
         )
     ]
-    of_fit = model.provenance.get("notes")
-    noted = [*(without(map(str, of_fit), ignored) if isinstance(of_fit, list) else ()), *of_table]
+    noted = [*notes_of_model(model, ignored), *of_table]
     if meanings := meaning_parts(noted):
         sections.append(Section("notes", "What the notes mean", meanings))
-    return _page(model, sections, None if tested is None else tested.found)
+    return _page(model, noted, sections, None if tested is None else tested.found)
 
 
 def _held_out(model: Model, held_out: HeldOut | None) -> list[Markup]:
@@ -280,7 +285,10 @@ def _facts(model: Model, tested: Mapping[str, Any] | None) -> Markup:
     return fact_list(facts)
 
 
-def _page(model: Model, sections: Sequence[Section], tested: Mapping[str, Any] | None) -> Report:
+def _page(
+    model: Model, noted: Sequence[Note], sections: Sequence[Section],
+    tested: Mapping[str, Any] | None,
+) -> Report:  # fmt: skip
     target = text(model.target.column, 80)
     version = str(model.provenance.get("version", ""))
     source = str(model.provenance.get("source", ""))
@@ -292,6 +300,7 @@ def _page(model: Model, sections: Sequence[Section], tested: Mapping[str, Any] |
     head: list[str] = [
         tag("h1", "A model of ", tag("bdi", target)),
         tag("p", tag("bdi", text(repr(model.loss))), " is what was minimised.", *origin),
+        *grave_box(noted),
         *or_why_not(lambda: [_facts(model, tested)]),
     ]
     return document(joined((target, ": a model")), head, sections)

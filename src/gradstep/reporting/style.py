@@ -67,6 +67,8 @@ padding:.6rem .8rem}
 .facts dt{color:var(--quiet);font-size:.85rem}
 .facts dd{margin:0;font-size:1.25rem;font-weight:600}
 .facts dd small{display:block;font-size:.85rem;font-weight:400;color:var(--quiet)}
+.grave{background:var(--card);border:1px solid var(--s1);border-left-width:.4rem;
+border-radius:.5rem;padding:.3rem .8rem;margin:1rem 0}
 .words{padding-left:1.2rem;max-width:60rem}
 .words li{margin:.25rem 0}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(21rem,100%),1fr));gap:1rem;
@@ -108,7 +110,7 @@ line.grid{stroke:var(--edge);stroke-width:1}
 """
 _PRINT = """
 body{max-width:none;padding:0;font-size:10pt}
-figure,tr,.facts div{break-inside:avoid}
+figure,tr,.grave,.facts div{break-inside:avoid}
 h2,h3{break-after:avoid}
 nav,summary{display:none}
 .scroll{max-height:none;overflow:visible}

@@ -1,8 +1,9 @@
 """Columns that give the target away: by what they do, whatever they are called or look like.
 
 A recoded target is found by its values: each level of the column has one class, and each class one
-level. So is a level that all rows of one class alone have. Both are read off the first chunk and
-have to hold in all others, so that a column that has nothing to do with it costs next to nothing.
+level. So is a level that all rows of one class alone have, and a column that splits the rows as the
+classes do (splits.py). All are read off the first chunk and have to hold in all others, so that a
+column that has nothing to do with it costs next to nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gradstep.data.features.profile import LevelProfile
+from gradstep.data.features.profile import LevelProfile, NumberProfile
+from gradstep.data.features.splits import Splits
 from gradstep.diagnostics.of_tables import LEAK
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = ["LeakSearch"]
 _MOST_CLASSES, _MOST_LEVELS = 50, 1000
 _HEAD = 1000  # rows that tell whether a column has few levels
 _FEWEST_ROWS, _FEWEST_OF_LEVEL, _ROWS_A_CLASS = 20, 5, 5
+_FEWEST_SPLIT, _FEWEST_OF_CLASS = 200, 20  # rows that a threshold splits
 _BY_CHANCE = math.log(1e-9)  # that rows of a level have one class
 _LEAKS = 0.9999
 _SHOWN = 3
@@ -50,11 +53,14 @@ class LeakSearch:
         Column to the levels that decide the class: the class, and how many rows.
     shares : dict
         The share of each class in the first rows.
+    splits : Splits
+        The columns that split the rows as the classes do.
     """
 
     recoded: dict[str, dict[str, str]] | None = None
     deciding: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
+    splits: Splits = field(default_factory=Splits)
 
     def add(self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]) -> None:
         """Look at more rows."""
@@ -64,7 +70,7 @@ class LeakSearch:
             self.recoded = {}
             if frame.height >= _FEWEST_ROWS and target.head(_HEAD).n_unique() <= _MOST_CLASSES:
                 self._begin(frame, target, profiles)
-        elif self.recoded or self.deciding:
+        elif self.recoded or self.deciding or self.splits:
             self._confirm(frame, _text(target))
 
     def begun(self) -> LeakSearch:
@@ -73,13 +79,16 @@ class LeakSearch:
             column: {level: (label, 0) for level, (label, _) in levels.items()}
             for column, levels in self.deciding.items()
         }
-        return LeakSearch(deepcopy(self.recoded), deciding, dict(self.shares))
+        recoded, shares = deepcopy(self.recoded), dict(self.shares)
+        return LeakSearch(recoded, deciding, shares, self.splits.begun())
 
     def merge(self, other: LeakSearch) -> None:
         """Add what is known of later rows, looked at by a search that was `begun` as this one."""
         if self.recoded is None:
             self.recoded, self.deciding, self.shares = other.recoded, other.deciding, other.shares
+            self.splits = other.splits
             return
+        self.splits.merge(other.splits)
         for column in list(self.recoded):
             known, found = self.recoded[column], (other.recoded or {}).get(column, {})
             both = {**known, **found}
@@ -100,6 +109,7 @@ class LeakSearch:
     def _confirm(self, frame: pl.DataFrame, classes: pl.Series) -> None:
         """Drop what does not hold in more rows."""
         assert self.recoded is not None  # noqa: S101
+        self.splits.confirm(frame, classes)
         for column in list(self.recoded):
             known = self.recoded[column]
             for level, found in _pairs(frame[column], classes).items():
@@ -125,6 +135,9 @@ class LeakSearch:
         of_classes = len(count) == 2 or not target.dtype.is_numeric()
         self.shares = {label: n / frame.height for label, n in count.items()}
         assert self.recoded is not None  # noqa: S101
+        if of_classes:
+            numbers = [c for c, profile in profiles.items() if isinstance(profile, NumberProfile)]
+            self.splits = Splits.of(frame, classes, profiles, numbers if len(count) == 2 else [])
         for column, profile in profiles.items():
             if hasattr(profile, "parts") or frame[column].head(_HEAD).n_unique() > _HEAD // 5:
                 continue
@@ -164,22 +177,48 @@ class LeakSearch:
                     f"{profile.numbers.correlation:.6f}). If it is not known when predictions are "
                     f"made, {leave}."
                 )
-            elif name in self.deciding:
-                yield from self._of_levels(name, target)
+            elif found := (
+                self._of_levels(name, target)
+                or self._of_missing(name, target, profile.missing)
+                or self._of_threshold(name, target, profile)
+            ):
+                yield LEAK.note(
+                    f"Column {name!r} {found}. If it is not known when predictions are made, "
+                    f"{leave}."
+                )
 
-    def _of_levels(self, name: str, target: str) -> Iterator[Note]:
+    def _of_levels(self, name: str, target: str) -> str:
         levels = [
-            (level, label, n) for level, (label, n) in self.deciding[name].items()
+            (level, label, n) for level, (label, n) in self.deciding.get(name, {}).items()
             if n * math.log(self.shares[label]) < _BY_CHANCE
         ]  # fmt: skip
         levels.sort(key=lambda one: (-one[2], one[0]))
         some = ", ".join(f"{level} is always {label}" for level, label, _ in levels[:_SHOWN])
         rows = sum(n for _, _, n in levels)
-        if levels:
-            yield LEAK.note(
-                f"Column {name!r} decides {target!r} by itself in {rows:,} rows ({some}). If it is "
-                f"not known when predictions are made, leave it out (--drop {name})."
-            )
+        return f"decides {target!r} by itself in {rows:,} rows ({some})" if levels else ""
+
+    def _of_missing(self, name: str, target: str, missing: int) -> str:
+        if name not in self.splits.missing:
+            return ""
+        label, gone = self.splits.missing[name]
+        share = self.shares[label] if gone else 1.0 - self.shares[label]
+        there = missing * (1.0 - share) / share
+        if missing * math.log(share) + there * math.log(1.0 - share) >= _BY_CHANCE:
+            return ""
+        how = "is missing" if gone else "has a value"
+        return f"{how} in all rows where {target!r} is {label}, and in no other"
+
+    def _of_threshold(self, name: str, target: str, profile: Any) -> str:
+        ranges = sorted(self.splits.ranges.get(name, {}).items(), key=lambda each: each[1])
+        if not ranges or profile.numbers.count < _FEWEST_SPLIT:
+            return ""
+        if min(self.shares.values()) * profile.numbers.count < _FEWEST_OF_CLASS:
+            return ""
+        (below, (_, high)), (above, (low, _)) = ranges
+        return (
+            f"is at most {high:g} wherever {target!r} is {below}, and at least {low:g} wherever it "
+            f"is {above}"
+        )
 
 
 def _pairs(column: pl.Series, classes: pl.Series) -> dict[str, dict[str, int]]:

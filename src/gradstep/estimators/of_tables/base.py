@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gradstep.data.preparing.place import prepared_in
 from gradstep.data.preparing.prepared import PreparedTable
+from gradstep.diagnostics.catalogue import GRAVE
 from gradstep.diagnostics.diagnostic import warn
 from gradstep.diagnostics.of_fits import MAX_ITER
 from gradstep.engine.records import Outcome
@@ -181,6 +182,8 @@ class TableEstimator:
         if fit.refit is not None and fit.refit.alpha is not None:
             self.alpha_ = fit.refit.alpha
         for note in fit.plan.notes:
+            if note.code in GRAVE:  # fit_table has warned of it
+                continue
             warn(note.reworded(f"{type(self).__name__}: {note.text}"))
         if fit.outcome is Outcome.MAX_EPOCHS and self.tol is not None:
             MAX_ITER.warn(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
-from gradstep.diagnostics.diagnostic import without
 from gradstep.markup import Markup, tag, text
 from gradstep.reporting.figures import paragraph, table
-from gradstep.reporting.sections.notes import note_list
+from gradstep.reporting.sections.notes import note_list, notes_of_model
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model
@@ -50,6 +49,6 @@ def data_parts(model: Model, ignored: frozenset[str]) -> list[Markup]:
             parts.append(
                 tag("p", tag("b", "Chosen "), text(f"{known['penalty']}, {known['alpha']}"))
             )
-    if notes := without(map(str, known.get("notes") or ()), ignored):
+    if notes := notes_of_model(model, ignored):
         parts += [tag("h3", "Noted"), note_list(notes)]
     return parts

@@ -5,18 +5,35 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gradstep.diagnostics.catalogue import DIAGNOSTICS
+from gradstep.diagnostics.catalogue import DIAGNOSTICS, GRAVE, by_gravity
+from gradstep.diagnostics.diagnostic import without
 from gradstep.markup import Markup, joined, tag, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradstep.diagnostics.diagnostic import Note
+    from gradstep.model.model import Model
 
-__all__ = ["meaning_parts", "note_list", "text_list"]
+__all__ = ["grave_box", "meaning_parts", "note_list", "notes_of_model", "text_list"]
 
 _MOST_NOTES = 30
 _LONG = 1000  # letters of a note
+
+
+def notes_of_model(model: Model, ignored: frozenset[str]) -> list[Note]:
+    """Return what was noted of a fit, but for codes that are ignored; the grave notes first."""
+    kept = model.provenance.get("notes")
+    return by_gravity(without(map(str, kept), ignored)) if isinstance(kept, list) else []
+
+
+def grave_box(notes: Sequence[Note]) -> list[Markup]:
+    """Return a box of the grave ones among notes, if there are any: figures are read after it."""
+    grave = [note for note in notes if note.code in GRAVE]
+    if not grave:
+        return []
+    head = tag("p", tag("b", "Before you believe the figures below"))
+    return [tag("div", head, note_list(grave), class_="grave", role="note")]
 
 
 def note_list(notes: Sequence[Note]) -> Markup:
