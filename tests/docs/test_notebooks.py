@@ -78,3 +78,16 @@ def test_the_links_of_a_notebook_lead_somewhere(path):
     assert "../docs/no_tuning.md" in targets or path.stem != "tutorial"
     for target in targets:
         assert target.startswith("https:") or (ROOT / FOLDER / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_sixteen_questions_are_answered_for_other_data_too(capsys):
+    cells = cells_of(FOLDER / "mini_batches.ipynb", "code")
+    names = {}
+    exec(cells[0].replace('data = "points"', 'data = "diabetes"'), names)  # noqa: S102
+    assert names["x"].min() > 0.3  # body mass
+    for cell in cells[1:]:
+        exec(cell, names)  # noqa: S102
+    told = capsys.readouterr().out.split()
+    assert len(told) > 100
+    assert "nan" not in told
