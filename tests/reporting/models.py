@@ -85,8 +85,8 @@ def covariance_of(model, rng):
     w, b = model.params[: k * (q - 1)].reshape(k, q - 1), model.params[k * (q - 1) :]
     lines = np.column_stack([w, b])
     return Covariance(
-        "robust", a @ a.transpose(0, 2, 1), lines, np.zeros((k, q), bool), 100, q, (), 1.0, 0.0,
-        penalised=True, degrees=None,
+        "robust", a @ a.transpose(0, 2, 1), lines, np.zeros((k, q), bool), 100, q, (), np.ones(k),
+        0.0, penalised=True, degrees=None,
     )  # fmt: skip
 
 

@@ -251,8 +251,9 @@ def train(
                 optimizer="exact" if exact else optimizer, learning_rate=rate_of(learning_rate),
                 batch_size="auto" if batch_size is None else batch_size,
                 max_iter=max_iter, tol=number_of("--tol", tol, "none"),
-                n_iter_no_change=n_iter_no_change, callbacks=[progress, SIGNALS, *kept, told],
-                cv=cv, refit=not no_refit, inference=inference, ignore=ignore, client=client,
+                n_iter_no_change=n_iter_no_change,
+                callbacks=[progress, SIGNALS, *kept, told.at_start], cv=cv,
+                refit=not no_refit, inference=inference, ignore=ignore, client=client,
                 allow_mixed=allow_mixed, on_plan=told.on_plan,
                 **constrain.constraints(nonnegative, bound, monotone), **chosen,
             )  # fmt: skip

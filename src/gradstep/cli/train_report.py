@@ -32,9 +32,20 @@ __all__ = ["TrainReport"]
 _SHOWN = 10
 
 
+@dataclass(frozen=True)
+class _AtStart:
+    """Lets a report tell what is known when a run starts."""
+
+    report: TrainReport
+
+    def on_start(self, _start: Start) -> None:
+        """Tell it."""
+        self.report.tell_start()
+
+
 @dataclass
 class TrainReport:
-    """What a run of ``train`` tells, for people or as JSON; a callback of it, too.
+    """What a run of ``train`` tells, for people or as JSON.
 
     Parameters
     ----------
@@ -72,8 +83,13 @@ class TrainReport:
         if self.dry_run:
             raise typer.Exit
 
-    def on_start(self, _start: Start) -> None:
-        """Print where the run goes on from, before it does."""
+    @property
+    def at_start(self) -> _AtStart:
+        """A callback that prints where the run goes on from, before it does."""
+        return _AtStart(self)
+
+    def tell_start(self) -> None:
+        """Print where the run goes on from, if it does."""
         if not self.json and not self._told_where:
             with self.progress.aside():
                 self._tell_where()
