@@ -260,7 +260,8 @@ class TestTheBestConstantIsTheOptimum:
     @pytest.mark.parametrize("loss", ["hinge", "log_loss", "squared_hinge"])
     def test_one_row_of_a_class(self, loss):
         labels = np.arange(500) == 3
-        model = MiniBatchClassifier(loss=loss).fit(RNG.normal(size=(500, 4)), labels)
+        rows = np.random.default_rng(1).normal(size=(500, 4))
+        model = MiniBatchClassifier(loss=loss).fit(rows, labels)
         assert model.n_iter_ < 50
 
     @uncompiled
