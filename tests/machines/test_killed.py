@@ -41,7 +41,9 @@ def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch):
         rng = np.random.default_rng(number)
         x = rng.normal(size=(ROWS, 4))
         columns = {f"x{j}": x[:, j] for j in range(4)}
-        pl.DataFrame({**columns, "y": x.sum(axis=1) + rng.normal(size=ROWS)}).write_csv(table / f"{number}.csv")
+        pl.DataFrame({**columns, "y": x.sum(axis=1) + rng.normal(size=ROWS)}).write_csv(
+            table / f"{number}.csv"
+        )
     model = fit_table(prepare(table, "y", out=tmp_path / "here")).model
     predict_parts(model, table, tmp_path / "parts here")
     with connected("local:2") as client:
