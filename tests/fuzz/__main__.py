@@ -77,6 +77,7 @@ class Run:
 
     def _follow(self, share: Share, home: Path) -> tuple[int | str | None, int]:
         """Return how a process ended, None if its time was over, and at which case."""
+        (home / "told").unlink(missing_ok=True)  # of a process that was ended
         with (home / "stderr").open("wb") as stderr:
             command = [sys.executable, "-m", "tests.fuzz.worker", json.dumps(asdict(share))]
             process = subprocess.Popen(command, stderr=stderr, stdout=subprocess.DEVNULL)
