@@ -184,3 +184,16 @@ def test_what_is_not_of_the_model_is_refused(written, tmp_path, change):
     rewritten(tmp_path / "m", lambda content: change(content["training"]))
     with pytest.raises(InvalidModel, match="lacks or misstates something"):
         gradstep.load(tmp_path / "m")
+
+
+def test_numbers_of_a_file_are_numbers_of_arrays():
+    model = fit_table(TABLE, "y", **OPTIONS, inference="none").model
+    told = model.training.to_json()
+    first, *rest = told["deviations"]
+    for given, kept in ((10**40, 1e40), (first, first)):
+        content = {**told, "deviations": [given, *rest]}
+        found = type(model.training).from_json(content, model.encoding, 1)
+        assert found.deviations == (kept, *rest)
+        assert {type(x) for x in found.deviations} == {float}
+    with pytest.raises(ValueError, match="not of this model"):
+        type(model.training).from_json({**told, "deviations": [10**400, *rest]}, model.encoding, 1)

@@ -58,7 +58,9 @@ def from_stored(
     whole = [fields["n_rows"], fields["rank"], *fields["clusters"], *content["undetermined"]]
     degrees = fields["degrees"]
     numbers_are_right = (
-        fields["kind"] in {*KINDS, "cluster"}
+        type(content["undetermined"]) is list
+        and type(fields["clusters"]) is list
+        and fields["kind"] in {*KINDS, "cluster"}
         and type(fields["penalised"]) is bool
         and all(type(n) is int and n >= 0 for n in whole)
         and (degrees is None or (type(degrees) is int and degrees > 0))

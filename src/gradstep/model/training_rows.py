@@ -9,7 +9,7 @@ zero. Parts of several classes are taken about their mean, on which softmax does
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -31,6 +31,7 @@ __all__ = ["Part", "TrainingRows", "parts_of", "training_rows"]
 
 _MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12  # of more, as many at random are measured
 _NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 21  # parts of scores, of all rows and at a time
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class TrainingRows:
         )
         columns = (*found.variances, *found.covariances)
         rows = [found.constant, found.deviations, *found.levels, *columns, *found.squares]
-        numbers = all(type(x) in {int, float} and math.isfinite(x) for row in rows for x in row)
+        numbers = all(
+            type(x) in {int, float} and -_LARGEST <= x <= _LARGEST for row in rows for x in row
+        )
         known = not isinstance(encoding, SparseEncoding)
         fits = (
             [len(found.constant), *map(len, columns)]
@@ -93,7 +96,9 @@ class TrainingRows:
         if not (numbers and fits):
             msg = "what is kept of the training rows is not of this model"
             raise ValueError(msg)
-        return found
+        floats: list[Any] = [tuple(map(float, getattr(found, name))) for name in one]
+        floats += [tuple(tuple(map(float, row)) for row in getattr(found, name)) for name in more]
+        return cls(*floats)  # integers of any size would be no array of numbers
 
 
 def _n_levels(encoding: Encoding, column: Any) -> int:
@@ -178,8 +183,9 @@ def training_rows(
         with_score.add(each, each.sum(axis=1, keepdims=True), weight)
         for q, size in enumerate(map(len, levels)):
             if size:
-                inside = np.maximum(some.codes[:, q] - encoding.starts[q], -1) + 1
-                levels[q] += np.bincount(inside, weight, minlength=size + 1)[1:]
+                inside = some.codes[:, q] - encoding.starts[q]
+                own = (inside >= 0) & (inside < size)  # codes of a damaged folder may be any
+                levels[q] += np.bincount(inside[own], weight[own], minlength=size)
         some.add_squares(encoding, weight, squares)
     return TrainingRows(
         fixed,
