@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -372,3 +374,17 @@ class TestChange:
         with pytest.raises(InvalidTable, match=f"the query had {N} rows when it was read first"):
             prepare(query, "y", progress=change, out=tmp_path / "p" if out else None)
         assert not (tmp_path / "p").exists()
+
+
+def test_chunks_that_are_left_wait_for_no_thread(monkeypatch, tmp_path):
+    """The garbage collector may leave them, within the start of a thread: it stood for ever."""
+    TABLE.write_csv(tmp_path / "t.csv")
+    table, go_on = open_table(tmp_path / "t.csv"), threading.Event()
+    monkeypatch.setattr(tables, "_CHECKED_FIRST", -1)
+    monkeypatch.setattr(tables.Table, "check_text", lambda _self: go_on.wait(20.0))
+    chunks = table.chunks()
+    next(chunks)
+    began = time.monotonic()
+    chunks.close()
+    go_on.set()
+    assert time.monotonic() - began < 10.0

@@ -178,22 +178,25 @@ class Table:
         chosen = list(self.types) if columns is None else list(columns)
         size = chunk_rows(len(chosen))
         first = 0
-        with ThreadPoolExecutor(1, "gradstep-check") as pool:
-            checked = pool.submit(self.check_text)
-            if sum(file.size for file in self.opened.files) <= _CHECKED_FIRST:
-                self._refuse_found(checked)  # before a wrong row is taken for what it is not
-            try:
-                for frame in self._lazy.select(literally(chosen)).collect_batches(
-                    chunk_size=size, lazy=True
-                ):
-                    yield self._formatted(frame, first)
-                    first += frame.height
-            except UNREADABLE as error:
-                if "KeyboardInterrupt" in str(error):  # of which Polars makes a panic
-                    raise
-                self._refuse_found(checked)
-                self._explain(error)
+        pool = ThreadPoolExecutor(1, "gradstep-check")
+        checked = pool.submit(self.check_text)
+        # Nobody waits for the thread where this is left half-way: the garbage collector may do
+        # that, within the start of another thread, whose locks the end of this one needs.
+        pool.shutdown(wait=False)
+        if sum(file.size for file in self.opened.files) <= _CHECKED_FIRST:
+            self._refuse_found(checked)  # before a wrong row is taken for what it is not
+        try:
+            for frame in self._lazy.select(literally(chosen)).collect_batches(
+                chunk_size=size, lazy=True
+            ):
+                yield self._formatted(frame, first)
+                first += frame.height
+        except UNREADABLE as error:
+            if "KeyboardInterrupt" in str(error):  # of which Polars makes a panic
+                raise
             self._refuse_found(checked)
+            self._explain(error)
+        self._refuse_found(checked)
 
     def _refuse_found(self, checked: Future[None]) -> None:
         """Refuse what a check found; if the file is another by now, that is what is wrong."""
