@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gradstep.engine.average_path import AveragePath, path_of
+from gradstep.engine.records import Outcome
 from gradstep.engine.standardisation import Standardisation
 
 if TYPE_CHECKING:
@@ -376,3 +377,7 @@ class Validation:
     stops: bool = True
     keeps: bool = True
     keeps_optimum: bool = False
+
+    def takes_last(self, outcome: Outcome | None) -> bool:
+        """Tell whether a run that ended so has its last parameters, whatever the scores were."""
+        return self.keeps_optimum and outcome is Outcome.OPTIMAL

@@ -159,8 +159,8 @@ def fit_in_phases(
                 held_out, stops=not automatic, keeps=alpha is None, keeps_optimum=automatic
             )
         judged = train(chosen, data, start, validation)
-        last = alpha is not None or (automatic and judged.outcome is Outcome.OPTIMAL)
-        kept = len(judged.records) if last else kept_epoch(judged.records)
+        last = validation is not None and validation.takes_last(judged.outcome)
+        kept = len(judged.records) if last or alpha is not None else kept_epoch(judged.records)
         notes = [*judged.notes, *_notes_of(judged)]
         found = Phases(judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha)
         if not refit or judged.outcome is Outcome.INTERRUPTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["notes_of_rare_levels"]
 
 _RARE = 5  # rows
-_CHUNK = 1 << 17
 _SHOWN = 3
 
 
@@ -50,8 +50,13 @@ def notes_of_rare_levels(prepared: PreparedTable, parts: Iterable[Dataset]) -> l
     ]  # fmt: skip
     if not columns:
         return []
-    each = [_rows_of_features(part, columns, encoding.n_features) for part in parts]
-    rows = np.sum(each, axis=0)
+    from gradstep.engine.row_sums import RowSums  # imports Numba
+
+    task = _RowsOfFeatures(tuple(columns), encoding.n_features)
+    rows = np.zeros(encoding.n_features, np.int64)
+    for part in parts:
+        with RowSums(part, 1) as sums:
+            rows += sums.total(task)
     rare = [(n, j) for j, n in enumerate(rows.tolist()) if 0 < n < _RARE]
     if not rare:
         return []
@@ -68,11 +73,16 @@ def notes_of_rare_levels(prepared: PreparedTable, parts: Iterable[Dataset]) -> l
     ]
 
 
-def _rows_of_features(data: Dataset, columns: list[int], n_features: int) -> NDArray[np.int64]:
-    """Return how many rows have each feature of some columns of codes."""
-    rows: Any = data.rows
-    found = np.zeros(n_features + 1, np.int64)  # the last one of codes of no feature, -1
-    for lo in range(0, data.n, _CHUNK):
-        codes = rows.codes[data.rows_between(lo, min(lo + _CHUNK, data.n))][:, columns]
-        found += np.bincount(codes.ravel() % (n_features + 1), minlength=n_features + 1)
-    return found[:-1]
+@dataclass(frozen=True)
+class _RowsOfFeatures:
+    """How many rows have each feature of some columns of codes."""
+
+    columns: tuple[int, ...]
+    n_features: int
+
+    def __call__(self, shard: Dataset) -> NDArray[np.int64]:
+        """Count those of a shard."""
+        rows: Any = shard.rows
+        codes = rows.codes[shard.rows_between(0, shard.n)][:, self.columns]
+        one_more = self.n_features + 1  # the last one of codes of no feature, -1
+        return np.bincount(codes.ravel() % one_more, minlength=one_more)[:-1]

@@ -168,8 +168,7 @@ def run(
             columns=chosen.columns, score=best.score,
         )  # fmt: skip
     else:
-        optimum = validation is not None and validation.keeps_optimum
-        result = _result_of(ended, data, history.records, chosen.columns, keeps_optimum=optimum)
+        result = _result_of(ended, data, history.records, chosen.columns, validation)
         if result.outcome is Outcome.INTERRUPTED and not np.isfinite(result.params).all():
             if best.params is None:  # it was diverging, in its first epoch
                 raise KeyboardInterrupt
@@ -223,16 +222,17 @@ def _state_in(found: Content, problem: Problem, data: Dataset, path: Path) -> Tr
 
 
 def _result_of(
-    ended: TrainResult, data: Dataset, records: list[EpochRecord], columns: Columns | None, *,
-    keeps_optimum: bool,
+    ended: TrainResult, data: Dataset, records: list[EpochRecord], columns: Columns | None,
+    validation: Validation | None,
 ) -> RunResult:  # fmt: skip
-    """Return the result of a run that has ended, with the parameters of its best epoch."""
+    """Return the result of a run that has ended, of the epoch that is the model's."""
     from gradstep.engine.textbook.proximal_finish import polish  # imports Numba
 
     problem, state = ended.problem, ended.state
     params, score = state.best_params, state.best_score
-    if keeps_optimum and ended.outcome is Outcome.OPTIMAL and records[-1].validation is not None:
-        params, score = None, records[-1].validation
+    last = records[-1].validation if records else None
+    if last is not None and validation is not None and validation.takes_last(ended.outcome):
+        params, score = None, last
     params = state.current() if params is None else params
     if state.averaged and sets_zeros(problem.penalty) and records:
         params = polish(problem, data, params, records[-1].learning_rate)

@@ -216,22 +216,21 @@ def _penalty(settings: Settings, chosen: str) -> str:
 def _method(settings: Settings, optimizer: Any, n: int, *, keeps: bool) -> str:
     """Return how the loss is minimised, in words, and until when."""
     most = f"at most {count(settings.max_iter, 'epoch', 'epochs')}"
-    kept = "; the best on the rows held out is kept" if keeps else ""
+    best = "the best on the rows held out is kept" if keeps else ""
     if isinstance(optimizer, Exact):
-        return f"the solution of least squares itself{kept}"
+        return "the solution of least squares itself"
     if is_automatic(optimizer):
         until = (
             "as far as floating-point numbers allow"
             if settings.tol is None
             else f"until a step is {settings.tol:g} of the first"
         )
-        short = kept.replace("; the", "; short of that, the")
-        return f"automatic, {until}; {most}{short}"
+        return f"automatic, {until}; {most}{best and f'; short of that, {best}'}"
     rows = count(batch_size_of(settings, n, automatic=False), "row", "rows")
     rate = settings.learning_rate
     rate = "a rate from the data" if is_auto(rate) else f"learning rate {rate}"
     until = "" if settings.tol is None else f", until tol {settings.tol:g} stops it"
-    return f"{_bare(optimizer)} in batches of {rows}, {rate}; {most}{until}{kept}"
+    return f"{_bare(optimizer)} in batches of {rows}, {rate}; {most}{until}{best and f'; {best}'}"
 
 
 class _MadeError(Exception):
