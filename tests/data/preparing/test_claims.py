@@ -171,6 +171,14 @@ class TestMeta:
         forge(folder, meta)
         self.refused(folder, rf"{part}_{noun}\.npy is no part of the table")
 
+    @pytest.mark.parametrize("part", ["train", "validation"])
+    def test_weights_of_one_part_alone(self, copy, part):
+        folder = copy("numbers")
+        meta = read(folder)
+        del meta["files"][f"{part}_weight.npy"]
+        forge(folder, meta)
+        self.refused(folder, rf"{part}_weight\.npy is no part of the table, though the other")
+
     @pytest.mark.parametrize("rows", [-1, 0, 1 << 60, 1.5, "3", None, True])
     @pytest.mark.parametrize("part", ["train", "validation"])
     def test_other_rows(self, copy, part, rows):

@@ -249,6 +249,7 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
     train, held_out = (arrays_of(folder, part, meta, encoding) for part in ("train", "validation"))
     check_numbers(folder, "train", train, target)
     check_numbers(folder, "validation", held_out, target)
+    _check_weights(folder, train, held_out)
     columns = _columns(meta, encoding)
     return PreparedTable(
         replace(encoding.dataset(train, shuffled=True), columns=columns),
@@ -261,6 +262,17 @@ def open_prepared(folder: str | Path, *, verify: bool = False) -> PreparedTable:
         clusters_of(train, held_out),
         address,
     )
+
+
+def _check_weights(folder: Path, train: Mapping[str, Any], held_out: Mapping[str, Any]) -> None:
+    """Refuse a table of which one part has weights and the other has none."""
+    if held_out and ("weight" in train) != ("weight" in held_out):
+        part = "validation" if "weight" in train else "train"
+        msg = (
+            f"{folder / f'{part}_weight.npy'} is no part of the table, though the other part has "
+            "weights: the prepared table is damaged. Delete the folder and prepare the table again."
+        )
+        raise InvalidTable(msg)
 
 
 def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
