@@ -10,6 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import fsspec
 import numpy as np
 import polars as pl
 import pytest
@@ -149,7 +150,6 @@ class TestAddresses:
 
     def test_of_memory(self, home):
         """By fsspec itself, in a file system of its own that needs no network."""
-        fsspec = pytest.importorskip("fsspec")
         with fsspec.open("memory://t.csv", "wb") as file:
             file.write(GERMAN.encode())
         assert bits(gs.prepare("memory://t.csv", "fare")) == EXPECTED

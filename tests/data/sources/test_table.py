@@ -108,7 +108,6 @@ class TestFormats:
         assert bits(prepared) == bits(prepare(TABLE, "y", random_state=2))
 
     def test_prepared_from_pyarrow(self):
-        pytest.importorskip("pyarrow")
         assert bits(prepare(TABLE.to_arrow(), "y")) == bits(prepare(TABLE, "y"))
 
     def test_prepared_from_what_exports_arrow(self):
