@@ -29,7 +29,7 @@ class NoWay(NamedTuple):
 class TestDivergence:
     @uncompiled
     @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-    def test_that_no_brake_helps_names_the_farthest_column(self, method):
+    def test_that_no_shorter_step_helps_names_the_farthest_column(self, method):
         far = X.copy()
         far[0, 1] = 1e9
         model = MiniBatchRegressor(loss=NoWay(), optimizer="sgd")

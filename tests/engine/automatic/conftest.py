@@ -48,7 +48,7 @@ class Solved:
 def solver(monkeypatch):
     """Return what runs a problem, by the public function, and watches it."""
 
-    def solve(data, start=None, columns=None, *, brake=False, **changes):
+    def solve(data, start=None, columns=None, *, may_restart=False, **changes):
         of, seen, history = problem(data, **changes), Solved(), History()
 
         class Watched(Automatic):
@@ -72,7 +72,7 @@ def solver(monkeypatch):
         monkeypatch.setattr(training, "Automatic", Watched)
         seen.ran = run(
             of, data, of.start() if start is None else start, columns=columns,
-            callbacks=[history, seen], brake=brake,
+            callbacks=[history, seen], may_restart=may_restart,
         )  # fmt: skip
         seen.records = history.records
         return seen

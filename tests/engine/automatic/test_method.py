@@ -185,7 +185,7 @@ class TestExcess:
             "optimizer": SGD(), "schedule": Constant(0.002), "batch_size": 20, "max_epochs": 6,
             "tol": None, **changes,
         }  # fmt: skip
-        found = solve(data, columns=columns_of(data), brake=True, **changes)
+        found = solve(data, columns=columns_of(data), may_restart=True, **changes)
         told = [record.excess for record in found.records]
         expected = [
             self.by_hand(data, X, problem(data, **changes), params) for params in found.models
