@@ -26,7 +26,6 @@ from tests.data.cases import bits
 from tests.examples import examples
 
 N = 300
-DAY = pl.date(2024, 1, 1)
 
 
 def made(n=N, seed=0):
