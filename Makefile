@@ -19,7 +19,7 @@ MINUTES ?= 60
 BOUNDS_TESTS ?= tests/data/features tests/data/preparing tests/data/sources \
     tests/model/test_file.py tests/model/test_claims.py tests/rows/test_table_rows.py \
     tests/engine/kernels tests/engine/test_statistics.py tests/engine/test_training.py \
-    tests/engine/textbook/test_epoch.py
+    tests/engine/test_mini_batches.py tests/engine/textbook/test_epoch.py
 
 SHELL := /bin/sh
 VENV := .venv

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
 import os
 import pickle
-import pkgutil
-import re
 import shutil
 import stat
-import subprocess
-import sys
-import textwrap
 import time
 import warnings
-from importlib import import_module
 from pathlib import Path
-from types import FunctionType
 from typing import NamedTuple
 
 import numba
@@ -29,7 +20,7 @@ import gradstep
 from gradstep import cache_folder, jit
 from gradstep.cache_folder import mark
 from gradstep.objective.regression import Huber
-from tests.contracts.nouns import NOUNS, classes_of
+from tests.processes import python
 
 PACKAGE = Path(gradstep.__file__).parent
 
@@ -44,20 +35,6 @@ from gradstep.objective.regression import SquaredError as Loss
 data = Dataset(DenseRows(np.ones((4, 1))), np.full((4, 1), 3.0))
 print(mean_loss(Loss(), data, np.zeros(2), 1), sum(sum_of_losses.stats.cache_hits.values()))
 """
-
-
-def python(program, cache, path=None, **environment):
-    """Start a Python with its own cache folder, and a package of ours on its path."""
-    changes = {"GRADSTEP_CACHE_DIR": str(cache), **environment}
-    if path is not None:
-        changes["PYTHONPATH"] = str(path)
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        env={**os.environ, **changes},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def answer(process):
@@ -115,9 +92,6 @@ class Loss(NamedTuple):
 """
         assert run(tmp_path, own) == (3.0, 0)
         assert kernels(tmp_path) == {}
-
-
-# --- within this process: each `compiled` is a new dispatcher, as in a new process ------------
 
 
 class Own(NamedTuple):
@@ -398,173 +372,3 @@ class TestFolder:
         (tmp_path / "kernels").mkdir()
         (tmp_path / "kernels/gone").symlink_to(tmp_path / "nowhere")
         assert jit._kernel_folder() is not None
-
-
-# --- the same code, uncompiled ----------------------------------------------------------------
-
-FITS = """
-import numpy as np, scipy.sparse as sp
-from gradstep import MiniBatchClassifier, MiniBatchRegressor
-
-rng = np.random.default_rng(0)
-X = np.where(rng.random((60, 5)) < 0.6, rng.normal(size=(60, 5)), 0.0)
-y = X[:, 0] - X[:, 1] + rng.normal(size=60)
-classes = (X[:, :3] + rng.normal(size=(60, 3))).argmax(axis=1)
-weight = rng.integers(0, 3, 60)
-fixed = dict(max_iter=3, tol=None, learning_rate=0.1, alpha=0.01, batch_size=8)
-models = [
-    MiniBatchRegressor(**fixed).fit(X, y, sample_weight=weight),
-    MiniBatchRegressor(**fixed, shuffle="blocks").fit(sp.csr_matrix(X), y),
-    MiniBatchRegressor(**fixed, optimizer="nesterov", penalty="l1").fit(sp.csr_matrix(X), y),
-    MiniBatchClassifier(**fixed).fit(X, classes),
-    MiniBatchClassifier(**fixed).fit(X, classes == 1),
-    MiniBatchRegressor(**fixed | {"batch_size": 256}).fit(np.tile(X, (9, 1)), np.tile(y, 9)),
-]
-for model in models:
-    print(*np.append(model.coef_.ravel(), model.intercept_).tolist(), *model.loss_curve_)
-"""
-
-
-@pytest.mark.slow
-def test_uncompiled_is_compiled():
-    def numbers(**environment):
-        done = subprocess.run(
-            [sys.executable, "-c", FITS], env={**os.environ, **environment},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "Warning" not in done.stderr
-        return [[float(word) for word in line.split()] for line in done.stdout.splitlines()]
-
-    compiled, uncompiled = numbers(), numbers(NUMBA_DISABLE_JIT="1")
-    assert len(compiled) == 6
-    for ours, theirs in zip(uncompiled, compiled, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
-
-
-def modules_of(node):
-    """Return the names of modules of ours that an import may mean."""
-    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gradstep"):
-        return [{node.module, f"{node.module}.{each.name}"} for each in node.names]
-    if isinstance(node, ast.Import):
-        return [{each.name} for each in node.names if each.name.startswith("gradstep.")]
-    return []
-
-
-class TestSources:
-    """What is compiled lies in folders named `kernels`, and in the key of the cache."""
-
-    FILES = tuple(sorted(PACKAGE.rglob("*.py")))
-    IN_KEY = frozenset(path for glob in jit._COMPILED_SOURCES for path in PACKAGE.glob(glob))
-    COMPILING = frozenset(
-        {"compiled", "inlined", "njit", "jit", "overload", "intrinsic", "register_jitable"}
-    )
-    # Called from Python only, before or after compiled code.
-    AROUND = frozenset(
-        f"gradstep.{name}"
-        for name in (
-            "cache_folder",
-            "checks",
-            "claims",
-            "compiling",
-            "diagnostics.of_machines",
-            "errors",
-            "files",
-        )
-    )
-
-    def test_every_pattern_finds_files(self):
-        assert all(any(PACKAGE.glob(pattern)) for pattern in jit._COMPILED_SOURCES)
-
-    def test_whatever_compiles_lies_in_a_folder_of_kernels(self):
-        compiling = {
-            path.relative_to(PACKAGE).as_posix()
-            for path in self.FILES
-            for node in ast.walk(ast.parse(path.read_text()))
-            if (isinstance(node, ast.Name) and node.id in self.COMPILING)
-            or (isinstance(node, ast.Attribute) and node.attr in self.COMPILING)
-        }
-        assert len(compiling) > 8
-        assert {path for path in compiling if "/kernels/" not in path} == {"jit.py"}
-
-    @pytest.mark.parametrize("path", sorted(IN_KEY), ids=lambda path: path.stem)
-    def test_what_is_in_the_key_takes_nothing_from_outside_of_it(self, path):
-        """But for what runs in Python alone: else the change of a file would not be noticed."""
-        inside = {
-            ".".join(("gradstep", *source.relative_to(PACKAGE).with_suffix("").parts))
-            for source in self.IN_KEY
-        }
-        inside |= {name.removesuffix(".__init__") for name in inside} | self.AROUND
-        tree = ast.parse(path.read_text())
-        for_types = {
-            id(node)
-            for block in ast.walk(tree)
-            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-            for node in ast.walk(block)
-        }
-        outside = [
-            names
-            for node in ast.walk(tree)
-            if id(node) not in for_types
-            for names in modules_of(node)
-            if not names & inside
-        ]
-        assert outside == []
-
-    @pytest.mark.parametrize("noun", ["loss", "penalty", "optimizer", "row layout"])
-    def test_components_are_in_the_key(self, noun):
-        for component in classes_of(NOUNS[noun]):
-            assert Path(inspect.getfile(component)) in self.IN_KEY
-
-
-class TestWhole:
-    """A compiled function calls no other: whose copy ran would depend on what was loaded first."""
-
-    KERNELS = tuple(
-        import_module(module.name)
-        for module in pkgutil.walk_packages(gradstep.__path__, "gradstep.")
-        if ".kernels." in module.name
-    )
-
-    @pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__)
-    def test_calls_only_what_is_inlined(self, module):
-        """What compiled functions reach by name; plain public functions are called from Python."""
-        own = {n: f for n, f in vars(module).items() if f.__class__.__module__ != "typing"}
-        todo = [
-            getattr(f, "py_func", f)
-            for n, f in own.items()
-            if hasattr(f, "py_func") or (n.startswith("_") and isinstance(f, FunctionType))
-        ]
-        reached = set()
-        while todo:
-            function = todo.pop()
-            for name in function.__code__.co_names:
-                found = function.__globals__.get(name)
-                assert not hasattr(found, "py_func"), f"{function.__name__} calls {name}"
-                if isinstance(found, FunctionType) and found not in reached:
-                    reached.add(found)
-                    todo.append(found)
-
-    def test_overloads_are_inlined(self):
-        text = "".join(path.read_text() for path in PACKAGE.rglob("kernels/*.py"))
-        options = re.findall(r"overload\(\w[^\n]*jit_options=(\w+)\)", text)
-        assert len(options) == len(re.findall(r"\boverload\(", text))
-        assert set(options) == {"INLINED", "_EXACT"}
-
-    @pytest.mark.slow
-    def test_has_the_same_bits_when_it_comes_from_disk(self, tmp_path):
-        """The case in which it had not: a function of its own stood within the one compiled."""
-        program = """
-            import numpy as np
-            from gradstep import MiniBatchRegressor
-            rng = np.random.default_rng(11)
-            X = np.round(rng.normal(size=(600, 4)) * [1.0, 10.0, 0.1, 3.0], 6)
-            y = np.abs(np.round(X @ [0.5, -0.04, 3.0, 0.1] + rng.normal(size=600), 3)) + 0.25
-            print(MiniBatchRegressor("gamma").fit(X, y).coef_.tobytes().hex())
-        """
-        found = []
-        for _ in range(2):
-            out, err = python(textwrap.dedent(program), tmp_path).communicate(timeout=300)
-            assert not err
-            found.append(out)
-        assert found[0] == found[1]

@@ -12,6 +12,7 @@ from pathlib import Path
 import gradstep
 
 PACKAGE = Path(gradstep.__file__).parent
+TESTS = Path(__file__).parent
 MOST_LINES = 400
 MOST_PARAMETERS = 12
 
@@ -85,6 +86,7 @@ def many_parameters(folder):
 
 def test_no_file_is_long():
     assert long_files(PACKAGE) == set(LONG_FILES)
+    assert long_files(TESTS) == set()
 
 
 def test_no_function_has_many_parameters():

@@ -116,8 +116,8 @@ class TestEvery:
 def test_a_shorter_learning_rate_stays_so(tmp_path):
     """A run that was begun anew because it diverged goes on with the rate of then."""
     of = problem(DATA, schedule=Adaptive(40.0), max_epochs=4)
-    check(of, DATA, tmp_path, brake=True, least=6)
-    assert uninterrupted(of, DATA, brake=True).state.restarts >= 2
+    check(of, DATA, tmp_path, may_restart=True, least=6)
+    assert uninterrupted(of, DATA, may_restart=True).state.restarts >= 2
 
 
 @pytest.mark.parametrize("loss", [LogLoss(), None])

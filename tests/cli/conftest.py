@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 
@@ -109,3 +110,20 @@ def trips(folder, tmp_path, monkeypatch):
 def later(folder):
     """The table to judge on."""
     return folder / "later.csv"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The working folder, a new one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Return a function that puts bytes on standard input."""
+
+    def put(data):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return put

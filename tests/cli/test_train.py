@@ -1,16 +1,10 @@
-"""`gradstep train`: what it learns, says and writes, and how it ends."""
+"""`gradstep train`: what it learns and writes, its options, and its errors."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
-import os
-import pty
 import re
-import select
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +12,8 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from tests.cli.train import FEW, GIVEN, TWO
 from tests.uncompiled import uncompiled
-
-FEW = ("--only", "km,hour,colour", "--no-cache")
-GIVEN = ("--alpha", "1e-4")  # to choose it takes ten fits, and longest without compilation
-MODEL = ("-m", "m.safetensors")
-SLOW = ("--optimizer", "sgd", "--tol", "none")  # takes many epochs
-ONE, TWO = (("--max-iter", str(n), "--tol", "none") for n in (1, 2))
-# Runs the command line with a progress bar from the first moment on, and Ctrl-C (if a number is
-# given) at the end of that epoch, or (if a word is) when that is what is being done.
-SCRIPT = """
-import os, signal, sys
-from gradstep.cli import main, progress
-progress._QUIET_SECONDS = 0.0
-moment = os.environ.get("INTERRUPT", "")
-epoch_end, call = progress.Progress.on_epoch_end, progress.Progress.__call__
-def on_epoch_end(self, event):
-    epoch_end(self, event)
-    if str(event.record.epoch) == moment:
-        os.kill(os.getpid(), signal.SIGINT)
-def __call__(self, what, rows):
-    call(self, what, rows)
-    if what == moment:
-        os.kill(os.getpid(), signal.SIGINT)
-progress.Progress.on_epoch_end, progress.Progress.__call__ = on_epoch_end, __call__
-main.main()
-"""
 
 
 def design(path):
@@ -55,15 +25,6 @@ def design(path):
         table["km"].to_numpy(), np.where(np.isnan(hour), np.nanmean(hour), hour), np.isnan(hour),
         *colours,
     ])  # fmt: skip
-
-
-def interrupted(folder, moment, *arguments):
-    """Run in a process of its own that gets Ctrl-C at a moment."""
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
-        capture_output=True, text=True, check=False, cwd=folder,
-        env={**os.environ, "INTERRUPT": str(moment)},
-    )  # fmt: skip
 
 
 class TestRegression:
@@ -130,77 +91,6 @@ class TestRegression:
         losses = [-e["validation"] for e in fit["history"]]
         assert losses[-1] > min(losses)
         assert fit["validation"]["rmse"] ** 2 / 2.0 == pytest.approx(min(losses))
-
-
-class TestWords:
-    def test_tell_what_a_person_needs(self, gradstep, trips):
-        status, out, err = gradstep("train", trips, "-t", "fare", *FEW, *ONE)
-        assert (status, err) == (0, "")
-        flat = " ".join(out.split())
-        held_out = int(re.search(r"Rows 900 read, \d+ to train on, (\d+) held out", flat)[1])
-        for words in (
-            f"{900 - held_out} to train on",
-            "Columns 3 of 12 used, as 6 features",
-            "colour category 3 levels",
-            "start left out left out on request",
-            "Target fare, a number from 3.",
-            "Loss SquaredError, as the target is a number",
-            "Training 1 epoch in ",
-            "All epochs were run.",
-            f"{held_out} rows model best constant",
-            "root mean square error",
-            "and deviation of the column's part km 9",
-            "] takes",
-            "from fare, against colour=green",
-            "Model trips-fare.safetensors",
-        ):
-            assert words in flat
-        coef = gs.load("trips-fare.safetensors").coef_[0, 0]
-        assert f"1 more of km adds {coef:.4g} (" in out
-
-    def test_of_two_classes_are_odds(self, gradstep, trips):
-        _, out, _ = gradstep("train", trips, "-t", "paid", *FEW, "-m", "m.safetensors")
-        odds = float(re.search(r"1 more of km: the odds of yes times ([\d.]+)", out)[1])
-        model = gs.load("m.safetensors")
-        row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
-        p = model.predict_proba(row)[:, 1]
-        assert odds == pytest.approx(p[1] / (1 - p[1]) / (p[0] / (1 - p[0])), abs=5e-4)
-
-    @uncompiled
-    def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
-        _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, *GIVEN, "-m", "m.safetensors")
-        factor = float(
-            re.search(r"1 more of km: airport times ([\d.]+) \([\d.]+ to [\d.]+\), beside", out)[1]
-        )
-        row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
-        p = gs.load("m.safetensors").predict_proba(row)
-        beside = p[:, 0] / np.exp(np.log(p).mean(axis=1))
-        assert factor == pytest.approx(beside[1] / beside[0], abs=5e-4)
-
-    @uncompiled
-    def test_of_one_class_against_the_rest_are_scores(self, gradstep, trips):
-        arguments = ("-t", "zone", *FEW, *GIVEN, "--loss", "hinge", "--optimizer", "sgd", *ONE)
-        _, out, _ = gradstep("train", trips, *arguments)
-        assert "OneVsRest(loss=Hinge), as asked for" in out
-        assert re.search(r"1 more of km: the score of airport [+-]\d", out)
-        assert "odds" not in out
-
-    @uncompiled
-    def test_of_counts_are_factors(self, gradstep, trips):
-        arguments = ("--loss", "poisson", "--offset", "log_exposure", *FEW, *GIVEN, *MODEL)
-        _, out, _ = gradstep("train", trips, "-t", "claims", *arguments)
-        factor = float(re.search(r"1 more of km: claims times ([\d.]+)", out)[1])
-        row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"],
-                            "log_exposure": [0.5, 0.5]})  # fmt: skip
-        predicted = gs.load("m.safetensors").predict(row)
-        assert factor == pytest.approx(predicted[1] / predicted[0], abs=5e-4)
-        assert factor == pytest.approx(math.exp(0.1), rel=0.03)
-
-    @pytest.mark.parametrize("columns", [50, 80, 150])
-    def test_fit_the_width(self, gradstep, trips, columns):
-        arguments = ("-t", "fare", *FEW, "--max-iter", "1")
-        _, out, _ = gradstep("train", trips, *arguments, columns=columns)
-        assert max(map(len, out.splitlines())) <= columns
 
 
 class TestTask:
@@ -440,82 +330,3 @@ class TestErrors:
     def test_leave_no_file(self, fails, trips, tmp_path):
         fails("train", trips, "-t", "fair")
         assert [*tmp_path.iterdir()] == []
-
-
-class TestTerminal:
-    """What is seen on one: progress on its stderr, nothing of it elsewhere."""
-
-    @staticmethod
-    def seen(columns, *arguments):
-        """Run with stderr on a terminal; return what came there, and stdout."""
-        ours, theirs = pty.openpty()
-        run = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=theirs,
-            env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
-        )  # fmt: skip
-        os.close(theirs)
-        shown = b""
-        while run.poll() is None or select.select([ours], [], [], 0.0)[0]:
-            if select.select([ours], [], [], 0.1)[0]:
-                try:
-                    shown += os.read(ours, 1 << 16)
-                except OSError:  # the other end is closed
-                    break
-        out = run.communicate()[0]
-        os.close(ours)
-        assert run.returncode == 0
-        lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\r", shown.decode()))
-        return [line for line in lines if line.strip()], out.decode()
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("columns", [60, 80])
-    def test_shows_progress_that_fits(self, trips, columns):
-        shown, out = self.seen(
-            columns, "train", trips, "-t", "fare", *FEW, *SLOW, "--max-iter", "4000"
-        )
-        text = "".join(shown)
-        assert "loss" in text
-        assert "held out" in text
-        assert "rows/s" in text
-        assert max(map(len, shown)) <= columns
-        assert "rows/s" not in out
-        assert "4,000 epochs" in out
-
-    @pytest.mark.slow
-    def test_shows_none_for_machines(self, trips):
-        shown, out = self.seen(80, "train", trips, "-t", "fare", *FEW, "--max-iter", "5", "--json")
-        assert shown == []
-        assert 1 <= json.loads(out)["epochs"] <= 5
-
-
-class TestInterrupts:
-    def test_during_training_keep_the_best_model(self, trips, later, tmp_path):
-        arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--max-iter", "100000", "-m", "m")
-        done = interrupted(tmp_path, 7, *arguments)
-        assert (done.returncode, done.stderr) == (130, "")
-        flat = " ".join(done.stdout.split())
-        assert "7 epochs in" in flat
-        assert "The run was interrupted; the model is the best so far." in flat
-        assert gs.load(tmp_path / "m").provenance["outcome"] == "interrupted"
-        assert gs.evaluate(gs.load(tmp_path / "m"), later)["r2"] > 0.99
-
-    @pytest.mark.slow
-    def test_are_told_to_machines_too(self, trips, tmp_path):
-        arguments = ("train", trips, "-t", "fare", *FEW, *SLOW, "--json")
-        done = interrupted(tmp_path, 2, *arguments)
-        assert (done.returncode, done.stderr) == (130, "")
-        told = json.loads(done.stdout)
-        assert told["outcome"] == "interrupted"
-        assert told["refit"] is None
-        assert (tmp_path / told["model"]).is_file()
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("moment", ["reading", "encoding"])
-    def test_before_training_write_nothing(self, trips, tmp_path, moment):
-        arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
-        done = interrupted(tmp_path, moment, *arguments)
-        assert done.returncode == 130
-        assert (done.stdout, done.stderr) == ("", "Interrupted before there was a result.\n")
-        left = itertools.chain(tmp_path.glob("*"), tmp_path.glob("cache/*"))
-        assert {path.name for path in left} <= {"cache"}

@@ -2,7 +2,7 @@
 
 Formulas are in `decimal` with 100 digits: they overflow nowhere, and differences of them are
 slopes to 50 digits. A loss that is not in the table fails `test_contracts.py`; one that is goes
-through all of `tests/objective/test_losses.py`.
+through the tests of `tests/objective` that take every loss.
 """
 
 from __future__ import annotations

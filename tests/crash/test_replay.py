@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.crash.disk import Change, Disk, Recorder
 from tests.crash.faults import digests, whole_run
-from tests.crash.replay import Change, Disk, Recorder, State, look, recorded, states_of
+from tests.crash.replay import State, look, recorded, states_of
 
 GOING_ON = 40  # of so many states, one is gone on from; `make crash` goes on from each
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from gradstep.data.preparing import second_pass
+from gradstep.data.sources import table as tables
+
 
 def numbered(n, seed=0, *, gaps=True):
     """Return a table of numbers, categories and gaps, whose target is the number of the row."""
@@ -43,3 +46,13 @@ def bits(prepared):
         if data is not None
         for name, array in arrays(data).items()
     }
+
+
+def in_tiny_pieces(monkeypatch):
+    """Make chunks of 64 rows and buckets of a few hundred bytes."""
+    monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
+    monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 500)
+
+
+def leftovers(path):
+    return sorted(p.name for p in path.iterdir())

@@ -19,7 +19,7 @@ from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import SGD
 from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
-from tests.engine.automatic.test_method import case, problem, sized
+from tests.engine.automatic.problems import case, problem, sized
 
 
 class Elsewhere:

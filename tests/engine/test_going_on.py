@@ -20,7 +20,7 @@ from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import Adam
 from gradstep.optim.solvers import Exact
 from gradstep.rows.dataset import Dataset
-from tests.engine.automatic.test_method import case, nasty_data, problem, sized
+from tests.engine.automatic.problems import case, nasty_data, problem, sized
 from tests.slow import slow_unless
 
 # Each kind of step, each way out of one, each record of the state.

@@ -6,6 +6,7 @@ import pickle
 import re
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import clone
@@ -56,8 +57,7 @@ X = TABLE.select(COLUMNS)
 
 
 def pandas_of(frame):
-    pandas = pytest.importorskip("pandas")
-    return pandas.DataFrame({c: frame[c].to_list() for c in frame.columns})
+    return pd.DataFrame({c: frame[c].to_list() for c in frame.columns})
 
 
 class TestAsFitTable:
@@ -259,12 +259,11 @@ class TestClasses:
 
 class TestPandas:
     def test_frames_and_what_is_given_back(self):
-        pandas = pytest.importorskip("pandas")
         frame = pandas_of(X)
-        model = TableRegressor().fit(frame, pandas.Series(TABLE["fare"].to_list(), name="fare"))
+        model = TableRegressor().fit(frame, pd.Series(TABLE["fare"].to_list(), name="fare"))
         expected = TableRegressor().fit(X, TABLE["fare"])
         np.testing.assert_allclose(model.predict(frame), expected.predict(X))
-        assert isinstance(model.coefficients(), pandas.DataFrame)
+        assert isinstance(model.coefficients(), pd.DataFrame)
         assert isinstance(expected.coefficients(), pl.DataFrame)
         assert model.coefficients()["feature"][0] == "km"
 

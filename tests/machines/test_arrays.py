@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import dask.array as da
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,7 +12,6 @@ import scipy.sparse as sp
 from gradstep import InvalidData, InvalidParameter, MiniBatchClassifier, MiniBatchRegressor
 from gradstep.estimators import inputs
 
-da = pytest.importorskip("dask.array")
 pytestmark = pytest.mark.usefixtures("_many_shards", "client")
 N = 1500
 RNG = np.random.default_rng(0)

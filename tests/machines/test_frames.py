@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 
 from gradstep import InvalidData, MiniBatchClassifier, MiniBatchRegressor
 
-dd = pytest.importorskip("dask.dataframe")  # needs pyarrow: pip install 'dask[dataframe]'
-pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.usefixtures("_many_shards", "client")
 N = 1500
 RNG = np.random.default_rng(0)

@@ -250,10 +250,10 @@ def _compared(of: Compared, given: _Given) -> Comparison:
         runs.append(found)
         if found.interrupted:
             return Comparison(runs, automatic, about, squared, interrupted=True)
-    return _looked_at(Comparison(runs, automatic, about, squared), of)
+    return _with_surface(Comparison(runs, automatic, about, squared), of)
 
 
-def _looked_at(found: Comparison, of: Compared) -> Comparison:
+def _with_surface(found: Comparison, of: Compared) -> Comparison:
     """Return a comparison with why runs diverged, the noise of gradients, and the surface."""
     from gradstep.comparing.noise import noise_at  # these import Numba
     from gradstep.comparing.steps import StepSpace
@@ -277,14 +277,14 @@ def _looked_at(found: Comparison, of: Compared) -> Comparison:
     }
     surface = None
     if paths:
-        anchors = [
+        shown = [
             params
             for run in runs
             if run.name in paths
             for params, height in zip(run.curve.params, run.curve.objective, strict=True)
             if height <= found.start
         ]
-        surface = surface_of(space, data, paths, anchors, optimum)
+        surface = surface_of(space, data, paths, shown, optimum)
     return replace(found, runs=runs, noise=noise, surface=surface)
 
 

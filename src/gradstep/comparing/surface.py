@@ -105,7 +105,7 @@ class Surface:
 
 def surface_of(
     space: StepSpace, data: Dataset, paths: Mapping[str, Sequence[NDArray[np.float64]]],
-    anchors: Sequence[NDArray[np.float64]], optimum: NDArray[np.float64],
+    shown: Sequence[NDArray[np.float64]], optimum: NDArray[np.float64],
 ) -> Surface | None:  # fmt: skip
     """Return the surface, or None if there is no plane: one parameter, or no path at all.
 
@@ -117,7 +117,7 @@ def surface_of(
         The rows.
     paths : mapping
         Parameters (size,) of each run, one after another, from one start.
-    anchors : sequence of ndarray of shape (size,)
+    shown : sequence of ndarray of shape (size,)
         Those whose main directions are looked for, and which are to be seen; the start is first.
     optimum : ndarray of shape (size,)
         Where the objective is least.
@@ -127,7 +127,7 @@ def surface_of(
         name: np.array([space.point(each) - origin for each in path])
         for name, path in paths.items()
     }
-    seen = np.array([space.point(each) - origin for each in anchors])
+    seen = np.array([space.point(each) - origin for each in shown])
     found = _main_directions(seen)
     if found is None:
         return None

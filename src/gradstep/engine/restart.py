@@ -68,7 +68,7 @@ def run(
     columns: Columns | None = None,
     validation: Validation | None = None,
     callbacks: Sequence[Any] = (),
-    brake: bool = False,
+    may_restart: bool = False,
 ) -> TrainResult:
     """Run a problem to its end.
 
@@ -84,7 +84,7 @@ def run(
         How that run had ended, if it had.
     columns : Columns, optional
         The statistics of the columns, if they are known.
-    brake : bool
+    may_restart : bool
         Whether a run that diverges is started again with a shorter step: for learning rates that
         gradstep chose, not the user.
 
@@ -98,7 +98,7 @@ def run(
     if over is not None:
         return _result_of(problem, data, state, over)
     excess_of = None
-    if brake and not automatic and columns is not None and has_exact_solution(problem):
+    if may_restart and not automatic and columns is not None and has_exact_solution(problem):
         excess_of = LeastSquares(problem, data, columns).excess
     while True:
         shorter = shortened(problem, state.restarts)
@@ -108,7 +108,7 @@ def run(
                 validation=validation, callbacks=callbacks, excess_of=excess_of,
             )  # fmt: skip
         except Diverged as error:
-            if automatic or not brake or not hasattr(problem.schedule, "eta0"):
+            if automatic or not may_restart or not hasattr(problem.schedule, "eta0"):
                 raise
             if state.restarts >= _RESTARTS:
                 raise past_help(shorter, data, error) from error

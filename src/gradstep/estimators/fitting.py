@@ -256,7 +256,7 @@ def fit(
     with checkpointed(callbacks, asked, est.seed_, data, held_out, start.start):
         result = run(
             chosen, data, start, validation=validation, callbacks=callbacks,
-            brake=is_auto(est.learning_rate),
+            may_restart=is_auto(est.learning_rate),
         )  # fmt: skip
     assert result.state is not None  # noqa: S101  (Ctrl-C goes through)
     _show(est, result, result.state, chosen.rate, validated=validation is not None)

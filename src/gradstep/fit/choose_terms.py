@@ -197,7 +197,7 @@ class _Fold:
         chosen = plan(Settings(tol=_TOL), loss, train, k, stored_in=encoding.stored_in())
         columns = chosen.columns or Columns.unmeasured(chosen.problem.n_features)
         start = start_of(chosen.problem, train, *(near or ()), at_constant=True)
-        result = run(replace(chosen, columns=columns), train, start, brake=True)
+        result = run(replace(chosen, columns=columns), train, start, may_restart=True)
         return cls(loss, k, train, held_out, result.params)
 
     def losses(self, params: NDArray[np.float64], parts: int) -> list[float]:

@@ -117,7 +117,7 @@ def fit_in_phases(
         try:
             result = run(
                 chosen, data, start, validation=validation, callbacks=callbacks,
-                brake=is_auto(settings.learning_rate) or settings.learning_rate == "adaptive",
+                may_restart=is_auto(settings.learning_rate) or settings.learning_rate == "adaptive",
                 keep_interrupted=True,
             )  # fmt: skip
         except Diverged as error:

@@ -110,7 +110,7 @@ def run(
     *,
     validation: Validation | None = None,
     callbacks: Sequence[Any] = (),
-    brake: bool = False,
+    may_restart: bool = False,
     keep_interrupted: bool = False,
 ) -> RunResult:
     """Train to the end.
@@ -127,7 +127,7 @@ def run(
         Held-out rows.
     callbacks : sequence of Callback
         Called at the start, after each epoch and at the end.
-    brake : bool
+    may_restart : bool
         Whether a run that diverges is started again with a shorter step.
     keep_interrupted : bool
         Whether Ctrl-C ends the run with the best parameters so far, if there are any.
@@ -158,7 +158,7 @@ def run(
         with best.left_by_a_lost_cluster():
             ended = restart.run(
                 problem, data, start, goes_on=goes_on, over=over, columns=chosen.columns,
-                validation=validation, callbacks=listeners, brake=brake,
+                validation=validation, callbacks=listeners, may_restart=may_restart,
             )  # fmt: skip
     except KeyboardInterrupt:
         if not keep_interrupted or best.params is None:

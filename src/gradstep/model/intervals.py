@@ -30,6 +30,8 @@ __all__ = [
     "with_errors",
 ]
 
+_LEAST = 0.5  # the least size of a correlation that is told
+
 
 def inference_of(model: Model) -> Inference:
     """Return how sure the parameters of encoded features are, of a model that knows it."""
@@ -166,9 +168,7 @@ def per_deviation(
     return found
 
 
-def correlations(
-    model: Model, entries: Sequence[Mapping[str, Any]], least: float = 0.5
-) -> list[dict[str, Any]]:
+def correlations(model: Model, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return which coefficients the data can hardly tell apart, the closest first.
 
     Parameters
@@ -177,8 +177,6 @@ def correlations(
         A model whose covariance is known; of others nothing is.
     entries : sequence of dict
         What `coefficients` returned.
-    least : float
-        The least size of a correlation that is told.
 
     Returns
     -------
@@ -204,7 +202,7 @@ def correlations(
     for i, j in zip(*np.triu_indices(len(known), 1), strict=True):
         one, other = known[i][0], known[j][0]
         same = "against" in one and one["against"] == other.get("against")
-        if abs(each[i, j]) >= least and not same and one.get("class") == other.get("class"):
+        if abs(each[i, j]) >= _LEAST and not same and one.get("class") == other.get("class"):
             found.append({"one": one, "other": other, "correlation": float(each[i, j])})
     return sorted(found, key=lambda pair: -abs(pair["correlation"]))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Summary", "summary_of"]
 
 _LONG = 300  # letters of a reason
+_MOST = 100  # coefficients, those of important columns first
 _INTERCEPT = "(intercept)"
 
 
@@ -116,7 +117,7 @@ _STATISTICS = ("standard_error", "statistic", "p", "low", "high")
 
 
 @as_by_default
-def summary_of(model: Model, level: float = 0.95, most: int | None = 100) -> Summary:
+def summary_of(model: Model, level: float = 0.95) -> Summary:
     """Return a model's coefficients as a table of statistics.
 
     Parameters
@@ -125,8 +126,6 @@ def summary_of(model: Model, level: float = 0.95, most: int | None = 100) -> Sum
         The model.
     level : float
         Of the confidence intervals.
-    most : int, optional
-        How many coefficients, those of important columns first; None for all.
 
     Examples
     --------
@@ -147,7 +146,7 @@ def summary_of(model: Model, level: float = 0.95, most: int | None = 100) -> Sum
     all of a column  statistic  df        p
     x                    262.8   1  < 1e-16
     """
-    found = with_errors(model, coefficients(model, most, references=False), level)
+    found = with_errors(model, coefficients(model, _MOST, references=False), level)
     entries = [*map(_entry, found), *_intercepts(model, level)]
     rows = model.provenance.get("rows")
     n = rows.get("train", 0) if isinstance(rows, dict) else 0
@@ -160,7 +159,7 @@ def summary_of(model: Model, level: float = 0.95, most: int | None = 100) -> Sum
     else:
         facts.append(("Standard errors", kind_of_errors(model)))
     shown = {(entry["feature"], entry.get("class")) for entry in found}
-    more = 0 if most is None or len(found) < most else max(0, nonzero(model) - len(shown))
+    more = 0 if len(found) < _MOST else max(0, nonzero(model) - len(shown))
     return Summary(facts, entries, wald_by_column(model), level, more)
 
 

@@ -32,6 +32,7 @@ __all__ = ["Part", "TrainingRows", "parts_of", "training_rows"]
 _MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12  # of more, as many at random are measured
 _NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 21  # parts of scores, of all rows and at a time
 _LARGEST = sys.float_info.max
+_OF_ANOTHER = "what is kept of the training rows is not of this model"
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,16 @@ class TrainingRows:
         ValueError, TypeError, KeyError
             If it is no such thing, or of another encoding.
         """
-        one = ("constant", "deviations")
-        more = ("levels", "variances", "covariances", "squares")
         kept = {"squares": (), **content}
         found = cls(
-            *(tuple(kept[name]) for name in one), *(tuple(map(tuple, kept[name])) for name in more)
+            _floats(kept["constant"]),
+            _floats(kept["deviations"]),
+            *(
+                tuple(map(_floats, kept[name]))
+                for name in ("levels", "variances", "covariances", "squares")
+            ),
         )
         columns = (*found.variances, *found.covariances)
-        rows = [found.constant, found.deviations, *found.levels, *columns, *found.squares]
-        numbers = all(
-            type(x) in {int, float} and -_LARGEST <= x <= _LARGEST for row in rows for x in row
-        )
         known = not isinstance(encoding, SparseEncoding)
         fits = (
             [len(found.constant), *map(len, columns)]
@@ -93,12 +93,16 @@ class TrainingRows:
             == [_n_levels(encoding, column) for column in encoding.coded]
             and list(map(len, found.squares)) == [encoding.terms.size(c) for c in encoding.placed]
         )
-        if not (numbers and fits):
-            msg = "what is kept of the training rows is not of this model"
-            raise ValueError(msg)
-        floats: list[Any] = [tuple(map(float, getattr(found, name))) for name in one]
-        floats += [tuple(tuple(map(float, row)) for row in getattr(found, name)) for name in more]
-        return cls(*floats)  # integers of any size would be no array of numbers
+        if not fits:
+            raise ValueError(_OF_ANOTHER)
+        return found
+
+
+def _floats(numbers: Any) -> tuple[float, ...]:
+    """Return numbers of a JSON file; integers of any size would be no array of numbers."""
+    if not all(type(x) in {int, float} and -_LARGEST <= x <= _LARGEST for x in numbers):
+        raise ValueError(_OF_ANOTHER)
+    return tuple(map(float, numbers))
 
 
 def _n_levels(encoding: Encoding, column: Any) -> int:

@@ -21,7 +21,7 @@ from gradstep.data.preparing import prepare as making
 from gradstep.data.preparing.placing import with_offset
 from gradstep.data.sources import table as tables
 from gradstep.rows.kernels.shuffling import Buckets
-from tests.data.cases import bits, numbered
+from tests.data.cases import bits, in_tiny_pieces, numbered
 from tests.examples import examples
 from tests.uncompiled import uncompiled
 
@@ -44,12 +44,6 @@ def looks_shuffled(rows):
     """Tell whether few rows stand where they were, or beside the row that they were beside."""
     ranks = np.argsort(np.argsort(rows))
     return np.sum(ranks == np.arange(ranks.size)) < 10 and np.sum(abs(np.diff(ranks)) == 1) < 15
-
-
-def in_tiny_pieces(monkeypatch):
-    """Make chunks of 64 rows and buckets of a few hundred bytes."""
-    monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
-    monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 500)
 
 
 class TestRows:
@@ -353,59 +347,6 @@ class TestTold:
         assert prepare(table, "y").meta["warnings"] == []
         (warning,) = prepare(copied, "y").meta["warnings"]
         assert "'again' is a copy of the target" in warning
-
-
-class TestQueriesThatAnswerDifferently:
-    """The second pass finds other rows than the first: nothing is written beyond an array."""
-
-    @pytest.mark.parametrize("where", ["memory", "disk"])
-    @pytest.mark.parametrize(
-        "other, at, options",
-        [
-            (
-                lambda t: t.with_columns(z=pl.lit(1e9)),
-                4,
-                {"time_column": "z"},
-            ),  # all are the latest
-            (lambda t: t.with_columns(z=pl.lit(-1e9)), 4, {"time_column": "z"}),  # none is
-            (lambda t: t[:-1], 4, {"time_column": "z"}),
-            (lambda t: t[:-1], 3, {"time_column": "z"}),
-            (lambda t: t[:-1], 2, {}),
-            (lambda t: t[:256], 2, {}),
-            (lambda t: pl.concat([t, t]), 2, {}),
-            (lambda t: t[:0], 2, {}),
-        ],
-        ids=[
-            "late",
-            "early",
-            "fewer times",
-            "fewer times counted",
-            "fewer",
-            "chunks",
-            "more",
-            "none",
-        ],
-    )
-    @pytest.mark.parametrize("gap", [False, True])
-    def test_are_refused(self, other, at, options, where, gap, tmp_path, monkeypatch):
-        in_tiny_pieces(monkeypatch)
-        monkeypatch.setattr(first_pass, "_KEPT_BYTES", -1)  # read from the file both times
-        table = numbered(300)
-        if gap:
-            table[290, "y"] = None
-        read, passes = tables.Table.chunks, []
-
-        def chunks(self, columns=None):
-            passes.append(columns)
-            if len(passes) == at:
-                self._lazy = other(table).lazy()
-            return read(self, columns)
-
-        monkeypatch.setattr(tables.Table, "chunks", chunks)
-        out = tmp_path / "p" if where == "disk" else None
-        with pytest.raises(InvalidTable, match="the query had 300 rows when it was read first"):
-            prepare(table.lazy(), "y", validation=0.2, out=out, **options)
-        assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize("target", ["n", "count", "level", "value", "len", "index", "literal", "y"])

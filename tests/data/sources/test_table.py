@@ -26,7 +26,6 @@ from tests.data.cases import bits
 from tests.examples import examples
 
 N = 300
-DAY = pl.date(2024, 1, 1)
 
 
 def made(n=N, seed=0):
@@ -108,7 +107,6 @@ class TestFormats:
         assert bits(prepared) == bits(prepare(TABLE, "y", random_state=2))
 
     def test_prepared_from_pyarrow(self):
-        pytest.importorskip("pyarrow")
         assert bits(prepare(TABLE.to_arrow(), "y")) == bits(prepare(TABLE, "y"))
 
     def test_prepared_from_what_exports_arrow(self):

@@ -1,13 +1,24 @@
-"""How many rows samples have: a function of the rows and features alone."""
+"""Which kind of step is taken, and how many rows samples have: functions of sizes alone."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from gradstep.engine.automatic.choice import StepKind, hessian_rows, sample_rows
+from gradstep.engine.automatic.choice import StepKind, hessian_rows, rule_for, sample_rows
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
+from gradstep.objective.penalties import L1, L2, Scaled
+from gradstep.objective.regression import Pinball, Poisson
+from gradstep.optim.solvers import Exact
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
+from gradstep.rows.statistics import Columns
+from tests.engine.automatic.problems import problem
+from tests.engine.cases import csr, matrix
 
 FEW, ENOUGH, MANY = 10**4, 2 * 10**5, 10**8  # rows of 100 parameters
 
@@ -28,3 +39,46 @@ def test_it_grows_smoothly():
     ]
     assert rows == sorted(rows)
     assert all(later - before <= 250 for before, later in pairwise(rows))
+
+
+def even(p):
+    """Return what is known of columns without rows that are far out."""
+    return Columns(1.0, np.zeros(p), np.ones(p), np.full(p, -4.0), np.full(p, 4.0))
+
+
+def way(n, p, k=1, layout=None, columns=None, **changes):
+    """Return the way of rows that are all one, which takes no memory."""
+    rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (n, p))) if layout is None else layout
+    data = Dataset(rows, np.zeros((n, 1)))
+    columns = Columns.unmeasured(p) if columns is None else columns
+    return rule_for(ScaledProblem(problem(data, n_outputs=k, **changes), data, columns)).kind
+
+
+class TestChoice:
+    @pytest.mark.parametrize("n, p, changes, expected", [
+        (10, 5, {}, StepKind.NEWTON),
+        (10**6, 60, {}, StepKind.NEWTON),  # few features: no matter how many rows
+        (10**6, 60, {"loss": LogLoss()}, StepKind.NEWTON),
+        (10**6, 70, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
+        (10**6, 70, {"loss": Poisson()}, StepKind.QUASI_NEWTON),
+        (10**6, 70, {"optimizer": Exact()}, StepKind.NEWTON),
+        (10**6, 70, {"loss": Pinball()}, StepKind.NEWTON),  # slopes jump
+        (10**6, 70, {"penalty": L1(0.1)}, StepKind.NEWTON),
+        (20_000, 1000, {}, StepKind.NEWTON),  # few rows a feature, and one step is the last
+        (20_000, 1000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
+        (10**6, 2000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
+        (10, 2000, {}, StepKind.QUASI_NEWTON),
+        (10, 2000, {"penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
+        (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.VARIANCE_REDUCED),
+        (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.NEWTON),
+        (10**6, 500, {"loss": Softmax(), "k": 4}, StepKind.QUASI_NEWTON),
+        (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
+        (10**6, 500, {"loss": OneVsRest(LogLoss()), "k": 4, "penalty": L1(0.1)}, StepKind.NEWTON),
+    ])  # fmt: skip
+    def test_follows_from_sizes(self, n, p, changes, expected):
+        assert way(n, p, columns=even(p), **changes) is expected
+
+    def test_of_sparse_rows_follows_from_what_they_have(self):
+        sparse = csr(matrix(3000, 1500, density=0.002))
+        assert way(3000, 1500, layout=sparse, loss=LogLoss()) is StepKind.NEWTON
+        assert way(3000, 1500, loss=LogLoss()) is StepKind.QUASI_NEWTON

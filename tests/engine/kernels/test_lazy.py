@@ -1,10 +1,8 @@
-"""Lazy steps: those of the plain kernel, to rounding, at the cost of what a batch touches."""
+"""Lazy steps: those of the plain kernel, to rounding."""
 
 from __future__ import annotations
 
 import copy
-from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,85 +11,31 @@ from hypothesis import strategies as st
 
 from gradstep.engine.textbook import epoch as walk
 from gradstep.engine.textbook import steps
-from gradstep.engine.textbook.steps import UpdateKind, update_kind
+from gradstep.engine.textbook.steps import UpdateKind
 from gradstep.objective.classification import Softmax
 from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
-from gradstep.optim import schedules
-from gradstep.optim.optimizers import FTRL, SGD, AdaGrad, Adam, At, Momentum, Nesterov
-from gradstep.optim.schedules import Constant, Cosine, InvScaling, WarmUp
-from gradstep.rows.dataset import Dataset
-from gradstep.rows.layouts import CsrRows, DenseRows, TableRows
-from tests.engine.cases import (
-    PARTS,
-    PROBLEMS,
-    SOME,
-    classes,
-    csr,
-    dense,
-    fit,
-    fit_in_parts,
-    problem,
-    regression,
-    same_bits,
+from gradstep.optim.optimizers import FTRL, SGD, AdaGrad, At, Momentum
+from tests.engine.cases import PARTS, PROBLEMS, SOME, fit, fit_in_parts, problem, same_bits
+from tests.engine.kernels.lazy import (
+    ALL_PAIRS,
+    CLASSES,
+    COMPILED,
+    OPTIMIZERS,
+    OTHER_PAIRS,
+    PENALTIES,
+    RATES,
+    SOME_PAIRS,
+    SPARSE,
+    TABLE,
+    TWO,
+    VARYING,
+    assert_equal,
+    both,
+    force,
 )
 from tests.examples import examples
 from tests.slow import slow_unless
 from tests.uncompiled import among, compiled_if, uncompiled
-
-OPTIMIZERS = [SGD(), Momentum(), AdaGrad(), FTRL()]
-PENALTIES = [NoPenalty(), L1(0.02), L2(0.3), ElasticNet(0.1, 0.3)]
-# Each optimizer with one penalty, on weighted rows of a CSR matrix: one is compiled, in the slow
-# tests another, whose formula is the longest.
-SOME_PAIRS = [*zip(OPTIMIZERS, (*PENALTIES[1:], NoPenalty()), strict=True)]
-COMPILED = SOME_PAIRS[:1]
-ALL_PAIRS = [*product(OPTIMIZERS, PENALTIES)]
-OTHER_PAIRS = [*zip(OPTIMIZERS, reversed(PENALTIES), strict=True)]
-VARYING = WarmUp(Cosine(0.05), epochs=0.5)
-RATES = [Constant(0.05), InvScaling(0.05, 0.3), VARYING]
-
-
-def table(n=120, columns=4, categories=20, seed=0, k=1):
-    """Return rows of three numbers and four codes, some of which are none, with k targets."""
-    rng = np.random.default_rng(seed)
-    codes = rng.integers(0, categories, (n, columns)) + np.arange(columns) * categories + 3
-    codes[rng.random(codes.shape) < 0.1] = -1
-    rows = TableRows(rng.normal(size=(n, 3)), codes.astype(np.int32), 3 + columns * categories)
-    return Dataset(rows, rng.normal(size=(n, k)))
-
-
-SPARSE = regression(120, 80, layout=csr, density=0.05, weighted=True)
-TWO = regression(120, 80, k=2, layout=csr, density=0.05, weighted=True)
-TABLE = table()
-CLASSES = classes(120, 60, layout=csr, density=0.06)
-
-
-def force(patch, way):
-    patch.setattr(steps, "update_kind", lambda *_: way)
-
-
-def both(of, data, **options):
-    """Train by plain and by lazy steps."""
-    found = []
-    for way in (UpdateKind.PLAIN, UpdateKind.LAZY):
-        with pytest.MonkeyPatch.context() as patch:
-            force(patch, way)
-            found.append(fit(of, data, **options))
-    return found
-
-
-def assert_equal(one, other, within=1e-9):
-    """States and records of two runs: equal relative to the largest number of their kind."""
-    (ours, outcome, told), (theirs, other_outcome, other_told) = one, other
-    assert outcome is other_outcome
-    for name in ("params", "slots", "counters", "sums"):
-        a, b = getattr(ours, name), getattr(theirs, name)
-        for row, same in zip(np.atleast_2d(a), np.atleast_2d(b), strict=True):
-            np.testing.assert_allclose(row, same, rtol=within, atol=within * np.abs(same).max())
-    zeros = (ours.params == 0.0) != (theirs.params == 0.0)
-    assert np.abs(ours.params - theirs.params)[zeros].max(initial=0.0) < 1e-12
-    np.testing.assert_allclose(
-        [record[1] for record in told], [record[1] for record in other_told], rtol=within
-    )
 
 
 class TestEqualsThePlainSteps:
@@ -291,130 +235,3 @@ class TestFormulas:
         l1, l2 = penalty.strengths()
         for w in (-2.0, 0.0, 0.3):
             assert penalty.value(w) == pytest.approx(l1 * abs(w) + 0.5 * l2 * w * w, abs=1e-15)
-
-
-class Counting(NamedTuple):
-    """Not an optimizer: counts the steps of each weight, and how often it was caught up."""
-
-    def n_slots(self):
-        return 2
-
-    def step(self, penalty, params, gradient, slots, lo, hi, at):
-        for j in range(lo, hi):
-            slots[0, j] += 1.0
-
-    def clock_shape(self, period):
-        return 1, 1
-
-    def tick(self, penalty, clock, now, at):
-        return True
-
-    def idle(self, penalty, params, gradient, slots, j, clock, since, now):
-        slots[1, j] += 1.0
-
-
-class TestCost:
-    @uncompiled
-    @pytest.mark.parametrize("layout", ["csr", "table"])
-    def test_does_not_grow_with_the_features(self, layout):
-        """The same rows, among a hundred times as many features."""
-        rows = SPARSE.rows if layout == "csr" else TABLE.rows
-        stepped, caught_up = [], []
-        for width in (rows.width, 100 * rows.width):
-            data = Dataset(rows._replace(width=width), SPARSE.y)
-            of = problem(data, optimizer=Counting(), fit_intercept=False, max_epochs=2)
-            with pytest.MonkeyPatch.context() as patch:
-                force(patch, UpdateKind.LAZY)
-                state, _, _ = fit(of, data)
-            stepped.append(state.slots[0].sum())
-            # at the end of an epoch, all that are not up to date are brought there
-            caught_up.append(state.slots[1].sum() - 2 * (width - rows.width))
-        assert stepped[0] == stepped[1] > 0
-        assert caught_up[0] == caught_up[1] > 0
-
-    @pytest.mark.parametrize("rows", [SPARSE.rows, TABLE.rows], ids=["csr", "table"])
-    def test_lists_each_feature_once(self, rows):
-        matrix = np.zeros((rows.n_rows, rows.width), bool)
-        for i in range(rows.n_rows):
-            if isinstance(rows, CsrRows):
-                matrix[i, rows.columns[rows.starts[i] : rows.starts[i + 1]]] = True
-            else:
-                matrix[i, :3] = True
-                matrix[i, [code for code in rows.codes[i] if code >= 0]] = True
-        order = np.random.default_rng(1).permutation(rows.n_rows).astype(np.uint32)
-        since = np.arange(rows.width) % 5
-        marks, features, before = since.copy(), *np.full((2, rows.width + 1), -1)
-        n = rows.list_touched(order, 10, 30, marks, 7, features, before)
-        wanted = np.flatnonzero(matrix[order[10:30]].any(axis=0))
-        np.testing.assert_array_equal(np.sort(features[:n]), wanted)
-        np.testing.assert_array_equal(before[:n], since[features[:n]])
-        np.testing.assert_array_equal(np.flatnonzero(marks == 7), wanted)
-        assert rows.n_touched(20) >= n / 2
-
-
-class OwnPenalty(NamedTuple):
-    def value(self, w):
-        return 0.0 * w
-
-    def prox(self, x, step):
-        return x
-
-
-class TestWhichWay:
-    def wide(self, rows, touched):
-        return rows._replace(width=touched)
-
-    @pytest.mark.parametrize(
-        "optimizer, penalty, changes, way",
-        [
-            (AdaGrad(), L2(), {}, UpdateKind.LAZY),
-            (Momentum(), L1(), {}, UpdateKind.LAZY),
-            (SGD(), L1(), {}, UpdateKind.LAZY),
-            (SGD(), L2(), {}, UpdateKind.IN_PLACE),
-            (SGD(), NoPenalty(), {}, UpdateKind.IN_PLACE),
-            (FTRL(), L1(), {}, UpdateKind.LAZY),
-            (FTRL(), L1(), {"schedule": schedules.Exponential()}, UpdateKind.LAZY),
-            (FTRL(), L1(), {"schedule": VARYING}, UpdateKind.PLAIN),
-            (FTRL(), NoPenalty(), {"schedule": VARYING}, UpdateKind.LAZY),
-            (AdaGrad(), L2(), {"schedule": VARYING}, UpdateKind.LAZY),
-            (AdaGrad(), L2(), {"average_from": 1}, UpdateKind.PLAIN),
-            (SGD(), L2(), {"average_from": 1}, UpdateKind.PLAIN),
-            (Adam(), L2(), {}, UpdateKind.PLAIN),
-            (Nesterov(), L1(), {}, UpdateKind.PLAIN),
-            (AdaGrad(), OwnPenalty(), {}, UpdateKind.PLAIN),
-            (SGD(), OwnPenalty(), {}, UpdateKind.PLAIN),
-        ],
-    )
-    @pytest.mark.parametrize("data", [SPARSE, TABLE], ids=["csr", "table"])
-    def test_with_many_features(self, data, optimizer, penalty, changes, way):
-        of = problem(data, optimizer=optimizer, penalty=penalty, **changes)
-        assert update_kind(of, data.rows._replace(width=10_000), 8) is way
-
-    @pytest.mark.parametrize("data", [SPARSE, TABLE], ids=["csr", "table"])
-    def test_depends_on_what_a_batch_touches(self, data):
-        touched = data.rows.n_touched(8)
-        for optimizer, penalty, many, way, else_way in (
-            (AdaGrad(), L2(), 16, UpdateKind.LAZY, UpdateKind.PLAIN),
-            (SGD(), L2(), 4, UpdateKind.IN_PLACE, UpdateKind.PLAIN),
-        ):
-            of = problem(data, optimizer=optimizer, penalty=penalty)
-            enough = data.rows._replace(width=many * touched)
-            fewer = data.rows._replace(width=many * touched - 1)
-            assert update_kind(of, enough, 8) is way
-            if not (way is UpdateKind.IN_PLACE and data is SPARSE):  # there it always pays
-                assert update_kind(of, fewer, 8) is else_way
-                assert update_kind(of, enough, 9) is else_way
-
-    def test_dense_rows(self):
-        rows = DenseRows(np.ones((3, 10_000)))
-        of = problem(Dataset(rows, np.ones((3, 1))), optimizer=AdaGrad())
-        assert update_kind(of, rows, 1) is UpdateKind.PLAIN
-
-    @uncompiled
-    def test_as_it_comes(self):
-        """Without a patch: few rows of many features, and the same as dense ones."""
-        wide = regression(40, 4000, layout=csr, density=0.001, weighted=True)
-        full = regression(40, 4000, layout=dense, density=0.001, weighted=True)
-        of = problem(wide, optimizer=SGD(), penalty=L1(0.1), batch_size=4)
-        assert update_kind(of, wide.rows, 4) is UpdateKind.LAZY
-        assert_equal(fit(of, wide), fit(of, full), within=1e-8)

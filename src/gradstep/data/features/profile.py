@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gradstep.data.features.missing import add_missing, add_nulls, merge_missing
 from gradstep.data.features.text import TextProfile
 from gradstep.data.kernels.columns import Summary, summarise
 from gradstep.errors import InvalidTable
@@ -158,10 +159,7 @@ class NumberProfile:
         x = as_floats(series)
         self.single &= x.dtype == np.float32
         found = summarise(x, y)
-        if found.missing:
-            if self.first_missing < 0:
-                self.first_missing = int(rows[found.first_missing])
-            self.missing += found.missing
+        add_missing(self, found.missing, rows, found.first_missing)
         if found.infinite >= 0:
             msg = (
                 f"Column {self.column!r} is infinite in row {rows[found.infinite] + 1} (of the "
@@ -232,11 +230,7 @@ class LevelProfile:
     def add(self, series: pl.Series, rows: NDArray[np.int64]) -> None:
         """Add the next rows, which have these numbers in the table."""
         self.rows += series.len()
-        gone = series.null_count()
-        if gone:
-            if self.first_missing < 0:
-                self.first_missing = int(rows[series.is_null().arg_max() or 0])
-            self.missing += gone
+        add_nulls(self, series, rows)
         found = series.cast(pl.String).drop_nulls().alias("level").value_counts(name="n")
         self.in_chunks += found.height
         if self.spelling is not None:
@@ -251,7 +245,7 @@ class LevelProfile:
     def merge(self, other: LevelProfile, shift: int, *, mirrored: bool = False) -> None:
         """Add what is known of later rows, whose numbers are counted from `shift`."""
         del mirrored  # nothing here goes with the target
-        _merge_missing(self, other, shift)
+        merge_missing(self, other, shift)
         self.rows += other.rows
         self.in_chunks += other.in_chunks
         if self.spelling is not None and other.spelling is not None:
@@ -304,10 +298,7 @@ class DateProfile:
         """Add the next rows, which have these numbers in the table."""
         days = as_days(series)
         found = summarise(days, y)
-        if found.missing:
-            if self.first_missing < 0:
-                self.first_missing = int(rows[found.first_missing])
-            self.missing += found.missing
+        add_missing(self, found.missing, rows, found.first_missing)
         self.numbers.add(found)
         self.firsts = self.firsts and bool((series.dt.day() == 1).all())
         if self.counts is not None:
@@ -323,14 +314,8 @@ class DateProfile:
             profile.merge(other.parts[part], shift)
 
 
-def _merge_missing(profile: Any, other: Any, shift: int) -> None:
-    if profile.first_missing < 0 <= other.first_missing:
-        profile.first_missing = other.first_missing + shift
-    profile.missing += other.missing
-
-
 def _merge_numbers(profile: Any, other: Any, shift: int, *, mirrored: bool) -> None:
-    _merge_missing(profile, other, shift)
+    merge_missing(profile, other, shift)
     profile.numbers.add(other.numbers.mirrored() if mirrored else other.numbers)
     if profile.counts is not None:
         profile.counts.merge(other.counts)

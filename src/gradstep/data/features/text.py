@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gradstep.data.features.missing import add_nulls, merge_missing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -135,11 +137,7 @@ class TextProfile:
     def add(self, series: pl.Series, rows: NDArray[np.int64], _y: Any = None) -> None:
         """Add the next rows, which have these numbers in the table."""
         self.rows += series.len()
-        gone = series.null_count()
-        if gone:
-            if self.first_missing < 0:
-                self.first_missing = int(rows[series.is_null().arg_max() or 0])
-            self.missing += gone
+        add_nulls(self, series, rows)
         for _, piece in _pieces(series):
             words = _in_buckets(words_of(piece))
             own = words.group_by("row").agg(pl.col("bucket").n_unique())
@@ -150,9 +148,7 @@ class TextProfile:
     def merge(self, other: TextProfile, shift: int, *, mirrored: bool = False) -> None:
         """Add what is known of later rows, whose numbers are counted from `shift`."""
         del mirrored  # nothing here goes with the target
-        if self.first_missing < 0 <= other.first_missing:
-            self.first_missing = other.first_missing + shift
-        self.missing += other.missing
+        merge_missing(self, other, shift)
         self.rows += other.rows
         self.most = max(self.most, other.most)
         self._add(other.words)

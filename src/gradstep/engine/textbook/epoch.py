@@ -28,7 +28,6 @@ from gradstep.rows.readonly import readonly
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -129,12 +128,7 @@ class EpochBatches:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

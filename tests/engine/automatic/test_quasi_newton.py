@@ -1,0 +1,129 @@
+"""Quasi-Newton steps: pairs, samples of the Hessian, and the longest diagonal step."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gradstep.engine.automatic import choice, quasi_newton
+from gradstep.engine.automatic.choice import StepKind
+from gradstep.engine.automatic.hessian import Hessians
+from gradstep.engine.automatic.quadratic_model import QuadraticModel
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.engine.automatic.smoothing import Smoothing
+from gradstep.engine.automatic.state import Pairs
+from gradstep.engine.records import Outcome
+from gradstep.engine.row_sums import RowSums
+from gradstep.engine.statistics import columns_of
+from gradstep.objective.classification import LogLoss
+from gradstep.objective.penalties import NoPenalty
+from gradstep.rows.dataset import Dataset
+from tests.engine.automatic.problems import case, problem, sized
+from tests.engine.cases import csr, dense
+
+
+class TestQuasiNewton:
+    """The step is that of the BFGS formula, and the Hessian it begins with lets every way open."""
+
+    @pytest.mark.parametrize("matrices", [object(), None], ids=["full", "diagonal"])
+    def test_the_direction_is_that_of_the_dense_formula(self, matrices):
+        rng = np.random.default_rng(0)
+        k, q, m = 2, 5, 4
+        root, other = rng.normal(size=(2, k * q, k * q))
+        hessian, whole = root @ root.T + np.eye(k * q), other @ other.T + np.eye(k * q)
+        steps = rng.normal(size=(m, k * q))
+        changes = steps @ whole
+        dense_inverse = np.linalg.inv(hessian)
+        if matrices is None:
+            s, y = steps[-1], changes[-1]
+            dense_inverse = dense_inverse * (s @ y) / (y @ dense_inverse @ y)
+        for s, y in zip(steps, changes, strict=True):
+            across = np.eye(k * q) - np.outer(s, y) / (s @ y)
+            dense_inverse = across @ dense_inverse @ across.T + np.outer(s, s) / (s @ y)
+
+        def direction(g):
+            return -np.linalg.solve(hessian, g.ravel()).reshape(k, q)
+
+        model = SimpleNamespace(preconditioner=lambda _: SimpleNamespace(direction=direction))
+        pairs = Pairs()
+        for s, y in zip(steps, changes, strict=True):
+            pairs = pairs.added(s.reshape(k, q), y.reshape(k, q), m)
+        state = SimpleNamespace(pairs=pairs, matrices=matrices)
+        g = rng.normal(size=(k, q))
+        found = quasi_newton.quasi_newton_direction(model, state, g)
+        np.testing.assert_allclose(found.ravel(), -dense_inverse @ g.ravel(), rtol=1e-9)
+
+    def test_only_the_last_pairs_are_kept(self):
+        pairs = Pairs()
+        for i in range(5):
+            pairs = pairs.added(np.full((1, 2), i), np.full((1, 2), -i), 3)
+        np.testing.assert_array_equal(pairs.steps[:, 0, 0], [2, 3, 4])
+        np.testing.assert_array_equal(pairs.changes[:, 0, 1], [-2, -3, -4])
+
+    def test_a_poor_preconditioner_is_taken_anew_from_more_rows(self, solve, monkeypatch):
+        drawn, draw = [], Hessians.draw
+
+        def counted(self, params, rows, *others):
+            drawn.append(rows)
+            return draw(self, params, rows, *others)
+
+        monkeypatch.setattr(Hessians, "draw", counted)
+        monkeypatch.setattr(QuadraticModel, "is_poor", lambda *_: True)
+        monkeypatch.setattr(quasi_newton, "_POOR_STEPS", 1)
+        data, _ = sized("quasi-newton", LogLoss())
+        found = solve(data, **case("quasi-newton", LogLoss()), tol=None, max_epochs=9)
+        assert drawn == [2000, 4000, 8000]
+        assert found.ran.state.sampling.factor == 8  # all rows: nothing is drawn
+        assert found.ran.state.matrices.whole
+
+    def test_what_a_sample_misses_is_found_all_the_same(self, solve, monkeypatch):
+        """Levels that no row of it has, and the one that they depend on, which is not penalised."""
+        for name, number in {
+            "ALWAYS_NEWTON": 0, "CHEAP_PRODUCTS": 0.0, "_LEAST_ROWS": 1, "_LEAST_A_FEATURE": 1,
+            "_SAMPLE_PASSES": 0,
+        }.items():  # fmt: skip
+            monkeypatch.setattr(choice, name, number)
+        rng = np.random.default_rng(0)
+        n, p = 4000, 60
+        level = np.concatenate([np.repeat(np.arange(p), 4), rng.integers(0, 5, n - 4 * p)])
+        y = np.where(rng.random(n) < 0.3, 1.0, -1.0)
+        y[: 4 * p] = np.tile([1.0, -1.0, 1.0, -1.0], p)  # every level has both
+        X = (level[:, None] == np.arange(p)).astype(float)
+        seen = []
+        fill = Hessians._fill
+
+        def filled(self, hessian, sampling):
+            seen.append(int((np.einsum("bii->bi", hessian)[0] == 0.0).sum()))
+            fill(self, hessian, sampling)
+
+        monkeypatch.setattr(Hessians, "_fill", filled)
+        changes = {"loss": LogLoss(), "penalty": NoPenalty()}
+        found = solve(Dataset(csr(X), y[:, None]), **changes)
+        assert set(found.kinds) == {StepKind.QUASI_NEWTON}
+        assert seen[0] > 0
+        rates = np.array([np.mean(y[level == j] > 0.0) for j in range(p)])
+        counts = np.bincount(level, minlength=p) / n
+        least = -counts @ (rates * np.log(rates) + (1.0 - rates) * np.log(1.0 - rates))
+        assert found.outcome is Outcome.OPTIMAL
+        assert found.records[-1].loss - least < 1e-12
+
+
+def test_no_period_of_rows_hides_from_the_longest_diagonal_step():
+    """Of every other row features are all alike: from them comes the largest eigenvalue."""
+    n, p = 2 * 4095 + 1, 30
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p))
+    X[1::2] = X[1::2, :1]
+
+    def rate(X):
+        data = Dataset(dense(X), np.zeros((n, 1)))
+        of = ScaledProblem(problem(data), data, columns_of(data))
+        with RowSums(data, 1) as sums:
+            hessians = Hessians(of, sums)
+            smoothing = Smoothing.first(of, near=False)
+            diagonal = hessians.diagonal(np.zeros(p + 1), smoothing)
+            return hessians.diagonal_steps(diagonal, 64)[1]
+
+    assert rate(X) == pytest.approx(rate(np.roll(X, 1, axis=0)), rel=1e-3)

@@ -1,0 +1,78 @@
+"""Counts of different exposures: the offset of a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gradstep import InvalidParameter, InvalidTable, evaluate, fit_table
+from tests.uncompiled import uncompiled
+
+
+class TestExposures:
+    def table(self):
+        rng = np.random.default_rng(4)
+        x, years = rng.normal(size=400), rng.uniform(0.1, 90.0, 400)
+        return pl.DataFrame({"x": x, "years": years, "y": rng.poisson(years * np.exp(x - 3.0))})
+
+    @uncompiled
+    def test_are_offsets_once_their_logarithm_is_taken(self):
+        table, given = self.table(), {"loss": "poisson", "validation": 0.2, "alpha": 1e-4}
+        fit = fit_table(table, "y", exposure="years", **given)
+        logs = table.select("x", "y", pl.col("years").log().alias("o"))
+        expected = fit_table(logs, "y", offset="o", **given)
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert fit.validation == pytest.approx(expected.validation)
+        assert (fit.model.offset, fit.model.exposure) == (None, "years")
+        assert evaluate(fit.model, table)["deviance"] < 1.5
+
+    @uncompiled
+    @pytest.mark.parametrize("loss, power", [("poisson", 1.0), ("tweedie", 1.5)])
+    def test_alpha_is_relative_to_the_loss_per_exposure(self, loss, power):
+        """That of the counts, over the rows, has alpha times the mean weight of an exposure."""
+        table, alpha = self.table(), 0.1
+        fit = fit_table(
+            table, "y", exposure="years", loss=loss, alpha=alpha, penalty_scale="unit", tol=1e-10,
+            validation=0.0,
+        )  # fmt: skip
+        x, years, y = table["x"].to_numpy(), table["years"].to_numpy(), table["y"].to_numpy()
+        (w,), b = fit.model.coef_[0], fit.model.intercept_[0]
+        mean = years * np.exp(x * w + b)
+        slope = np.mean((mean - y) * mean ** (1.0 - power) * x)
+        assert slope + alpha * np.mean(years ** (2.0 - power)) * w == pytest.approx(0.0, abs=1e-6)
+        assert abs(w) > 0.3
+
+    @uncompiled
+    def test_as_people_write_them(self):
+        table, given = self.table(), {"loss": "poisson", "exposure": "years", "alpha": 1e-4}
+        text = pl.col("years").cast(pl.String).str.replace(".", ",", literal=True)
+        fit = fit_table(table.with_columns(text), "y", **given)
+        expected = fit_table(table, "y", **given)
+        assert fit.model.params.tobytes() == expected.model.params.tobytes()
+        assert "GS009: Numbers are read with a decimal comma: years." in fit.notes
+        np.testing.assert_array_equal(
+            fit.model.predict(table.with_columns(text)), expected.model.predict(table)
+        )
+
+    def test_one_that_is_given_as_an_offset_is_told(self):
+        with pytest.raises(InvalidParameter, match=r"'years' multiplies .* Give loss='poisson'"):
+            fit_table(self.table(), "y", exposure="years")
+        with pytest.raises(InvalidTable, match=r"'years' goes from .*--exposure years"):
+            fit_table(self.table(), "y", loss="poisson", offset="years")
+        # numbers that are added to a score that is no logarithm may be any
+        fit_table(self.table(), "y", offset="years", max_iter=2)
+
+    @pytest.mark.parametrize("wrong", [0.0, -1.0, None, float("inf")])
+    def test_must_be_above_zero(self, wrong):
+        table = self.table().with_columns(
+            pl.when(pl.int_range(pl.len()) == 2).then(wrong).otherwise("years").alias("years")
+        )
+        with pytest.raises(InvalidTable, match=r"exposure 'years' is .* in row 3 .* above 0"):
+            fit_table(table, "y", loss="poisson", exposure="years")
+
+    def test_go_without_an_offset(self):
+        with pytest.raises(InvalidParameter, match="give one of the two"):
+            fit_table(self.table(), "y", loss="poisson", exposure="years", offset="x")
+        with pytest.raises(InvalidTable, match="The exposure 'yeers' is not a column"):
+            fit_table(self.table(), "y", loss="poisson", exposure="yeers")
