@@ -17,8 +17,8 @@ class SVRG(NamedTuple):
     """The automatic method: from snapshot to snapshot, to the optimum.
 
     An epoch takes objective and gradient of all rows, and a step that they decide: a (proximal)
-    Newton step where there are few features or little data, else a quasi-Newton step, which begins
-    with the Hessian of a sample. Under an l1 penalty with too many features for a matrix, and one
+    Newton step for least squares, little data, an l1 penalty or kinks, else a quasi-Newton step,
+    which begins with the Hessian of a sample. Under an l1 penalty with too many features for a matrix, and one
     that is known by its proximal map alone, it takes mini-batch steps on a share of the rows,
     corrected by the gradient (stochastic variance-reduced gradients; Johnson and Zhang, NIPS 2013).
 

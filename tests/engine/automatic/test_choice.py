@@ -58,7 +58,10 @@ class TestChoice:
     @pytest.mark.parametrize("n, p, changes, expected", [
         (10, 5, {}, StepKind.NEWTON),
         (10**6, 60, {}, StepKind.NEWTON),  # few features: no matter how many rows
-        (10**6, 60, {"loss": LogLoss()}, StepKind.NEWTON),
+        (10**6, 60, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
+        (10**6, 5, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
+        (5000, 60, {"loss": LogLoss()}, StepKind.NEWTON),  # little data
+        (90_000, 70, {}, StepKind.NEWTON),
         (10**6, 70, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
         (10**6, 70, {"loss": Poisson()}, StepKind.QUASI_NEWTON),
         (10**6, 70, {"optimizer": Exact()}, StepKind.NEWTON),
@@ -70,7 +73,8 @@ class TestChoice:
         (10, 2000, {}, StepKind.QUASI_NEWTON),
         (10, 2000, {"penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
         (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.VARIANCE_REDUCED),
-        (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.NEWTON),
+        (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.QUASI_NEWTON),
+        (10**4, 5, {"loss": Softmax(), "k": 4}, StepKind.NEWTON),
         (10**6, 500, {"loss": Softmax(), "k": 4}, StepKind.QUASI_NEWTON),
         (10**6, 500, {"loss": Softmax(), "k": 4, "penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
         (10**6, 500, {"loss": OneVsRest(LogLoss()), "k": 4, "penalty": L1(0.1)}, StepKind.NEWTON),

@@ -81,7 +81,7 @@ class TestQuasiNewton:
     def test_what_a_sample_misses_is_found_all_the_same(self, solve, monkeypatch):
         """Levels that no row of it has, and the one that they depend on, which is not penalised."""
         for name, number in {
-            "ALWAYS_NEWTON": 0, "CHEAP_PRODUCTS": 0.0, "_LEAST_ROWS": 1, "_LEAST_A_FEATURE": 1,
+            "ALWAYS_NEWTON": 0, "_NEWTON_PRODUCTS": 0.0, "_LEAST_ROWS": 1, "_LEAST_A_FEATURE": 1,
             "_SAMPLE_PASSES": 0,
         }.items():  # fmt: skip
             monkeypatch.setattr(choice, name, number)

@@ -34,7 +34,8 @@ __all__ = [
     "sample_rows",
 ]
 
-# Parameters of an output with which the Hessian of all rows costs no more than a pass (ADR 0010).
+# Parameters of an output with which a Hessian of all rows, where one is summed, costs no more than
+# a pass (ADR 0010).
 ALWAYS_NEWTON = 64
 # Most parameters that a full preconditioner is made for (ADR 0010).
 _MOST_PARAMETERS = 1024
@@ -44,8 +45,10 @@ _MOST_SPARSE = 2048
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
 _MOST_NUMBERS = 1 << 24
-# Products that always pay for a Hessian: they take some 20 ms (ADR 0010 has the speed).
+# Products that always pay for the Hessian of a sample: they take some 20 ms (ADR 0010 has the speed).
 CHEAP_PRODUCTS = 5e8
+# Products that pay for the Hessian of all rows at each step: they take a millisecond (ADR 0043).
+_NEWTON_PRODUCTS = 2e7
 # Products that pay for a Hessian that is summed only once (ADR 0010).
 _AFFORDABLE_PRODUCTS = 1e10
 # Rows per feature up to which a Hessian of least squares, the solution, costs no more than the
@@ -143,7 +146,12 @@ def can_take_newton_steps(of: ScaledProblem) -> bool:
 def _is_solved_at_once(of: ScaledProblem) -> bool:
     """Tell whether one Hessian solves it and costs little: least squares of sparse rows."""
     sparse = of.products < of.q * of.q
-    return of.quadratic and sparse and of.data.n * of.products <= _AFFORDABLE_PRODUCTS
+    return of.quadratic and sparse and _costs(of, _AFFORDABLE_PRODUCTS)
+
+
+def _costs(of: ScaledProblem, most: float) -> bool:
+    """Tell whether the Hessian of all rows costs so many products at most."""
+    return of.data.n * of.products <= most
 
 
 def all_rows_are_cheap(of: ScaledProblem) -> bool:
@@ -165,11 +173,12 @@ RULES = (
         lambda of: of.constraints is not None, "constraints, which the step to a minimum keeps"
     ),
     _newton(  # ADR 0010
-        all_rows_are_cheap, "few features: the Hessian of all rows costs no more than steps"
+        lambda of: of.quadratic and (all_rows_are_cheap(of) or _costs(of, CHEAP_PRODUCTS)),
+        "least squares of few features or little data: one Newton step is the solution",
     ),
-    _newton(  # ADR 0010
-        lambda of: of.data.n * of.products <= CHEAP_PRODUCTS,
-        "little data: the Hessian of all rows takes some 20 ms",
+    _newton(  # ADR 0043
+        lambda of: _costs(of, _NEWTON_PRODUCTS),
+        "little data: the Hessian of all rows takes a millisecond",
     ),
     _newton(  # ADR 0010
         lambda of: of.quadratic and of.data.n <= _FEW_ROWS * of.q,

@@ -7,8 +7,7 @@ epoch goes from one to the next:
 1. It takes the step that the rules of `choice` have chosen, for standardised features:
 
    - a Newton step: to the minimum of the quadratic model (with l1 by coordinate descent, under
-     constraints by `box`), shortened until the objective falls enough (`line_search`). With few
-     features the Hessian of all rows costs no more than a gradient does;
+     constraints by `box`), shortened until the objective falls enough (`line_search`);
    - a quasi-Newton step: L-BFGS, which begins with the Hessian of a sample (PROMISE; Frangella,
      Rathore, Zhao and Udell, JMLR 25(346), 2024), or with its diagonal if there are more than about
      a thousand features (`quasi_newton`);
