@@ -255,9 +255,10 @@ class _Moments:
     def add(self, a: Any, b: Any, weight: NDArray[np.float64]) -> None:
         """Add rows."""
         both = self.weight + float(weight.sum())
-        s = weight.reshape(-1, *(1,) * (a.ndim - 1))
-        means = tuple((s * x).sum(axis=0) / (both - self.weight) for x in (a, b))
-        products = (s * (a - means[0]) * (b - means[1])).sum(axis=0)
+        means = tuple(np.tensordot(weight, x, 1) / (both - self.weight) for x in (a, b))
+        one, other = (x - mean for x, mean in zip((a, b), means, strict=True))
+        one *= weight.reshape(-1, *(1,) * (a.ndim - 1))
+        products = np.einsum("n...,n...->...", one, np.broadcast_to(other, one.shape))
         apart = [new - old for new, old in zip(means, self._means, strict=True)]
         share = 1.0 - self.weight / both
         self._products = self._products + products + apart[0] * apart[1] * self.weight * share
