@@ -18,9 +18,10 @@ class SVRG(NamedTuple):
 
     An epoch takes objective and gradient of all rows, and a step that they decide: a (proximal)
     Newton step for least squares, little data, an l1 penalty or kinks, else a quasi-Newton step,
-    which begins with the Hessian of a sample. Under an l1 penalty with too many features for a matrix, and one
-    that is known by its proximal map alone, it takes mini-batch steps on a share of the rows,
-    corrected by the gradient (stochastic variance-reduced gradients; Johnson and Zhang, NIPS 2013).
+    which begins with the Hessian of a sample. Under an l1 penalty with too many features for a
+    matrix, and one that is known by its proximal map alone, it takes mini-batch steps on a share of
+    the rows, corrected by the gradient (stochastic variance-reduced gradients; Johnson and Zhang,
+    NIPS 2013).
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ _MOST_SPARSE = 2048
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
 _MOST_NUMBERS = 1 << 24
-# Products that always pay for the Hessian of a sample: they take some 20 ms (ADR 0010 has the speed).
+# Products that always pay for the Hessian of a sample: some 20 ms (ADR 0010 has the speed).
 CHEAP_PRODUCTS = 5e8
 # Products that pay for the Hessian of all rows at each step: they take a millisecond (ADR 0043).
 _NEWTON_PRODUCTS = 2e7
