@@ -1,0 +1,1 @@
+"""Whole fits beside the strongest solvers that there are, at equal objective."""
