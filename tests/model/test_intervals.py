@@ -128,6 +128,24 @@ def test_of_several_classes_and_in_a_frame():
 
 
 @uncompiled
+def test_estimate_and_interval_of_a_level_are_of_one_quantity():
+    table = TABLE.select("km", "colour", "fare")
+    model = TableRegressor(penalty=None, tol=1e-8, validation=0.0).fit(table, "fare")
+    frame, own = model.coefficients(), model.summary().frame()
+    assert frame["against"].drop_nulls().n_unique() == 1  # which is none of the rows
+    assert not set(frame["against"]) & set(frame["feature"])
+    middles = (frame["low"] + frame["high"]) / 2.0
+    np.testing.assert_allclose(frame["coefficient"], middles, rtol=1e-9)
+    theirs = dict(own.select("feature", "coefficient").iter_rows())
+    assert dict(frame.select("feature", "coefficient").iter_rows()).items() <= theirs.items()
+    of = {e["feature"]: e for e in with_errors(model.model_, coefficients(model.model_))}
+    assert of["km"]["interval_of"] == "coefficient"
+    assert {e["interval_of"] for e in of.values() if e.get("against") and "low" in e} == {
+        "difference"
+    }
+
+
+@uncompiled
 def test_of_columns_in_crosses_and_powers_against_statsmodels():
     """A number's coefficient is told where what it is crossed with is 0: far from the mean."""
     rng = np.random.default_rng(3)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "coefficients",
     "curve_in_words",
+    "estimate_of",
     "importance",
     "in_words",
     "nonzero",
@@ -194,6 +195,22 @@ def coefficients(
                 entry["unit"] = "day" if encoding.numbers[j].part else "1"
             found.append(entry)
     return found[:most]
+
+
+def estimate_of(entry: Mapping[str, Any]) -> tuple[str, float]:
+    """Return which number of an entry of `coefficients` intervals and tests are of, and it.
+
+    A level's own coefficient may be any: only what it is against another one is known.
+
+    Examples
+    --------
+    >>> estimate_of({"coefficient": 3.0})
+    ('coefficient', 3.0)
+    >>> estimate_of({"coefficient": 3.0, "against": "zone=centre", "difference": 2.0})
+    ('difference', 2.0)
+    """
+    name = next(name for name in ("centred", "difference", "coefficient") if name in entry)
+    return name, float(entry[name])
 
 
 def _curves(encoding: Encoding | SparseEncoding) -> Iterator[tuple[SplineColumn, slice]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.inference.estimates import Inference
-from gradstep.model.coefficients import references_of
+from gradstep.model.coefficients import estimate_of, references_of
 from gradstep.model.training_rows import parts_of
 
 if TYPE_CHECKING:
@@ -64,24 +64,25 @@ def with_errors(
     Returns
     -------
     list of dict
-        The same, and of those that are determined ``standard_error``, ``p``, ``low`` and
-        ``high``: of levels for ``difference``, of several classes for ``centred``.
+        The same, and of those that are determined ``standard_error``, ``p``, ``low``,
+        ``high``, and ``interval_of``, the name of what these are of: of levels ``difference``, of
+        several classes ``centred``.
     """
     if model.covariance is None:
         return [dict(entry) for entry in entries]
-    found, k = inference_of(model), model.n_outputs
+    found = inference_of(model)
     whole = found.whole()
     told = []
     for entry, line in zip(entries, _contrasts(model, entries), strict=True):
         own = dict(entry)
         if line is not None:
-            single = "difference" if "difference" in own else "coefficient"
-            value = float(own["centred" if k > 1 else single])
+            name, value = estimate_of(own)
             error = math.sqrt(max(float(line @ whole @ line), 0.0))
             if error > 0.0:
                 half = found.quantile(level) * error
                 own |= {"standard_error": error, "p": found.p_of(value / error),
-                        "low": value - half, "high": value + half}  # fmt: skip
+                        "low": value - half, "high": value + half,
+                        "interval_of": name}  # fmt: skip
         told.append(own)
     return told
 
@@ -153,9 +154,8 @@ def per_deviation(
     for entry in entries:
         j = number.get(entry["feature"], p)
         if "unit" not in entry or j >= len(deviations):
-            value = entry.get("centred", entry.get("difference", entry["coefficient"]))
             low, high = (float(entry.get(name, math.nan)) for name in ("low", "high"))
-            found.append((float(value), low, high))
+            found.append((estimate_of(entry)[1], low, high))
             continue
         c = classes.index(entry["class"]) if k > 1 else 0
         value, half = float(w[c, j]) * deviations[j], math.nan

@@ -9,7 +9,7 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.figures import number
 from gradstep.markup import Markup, tag, text
-from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
+from gradstep.model.coefficients import coefficients, estimate_of, importance, in_words, nonzero
 from gradstep.model.intervals import correlations, of_errors, per_deviation, with_errors
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.reporting.figures import Row, figure, grid, paragraph, row_figure, table
@@ -124,11 +124,6 @@ def _furthest(rows: Sequence[Row]) -> Row:
     return max(rows, key=lambda row: abs(row.values[0][0]))
 
 
-def _value(entry: Mapping[str, Any]) -> float:
-    """Return the number that an entry's interval is of."""
-    return float(entry.get("centred", entry.get("difference", entry["coefficient"])))
-
-
 def _label(entry: Mapping[str, Any]) -> str:
     return (
         f"{written(entry['class'])}: {entry['feature']}" if "class" in entry else entry["feature"]
@@ -148,8 +143,9 @@ def _brief(name: str) -> str:
 def _cells(entry: Mapping[str, Any]) -> list[str]:
     p = entry.get("p", math.nan)
     label = [written(entry["class"])] if "class" in entry else []
+    against = f" (against {entry['against']})" if "against" in entry else ""
     return [
-        entry["feature"], *label, number(_value(entry), 6),
+        f"{entry['feature']}{against}", *label, number(estimate_of(entry)[1], 6),
         number(entry.get("standard_error", math.nan)),
         "< 1e-16" if p < 1e-16 else number(p, 3),
         number(entry.get("low", math.nan), 6), number(entry.get("high", math.nan), 6),
