@@ -75,7 +75,8 @@ def show(
     report.prose(to, "Loss", repr(fitted.loss))
     if fitted.shift is not None:
         kind = "Exposure" if fitted.shift.is_exposure else "Offset"
-        report.prose(to, kind, fitted.shift.column)
+        is_log = hasattr(fitted.loss, "inverse_link")
+        report.prose(to, kind, fitted.shift.in_words(is_log=is_log))
     if fitted.provenance:
         try:
             _tell_origin(to, fitted)
