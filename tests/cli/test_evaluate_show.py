@@ -272,9 +272,15 @@ class TestShow:
         assert "colour=red [:car:]" in out  # as it is: no style, no picture
 
     @uncompiled
-    def test_quantiles_are_named(self, gradstep, train):
+    def test_quantiles_are_named(self, gradstep, train, later):
         model = train("fare", "--loss", "pinball", "--quantile", "0.9", "--alpha", "1e-4")
-        assert "to the 0.9 quantile of fare" in " ".join(gradstep("show", model)[1].split())
+        shown, judged = (
+            gradstep(*verb)[1] for verb in (("show", model), ("evaluate", model, later))
+        )
+        assert "to the 0.9 quantile of fare" in " ".join(shown.split())
+        for out in (shown, judged):
+            assert "share at or below (asked for 0.9)" in out
+            assert not {"R²", "root", "absolute"} & set(out.split())  # which are of a mean
 
     def test_factors_close_to_one_can_be_told_from_it(self, told, gradstep, trips):
         pl.read_csv(trips).with_columns(pl.col("km") * 1000.0).write_csv("metres.csv")

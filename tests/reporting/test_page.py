@@ -80,6 +80,8 @@ def test_numbers_are_those_of_evaluate_and_scikit_learn(pages):
     share = float((table["y"].to_numpy() <= model.predict(table)).mean())
     assert f"Of all rows {number(share)} lie" in html
     assert "95 % intervals of the quantile, not of single rows" in html
+    assert "on the 0.9 quantile of " in html
+    assert "R²" not in html
     assert "95 % intervals of the mean, not of single rows" in pages["counts"][2]
     assert "constant rate × exposure" in pages["counts"][2]
     assert "best constant" in html

@@ -249,7 +249,7 @@ def curve_in_words(model: Model, entry: Mapping[str, Any]) -> str:
     """Return what points of a curve say of the prediction, other features being the same."""
     target, loss = model.target, model.loss
     times = isinstance(loss, LogLoss | Softmax) or hasattr(loss, "inverse_link")
-    what = target.column
+    what = f"{_quantile_of(loss)}{target.column}"
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         what = f"the odds of {label}" if isinstance(loss, LogLoss) else label
@@ -286,12 +286,16 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
         return f"{what}: the score of {label} {sign}{number(value)}{against}"
     if hasattr(loss, "inverse_link"):
         return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
-    of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
+    of = _quantile_of(loss)
     low, high = ends or (value, value)
     if value >= 0 or high >= 0:  # an interval of both signs is of what is added
         return f"{what} adds {number(value)}{_span(ends)} to {of}{target.column}{against}"
     taken = None if ends is None else (-high, -low)
     return f"{what} takes {number(-value)}{_span(taken)} from {of}{target.column}{against}"
+
+
+def _quantile_of(loss: Any) -> str:
+    return f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
 
 
 def _span(ends: tuple[float, float] | None) -> str:

@@ -81,7 +81,8 @@ def _figure(model: Model, effect: Effect, at: int) -> Markup:
     names = [written(label) for label in effect.outputs][:SERIES]
     names = names if len(names) > 1 else []
     y_title = predicted(model)
-    name, title = f"effect-{at}", f"Effect of {effect.column}"
+    on = f" on the {y_title}" if isinstance(model.loss, Pinball) else ""
+    name, title = f"effect-{at}", f"Effect of {effect.column}{on}"
     n = max(len(names), 1)
     mean = effect.mean[:, :n]
     nothing = np.full_like(mean, math.nan)
