@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from gradstep.cli.main import INTERRUPTED
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
@@ -516,6 +517,6 @@ class TestInterrupts:
         arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
         done = interrupted(tmp_path, moment, *arguments)
         assert done.returncode == 130
-        assert (done.stdout, done.stderr) == ("", "Interrupted before there was a result.\n")
+        assert (done.stdout, done.stderr) == ("", f"{INTERRUPTED}\n")
         left = itertools.chain(tmp_path.glob("*"), tmp_path.glob("cache/*"))
         assert {path.name for path in left} <= {"cache"}
