@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ import statsmodels.api as sm
 import gradstep
 from gradstep import TableClassifier, TableRegressor, fit_table
 from gradstep.model.coefficients import coefficients, in_words
-from gradstep.model.intervals import per_deviation, wald_by_column, with_errors
+from gradstep.model.intervals import of_errors, per_deviation, wald_by_column, with_errors
 from tests.reporting.models import model_of
 from tests.uncompiled import uncompiled
 
@@ -143,6 +145,16 @@ def test_estimate_and_interval_of_a_level_are_of_one_quantity():
     assert {e["interval_of"] for e in of.values() if e.get("against") and "low" in e} == {
         "difference"
     }
+
+
+def test_are_told_with_a_caution_where_a_column_gives_the_target_away():
+    model = fitted("fare")
+    assert of_errors(model) == "; with 95 % confidence intervals (robust)"
+    leak = replace(model, provenance={**model.provenance, "notes": ["GS004: ", "GS001: Column"]})
+    assert of_errors(leak).endswith(" a column gives the target away: see GS001 first")
+    assert of_errors(leak, frozenset({"GS001"})) == of_errors(model)
+    forged = replace(model, provenance={"notes": {"GS001": 1}})
+    assert of_errors(forged) == of_errors(model)
 
 
 @uncompiled

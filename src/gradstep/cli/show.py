@@ -90,7 +90,7 @@ def show(
     report.prose(
         to, "Coefficients",
         f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first"
-        + of_errors(fitted),
+        + of_errors(fitted, codes),
     )  # fmt: skip
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")

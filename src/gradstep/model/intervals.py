@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.terms.spline import SplineColumn
+from gradstep.diagnostics.catalogue import GRAVE
+from gradstep.diagnostics.diagnostic import without
 from gradstep.inference.estimates import Inference
 from gradstep.model.coefficients import estimate_of, references_of
 from gradstep.model.training_rows import parts_of
@@ -240,11 +242,29 @@ def wald_by_column(model: Model) -> list[dict[str, Any]]:
     return tests
 
 
-def of_errors(model: Model) -> str:
-    """Return what to say of the intervals that stand beside coefficients, if there are any."""
+def of_errors(model: Model, ignored: frozenset[str] = frozenset()) -> str:
+    """Return what to say of the intervals that stand beside coefficients, if there are any.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    ignored : frozenset of str
+        Codes of notes that are not to be spoken of.
+    """
     if model.covariance is None:
         return ""
-    return f"; with 95 % confidence intervals ({kind_of_errors(model)})"
+    return f"; with 95 % confidence intervals ({kind_of_errors(model)}){_caution(model, ignored)}"
+
+
+def _caution(model: Model, ignored: frozenset[str]) -> str:
+    """Return that intervals may be narrow for a bad reason, where that was noted."""
+    notes = model.provenance.get("notes")
+    known = notes if isinstance(notes, list) else []
+    codes = {note.code for note in without(map(str, known), ignored)}
+    if not (found := ", ".join(code for code in GRAVE if code in codes)):
+        return ""
+    return f". They are narrow, too, where a column gives the target away: see {found} first"
 
 
 def kind_of_errors(model: Model) -> str:

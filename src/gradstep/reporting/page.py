@@ -188,7 +188,11 @@ def report_of(
     sections += [
         Section(name, title, or_why_not(partial(parts, model)))
         for name, title, parts in (
-            ("coefficients", "What the coefficients say", coefficient_parts),
+            (
+                "coefficients",
+                "What the coefficients say",
+                partial(coefficient_parts, ignored=ignored),
+            ),
             ("effects", "What each column does", effect_parts),
             ("correlations", "Which coefficients go together", correlation_parts),
         )

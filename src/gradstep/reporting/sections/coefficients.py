@@ -31,7 +31,7 @@ _PLAIN = (
 )
 
 
-def coefficient_parts(model: Model) -> list[Markup]:
+def coefficient_parts(model: Model, ignored: frozenset[str]) -> list[Markup]:
     """Return the importance of columns, the coefficients in words, and drawn with intervals."""
     found = with_errors(model, coefficients(model, _IN_TABLE, references=False, curves=False))
     shares = importance(model)
@@ -42,7 +42,7 @@ def coefficient_parts(model: Model) -> list[Markup]:
         tag(
             "p",
             f"The intercept is {', '.join(number(b, 6) for b in model.intercept_[:10])}. ",
-            f"Most important first{of_errors(model)}. Other columns being the same,",
+            f"Most important first{of_errors(model, ignored)}. Other columns being the same,",
         )
     ]
     parts.append(
