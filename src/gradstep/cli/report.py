@@ -18,7 +18,7 @@ from gradstep.data.roles import written
 from gradstep.diagnostics.diagnostic import without
 from gradstep.engine.records import above_least
 from gradstep.figures import count, number
-from gradstep.model.coefficients import curve_in_words, points_of_curves
+from gradstep.model.coefficients import BELOW_ZERO, curve_in_words, points_of_curves
 from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 _FEW, _BAR = 10, 20
+_SEEN = 0.0005  # of a share: below, it is shown as 0.0 %
 
 
 def excess(fit: TableFit) -> str:
@@ -150,9 +151,13 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """Print which columns matter, the first few."""
     if not found:
         return
+    below = ""
+    if any(entry["share"] < -_SEEN for entry in found[:_FEW]):
+        below = f"; {BELOW_ZERO}"
     prose(
-        to, "Importance", "share of the variance of the score, and deviation of the column's part"
-    )
+        to, "Importance",
+        f"share of the variance of the score, and deviation of the column's part{below}",
+    )  # fmt: skip
     table = Table(box=None, pad_edge=True, show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right")

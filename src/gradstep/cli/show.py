@@ -42,7 +42,6 @@ def show(
         coefficients,
         importance,
         in_words,
-        nonzero,
         points_of_curves,
     )
     from gradstep.model.file import load
@@ -88,10 +87,8 @@ def show(
     report.tell_curves(to, fitted)
     report.prose(to, "Intercept", ", ".join(number(b, 6) for b in fitted.intercept_))
     report.prose(
-        to, "Coefficients",
-        f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first"
-        + of_errors(fitted, codes),
-    )  # fmt: skip
+        to, "Coefficients", f"{_listed(fitted, len(chosen), top)}{of_errors(fitted, codes)}"
+    )
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
     report.tell_no_errors(to, fitted)
@@ -125,6 +122,19 @@ def _tell_origin(to: Console, fitted: Model) -> None:
         report.prose(to, "Refit", f"to all {rows:,} rows, once it was judged by those held out")
     if known["validation"]:
         to.print(report.metrics_table(fitted, known["validation"], known["baseline"]))
+
+
+def _listed(fitted: Model, shown: int, top: int) -> str:
+    """Return which coefficients are listed: curves and the first levels have no lines here."""
+    from gradstep.model.coefficients import coefficients, nonzero
+
+    which = "most important first"
+    if top and shown == top:
+        total = len(coefficients(fitted, references=False, curves=False))
+        if total > shown:
+            which = f"the {shown:,} most important of {total:,} (--top 0 lists all)"
+    zero = fitted.coef_.size - nonzero(fitted)
+    return f"{which}; {zero:,} {'is' if zero == 1 else 'are'} zero" if zero else which
 
 
 def _short(text: str) -> str:

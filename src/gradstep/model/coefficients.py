@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradstep.model.training_rows import Part, TrainingRows
 
 __all__ = [
+    "BELOW_ZERO",
     "coefficients",
     "curve_in_words",
     "estimate_of",
@@ -35,7 +36,10 @@ __all__ = [
     "references_of",
 ]
 
+BELOW_ZERO = "below 0, a column's part works against those of others, and scores vary less with it"
 _POINTS = 5  # of a curve
+_TOLD = 1e-3  # the least size of an exponent whose factor is told of one unit
+_MOST_UNITS = 10**9
 
 
 def nonzero(model: Model) -> int:
@@ -265,26 +269,32 @@ def curve_in_words(model: Model, entry: Mapping[str, Any]) -> str:
 def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     """Return what a coefficient says of the prediction, other features being the same."""
     target = model.target
+    loss = model.loss
+    multiplies = isinstance(loss, LogLoss | Softmax) or hasattr(loss, "inverse_link")
     value = float(entry.get("difference", entry["coefficient"]))
+    if isinstance(loss, Softmax):
+        value = float(entry["centred"])
     ends = (float(entry["low"]), float(entry["high"])) if "low" in entry else None
     against = f", against {entry['against']}" if "against" in entry else ""
-    name = str(entry["feature"])
+    what = str(entry["feature"])
     if "unit" in entry:
-        what = f"a day more of {name}" if entry["unit"] == "day" else f"1 more of {name}"
-    else:
-        what = name
-    loss = model.loss
+        units = _units(value, ends) if multiplies else 1
+        value *= units
+        ends = None if ends is None else (ends[0] * units, ends[1] * units)
+        more = f"{units:,}"
+        if entry["unit"] == "day":
+            more = "a day" if units == 1 else f"{units:,} days"
+        what = f"{more} more of {what}"
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         if isinstance(loss, LogLoss):
             return f"{what}: the odds of {label} times {_factor(value)}{_between(ends)}{against}"
         if isinstance(loss, Softmax):
-            factor = _factor(float(entry["centred"]))
-            factor = _factor(float(entry["centred"])) + _between(ends)
+            factor = f"{_factor(value)}{_between(ends)}"
             return f"{what}: {label} times {factor}, beside the average class{against}"
         sign = "+" if value >= 0 else ""
         return f"{what}: the score of {label} {sign}{number(value)}{against}"
-    if hasattr(loss, "inverse_link"):
+    if multiplies:
         return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
     of = _quantile_of(loss)
     low, high = ends or (value, value)
@@ -309,15 +319,28 @@ def _between(ends: tuple[float, float] | None) -> str:
 
 
 def _factor(exponent: float) -> str:
-    """Return e to a power, with as many digits as tell it from 1.
+    """Return e to a power, as any number, but with two digits more than a 1 that it is close to.
 
     Examples
     --------
-    >>> _factor(0.0002345678), _factor(-2.0), _factor(9.0)
-    ('1.000235', '0.1353', '8,103')
+    >>> _factor(0.0002345678), _factor(0.05123), _factor(-2.0), _factor(9.0)
+    ('1.00023', '1.053', '0.1353', '8,103')
     """
     value = math.exp(min(max(exponent, -700.0), 700.0))
-    if 0.9 < value < 1.1 and exponent != 0.0:
-        places = max(3, 2 - math.floor(math.log10(abs(exponent))))
-        return f"{value:.{min(places, 15)}f}"
-    return number(value)
+    alike = 0 if exponent == 0.0 else -math.floor(math.log10(abs(exponent)))
+    return number(value, min(max(4, alike + 2), 15))
+
+
+def _units(value: float, ends: tuple[float, float] | None) -> int:
+    """Return of how many units more a factor is told: of so many that it can be told from 1.
+
+    Examples
+    --------
+    >>> _units(0.2, None), _units(3.6e-6, None), _units(1e-6, (-0.01, 0.01))
+    (1, 1000, 1)
+    """
+    size = max(abs(each) for each in (value, *(ends or ())))
+    units = 1
+    while 0.0 < size * units < _TOLD and units < _MOST_UNITS:
+        units *= 10
+    return units

@@ -9,7 +9,14 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.figures import number
 from gradstep.markup import Markup, tag, text
-from gradstep.model.coefficients import coefficients, estimate_of, importance, in_words, nonzero
+from gradstep.model.coefficients import (
+    BELOW_ZERO,
+    coefficients,
+    estimate_of,
+    importance,
+    in_words,
+    nonzero,
+)
 from gradstep.model.intervals import correlations, of_errors, per_deviation, with_errors
 from gradstep.objective.classification import LogLoss, Softmax
 from gradstep.reporting.figures import Row, figure, grid, paragraph, row_figure, table
@@ -77,6 +84,9 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
         for e in shown
     ]
     more = len(shares) - len(shown)
+    notes = [f"and {more:,} more columns"] if more > 0 else []
+    if any(e["share"] < 0.0 for e in shown):
+        notes.append(BELOW_ZERO)
     return [
         figure(
             "importance", "Importance of columns",
@@ -84,7 +94,7 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
             f"share, {100.0 * shown[0]['share']:.1f} %.",
             row_figure(rows, scale, "share of the variance of the score", zero=0.0, bars=True),
             table(["column", "share"], [[e["column"], number(e["share"])] for e in shares]),
-            f"and {more:,} more columns" if more > 0 else "",
+            f"{'; '.join(notes)}." if notes else "",
         )
     ]  # fmt: skip
 
