@@ -11,6 +11,7 @@ import statsmodels.api as sm
 
 import gradstep
 from gradstep import TableClassifier, TableRegressor, fit_table
+from gradstep.figures import number
 from gradstep.model.coefficients import coefficients, in_words
 from gradstep.model.intervals import of_errors, per_deviation, wald_by_column, with_errors
 from tests.reporting.models import model_of
@@ -155,6 +156,25 @@ def test_are_told_with_a_caution_where_a_column_gives_the_target_away():
     assert of_errors(leak, frozenset({"GS001"})) == of_errors(model)
     forged = replace(model, provenance={"notes": {"GS001": 1}})
     assert of_errors(forged) == of_errors(model)
+
+
+@uncompiled
+def test_of_one_class_against_the_rest_are_of_its_own_coefficient():
+    """As of a model of that class alone; about the mean of all is what softmax has."""
+    cuts = np.quantile(KM, [0.3, 0.6])
+    kind = np.array(["few", "some", "many"])[np.digitize(KM + KM.std() * RNG.normal(size=N), cuts)]
+    table, asked = TABLE.select("km", "colour"), {"loss": "squared_hinge", "penalty": None}
+    found = [
+        fit_table(table.with_columns(kind=of), "kind", validation=0.0, tol=1e-8, **asked).model
+        for of in (kind, kind == "many")
+    ]
+    whole = with_errors(found[0], coefficients(found[0]))
+    many = next(e for e in whole if e["feature"] == "km" and e["class"] == "many")
+    alone = errors(found[1])["km"]
+    assert "centred" not in many
+    assert f"({number(many['low'])} to {number(many['high'])})" in in_words(found[0], many)
+    for name in ("coefficient", "low", "high", "p"):
+        assert many[name] == pytest.approx(alone[name], rel=1e-4)
 
 
 @uncompiled

@@ -11,7 +11,7 @@ import typer
 from gradstep.cli import options as opt
 from gradstep.cli.notes import Ignore, ignored
 from gradstep.diagnostics.of_models import OLD_FILE
-from gradstep.figures import count, number
+from gradstep.figures import count
 
 _OLD = (
     "The file keeps nothing of the training rows, as those of gradstep before 0.1: coefficients go "
@@ -42,6 +42,7 @@ def show(
         coefficients,
         importance,
         in_words,
+        intercepts_in_words,
         points_of_curves,
     )
     from gradstep.model.file import load
@@ -85,7 +86,7 @@ def show(
         report.tell_columns(to, fitted.encoding, {})
     report.tell_importance(to, importance(fitted))
     report.tell_curves(to, fitted)
-    report.prose(to, "Intercept", ", ".join(number(b, 6) for b in fitted.intercept_))
+    report.prose(to, "Intercept", intercepts_in_words(fitted))
     report.prose(
         to, "Coefficients", f"{_listed(fitted, len(chosen), top)}{of_errors(fitted, codes)}"
     )

@@ -31,6 +31,7 @@ __all__ = [
     "estimate_of",
     "importance",
     "in_words",
+    "intercepts_in_words",
     "nonzero",
     "points_of_curves",
     "references_of",
@@ -38,6 +39,7 @@ __all__ = [
 
 BELOW_ZERO = "below 0, a column's part works against those of others, and scores vary less with it"
 _POINTS = 5  # of a curve
+_INTERCEPTS = 10
 _TOLD = 1e-3  # the least size of an exponent whose factor is told of one unit
 _MOST_UNITS = 10**9
 
@@ -166,20 +168,20 @@ def coefficients(
     list of dict
         ``feature``, ``coefficient``; ``importance``, what it has of its column's share of the
         variance of the score (of a model whose training rows are unknown, the effect's size); of
-        levels ``against``, the most frequent one, and ``difference`` from it; ``class`` and
-        ``centred`` (about the mean of the classes) of more than two.
+        levels ``against``, the most frequent one, and ``difference`` from it; ``class`` of more
+        than two, and of softmax ``centred`` (about the mean of the classes).
     """
     encoding, k = model.encoding, model.n_outputs
     own, shares = model.coef_, _shares(model)
     reference, leveled = references_of(model)
     labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
     differences = own - own[:, reference]
+    centred = np.where(leveled, differences, own)
+    centred = centred - centred.mean(axis=0)
     told = (own != 0.0) | (leveled & (differences != 0.0))
     if not references:
         told &= ~(leveled & (reference == np.arange(leveled.size)))
-    if not curves:
-        for _, span in _curves(encoding):
-            told[:, span] = False
+    told &= curves | ~_of_curves(encoding)
     found: list[dict[str, Any]] = []
     for j in np.argsort(-shares, kind="stable").tolist():
         if most is not None and len(found) >= most:
@@ -192,9 +194,8 @@ def coefficients(
                 entry["difference"] = float(differences[c, j])
             if k > 1:
                 entry["class"] = labels[c]
-                # what softmax's probabilities depend on: how classes differ
-                of = differences if leveled[j] else own
-                entry["centred"] = float(of[c, j] - of[:, j].mean())
+            if isinstance(model.loss, Softmax):  # probabilities depend on how classes differ
+                entry["centred"] = float(centred[c, j])
             if j < len(encoding.numbers):
                 entry["unit"] = "day" if encoding.numbers[j].part else "1"
             found.append(entry)
@@ -215,6 +216,14 @@ def estimate_of(entry: Mapping[str, Any]) -> tuple[str, float]:
     """
     name = next(name for name in ("centred", "difference", "coefficient") if name in entry)
     return name, float(entry[name])
+
+
+def _of_curves(encoding: Encoding | SparseEncoding) -> NDArray[np.bool_]:
+    """Return which features are parts of curves."""
+    found = np.zeros(encoding.n_features, bool)
+    for _, span in _curves(encoding):
+        found[span] = True
+    return found
 
 
 def _curves(encoding: Encoding | SparseEncoding) -> Iterator[tuple[SplineColumn, slice]]:
@@ -288,14 +297,13 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         if isinstance(loss, LogLoss):
-            return f"{what}: the odds of {label} times {_factor(value)}{_between(ends)}{against}"
+            return f"{what}: the odds of {label} {_times(value, ends)}{against}"
         if isinstance(loss, Softmax):
-            factor = f"{_factor(value)}{_between(ends)}"
-            return f"{what}: {label} times {factor}, beside the average class{against}"
+            return f"{what}: {label} {_times(value, ends)}, beside the average class{against}"
         sign = "+" if value >= 0 else ""
-        return f"{what}: the score of {label} {sign}{number(value)}{against}"
+        return f"{what}: the score of {label} {sign}{number(value)}{_span(ends)}{against}"
     if multiplies:
-        return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
+        return f"{what}: {target.column} {_times(value, ends)}{against}"
     of = _quantile_of(loss)
     low, high = ends or (value, value)
     if value >= 0 or high >= 0:  # an interval of both signs is of what is added
@@ -313,9 +321,19 @@ def _span(ends: tuple[float, float] | None) -> str:
     return "" if ends is None else f" ({number(ends[0])} to {number(ends[1])})"
 
 
-def _between(ends: tuple[float, float] | None) -> str:
-    """Return the ends of an interval of factors in brackets, if there is one."""
-    return "" if ends is None else f" ({_factor(ends[0])} to {_factor(ends[1])})"
+def _times(value: float, ends: tuple[float, float] | None) -> str:
+    """Return a factor by its logarithm, with the ends of its interval in brackets, if it has one.
+
+    Examples
+    --------
+    >>> _times(0.00095, None), _times(0.00095, (-0.36, 0.36))
+    ('times 1.00095', 'times 1.001 (0.6977 to 1.433)')
+    """
+    if ends is None:
+        return f"times {_factor(value)}"
+    unsure = ends[0] < 0.0 < ends[1]  # then there is no need to tell it from 1
+    factor = number(math.exp(value)) if unsure else _factor(value)
+    return f"times {factor} ({_factor(ends[0])} to {_factor(ends[1])})"
 
 
 def _factor(exponent: float) -> str:
@@ -329,6 +347,16 @@ def _factor(exponent: float) -> str:
     value = math.exp(min(max(exponent, -700.0), 700.0))
     alike = 0 if exponent == 0.0 else -math.floor(math.log10(abs(exponent)))
     return number(value, min(max(4, alike + 2), 15))
+
+
+def intercepts_in_words(model: Model) -> str:
+    """Return the intercept; of several classes each one's, those of the first ten."""
+    each = [number(b, 6) for b in model.intercept_[:_INTERCEPTS]]
+    if model.n_outputs == 1:
+        return each[0]
+    found = [f"{name} {b}" for name, b in zip(model.target.names, each, strict=False)]
+    more = model.n_outputs - len(found)
+    return ", ".join([*found, *([f"and {more:,} more"] if more else [])])
 
 
 def _units(value: float, ends: tuple[float, float] | None) -> int:

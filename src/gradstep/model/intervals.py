@@ -13,6 +13,7 @@ from gradstep.diagnostics.diagnostic import without
 from gradstep.inference.estimates import Inference
 from gradstep.model.coefficients import estimate_of, references_of
 from gradstep.model.training_rows import parts_of
+from gradstep.objective.classification import Softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -148,7 +149,7 @@ def per_deviation(
     encoding, k = model.encoding, model.n_outputs
     p = encoding.n_features
     w = model.params[: k * p].reshape(k, p)
-    w = w - w.mean(axis=0) if k > 1 else w
+    w = w - w.mean(axis=0) if isinstance(model.loss, Softmax) else w
     deviations = model.training.deviations if model.training is not None else ()
     number = {encoding.feature_name(j): j for j in range(len(encoding.numbers))}
     classes = list(model.target.classes or ())

@@ -88,6 +88,8 @@ border-bottom:1px solid var(--edge);max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--quiet);font-weight:600}
 tbody th{font-weight:400;min-width:6.5rem;overflow-wrap:anywhere}
 .number{text-align:right;white-space:nowrap}
+thead .number{white-space:normal;overflow-wrap:normal}
+code{white-space:nowrap}
 """
 _MARKS = """
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}

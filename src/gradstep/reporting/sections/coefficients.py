@@ -15,12 +15,15 @@ from gradstep.model.coefficients import (
     estimate_of,
     importance,
     in_words,
+    intercepts_in_words,
     nonzero,
 )
 from gradstep.model.intervals import correlations, of_errors, per_deviation, with_errors
 from gradstep.objective.classification import LogLoss, Softmax
+from gradstep.objective.regression import Pinball
 from gradstep.reporting.figures import Row, figure, grid, paragraph, row_figure, table
 from gradstep.reporting.scales import Factors, Linear
+from gradstep.reporting.sections.effects import predicted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +51,9 @@ def coefficient_parts(model: Model, ignored: frozenset[str]) -> list[Markup]:
     parts = [
         tag(
             "p",
-            f"The intercept is {', '.join(number(b, 6) for b in model.intercept_[:10])}. ",
+            f"The intercept{' is' if model.n_outputs == 1 else 's are'} ",
+            tag("bdi", text(intercepts_in_words(model), _LONG)),
+            ". ",
             f"Most important first{of_errors(model, ignored)}. Other columns being the same,",
         )
     ]
@@ -165,7 +170,8 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
 def _what(model: Model, *, factors: bool) -> str:
     target = model.target
     if target.classes is None:
-        return f"{target.column} times" if factors else f"added to {target.column}"
+        the = "the " if isinstance(model.loss, Pinball) else ""
+        return f"{target.column} times" if factors else f"added to {the}{predicted(model)}"
     if isinstance(model.loss, LogLoss):
         return f"the odds of {written(target.classes[-1])} times"
     return "a class times, beside the average class" if factors else "added to the score"

@@ -44,6 +44,8 @@ def effect_parts(model: Model) -> list[Markup]:
     )
     if found[0].low is not None:
         what = "quantile" if isinstance(model.loss, Pinball) else "mean"
+        if model.target.classes is not None:
+            what = "probability" if model.gives_probabilities else "score"
         words += f"Bands and bars are 95 % intervals of the {what}, not of single rows."
     else:
         words += "There are no intervals, as there is no covariance that they follow from."
