@@ -112,8 +112,8 @@ line.grid{stroke:var(--edge);stroke-width:1}
 """
 _PRINT = """
 body{max-width:none;padding:0;font-size:10pt}
-figure,tr,.grave,.facts div{break-inside:avoid}
-h2,h3{break-after:avoid}
+figure,tr,.grave,.facts div,.scroll{break-inside:avoid}
+h2,h3,h2+p{break-after:avoid}
 nav,summary{display:none}
 .scroll{max-height:none;overflow:visible}
 a{color:inherit;text-decoration:none}
