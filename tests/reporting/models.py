@@ -9,7 +9,7 @@ from gradstep.data.features.columns import LeftOut, LevelColumn, LogColumn, Numb
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.roles import Target
-from gradstep.inference.covariance import Covariance
+from gradstep.inference.record import Covariance
 from gradstep.model.model import Model
 from gradstep.model.training_rows import TrainingRows, parts_of
 from gradstep.objective.classification import Hinge, LogLoss, Softmax
