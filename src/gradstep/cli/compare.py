@@ -285,10 +285,10 @@ def _tell(found: Comparison, out: Path | None, compiling: float, *, json: bool) 
                 where: {"variance": noise.variance, "square": noise.square, "rows": noise.scale}
                 for where, noise in found.noise.items()
             },
-            "words": [
+            "words": list(filter(None, [
                 *sentences(found), *diverged(found.runs), another, noise_in_words(found),
                 recommendation(found),
-            ],
+            ])),
             "interrupted": found.interrupted,
             "report": None if out is None else str(out),
         })  # fmt: skip

@@ -328,11 +328,13 @@ def _times(value: float, ends: tuple[float, float] | None) -> str:
     --------
     >>> _times(0.00095, None), _times(0.00095, (-0.36, 0.36))
     ('times 1.00095', 'times 1.001 (0.6977 to 1.433)')
+    >>> _times(1000.0, (-9000.0, math.inf))
+    'times 1.014e+304 (9.86e-305 to 1.014e+304)'
     """
     if ends is None:
         return f"times {_factor(value)}"
     unsure = ends[0] < 0.0 < ends[1]  # then there is no need to tell it from 1
-    factor = number(math.exp(value)) if unsure else _factor(value)
+    factor = number(_exponential(value)) if unsure else _factor(value)
     return f"times {factor} ({_factor(ends[0])} to {_factor(ends[1])})"
 
 
@@ -344,9 +346,14 @@ def _factor(exponent: float) -> str:
     >>> _factor(0.0002345678), _factor(0.05123), _factor(-2.0), _factor(9.0)
     ('1.00023', '1.053', '0.1353', '8,103')
     """
-    value = math.exp(min(max(exponent, -700.0), 700.0))
-    alike = 0 if exponent == 0.0 else -math.floor(math.log10(abs(exponent)))
-    return number(value, min(max(4, alike + 2), 15))
+    value = _exponential(exponent)
+    if not 0.9 < value < 1.1 or exponent == 0.0:
+        return number(value)
+    return number(value, min(max(4, 2 - math.floor(math.log10(abs(exponent)))), 15))
+
+
+def _exponential(exponent: float) -> float:
+    return math.exp(min(max(exponent, -700.0), 700.0))
 
 
 def intercepts_in_words(model: Model) -> str:
