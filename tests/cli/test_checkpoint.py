@@ -14,7 +14,7 @@ import pytest
 from typer.main import get_command
 
 import gradstep as gs
-from gradstep.cli.main import app
+from gradstep.cli.main import INTERRUPTED, app
 from gradstep.cli.train import _option
 from gradstep.cli.train_report import TrainReport
 from gradstep.data.preparing.options import PrepareOptions
@@ -140,7 +140,8 @@ class TestSignals:
         kept = ("--cache", "cache", "-m", "m", "--checkpoint", "run")
         done = signalled(moment, "15", "train", trips, "-t", "fare", *kept)
         assert done.returncode == 143
-        assert (done.stdout, done.stderr) == ("", "Interrupted before there was a result.\n")
+        assert (done.stdout, done.stderr) == ("", f"{INTERRUPTED}\n")
+        assert "none is written, and the same command starts over" in done.stderr
         assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == []
 
     def test_a_second_ends_the_process_at_once(self, train, tmp_path):
@@ -158,13 +159,13 @@ class TestSignals:
     def test_while_kernels_are_compiled_print_no_traceback(self, train):
         done = signalled("compiling", "2", *train, "-m", "m", GRADSTEP_CACHE_DIR="cache")
         assert (done.returncode, done.stdout) == (130, "")
-        assert done.stderr == "Interrupted before there was a result.\n"
+        assert done.stderr == f"{INTERRUPTED}\n"
 
     @pytest.mark.slow
     def test_other_verbs_end_the_same(self, trips):
         done = signalled("reading", "15", "prepare", trips, "-t", "fare", "-o", "prepared")
         assert done.returncode == 143
-        assert done.stderr == "Interrupted before there was a result.\n"
+        assert done.stderr == f"{INTERRUPTED}\n"
 
 
 class TestFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,7 @@ from sklearn.metrics import (
 import gradstep as gs
 from gradstep.data.features.encoding import Encoding, NumberColumn
 from gradstep.data.preparing.prepared import Target
+from gradstep.model.coefficients import coefficients
 from tests.uncompiled import uncompiled
 
 FEW = ("--only", "km,hour,colour", "--no-cache", "--max-iter", "3", "-m", "m.safetensors")
@@ -272,16 +274,34 @@ class TestShow:
         assert "colour=red [:car:]" in out  # as it is: no style, no picture
 
     @uncompiled
-    def test_quantiles_are_named(self, gradstep, train):
+    def test_quantiles_are_named(self, gradstep, train, later):
         model = train("fare", "--loss", "pinball", "--quantile", "0.9", "--alpha", "1e-4")
-        assert "to the 0.9 quantile of fare" in " ".join(gradstep("show", model)[1].split())
+        shown, judged = (
+            gradstep(*verb)[1] for verb in (("show", model), ("evaluate", model, later))
+        )
+        assert "to the 0.9 quantile of fare" in " ".join(shown.split())
+        for out in (shown, judged):
+            assert "share at or below (asked for 0.9)" in out
+            assert not {"R²", "root", "absolute"} & set(out.split())  # which are of a mean
 
     def test_factors_close_to_one_can_be_told_from_it(self, told, gradstep, trips):
         pl.read_csv(trips).with_columns(pl.col("km") * 1000.0).write_csv("metres.csv")
         model = told("train", "metres.csv", "-t", "paid", *FEW)["model"]
         coefficient = gs.load(model).coef_[0, 0]
-        told_of = f"1 more of km: the odds of yes times {math.exp(coefficient):.6f}"
-        assert told_of in gradstep("show", model)[1]
+        assert 1e-5 < abs(coefficient) < 1e-3
+        units = 10 ** math.ceil(math.log10(1e-3 / abs(coefficient)))  # of which more than 1.001
+        told_of = re.search(rf"{units:,} more of km: the odds of yes times ([\d.]+)",
+                            gradstep("show", model)[1])  # fmt: skip
+        assert float(told_of[1]) == pytest.approx(math.exp(units * coefficient), rel=1e-4)
+
+    def test_says_which_are_listed(self, gradstep, train):
+        model = train("fare")
+        assert "Coefficients most important first; with 95 %" in " ".join(
+            gradstep("show", model)[1].split()
+        )
+        total = len(coefficients(gs.load(model), references=False))
+        some = " ".join(gradstep("show", model, "--top", "2")[1].split())
+        assert f"the 2 most important of {total} (--top 0 lists all)" in some
 
     def test_errors(self, fails, later):
         assert "is no model of gradstep" in fails("show", later)

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import gradstep as gs
+from gradstep.cli.main import INTERRUPTED
 from tests.slow import slow
 from tests.uncompiled import uncompiled
 
@@ -141,7 +142,7 @@ class TestInterrupts:
         )  # fmt: skip
         assert done.returncode == 130
         assert done.stdout == ""
-        assert done.stderr.endswith("Interrupted before there was a result.\n")
+        assert done.stderr.endswith(f"{INTERRUPTED}\n")
         assert "Traceback" not in done.stderr
         assert sorted(p.name for p in tmp_path.iterdir()) == ["long.parquet", fares]
 

@@ -14,6 +14,7 @@ import sys
 import pytest
 
 import gradstep as gs
+from gradstep.cli.main import INTERRUPTED
 from tests.cli.train import FEW
 
 SLOW = ("--optimizer", "sgd", "--tol", "none")  # takes many epochs
@@ -121,6 +122,6 @@ class TestInterrupts:
         arguments = ("train", trips, "-t", "fare", "--cache", tmp_path / "cache", "-m", "m")
         done = interrupted(tmp_path, moment, *arguments)
         assert done.returncode == 130
-        assert (done.stdout, done.stderr) == ("", "Interrupted before there was a result.\n")
+        assert (done.stdout, done.stderr) == ("", f"{INTERRUPTED}\n")
         left = itertools.chain(tmp_path.glob("*"), tmp_path.glob("cache/*"))
         assert {path.name for path in left} <= {"cache"}

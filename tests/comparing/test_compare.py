@@ -11,9 +11,10 @@ import pytest
 import gradstep
 from gradstep.comparing.notebook import Notebook
 from gradstep.comparing.playback import Playback
+from gradstep.comparing.ranking import others_to_try
 from gradstep.comparing.surface import Quadratic, crossings
 from gradstep.comparing.trials import trials_of
-from gradstep.comparing.words import as_text, cells, recommendation, sentences
+from gradstep.comparing.words import as_text, cells, recommendation, sentences, to_try
 from gradstep.errors import InvalidParameter
 from tests.reporting.pages import check
 from tests.test_markup import HOSTILE
@@ -113,7 +114,8 @@ class TestNotebook:
     def test_says_what_it_means(self, found):
         text = as_text(found)
         assert text == str(found)
-        assert "Batch 1 comes within 1 % of the optimum first" in text
+        assert "Batch 1 comes within 1 % of the optimum, in epoch 4." in text
+        assert "automatic method is within 1 % in epoch 1 (3 passes over the rows), in" in text
         assert "Not within 1 % of it by the end: batch 64; batch 1000." in text
         assert "110 rows within 1 % of the optimum" in text
         head, rows = cells(found)
@@ -123,15 +125,22 @@ class TestNotebook:
         assert "3 runs" not in repr(found)
         assert repr(found).startswith("<Comparison: batch 1, batch 64, batch 1000;")
 
-    @pytest.mark.parametrize("seconds, words", [
-        (0.0, "Take the automatic method, which is the default"),
-        (1e3, "Take batch 1, which is there first; or the automatic method"),
+    @pytest.mark.parametrize("seconds, rows, words", [
+        ((9.0, 0.0), (4, 3), "Take the automatic method, which is the default: no run is there s"),
+        ((9.0, 8.0), (4, 3), "no run is there clearly sooner, or after"),
+        ((0.01, 0.09), (4, 3), "no run is there clearly sooner, or after"),
+        ((0.09, 0.01), (1, 3), "Take batch 1, which is there after 1 pass over the rows; or"),
+        ((9.0, 1e3), (4, 3), "Take batch 1, which is there first; or"),
     ])  # fmt: skip
-    def test_ends_with_what_to_take(self, found, seconds, words):
-        automatic = found.automatic
-        curve = replace(automatic.curve, seconds=[seconds] * len(automatic.curve.seconds))
-        timed = replace(found, automatic=replace(automatic, curve=curve))
-        assert recommendation(timed).startswith(words)
+    def test_ends_with_what_to_take(self, found, seconds, rows, words):
+        """By seconds where they differ by more than a second measurement would; else by rows."""
+        runs = []
+        for run, took, passes in zip((found.runs[0], found.automatic), seconds, rows, strict=True):
+            n = len(run.curve.seconds)
+            curve = replace(run.curve, seconds=[took] * n, rows=[1000.0 * passes] * n)
+            runs.append(replace(run, curve=curve))
+        timed = replace(found, runs=[runs[0], *found.runs[1:]], automatic=runs[1])
+        assert words in recommendation(timed)
         assert as_text(timed).endswith(recommendation(timed))
         assert recommendation(replace(timed, interrupted=True)) == ""
 
@@ -197,6 +206,7 @@ class TestDivergence:
         )
         assert got.table["why"][0].startswith("diverged in epoch 1 (step 16): the objective is ")
         page = check(got.report().html)
+        assert "At a smaller rate" not in str(got)  # each batch size has one that did well
         assert "batch 64, rate 3 (diverged)" in page.text["svg"]
         assert list(got.surface.paths) == ["batch 64, rate 0.5", "batch 1000, rate 0.5"]
 
@@ -210,6 +220,15 @@ class TestDivergence:
         assert [run.diverged is not None for run in got.runs] == [True, False]
         assert "below 2, but a batch of so few rows" in got.runs[0].diverged.why
         assert "take larger batches" in got.runs[0].diverged.why
+        words, rate = to_try(got), others_to_try(got)[0].rate
+        assert words.endswith(f"try the same with batch_size=1, learning_rate={rate:g}.")
+        assert (
+            f"At a smaller rate what diverged may do well; try the same with batch 1 at {rate}"
+            in (" ".join(check(got.report().html).text["li"].split()))
+        )
+        again = gradstep.compare(table, "y", batch_size=1, learning_rate=rate, max_iter=2,
+                                 precondition=False, validation=0.0, penalty=None)  # fmt: skip
+        assert again.runs[0].diverged is None
 
 
 def table(name="colour"):

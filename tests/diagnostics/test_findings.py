@@ -176,8 +176,21 @@ class TestHeldOut:
 def test_alpha_at_the_edge(value, edge):
     chosen = ChosenAlpha(value, "10 parts", {1.0: 0.5, 0.1: 0.4, 0.01: 0.3})
     assert chosen.edge == edge
-    assert [note.code for note in chosen.notes] == ["GS111"] * bool(edge)
-    assert ChosenAlpha(1.0, "10 parts", {1.0: 0.5}).notes == []
+    asked = {"of_classes": True, "given_away": False}
+    assert [note.code for note in chosen.notes(**asked)] == ["GS111"] * bool(edge)
+    assert ChosenAlpha(1.0, "10 parts", {1.0: 0.5}).notes(**asked) == []
+
+
+@pytest.mark.parametrize("loss, of_classes, given_away, words", [
+    (0.3, True, False, "perhaps none is needed"), (0.3, True, True, "(GS001)"),
+    (0.001, True, False, "(GS001)"), (0.001, False, False, "perhaps none is needed"),
+])  # fmt: skip
+def test_where_hardly_an_error_is_left_the_weakest_alpha_is_no_good_sign(
+    loss, of_classes, given_away, words
+):
+    chosen = ChosenAlpha(0.01, "10 parts", {1.0: 0.5, 0.1: 0.4, 0.01: loss})
+    (note,) = chosen.notes(of_classes=of_classes, given_away=given_away)
+    assert words in note
 
 
 class TestIgnoring:

@@ -78,6 +78,27 @@ class TestThePlan:
     def test_says_what_and_why(self, untrained, target, options, words):
         assert words in str(gradstep.plan(TRIPS, target, **{**FEW, **options}))
 
+    @pytest.mark.parametrize(
+        "target, options, words",
+        [
+            (
+                "claims",
+                {"loss": "poisson", "exposure": "time"},
+                "Exposure  time, multiplies the prediction: the model is of the rate for 1 of it",
+            ),
+            (
+                "claims",
+                {"loss": "poisson", "offset": "time"},
+                "Offset    time, added to the score, the logarithm of the prediction, with no",
+            ),
+            ("fare", {"offset": "time"}, "Offset    time, added to the score, with no coef"),
+            ("fare", {"sample_weight": "time"}, "Weights   time, how often each row counts"),
+        ],
+    )
+    def test_says_what_belongs_to_the_row(self, untrained, target, options, words):
+        trips = TRIPS.with_columns(time=pl.col("km") % 3.0 + 0.5)
+        assert words in str(gradstep.plan(trips, target, **options))
+
     def test_names_what_is_written(self, untrained, tmp_path):
         kept = gradstep.plan(TRIPS, "fare", callbacks=[gradstep.Checkpoint(tmp_path / "kept")])
         assert kept.writes == {"checkpoint": str(tmp_path / "kept")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from html import unescape
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,9 @@ import pytest
 
 import gradstep
 from gradstep import TableClassifier, TableRegressor, fit_table
+from gradstep.cli.report import console, tell_importance
 from gradstep.errors import InvalidModel
-from gradstep.model.coefficients import coefficients, importance, in_words
+from gradstep.model.coefficients import BELOW_ZERO, coefficients, importance, in_words
 from tests.model.test_file import rewritten
 
 N = 400
@@ -63,6 +65,20 @@ def test_is_the_variance_of_each_part(weight):
     deviation = np.sqrt(np.cov(TABLE["age"], aweights=weights, ddof=0))
     own = next(c for c in coefficients(model) if c["feature"] == "age")["coefficient"]
     assert found["age"]["deviation"] == pytest.approx(own * deviation, rel=1e-6)
+
+
+def test_below_zero_is_explained(capsys):
+    """Each by itself says much, and together they cancel: the smaller one's share is below 0."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=400)
+    b = a + 0.3 * rng.normal(size=400)
+    model = fit_table(pl.DataFrame({"a": a, "b": b, "y": 2.0 * a - b}), "y", penalty=None).model
+    assert min(entry["share"] for entry in importance(model)) < 0.0
+    tell_importance(console(), importance(model))
+    assert BELOW_ZERO in " ".join(capsys.readouterr().out.split())
+    assert BELOW_ZERO in unescape(gradstep.report(model).html)
+    alone = fit_table(pl.DataFrame({"a": a, "y": b}), "y", penalty=None).model
+    assert BELOW_ZERO not in unescape(gradstep.report(alone).html)
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ def test_tells_what_matters(kind):
     found = model._repr_html_()
     page = Page(found)
     constant = "constant rate × exposure" if kind == "counts" else "best constant"
-    for words in ("A model of y", "root mean square error", constant, "fare", "age"):
+    judged = "pinball loss" if kind == "quantile" else "root mean square error"
+    for words in ("A model of y", judged, constant, "fare", "age"):
         assert words in page.text["div"]
 
 

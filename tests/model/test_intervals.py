@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,8 +11,9 @@ import statsmodels.api as sm
 
 import gradstep
 from gradstep import TableClassifier, TableRegressor, fit_table
+from gradstep.figures import number
 from gradstep.model.coefficients import coefficients, in_words
-from gradstep.model.intervals import per_deviation, wald_by_column, with_errors
+from gradstep.model.intervals import of_errors, per_deviation, wald_by_column, with_errors
 from tests.reporting.models import model_of
 from tests.uncompiled import uncompiled
 
@@ -125,6 +128,53 @@ def test_of_several_classes_and_in_a_frame():
     theirs = sm.MNLogit(three, DUMMIES).fit(disp=0)
     low, many = (kms.filter(pl.col("class") == name)["coefficient"][0] for name in ("few", "many"))
     assert many - low == pytest.approx(theirs.params[1, 1], rel=1e-4)
+
+
+@uncompiled
+def test_estimate_and_interval_of_a_level_are_of_one_quantity():
+    table = TABLE.select("km", "colour", "fare")
+    model = TableRegressor(penalty=None, tol=1e-8, validation=0.0).fit(table, "fare")
+    frame, own = model.coefficients(), model.summary().frame()
+    assert frame["against"].drop_nulls().n_unique() == 1  # which is none of the rows
+    assert not set(frame["against"]) & set(frame["feature"])
+    middles = (frame["low"] + frame["high"]) / 2.0
+    np.testing.assert_allclose(frame["coefficient"], middles, rtol=1e-9)
+    theirs = dict(own.select("feature", "coefficient").iter_rows())
+    assert dict(frame.select("feature", "coefficient").iter_rows()).items() <= theirs.items()
+    of = {e["feature"]: e for e in with_errors(model.model_, coefficients(model.model_))}
+    assert of["km"]["interval_of"] == "coefficient"
+    assert {e["interval_of"] for e in of.values() if e.get("against") and "low" in e} == {
+        "difference"
+    }
+
+
+def test_are_told_with_a_caution_where_a_column_gives_the_target_away():
+    model = fitted("fare")
+    assert of_errors(model) == "; with 95 % confidence intervals (robust)"
+    leak = replace(model, provenance={**model.provenance, "notes": ["GS004: ", "GS001: Column"]})
+    assert of_errors(leak).endswith(" a column gives the target away: see GS001 first")
+    assert of_errors(leak, frozenset({"GS001"})) == of_errors(model)
+    forged = replace(model, provenance={"notes": {"GS001": 1}})
+    assert of_errors(forged) == of_errors(model)
+
+
+@uncompiled
+def test_of_one_class_against_the_rest_are_of_its_own_coefficient():
+    """As of a model of that class alone; about the mean of all is what softmax has."""
+    cuts = np.quantile(KM, [0.3, 0.6])
+    kind = np.array(["few", "some", "many"])[np.digitize(KM + KM.std() * RNG.normal(size=N), cuts)]
+    table, asked = TABLE.select("km", "colour"), {"loss": "squared_hinge", "penalty": None}
+    found = [
+        fit_table(table.with_columns(kind=of), "kind", validation=0.0, tol=1e-8, **asked).model
+        for of in (kind, kind == "many")
+    ]
+    whole = with_errors(found[0], coefficients(found[0]))
+    many = next(e for e in whole if e["feature"] == "km" and e["class"] == "many")
+    alone = errors(found[1])["km"]
+    assert "centred" not in many
+    assert f"({number(many['low'])} to {number(many['high'])})" in in_words(found[0], many)
+    for name in ("coefficient", "low", "high", "p"):
+        assert many[name] == pytest.approx(alone[name], rel=1e-4)
 
 
 @uncompiled

@@ -9,7 +9,7 @@ from gradstep.data.features.columns import LeftOut, LevelColumn, LogColumn, Numb
 from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.roles import Target
-from gradstep.inference.covariance import Covariance
+from gradstep.inference.record import Covariance
 from gradstep.model.model import Model
 from gradstep.model.training_rows import TrainingRows, parts_of
 from gradstep.objective.classification import Hinge, LogLoss, Softmax
@@ -67,8 +67,8 @@ def model_of(kind="number", names=PLAIN, levels=("a", "b", "c"), classes=None, *
         "words": {"Target": f"{names[-1]}, a number", "Loss": repr(loss)},
         "notes": [f"GS004: {names[0]} is odd", f"{names[0]} is older"],
         "columns": {names[0]: {"missing": 7, "low": 18.0, "high": 99.0}},
-        "validation": {"rows": 18, "rmse": 1.5, "r2": 0.5},
-        "baseline": {"rows": 18, "rmse": 2.5, "r2": -0.01},
+        "validation": {"rows": 18, "rmse": 1.5, "r2": 0.5, "pinball": 0.2},
+        "baseline": {"rows": 18, "rmse": 2.5, "r2": -0.01, "pinball": 0.5},
         "history": {
             "epoch": [1, 2, 3], "loss": [2.0, 1.5, 1.25], "validation": [-2.5, -2.25, -2.0],
             "passes": [3.0, 4.0, 6.0], "optimality": [1e-2, 1e-4, 1e-7],

@@ -80,7 +80,17 @@ def test_numbers_are_those_of_evaluate_and_scikit_learn(pages):
     share = float((table["y"].to_numpy() <= model.predict(table)).mean())
     assert f"Of all rows {number(share)} lie" in html
     assert "95 % intervals of the quantile, not of single rows" in html
+    assert "on the 0.9 quantile of " in html
+    assert "added to the 0.9 quantile of " in html
+    assert "R²" not in html
     assert "95 % intervals of the mean, not of single rows" in pages["counts"][2]
+    for kind in ("two", "three"):
+        assert "95 % intervals of the probability, not of single rows" in pages[kind][2]
+    model, _, html = pages["three"]
+    ash, *_ = model.intercept_
+    assert f"The intercepts are <bdi>ash {number(ash, 6)}, elm " in html
+    held_out = html.partition("Loss of the rows held out against passes")[2]
+    assert "loss goes from 2.5 after 3 passes over the rows to 2 after 6" in held_out
     assert "constant rate × exposure" in pages["counts"][2]
     assert "best constant" in html
 

@@ -15,6 +15,7 @@ from gradstep.cli.notes import Ignore, ignored
 from gradstep.cli.prepared import OF_PREPARING, prepared_table
 from gradstep.cli.report_page import refuse_page
 from gradstep.cli.signals import SIGNALS
+from gradstep.cli.speaking import in_options
 from gradstep.cli.terminal import say
 from gradstep.cli.train_checks import (
     idle_parts,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
+_TRIED = ("batch_size", "learning_rate", "optimizer")
 COMPARED = "What is compared: values with commas between"
 _LEFT_OUT = ("steps", "epochs", "seconds", "rate", "held out")  # in this order, where it is narrow
 _NAME, _LEAST_NAME = 24, 8  # letters of a name that are not folded, if possible, and at least
@@ -263,8 +265,15 @@ def _tell(found: Comparison, out: Path | None, compiling: float, *, json: bool) 
     from rich.markup import escape
 
     from gradstep.cli import report
-    from gradstep.comparing.words import diverged, noise_in_words, recommendation, sentences
+    from gradstep.comparing.words import (
+        diverged,
+        noise_in_words,
+        recommendation,
+        sentences,
+        to_try,
+    )
 
+    another = in_options(to_try(found), _TRIED).replace(", --", " --")
     if json:
         report.print_json({
             **found.about,
@@ -276,10 +285,10 @@ def _tell(found: Comparison, out: Path | None, compiling: float, *, json: bool) 
                 where: {"variance": noise.variance, "square": noise.square, "rows": noise.scale}
                 for where, noise in found.noise.items()
             },
-            "words": [
-                *sentences(found), *diverged(found.runs), noise_in_words(found),
+            "words": list(filter(None, [
+                *sentences(found), *diverged(found.runs), another, noise_in_words(found),
                 recommendation(found),
-            ],
+            ])),
             "interrupted": found.interrupted,
             "report": None if out is None else str(out),
         })  # fmt: skip
@@ -300,6 +309,8 @@ def _tell(found: Comparison, out: Path | None, compiling: float, *, json: bool) 
         to.print(escape(line))
     for line in diverged(found.runs):
         to.print(f"[red]{escape(line)}[/red]")
+    if another:
+        to.print(escape(another))
     if found.noise:
         report.prose(to, "Noise", noise_in_words(found))
     if best := recommendation(found):

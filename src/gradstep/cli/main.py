@@ -31,10 +31,13 @@ from gradstep.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["app", "main"]
+__all__ = ["INTERRUPTED", "app", "main"]
 
 _LEAST_ADDRESSES = 2_000_000_000  # bytes: below, Polars and LLVM end the process, or hang
 _NO_MEMORY = "error: there is not enough memory. Free some, raise its limit, or lower --memory."
+INTERRUPTED = (
+    "Interrupted before there was a result: none is written, and the same command starts over."
+)
 
 # What options are called in Python, which some are called otherwise in.
 _PARAMETERS = frozenset(
@@ -97,7 +100,7 @@ def _ends_quietly(verb: Callable[..., None]) -> Callable[..., None]:
             panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(error)
             if not panic and not isinstance(error, KeyboardInterrupt):
                 raise
-            say("Interrupted before there was a result.", err=True)
+            say(INTERRUPTED, err=True)
             raise typer.Exit(SIGNALS.status) from None
 
     return run

@@ -18,8 +18,8 @@ from gradstep.data.roles import written
 from gradstep.diagnostics.diagnostic import without
 from gradstep.engine.records import above_least
 from gradstep.figures import count, number
-from gradstep.model.coefficients import curve_in_words, points_of_curves
-from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS, constant_in_words
+from gradstep.model.coefficients import BELOW_ZERO, curve_in_words, points_of_curves
+from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 _FEW, _BAR = 10, 20
+_SEEN = 0.0005  # of a share: below, it is shown as 0.0 %
 
 
 def excess(fit: TableFit) -> str:
@@ -150,9 +151,13 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """Print which columns matter, the first few."""
     if not found:
         return
+    below = ""
+    if any(entry["share"] < -_SEEN for entry in found[:_FEW]):
+        below = f"; {BELOW_ZERO}"
     prose(
-        to, "Importance", "share of the variance of the score, and deviation of the column's part"
-    )
+        to, "Importance",
+        f"share of the variance of the score, and deviation of the column's part{below}",
+    )  # fmt: skip
     table = Table(box=None, pad_edge=True, show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right")
@@ -176,7 +181,7 @@ def metrics_table(
     table.add_column("model", justify="right")
     if baseline:
         table.add_column(constant_in_words(model.exposure), justify="right")
-    for key, words in METRICS_IN_WORDS.items():
+    for key, words in metrics_in_words(model.loss).items():
         if key in found:
             cells = [words, number(found[key], DIGITS)]
             constant = number(baseline.get(key, math.nan), DIGITS) if baseline else ""
@@ -184,8 +189,8 @@ def metrics_table(
     return table
 
 
-def folds_table(folds: Sequence[dict[str, Any]]) -> Table:
-    """Return mean and spread of the metrics of a cross-validation."""
+def folds_table(loss: Any, folds: Sequence[dict[str, Any]]) -> Table:
+    """Return mean and spread of a loss's metrics in a cross-validation."""
     from gradstep.fit.folds import mean_and_spread
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -193,7 +198,7 @@ def folds_table(folds: Sequence[dict[str, Any]]) -> Table:
     for head in ("mean", "deviation"):
         table.add_column(head, justify="right")
     found = mean_and_spread(folds)
-    for key, words in METRICS_IN_WORDS.items():
+    for key, words in metrics_in_words(loss).items():
         if key in found:
             table.add_row(words, *(number(value, DIGITS) for value in found[key]))
     return table

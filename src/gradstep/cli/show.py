@@ -11,7 +11,7 @@ import typer
 from gradstep.cli import options as opt
 from gradstep.cli.notes import Ignore, ignored
 from gradstep.diagnostics.of_models import OLD_FILE
-from gradstep.figures import count, number
+from gradstep.figures import count
 
 _OLD = (
     "The file keeps nothing of the training rows, as those of gradstep before 0.1: coefficients go "
@@ -42,7 +42,7 @@ def show(
         coefficients,
         importance,
         in_words,
-        nonzero,
+        intercepts_in_words,
         points_of_curves,
     )
     from gradstep.model.file import load
@@ -75,7 +75,8 @@ def show(
     report.prose(to, "Loss", repr(fitted.loss))
     if fitted.shift is not None:
         kind = "Exposure" if fitted.shift.is_exposure else "Offset"
-        report.prose(to, kind, fitted.shift.column)
+        is_log = hasattr(fitted.loss, "inverse_link")
+        report.prose(to, kind, fitted.shift.in_words(is_log=is_log))
     if fitted.provenance:
         try:
             _tell_origin(to, fitted)
@@ -85,12 +86,10 @@ def show(
         report.tell_columns(to, fitted.encoding, {})
     report.tell_importance(to, importance(fitted))
     report.tell_curves(to, fitted)
-    report.prose(to, "Intercept", ", ".join(number(b, 6) for b in fitted.intercept_))
+    report.prose(to, "Intercept", intercepts_in_words(fitted))
     report.prose(
-        to, "Coefficients",
-        f"{len(chosen):,} of {nonzero(fitted):,} that are not zero, most important first"
-        + of_errors(fitted),
-    )  # fmt: skip
+        to, "Coefficients", f"{_listed(fitted, len(chosen), top)}{of_errors(fitted, codes)}"
+    )
     for entry in chosen:
         to.print(f"  {escape(in_words(fitted, entry))}")
     report.tell_no_errors(to, fitted)
@@ -124,6 +123,19 @@ def _tell_origin(to: Console, fitted: Model) -> None:
         report.prose(to, "Refit", f"to all {rows:,} rows, once it was judged by those held out")
     if known["validation"]:
         to.print(report.metrics_table(fitted, known["validation"], known["baseline"]))
+
+
+def _listed(fitted: Model, shown: int, top: int) -> str:
+    """Return which coefficients are listed: curves and the first levels have no lines here."""
+    from gradstep.model.coefficients import coefficients, nonzero
+
+    which = "most important first"
+    if top and shown == top:
+        total = len(coefficients(fitted, references=False, curves=False))
+        if total > shown:
+            which = f"the {shown:,} most important of {total:,} (--top 0 lists all)"
+    zero = fitted.coef_.size - nonzero(fitted)
+    return f"{which}; {zero:,} {'is' if zero == 1 else 'are'} zero" if zero else which
 
 
 def _short(text: str) -> str:

@@ -156,7 +156,7 @@ class TrainReport:
         if tested is not None:
             to.print(report.metrics_table(fit.model, tested, tested["baseline"], "of the test"))
         if fit.folds:
-            to.print(report.folds_table(fit.folds))
+            to.print(report.folds_table(fit.model.loss, fit.folds))
         report.tell_importance(to, importance(fit.model))
         report.tell_curves(to, fit.model)
         largest = coefficients(fit.model, _SHOWN, references=False, curves=False)

@@ -290,7 +290,7 @@ def _with_surface(found: Comparison, of: Compared) -> Comparison:
 
 def _explained(runs: Sequence[Run], data: Dataset, *, standardised: bool) -> list[Run]:
     """Return runs, those that diverged with what curvature has to do with it."""
-    from gradstep.comparing.steps import StepSpace, why_too_long  # imports Numba
+    from gradstep.comparing.steps import StepSpace, most_rate, why_too_long  # imports Numba
 
     found: list[Run] = []
     known: dict[float, tuple[float, float | None]] = {}  # by how long an intercept's steps are
@@ -304,8 +304,8 @@ def _explained(runs: Sequence[Run], data: Dataset, *, standardised: bool) -> lis
             known[factor] = (
                 space.largest_curvature(data, run.curve.params[0]), space.largest_of_a_row(data)
             )  # fmt: skip
-        why = why_too_long(
-            run.problem, run.trial.rows_of_batch(data), *known[factor], standardised=standardised
-        )
-        found.append(replace(run, diverged=replace(run.diverged, why=why)))
+        rows = run.trial.rows_of_batch(data)
+        why = why_too_long(run.problem, rows, *known[factor], standardised=standardised)
+        most = most_rate(run.problem, rows, *known[factor])
+        found.append(replace(run, diverged=replace(run.diverged, why=why, most=most)))
     return found

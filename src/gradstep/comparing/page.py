@@ -15,6 +15,7 @@ from gradstep.comparing.words import (
     recommendation,
     rows_in_words,
     sentences,
+    to_try,
 )
 from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text, width_of
@@ -92,7 +93,7 @@ def _run_parts(of: Comparison) -> list[Markup]:
         table(head, rows, caption="Runs"),
         *(paragraph(line) for line in filter(None, [*sentences(of), recommendation(of)])),
     ]
-    why = diverged(of.runs)
+    why = [*diverged(of.runs), *filter(None, [to_try(of, spelled=False)])]
     return [*parts, *([text_list(why)] if why else [])]
 
 

@@ -112,11 +112,14 @@ class Divergence:
         What was seen.
     why : str
         What the rate has to do with it, once that is known.
+    most : float or None
+        What the rate must stay below, as far as curvature tells.
     """
 
     epoch: int
     what: str
     why: str = ""
+    most: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradstep.engine.state import Problem
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["StepSpace", "bound_of", "why_too_long"]
+__all__ = ["StepSpace", "bound_of", "most_rate", "why_too_long"]
 
 _ROWS = 1 << 14  # that curvature is taken of
 _ITERATIONS, _ENOUGH = 60, 1e-4
@@ -125,6 +125,22 @@ def bound_of(problem: Problem) -> float | None:
     return None
 
 
+def _of_batch(rows: int, of_all: float, of_row: float) -> float:
+    """Return the largest curvature of a batch, at most, in the mean square.
+
+    Ma, Bassily and Belkin, arXiv 1712.06559.
+    """
+    return (of_row + (rows - 1) * of_all) / rows
+
+
+def most_rate(problem: Problem, rows: int, of_all: float, of_row: float | None) -> float | None:
+    """Return what the rate must stay below, as far as curvature tells; arguments as below."""
+    bound = bound_of(problem)
+    if bound is None:
+        return None
+    return bound / (of_all if of_row is None else max(of_all, _of_batch(rows, of_all, of_row)))
+
+
 def why_too_long(
     problem: Problem, rows: int, of_all: float, of_row: float | None, *, standardised: bool
 ) -> str:
@@ -139,8 +155,7 @@ def why_too_long(
     of_all : float
         The largest curvature of all rows.
     of_row : float or None
-        The largest of one row. That of m rows is at most (row + (m - 1) all) / m in the mean square
-        (Ma, Bassily and Belkin, arXiv 1712.06559).
+        The largest of one row.
     standardised : bool
         Whether steps were taken on standardised columns.
     """
@@ -155,7 +170,7 @@ def why_too_long(
             f"{'' if standardised else ', or standardise the columns'}."
         )
     if of_row is not None:
-        of_batch = (of_row + (rows - 1) * of_all) / rows
+        of_batch = _of_batch(rows, of_all, of_row)
         if rate * of_batch > bound:
             return (
                 f"{told}, below {number(bound, 3)}, but a batch of so few rows can be curved "

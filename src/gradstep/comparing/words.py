@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from gradstep.comparing.ranking import first_of, others_to_try, tied
 from gradstep.figures import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradstep.comparing.comparison import Comparison
+    from gradstep.comparing.comparison import Arrival, Comparison
     from gradstep.comparing.runs import Divergence, Run
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "recommendation",
     "rows_in_words",
     "sentences",
+    "to_try",
 ]
 
 AUTOMATIC = "automatic"
@@ -108,20 +109,7 @@ def sentences(of: Comparison) -> list[str]:
     arrived = [(run, there) for run in of.runs if (there := of.arrival(run)) is not None]
     n = len([run for run in of.runs if run.diverged is None])
     if arrived:
-        first = min(arrived, key=lambda each: each[1].seconds)
-        fewest = min(arrived, key=lambda each: (each[1].epoch, each[1].seconds))
-        epochs = count(fewest[1].epoch, "epoch", "epochs")
-        if first[0] is fewest[0]:
-            found.append(
-                f"{_capital(first[0].name)} comes within 1 % of the optimum first, in seconds "
-                f"({seconds_in_short(first[1].seconds)}) and in epochs ({fewest[1].epoch})."
-            )
-        else:
-            found.append(
-                f"{_capital(first[0].name)} comes within 1 % of the optimum first in seconds "
-                f"({seconds_in_short(first[1].seconds)}); {fewest[0].name} needs fewest epochs "
-                f"({epochs})."
-            )
+        found.append(_first_in_words(arrived))
         late = [run.name for run in of.runs if run.diverged is None and of.arrival(run) is None]
         if late:
             found.append(f"Not within 1 % of it by the end: {'; '.join(late)}.")
@@ -135,29 +123,80 @@ def sentences(of: Comparison) -> list[str]:
         found.append(f"{_capital(best.name)} ends lowest (*).")
     there = of.arrival(of.automatic)
     if there is not None:
-        passes = number(there.rows / of.about["rows"], 2)
         found.append(
-            f"The automatic method is within 1 % after reading each row {passes} times, in "
-            f"{seconds_in_short(there.seconds)} s, and needs no batch size and no rate."
+            f"The automatic method is within 1 % in epoch {there.epoch} ({_passes(of, there)} over "
+            f"the rows), in {seconds_in_short(there.seconds)} s, and needs no batch size and no "
+            "rate."
         )
     if of.interrupted:
         found.append("It was interrupted: this is what there was until then.")
     return found
 
 
+def _first_in_words(arrived: Sequence[tuple[Run, Arrival]]) -> str:
+    """Return which runs came near in fewest epochs, and which first, where seconds tell."""
+    if len(arrived) == 1:
+        run, there = arrived[0]
+        return f"{_capital(run.name)} comes within 1 % of the optimum, in epoch {there.epoch}."
+    least = min(there.epoch for _, there in arrived)
+    fewest = [run for run, there in arrived if there.epoch == least]
+    first, there = first_of(arrived)
+    names = "; ".join(run.name for run in fewest)
+    found = (
+        f"{_capital(names)} {'comes' if len(fewest) == 1 else 'come'} within 1 % of the optimum in "
+        f"fewest epochs ({least})"
+    )
+    others = [each.seconds for run, each in arrived if run is not first]
+    if any(tied(there.seconds, seconds) for seconds in others):
+        return f"{found}; in seconds no run is clearly the first."
+    if first in fewest:
+        return f"{found}, and first in seconds ({seconds_in_short(there.seconds)})."
+    return f"{found}; {first.name} is there first in seconds ({seconds_in_short(there.seconds)})."
+
+
+def _passes(of: Comparison, there: Arrival) -> str:
+    passes = there.rows / of.about["rows"]
+    return f"{number(passes, 2)} {'pass' if passes == 1.0 else 'passes'}"
+
+
 def recommendation(of: Comparison) -> str:
-    """Return what to take: whatever is within 1 % of the optimum in the fewest seconds."""
+    """Return what to take: what is within 1 % of the optimum first, as far as that can be told."""
     automatic = of.arrival(of.automatic)
     if of.interrupted or automatic is None:
         return ""
-    arrived = [(there.seconds, run.name) for run in of.runs if (there := of.arrival(run))]
-    seconds, name = min(arrived, default=(math.inf, ""))
-    if automatic.seconds <= seconds:
-        return "Take the automatic method, which is the default: no run is there sooner."
+    arrived = [(run, there) for run in of.runs if (there := of.arrival(run)) is not None]
+    run, there = first_of([(of.automatic, automatic), *arrived])
+    if run is of.automatic:
+        alike = any(tied(each.seconds, automatic.seconds) for _, each in arrived)
+        told = "clearly sooner, or after fewer rows" if alike else "sooner"
+        return f"Take the automatic method, which is the default: no run is there {told}."
+    if tied(there.seconds, automatic.seconds):
+        return (
+            f"Take {run.name}, which is there after {_passes(of, there)} over the rows; or the "
+            f"automatic method, which is the default and there after {_passes(of, automatic)}, "
+            "with nothing to choose. Their seconds are too few to tell which is sooner."
+        )
     return (
-        f"Take {name}, which is there first; or the automatic method, which is the default and "
-        f"there {seconds_in_short(automatic.seconds - seconds)} s later, with nothing to choose."
+        f"Take {run.name}, which is there first; or the automatic method, which is the default and "
+        f"there {seconds_in_short(automatic.seconds - there.seconds)} s later, with nothing to "
+        "choose."
     )
+
+
+def to_try(of: Comparison, *, spelled: bool = True) -> str:
+    """Return which smaller rates to try of what only diverged; spelled as arguments."""
+    found = []
+    for run, rate in others_to_try(of):
+        assert run.trial is not None  # noqa: S101
+        size, optimizer = run.trial.batch_size, run.trial.optimizer
+        if not spelled:
+            found.append(f"{run.name} at {number(rate)}")
+            continue
+        others = "" if optimizer == "sgd" else f", optimizer={optimizer!r}"
+        found.append(f"batch_size={size!r}, learning_rate={rate:g}{others}")
+    if not found:
+        return ""
+    return f"At a smaller rate what diverged may do well; try the same with {'; '.join(found)}."
 
 
 def diverged(runs: Sequence[Run]) -> list[str]:
@@ -221,7 +260,9 @@ def as_text(of: Comparison) -> str:
             [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
         ).rstrip()
 
-    told = [*sentences(of), *diverged(of.runs), noise_in_words(of), recommendation(of)]
+    told = [
+        *sentences(of), *diverged(of.runs), to_try(of), noise_in_words(of), recommendation(of),
+    ]  # fmt: skip
     return "\n".join([line(head), *map(line, rows), *filter(None, told)])
 
 

@@ -246,6 +246,21 @@ class Offset:
         column = exposure if offset is None else offset
         return None if column is None else cls(column, offset is None)
 
+    def in_words(self, *, is_log: bool) -> str:
+        """Return what it does to predictions, whose logarithm the score may be.
+
+        Examples
+        --------
+        >>> Offset("years", is_exposure=True).in_words(is_log=True)
+        'years, multiplies the prediction: the model is of the rate for 1 of it'
+        >>> Offset("prior").in_words(is_log=False)
+        'prior, added to the score, with no coefficient of its own'
+        """
+        if self.is_exposure:
+            return f"{self.column}, multiplies the prediction: the model is of the rate for 1 of it"
+        logarithm = ", the logarithm of the prediction" if is_log else ""
+        return f"{self.column}, added to the score{logarithm}, with no coefficient of its own"
+
     def values(
         self, frame: pl.DataFrame, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:

@@ -109,9 +109,10 @@ ALPHA_AT_EDGE = Diagnostic(
     what="The strength of the penalty was chosen from a path of strengths, and the best of them is "
     "the first or the last.",
     why="At the strongest, the columns tell next to nothing of the target: the model is nearly a "
-    "constant. At the weakest, no penalty may be needed.",
-    fix="Give another strength (`--alpha`) and compare the loss on rows held out; `--alpha 0` is "
-    "no penalty.",
+    "constant. At the weakest, no penalty may be needed; or there is hardly an error left that it "
+    "could make smaller, as where a column gives the target away (GS001) or separates the classes.",
+    fix="Ask first whether each column is known when predictions are made. If so, give another "
+    "strength (`--alpha`) and compare the loss on rows held out; `--alpha 0` is no penalty.",
 )
 NO_FOLDS = Diagnostic(
     "GS112",

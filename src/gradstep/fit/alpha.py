@@ -39,6 +39,8 @@ _WORSE = 2
 _FLAT = 1e-4
 # A stronger penalty is as good as the best if its loss is higher by no more than this share.
 _AS_GOOD = 5e-4
+# Share of the highest loss below which classes are predicted nearly without an error.
+_SURE = 0.05
 
 
 class ChosenAlpha(NamedTuple):
@@ -82,12 +84,27 @@ class ChosenAlpha(NamedTuple):
             return ""
         return {strongest: "strongest", weakest: "weakest"}.get(self.value, "")
 
-    @property
-    def notes(self) -> list[Note]:
-        """A note, if it is the strongest or the weakest that was tried."""
+    def notes(self, *, of_classes: bool, given_away: bool) -> list[Note]:
+        """Return a note, if it is the strongest or the weakest that was tried.
+
+        Parameters
+        ----------
+        of_classes : bool
+            Whether classes are predicted.
+        given_away : bool
+            Whether columns may give the target away, or the classes can be separated.
+        """
         if not self.edge:
             return []
-        why = "the columns hardly tell" if self.edge == "strongest" else "perhaps none is needed"
+        nearly_sure = self.losses[self.value] < _SURE * max(self.losses.values())
+        why = "perhaps none is needed"
+        if self.edge == "strongest":
+            why = "the columns hardly tell"
+        elif given_away or (of_classes and nearly_sure):
+            why = (
+                "hardly an error is left that it could make smaller. Look first whether a column "
+                "gives the target away (GS001)"
+            )
         return [
             ALPHA_AT_EDGE.note(
                 f"Alpha {self.value:g} is the {self.edge} of those that were tried: {why}."

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gradstep.diagnostics.diagnostic import Note
     from gradstep.fit.phases import Phases
-    from gradstep.inference.covariance import Covariance
+    from gradstep.inference.record import Covariance
     from gradstep.model.model import Model
     from gradstep.rows.dataset import Dataset
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradstep.diagnostics.catalogue import GRAVE
 from gradstep.diagnostics.of_fits import SEPARABLE
 from gradstep.fit.collinear import notes_of_collinear
 from gradstep.fit.constraints import notes_of_bounds
@@ -35,17 +36,21 @@ def notes_of_fit(fit: TableFit, found: Phases, *, apart: bool) -> list[Note]:
         *prepared.notes,
         *found.notes,
         *notes_of_bounds(found.problem, found.params, prepared.encoding),
-        *(found.alpha.notes if found.alpha is not None else ()),
-        *notes_of_collinear(prepared),
     ]
+    later = notes_of_collinear(prepared)
     if apart:
-        notes.append(
+        later.append(
             SEPARABLE.note(
                 "The classes can be separated: without a penalty there is no optimum, and training "
                 "stopped where more of the same would change little. Use --penalty l2."
             )
         )
     if prepared.validation is not None:
-        notes += note_of_too_good(fit.judged, fit.validation, fit.baseline, notes)
-        notes += notes_of_held_out(fit.judged, prepared)
-    return notes
+        known = [*notes, *later]
+        later += note_of_too_good(fit.judged, fit.validation, fit.baseline, known)
+        later += notes_of_held_out(fit.judged, prepared)
+    if found.alpha is not None:
+        given_away = apart or any(note.code in GRAVE for note in (*notes, *later))
+        of_classes = prepared.target.classes is not None
+        notes += found.alpha.notes(of_classes=of_classes, given_away=given_away)
+    return [*notes, *later]

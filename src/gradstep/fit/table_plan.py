@@ -11,7 +11,7 @@ from gradstep.data.features.in_words import (
     features_in_words,
     rows_in_words,
 )
-from gradstep.data.roles import Target, written
+from gradstep.data.roles import Offset, Target, written
 from gradstep.diagnostics.diagnostic import notes_of
 from gradstep.figures import count, number
 from gradstep.fit.plan import batch_size_of, checked_optimizer, is_auto
@@ -54,7 +54,8 @@ class TablePlan:
     penalty : str
         The penalty and its strength.
     words : dict
-        Target, loss and its reason, penalty and method in words, by their headings.
+        Target, offset or exposure, weights, loss and its reason, penalty and method in words, by
+        their headings.
     writes : dict
         What is written, and where: "prepared table", "checkpoint"; on the command line "model".
     notes : list of Note
@@ -163,6 +164,7 @@ def table_plan(
         loss, penalty,
         {
             "Target": _target(prepared.target, meta["target"]),
+            **_per_row(meta["asked"], loss),
             "Loss": f"{_bare(loss)}, {_why(asked_loss, prepared)}",
             "Penalty": penalty,
             **({"Constraints": constraints.in_words()} if constraints else {}),
@@ -187,6 +189,17 @@ def _target(target: Target, known: Mapping[str, Any]) -> str:
     names = ", ".join(map(written, target.classes[:_FEW_CLASSES]))
     more = ", …" if len(target.classes) > _FEW_CLASSES else ""
     return f"{target.column}, one of {len(target.classes):,} classes: {names}{more}"
+
+
+def _per_row(asked: Mapping[str, Any], loss: Any) -> dict[str, str]:
+    """Return which columns say something of their rows alone, and what that does."""
+    found, shift = {}, Offset.of(asked.get("offset"), asked.get("exposure"))
+    if shift is not None:
+        is_log = hasattr(loss, "inverse_link")
+        found["Exposure" if shift.is_exposure else "Offset"] = shift.in_words(is_log=is_log)
+    if asked.get("weight") is not None:
+        found["Weights"] = f"{asked['weight']}, how often each row counts"
+    return found
 
 
 def _why(asked_loss: Any, prepared: PreparedTable) -> str:

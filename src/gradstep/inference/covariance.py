@@ -17,19 +17,18 @@ All is computed for standardised features, where the numbers are of one size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.row_tasks import Evaluate, HessianOptions
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.inference.blocks import BlockedProblem
 from gradstep.inference.clusters import both_ways
+from gradstep.inference.generalised_inverse import generalised_inverse
 from gradstep.inference.quantile import bandwidth_of
+from gradstep.inference.record import Covariance
 from gradstep.inference.sums import AtMeans, PearsonSum, Residuals, ScoreProducts, cluster_sums
 from gradstep.inference.validity import why_not
 from gradstep.objective.losses import is_quadratic
@@ -45,80 +44,12 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
 
-__all__ = ["KINDS", "Covariance", "covariance_of"]
+__all__ = ["KINDS", "covariance_of"]
 
 KINDS = ("robust", "HC0", "model")
 _WIDTH = 1e-4  # of scores, between slopes that a second derivative is taken from
-_DEPENDENT = 1e-9  # least eigenvalue over the largest, where features depend on each other
-_LOADING = 1e-5  # of a feature in what depends
 _FAR = 1.0  # standard errors from the optimum that are not accepted
 _MOST_CLUSTER_BYTES = 1 << 31
-
-
-@dataclass(frozen=True)
-class Covariance:
-    """The covariance of parameters, and what it was made of.
-
-    Attributes
-    ----------
-    kind : str
-        "robust", "HC0", "model", "cluster" or "random_scaling".
-    matrix : ndarray of shape (k, q, q), or (1, k·q, k·q) of a joint loss
-        In the features' own units; q counts the intercept, which comes last.
-    params : ndarray of shape (k, q)
-        The parameters; of a joint loss about their mean over the classes.
-    undetermined : ndarray of bool, shape (k, q)
-        Parameters that others determine, or whose feature is constant.
-    n_rows, rank : int
-        Rows, and parameters of a block.
-    clusters : tuple of int
-        How many clusters, each way.
-    dispersion : ndarray of shape (k,)
-        Pearson's statistic over its degrees of freedom, of a row of mean weight; for squared error
-        the variance of the residuals; 1 where the loss has no variance function.
-    distance : float
-        How many standard errors a parameter lies from the optimum, at most.
-    penalised : bool
-        Whether a penalty takes part.
-    degrees : int or None
-        Of freedom, of Student's distribution (squared error): rows less parameters, or clusters
-        less one; None where quantiles are the normal distribution's.
-    iterates : int
-        How many the averages of random scaling are of; 0 of other kinds.
-    """
-
-    kind: str
-    matrix: NDArray[np.float64]
-    params: NDArray[np.float64]
-    undetermined: NDArray[np.bool_]
-    n_rows: int
-    rank: int
-    clusters: tuple[int, ...]
-    dispersion: NDArray[np.float64]
-    distance: float
-    penalised: bool
-    degrees: int | None
-    iterates: int = 0
-
-    @property
-    def standard_errors(self) -> NDArray[np.float64]:
-        """Standard errors, shape (k, q); NaN of undetermined parameters."""
-        square = np.einsum("bii->bi", self.matrix).reshape(self.params.shape)
-        errors: NDArray[np.float64] = np.sqrt(np.maximum(square, 0.0))
-        return np.where(self.undetermined, np.nan, errors)
-
-    @cached_property
-    def factor(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """F and d, (blocks, size, size) and (blocks, size), with F·diag(d)·Fᵀ = `matrix`.
-
-        d is 1, or -1: what is clustered two ways may have negative eigenvalues.
-        """
-        size = np.sqrt(np.maximum(np.einsum("bii->bi", self.matrix), 0.0))
-        own = np.divide(1.0, size, where=size > 0.0, out=np.zeros_like(size))
-        with one_blas_thread():
-            values, vectors = np.linalg.eigh(self.matrix * own[:, :, None] * own[:, None, :])
-        factor = size[:, :, None] * vectors * np.sqrt(np.abs(values))[:, None, :]
-        return factor, np.where(values < 0.0, -1.0, 1.0)
 
 
 def covariance_of(
@@ -192,10 +123,11 @@ class _Sandwich:
         ridge = np.tile(of.scaled.ridge, of.k) if of.joint else of.scaled.ridge
         hessian = self._hessian(expected=kind == "model" and not clusters)
         whole = self.weight * (hessian + np.eye(ridge.size) * ridge)
-        found = [self._inverse(block) for block in whole]
-        inverse = np.array([each for each, _, _ in found])
-        dependent = np.array([each for _, each, _ in found])
-        self.rank = min(of.rank, max(rank for _, _, rank in found))
+        shared = self._shared_directions()
+        found = [generalised_inverse(block, of.free, shared) for block in whole]
+        inverse = np.array([each.matrix for each in found])
+        dependent = np.array([each.dependent for each in found])
+        self.rank = min(of.rank, max(each.rank for each in found))
         gradient = self._gradient()
         degrees = self.n - self.rank
         dispersion = self._dispersion(degrees)
@@ -231,6 +163,7 @@ class _Sandwich:
             distance=distance,
             penalised=of.penalised,
             degrees=self._degrees(clusters),
+            directions=self._directions([each.null for each in found]),
         )
 
     def _degrees(self, clusters: Sequence[NDArray[np.intp]]) -> int | None:
@@ -333,27 +266,6 @@ class _Sandwich:
 
     # ------------------------------------------------------------------ matrices
 
-    def _inverse(
-        self, whole: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
-        """Return a generalised inverse, which parameters others determine, and the rank."""
-        of, size = self.of, whole.shape[0]
-        inverse, dependent = np.zeros((size, size)), ~of.free
-        at = np.flatnonzero(of.free & (np.diag(whole) > 0.0))
-        dependent[np.flatnonzero(of.free & (np.diag(whole) <= 0.0))] = True
-        own = 1.0 / np.sqrt(np.diag(whole)[at])
-        values, vectors = np.linalg.eigh(whole[np.ix_(at, at)] * own * own[:, None])
-        kept = values > _DEPENDENT * values[-1]
-        vectors_kept = vectors[:, kept] * own[:, None]
-        inverse[np.ix_(at, at)] = (vectors_kept / values[kept]) @ vectors_kept.T
-        null = vectors[:, ~kept]
-        directions = self._shared_directions()
-        if null.size and directions.size:
-            basis = np.linalg.qr(directions[:, at].T / own[:, None])[0]
-            null = null - basis @ (basis.T @ null)
-        dependent[at[np.abs(null).max(axis=1, initial=0.0) > _LOADING]] = True
-        return inverse, dependent, int(kept.sum())
-
     def _shared_directions(self) -> NDArray[np.float64]:
         """Return directions that change nothing, standardised: (directions, size of a block)."""
         of, scale = self.of, self.how.scale
@@ -383,13 +295,35 @@ class _Sandwich:
         )
         return lost
 
+    def _directions(self, null: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return what spans the null spaces of blocks in the features' own units, (n, k, q).
+
+        And each feature that was constant: by itself.
+        """
+        of, found = self.of, []
+        for block, columns in enumerate(null):
+            for column in (self._to_units() @ columns).T:
+                own = np.zeros((of.k, of.q))
+                own[slice(None) if of.joint else block] = column.reshape(-1, of.q)
+                found.append(own / (np.linalg.norm(own) or 1.0))
+        for j in np.flatnonzero(self.how.scale <= 0.0):
+            own = np.zeros((of.k, of.q))
+            own[0, j] = 1.0
+            found.append(own)
+        return np.array(found).reshape(-1, of.k, of.q)
+
+    def _to_units(self) -> NDArray[np.float64]:
+        """Return what turns a block of standardised features' parameters into their own units."""
+        found = np.diag(np.append(self.how.scale, 1.0))
+        found[-1, :-1] = -self.how.scale * self.how.shift
+        if not self.of.joint:
+            return found
+        about_mean = np.eye(self.of.k) - 1.0 / self.of.k
+        return np.asarray(np.kron(about_mean, found), np.float64)
+
     def _in_units(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a covariance of standardised features' parameters as one in their own units."""
-        of = self.of
-        to_units = np.diag(np.append(self.how.scale, 1.0))
-        to_units[-1, :-1] = -self.how.scale * self.how.shift
-        if of.joint:
-            to_units = np.kron(np.eye(of.k) - 1.0 / of.k, to_units)
+        to_units = self._to_units()
         found = to_units @ matrix @ to_units.T
         symmetric: NDArray[np.float64] = 0.5 * (found + np.transpose(found, (0, 2, 1)))
         return symmetric

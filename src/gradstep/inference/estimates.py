@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.diagnostics.diagnostic import Note
-    from gradstep.inference.covariance import Covariance
+    from gradstep.inference.record import Covariance
 
 __all__ = ["INTERCEPT", "Inference"]
 

@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 
 from gradstep.engine.average_path import lines_of, why_no_path
 from gradstep.errors import InvalidParameter
-from gradstep.inference.covariance import Covariance
+from gradstep.inference.record import Covariance
 from gradstep.inference.validity import RANDOM_SCALING, why_not
 
 if TYPE_CHECKING:

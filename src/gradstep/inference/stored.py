@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.inference.covariance import KINDS, Covariance
+from gradstep.inference.covariance import KINDS
+from gradstep.inference.record import Covariance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,11 @@ def stored(found: Covariance) -> tuple[dict[str, Any], NDArray[np.float64]]:
     content["dispersion"] = float(found.dispersion.mean())  # of tables all outputs have the same
     content["undetermined"] = np.flatnonzero(found.undetermined).tolist()
     lower = np.tril_indices(found.matrix.shape[1])
-    return content, np.concatenate([block[lower] for block in found.matrix])
+    numbers = [block[lower] for block in found.matrix]
+    if found.directions is not None:
+        content["directions"] = len(found.directions)
+        numbers.append(found.directions.ravel())
+    return content, np.concatenate(numbers)
 
 
 def from_stored(
@@ -51,7 +56,11 @@ def from_stored(
     """
     k, q = params.shape
     blocks, size = (1, k * q) if joint else (k, q)
-    if numbers.shape != (blocks * size * (size + 1) // 2,) or not np.isfinite(numbers).all():
+    n, n_directions = blocks * size * (size + 1) // 2, content.get("directions", 0)
+    if type(n_directions) is not int or not 0 <= n_directions <= k * q:
+        msg = f"the covariance cannot have {n_directions!r} directions that no row tells of"
+        raise ValueError(msg)
+    if numbers.shape != (n + n_directions * k * q,) or not np.isfinite(numbers).all():
         msg = "the covariance has other numbers than its parameters ask for"
         raise ValueError(msg)
     fields = {name: content[name] for name in _FIELDS}
@@ -75,7 +84,7 @@ def from_stored(
         raise ValueError(msg)
     lower = np.tril_indices(size)
     matrix = np.zeros((blocks, size, size))
-    for block, own in zip(matrix, np.split(numbers, blocks), strict=True):
+    for block, own in zip(matrix, np.split(numbers[:n], blocks), strict=True):
         block[lower] = own
     matrix += np.transpose(np.tril(matrix, -1), (0, 2, 1))
     undetermined = np.zeros(k * q, bool)
@@ -85,5 +94,6 @@ def from_stored(
     if joint:
         params = params - params.mean(axis=0)
     return Covariance(
-        matrix=matrix, params=params, undetermined=undetermined.reshape(k, q), **fields
-    )
+        matrix=matrix, params=params, undetermined=undetermined.reshape(k, q),
+        directions=numbers[n:].reshape(-1, k, q) if "directions" in content else None, **fields,
+    )  # fmt: skip

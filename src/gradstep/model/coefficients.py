@@ -25,16 +25,23 @@ if TYPE_CHECKING:
     from gradstep.model.training_rows import Part, TrainingRows
 
 __all__ = [
+    "BELOW_ZERO",
     "coefficients",
     "curve_in_words",
+    "estimate_of",
     "importance",
     "in_words",
+    "intercepts_in_words",
     "nonzero",
     "points_of_curves",
     "references_of",
 ]
 
+BELOW_ZERO = "below 0, a column's part works against those of others, and scores vary less with it"
 _POINTS = 5  # of a curve
+_INTERCEPTS = 10
+_TOLD = 1e-3  # the least size of an exponent whose factor is told of one unit
+_MOST_UNITS = 10**9
 
 
 def nonzero(model: Model) -> int:
@@ -161,20 +168,20 @@ def coefficients(
     list of dict
         ``feature``, ``coefficient``; ``importance``, what it has of its column's share of the
         variance of the score (of a model whose training rows are unknown, the effect's size); of
-        levels ``against``, the most frequent one, and ``difference`` from it; ``class`` and
-        ``centred`` (about the mean of the classes) of more than two.
+        levels ``against``, the most frequent one, and ``difference`` from it; ``class`` of more
+        than two, and of softmax ``centred`` (about the mean of the classes).
     """
     encoding, k = model.encoding, model.n_outputs
     own, shares = model.coef_, _shares(model)
     reference, leveled = references_of(model)
     labels: Sequence[Any] = [None] if k == 1 else list(model.target.classes or ())
     differences = own - own[:, reference]
+    centred = np.where(leveled, differences, own)
+    centred = centred - centred.mean(axis=0)
     told = (own != 0.0) | (leveled & (differences != 0.0))
     if not references:
         told &= ~(leveled & (reference == np.arange(leveled.size)))
-    if not curves:
-        for _, span in _curves(encoding):
-            told[:, span] = False
+    told &= curves | ~_of_curves(encoding)
     found: list[dict[str, Any]] = []
     for j in np.argsort(-shares, kind="stable").tolist():
         if most is not None and len(found) >= most:
@@ -187,13 +194,36 @@ def coefficients(
                 entry["difference"] = float(differences[c, j])
             if k > 1:
                 entry["class"] = labels[c]
-                # what softmax's probabilities depend on: how classes differ
-                of = differences if leveled[j] else own
-                entry["centred"] = float(of[c, j] - of[:, j].mean())
+            if isinstance(model.loss, Softmax):  # probabilities depend on how classes differ
+                entry["centred"] = float(centred[c, j])
             if j < len(encoding.numbers):
                 entry["unit"] = "day" if encoding.numbers[j].part else "1"
             found.append(entry)
     return found[:most]
+
+
+def estimate_of(entry: Mapping[str, Any]) -> tuple[str, float]:
+    """Return which number of an entry of `coefficients` intervals and tests are of, and it.
+
+    A level's own coefficient may be any: only what it is against another one is known.
+
+    Examples
+    --------
+    >>> estimate_of({"coefficient": 3.0})
+    ('coefficient', 3.0)
+    >>> estimate_of({"coefficient": 3.0, "against": "zone=centre", "difference": 2.0})
+    ('difference', 2.0)
+    """
+    name = next(name for name in ("centred", "difference", "coefficient") if name in entry)
+    return name, float(entry[name])
+
+
+def _of_curves(encoding: Encoding | SparseEncoding) -> NDArray[np.bool_]:
+    """Return which features are parts of curves."""
+    found = np.zeros(encoding.n_features, bool)
+    for _, span in _curves(encoding):
+        found[span] = True
+    return found
 
 
 def _curves(encoding: Encoding | SparseEncoding) -> Iterator[tuple[SplineColumn, slice]]:
@@ -232,7 +262,7 @@ def curve_in_words(model: Model, entry: Mapping[str, Any]) -> str:
     """Return what points of a curve say of the prediction, other features being the same."""
     target, loss = model.target, model.loss
     times = isinstance(loss, LogLoss | Softmax) or hasattr(loss, "inverse_link")
-    what = target.column
+    what = f"{_quantile_of(loss)}{target.column}"
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         what = f"the odds of {label}" if isinstance(loss, LogLoss) else label
@@ -248,28 +278,33 @@ def curve_in_words(model: Model, entry: Mapping[str, Any]) -> str:
 def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     """Return what a coefficient says of the prediction, other features being the same."""
     target = model.target
+    loss = model.loss
+    multiplies = isinstance(loss, LogLoss | Softmax) or hasattr(loss, "inverse_link")
     value = float(entry.get("difference", entry["coefficient"]))
+    if isinstance(loss, Softmax):
+        value = float(entry["centred"])
     ends = (float(entry["low"]), float(entry["high"])) if "low" in entry else None
     against = f", against {entry['against']}" if "against" in entry else ""
-    name = str(entry["feature"])
+    what = str(entry["feature"])
     if "unit" in entry:
-        what = f"a day more of {name}" if entry["unit"] == "day" else f"1 more of {name}"
-    else:
-        what = name
-    loss = model.loss
+        units = _units(value, ends) if multiplies else 1
+        value *= units
+        ends = None if ends is None else (ends[0] * units, ends[1] * units)
+        more = f"{units:,}"
+        if entry["unit"] == "day":
+            more = "a day" if units == 1 else f"{units:,} days"
+        what = f"{more} more of {what}"
     if target.classes is not None:
         label = written(entry.get("class", target.classes[-1]))
         if isinstance(loss, LogLoss):
-            return f"{what}: the odds of {label} times {_factor(value)}{_between(ends)}{against}"
+            return f"{what}: the odds of {label} {_times(value, ends)}{against}"
         if isinstance(loss, Softmax):
-            factor = _factor(float(entry["centred"]))
-            factor = _factor(float(entry["centred"])) + _between(ends)
-            return f"{what}: {label} times {factor}, beside the average class{against}"
+            return f"{what}: {label} {_times(value, ends)}, beside the average class{against}"
         sign = "+" if value >= 0 else ""
-        return f"{what}: the score of {label} {sign}{number(value)}{against}"
-    if hasattr(loss, "inverse_link"):
-        return f"{what}: {target.column} times {_factor(value)}{_between(ends)}{against}"
-    of = f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
+        return f"{what}: the score of {label} {sign}{number(value)}{_span(ends)}{against}"
+    if multiplies:
+        return f"{what}: {target.column} {_times(value, ends)}{against}"
+    of = _quantile_of(loss)
     low, high = ends or (value, value)
     if value >= 0 or high >= 0:  # an interval of both signs is of what is added
         return f"{what} adds {number(value)}{_span(ends)} to {of}{target.column}{against}"
@@ -277,26 +312,70 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
     return f"{what} takes {number(-value)}{_span(taken)} from {of}{target.column}{against}"
 
 
+def _quantile_of(loss: Any) -> str:
+    return f"the {loss.quantile:g} quantile of " if isinstance(loss, Pinball) else ""
+
+
 def _span(ends: tuple[float, float] | None) -> str:
     """Return the ends of an interval in brackets, if there is one."""
     return "" if ends is None else f" ({number(ends[0])} to {number(ends[1])})"
 
 
-def _between(ends: tuple[float, float] | None) -> str:
-    """Return the ends of an interval of factors in brackets, if there is one."""
-    return "" if ends is None else f" ({_factor(ends[0])} to {_factor(ends[1])})"
-
-
-def _factor(exponent: float) -> str:
-    """Return e to a power, with as many digits as tell it from 1.
+def _times(value: float, ends: tuple[float, float] | None) -> str:
+    """Return a factor by its logarithm, with the ends of its interval in brackets, if it has one.
 
     Examples
     --------
-    >>> _factor(0.0002345678), _factor(-2.0), _factor(9.0)
-    ('1.000235', '0.1353', '8,103')
+    >>> _times(0.00095, None), _times(0.00095, (-0.36, 0.36))
+    ('times 1.00095', 'times 1.001 (0.6977 to 1.433)')
+    >>> _times(1000.0, (-9000.0, math.inf))
+    'times 1.014e+304 (9.86e-305 to 1.014e+304)'
     """
-    value = math.exp(min(max(exponent, -700.0), 700.0))
-    if 0.9 < value < 1.1 and exponent != 0.0:
-        places = max(3, 2 - math.floor(math.log10(abs(exponent))))
-        return f"{value:.{min(places, 15)}f}"
-    return number(value)
+    if ends is None:
+        return f"times {_factor(value)}"
+    unsure = ends[0] < 0.0 < ends[1]  # then there is no need to tell it from 1
+    factor = number(_exponential(value)) if unsure else _factor(value)
+    return f"times {factor} ({_factor(ends[0])} to {_factor(ends[1])})"
+
+
+def _factor(exponent: float) -> str:
+    """Return e to a power, as any number, but with two digits more than a 1 that it is close to.
+
+    Examples
+    --------
+    >>> _factor(0.0002345678), _factor(0.05123), _factor(-2.0), _factor(9.0)
+    ('1.00023', '1.053', '0.1353', '8,103')
+    """
+    value = _exponential(exponent)
+    if not 0.9 < value < 1.1 or exponent == 0.0:
+        return number(value)
+    return number(value, min(max(4, 2 - math.floor(math.log10(abs(exponent)))), 15))
+
+
+def _exponential(exponent: float) -> float:
+    return math.exp(min(max(exponent, -700.0), 700.0))
+
+
+def intercepts_in_words(model: Model) -> str:
+    """Return the intercept; of several classes each one's, those of the first ten."""
+    each = [number(b, 6) for b in model.intercept_[:_INTERCEPTS]]
+    if model.n_outputs == 1:
+        return each[0]
+    found = [f"{name} {b}" for name, b in zip(model.target.names, each, strict=False)]
+    more = model.n_outputs - len(found)
+    return ", ".join([*found, *([f"and {more:,} more"] if more else [])])
+
+
+def _units(value: float, ends: tuple[float, float] | None) -> int:
+    """Return of how many units more a factor is told: of so many that it can be told from 1.
+
+    Examples
+    --------
+    >>> _units(0.2, None), _units(3.6e-6, None), _units(1e-6, (-0.01, 0.01))
+    (1, 1000, 1)
+    """
+    size = max(abs(each) for each in (value, *(ends or ())))
+    units = 1
+    while 0.0 < size * units < _TOLD and units < _MOST_UNITS:
+        units *= 10
+    return units

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradstep.figures import count, number
 from gradstep.markup import Markup, tag, text
 from gradstep.model.coefficients import coefficients, importance, in_words
 from gradstep.model.intervals import of_errors, with_errors
-from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS, constant_in_words
+from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model
@@ -37,7 +37,7 @@ def in_html(model: Model, ended: str = "") -> str:
         )
     ]  # fmt: skip
     try:
-        parts += _quality(model.provenance, constant_in_words(model.exposure))
+        parts += _quality(model)
     except (AttributeError, KeyError, TypeError, ValueError):
         parts.append(tag("p", "What its file says of its quality is not what gradstep writes."))
     shares = [
@@ -56,8 +56,9 @@ def in_html(model: Model, ended: str = "") -> str:
     return str(tag("div", *parts, class_="gradstep-model"))
 
 
-def _quality(known: dict[str, Any], constant: str) -> list[Markup]:
+def _quality(model: Model) -> list[Markup]:
     """Return the metrics of the rows held out, beside those of a constant."""
+    known, constant = model.provenance, constant_in_words(model.exposure)
     found, baseline = known.get("validation"), known.get("baseline") or {}
     if not found:
         return []
@@ -67,7 +68,7 @@ def _quality(known: dict[str, Any], constant: str) -> list[Markup]:
             "tr", tag("td", words), tag("td", number(found[key], DIGITS)),
             tag("td", number(baseline.get(key, math.nan), DIGITS)),
         )
-        for key, words in METRICS_IN_WORDS.items()
+        for key, words in metrics_in_words(model.loss).items()
         if key in found
     ]  # fmt: skip
     top = tag("tr", *(tag("th", cell, scope="col") for cell in head))

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.data.features.terms.spline import SplineColumn
+from gradstep.diagnostics.catalogue import GRAVE
+from gradstep.diagnostics.diagnostic import without
 from gradstep.inference.estimates import Inference
-from gradstep.model.coefficients import references_of
+from gradstep.model.coefficients import estimate_of, references_of
 from gradstep.model.training_rows import parts_of
+from gradstep.objective.classification import Softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,24 +69,25 @@ def with_errors(
     Returns
     -------
     list of dict
-        The same, and of those that are determined ``standard_error``, ``p``, ``low`` and
-        ``high``: of levels for ``difference``, of several classes for ``centred``.
+        The same, and of those that are determined ``standard_error``, ``p``, ``low``,
+        ``high``, and ``interval_of``, the name of what these are of: of levels ``difference``, of
+        several classes ``centred``.
     """
     if model.covariance is None:
         return [dict(entry) for entry in entries]
-    found, k = inference_of(model), model.n_outputs
+    found = inference_of(model)
     whole = found.whole()
     told = []
     for entry, line in zip(entries, _contrasts(model, entries), strict=True):
         own = dict(entry)
         if line is not None:
-            single = "difference" if "difference" in own else "coefficient"
-            value = float(own["centred" if k > 1 else single])
+            name, value = estimate_of(own)
             error = math.sqrt(max(float(line @ whole @ line), 0.0))
             if error > 0.0:
                 half = found.quantile(level) * error
                 own |= {"standard_error": error, "p": found.p_of(value / error),
-                        "low": value - half, "high": value + half}  # fmt: skip
+                        "low": value - half, "high": value + half,
+                        "interval_of": name}  # fmt: skip
         told.append(own)
     return told
 
@@ -147,7 +151,7 @@ def per_deviation(
     encoding, k = model.encoding, model.n_outputs
     p = encoding.n_features
     w = model.params[: k * p].reshape(k, p)
-    w = w - w.mean(axis=0) if k > 1 else w
+    w = w - w.mean(axis=0) if isinstance(model.loss, Softmax) else w
     deviations = model.training.deviations if model.training is not None else ()
     number = {encoding.feature_name(j): j for j in range(len(encoding.numbers))}
     classes = list(model.target.classes or ())
@@ -155,9 +159,8 @@ def per_deviation(
     for entry in entries:
         j = number.get(entry["feature"], p)
         if "unit" not in entry or j >= len(deviations):
-            value = entry.get("centred", entry.get("difference", entry["coefficient"]))
             low, high = (float(entry.get(name, math.nan)) for name in ("low", "high"))
-            found.append((float(value), low, high))
+            found.append((estimate_of(entry)[1], low, high))
             continue
         c = classes.index(entry["class"]) if k > 1 else 0
         value, half = float(w[c, j]) * deviations[j], math.nan
@@ -238,11 +241,29 @@ def wald_by_column(model: Model) -> list[dict[str, Any]]:
     return tests
 
 
-def of_errors(model: Model) -> str:
-    """Return what to say of the intervals that stand beside coefficients, if there are any."""
+def of_errors(model: Model, ignored: frozenset[str] = frozenset()) -> str:
+    """Return what to say of the intervals that stand beside coefficients, if there are any.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    ignored : frozenset of str
+        Codes of notes that are not to be spoken of.
+    """
     if model.covariance is None:
         return ""
-    return f"; with 95 % confidence intervals ({kind_of_errors(model)})"
+    return f"; with 95 % confidence intervals ({kind_of_errors(model)}){_caution(model, ignored)}"
+
+
+def _caution(model: Model, ignored: frozenset[str]) -> str:
+    """Return that intervals may be narrow for a bad reason, where that was noted."""
+    notes = model.provenance.get("notes")
+    known = notes if isinstance(notes, list) else []
+    codes = {note.code for note in without(map(str, known), ignored)}
+    if not (found := ", ".join(code for code in GRAVE if code in codes)):
+        return ""
+    return f". They are narrow, too, where a column gives the target away: see {found} first"
 
 
 def kind_of_errors(model: Model) -> str:

@@ -29,6 +29,9 @@ __all__ = ["ends_of_means", "ends_of_targets", "intervals_of_table", "means_of",
 
 _MOST_PRODUCTS = 1 << 20  # scores under the covariance's factor, of rows that go together
 _MOST_EXPONENT = 700.0
+# How far a row may lie along a direction that the training rows did not, in standard deviations:
+# what determined each other there did so to rounding, and to what is as small.
+_ALONG = 1e-4
 
 
 def means_of(model: Model, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -208,8 +211,11 @@ def _of_scores(
         ],
         axis=1,
     )
-    undetermined = np.asarray(model.covariance.undetermined.any(axis=0), np.float64)
-    lost: NDArray[np.bool_] = scores(rows, undetermined, 1)[:, 0] != 0.0
+    lines = model.covariance.unknown()
+    lost: NDArray[np.bool_] = np.zeros(each.shape[0], bool)
+    if len(lines):
+        along = scores(rows, np.concatenate([lines[:, :-1].ravel(), lines[:, -1]]), len(lines))
+        lost = np.asarray((np.abs(along) > _ALONG).any(axis=1))
     return (each * signs[0]) @ each.transpose(0, 2, 1), lost
 
 

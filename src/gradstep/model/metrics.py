@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.model.ranking import Scores, area, calibration, precision_area
+from gradstep.objective.regression import Pinball
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,17 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIGITS",
-    "METRICS_IN_WORDS",
     "ClassificationMetrics",
     "RegressionMetrics",
     "constant_in_words",
     "deviance",
+    "metrics_in_words",
 ]
 
 DIGITS = 5  # of metrics, where people read them
-METRICS_IN_WORDS = {
-    "pinball": "pinball loss",
-    "coverage": "share at or below",
+_IN_WORDS = {
     "rmse": "root mean square error",
     "mae": "mean absolute error",
     "r2": "R²",
@@ -45,6 +44,28 @@ METRICS_IN_WORDS = {
 }
 
 _LEAST = float(np.finfo(np.float64).eps)  # of a probability, as its logarithm is taken
+
+
+def metrics_in_words(loss: Any) -> dict[str, str]:
+    """Return what metrics are called that people are shown, by their names, of a loss.
+
+    Of a quantile none that judge a mean: R² would be below 0 of a perfect one.
+
+    Examples
+    --------
+    >>> from gradstep import Pinball, SquaredError
+    >>> metrics_in_words(Pinball(quantile=0.9))
+    {'pinball': 'pinball loss', 'coverage': 'share at or below (asked for 0.9)'}
+    >>> list(metrics_in_words(SquaredError()))[:3]
+    ['rmse', 'mae', 'r2']
+    """
+    if not isinstance(loss, Pinball):
+        return dict(_IN_WORDS)
+    covered = f"share at or below (asked for {loss.quantile:g})"
+    found = {"pinball": "pinball loss", "coverage": covered}
+    if loss.quantile == 0.5:  # the median has the least
+        found["mae"] = _IN_WORDS["mae"]
+    return found
 
 
 def constant_in_words(exposure: str | None) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.features.sparse_encoding import SparseEncoding
     from gradstep.data.roles import Target
-    from gradstep.inference.covariance import Covariance
+    from gradstep.inference.record import Covariance
     from gradstep.model.summary import Summary
     from gradstep.model.training_rows import TrainingRows
 

@@ -13,7 +13,7 @@ from gradstep.data.roles import written
 from gradstep.figures import aligned, count, number, p_value
 from gradstep.floating_point import as_by_default
 from gradstep.markup import table_of, tag, text
-from gradstep.model.coefficients import coefficients, nonzero, references_of
+from gradstep.model.coefficients import coefficients, estimate_of, nonzero, references_of
 from gradstep.model.intervals import inference_of, kind_of_errors, wald_by_column, with_errors
 
 if TYPE_CHECKING:
@@ -165,13 +165,13 @@ def summary_of(model: Model, level: float = 0.95) -> Summary:
 
 def _entry(known: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a summary has of an entry of `with_errors`."""
-    value = known.get("centred", known.get("difference", known["coefficient"]))
+    _, value = estimate_of(known)
     error = known.get("standard_error")
     entry: dict[str, Any] = {"feature": known["feature"], "against": known.get("against")}
     if "class" in known:
         entry["class"] = known["class"]
     return {
-        **entry, "coefficient": float(value), "standard_error": error,
+        **entry, "coefficient": value, "standard_error": error,
         "statistic": None if error is None else value / error,
         **{name: known.get(name) for name in ("p", "low", "high")},
     }  # fmt: skip

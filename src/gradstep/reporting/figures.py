@@ -193,10 +193,11 @@ def row_figure(
             tag("text", label, x=min(max(x, half), WIDTH - half), y=bottom + 14.0,
                 class_="tick middle"),
         ]  # fmt: skip
-    if zero is not None and scale.low <= zero <= scale.high:
-        marks.append(tag("line", x1=to_x(zero), x2=to_x(zero), y1=top, y2=bottom, class_="zero"))
     for at, row in enumerate(rows):
         y = top + at * each
+        if zero is not None and scale.low <= zero <= scale.high:  # not through the label
+            x = to_x(zero)
+            marks.append(tag("line", x1=x, x2=x, y1=y + _LABEL, y2=y + each, class_="zero"))
         room = right - left - width_of(row.aside, SIZE) - 6.0
         marks.append(
             tag("text", clipped(row.label, room, SIZE), x=left, y=y + 12.0, class_="label")

@@ -17,7 +17,7 @@ from gradstep.figures import count, number
 from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows
-from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS, constant_in_words
+from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
 from gradstep.model.model import Model
 from gradstep.model.unseen import unseen_notes
 from gradstep.reporting.document import document, fact_list
@@ -188,7 +188,11 @@ def report_of(
     sections += [
         Section(name, title, or_why_not(partial(parts, model)))
         for name, title, parts in (
-            ("coefficients", "What the coefficients say", coefficient_parts),
+            (
+                "coefficients",
+                "What the coefficients say",
+                partial(coefficient_parts, ignored=ignored),
+            ),
             ("effects", "What each column does", effect_parts),
             ("correlations", "Which coefficients go together", correlation_parts),
         )
@@ -206,7 +210,7 @@ def _held_out(model: Model, held_out: HeldOut | None) -> list[Markup]:
         return [
             paragraph("No rows were held out, or the model does not say how good it was on them.")
         ]
-    parts = [quality_table(found, known.get("baseline"), constant_in_words(model.exposure))]
+    parts = [quality_table(model, found, known.get("baseline"))]
     if known.get("refit"):
         parts.append(paragraph("They judged the model before they went into it.", class_="quiet"))
     if held_out is not None:
@@ -241,7 +245,7 @@ def _tested(model: Model, tested: Tested, notes: list[Note]) -> list[Markup]:
     found, rows = tested.found, tested.rows
     parts = [
         tag("p", tag("b", "Table "), tag("bdi", text(tested.name))),
-        quality_table(found, found.get("baseline"), constant_in_words(model.exposure)),
+        quality_table(model, found, found.get("baseline")),
         grid(diagnostic_figures(model, rows, found, "table")),
     ]
     if model.target.classes is not None and found.get("confusion"):
@@ -266,13 +270,14 @@ def _facts(model: Model, tested: Mapping[str, Any] | None) -> Markup:
     )
     facts.append(("features", f"{model.encoding.n_features:,}", ""))
     found, where = (tested, "on the table") if tested else (known.get("validation"), "held out")
-    for key in [key for key in _FIRST if found and key in found][:2]:
+    words = metrics_in_words(model.loss)
+    for key in [key for key in _FIRST if found and key in found and key in words][:2]:
         assert found is not None  # noqa: S101
         baseline: Any = (found.get("baseline") if tested else known.get("baseline")) or {}
         beside = ""
         if key in baseline:
             beside = f"{constant_in_words(model.exposure)} {number(baseline[key], 4)}"
-        facts.append((f"{METRICS_IN_WORDS[key]}, {where}", number(found[key], DIGITS), beside))
+        facts.append((f"{words[key]}, {where}", number(found[key], DIGITS), beside))
     first = importance(model)[:1]
     if first:
         facts.append(

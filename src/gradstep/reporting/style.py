@@ -88,6 +88,8 @@ border-bottom:1px solid var(--edge);max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--quiet);font-weight:600}
 tbody th{font-weight:400;min-width:6.5rem;overflow-wrap:anywhere}
 .number{text-align:right;white-space:nowrap}
+thead .number{white-space:normal;overflow-wrap:normal}
+code{white-space:nowrap}
 """
 _MARKS = """
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
@@ -110,8 +112,8 @@ line.grid{stroke:var(--edge);stroke-width:1}
 """
 _PRINT = """
 body{max-width:none;padding:0;font-size:10pt}
-figure,tr,.grave,.facts div{break-inside:avoid}
-h2,h3{break-after:avoid}
+figure,tr,.grave,.facts div,.scroll{break-inside:avoid}
+h2,h3,h2+p{break-after:avoid}
 nav,summary{display:none}
 .scroll{max-height:none;overflow:visible}
 a{color:inherit;text-decoration:none}

@@ -205,8 +205,14 @@ class LeakSearch:
         there = missing * (1.0 - share) / share
         if missing * math.log(share) + there * math.log(1.0 - share) >= _BY_CHANCE:
             return ""
-        how = "is missing" if gone else "has a value"
-        return f"{how} in all rows where {target!r} is {label}, and in no other"
+        if gone:
+            return (
+                f"is missing in all {missing:,} rows where {target!r} is {label}, and in no other"
+            )
+        return (
+            f"has a value in all rows where {target!r} is {label}, and is missing in the "
+            f"{missing:,} others"
+        )
 
     def _of_threshold(self, name: str, target: str, profile: Any) -> str:
         ranges = sorted(self.splits.ranges.get(name, {}).items(), key=lambda each: each[1])

@@ -30,7 +30,7 @@ class EffectDisplay:
     """What is predicted as one column changes, the others at a typical value, with intervals.
 
     Typical is the mean of a number and the most frequent level of a category. Intervals are those
-    of the mean, of 95 %.
+    of the mean, under 'pinball' of the quantile, of 95 %.
 
     Parameters
     ----------

@@ -234,9 +234,11 @@ class TableEstimator:
         Returns
         -------
         frame of the library of X, of Polars for files
-            `feature`, `class` (of more than two), `coefficient`, `importance` (what it has in the
-            variance of the score); of levels the most frequent one (`against`), and `difference`
-            from it.
+            `feature`, `class` (of more than two); `against`, of a level the most frequent one,
+            from which its `coefficient` is the difference (of several classes it is about their
+            mean); `importance`, what it has in the variance of the score; where intervals are
+            known, `standard_error`, `p`, `low` and `high` of the same coefficient. The sums that
+            predictions are made of are in `coef_`.
         """
         check_is_fitted(self)
         return display.frame(display.coefficient_columns(self.model_), self._library)

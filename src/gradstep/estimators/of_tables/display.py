@@ -10,7 +10,7 @@ import polars as pl
 
 from gradstep.data.roles import written
 from gradstep.errors import InvalidModel
-from gradstep.model.coefficients import coefficients, importance, in_words
+from gradstep.model.coefficients import coefficients, estimate_of, importance, in_words
 from gradstep.model.intervals import with_errors
 
 if TYPE_CHECKING:
@@ -33,11 +33,18 @@ def frame(columns: dict[str, Sequence[Any]], library: str) -> Any:
 
 
 def coefficient_columns(model: Model) -> dict[str, Sequence[Any]]:
-    """Return what is known of each coefficient that is not zero, as columns."""
-    found = with_errors(model, coefficients(model))
-    names = ["feature", *(["class"] if model.n_outputs > 1 else []), "coefficient"]
+    """Return what is known of each coefficient that is not zero, as columns.
+
+    `coefficient` is what the interval beside it is of, as in a summary.
+    """
+    found = with_errors(model, coefficients(model, references=False))
+    found = [{**entry, "coefficient": estimate_of(entry)[1]} for entry in found]
+    names = ["feature", *(["class"] if model.n_outputs > 1 else [])]
+    if model.training is not None and model.encoding.coded:
+        names += ["against"]
+    names += ["coefficient"]
     if model.training is not None:
-        names += ["importance", *(["against", "difference"] if model.encoding.coded else [])]
+        names += ["importance"]
     if model.covariance is not None:
         names += ["standard_error", "p", "low", "high"]
     return {name: [entry.get(name) for entry in found] for name in names}

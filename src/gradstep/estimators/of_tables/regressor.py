@@ -30,6 +30,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
     missing values are encoded (docs/tables.md). X is a frame of pandas, Polars or pyarrow, a
     Polars query, an array, a `PreparedTable`, or files that need not fit into memory.
 
+    What each row has besides (`sample_weight`, `offset`, `exposure`) is given to `fit`.
+
     Parameters
     ----------
     loss : str or Loss, default=None

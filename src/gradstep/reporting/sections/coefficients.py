@@ -9,11 +9,21 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.roles import written
 from gradstep.figures import number
 from gradstep.markup import Markup, tag, text
-from gradstep.model.coefficients import coefficients, importance, in_words, nonzero
+from gradstep.model.coefficients import (
+    BELOW_ZERO,
+    coefficients,
+    estimate_of,
+    importance,
+    in_words,
+    intercepts_in_words,
+    nonzero,
+)
 from gradstep.model.intervals import correlations, of_errors, per_deviation, with_errors
 from gradstep.objective.classification import LogLoss, Softmax
+from gradstep.objective.regression import Pinball
 from gradstep.reporting.figures import Row, figure, grid, paragraph, row_figure, table
 from gradstep.reporting.scales import Factors, Linear
+from gradstep.reporting.sections.effects import predicted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +41,7 @@ _PLAIN = (
 )
 
 
-def coefficient_parts(model: Model) -> list[Markup]:
+def coefficient_parts(model: Model, ignored: frozenset[str]) -> list[Markup]:
     """Return the importance of columns, the coefficients in words, and drawn with intervals."""
     found = with_errors(model, coefficients(model, _IN_TABLE, references=False, curves=False))
     shares = importance(model)
@@ -41,8 +51,10 @@ def coefficient_parts(model: Model) -> list[Markup]:
     parts = [
         tag(
             "p",
-            f"The intercept is {', '.join(number(b, 6) for b in model.intercept_[:10])}. ",
-            f"Most important first{of_errors(model)}. Other columns being the same,",
+            f"The intercept{' is' if model.n_outputs == 1 else 's are'} ",
+            tag("bdi", text(intercepts_in_words(model), _LONG)),
+            ". ",
+            f"Most important first{of_errors(model, ignored)}. Other columns being the same,",
         )
     ]
     parts.append(
@@ -77,6 +89,9 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
         for e in shown
     ]
     more = len(shares) - len(shown)
+    notes = [f"and {more:,} more columns"] if more > 0 else []
+    if any(e["share"] < 0.0 for e in shown):
+        notes.append(BELOW_ZERO)
     return [
         figure(
             "importance", "Importance of columns",
@@ -84,7 +99,7 @@ def _importance(shares: Sequence[Mapping[str, Any]]) -> list[Markup]:
             f"share, {100.0 * shown[0]['share']:.1f} %.",
             row_figure(rows, scale, "share of the variance of the score", zero=0.0, bars=True),
             table(["column", "share"], [[e["column"], number(e["share"])] for e in shares]),
-            f"and {more:,} more columns" if more > 0 else "",
+            f"{'; '.join(notes)}." if notes else "",
         )
     ]  # fmt: skip
 
@@ -124,11 +139,6 @@ def _furthest(rows: Sequence[Row]) -> Row:
     return max(rows, key=lambda row: abs(row.values[0][0]))
 
 
-def _value(entry: Mapping[str, Any]) -> float:
-    """Return the number that an entry's interval is of."""
-    return float(entry.get("centred", entry.get("difference", entry["coefficient"])))
-
-
 def _label(entry: Mapping[str, Any]) -> str:
     return (
         f"{written(entry['class'])}: {entry['feature']}" if "class" in entry else entry["feature"]
@@ -148,8 +158,9 @@ def _brief(name: str) -> str:
 def _cells(entry: Mapping[str, Any]) -> list[str]:
     p = entry.get("p", math.nan)
     label = [written(entry["class"])] if "class" in entry else []
+    against = f" (against {entry['against']})" if "against" in entry else ""
     return [
-        entry["feature"], *label, number(_value(entry), 6),
+        f"{entry['feature']}{against}", *label, number(estimate_of(entry)[1], 6),
         number(entry.get("standard_error", math.nan)),
         "< 1e-16" if p < 1e-16 else number(p, 3),
         number(entry.get("low", math.nan), 6), number(entry.get("high", math.nan), 6),
@@ -159,7 +170,8 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
 def _what(model: Model, *, factors: bool) -> str:
     target = model.target
     if target.classes is None:
-        return f"{target.column} times" if factors else f"added to {target.column}"
+        the = "the " if isinstance(model.loss, Pinball) else ""
+        return f"{target.column} times" if factors else f"added to {the}{predicted(model)}"
     if isinstance(model.loss, LogLoss):
         return f"the odds of {written(target.classes[-1])} times"
     return "a class times, beside the average class" if factors else "added to the score"

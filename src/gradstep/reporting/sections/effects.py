@@ -44,6 +44,8 @@ def effect_parts(model: Model) -> list[Markup]:
     )
     if found[0].low is not None:
         what = "quantile" if isinstance(model.loss, Pinball) else "mean"
+        if model.target.classes is not None:
+            what = "probability" if model.gives_probabilities else "score"
         words += f"Bands and bars are 95 % intervals of the {what}, not of single rows."
     else:
         words += "There are no intervals, as there is no covariance that they follow from."
@@ -81,7 +83,8 @@ def _figure(model: Model, effect: Effect, at: int) -> Markup:
     names = [written(label) for label in effect.outputs][:SERIES]
     names = names if len(names) > 1 else []
     y_title = predicted(model)
-    name, title = f"effect-{at}", f"Effect of {effect.column}"
+    on = f" on the {y_title}" if isinstance(model.loss, Pinball) else ""
+    name, title = f"effect-{at}", f"Effect of {effect.column}{on}"
     n = max(len(names), 1)
     mean = effect.mean[:, :n]
     nothing = np.full_like(mean, math.nan)

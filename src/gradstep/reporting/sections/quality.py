@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradstep.data.roles import written
 from gradstep.figures import count, number
 from gradstep.markup import Markup, tag
-from gradstep.model.metrics import DIGITS, METRICS_IN_WORDS
+from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
 from gradstep.reporting.figures import figure, table
 from gradstep.reporting.plot import Plot
 from gradstep.reporting.scales import Linear
@@ -16,18 +16,21 @@ from gradstep.reporting.scales import Linear
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradstep.model.model import Model
+
 __all__ = ["calibration_figure", "confusion_parts", "quality_table"]
 
 _FEW = 10
 
 
 def quality_table(
-    found: Mapping[str, Any], baseline: Mapping[str, Any] | None, constant: str
+    model: Model, found: Mapping[str, Any], baseline: Mapping[str, Any] | None
 ) -> Markup:
-    """Return metrics, beside those of a constant prediction, which is called so."""
-    head = [count(found["rows"], "row", "rows"), "model", *([constant] if baseline else [])]
+    """Return a model's metrics, beside those of a constant prediction."""
+    constant = [constant_in_words(model.exposure)] if baseline else []
+    head = [count(found["rows"], "row", "rows"), "model", *constant]
     rows = []
-    for key, words in METRICS_IN_WORDS.items():
+    for key, words in metrics_in_words(model.loss).items():
         if key in found:
             row = [words, number(found[key], DIGITS)]
             if baseline:

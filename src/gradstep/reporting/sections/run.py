@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.engine.records import Outcome, above_least
 from gradstep.figures import count, number
-from gradstep.markup import Markup, text
+from gradstep.markup import Markup, tag, text
 from gradstep.reporting.figures import figure, grid, paragraph, table
 from gradstep.reporting.plot import Plot
 from gradstep.reporting.scales import Linear, Log
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["run_parts"]
 
 _OLD = "The model's file keeps no history, as those of gradstep before 0.1: train the model again."
-_NO_SECONDS = (
-    "A model's file keeps no seconds, so that the same fit writes the same file: the report of "
-    "train --report and of fit_table's result shows the objective against seconds, too."
-)
+_NO_SECONDS = tag(
+    "p",
+    "A model's file keeps no seconds, so that the same fit writes the same file: the report of ",
+    tag("code", "train --report"), " and of ", tag("code", "fit_table"),
+    "'s result shows the objective against seconds, too.", class_="quiet",
+)  # fmt: skip
 _LEAST = 1e-16  # of the objective: rounding
 _DOTS = 60  # of a curve; of more there is the line alone
 
@@ -59,7 +61,7 @@ def run_parts(model: Model, seconds: Sequence[float] = ()) -> list[Markup]:
     if not figures:
         return [*parts, paragraph(_of_one(history, seconds))]
     parts.append(grid(figures))
-    return parts if seconds else [*parts, paragraph(_NO_SECONDS, class_="quiet")]
+    return parts if seconds else [*parts, _NO_SECONDS]
 
 
 def _in_words(known: Mapping[str, Any]) -> Markup:
@@ -113,8 +115,8 @@ def _figures(history: Mapping[str, Any], seconds: Sequence[float]) -> list[Marku
         title = f"{away} length of the next step, as a share of the first"
         found.append(_curve("optimality", title, (unit, at), ("share", optimality), log=True))
     if any(map(math.isfinite, score)):
-        title = "Score of the rows held out (larger is better)"
-        found.append(_curve("score", title, (unit, at), ("score", score)))
+        own = [-value for value in score]
+        found.append(_curve("held-out", "Loss of the rows held out", (unit, at), ("loss", own)))
     return found
 
 
