@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from gradstep.cache_folder import private_folder
 from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import temporary_folder
+from gradstep.store import remote_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,6 @@ __all__ = [
     "copy_of_stdin",
     "copy_of_url",
     "plain_name",
-    "remote_errors",
     "without_secrets",
 ]
 
@@ -194,40 +194,6 @@ def copy_of_url(url: str, told: Told | None = None) -> LocalCopy:
     ):
         _write(_blocks(source, told, size=getattr(source, "length", 0) or 0), copy.path)
     return copy
-
-
-@contextlib.contextmanager
-def remote_errors(
-    called: str, kind: type[GradstepError], what: str, do: str = "do so", *, besides: str = ""
-) -> Iterator[None]:
-    """Tell what goes wrong far away as an error of ours: each file system has its own.
-
-    Parameters
-    ----------
-    called : str
-        What the place is called.
-    kind : type
-        The error.
-    what, do : str
-        What cannot be done there, as in "cannot be *read*" and "may you *read it*".
-    besides : str
-        What else helps where a package is missing.
-    """
-    try:
-        yield
-    except ImportError as error:
-        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
-        msg = (
-            f"{called} needs another package: {wanted}. Install it (pip install "
-            f"'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs){besides}."
-        )
-        raise kind(msg) from None
-    except (GradstepError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{called} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you {do}?"
-        raise kind(msg) from error
 
 
 def _remote(scheme: str, url: str) -> Any:
