@@ -39,6 +39,7 @@ __all__ = [
     "copy_of_bytes",
     "copy_of_stdin",
     "copy_of_url",
+    "foreign_encoding",
     "plain_name",
     "without_secrets",
 ]
@@ -115,8 +116,7 @@ def copy_of(
         Called with "unpacking", bytes of the file that have been read, and its size.
     """
     suffix = path.suffix.lower()
-    encoding = encoding or (_marked(path) if is_text and suffix not in COPIED else "")
-    foreign = is_text and encoding and codecs.lookup(encoding).name not in {"utf-8", "utf-8-sig"}
+    encoding = foreign = foreign_encoding(path, encoding) if is_text else ""
     if suffix not in COPIED and not foreign:
         return None
     name = plain_name(path)
@@ -138,6 +138,13 @@ def copy_of(
     if is_text and not foreign and _marked(copy.path):
         return copy_of(copy.path, "", is_text=True)
     return copy
+
+
+def foreign_encoding(path: Path, encoding: str) -> str:
+    """Return the encoding of a text, as the user or its first bytes say; empty for UTF-8."""
+    found = encoding or (_marked(path) if path.suffix.lower() not in COPIED else "")
+    is_plain = not found or codecs.lookup(found).name in {"utf-8", "utf-8-sig"}
+    return "" if is_plain else found
 
 
 def copy_of_stdin(told: Told | None = None) -> LocalCopy:
