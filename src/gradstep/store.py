@@ -35,7 +35,9 @@ class Store:
         import fsspec
 
         self.url = url.rstrip("/")
-        self.system, self._root = fsspec.url_to_fs(self.url)
+        # elsewhere folders are no more than beginnings of names
+        how = {"auto_mkdir": True} if self.url.startswith("file:") else {}
+        self.system, self._root = fsspec.url_to_fs(self.url, **how)
         self.system.invalidate_cache()  # of listings: others write, too
 
     def path(self, name: str) -> str:
