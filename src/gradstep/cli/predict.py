@@ -135,9 +135,10 @@ def _predict_here(
 def _folder(out: Path | None) -> Path:
     """Return the folder that a cluster writes to, which must not exist; or one in a store."""
     if out is None or out.suffix.lower() in {".parquet", ".pq", ".csv", ".tsv", ".ndjson"}:
+        given = "" if out is None else f", not {_named(out)}"
         msg = (
             "With --dask, predictions become a folder with a Parquet file for each part of the "
-            f"table: name it without a suffix (-o DIR){'' if out is None else f', not {out}'}."
+            f"table: name it without a suffix (-o DIR){given}."
         )
         raise InvalidParameter(msg)
     if address_of(out) is None:

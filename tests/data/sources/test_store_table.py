@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 from itertools import pairwise
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -139,6 +141,18 @@ def test_ranges_of_rows_are_fetched_alone(both, taken, monkeypatch):
     assert sum(taken) < pieces[0].files[0].size
 
 
+def test_copies_go_with_what_reads_them_and_take_one_handle(both):
+    _, there = both("csv")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    tables = [open_table(there) for _ in range(4)]
+    paths = [path for table in tables for path in table.opened.read]
+    assert all(path.is_file() for path in paths)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+    del tables
+    gc.collect()
+    assert not any(path.exists() for path in paths)
+
+
 def test_what_is_fetched_is_kept_within_bounds(both, monkeypatch):
     monkeypatch.setattr(store_files, "_KEPT_BYTES", 1 << 10)
     _, there = both("csv")
@@ -177,6 +191,12 @@ class TestRefused:
         fsspec.filesystem("memory").pipe_file("/bucket/rows/2.csv", text)
         with pytest.raises(InvalidTable, match=r"memory://bucket/rows/2\.csv, line \d+: the row"):
             list(open_table(there).chunks())
+
+    def test_what_is_empty(self, both):
+        _, there = both("parquet")
+        fsspec.filesystem("memory").pipe_file("/bucket/rows/1.parquet", b"")
+        with pytest.raises(InvalidTable, match=r"memory://bucket/rows/1\.parquet is empty"):
+            open_table(there)
 
     def test_what_claims_more_than_it_holds(self, both):
         here, there = both("parquet")

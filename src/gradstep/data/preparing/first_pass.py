@@ -233,7 +233,7 @@ class FirstPass:
         """Yield the chunks of each piece in turn, as a pass over the table reads them."""
         self._at = 0  # rows so far
         told = getattr(self.progress, "position", None) if what == "reading" else None
-        told = None if isinstance(self.table, StoreTable) else told  # of which rows are known
+        told = None if isinstance(self.table, StoreTable) else told  # whose files are not here
         self._told = None if told is None else partial(_tell, told, Position(self.table))
         frames, self._kept_frames = self._kept_frames, None
         keep: deque[deque[pl.DataFrame]] | None = deque()

@@ -41,6 +41,7 @@ __all__ = [
     "copy_of_url",
     "foreign_encoding",
     "plain_name",
+    "scratch_folder",
     "without_secrets",
 ]
 
@@ -70,14 +71,21 @@ class LocalCopy:
     """
 
     def __init__(self, name: str) -> None:
-        until_then = contextlib.ExitStack()
+        with contextlib.ExitStack() as until_then:
+            self.path = until_then.enter_context(scratch_folder()) / name
+            weakref.finalize(self, until_then.pop_all().close)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder for copies, in the cache folder."""
+    with contextlib.ExitStack() as until_then:
         try:
             folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
         except OSError as error:
             msg = f"The cache folder cannot be written, and a copy is needed: {error.strerror}."
             raise CannotWrite(msg) from error
-        self.path = folder / name
-        weakref.finalize(self, until_then.pop_all().close)
+        yield folder
 
 
 def plain_name(path: Path) -> str:

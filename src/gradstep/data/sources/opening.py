@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -40,6 +41,7 @@ __all__ = ["files_of", "open_copy", "open_table"]
 _FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
             ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".ndjson": "ndjson",
             ".jsonl": "ndjson"}  # fmt: skip
+_HEADS_AT_ONCE = 16
 _KNOWN = ".csv, .tsv (also .gz, .zst), .parquet, .arrow, .feather, .ndjson; also .bz2, .xz, .zip"
 
 
@@ -127,7 +129,8 @@ def _open_stored(
     called = [file.name for file in files]
     heads = []
     if not any(Path(file.below).suffix.lower() in COPIED for file in files):
-        heads = [head_of(file, kind) for file in files]
+        with ThreadPoolExecutor(_HEADS_AT_ONCE, "gradstep-fetch") as pool:
+            heads = list(pool.map(partial(head_of, kind=kind), files))
     foreign = is_text and any(foreign_encoding(head.path, reading.encoding) for head in heads)
     if foreign or not heads:
         copies = [copy_of_url(file.address, told) for file in files]
@@ -138,9 +141,7 @@ def _open_stored(
         texts = [TextFile.of(*pair) for pair in zip(paths, called, strict=True)]
         scan: Any = partial(scan_text, texts, na=reading.na)
     else:
-        texts = []
-        below = [len(Path(file.below).parts) for file in files]
-        fixed = [len(path.parts) - n for path, n in zip(paths, below, strict=True)]
+        texts, fixed = [], [head.fixed for head in heads]
         scan = partial(scan_typed, paths, called, kind, fixed=fixed, heads=True)
     lazy, notes = scan(as_text=as_text)
     again = (lambda columns: scan(as_text=columns)[0]) if is_text else None

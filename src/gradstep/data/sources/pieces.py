@@ -8,6 +8,7 @@ depends on its files alone.
 from __future__ import annotations
 
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from gradstep.data.sources.store_files import StoredCopy
+
 __all__ = ["Piece", "pieces_of"]
 
 _PIECE_BYTES = 1 << 28  # of a Parquet file that is cut
+_FETCHED_AT_ONCE = 16  # files of a store, which answers each request after a while
 _LEAST_BYTES = 1 << 26  # of a piece, where small files may be read together
 
 
@@ -73,15 +77,17 @@ class Piece:
         InvalidTable
             If a file is not there, or no longer what it was.
         """
-        here = [self._here(file, fixed) for file, fixed in zip(self.files, self.fixed, strict=True)]
+        with ThreadPoolExecutor(_FETCHED_AT_ONCE, "gradstep-fetch") as pool:
+            here = list(pool.map(self._here, self.files, self.fixed))
         texts = [TextFile.of(each.path, each.name) for each in here] if self.kind == "csv" else []
         for each in here:  # of these a line may be of any length, once it is unpacked
             if each.copy and self.kind == "csv" and each.path.suffix.lower() in PACKED:
                 TextFile.of(each.path, each.name).check_records()
         again = partial(self._as_text, here) if self.kind in {"csv", "ndjson"} else None
         opened = Opened(
-            self.kind, self.files, [each.path for each in here], [each.name for each in here],
-            texts, [each.copy for each in here if each.copy], again, self.na,
+            self.kind, [each.file for each in here], [each.path for each in here],
+            [each.name for each in here], texts, [each.copy for each in here if each.copy], again,
+            self.na,
         )  # fmt: skip
         lazy = self._query(here, texts, self.types)
         return Table(self.name, dict(self.types), lazy, opened, self.formats)
@@ -112,7 +118,7 @@ class Piece:
             if is_damaged(found.path, self.kind, self.rows):
                 msg = f"{file.name} is a damaged {self.kind} file: it claims more than it can hold."
                 raise InvalidTable(msg)
-            return _Here(found.path, file.name, found.fixed, found.copy)
+            return _Here(SourceFile.of(found.path), file.name, found.fixed, found)
         path = file.path
         if not path.exists():
             msg = (
@@ -121,16 +127,21 @@ class Piece:
             )
             raise InvalidTable(msg)
         file.check()
-        return _Here(path, str(path), fixed)
+        return _Here(file, str(path), fixed)
 
 
 class _Here(NamedTuple):
     """A file of a piece on this machine, what messages call it, and what keeps a copy."""
 
-    path: Path
+    file: SourceFile
     name: str
     fixed: int
-    copy: Any = None
+    copy: StoredCopy | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.file.path
 
 
 def pieces_of(table: Any, *, elsewhere: bool = False, each_file: bool = False) -> Sequence[Any]:

@@ -7,25 +7,30 @@ Parquet file the row groups that it wants.
 
 from __future__ import annotations
 
+import atexit
 import glob
 import gzip
 import hashlib
 import io
+import secrets
+import shutil
+import weakref
 from collections import OrderedDict
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import RLock
+from typing import TYPE_CHECKING, Any
 
-from gradstep.data.sources.local_copy import LocalCopy, without_secrets
+from gradstep.data.sources.local_copy import scratch_folder, without_secrets
 from gradstep.data.sources.parquet_check import row_groups
 from gradstep.data.sources.text_files import INFER_ROWS, LONGEST_LINE
 from gradstep.errors import InvalidTable
 from gradstep.store import remote_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["StoreFile", "fetched", "head_of", "stored_files"]
@@ -37,6 +42,12 @@ _MOST_HEAD = 1 << 28  # bytes of text, if a quote is never closed
 # What a store says of a version of an object, the first of these that it has.
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "mtime", "updated", "created")
 _FOOTERS = {"parquet": (b"PAR1", 8), "ipc": (b"ARROW1", 10)}  # magic, and bytes after the footer
+
+_folders: list[Path] = []
+_until_the_end = ExitStack()
+atexit.register(_until_the_end.close)
+_kept: OrderedDict[tuple[StoreFile, tuple[int, int] | None], tuple[int, StoredCopy]] = OrderedDict()
+_lock = RLock()
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,33 @@ def stored_files(address: str) -> list[StoreFile]:
 # --------------------------------------------------------------------------- heads
 
 
-def head_of(file: StoreFile, kind: str) -> LocalCopy:
+class StoredCopy:
+    """A copy of a file, or of parts of it, in a folder of its own that goes with this object.
+
+    Attributes
+    ----------
+    path : Path
+        The copy.
+    fixed : int
+        Of how many parts of its path no folder is a column.
+    """
+
+    def __init__(self, below: str) -> None:
+        folder = _scratch() / secrets.token_hex(8)
+        self.path, self.fixed = folder / below, len(folder.parts)
+        self.path.parent.mkdir(parents=True)
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+
+def _scratch() -> Path:
+    """Return the folder for all copies of this process: each that is open takes a file handle."""
+    with _lock:
+        if not _folders or not _folders[-1].is_dir():
+            _folders.append(_until_the_end.enter_context(scratch_folder()))
+        return _folders[-1]
+
+
+def head_of(file: StoreFile, kind: str) -> StoredCopy:
     """Return what tells columns and types of a file, and reads as one of them.
 
     Of text its first rows, unpacked; of Parquet and Arrow a file of full length with what says how
@@ -151,8 +188,8 @@ def head_of(file: StoreFile, kind: str) -> LocalCopy:
             return _sparse(system, path, file, kind, lambda _footer: [])
         name = PurePosixPath(file.below).name
         if name.lower().endswith(".zst"):
-            return fetched(file, kind).copy
-        copy = LocalCopy(name[:-3] if name.lower().endswith(".gz") else name)
+            return fetched(file, kind)
+        copy = StoredCopy(name[:-3] if name.lower().endswith(".gz") else name)
         with system.open(path, "rb") as raw:
             plain = io.BufferedReader(raw)  # whose lines have bounds, which a store's need not
             source = gzip.GzipFile(fileobj=plain) if name.lower().endswith(".gz") else plain
@@ -170,12 +207,15 @@ def _first_rows(source: Any, *, quoted: bool) -> Iterator[bytes]:
         rows += not within
 
 
-def _sparse(system: Any, path: str, file: StoreFile, kind: str, wanted: Any) -> LocalCopy:
+def _sparse(
+    system: Any, path: str, file: StoreFile, kind: str,
+    wanted: Callable[[bytes], list[tuple[int, int]]],
+) -> StoredCopy:  # fmt: skip
     """Return a file of full length that has its two ends, and the ranges that its footer tells."""
-    copy, (magic, after) = LocalCopy("whole"), _FOOTERS[kind]
-    copy.path.mkdir()
-    copy.path /= PurePosixPath(file.below)
-    copy.path.parent.mkdir(parents=True, exist_ok=True)
+    copy, (magic, after) = StoredCopy(file.below), _FOOTERS[kind]
+    if not file.size:
+        copy.path.touch()
+        return copy
     tail_at = max(0, file.size - _TAIL_BYTES)
     tail = system.cat_file(path, start=tail_at, end=file.size)
     if tail.endswith(magic) and len(tail) >= after:
@@ -189,32 +229,17 @@ def _sparse(system: Any, path: str, file: StoreFile, kind: str, wanted: Any) -> 
         to.seek(tail_at)
         to.write(tail)
         for begin, end in wanted(tail):
-            for at in range(begin, end, _BLOCK_BYTES):
+            last = min(end, file.size)  # whatever a damaged one claims
+            for at in range(max(0, begin), last, _BLOCK_BYTES):
                 to.seek(at)
-                to.write(system.cat_file(path, start=at, end=min(end, at + _BLOCK_BYTES)))
+                to.write(system.cat_file(path, start=at, end=min(last, at + _BLOCK_BYTES)))
     return copy
 
 
 # --------------------------------------------------------------------------- whole files
 
 
-class Fetched(NamedTuple):
-    """A copy of a file, and of how many parts of its path no folder is a column."""
-
-    copy: LocalCopy
-    fixed: int
-
-    @property
-    def path(self) -> Path:
-        """Where it is."""
-        return self.copy.path
-
-
-_kept: OrderedDict[tuple[Any, ...], tuple[int, Fetched]] = OrderedDict()
-_lock = Lock()
-
-
-def fetched(file: StoreFile, kind: str, rows: tuple[int, int] | None = None) -> Fetched:
+def fetched(file: StoreFile, kind: str, rows: tuple[int, int] | None = None) -> StoredCopy:
     """Return a copy of a file, or of what some rows of a Parquet file take.
 
     Some are kept, for who asks again; others last as long as what is returned.
@@ -229,14 +254,10 @@ def fetched(file: StoreFile, kind: str, rows: tuple[int, int] | None = None) -> 
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key][1]
-    file.check()
     with remote_errors(file.name, InvalidTable, "read", "read it"):
         system, path = _system(file.address)
         if rows is None:
-            copy = LocalCopy("whole")
-            copy.path.mkdir()
-            copy.path /= PurePosixPath(file.below)
-            copy.path.parent.mkdir(parents=True, exist_ok=True)
+            copy = StoredCopy(file.below)
             system.get_file(path, str(copy.path))
         else:
 
@@ -248,9 +269,8 @@ def fetched(file: StoreFile, kind: str, rows: tuple[int, int] | None = None) -> 
             copy = _sparse(system, path, file, kind, wanted)
     file.check()
     size = file.size if rows is None else copy.path.stat().st_blocks * 512
-    found = Fetched(copy, len(copy.path.parts) - len(PurePosixPath(file.below).parts))
     with _lock:
-        _kept[key] = size, found
+        _kept[key] = size, copy
         while len(_kept) > 1 and sum(each for each, _ in _kept.values()) > _KEPT_BYTES:
             _kept.popitem(last=False)
-    return found
+    return copy
