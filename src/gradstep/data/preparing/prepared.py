@@ -307,7 +307,8 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     if not (folder / _META).is_file():
         msg = (
             f"{named} is not there for a worker on {platform.node()}: a prepared table must lie "
-            "on storage that all workers share, under the same path."
+            "on storage that all workers share, under the same path, or in an object store "
+            "(gradstep prepare -o s3://…)."
         )
         raise InvalidTable(msg)
     if digest_of(folder) != digest:

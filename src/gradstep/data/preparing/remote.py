@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import weakref
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +76,9 @@ def publishing(url: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not is_published(url):
-            store.remove(list(_arrays_in(store)))
+        with suppress(Exception):
+            if not Store(url).exists(_META):
+                store.remove(list(_arrays_in(store)))
         if isinstance(error, OSError) and not isinstance(error, GradstepError):
             msg = f"{url} cannot be written: {error.strerror or error}."
             raise CannotWrite(msg) from error

@@ -123,7 +123,7 @@ class Piece:
         if not path.exists():
             msg = (
                 f"{path} is not there for a worker on {platform.node()}: a table must lie on "
-                "storage that all workers share, under the same path."
+                "storage that all workers share, under the same path, or in an object store."
             )
             raise InvalidTable(msg)
         file.check()
