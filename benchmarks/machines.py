@@ -95,10 +95,28 @@ class Cluster:
         self.processes.clear()
 
 
+# A module that ends with whoever holds the other end of its standard input, however that one ends.
+_ENDS_WITH_US = """
+import os, runpy, sys, threading
+
+def watch():
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+threading.Thread(target=watch, daemon=True).start()
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
 def _process(what: str, options: str, **environment: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *options.split()]
+    module = f"distributed.cli.dask_{what}"
+    command = [sys.executable, "-c", _ENDS_WITH_US, module, *options.split()]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, stdout=quiet, stderr=quiet, env={**os.environ, **environment})
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet,
+        env={**os.environ, **environment},
+    )  # fmt: skip
 
 
 @contextmanager
@@ -197,11 +215,13 @@ def kills(quick: bool) -> Grid:
                 killer = Killer(cluster, client, failures)
                 began, found, runs = time.perf_counter(), set(), 0
                 killer.start()
-                while killer.kills < (3 if quick else 15) and runs < MOST_FITS:
-                    found.add(digest(fitted(data, "log_loss", client=client)))
-                    runs += 1
-                seconds = (time.perf_counter() - began) / runs
-                killer.end()
+                try:
+                    while killer.kills < (3 if quick else 15) and runs < MOST_FITS:
+                        found.add(digest(fitted(data, "log_loss", client=client)))
+                        runs += 1
+                    seconds = (time.perf_counter() - began) / runs
+                finally:
+                    killer.end()  # or it would go on to start workers
                 same = "yes" if found == {alone} else "NO"
                 grid.rows.append(
                     [str(failures), f"{killer.kills} in {runs} fits", f"{seconds:.2f}",
@@ -243,6 +263,7 @@ def lost(quick: bool) -> Grid:
             with running(2) as (cluster, client):
                 fitted(data, "log_loss", client=client)
                 strike = threading.Timer(0.3, _take_away, (cluster, what))
+                strike.daemon = True
                 began = time.perf_counter()
                 strike.start()
                 try:
@@ -363,9 +384,15 @@ def main(
 ) -> None:
     """Run the parts and print a table for each."""
     globals()["ROWS"] = rows
+    for number in (signal.SIGINT, signal.SIGTERM):  # a fit takes Ctrl-C for its own end alone
+        signal.signal(number, _end)
     print(", ".join(f"{name}: {value}" for name, value in describe_machine().items()))
     for name in part or PARTS:
         print(globals()[name](quick).markdown(), flush=True)
+
+
+def _end(number: int, _frame: Any) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -222,7 +222,10 @@ def address_of(path: str | Path) -> str | None:
     ('s3://bucket/trips', None)
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))
-    return None if scheme is None else f"{scheme[1]}://{str(path)[scheme.end() :]}"
+    if scheme is None:
+        return None
+    apart = ":///" if scheme[1].lower() == "file" else "://"  # whose paths begin with a slash
+    return f"{scheme[1]}{apart}{str(path)[scheme.end() :]}"
 
 
 def refuse_existing(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import sys
-import types
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -156,13 +155,7 @@ class TestAddresses:
 
     def test_of_others(self, home, fails, monkeypatch):
         """By fsspec, which is asked for where it is not there."""
-        (home / "t.csv").write_text(GERMAN)
         monkeypatch.setitem(sys.modules, "fsspec", None)
         message = fails("prepare", "s3://bucket/t.csv", "-t", "fare", "-o", "p")
         assert "s3://bucket/t.csv needs another package: fsspec, which is not installed" in message
         assert "gradstep[remote]" in message
-        fake = types.SimpleNamespace(open=lambda url, mode: (home / url[12:]).open(mode))
-        monkeypatch.setitem(sys.modules, "fsspec", fake)
-        assert bits(gs.prepare("s3://bucket/t.csv", "fare")) == EXPECTED
-        message = fails("prepare", "s3://bucket/none.csv", "-t", "fare", "-o", "p")
-        assert "s3://bucket/none.csv cannot be read: [Errno 2] No such file" in message

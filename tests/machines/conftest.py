@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gradstep.data.preparing import in_store, remote
 from gradstep.machines import worker
 from gradstep.rows import shards
 
@@ -41,3 +42,17 @@ def _nothing_kept():
     """Let workers open their tables anew."""
     worker._opened.cache_clear()
     worker._shard.cache_clear()
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path_factory):
+    """Return the address of a folder in a store that is this process's memory."""
+    import fsspec
+
+    home = tmp_path_factory.mktemp("cache")
+    for name in ("tables", "scratch"):
+        (home / name).mkdir()
+    for module in (remote, in_store):
+        monkeypatch.setattr(module, "private_folder", home.joinpath)
+    yield "memory://bucket/trips"
+    fsspec.filesystem("memory").store.clear()

@@ -33,7 +33,8 @@ class _Killer:
 
 
 @pytest.mark.slow
-def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch, scheme):
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
     table = tmp_path / "table"
     table.mkdir()
@@ -48,8 +49,9 @@ def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch):
     predict_parts(model, table, tmp_path / "parts here")
     with connected("local:2") as client:
         killers = _Killer(client), _Killer(client)
-        prepare(table, "y", out=tmp_path / "there", client=client, watch=killers[0])
-        predict_parts(model, table, tmp_path / "parts there", client=client, watch=killers[1])
+        there = f"{scheme}{tmp_path}/there", f"{scheme}{tmp_path}/parts there"
+        prepare(table, "y", out=there[0], client=client, watch=killers[0])
+        predict_parts(model, table, there[1], client=client, watch=killers[1])
     assert [killer.left for killer in killers] == [0, 0]
     assert _content(tmp_path / "there") == _content(tmp_path / "here")
     here, there = _content(tmp_path / "parts here"), _content(tmp_path / "parts there")

@@ -7,16 +7,20 @@ import gzip
 import json
 import sys
 import zipfile
+from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import polars as pl
 import pytest
 
 import gradstep
-from gradstep import InvalidTable, fit_table, open_prepared, prepare
+from gradstep import CannotWrite, InvalidTable, fit_table, open_prepared, prepare
 from gradstep.cli.main import main
-from gradstep.data.preparing import elsewhere, first_pass, second_pass
+from gradstep.data.preparing import elsewhere, first_pass, in_store, second_pass
+from gradstep.data.preparing import prepare as prepare_module
 from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources import table as tables
 from gradstep.rows import shards
@@ -71,6 +75,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(cutting, "_PIECE_BYTES", 1 << 14)
     monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 1 << 11)
     monkeypatch.setattr(elsewhere, "_GATHERED_BYTES", 1 << 13)
+    monkeypatch.setattr(in_store, "_GATHERED_BYTES", 1 << 13)
     monkeypatch.setattr(first_pass, "_KEPT_BYTES", 0)
     monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 11)
     monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 0.1)
@@ -244,6 +249,75 @@ def test_the_command_line_does(home, client, tmp_path, monkeypatch, capsys):
         main()
     assert json.loads(capsys.readouterr().out)["rows"]["read"] == N
     assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def stored(address):
+    """Return what a folder in a store holds, but for what lies deeper."""
+    system, root = fsspec.url_to_fs(address)
+    return {Path(name).relative_to(root): system.cat_file(name) for name in system.find(root)}
+
+
+class TestInAStore:
+    @pytest.mark.parametrize(
+        "case",
+        [
+            "numbers alone",
+            *(pytest.param(c, marks=pytest.mark.slow) for c in CASES if c != "numbers alone"),
+        ],
+    )
+    def test_are_the_same_files(self, home, client, store, tmp_path, case):
+        target, options = CASES[case]
+        prepare(home / "csv", target, out=tmp_path / "here", **options)
+        there = prepare(home / "csv", target, out=store, client=client, **options)
+        assert stored(store) == content(tmp_path / "here")
+        assert there.address == store
+
+    @pytest.mark.slow
+    def test_with_rows_of_another_table_to_validate_on(self, home, client, store, tmp_path):
+        how = {"validation_table": home / "one.csv"}
+        prepare(home / "csv", "number", out=tmp_path / "here", **how)
+        prepare(home / "csv", "number", out=store, client=client, **how)
+        assert stored(store) == content(tmp_path / "here")
+
+    @pytest.mark.slow
+    def test_a_task_that_is_run_again_changes_nothing(self, home, store, tmp_path):
+        """The first attempt fails half-way, or is done by one that was thought dead."""
+        from gradstep.data.preparing.prepare import prepare as prepare_by
+
+        def again(task, pieces):
+            for number, piece in enumerate(pieces):
+                with pytest.MonkeyPatch.context() as patch, suppress(CannotWrite):
+                    if number % 2:
+                        patch.setattr(in_store, "_bytes_of", _fails)
+                    task(None, piece)
+                yield task(None, piece)
+
+        only = {"only": ["x", "gaps"]}
+        prepare(home / "csv", "number", out=tmp_path / "here", **only)
+        prepare_by(home / "csv", "number", out=store, each=again, **only)
+        assert stored(store) == content(tmp_path / "here")
+
+    def test_what_ends_before_the_end_leaves_nothing(self, home, client, store, monkeypatch):
+        system = fsspec.filesystem("memory")
+        system.pipe_file("/bucket/trips/.gradstep-0123/00000-ab", b"of one that was killed")
+        system.pipe_file("/bucket/trips/notes.txt", b"of others")
+        seen = []
+
+        def fails(*_arguments, **_keywords):
+            seen.append(system.find("/bucket/trips"))
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(prepare_module, "seal", fails)
+        with pytest.raises(CannotWrite, match="trips cannot be written: No space left"):
+            prepare(home / "csv", "number", out=store, client=client, only=["x"])
+        assert "/bucket/trips/train_y.npy" in seen[0]
+        assert "/bucket/trips/meta.json" not in seen[0]
+        assert [path.name for path in stored(store)] == ["notes.txt"]
+
+
+def _fails(_array):
+    raise RuntimeError
+    yield
 
 
 def test_sparse_text_and_frames_are_prepared_here(client, tmp_path):

@@ -10,21 +10,10 @@ import pytest
 
 from gradstep import CannotWrite, InvalidTable, fit_table, load, open_prepared, prepare
 from gradstep.cli.main import main
-from gradstep.data.preparing import remote
 from gradstep.data.preparing.prepared import digest_of, open_part
 from tests.machines.test_same_bits import bits, sparse_text, table
 
 pytestmark = pytest.mark.usefixtures("_many_shards")
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    """Return the address of a folder in a store that is this process's memory."""
-    for name in ("tables", "scratch"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(remote, "private_folder", tmp_path.joinpath)
-    yield "memory://bucket/trips"
-    fsspec.filesystem("memory").store.clear()
 
 
 @pytest.mark.parametrize("coded", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -13,7 +13,7 @@ from gradstep.cli import paths
 from gradstep.cli.notes import Ignore, ignored, say_notes
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
-from gradstep.files import is_stream, refuse_existing, refuse_unwritable
+from gradstep.files import address_of, is_stream, refuse_existing, refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,8 @@ def predict(
         typer.Option(
             "--out",
             "-o",
-            help="Parquet, CSV or NDJSON, by its name; else CSV here. With --dask a folder.",
+            help="Parquet, CSV or NDJSON, by its name; else CSV here. With --dask a folder, or one "
+            "in a store (s3://…).",
         ),
     ] = None,
     keep: Annotated[
@@ -87,7 +88,7 @@ def predict(
     else:
         rows = _predict_here(columns, table, out, model, force=force, json=json, encoding=encoding)
     if json and out is not None:
-        report.print_json({"rows": rows, "out": str(out), "unseen": dict(fitted.unseen), **told})
+        report.print_json({"rows": rows, "out": _named(out), "unseen": dict(fitted.unseen), **told})
     elif not json:
         _tell(columns, rows, out, codes)
 
@@ -132,15 +133,22 @@ def _predict_here(
 
 
 def _folder(out: Path | None) -> Path:
-    """Return the folder that a cluster writes to, which must not exist."""
+    """Return the folder that a cluster writes to, which must not exist; or one in a store."""
     if out is None or out.suffix.lower() in {".parquet", ".pq", ".csv", ".tsv", ".ndjson"}:
+        given = "" if out is None else f", not {_named(out)}"
         msg = (
             "With --dask, predictions become a folder with a Parquet file for each part of the "
-            f"table: name it without a suffix (-o DIR){'' if out is None else f', not {out}'}."
+            f"table: name it without a suffix (-o DIR){given}."
         )
         raise InvalidParameter(msg)
-    refuse_existing(out)
+    if address_of(out) is None:
+        refuse_existing(out)
     return out
+
+
+def _named(out: Path) -> str:
+    """Return what the place is called that was written to."""
+    return address_of(out) or str(out)
 
 
 def _predict_there(
@@ -162,7 +170,7 @@ def _tell(
     if out is not None:
         # not among the predictions, where these are written to /dev/stdout
         predictions = figures.count(rows, "prediction", "predictions")
-        say(f"{predictions}{columns.in_words} in {out}", err=is_stream(out))
+        say(f"{predictions}{columns.in_words} in {_named(out)}", err=is_stream(out))
     say_notes(unseen_notes(columns.model), codes)
 
 

@@ -71,7 +71,8 @@ def prepare(
         The column to predict, unless a formula says it. Rows where it is missing are dropped,
         and counted.
     out : path, optional
-        Folder to write to, which must not exist; it opens again with `gradstep.open_prepared`.
+        Folder to write to, or its address in an object store (``s3://``), which must not exist; it
+        opens again with `gradstep.open_prepared`.
     memory : int, default=1 GB
         Bytes that the encoded rows may take in memory; larger ones go to a folder, a temporary
         one unless `out` is given. No bit depends on it.
@@ -84,7 +85,8 @@ def prepare(
         lies there if neither the files nor the options have changed.
     client : distributed.Client, optional
         A Dask cluster whose workers read and write, a task a file; the files and the folder (`out`
-        or `cache`) are found under the same path by all. The folder is the same byte for byte.
+        or `cache`) are found under the same path by all, or `out` is an address in an object
+        store. The folder is the same byte for byte.
     allow_mixed : bool
         Whether workers may compute with other versions or processors; bits may differ then.
     watch : callable, optional

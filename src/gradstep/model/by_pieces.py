@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradstep.cache_folder import private_folder
 from gradstep.data.sources.pieces import pieces_of
-from gradstep.files import refuse_existing, sync, writing_folder
+from gradstep.errors import CannotWrite
+from gradstep.files import address_of, refuse_existing, sync, temporary_folder, writing_folder
 from gradstep.floating_point import as_by_default
 from gradstep.model.prediction_columns import PredictionColumns
+from gradstep.store import Store, remote_errors
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MANIFEST", "Part", "predict_parts", "run_on_pieces", "scores_there"]
 
+_PART = re.compile(r"part-\d+\.parquet")
 MANIFEST = "_SUCCESS"  # as other engines call it: written last, once all parts are there
 
 
@@ -109,17 +115,29 @@ def scores_there(
 
 @dataclass(frozen=True)
 class _Predict:
-    """Writes the predictions of a piece: a file that is whole or not there, so it may run again."""
+    """Writes the predictions of a piece: a file that is whole or not there, so it may run again.
+
+    `place` is a folder, or its address in an object store.
+    """
 
     columns: PredictionColumns
-    folder: Path
+    place: Path | str
 
     @as_by_default
     def __call__(self, _rows: None, numbered: _Numbered) -> Part:
+        if isinstance(self.place, Path):
+            return self._into(self.place, numbered)
+        with temporary_folder(private_folder("scratch")) as folder:
+            part = self._into(folder, numbered)
+            with remote_errors(f"{self.place}/{part.file}", CannotWrite, "written"):
+                Store(self.place).put(folder / part.file, part.file)
+        return part
+
+    def _into(self, folder: Path, numbered: _Numbered) -> Part:
         from gradstep.model.prediction_files import write_predictions
 
         model, table, rows = apart(self.columns.model), numbered.piece.open(), 0
-        path = self.folder / f"part-{numbered.number:05}.parquet"
+        path = folder / f"part-{numbered.number:05}.parquet"
 
         def batches() -> Iterator[pl.DataFrame]:
             nonlocal rows
@@ -161,16 +179,18 @@ def predict_parts(
     """Write predictions for a table into a folder, a Parquet file for each piece of the table.
 
     The folder gets its name once all is there: ``part-00000.parquet`` and so on, in the order of
-    the table's rows, and ``_SUCCESS``, JSON that lists them with rows and SHA-256.
+    the table's rows, and ``_SUCCESS``, JSON that lists them with rows and SHA-256. In an object
+    store ``_SUCCESS`` comes last: without it, others are not all there.
 
     Parameters
     ----------
     model : Model
         The model.
     table : path, glob or folder
-        Files that all workers find under the same path.
+        Files that all workers find under the same path, or in an object store.
     out : str or path
-        The folder to write, which must not exist; on storage that all workers share.
+        The folder to write, which must not exist; on storage that all workers share, or its address
+        in an object store (``s3://``).
     client : distributed.Client, optional
         The cluster; without one the pieces are predicted here, one after another.
     keep, probabilities, encoding, interval, interval_of
@@ -204,19 +224,21 @@ def predict_parts(
     >>> sorted(path.name for path in (home / "out").iterdir())
     ['_SUCCESS', 'part-00000.parquet']
     """
-    out = Path(out)
-    refuse_existing(out)
+    address = address_of(out)
+    if address is None:
+        refuse_existing(Path(out))
+    else:
+        _refuse_stored(address)
     columns = PredictionColumns.asked(
         apart(model), keep=keep, probabilities=probabilities, interval=interval,
         interval_of=interval_of,
     )  # fmt: skip
     opened = model.opened(table, copied=keep, encoding=encoding)
     pieces = [_Numbered(*at) for at in enumerate(pieces_of(opened, elsewhere=True, each_file=True))]
-    with writing_folder(out.absolute()) as folder:
-        task = _Predict(columns, folder)
+    writing = writing_folder(Path(out).absolute()) if address is None else _writing_there(address)
+    with writing as place:
+        task = _Predict(columns, place)
         parts = list(run_on_pieces(task, pieces, client, allow_mixed=allow_mixed, watch=watch))
-        for left in {*folder.iterdir()} - {folder / part.file for part in parts}:
-            left.unlink(missing_ok=True)  # what a worker had begun that was killed
         model.unseen.clear()
         model.unseen.update(sum((part.unseen for part in parts), Counter()))
         content = {
@@ -226,7 +248,39 @@ def predict_parts(
             "unseen": dict(model.unseen),
             **columns.told,
         }
-        manifest = folder / MANIFEST
-        manifest.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        sync(manifest)
+        _finish(place, json.dumps(content, indent=1) + "\n", [part.file for part in parts])
     return parts
+
+
+def _finish(place: Path | str, content: str, parts: Sequence[str]) -> None:
+    """Write what says that all is there."""
+    if isinstance(place, str):
+        with remote_errors(place, CannotWrite, "written"):
+            Store(place).write(MANIFEST, content.encode())
+        return
+    for left in {*place.iterdir()} - {place / part for part in parts}:
+        left.unlink(missing_ok=True)  # what a worker had begun that was killed
+    manifest = place / MANIFEST
+    manifest.write_text(content, encoding="utf-8")
+    sync(manifest)
+
+
+def _refuse_stored(address: str) -> None:
+    """Refuse to write to a folder of a store in which something is."""
+    with remote_errors(address, CannotWrite, "written"):
+        there = Store(address).sizes()
+    if there:
+        msg = f"{address} exists already. Choose another address, or delete it first."
+        raise CannotWrite(msg)
+
+
+@contextmanager
+def _writing_there(address: str) -> Iterator[str]:
+    """Give an address to write to, of which nothing is left on an error."""
+    try:
+        yield address
+    except BaseException:
+        with suppress(Exception):
+            store = Store(address)
+            store.remove([name for name in store.sizes() if _PART.fullmatch(name)])
+        raise

@@ -29,7 +29,7 @@ from gradstep.errors import InvalidTable
 from gradstep.floating_point import as_by_default
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,11 +41,21 @@ if TYPE_CHECKING:
     from gradstep.rows.kernels.shuffling import Buckets
 
     Arrays = dict[str, NDArray[Any]]
+    Shapes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 
-__all__ = ["fill_elsewhere"]
+__all__ = [
+    "PLACES",
+    "EncodePiece",
+    "Own",
+    "attempt",
+    "fill_elsewhere",
+    "own_pieces",
+    "shapes_of",
+    "together",
+]
 
 _PIECES = "pieces"  # a folder within, until the rows are where they belong
-_PLACES = "row-places.npy"  # of a piece: where its rows go; no array of rows is called so
+PLACES = "row-places"  # of a piece: where its rows go; no array of rows is called so
 _GATHERED_BYTES = 1 << 26  # of the buckets of a task
 
 
@@ -86,19 +96,20 @@ def fill_elsewhere(
     train, rest = arrays
     work = (folder / _PIECES).absolute()
     work.mkdir()
-    pieces = _pieces(first_pass, buckets, counts)
-    task = _Encode(first_pass.reading, encoder, rule, work, _shapes(train), tuple(rest))
+    pieces = own_pieces(first_pass, buckets, counts)
+    encode = EncodePiece(first_pass.reading, encoder, rule, shapes_of(train), tuple(rest))
+    task = _Encode(encode, work)
     done = list(first_pass.each(task, pieces))
     row_bytes = max(1, sum(array.nbytes for array in train.values()) // len(train["y"]))
-    groups = _together(buckets.spans(), max(1, _GATHERED_BYTES // row_bytes))
+    groups = together(buckets.spans(), max(1, _GATHERED_BYTES // row_bytes))
     names = tuple(name for name, _ in done)
-    for _ in first_pass.each(_Gather(work, names, _shapes(train), buckets), groups):
+    for _ in first_pass.each(_Gather(work, names, shapes_of(train), buckets), groups):
         pass
     shutil.rmtree(work)
     return sum((unseen for _, unseen in done), Counter())
 
 
-class _Own(NamedTuple):
+class Own(NamedTuple):
     """A piece, and what is known of its rows.
 
     Attributes
@@ -109,8 +120,8 @@ class _Own(NamedTuple):
         Which one.
     first, first_train, first_rest : int
         The numbers of its first row in the table, of those to train on, of those held out.
-    n_train : int
-        How many rows are trained on.
+    n_train, n_rest : int
+        How many rows are trained on, and held out.
     sizes, kept : list
         Of its chunks, as of `Profiles`.
     buckets : Buckets
@@ -123,23 +134,24 @@ class _Own(NamedTuple):
     first_train: int
     first_rest: int
     n_train: int
+    n_rest: int
     sizes: list[int]
     kept: list[NDArray[np.bool_] | None]
     buckets: Buckets
 
 
-def _pieces(
+def own_pieces(
     first_pass: FirstPass, buckets: Buckets, counts: Sequence[tuple[int, int]]
-) -> list[_Own]:
+) -> list[Own]:
     """Return the pieces with what is known of them; `buckets` pass all rows."""
-    found: list[_Own] = []
+    found: list[Own] = []
     at = first = train = rest = 0
     for number, piece in enumerate(first_pass.pieces):
         of = slice(at, at + first_pass.found.chunks[number])
         sizes = first_pass.sizes[of]
         n_train, n_rest = (sum(chunk[part] for chunk in counts[of]) for part in (0, 1))
-        found.append(_Own(
-            piece, number, first, train, rest, n_train, sizes, first_pass.kept[of],
+        found.append(Own(
+            piece, number, first, train, rest, n_train, n_rest, sizes, first_pass.kept[of],
             deepcopy(buckets),
         ))  # fmt: skip
         for chunk, _ in counts[of]:
@@ -149,37 +161,49 @@ def _pieces(
     return found
 
 
-def _shapes(arrays: Arrays) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def shapes_of(arrays: Arrays) -> Shapes:
+    """Return the shape of a row of each array, and its type."""
     return {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
 
 
 @dataclass(frozen=True)
-class _Encode:
-    """Encodes a piece; its rows to train on lie by their places, beside these."""
+class EncodePiece:
+    """Encodes a piece; its rows to train on lie by their places, beside these.
+
+    Attributes
+    ----------
+    reading, encoder, rule
+        As of the second pass.
+    shapes : dict
+        Of the arrays of the rows to train on (`shapes_of`).
+    rest : tuple of str
+        The arrays of the rows that are held out; none if these are of another table.
+    """
 
     reading: Reading
     encoder: Encoder
     rule: Rule
-    work: Path
-    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    shapes: Shapes
     rest: tuple[str, ...]
 
-    @as_by_default
-    def __call__(self, _rows: None, own: _Own) -> tuple[str, Counter[str]]:
-        """Return the name of the folder with the piece's arrays, and the unknown values."""
-        folder = self.work / f"{own.number:05}-{secrets.token_hex(4)}"  # each attempt has its own
-        folder.mkdir()
+    def into(
+        self, folder: Path, own: Own, hold_out: Callable[[str, int, NDArray[Any]], None]
+    ) -> tuple[Arrays, Counter[str]]:
+        """Encode a piece into a folder; return the arrays, by their places, and unknown values.
+
+        `hold_out` is called with rows that are held out: their array, the first one's number among
+        those of the piece, and themselves.
+        """
         places = deepcopy(own.buckets).places(own.first_train, own.n_train)
         order = np.argsort(places, kind="stable")
         ranks = np.empty_like(order)
         ranks[order] = np.arange(order.size)
-        np.save(folder / _PLACES, places[order])
         arrays = {
             name: new_array(folder, name, (own.n_train, *shape), dtype)
             for name, (shape, dtype) in self.shapes.items()
         }
         unseen: Counter[str] = Counter()
-        train, rest, chunk = 0, own.first_rest, 0
+        train, rest, chunk = 0, 0, 0
         for frame, at in self.reading.chunks(own.piece):
             if chunk == len(own.sizes) or frame.height != own.sizes[chunk]:
                 self._refuse_change(own)
@@ -196,15 +220,14 @@ class _Encode:
                 own_ranks = ranks[train : train + n_train]
                 put(arrays, parts, ~held_out if n_rest else None, own_ranks)
                 for name in self.rest if n_rest else ():
-                    path = self.work.parent / f"validation_{name}.npy"
-                    write_rows(path, rest, parts[name][held_out])
+                    hold_out(name, rest, parts[name][held_out])
                 train, rest = train + n_train, rest + n_rest
             chunk += 1
         if chunk != len(own.sizes) or train != own.n_train:
             self._refuse_change(own)
-        return folder.name, unseen
+        return {PLACES: places[order], **arrays}, unseen
 
-    def _refuse_change(self, own: _Own) -> None:
+    def _refuse_change(self, own: Own) -> None:
         msg = (
             f"{own.piece.name} has other rows than when it was read first. Start again once "
             "nothing writes to it."
@@ -213,12 +236,39 @@ class _Encode:
 
 
 @dataclass(frozen=True)
+class _Encode:
+    """Encodes a piece into a folder of its own within the one that is made."""
+
+    encode: EncodePiece
+    work: Path
+
+    @as_by_default
+    def __call__(self, _rows: None, own: Own) -> tuple[str, Counter[str]]:
+        """Return the name of the folder with the piece's arrays, and the unknown values."""
+        folder = self.work / attempt(f"{own.number:05}")
+        folder.mkdir()
+
+        def hold_out(name: str, first: int, rows: NDArray[Any]) -> None:
+            path = self.work.parent / f"validation_{name}.npy"
+            write_rows(path, own.first_rest + first, rows)
+
+        found, unseen = self.encode.into(folder, own, hold_out)
+        np.save(folder / f"{PLACES}.npy", found[PLACES])
+        return folder.name, unseen
+
+
+def attempt(name: str) -> str:
+    """Return the name of what a task writes: each time that it is run another."""
+    return f"{name}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True)
 class _Gather:
     """Brings the rows of some buckets together, permutes each, and writes them."""
 
     work: Path
     pieces: tuple[str, ...]
-    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    shapes: Shapes
     buckets: Buckets
 
     @as_by_default
@@ -229,7 +279,7 @@ class _Gather:
             name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in self.shapes.items()
         }
         for piece in self.pieces:
-            places = np.load(self.work / piece / _PLACES, mmap_mode="r")
+            places = np.load(self.work / piece / f"{PLACES}.npy", mmap_mode="r")
             begin, end = np.searchsorted(places, (lo, hi))
             if begin == end:
                 continue
@@ -244,12 +294,12 @@ class _Gather:
             write_rows(self.work.parent / f"train_{name}.npy", lo, array)
 
 
-def _together(spans: Sequence[tuple[int, int]], most: int) -> list[list[tuple[int, int]]]:
+def together(spans: Sequence[tuple[int, int]], most: int) -> list[list[tuple[int, int]]]:
     """Return spans that follow each other in groups of about so many rows.
 
     Examples
     --------
-    >>> _together([(0, 3), (3, 5), (5, 9)], 5)
+    >>> together([(0, 3), (3, 5), (5, 9)], 5)
     [[(0, 3), (3, 5)], [(5, 9)]]
     """
     groups: list[list[tuple[int, int]]] = []

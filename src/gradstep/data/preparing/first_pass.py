@@ -21,6 +21,7 @@ from gradstep.data.preparing.profiling import Profiles, Reading, of_file
 from gradstep.data.preparing.target import kind_of_target, target_of
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.data.sources.position import Position
+from gradstep.data.sources.store_table import StoreTable
 from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.errors import InvalidParameter, InvalidTable
 
@@ -232,6 +233,7 @@ class FirstPass:
         """Yield the chunks of each piece in turn, as a pass over the table reads them."""
         self._at = 0  # rows so far
         told = getattr(self.progress, "position", None) if what == "reading" else None
+        told = None if isinstance(self.table, StoreTable) else told  # whose files are not here
         self._told = None if told is None else partial(_tell, told, Position(self.table))
         frames, self._kept_frames = self._kept_frames, None
         keep: deque[deque[pl.DataFrame]] | None = deque()

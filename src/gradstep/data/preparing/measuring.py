@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.data.preparing.remote import RemoteFolder
 from gradstep.floating_point import as_by_default
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
@@ -28,25 +29,27 @@ if TYPE_CHECKING:
 __all__ = ["measured"]
 
 _THREADS = 2
+_MEASURED = frozenset({"values", "weight"})
 
 
-def measured(train: Dataset, folder: Path | None, each: Each | None) -> Dataset:
+def measured(train: Dataset, place: Path | str | None, each: Each | None) -> Dataset:
     """Return the rows to train on with the statistics of their columns, if they are dense.
 
     Parameters
     ----------
     train : Dataset
         The rows.
-    folder : Path or None
-        Where they lie.
+    place : Path, str or None
+        The folder that they lie in, or its address in an object store.
     each : callable, optional
         Runs a task on each shard, elsewhere, if they lie in a folder; by default this process does.
     """
     if not isinstance(train.rows, DenseRows) or train.index is not None:
         return train
     shards = train.shards()
-    if each is not None and folder is not None:
-        found = list(each(_Measure(folder.absolute()), shards))
+    if each is not None and place is not None:
+        where = place if isinstance(place, str) else place.absolute()
+        found = list(each(_Measure(where), shards))
     else:
         with ThreadPoolExecutor(_THREADS, "gradstep-measure") as pool:
             found = list(pool.map(measure, starmap(train.part, shards)))
@@ -60,11 +63,16 @@ def measured(train: Dataset, folder: Path | None, each: Each | None) -> Dataset:
 class _Measure:
     """Measures a shard of the rows to train on, which lie in a folder."""
 
-    folder: Path
+    place: Path | str
 
     @as_by_default
     def __call__(self, _rows: None, shard: Bounds) -> Columns:
-        part, weights = slice(*shard), self.folder / "train_weight.npy"
-        values = np.load(self.folder / "train_values.npy", mmap_mode="r")[part]
+        folder, remote = self.place, None
+        if isinstance(folder, str):
+            remote = RemoteFolder(folder, whole=False)
+            remote.fetch_rows("train", *shard, _MEASURED)
+            folder = remote.folder
+        part, weights = slice(*shard), folder / "train_weight.npy"
+        values = np.load(folder / "train_values.npy", mmap_mode="r")[part]
         weight = np.load(weights, mmap_mode="r")[part] if weights.exists() else None
         return measure(Dataset(DenseRows(values), np.empty((len(values), 1)), weight))

@@ -21,7 +21,7 @@ from gradstep.cache_folder import cache_folder, mark, private_folder, remove_mar
 from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
-from gradstep.data.preparing.remote import publish, refuse_published
+from gradstep.data.preparing.remote import publish, publishing, refuse_published
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.table import Table
@@ -97,7 +97,7 @@ def prepare(
             remove_marked(kept)
     maker: Any
     if isinstance(opened, Table):
-        each = each if opened.files and address is None else None
+        each = each if opened.files else None
         maker = TableMaker(opened, held_out, prepare_options, told, each, choose)
     else:
         from gradstep.data.preparing.sparse import SparseMaker
@@ -114,7 +114,7 @@ def prepare(
         return _make_for_now(maker)
     if address is None:
         return _make(maker, None if out is None else Path(out))
-    return _make_there(maker, address)
+    return _make_there(maker, address, spread=each is not None and isinstance(opened, Table))
 
 
 def _open(
@@ -168,11 +168,16 @@ def _new_address(out: str | Path | None) -> str | None:
     return address
 
 
-def _make_there(maker: Any, address: str) -> PreparedTable:
-    """Make a prepared table on this disk, and write it to an object store."""
-    with temporary_folder(private_folder("scratch")) as parent:
-        _make(maker, parent / "table")
-        publish(parent / "table", address)
+def _make_there(maker: Any, address: str, *, spread: bool) -> PreparedTable:
+    """Make a prepared table in an object store: by workers (`spread`), or on this disk first."""
+    with temporary_folder(private_folder("scratch")) as parent, publishing(address):
+        folder = parent / "table"
+        if spread:
+            folder.mkdir()
+            seal(folder, maker.fill(folder, address), elsewhere=maker.written)
+        else:
+            _make(maker, folder)
+        publish(folder, address)
     return open_prepared(address)
 
 

@@ -13,6 +13,7 @@ import os
 import platform
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,14 +174,33 @@ def write_rows(path: Path, first: int, rows: NDArray[Any], *, lasting: bool = Tr
             os.fsync(file.fileno())
 
 
-def seal(folder: Path, prepared: PreparedTable, *, lasting: bool = True) -> None:
-    """Write what the folder holds; if it is to last, with the checksums of its arrays."""
-    files = {}
+def seal(
+    folder: Path,
+    prepared: PreparedTable,
+    *,
+    lasting: bool = True,
+    elsewhere: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> None:
+    """Write what the folder holds; if it is to last, with the checksums of its arrays.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    prepared : PreparedTable
+        What it is to hold.
+    lasting : bool
+        Whether it is for others to open.
+    elsewhere : mapping
+        Arrays that are not here, but belong to it: name to length and checksum.
+    """
+    files = dict(elsewhere)
     for path in sorted(folder.glob("*.npy")):
         if lasting:
             sync(path)
         digest = _digest(path) if lasting else None
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+    files = dict(sorted(files.items()))
     form = FORMATS[prepared.encoding.has_terms]
     text = json.dumps({"format": form, **prepared.meta, "files": files}, indent=1)
     content = {"meta": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
@@ -299,7 +319,8 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     if not (folder / _META).is_file():
         msg = (
             f"{named} is not there for a worker on {platform.node()}: a prepared table must lie "
-            "on storage that all workers share, under the same path."
+            "on storage that all workers share, under the same path, or in an object store "
+            "(gradstep prepare -o s3://…)."
         )
         raise InvalidTable(msg)
     if digest_of(folder) != digest:

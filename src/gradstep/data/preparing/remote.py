@@ -7,26 +7,28 @@ fetches the rows of a shard when it is asked for them: its disk holds what it co
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import weakref
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.cache_folder import mark, private_folder
-from gradstep.data.sources.local_copy import remote_errors
-from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import temporary_folder, writing_folder
 from gradstep.rows.dataset import Dataset
+from gradstep.store import Store, remote_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["RemoteFolder", "RemoteRows", "copied", "is_published", "publish", "refuse_published"]
+__all__ = ["RemoteFolder", "RemoteRows", "copied", "is_published", "publish", "publishing",
+           "refuse_published"]  # fmt: skip
 
 _META = "meta.json"
 _NAME = re.compile(r"(train|validation)_[a-z]+\.npy")
@@ -34,47 +36,24 @@ _HEADER_BYTES = 1 << 10  # of a file of NumPy's, and more
 _BLOCK_BYTES = 1 << 26
 
 
-class _Store:
-    """A folder in an object store."""
+def _meta_in(store: Store) -> bytes:
+    """Return the file that tells of all others, or say that this is no prepared table."""
+    try:
+        return store.read(_META)
+    except FileNotFoundError:
+        msg = f"{store.url} is no prepared table: it has no {_META}."
+        raise InvalidTable(msg) from None
 
-    def __init__(self, url: str) -> None:
-        import fsspec
 
-        self.url = url.rstrip("/")
-        self.system, self._root = fsspec.url_to_fs(self.url)
-
-    def path(self, name: str) -> str:
-        """Return what the store calls a file."""
-        return f"{self._root}/{name}"
-
-    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Return a range of a file."""
-        found: bytes = self.system.cat_file(self.path(name), start=start, end=end)
-        return found
-
-    def meta(self) -> bytes:
-        """Return the file that tells of all others, or say that this is no prepared table."""
-        try:
-            return self.read(_META)
-        except FileNotFoundError:
-            msg = f"{self.url} is no prepared table: it has no {_META}."
-            raise InvalidTable(msg) from None
-
-    def sizes(self) -> dict[str, int]:
-        """Return the arrays with their length; other names lead nowhere."""
-        found = {}
-        for entry in self.system.ls(self._root, detail=True):
-            name = str(entry["name"]).rpartition("/")[2]
-            if _NAME.fullmatch(name):
-                found[name] = int(entry["size"])
-        return found
+def _arrays_in(store: Store) -> dict[str, int]:
+    """Return the arrays with their length; other names lead nowhere."""
+    return {name: size for name, size in store.sizes().items() if _NAME.fullmatch(name)}
 
 
 def is_published(url: str) -> bool:
     """Tell whether a prepared table is there."""
     with remote_errors(url, InvalidTable, "read"):
-        store = _Store(url)
-        return bool(store.system.exists(store.path(_META)))
+        return Store(url).exists(_META)
 
 
 def refuse_published(url: str) -> None:
@@ -84,20 +63,44 @@ def refuse_published(url: str) -> None:
         raise CannotWrite(msg)
 
 
+@contextmanager
+def publishing(url: str) -> Iterator[None]:
+    """Leave nothing of a prepared table in an object store if it does not come to its end.
+
+    What lies there for the while of writing goes in any case, and first what a run has left that
+    was killed: one at a time writes to an address.
+    """
+    with remote_errors(url, CannotWrite, "written"):
+        store = Store(url)
+        store.sweep()
+    try:
+        yield
+    except BaseException as error:
+        with suppress(Exception):
+            if not Store(url).exists(_META):
+                store.remove(list(_arrays_in(store)))
+        if isinstance(error, OSError) and not isinstance(error, GradstepError):
+            msg = f"{url} cannot be written: {error.strerror or error}."
+            raise CannotWrite(msg) from error
+        raise
+    finally:
+        store.sweep()
+
+
 def publish(folder: Path, url: str) -> None:
     """Write a prepared folder to an object store: the file without which it does not open last."""
     with remote_errors(url, CannotWrite, "written"):
-        store = _Store(url)
+        store = Store(url)
         for path in sorted(folder.glob("*.npy")):
-            store.system.put_file(str(path), store.path(path.name))
-        store.system.pipe_file(store.path(_META), (folder / _META).read_bytes())
+            store.put(path, path.name)
+        store.write(_META, (folder / _META).read_bytes())
 
 
 def copied(url: str) -> Path:
     """Return a copy of a prepared folder, in the cache of prepared tables: made, or as it is."""
     with remote_errors(url, InvalidTable, "read"):
-        store = _Store(url)
-        meta = store.meta()
+        store = Store(url)
+        meta = _meta_in(store)
         key = hashlib.sha256(meta + store.url.encode()).hexdigest()[:24]
         folder = private_folder("tables") / key
         if (folder / _META).is_file():
@@ -105,8 +108,8 @@ def copied(url: str) -> Path:
         try:
             with writing_folder(folder) as part:
                 mark(part)
-                for name in store.sizes():
-                    store.system.get_file(store.path(name), str(part / name))
+                for name in _arrays_in(store):
+                    store.get(name, part / name)
                 (part / _META).write_bytes(meta)
         except CannotWrite:
             if not (folder / _META).is_file():  # else another process has made it
@@ -117,20 +120,28 @@ def copied(url: str) -> Path:
 class RemoteFolder:
     """A copy of a prepared folder whose rows are fetched when they are asked for.
 
+    Parameters
+    ----------
+    url : str
+        Its address.
+    whole : bool
+        Whether all of it is there, or its arrays alone.
+
     Attributes
     ----------
     folder : Path
         The copy, which goes with this object.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, whole: bool = True) -> None:
         with remote_errors(url, InvalidTable, "read"):
-            self._store = _Store(url)
-            until_then = contextlib.ExitStack()
+            self._store = Store(url)
+            until_then = ExitStack()
             self.folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
             weakref.finalize(self, until_then.pop_all().close)
-            (self.folder / _META).write_bytes(self._store.meta())
-            self._sizes = self._store.sizes()
+            if whole:
+                (self.folder / _META).write_bytes(_meta_in(self._store))
+            self._sizes = _arrays_in(self._store)
             self._fetched: set[tuple[str, int, int]] = set()
             for name, size in self._sizes.items():
                 with (self.folder / name).open("wb") as file:
@@ -144,10 +155,13 @@ class RemoteFolder:
             if name.startswith(f"{part}_") and (nouns is None or noun in nouns):
                 self._copy(name, 0, size)
 
-    def fetch_rows(self, part: str, lo: int, hi: int) -> None:
-        """Fetch some rows of a part of them."""
+    def fetch_rows(
+        self, part: str, lo: int, hi: int, nouns: frozenset[str] = frozenset()
+    ) -> None:  # fmt: skip
+        """Fetch some rows of a part of them, of all arrays or those that are named."""
         for name in self._sizes:
-            if name.startswith(f"{part}_"):
+            noun = name.removeprefix(f"{part}_").removesuffix(".npy")
+            if name.startswith(f"{part}_") and (not nouns or noun in nouns):
                 array: Any = np.load(self.folder / name, mmap_mode="r")
                 if not array.size:
                     continue

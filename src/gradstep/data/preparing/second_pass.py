@@ -20,6 +20,7 @@ from gradstep.data.preparing.choosing import sample_of
 from gradstep.data.preparing.class_weights import class_weights
 from gradstep.data.preparing.elsewhere import fill_elsewhere
 from gradstep.data.preparing.hold_out import HoldOut
+from gradstep.data.preparing.in_store import fill_store, stand_in
 from gradstep.data.preparing.measuring import measured
 from gradstep.data.preparing.placing import Encoder, permute, put
 from gradstep.data.preparing.prepared import PreparedTable, clusters_of, new_array
@@ -30,6 +31,7 @@ from gradstep.rows.kernels.shuffling import Buckets
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.hold_out import Rule
     from gradstep.data.preparing.options import Each, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
+
+    NewArray = Callable[[Path | None, str, tuple[int, ...], Any], NDArray[Any]]
 
 __all__ = ["TableMaker"]
 
@@ -72,6 +76,7 @@ class TableMaker:
         self.held_out, self.options, self._choose = held_out, options, choose
         self._table, self._progress, self._each = table, progress, each
         self._class_weights: NDArray[np.float64] | None = None
+        self.written: dict[str, dict[str, Any]] = {}  # in an object store: lengths and checksums
 
     @property
     def bytes(self) -> int:
@@ -91,8 +96,12 @@ class TableMaker:
                 self.held_out, self._first_pass.encoding, self._first_pass.target
             )
 
-    def fill(self, folder: Path | None) -> PreparedTable:
-        """Read the table once more, encode it and put every row where it belongs."""
+    def fill(self, folder: Path | None, address: str | None = None) -> PreparedTable:
+        """Read the table once more, encode it and put every row where it belongs.
+
+        With an address, workers write the arrays to an object store (`written`): what is returned
+        has no rows.
+        """
         options, first_pass = self.options, self._first_pass
         if options.class_weight is not None:
             self._class_weights = class_weights(
@@ -109,8 +118,10 @@ class TableMaker:
             raise InvalidTable(msg)
         if self.held_out is not None:
             n_held_out = self._rows_to_validate()
-        train = self._new(folder, "train", n_train)
-        rest = self._new(folder, "validation", n_held_out) if n_held_out else {}
+        new = new_array if address is None else _not_here
+        train = self._new(folder, "train", n_train, new)
+        new = new_array if self.held_out is not None else new
+        rest = self._new(folder, "validation", n_held_out, new) if n_held_out else {}
         buckets = Buckets(n_train, options.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
         self.unseen: Counter[str] = Counter()
         self._encoder = Encoder(
@@ -118,9 +129,12 @@ class TableMaker:
         )
         if first_pass.each is not None and folder is not None:
             own = {} if self.held_out is not None else rest
-            self.unseen += fill_elsewhere(
-                first_pass, self._encoder, folder, (train, own), buckets, hold_out.rule, counts
-            )
+            how = (train, own), buckets, hold_out.rule, counts
+            if address is None:
+                self.unseen += fill_elsewhere(first_pass, self._encoder, folder, *how)
+            else:
+                unseen, self.written = fill_store(first_pass, self._encoder, address, *how)
+                self.unseen += unseen
         else:
             self._stream(train, rest, buckets, hold_out.rule, in_memory=folder is None)
         if self.held_out is not None:
@@ -140,7 +154,8 @@ class TableMaker:
         if self._class_weights is not None:
             meta["class_weights"] = self._class_weights.tolist()
         encoding = first_pass.encoding
-        to_train = measured(encoding.dataset(train, shuffled=True), folder, first_pass.each)
+        data = encoding.dataset(train, shuffled=True)
+        to_train = measured(data, address or folder, first_pass.each)
         if to_train.columns is not None:
             meta["statistics"] = to_train.columns.to_json()
         return PreparedTable(
@@ -225,7 +240,9 @@ class TableMaker:
             end += n
         return unseen
 
-    def _new(self, folder: Path | None, part: str, n: int) -> dict[str, NDArray[Any]]:
+    def _new(
+        self, folder: Path | None, part: str, n: int, new: NewArray
+    ) -> dict[str, NDArray[Any]]:  # fmt: skip
         shapes = self._first_pass.encoding.layout(n)
         if self._first_pass.weighted:
             shapes["weight"] = ((n,), np.float64)
@@ -234,7 +251,7 @@ class TableMaker:
         if part == "validation" and self.options.shift is not None:
             shapes["offset"] = ((n,), np.float64)
         return {
-            name: new_array(folder, f"{part}_{name}", shape or (n,), kind)
+            name: new(folder, f"{part}_{name}", shape or (n,), kind)
             for name, (shape, kind) in shapes.items()
         }
 
@@ -275,3 +292,8 @@ class TableMaker:
         if at != len(rest["y"]):
             msg = f"{self.held_out.name} shrank while it was being read."
             raise InvalidTable(msg)
+
+
+def _not_here(_folder: Path | None, _name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return what stands for an array in an object store."""
+    return stand_in(shape, dtype)

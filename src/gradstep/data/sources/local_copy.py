@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from gradstep.cache_folder import private_folder
 from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import temporary_folder
+from gradstep.store import remote_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +39,9 @@ __all__ = [
     "copy_of_bytes",
     "copy_of_stdin",
     "copy_of_url",
+    "foreign_encoding",
     "plain_name",
-    "remote_errors",
+    "scratch_folder",
     "without_secrets",
 ]
 
@@ -69,14 +71,21 @@ class LocalCopy:
     """
 
     def __init__(self, name: str) -> None:
-        until_then = contextlib.ExitStack()
+        with contextlib.ExitStack() as until_then:
+            self.path = until_then.enter_context(scratch_folder()) / name
+            weakref.finalize(self, until_then.pop_all().close)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder for copies, in the cache folder."""
+    with contextlib.ExitStack() as until_then:
         try:
             folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
         except OSError as error:
             msg = f"The cache folder cannot be written, and a copy is needed: {error.strerror}."
             raise CannotWrite(msg) from error
-        self.path = folder / name
-        weakref.finalize(self, until_then.pop_all().close)
+        yield folder
 
 
 def plain_name(path: Path) -> str:
@@ -115,8 +124,7 @@ def copy_of(
         Called with "unpacking", bytes of the file that have been read, and its size.
     """
     suffix = path.suffix.lower()
-    encoding = encoding or (_marked(path) if is_text and suffix not in COPIED else "")
-    foreign = is_text and encoding and codecs.lookup(encoding).name not in {"utf-8", "utf-8-sig"}
+    encoding = foreign = foreign_encoding(path, encoding) if is_text else ""
     if suffix not in COPIED and not foreign:
         return None
     name = plain_name(path)
@@ -138,6 +146,13 @@ def copy_of(
     if is_text and not foreign and _marked(copy.path):
         return copy_of(copy.path, "", is_text=True)
     return copy
+
+
+def foreign_encoding(path: Path, encoding: str) -> str:
+    """Return the encoding of a text, as the user or its first bytes say; empty for UTF-8."""
+    found = encoding or (_marked(path) if path.suffix.lower() not in COPIED else "")
+    is_plain = not found or codecs.lookup(found).name in {"utf-8", "utf-8-sig"}
+    return "" if is_plain else found
 
 
 def copy_of_stdin(told: Told | None = None) -> LocalCopy:
@@ -194,40 +209,6 @@ def copy_of_url(url: str, told: Told | None = None) -> LocalCopy:
     ):
         _write(_blocks(source, told, size=getattr(source, "length", 0) or 0), copy.path)
     return copy
-
-
-@contextlib.contextmanager
-def remote_errors(
-    called: str, kind: type[GradstepError], what: str, do: str = "do so", *, besides: str = ""
-) -> Iterator[None]:
-    """Tell what goes wrong far away as an error of ours: each file system has its own.
-
-    Parameters
-    ----------
-    called : str
-        What the place is called.
-    kind : type
-        The error.
-    what, do : str
-        What cannot be done there, as in "cannot be *read*" and "may you *read it*".
-    besides : str
-        What else helps where a package is missing.
-    """
-    try:
-        yield
-    except ImportError as error:
-        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
-        msg = (
-            f"{called} needs another package: {wanted}. Install it (pip install "
-            f"'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs){besides}."
-        )
-        raise kind(msg) from None
-    except (GradstepError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        msg = f"{called} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you {do}?"
-        raise kind(msg) from error
 
 
 def _remote(scheme: str, url: str) -> Any:

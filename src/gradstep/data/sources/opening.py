@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
 
@@ -16,15 +17,18 @@ from gradstep.data.sources.local_copy import (
     copy_of,
     copy_of_stdin,
     copy_of_url,
+    foreign_encoding,
     plain_name,
     without_secrets,
 )
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.data.sources.source_file import SourceFile
+from gradstep.data.sources.store_files import head_of, stored_files
+from gradstep.data.sources.store_table import StoreTable
 from gradstep.data.sources.table import Opened, Table
 from gradstep.data.sources.text_files import PACKED, TEXT_FORMATS, TextFile, path_of
 from gradstep.data.sources.text_scan import scan_text
-from gradstep.data.sources.typed_files import UNREADABLE, scan_typed
+from gradstep.data.sources.typed_files import UNREADABLE, fixed_parts, scan_typed
 from gradstep.errors import InvalidTable
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ __all__ = ["files_of", "open_copy", "open_table"]
 _FORMATS = {**dict.fromkeys(TEXT_FORMATS, "csv"), ".parquet": "parquet", ".pq": "parquet",
             ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".ndjson": "ndjson",
             ".jsonl": "ndjson"}  # fmt: skip
+_HEADS_AT_ONCE = 16
 _KNOWN = ".csv, .tsv (also .gz, .zst), .parquet, .arrow, .feather, .ndjson; also .bz2, .xz, .zip"
 
 
@@ -72,6 +77,16 @@ def open_table(
     if isinstance(source, (str, Path)):
         return _open_path(str(source), as_text, reading, told)
     if isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source):
+        stored = [str(one) for one in source if _is_stored(str(one))]
+        if stored and len(stored) < len(source):
+            msg = (
+                f"{without_secrets(stored[0])} is in an object store, and others are not: name one "
+                "or the other."
+            )
+            raise InvalidTable(msg)
+        if stored:
+            name = ", ".join(map(without_secrets, stored[:3]))
+            return _open_stored(stored, name, as_text, reading, told)
         files = [path for one in source for path in _expand(str(one))]
         return _open_files(files, ", ".join(map(str, source[:3])), as_text, reading, told=told)
     return _frame(query_of(source), f"the {type(source).__name__}", reading)
@@ -82,10 +97,56 @@ def _open_path(
 ) -> Table:
     if source == STDIN:
         return open_copy(copy_of_stdin(told), "standard input", as_text, reading, told)
+    if _is_stored(source):
+        return _open_stored([source], without_secrets(source), as_text, reading, told)
     if "://" in source:
         copy = copy_of_url(source, told)
         return open_copy(copy, without_secrets(source), as_text, reading, told)
     return _open_files(_expand(source), source, as_text, reading, told=told)
+
+
+def _is_stored(source: str) -> bool:
+    return "://" in source and not source.lower().startswith(("http:", "https:"))
+
+
+def _open_stored(
+    sources: Sequence[str], name: str, as_text: Collection[str], reading: ReadOptions,
+    told: Told | None,
+) -> Table:  # fmt: skip
+    """Open files in an object store by their heads; those that Polars does not read by copies."""
+    files = [file for source in sources for file in stored_files(source)]
+    if len(files) > 1:
+        prepared = any(file.below == "meta.json" for file in files)
+        files = [file for file in files if _format_of(Path(file.below), strict=False)]
+        if not files:
+            _refuse_folder(name, prepared=prepared)
+    formats = {_format_of(Path(file.below)) for file in files}
+    if len(formats) > 1:
+        msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
+        raise InvalidTable(msg)
+    (kind,) = formats
+    is_text = kind in {"csv", "ndjson"}
+    called = [file.name for file in files]
+    heads = []
+    if not any(Path(file.below).suffix.lower() in COPIED for file in files):
+        with ThreadPoolExecutor(_HEADS_AT_ONCE, "gradstep-fetch") as pool:
+            heads = list(pool.map(partial(head_of, kind=kind), files))
+    foreign = is_text and any(foreign_encoding(head.path, reading.encoding) for head in heads)
+    if foreign or not heads:
+        copies = [copy_of_url(file.address, told) for file in files]
+        paths = [copy.path for copy in copies]
+        return _open_files(paths, name, as_text, reading, called=called, copies=copies, told=told)
+    paths = [head.path for head in heads]
+    if kind == "csv":
+        texts = [TextFile.of(*pair) for pair in zip(paths, called, strict=True)]
+        scan: Any = partial(scan_text, texts, na=reading.na)
+    else:
+        texts, fixed = [], [head.fixed for head in heads]
+        scan = partial(scan_typed, paths, called, kind, fixed=fixed, heads=True)
+    lazy, notes = scan(as_text=as_text)
+    again = (lambda columns: scan(as_text=columns)[0]) if is_text else None
+    opened = Opened(kind, files, paths, called, texts, heads, again, reading.na)
+    return StoreTable(name, _checked_schema(lazy, name), lazy, opened, {}, notes)
 
 
 def _frame(lazy: pl.LazyFrame, name: str, reading: ReadOptions) -> Table:
@@ -124,8 +185,7 @@ def _expand(source: str) -> list[Path]:
             and not any(part.startswith(".") for part in p.relative_to(path).parts)
         )  # fmt: skip
         if not files:
-            msg = f"{path} is a folder without any table in it ({_KNOWN})."
-            raise InvalidTable(msg)
+            _refuse_folder(str(path), prepared=(path / "meta.json").is_file())
         return files
     if path.exists() or not glob.has_magic(source):
         return [path]
@@ -134,6 +194,17 @@ def _expand(source: str) -> list[Path]:
         msg = f"{source} matches no file."
         raise InvalidTable(msg)
     return files
+
+
+def _refuse_folder(name: str, *, prepared: bool) -> NoReturn:
+    """Say that a folder has no table: a prepared one may be meant."""
+    msg = f"{name} is a folder without any table in it ({_KNOWN})."
+    if prepared:
+        msg = (
+            f"{name} is a prepared table, whose rows are encoded and shuffled: it is for training "
+            "alone. Name the table that it was prepared from, or another with its columns."
+        )
+    raise InvalidTable(msg)
 
 
 def _told_bytes(told: Told, size: int, at: int) -> None:
@@ -194,7 +265,8 @@ def _open_files(
     if kind == "csv":
         scan = partial(scan_text, texts, na=reading.na)
     else:
-        scan = partial(scan_typed, read, called, kind, root=name)
+        fixed = [fixed_parts(name)] * len(read)
+        scan = partial(scan_typed, read, called, kind, fixed=fixed)
     lazy, notes = scan(as_text=as_text)
     again = (lambda columns: scan(as_text=columns)[0]) if kind in {"csv", "ndjson"} else None
     opened = Opened(kind, files, read, called, texts, kept, again, reading.na)

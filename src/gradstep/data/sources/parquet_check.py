@@ -8,6 +8,8 @@ Thrift's compact protocol.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.sources.footer_check import is_damaged
@@ -15,7 +17,7 @@ from gradstep.data.sources.footer_check import is_damaged
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_damaged_parquet"]
+__all__ = ["is_damaged_parquet", "row_groups"]
 
 _MAGIC = b"PAR1"
 _FOOTER_END = 8  # bytes: the footer's length, and the magic
@@ -27,28 +29,66 @@ _DEEPEST = 16  # structures within structures; the format has eight
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
 
 
-def is_damaged_parquet(path: Path) -> bool:
+def is_damaged_parquet(path: Path, within: tuple[int, int] | None = None) -> bool:
     """Tell whether a Parquet file claims what cannot be; others are left to Polars.
 
-    It reads the footer and the head of each page, in some 50 µs for each column of a row group.
+    It reads the footer and the head of each page, in some 50 µs for each column of a row group; of
+    the row groups alone that have rows within a range, if one is given.
     """
-    return is_damaged(path, _MAGIC, 2 * _FOOTER_END, _is_sound)
+    return is_damaged(path, _MAGIC, 2 * _FOOTER_END, partial(_is_sound, within))
 
 
-def _is_sound(data: Any) -> bool:
-    """Tell whether all pages lie in the file, and hold no more than their column is said to."""
+def row_groups(data: bytes) -> list[tuple[int, int, int, int]]:
+    """Return of each row group the first row, the end of its rows, and where in the file it lies.
+
+    Parameters
+    ----------
+    data : bytes
+        The end of a Parquet file, with all of its footer; of what is none, nothing is returned.
+    """
+    found, first = [], 0
+    try:
+        for group in _footer(data)[0].get(4, []):
+            columns = [column[3] for column in group[1]]
+            begins = [min(c[9], c[11]) if c.get(11, 0) > 0 else c[9] for c in columns]
+            ends = [begin + c[7] for begin, c in zip(begins, columns, strict=True)]
+            found.append((first, first + group[3], min(begins), max(ends)))
+            first += group[3]
+    except (IndexError, KeyError, TypeError, ValueError):
+        return []
+    return found
+
+
+def _footer(data: Any) -> tuple[dict[int, Any], int]:
+    """Return what the footer says, and where it begins."""
     end = len(data) - _FOOTER_END
     begin = end - int.from_bytes(data[end : end + 4], "little")
+    if begin < 0:
+        msg = "a footer that is longer than the file"
+        raise ValueError(msg)
+    return _struct(data[begin:end], 0)[0], begin
+
+
+def _is_sound(within: tuple[int, int] | None, data: Any) -> bool:
+    """Tell whether all pages lie in the file, and hold no more than their column is said to."""
+    footer, begin = _footer(data)
     if begin < len(_MAGIC):
         return False
-    footer, _ = _struct(data[begin:end], 0)
-    rows = [group[3] for group in footer.get(4, [])]
+    groups = footer.get(4, [])
+    rows = [group[3] for group in groups]
+    if within is not None:
+        lo, hi = within
+        ends = list(accumulate(rows))
+        groups = [
+            group for group, end in zip(groups, ends, strict=True)
+            if end > lo and end - group[3] < hi
+        ]  # fmt: skip
     return (
         all(n >= 0 for n in rows)
         and sum(rows) == footer[3]
         and all(
             _is_sound_column(data, column[3], begin)
-            for group in footer.get(4, [])
+            for group in groups
             for column in group[1]
             if 3 in column and 1 not in column  # else it is encrypted, or lies in another file
         )

@@ -68,6 +68,11 @@ class SourceFile:
             raise InvalidTable(msg)
         return cls(path, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path)
+
     def check(self) -> None:
         """Refuse to go on with a file that is no longer what it was."""
         try:

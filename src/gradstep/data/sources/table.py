@@ -18,7 +18,7 @@ import polars.selectors as cs
 from gradstep.data.formats.number_format import misfits
 from gradstep.data.sources.bad_value import BadValue
 from gradstep.data.sources.json_lines import bad_json, line_of_json
-from gradstep.data.sources.source_file import fingerprint
+from gradstep.data.sources.source_file import SourceFile, fingerprint
 from gradstep.data.sources.text_files import OTHER_ENCODING
 from gradstep.data.sources.typed_files import UNREADABLE
 from gradstep.errors import InvalidTable, nearest
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.formats.date_format import DateFormat, IsoDates
     from gradstep.data.formats.number_format import NumberFormat
-    from gradstep.data.sources.source_file import SourceFile
+    from gradstep.data.sources.store_files import StoreFile
     from gradstep.data.sources.text_files import TextFile
     from gradstep.diagnostics.diagnostic import Note
 
@@ -54,7 +54,7 @@ class Opened:
     ----------
     kind : {"frame", "csv", "parquet", "ipc", "ndjson"}
         The format.
-    files : sequence of SourceFile
+    files : sequence of SourceFile or StoreFile
         As they were when they were opened; none of a frame.
     read, names : sequence
         What is read: these files, or plain copies of them; and what messages call them.
@@ -69,7 +69,7 @@ class Opened:
     """
 
     kind: str = "frame"
-    files: Sequence[SourceFile] = ()
+    files: Sequence[SourceFile | StoreFile] = ()
     read: Sequence[Path] = ()
     names: Sequence[str] = ()
     text: Sequence[TextFile] = ()
@@ -105,7 +105,7 @@ class Table:
     checked: bool = False
 
     @property
-    def files(self) -> Sequence[SourceFile]:
+    def files(self) -> Sequence[SourceFile | StoreFile]:
         """The files that another machine can read too; none of a frame, or if some are copies."""
         return () if self.opened.copies else self.opened.files
 
@@ -241,7 +241,7 @@ class Table:
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """Return what tells this version of the files from another; empty for frames."""
-        files = self.opened.files
+        files = [file for file in self.opened.files if isinstance(file, SourceFile)]
         if [str(file.path) for file in files] == list(self.opened.names):
             return fingerprint(files)
         return [  # of what is no file here, and copied

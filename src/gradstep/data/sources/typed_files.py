@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
     from gradstep.diagnostics.diagnostic import Note
 
-__all__ = ["UNREADABLE", "fixed_parts", "scan_typed", "scan_typed_as"]
+__all__ = ["UNREADABLE", "fixed_parts", "is_damaged", "scan_typed", "scan_typed_as"]
 
 # What Polars raises where a file is damaged; it panics where it did not look.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def scan_typed(
-    paths: Sequence[Path], names: Sequence[str], kind: str, as_text: Collection[str], root: str
-) -> tuple[pl.LazyFrame, list[Note]]:
+    paths: Sequence[Path], names: Sequence[str], kind: str, as_text: Collection[str], *,
+    fixed: Sequence[int], heads: bool = False,
+) -> tuple[pl.LazyFrame, list[Note]]:  # fmt: skip
     """Scan files that carry their types, which must agree; columns go by their names.
 
     Parameters
@@ -40,8 +41,10 @@ def scan_typed(
         Their format.
     as_text : collection of str
         Columns of NDJSON that are to be text.
-    root : str
-        What the user named: folders below it, ``year=2024``, are columns.
+    fixed : sequence of int
+        For each file, of how many parts of its path no folder, ``year=2024``, is a column.
+    heads : bool
+        Whether they are no whole files, and are looked through when they are read.
 
     Returns
     -------
@@ -50,13 +53,11 @@ def scan_typed(
     """
     parts: list[pl.LazyFrame] = []
     types: list[dict[str, str]] = []
-    for path, name in zip(paths, names, strict=True):
+    for path, name, own in zip(paths, names, fixed, strict=True):
         try:
-            if (kind == "ipc" and is_damaged_arrow(path)) or (
-                kind == "parquet" and is_damaged_parquet(path)
-            ):
+            if not heads and is_damaged(path, kind):
                 _refuse_claims()
-            part = _scan_one(path, kind, as_text, fixed_parts(root))
+            part = _scan_one(path, kind, as_text, own)
             schema = part.collect_schema()
         except UNREADABLE as error:
             reason = str(error).split("\n", maxsplit=1)[0]
@@ -89,6 +90,13 @@ def scan_typed_as(
     gone = [pl.lit(None, dtype).alias(c) for c, dtype in types.items() if c not in own]
     part = part.with_columns(gone).select(cs.by_name(name) for name in types)
     return part.cast(pl.Schema(types))
+
+
+def is_damaged(path: Path, kind: str, rows: tuple[int, int] | None = None) -> bool:
+    """Tell whether a file claims what cannot be, of all of it or where some rows are."""
+    if kind == "parquet":
+        return is_damaged_parquet(path, rows)
+    return kind == "ipc" and is_damaged_arrow(path)
 
 
 def _refuse_claims() -> NoReturn:

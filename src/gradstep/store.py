@@ -1,0 +1,145 @@
+"""Folders in an object store (``s3://``, ``gs://``), to which fsspec speaks.
+
+An object appears whole, or not at all, and nothing is written into one that is there: so what
+several machines write are objects of their own.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from gradstep.errors import GradstepError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Store", "remote_errors"]
+
+_WORK = ".gradstep-"  # begins the names of what is removed again
+_MOST_BLOCKS = 9_000  # S3 takes an object in up to 10,000
+_BLOCK_BYTES = 1 << 26
+
+
+class Store:
+    """A folder in an object store.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    """
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url.rstrip("/")
+        # elsewhere folders are no more than beginnings of names
+        how = {"auto_mkdir": True} if self.url.startswith("file:") else {}
+        self.system, self._root = fsspec.url_to_fs(self.url, **how)
+        self.system.invalidate_cache()  # of listings: others write, too
+
+    def path(self, name: str) -> str:
+        """Return what the store calls a file."""
+        return f"{self._root}/{name}"
+
+    def work(self, token: str) -> str:
+        """Return the address of a folder within for what is removed again (`sweep`)."""
+        return f"{self.url}/{_WORK}{token}"
+
+    def exists(self, name: str) -> bool:
+        """Tell whether a file is there."""
+        return bool(self.system.exists(self.path(name)))
+
+    def sizes(self) -> dict[str, int]:
+        """Return the files right in the folder with their length; none if there is no folder."""
+        try:
+            found = self.system.ls(self._root, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {
+            str(entry["name"]).rpartition("/")[2]: int(entry["size"] or 0)
+            for entry in found
+            if entry["type"] == "file"
+        }
+
+    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Return a file, or a range of it."""
+        found: bytes = self.system.cat_file(self.path(name), start=start, end=end)
+        return found
+
+    def get(self, name: str, path: Path) -> None:
+        """Copy a file to this disk."""
+        self.system.get_file(self.path(name), str(path))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        self.system.pipe_file(self.path(name), content)
+
+    def put(self, path: Path, name: str) -> None:
+        """Write a file from this disk."""
+        self.system.put_file(str(path), self.path(name))
+
+    @contextmanager
+    def writing(self, name: str, size: int) -> Iterator[Any]:
+        """Give a file of about so many bytes to write to; it is there once it is whole."""
+        block = max(_BLOCK_BYTES, -(-size // _MOST_BLOCKS) + (1 << 20) >> 20 << 20)
+        file = self.system.open(self.path(name), "wb", block_size=block, autocommit=False)
+        try:
+            yield file
+            file.close()
+        except BaseException:
+            with suppress(Exception):
+                file.discard()
+            with suppress(AttributeError):
+                file.closed = True  # or the garbage collector would end it as a whole one
+            raise
+        file.commit()
+
+    def remove(self, names: list[str]) -> None:
+        """Remove files, as far as that is possible."""
+        for name in names:
+            with suppress(Exception):
+                self.system.rm_file(self.path(name))
+
+    def sweep(self) -> None:
+        """Remove what was for the while of writing, by this process or by one that was killed."""
+        with suppress(Exception):
+            for entry in self.system.ls(self._root, detail=True):
+                if str(entry["name"]).rstrip("/").rpartition("/")[2].startswith(_WORK):
+                    self.system.rm(entry["name"], recursive=True)
+
+
+@contextmanager
+def remote_errors(
+    called: str, kind: type[GradstepError], what: str, do: str = "do so", *, besides: str = ""
+) -> Iterator[None]:
+    """Tell what goes wrong far away as an error of ours: each file system has its own.
+
+    Parameters
+    ----------
+    called : str
+        What the place is called.
+    kind : type
+        The error.
+    what, do : str
+        What cannot be done there, as in "cannot be *read*" and "may you *read it*".
+    besides : str
+        What else helps where a package is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        wanted = "fsspec, which is not installed" if error.name == "fsspec" else str(error)
+        msg = (
+            f"{called} needs another package: {wanted}. Install it (pip install "
+            f"'gradstep[remote]'; for s3:// also s3fs, for gs:// gcsfs){besides}."
+        )
+        raise kind(msg) from None
+    except (GradstepError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
+        msg = f"{called} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you {do}?"
+        raise kind(msg) from error

@@ -1,0 +1,209 @@
+"""Tables in an object store read as those on this disk; no more is fetched than needed."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+from itertools import pairwise
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import polars as pl
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from gradstep import InvalidTable
+from gradstep.data.sources import pieces as cutting
+from gradstep.data.sources import store_files, text_scan, typed_files
+from gradstep.data.sources.opening import open_table
+from gradstep.data.sources.pieces import pieces_of
+
+N, GUESSED = 1200, 100
+CUTS = [0, 550, 551, N]
+
+
+def frame():
+    rng = np.random.default_rng(0)
+    return pl.DataFrame({
+        "x": rng.normal(size=N).round(6),
+        "n": rng.integers(0, 9, N).astype(float),
+        "level": [f'"{k}", or\n{k % 3}' if k % 5 == 0 else f"level {k % 7}" for k in range(N)],
+        "turns": ["?" if k == GUESSED - 4 else str(k) for k in range(N)],
+        "late": ["" if k < 551 else f"l{k % 2}" for k in range(N)],
+    })  # fmt: skip
+
+
+WRITERS = {
+    "csv": pl.DataFrame.write_csv,
+    "tsv": lambda part, path: part.write_csv(path, separator="\t"),
+    "parquet": lambda part, path: part.write_parquet(path, row_group_size=200),
+    "arrow": lambda part, path: part.write_ipc(path, compression="zstd"),
+    "ndjson": pl.DataFrame.write_ndjson,
+    "csv.gz": lambda part, path: path.write_bytes(gzip.compress(part.write_csv().encode())),
+    "csv.zst": lambda part, path: part.write_csv(path, compression="zstd"),
+}
+
+
+@pytest.fixture
+def both(tmp_path, monkeypatch):
+    """Return a function that writes a table, in files of a kind, here and into a store."""
+    monkeypatch.setattr(cutting, "_LEAST_BYTES", 1 << 13)
+    for module in (store_files, text_scan, typed_files):
+        monkeypatch.setattr(module, "INFER_ROWS", GUESSED)
+    memory = fsspec.filesystem("memory")
+
+    def write(kind, below=str):
+        for at, (lo, hi) in enumerate(pairwise(CUTS)):
+            path = tmp_path / "rows" / f"{below(at)}.{kind}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            WRITERS[kind](frame()[lo:hi], path)
+        memory.put(str(tmp_path / "rows"), "/bucket/rows", recursive=True)
+        memory.pipe_file("/bucket/rows/notes.md", b"not a table")
+        return tmp_path / "rows", "memory://bucket/rows"
+
+    yield write
+    memory.rm("/bucket", recursive=True)
+    store_files._kept.clear()
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Return the bytes of each range that is asked for."""
+    found = []
+
+    def counted(system, path, start=None, end=None, *, by=MemoryFileSystem.cat_file):
+        found.append(end - start)
+        return by(system, path, start=start, end=end)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", counted)
+    monkeypatch.setattr(store_files, "_TAIL_BYTES", 1 << 9)
+    return found
+
+
+def rows(table):
+    return pl.concat(table.chunks())
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_reads_as_the_one_here(both, kind):
+    here, there = map(open_table, both(kind))
+    assert there.schema == here.schema
+    assert [frame.height for frame in there.chunks()] == [
+        frame.height for piece in pieces_of(here) for frame in piece.open().chunks()
+    ]
+    assert rows(there).equals(rows(here))
+    assert [piece.name.rpartition("/")[2] for piece in pieces_of(there)] == [
+        piece.name.rpartition("/")[2] for piece in pieces_of(here)
+    ]
+
+
+@pytest.mark.parametrize("what", ["*.csv", "[12].csv", "1.csv", ["0.csv", "2.csv", "1.csv"]])
+def test_what_a_name_leads_to(both, what):
+    here, there = both("csv")
+    if isinstance(what, list):
+        found = open_table([f"{there}/{name}" for name in what])
+        assert rows(found).equals(rows(open_table([here / name for name in what])))
+        return
+    found = open_table(f"{there}/{what}")
+    assert rows(found).equals(rows(open_table(here / what)))
+    assert found.name == f"{there}/{what}"
+
+
+def test_folders_are_columns(both):
+    here, there = both("parquet", lambda at: f"year={2024 + at}/part")
+    found = rows(open_table(there))
+    assert found["year"].unique().to_list() == [2024, 2025, 2026]
+    assert found.equals(rows(open_table(here)))
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "arrow"])
+def test_opening_fetches_heads(both, taken, kind, monkeypatch):
+    _, there = both(kind)
+    monkeypatch.setattr(store_files, "fetched", None)
+    table = open_table(there)
+    if kind.startswith("csv"):
+        lines = [path.read_text().count("\n") for path in table.opened.read]
+        assert lines[1] < 5
+        assert all(GUESSED < n < 1.5 * GUESSED for n in (lines[0], lines[2]))
+    else:
+        assert sum(taken) < sum(file.size for file in table.files) / 2
+
+
+def test_ranges_of_rows_are_fetched_alone(both, taken, monkeypatch):
+    monkeypatch.setattr(cutting, "_PIECE_BYTES", 1 << 12)
+    here, there = map(open_table, both("parquet"))
+    pieces = [piece for piece in pieces_of(there) if piece.rows is not None]
+    assert len(pieces) >= 4
+    assert rows(there).equals(rows(here))
+    store_files._kept.clear()
+    taken.clear()
+    pieces[0].open()
+    assert sum(taken) < pieces[0].files[0].size
+
+
+def test_copies_go_with_what_reads_them_and_take_one_handle(both):
+    _, there = both("csv")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    tables = [open_table(there) for _ in range(4)]
+    paths = [path for table in tables for path in table.opened.read]
+    assert all(path.is_file() for path in paths)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+    del tables
+    gc.collect()
+    assert not any(path.exists() for path in paths)
+
+
+def test_what_is_fetched_is_kept_within_bounds(both, monkeypatch):
+    monkeypatch.setattr(store_files, "_KEPT_BYTES", 1 << 10)
+    _, there = both("csv")
+    table = open_table(there)
+    copies = [piece.open() for piece in pieces_of(table)]
+    assert len(store_files._kept) == 1
+    assert all(path.is_file() for one in copies for path in one.opened.read)
+
+
+class TestRefused:
+    def test_what_is_not_there(self, both):
+        _, there = both("csv")
+        with pytest.raises(InvalidTable, match=r"memory://bucket/none\.csv does not exist"):
+            open_table("memory://bucket/none.csv")
+        with pytest.raises(InvalidTable, match=r"rows/\*\.parquet matches no file"):
+            open_table(f"{there}/*.parquet")
+        fsspec.filesystem("memory").pipe({"/bucket/p/a.npy": b"", "/bucket/p/b.npy": b""})
+        with pytest.raises(InvalidTable, match="bucket/p is a folder without any table in it"):
+            open_table("memory://bucket/p")
+        fsspec.filesystem("memory").pipe_file("/bucket/p/meta.json", b"{}")
+        with pytest.raises(InvalidTable, match="bucket/p is a prepared table, whose rows are enc"):
+            open_table("memory://bucket/p")
+        with pytest.raises(InvalidTable, match="in an object store, and others are not"):
+            open_table([f"{there}/0.csv", "0.csv"])
+
+    def test_what_has_changed(self, both):
+        _, there = both("csv")
+        table = open_table(there)
+        text = b"x,n,level,turns,late\n1,2,a,3,b\n"
+        fsspec.filesystem("memory").pipe_file("/bucket/rows/2.csv", text)
+        with pytest.raises(InvalidTable, match=r"rows/2\.csv changed while it was being read"):
+            list(table.chunks())
+
+    def test_a_row_of_the_wrong_length(self, both):
+        here, there = both("csv")
+        text = (here / "2.csv").read_bytes() + b"too,few\n"
+        fsspec.filesystem("memory").pipe_file("/bucket/rows/2.csv", text)
+        with pytest.raises(InvalidTable, match=r"memory://bucket/rows/2\.csv, line \d+: the row"):
+            list(open_table(there).chunks())
+
+    def test_what_is_empty(self, both):
+        _, there = both("parquet")
+        fsspec.filesystem("memory").pipe_file("/bucket/rows/1.parquet", b"")
+        with pytest.raises(InvalidTable, match=r"memory://bucket/rows/1\.parquet is empty"):
+            open_table(there)
+
+    def test_what_claims_more_than_it_holds(self, both):
+        here, there = both("parquet")
+        data = bytearray((here / "0.parquet").read_bytes())
+        data[4:400] = bytes(396)
+        fsspec.filesystem("memory").pipe_file("/bucket/rows/0.parquet", bytes(data))
+        with pytest.raises(InvalidTable, match=r"rows/0\.parquet is a damaged parquet file"):
+            list(open_table(there).chunks())
