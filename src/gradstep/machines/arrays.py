@@ -13,6 +13,7 @@ from dask.delayed import delayed
 from gradstep.data.preparing.prepared import new_array, write_rows
 from gradstep.errors import InvalidData, InvalidTable
 from gradstep.machines.dask_executor import DaskExecutor
+from gradstep.mapped import mapped
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 
@@ -45,7 +46,7 @@ class Arrays(NamedTuple):
         """Open the rows, on whatever machine."""
 
         def array(name: str) -> Any:
-            return np.load(f"{self.folder}/{name}.npy", mmap_mode="r")
+            return mapped(f"{self.folder}/{name}.npy")
 
         try:
             there = str(array(f"{self.part}_token"))
@@ -98,8 +99,7 @@ def gather(X: Any, folder: Path) -> tuple[NDArray[Any], bool]:
         write(folder / "X.npy", int(first), block, dtype)
         for first, block in zip(firsts, blocks, strict=False)
     ])  # fmt: skip
-    mapped: NDArray[Any] = np.load(folder / "X.npy", mmap_mode="r")
-    return mapped, all(finite)
+    return mapped(folder / "X.npy"), all(finite)
 
 
 def _write_block(path: Path, first: int, block: Any, dtype: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.errors import InvalidTable
+from gradstep.mapped import mapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,8 +64,8 @@ def arrays_of(
             continue
         path, noun = folder / name, name.removeprefix(f"{part}_").removesuffix(".npy")
         try:
-            empty = path.stat().st_size < 200 and 0 in np.load(path, allow_pickle=False).shape
-            array = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+            empty = path.stat().st_size < 200 and 0 in mapped(path, copied=True).shape
+            array = mapped(path, copied=empty)
         except _UNREADABLE as error:
             msg = f"{path} cannot be read ({error}): the prepared table is damaged."
             raise InvalidTable(msg) from error

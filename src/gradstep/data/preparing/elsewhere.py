@@ -27,6 +27,7 @@ from gradstep.data.preparing.placing import permute, put
 from gradstep.data.preparing.prepared import new_array, write_rows
 from gradstep.errors import InvalidTable
 from gradstep.floating_point import as_by_default
+from gradstep.mapped import mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,14 +280,14 @@ class _Gather:
             name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in self.shapes.items()
         }
         for piece in self.pieces:
-            places = np.load(self.work / piece / f"{PLACES}.npy", mmap_mode="r")
+            places = mapped(self.work / piece / f"{PLACES}.npy")
             begin, end = np.searchsorted(places, (lo, hi))
             if begin == end:
                 continue
             at = np.array(places[begin:end]) - lo
             for name, array in found.items():
                 if array.size:
-                    rows = np.load(self.work / piece / f"{name}.npy", mmap_mode="r")
+                    rows = mapped(self.work / piece / f"{name}.npy")
                     put_rows(np.array(rows[begin:end]), at, array)
         for span in spans:
             permute(found, self.buckets, *span, first=lo)

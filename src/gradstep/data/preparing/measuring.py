@@ -15,6 +15,7 @@ import numpy as np
 
 from gradstep.data.preparing.remote import RemoteFolder
 from gradstep.floating_point import as_by_default
+from gradstep.mapped import mapped
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 from gradstep.rows.shards import by_eights
@@ -73,6 +74,6 @@ class _Measure:
             remote.fetch_rows("train", *shard, _MEASURED)
             folder = remote.folder
         part, weights = slice(*shard), folder / "train_weight.npy"
-        values = np.load(folder / "train_values.npy", mmap_mode="r")[part]
-        weight = np.load(weights, mmap_mode="r")[part] if weights.exists() else None
+        values = mapped(folder / "train_values.npy")[part]
+        weight = mapped(weights)[part] if weights.exists() else None
         return measure(Dataset(DenseRows(values), np.empty((len(values), 1)), weight))

@@ -29,6 +29,7 @@ from gradstep.diagnostics.of_tables import CHOSEN_TERMS
 from gradstep.errors import InvalidTable
 from gradstep.figures import count
 from gradstep.files import address_of, refuse_address, sync
+from gradstep.mapped import mapped
 from gradstep.rows.statistics import Columns
 from gradstep.tensor_file import MISSTATED
 
@@ -163,7 +164,7 @@ def write_rows(path: Path, first: int, rows: NDArray[Any], *, lasting: bool = Tr
     """Write rows into a file of NumPy's, from row number `first` on; to the disk, if it lasts."""
     if not rows.size:
         return
-    there = np.load(path, mmap_mode="r")
+    there = mapped(path)
     at = int(there.offset) + first * int(there.strides[0])
     left = np.ascontiguousarray(rows).data.cast("B")
     with path.open("r+b", buffering=0) as file:

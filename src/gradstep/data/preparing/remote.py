@@ -15,11 +15,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gradstep.cache_folder import mark, private_folder
 from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import temporary_folder, writing_folder
+from gradstep.mapped import mapped
 from gradstep.rows.dataset import Dataset
 from gradstep.store import Store, remote_errors
 
@@ -162,7 +161,7 @@ class RemoteFolder:
         for name in self._sizes:
             noun = name.removeprefix(f"{part}_").removesuffix(".npy")
             if name.startswith(f"{part}_") and (not nouns or noun in nouns):
-                array: Any = np.load(self.folder / name, mmap_mode="r")
+                array: Any = mapped(self.folder / name)
                 if not array.size:
                     continue
                 first, row = int(array.offset), int(array.strides[0])
