@@ -2,7 +2,7 @@
 
 Run from the root of the repository::
 
-    python -m benchmarks.solvers [--quick] [--only insurance] [--threads 1] [--json FILE]
+    python -m benchmarks.solvers [--quick] [--only narrow,wide] [--threads 1] [--json FILE]
 
 Each case has a process of its own, pinned to so many processors. A side's tolerance is the loosest
 of a ladder that reaches the target; then all sides take turns, and the whole call counts.
@@ -97,6 +97,8 @@ def _row(result: Result) -> list[str]:
                 f"({min(each):.2f}-{max(each):.2f})"
             )
     verdict = f"LOST to {', '.join(result.lost_to)}" if result.lost_to else "ahead"
+    if not result.ratios:
+        verdict = "no peer"
     return [result.case, told, "; ".join(peers), verdict if ours.seconds else "MISSED"]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.solvers.cases import Case
     from benchmarks.solvers.peers import Side
@@ -105,6 +105,9 @@ def race(case: Case, *, excess: float, repeats: int, say: Callable[[str], None])
             side, say, -np.inf if ours else least + excess * (o.of_constant - least)
         )
         least = min([least, *(rung.value for rung in tried[side])])
+    for side, rungs in tried.items():  # whose target was too easy, before another came lower
+        tried[side] = rungs + _ladder(side, say, least + excess * (o.of_constant - least), rungs)
+        least = min([least, *(rung.value for rung in tried[side])])
     gap = o.of_constant - least
     chosen: dict[Any, float] = {}
     found: dict[str, Found] = {}
@@ -133,10 +136,14 @@ class _Rung(NamedTuple):
     seconds: float
 
 
-def _ladder(side: Side, say: Callable[[str], None], target: float) -> list[_Rung]:
-    """Try tolerances, loosest first, until one reaches the target or nothing changes any more."""
+def _ladder(
+    side: Side, say: Callable[[str], None], target: float, before: Sequence[_Rung] = ()
+) -> list[_Rung]:
+    """Try tolerances after those before, loosest first, until one reaches the target."""
     rungs: list[_Rung] = []
-    for tol in side.tolerances:
+    if before and (before[-1].value <= target or before[-1].seconds > PATIENCE):
+        return rungs
+    for tol in side.tolerances[len(before) :]:
         try:
             model, seconds = _timed(side, tol)
             value = side.value(model)
@@ -145,7 +152,7 @@ def _ladder(side: Side, say: Callable[[str], None], target: float) -> list[_Rung
             break
         rungs.append(_Rung(tol, value, seconds))
         say(f"{side.name} at {tol:g}: {value:.12g} in {seconds:.2f} s")
-        last = [rung.value for rung in rungs[-3:]]
+        last = [rung.value for rung in [*before, *rungs][-3:]]
         settled = len(last) == 3 and np.ptp(last) <= 1e-13 * abs(value)
         if value <= target or seconds > PATIENCE or settled:
             break

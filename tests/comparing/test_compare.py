@@ -127,10 +127,10 @@ class TestNotebook:
 
     @pytest.mark.parametrize("seconds, rows, words", [
         ((9.0, 0.0), (4, 3), "Take the automatic method, which is the default: no run is there s"),
-        ((9.0, 8.0), (4, 3), "no run is there clearly sooner, or after"),
-        ((0.01, 0.09), (4, 3), "no run is there clearly sooner, or after"),
+        ((9.0, 8.0), (4, 3), "no run as quick is there after fewer rows"),
+        ((0.01, 0.09), (4, 3), "no run as quick is there after fewer rows"),
         ((0.09, 0.01), (1, 3), "Take batch 1, which is there after 1 pass over the rows; or"),
-        ((9.0, 1e3), (4, 3), "Take batch 1, which is there first; or"),
+        ((9.0, 1e3), (4, 3), "Take batch 1, which is among the first; or"),
     ])  # fmt: skip
     def test_ends_with_what_to_take(self, found, seconds, rows, words):
         """By seconds where they differ by more than a second measurement would; else by rows."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-_TRIED = ("batch_size", "learning_rate", "optimizer")
+_TRIED = ("batch_size", "learning_rate", "optimizer", "shuffle")
 COMPARED = "What is compared: values with commas between"
 _LEFT_OUT = ("steps", "epochs", "seconds", "rate", "held out")  # in this order, where it is narrow
 _NAME, _LEAST_NAME = 24, 8  # letters of a name that are not folded, if possible, and at least

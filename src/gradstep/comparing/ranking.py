@@ -72,7 +72,9 @@ def others_to_try(of: Comparison) -> list[Another]:
         if len(known) == len(runs):
             rate, run = min(known, key=lambda each: each[0])
             most = run.diverged.most if run.diverged is not None else None
-            smaller = rate / _SMALLER if most is None or most >= rate else 0.5 * most
+            smaller = rate / _SMALLER
+            if most is not None and 0.0 < most < rate:  # not NaN
+                smaller = 0.5 * most
             found.append(Another(run, _one_digit(smaller)))
     return found
 

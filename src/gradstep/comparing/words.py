@@ -168,8 +168,8 @@ def recommendation(of: Comparison) -> str:
     run, there = first_of([(of.automatic, automatic), *arrived])
     if run is of.automatic:
         alike = any(tied(each.seconds, automatic.seconds) for _, each in arrived)
-        told = "clearly sooner, or after fewer rows" if alike else "sooner"
-        return f"Take the automatic method, which is the default: no run is there {told}."
+        told = "as quick is there after fewer rows" if alike else "is there sooner"
+        return f"Take the automatic method, which is the default: no run {told}."
     if tied(there.seconds, automatic.seconds):
         return (
             f"Take {run.name}, which is there after {_passes(of, there)} over the rows; or the "
@@ -177,8 +177,8 @@ def recommendation(of: Comparison) -> str:
             "with nothing to choose. Their seconds are too few to tell which is sooner."
         )
     return (
-        f"Take {run.name}, which is there first; or the automatic method, which is the default and "
-        f"there {seconds_in_short(automatic.seconds - there.seconds)} s later, with nothing to "
+        f"Take {run.name}, which is among the first; or the automatic method, which is the default "
+        f"and there {seconds_in_short(automatic.seconds - there.seconds)} s later, with nothing to "
         "choose."
     )
 
@@ -193,6 +193,9 @@ def to_try(of: Comparison, *, spelled: bool = True) -> str:
             found.append(f"{run.name} at {number(rate)}")
             continue
         others = "" if optimizer == "sgd" else f", optimizer={optimizer!r}"
+        shuffle = run.trial.shuffle
+        if isinstance(shuffle, str) and shuffle != "exact":
+            others += f", shuffle={shuffle!r}"
         found.append(f"batch_size={size!r}, learning_rate={rate:g}{others}")
     if not found:
         return ""

@@ -255,7 +255,7 @@ class _Moments:
     def add(self, a: Any, b: Any, weight: NDArray[np.float64]) -> None:
         """Add rows."""
         both = self.weight + float(weight.sum())
-        means = tuple(np.tensordot(weight, x, 1) / (both - self.weight) for x in (a, b))
+        means = tuple(np.einsum("n,n...->...", weight, x) / (both - self.weight) for x in (a, b))
         one, other = (x - mean for x, mean in zip((a, b), means, strict=True))
         one *= weight.reshape(-1, *(1,) * (a.ndim - 1))
         products = np.einsum("n...,n...->...", one, np.broadcast_to(other, one.shape))
