@@ -167,6 +167,27 @@ class TestWhole:
                     reached.add(found)
                     todo.append(found)
 
+    @pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__)
+    def test_python_calls_nothing_that_is_to_be_inlined(self, module):
+        """It would run uncompiled, and be right: an epoch's order once took 20 times as long."""
+        tree = ast.parse(inspect.getsource(module))
+        functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
+        by_decorator = {f: " ".join(map(ast.unparse, f.decorator_list)) for f in functions}
+        inlined = {f.name for f in functions if "inlined" in by_decorator[f]}
+        chosen = {
+            name.id
+            for f in functions
+            if "overload" in by_decorator[f]
+            for name in ast.walk(f)
+            if isinstance(name, ast.Name)
+        }
+        for f in functions:
+            if re.search("compiled|inlined|overload", by_decorator[f]) or f.name in chosen:
+                continue
+            called = {c.func.id for c in ast.walk(f) if isinstance(c, ast.Call)
+                      and isinstance(c.func, ast.Name)}  # fmt: skip
+            assert not called & inlined, f.name
+
     def test_overloads_are_inlined(self):
         text = "".join(path.read_text() for path in PACKAGE.rglob("kernels/*.py"))
         options = re.findall(r"overload\(\w[^\n]*jit_options=(\w+)\)", text)

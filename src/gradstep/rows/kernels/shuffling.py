@@ -141,6 +141,15 @@ def _fill_window(order: Any, lo: int, blocks: Any, first: int, last: int, rows: 
 
 
 @compiled
+def _one_window(
+    order: Any, blocks: Any, first: int, last: int, rows: int, n: int, key: Any
+) -> None:
+    """Fill `order` with the rows of ``blocks[first:last]``, permuted."""
+    _fill_window(order, 0, blocks, first, last, rows, n)
+    _permute(order, 0, order.size, key)
+
+
+@compiled
 def _window_shuffle(order: Any, blocks: Any, rows: int, window: int, key: Any) -> None:
     """Lay out the blocks in their order and permute the rows of each window of them."""
     at = 0
@@ -232,8 +241,8 @@ class BlockOrder:
         first = window * self._window
         last = min(first + self._window, self._blocks.size)
         with _overflow_is_meant():
-            _fill_window(order, 0, self._blocks, first, last, self._rows, self._n)
-            _permute_all(order, key_of(self._seed, self._epoch, 3, window))
+            key = key_of(self._seed, self._epoch, 3, window)
+            _one_window(order, self._blocks, first, last, self._rows, self._n, key)
         self._last = (window, order)
         return order
 
