@@ -9,15 +9,16 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from gradstep.errors import GradstepError
+from gradstep.errors import CannotWrite, GradstepError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 __all__ = ["Store", "remote_errors"]
 
 _WORK = ".gradstep-"  # begins the names of what is removed again
+_SHOWN = 3  # names in a message
 _MOST_BLOCKS = 9_000  # S3 takes an object in up to 10,000
 _BLOCK_BYTES = 1 << 26
 
@@ -54,15 +55,40 @@ class Store:
 
     def sizes(self) -> dict[str, int]:
         """Return the files right in the folder with their length; none if there is no folder."""
+        return {
+            name: int(entry["size"] or 0)
+            for name, entry in self._listed().items()
+            if entry["type"] == "file"
+        }
+
+    def works(self) -> list[str]:
+        """Return the names of the folders within for what is removed again (`work`)."""
+        return [name for name in self._listed() if name.startswith(_WORK)]
+
+    def refuse_used(self, ours: Collection[str] = ()) -> None:
+        """Refuse to write where anything is but files of these names, and folders of `work`."""
+        others = sorted(
+            name for name in self._listed() if name not in ours and not name.startswith(_WORK)
+        )
+        if others:
+            more = ", …" if len(others) > _SHOWN else ""
+            msg = (
+                f"{self.url} exists already, with {', '.join(others[:_SHOWN])}{more} in it. Choose "
+                "another address, or delete what is there first."
+            )
+            raise CannotWrite(msg)
+
+    def _listed(self) -> dict[str, dict[str, Any]]:
+        """Return what is right in the folder, by name."""
         try:
             found = self.system.ls(self._root, detail=True)
         except FileNotFoundError:
             return {}
-        return {
-            str(entry["name"]).rpartition("/")[2]: int(entry["size"] or 0)
-            for entry in found
-            if entry["type"] == "file"
-        }
+        listed = {str(entry["name"]).rstrip("/"): entry for entry in found}
+        root = listed.get(self._root)
+        if root is not None and not root["size"]:  # an empty object that stands for the folder
+            del listed[self._root]
+        return {path.rpartition("/")[2]: entry for path, entry in listed.items()}
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """Return a file, or a range of it."""
@@ -106,9 +132,8 @@ class Store:
     def sweep(self) -> None:
         """Remove what was for the while of writing, by this process or by one that was killed."""
         with suppress(Exception):
-            for entry in self.system.ls(self._root, detail=True):
-                if str(entry["name"]).rstrip("/").rpartition("/")[2].startswith(_WORK):
-                    self.system.rm(entry["name"], recursive=True)
+            for name in self.works():
+                self.system.rm(self.path(name), recursive=True)
 
 
 @contextmanager

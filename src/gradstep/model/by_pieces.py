@@ -268,10 +268,7 @@ def _finish(place: Path | str, content: str, parts: Sequence[str]) -> None:
 def _refuse_stored(address: str) -> None:
     """Refuse to write to a folder of a store in which something is."""
     with remote_errors(address, CannotWrite, "written"):
-        there = Store(address).sizes()
-    if there:
-        msg = f"{address} exists already. Choose another address, or delete it first."
-        raise CannotWrite(msg)
+        Store(address).refuse_used()
 
 
 @contextmanager

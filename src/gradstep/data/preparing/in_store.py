@@ -36,6 +36,7 @@ from gradstep.data.preparing.elsewhere import (
 )
 from gradstep.data.preparing.placing import permute
 from gradstep.data.preparing.prepared import new_array
+from gradstep.data.preparing.remote import CLAIM, claim
 from gradstep.errors import CannotWrite
 from gradstep.files import temporary_folder
 from gradstep.floating_point import as_by_default
@@ -126,6 +127,7 @@ def fill_store(
         ]
         to_join.append(_Array(f"validation_{name}.npy", _header(array), ranges))
     names = [array.name for array in to_join]
+    claim(work, names)
     files = dict(zip(names, first_pass.each(_Join(address, work), to_join), strict=True))
     return sum((piece.unseen for piece in written), Counter()), files
 
@@ -275,6 +277,9 @@ class _Join:
             for block in self._blocks(own, work):
                 digest.update(block)
                 file.write(block)
+            if not work.exists(CLAIM):
+                msg = f"{self.address} is no longer written to by this run."
+                raise CannotWrite(msg)
         return {"bytes": size, "sha256": digest.hexdigest()}
 
     @staticmethod
