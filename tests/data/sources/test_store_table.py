@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import gzip
+import zipfile
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -16,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from gradstep import InvalidTable
 from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources import store_files, text_scan, typed_files
-from gradstep.data.sources.opening import open_table
+from gradstep.data.sources.opening import files_of, open_table
 from gradstep.data.sources.pieces import pieces_of
 
 N, GUESSED = 1200, 100
@@ -163,7 +165,75 @@ def test_what_is_fetched_is_kept_within_bounds(both, monkeypatch):
     assert all(path.is_file() for one in copies for path in one.opened.read)
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """Return what the store shall tell of files otherwise than it does."""
+    changes = {}
+
+    def info(system, path, *, by=MemoryFileSystem.info):
+        return by(system, path) | changes
+
+    def find(system, path, *, by=MemoryFileSystem.find, **how):
+        found = by(system, path, **how)
+        if not how.get("detail"):
+            return found
+        return {name: each | changes for name, each in found.items()}
+
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    monkeypatch.setattr(MemoryFileSystem, "find", find)
+    return changes
+
+
+@pytest.mark.parametrize("change", [{"created": None}, {"size": None}])
+def test_files_without_a_version_or_a_size_are_copied_and_hashed(both, told, change):
+    here, there = both("parquet", lambda at: f"year={2024 + at}/part")
+    told |= change
+    found = open_table(there)
+    before = found.fingerprint()
+    assert rows(found).equals(rows(open_table(here)))
+    path = "/bucket/rows/year=2024/part.parquet"
+    content = bytearray(fsspec.filesystem("memory").cat_file(path))
+    content[100] ^= 1
+    assert open_table(there).fingerprint() == before
+    fsspec.filesystem("memory").pipe_file(path, bytes(content))
+    assert open_table(there).fingerprint() != before
+
+
+def test_an_address_of_a_file_here_is_its_path(both):
+    here, _ = both("csv")
+    found = open_table(f"file://{here}/1.csv")
+    assert found.fingerprint() == open_table(here / "1.csv").fingerprint()
+    assert found.name == f"{here}/1.csv"
+    assert rows(open_table([f"file://{here}/0.csv"])).height == CUTS[1]
+    assert files_of(f"file://{here}/*.csv") == files_of(str(here))
+
+
+def test_chained_addresses(both, tmp_path):
+    here, there = both("csv")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.write(here / "0.csv", "0.csv")
+        archive.write(here / "2.csv", "2.csv")
+    fsspec.filesystem("memory").put(str(tmp_path / "two.zip"), "/bucket/two.zip")
+    expected = rows(open_table(here / "2.csv"))
+    for address in ("zip://2.csv::memory://bucket/two.zip", f"simplecache::{there}/2.csv"):
+        found = open_table(address)
+        assert found.name == address
+        assert rows(found).equals(expected)
+
+
 class TestRefused:
+    def test_a_name_that_leads_elsewhere(self, both, tmp_path, monkeypatch):
+        _, there = both("csv")
+        found = {f"/bucket/rows/{tmp_path}/x.csv": {"type": "file", "size": 4, "ETag": "1"}}
+        system = SimpleNamespace(info=lambda _: {"type": "directory"}, find=lambda *_, **__: found)
+        monkeypatch.setattr(store_files, "_system", lambda _: (system, "/bucket/rows"))
+        with pytest.raises(InvalidTable, match=r"rows//.*/x\.csv has a folder without a name"):
+            open_table(there)
+        for below in (f"{tmp_path}/x.csv", "../x.csv", "a//x.csv"):
+            with pytest.raises(InvalidTable, match="a folder without a name"):
+                store_files.StoredCopy(below)
+        assert not (tmp_path / "x.csv").exists()
+
     def test_what_is_not_there(self, both):
         _, there = both("csv")
         with pytest.raises(InvalidTable, match=r"memory://bucket/none\.csv does not exist"):

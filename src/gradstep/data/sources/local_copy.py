@@ -68,11 +68,15 @@ class LocalCopy:
     ----------
     path : Path
         The file.
+    fixed : int
+        Of how many parts of its path no folder is a column.
     """
 
     def __init__(self, name: str) -> None:
         with contextlib.ExitStack() as until_then:
-            self.path = until_then.enter_context(scratch_folder()) / name
+            folder = until_then.enter_context(scratch_folder())
+            self.path, self.fixed = folder / name, len(folder.parts)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             weakref.finalize(self, until_then.pop_all().close)
 
 
@@ -190,6 +194,8 @@ def without_secrets(source: str) -> str:
     >>> without_secrets("trips.csv")
     'trips.csv'
     """
+    if "::" in source and "://" in source:  # an archive, or a cache, and what it is in
+        return "::".join(map(without_secrets, source.split("::")))
     scheme, apart, rest = source.partition("://")
     if not apart:
         return source
@@ -198,10 +204,16 @@ def without_secrets(source: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
 
 
-def copy_of_url(url: str, told: Told | None = None) -> LocalCopy:
-    """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
-    scheme, _, rest = url.partition("://")
-    copy, called = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv"), without_secrets(url)
+def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCopy:
+    """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec.
+
+    `below` is its path in the folder of the copy: by default its name, of a chained address
+    (``zip://trips.csv::s3://bucket/trips.zip``) that of the first part.
+    """
+    scheme, called = url.partition("://")[0], without_secrets(url)
+    first = next((part for part in url.split("::") if "://" in part), url)
+    name = Path(first.partition("://")[2].partition("?")[0]).name
+    copy = LocalCopy(below or name or "table.csv")
     besides = ", or download the file first"
     with (
         remote_errors(called, InvalidTable, "read", "read it", besides=besides),

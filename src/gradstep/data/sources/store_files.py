@@ -61,7 +61,7 @@ class StoreFile:
     size : int
         Its bytes.
     version : str
-        What tells it from others at this address.
+        What tells it from others at this address; empty if the store tells nothing, or no size.
     below : str
         Its path within the folder that the user named, whose folders may be columns.
     """
@@ -136,15 +136,30 @@ def stored_files(address: str) -> list[StoreFile]:
     files = []
     for name, each in sorted(found.items(), key=lambda item: item[0].split("/")):
         below = "/".join(name.split("/")[before:])
-        if not any(part.startswith(".") for part in below.split("/")):
-            version = _version(each)
-            files.append(StoreFile(f"{root}/{below}", int(each["size"]), version, below))
+        parts = below.split("/")
+        if not parts[-1] or any(part.startswith(".") for part in parts):
+            continue  # what stands for a folder, and what is hidden
+        _refuse_astray(below, f"{without_secrets(root)}/{below}")
+        size, version = each["size"], _version(each)
+        files.append(
+            StoreFile(f"{root}/{below}", size or 0, "" if size is None else version, below)
+        )
     if not files:
         msg = (
             f"{called} has no files." if not glob.has_magic(path) else f"{called} matches no file."
         )
         raise InvalidTable(msg)
     return files
+
+
+def _refuse_astray(below: str, called: str) -> None:
+    """Refuse a path that would lead out of the folder which a copy of it is put in."""
+    if not {"", ".", ".."}.isdisjoint(below.split("/")):
+        msg = (
+            f"{called} has a folder without a name of its own (//, . or ..), which no file here "
+            "has. Copy it to another name."
+        )
+        raise InvalidTable(msg)
 
 
 # --------------------------------------------------------------------------- heads
@@ -162,6 +177,7 @@ class StoredCopy:
     """
 
     def __init__(self, below: str) -> None:
+        _refuse_astray(below, below)
         folder = _scratch() / secrets.token_hex(8)
         self.path, self.fixed = folder / below, len(folder.parts)
         self.path.parent.mkdir(parents=True)
