@@ -6,10 +6,12 @@ several machines write are objects of their own.
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gradstep.errors import CannotWrite, GradstepError
+from gradstep.scratch import full_disk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "remote_errors"]
 
 _WORK = ".gradstep-"  # begins the names of what is removed again
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _SHOWN = 3  # names in a message
 _MOST_BLOCKS = 9_000  # S3 takes an object in up to 10,000
 _BLOCK_BYTES = 1 << 26
@@ -165,6 +168,8 @@ def remote_errors(
     except (GradstepError, KeyboardInterrupt):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and not called.startswith("file:"):
+            raise full_disk(error) from error  # of what is copied, and not of the store
         reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
         msg = f"{called} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you {do}?"
         raise kind(msg) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import platform
 import sys
 import zipfile
 from contextlib import suppress
@@ -309,7 +310,9 @@ class TestInAStore:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(prepare_module, "seal", fails)
-        with pytest.raises(CannotWrite, match="trips cannot be written: No space left"):
+        with pytest.raises(
+            CannotWrite, match=rf"scratch on {platform.node()} cannot be written: No space"
+        ):
             prepare(home / "csv", "number", out=store, client=client, only=["x"])
         assert "/bucket/trips/train_y.npy" in seen[0]
         assert "/bucket/trips/meta.json" not in seen[0]

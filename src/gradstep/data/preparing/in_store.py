@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.cache_folder import private_folder
 from gradstep.data.kernels.columns import put_rows
 from gradstep.data.preparing.elsewhere import (
     PLACES,
@@ -38,8 +37,8 @@ from gradstep.data.preparing.placing import permute
 from gradstep.data.preparing.prepared import new_array
 from gradstep.data.preparing.remote import CLAIM, claim
 from gradstep.errors import CannotWrite
-from gradstep.files import temporary_folder
 from gradstep.floating_point import as_by_default
+from gradstep.scratch import scratch_folder
 from gradstep.store import Store, remote_errors
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ class _Encode:
 
     @as_by_default
     def __call__(self, _rows: None, own: Own) -> _Written:
-        with temporary_folder(private_folder("scratch")) as folder:
+        with scratch_folder() as folder:
             rest = {
                 name: new_array(folder, f"validation_{name}", (own.n_rest, *shape), dtype)
                 for name, (shape, dtype) in self.rest.items()

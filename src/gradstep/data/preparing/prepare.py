@@ -35,6 +35,7 @@ from gradstep.files import (
     writing_folder,
 )
 from gradstep.floating_point import as_by_default
+from gradstep.scratch import scratch_folder
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _new_address(out: str | Path | None) -> str | None:
 
 def _make_there(maker: Any, address: str, *, spread: bool) -> PreparedTable:
     """Make a prepared table in an object store: by workers (`spread`), or on this disk first."""
-    with temporary_folder(private_folder("scratch")) as parent, publishing(address):
+    with scratch_folder() as parent, publishing(address):
         folder = parent / "table"
         if spread:
             folder.mkdir()

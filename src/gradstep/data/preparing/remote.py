@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradstep.cache_folder import mark, private_folder
-from gradstep.errors import CannotWrite, GradstepError, InvalidTable
-from gradstep.files import temporary_folder, writing_folder
+from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.files import writing_folder
 from gradstep.mapped import mapped
 from gradstep.rows.dataset import Dataset
+from gradstep.scratch import scratch_folder
 from gradstep.store import Store, remote_errors
 
 if TYPE_CHECKING:
@@ -99,13 +100,10 @@ def publishing(url: str) -> Iterator[None]:
         store.sweep()
     try:
         yield
-    except BaseException as error:
+    except BaseException:
         with suppress(Exception):
             if not Store(url).exists(_META):
                 store.remove(_claimed(store))
-        if isinstance(error, OSError) and not isinstance(error, GradstepError):
-            msg = f"{url} cannot be written: {error.strerror or error}."
-            raise CannotWrite(msg) from error
         raise
     finally:
         store.sweep()
@@ -163,7 +161,7 @@ class RemoteFolder:
         with remote_errors(url, InvalidTable, "read"):
             self._store = Store(url)
             until_then = ExitStack()
-            self.folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
+            self.folder = until_then.enter_context(scratch_folder())
             weakref.finalize(self, until_then.pop_all().close)
             if whole:
                 (self.folder / _META).write_bytes(_meta_in(self._store))

@@ -20,9 +20,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.cache_folder import private_folder
 from gradstep.errors import CannotWrite, GradstepError, InvalidTable
-from gradstep.files import temporary_folder
+from gradstep.scratch import scratch_folder
 from gradstep.store import remote_errors
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ __all__ = [
     "copy_of_url",
     "foreign_encoding",
     "plain_name",
-    "scratch_folder",
     "without_secrets",
 ]
 
@@ -78,18 +76,6 @@ class LocalCopy:
             self.path, self.fixed = folder / name, len(folder.parts)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             weakref.finalize(self, until_then.pop_all().close)
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Give a folder for copies, in the cache folder."""
-    with contextlib.ExitStack() as until_then:
-        try:
-            folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
-        except OSError as error:
-            msg = f"The cache folder cannot be written, and a copy is needed: {error.strerror}."
-            raise CannotWrite(msg) from error
-        yield folder
 
 
 def plain_name(path: Path) -> str:
