@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gradstep.errors import CannotWrite, GradstepError
+from gradstep.files import without_secrets
 from gradstep.scratch import full_disk
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ class Store:
     ----------
     url : str
         Its address.
+
+    Attributes
+    ----------
+    called : str
+        What messages call it.
     """
 
     def __init__(self, url: str) -> None:
         import fsspec
 
         self.url = url.rstrip("/")
+        self.called = without_secrets(self.url)
         # elsewhere folders are no more than beginnings of names
         how = {"auto_mkdir": True} if self.url.startswith("file:") else {}
         self.system, self._root = fsspec.url_to_fs(self.url, **how)
@@ -76,8 +83,8 @@ class Store:
         if others:
             more = ", …" if len(others) > _SHOWN else ""
             msg = (
-                f"{self.url} exists already, with {', '.join(others[:_SHOWN])}{more} in it. Choose "
-                "another address, or delete what is there first."
+                f"{self.called} exists already, with {', '.join(others[:_SHOWN])}{more} in it. "
+                "Choose another address, or delete what is there first."
             )
             raise CannotWrite(msg)
 
@@ -148,7 +155,7 @@ def remote_errors(
     Parameters
     ----------
     called : str
-        What the place is called.
+        The place; what in its address opens the door is not shown.
     kind : type
         The error.
     what, do : str
@@ -156,6 +163,7 @@ def remote_errors(
     besides : str
         What else helps where a package is missing.
     """
+    called = without_secrets(called)
     try:
         yield
     except ImportError as error:

@@ -37,6 +37,7 @@ from gradstep.data.preparing.placing import permute
 from gradstep.data.preparing.prepared import new_array
 from gradstep.data.preparing.remote import CLAIM, claim
 from gradstep.errors import CannotWrite
+from gradstep.files import without_secrets
 from gradstep.floating_point import as_by_default
 from gradstep.scratch import scratch_folder
 from gradstep.store import Store, remote_errors
@@ -277,7 +278,7 @@ class _Join:
                 digest.update(block)
                 file.write(block)
             if not work.exists(CLAIM):
-                msg = f"{self.address} is no longer written to by this run."
+                msg = f"{without_secrets(self.address)} is no longer written to by this run."
                 raise CannotWrite(msg)
         return {"bytes": size, "sha256": digest.hexdigest()}
 

@@ -44,7 +44,7 @@ def _meta_in(store: Store) -> bytes:
     try:
         return store.read(_META)
     except FileNotFoundError:
-        msg = f"{store.url} is no prepared table: it has no {_META}."
+        msg = f"{store.called} is no prepared table: it has no {_META}."
         raise InvalidTable(msg) from None
 
 
@@ -196,13 +196,15 @@ class RemoteFolder:
         if start >= end or (name, start, end) in self._fetched:
             return
         with (
-            remote_errors(f"{self._store.url}/{name}", InvalidTable, "read"),
+            remote_errors(f"{self._store.called}/{name}", InvalidTable, "read"),
             (self.folder / name).open("r+b", buffering=0) as file,
         ):
             for at in range(start, end, _BLOCK_BYTES):
                 block = memoryview(self._store.read(name, at, min(at + _BLOCK_BYTES, end)))
                 if len(block) != min(at + _BLOCK_BYTES, end) - at:
-                    msg = f"{self._store.url}/{name} has become shorter. Prepare the table again."
+                    msg = (
+                        f"{self._store.called}/{name} has become shorter. Prepare the table again."
+                    )
                     raise InvalidTable(msg)
                 while block:
                     done = os.pwrite(file.fileno(), block, at)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstep.errors import CannotWrite, GradstepError, InvalidTable
+from gradstep.files import without_secrets
 from gradstep.scratch import scratch_folder
 from gradstep.store import remote_errors
 
@@ -40,7 +41,6 @@ __all__ = [
     "copy_of_url",
     "foreign_encoding",
     "plain_name",
-    "without_secrets",
 ]
 
 STDIN = "-"
@@ -168,26 +168,6 @@ def suffix_of(first: bytes) -> str:
     """
     found = next((suffix for magic, suffix in _MAGIC.items() if first.startswith(magic)), "")
     return found or (".ndjson" if first.lstrip()[:1] == b"{" else ".csv")
-
-
-def without_secrets(source: str) -> str:
-    """Return what a source is called where others read it: of a URL, not who may read it there.
-
-    Examples
-    --------
-    >>> without_secrets("https://me:password@example.org/trips.csv?token=abc")
-    'https://example.org/trips.csv?…'
-    >>> without_secrets("trips.csv")
-    'trips.csv'
-    """
-    if "::" in source and "://" in source:  # an archive, or a cache, and what it is in
-        return "::".join(map(without_secrets, source.split("::")))
-    scheme, apart, rest = source.partition("://")
-    if not apart:
-        return source
-    host, slash, path = rest.partition("/")
-    path, query, _ = path.partition("?")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
 
 
 def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCopy:

@@ -19,7 +19,6 @@ from gradstep.data.sources.local_copy import (
     copy_of_url,
     foreign_encoding,
     plain_name,
-    without_secrets,
 )
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.data.sources.source_file import SourceFile
@@ -30,6 +29,7 @@ from gradstep.data.sources.text_files import PACKED, TEXT_FORMATS, TextFile, pat
 from gradstep.data.sources.text_scan import scan_text
 from gradstep.data.sources.typed_files import UNREADABLE, fixed_parts, scan_typed
 from gradstep.errors import InvalidTable
+from gradstep.files import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

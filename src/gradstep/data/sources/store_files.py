@@ -23,10 +23,10 @@ from pathlib import PurePosixPath
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from gradstep.data.sources.local_copy import without_secrets
 from gradstep.data.sources.parquet_check import row_groups
 from gradstep.data.sources.text_files import INFER_ROWS, LONGEST_LINE
 from gradstep.errors import InvalidTable
+from gradstep.files import without_secrets
 from gradstep.scratch import scratch_folder
 from gradstep.store import remote_errors
 

@@ -1,0 +1,49 @@
+"""Folders in an object store: what is said of them, and how they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from gradstep import CannotWrite, InvalidTable
+from gradstep.cli.predict import _named
+from gradstep.data.preparing.prepared import open_part, open_prepared
+from gradstep.data.preparing.remote import refuse_published
+from gradstep.files import refuse_address
+from gradstep.store import Store, remote_errors
+
+ADDRESS = "memory://me:secret@bucket/t"
+
+
+@pytest.fixture
+def system():
+    """Return the store that is this process's memory."""
+    yield fsspec.filesystem("memory")
+    fsspec.filesystem("memory").store.clear()
+
+
+def _fail(called):
+    with remote_errors(called, InvalidTable, "read"):
+        raise FileNotFoundError
+
+
+class TestNoMessageHasWhatOpensTheDoor:
+    @pytest.mark.parametrize("call", [
+        _fail,
+        refuse_address,
+        refuse_published,
+        open_prepared,
+        lambda address: open_part(address, "train", ""),
+        lambda address: Store(address).refuse_used(),
+    ])  # fmt: skip
+    def test_in_errors(self, system, call):
+        system.pipe_file("/me:secret@bucket/t/notes.txt", b"of others")
+        with pytest.raises((CannotWrite, InvalidTable), match=r"\Amemory://bucket/t ") as found:
+            call(ADDRESS)
+        assert "secret" not in str(found.value)
+
+    def test_in_what_is_printed(self):
+        assert _named(Path(ADDRESS)) == "memory://bucket/t"
+        assert _named(Path("out.csv")) == "out.csv"
