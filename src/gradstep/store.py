@@ -10,7 +10,7 @@ import errno
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from gradstep.errors import CannotWrite, GradstepError
+from gradstep.errors import CannotWrite, GradstepError, InvalidTable
 from gradstep.files import without_secrets
 from gradstep.scratch import full_disk
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["Store", "remote_errors"]
+__all__ = ["BLOCK_BYTES", "Store", "remote_errors"]
 
 _WORK = ".gradstep-"  # begins the names of what is removed again
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _SHOWN = 3  # names in a message
 _MOST_BLOCKS = 9_000  # S3 takes an object in up to 10,000
-_BLOCK_BYTES = 1 << 26
+BLOCK_BYTES = 1 << 26  # of what is read or written at a time
 
 
 class Store:
-    """A folder in an object store.
+    """A folder in an object store; or a file of it, which is called "".
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Store:
 
     def path(self, name: str) -> str:
         """Return what the store calls a file."""
-        return f"{self._root}/{name}"
+        return f"{self._root}/{name}" if name else self._root
 
     def work(self, token: str) -> str:
         """Return the address of a folder within for what is removed again (`sweep`)."""
@@ -105,6 +105,26 @@ class Store:
         found: bytes = self.system.cat_file(self.path(name), start=start, end=end)
         return found
 
+    def blocks(
+        self, name: str, start: int, end: int, size: int = BLOCK_BYTES
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield a range of a file in blocks of a size, each with where it begins.
+
+        Raises
+        ------
+        InvalidTable
+            If the file ends before the range does.
+        """
+        for at in range(start, end, size):
+            block = self.read(name, at, min(at + size, end))
+            if len(block) != min(at + size, end) - at:
+                msg = (
+                    f"{self.called}{name and '/'}{name} has become shorter. Start again, from what "
+                    "it was made of, once nothing else writes to it."
+                )
+                raise InvalidTable(msg)
+            yield at, block
+
     def get(self, name: str, path: Path) -> None:
         """Copy a file to this disk."""
         self.system.get_file(self.path(name), str(path))
@@ -120,7 +140,7 @@ class Store:
     @contextmanager
     def writing(self, name: str, size: int) -> Iterator[Any]:
         """Give a file of about so many bytes to write to; it is there once it is whole."""
-        block = max(_BLOCK_BYTES, -(-size // _MOST_BLOCKS) + (1 << 20) >> 20 << 20)
+        block = max(BLOCK_BYTES, -(-size // _MOST_BLOCKS) + (1 << 20) >> 20 << 20)
         file = self.system.open(self.path(name), "wb", block_size=block, autocommit=False)
         try:
             yield file

@@ -21,7 +21,7 @@ from gradstep import (
 )
 from gradstep.cli.main import main
 from gradstep.data.sources import pieces as cutting
-from gradstep.data.sources import store_files
+from gradstep.data.sources import store_copies
 from gradstep.model import by_pieces
 from tests.machines.test_prepare import stored
 from tests.machines.test_same_bits import bits, table
@@ -40,7 +40,7 @@ def rows(store, tmp_path, monkeypatch):
     fsspec.filesystem("memory").put(str(tmp_path / "rows"), "/bucket/rows", recursive=True)
     yield tmp_path / "rows", "memory://bucket/rows"
     fsspec.filesystem("memory").rm("/bucket", recursive=True)
-    store_files._kept.clear()
+    store_copies._kept.clear()
 
 
 @pytest.fixture

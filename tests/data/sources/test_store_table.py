@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import tracemalloc
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from gradstep import InvalidTable
 from gradstep.data.sources import pieces as cutting
-from gradstep.data.sources import store_files, text_scan, typed_files
+from gradstep.data.sources import store_copies, store_files, text_scan, typed_files
 from gradstep.data.sources.opening import files_of, open_table
 from gradstep.data.sources.pieces import pieces_of
 
@@ -51,7 +52,7 @@ WRITERS = {
 def both(tmp_path, monkeypatch):
     """Return a function that writes a table, in files of a kind, here and into a store."""
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 1 << 13)
-    for module in (store_files, text_scan, typed_files):
+    for module in (store_copies, text_scan, typed_files):
         monkeypatch.setattr(module, "INFER_ROWS", GUESSED)
     memory = fsspec.filesystem("memory")
 
@@ -66,7 +67,7 @@ def both(tmp_path, monkeypatch):
 
     yield write
     memory.rm("/bucket", recursive=True)
-    store_files._kept.clear()
+    store_copies._kept.clear()
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def taken(monkeypatch):
         return by(system, path, start=start, end=end)
 
     monkeypatch.setattr(MemoryFileSystem, "cat_file", counted)
-    monkeypatch.setattr(store_files, "_TAIL_BYTES", 1 << 9)
+    monkeypatch.setattr(store_copies, "_HEAD_BYTES", 1 << 9)
     return found
 
 
@@ -122,7 +123,7 @@ def test_folders_are_columns(both):
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "arrow"])
 def test_opening_fetches_heads(both, taken, kind, monkeypatch):
     _, there = both(kind)
-    monkeypatch.setattr(store_files, "fetched", None)
+    monkeypatch.setattr(store_copies, "fetched", None)
     table = open_table(there)
     if kind.startswith("csv"):
         lines = [path.read_text().count("\n") for path in table.opened.read]
@@ -138,7 +139,7 @@ def test_ranges_of_rows_are_fetched_alone(both, taken, monkeypatch):
     pieces = [piece for piece in pieces_of(there) if piece.rows is not None]
     assert len(pieces) >= 4
     assert rows(there).equals(rows(here))
-    store_files._kept.clear()
+    store_copies._kept.clear()
     taken.clear()
     pieces[0].open()
     assert sum(taken) < pieces[0].files[0].size
@@ -157,11 +158,11 @@ def test_copies_go_with_what_reads_them_and_take_one_handle(both):
 
 
 def test_what_is_fetched_is_kept_within_bounds(both, monkeypatch):
-    monkeypatch.setattr(store_files, "_KEPT_BYTES", 1 << 10)
+    monkeypatch.setattr(store_copies, "_KEPT_BYTES", 1 << 10)
     _, there = both("csv")
     table = open_table(there)
     copies = [piece.open() for piece in pieces_of(table)]
-    assert len(store_files._kept) == 1
+    assert len(store_copies._kept) == 1
     assert all(path.is_file() for one in copies for path in one.opened.read)
 
 
@@ -221,17 +222,39 @@ def test_chained_addresses(both, tmp_path):
         assert rows(found).equals(expected)
 
 
+@pytest.mark.usefixtures("both")
+def test_what_a_file_claims_takes_no_memory():
+    text = b"x,y\n1,2\n" + b'3,"' + b"an open quote " * (1 << 20)
+    for name, content in (("a.csv", text), ("b.csv.gz", gzip.compress(text, 1))):
+        fsspec.filesystem("memory").pipe_file(f"/bucket/open/{name}", content)
+        (file,) = store_files.stored_files(f"memory://bucket/open/{name}")
+        tracemalloc.start()
+        try:
+            head = store_copies.head_of(file, "csv")
+            assert tracemalloc.get_traced_memory()[1] < len(text) / 2
+        finally:
+            tracemalloc.stop()
+        assert head.path.stat().st_size == len(text)
+
+
 class TestRefused:
+    def test_a_footer_that_is_too_long(self, both, monkeypatch):
+        _, there = both("parquet")
+        monkeypatch.setattr(store_copies, "_MOST_FOOTER", 1 << 8)
+        with pytest.raises(InvalidTable, match=r"rows/0\.parquet says that it has [\d,]+ bytes"):
+            open_table(there)
+
     def test_a_name_that_leads_elsewhere(self, both, tmp_path, monkeypatch):
         _, there = both("csv")
         found = {f"/bucket/rows/{tmp_path}/x.csv": {"type": "file", "size": 4, "ETag": "1"}}
         system = SimpleNamespace(info=lambda _: {"type": "directory"}, find=lambda *_, **__: found)
-        monkeypatch.setattr(store_files, "_system", lambda _: (system, "/bucket/rows"))
+        url = SimpleNamespace(system=system, path=lambda _: "/bucket/rows")
+        monkeypatch.setattr(store_files, "Store", lambda _: url)
         with pytest.raises(InvalidTable, match=r"rows//.*/x\.csv has a folder without a name"):
             open_table(there)
         for below in (f"{tmp_path}/x.csv", "../x.csv", "a//x.csv"):
             with pytest.raises(InvalidTable, match="a folder without a name"):
-                store_files.StoredCopy(below)
+                store_copies.StoredCopy(below)
         assert not (tmp_path / "x.csv").exists()
 
     def test_what_is_not_there(self, both):

@@ -40,7 +40,7 @@ from gradstep.errors import CannotWrite
 from gradstep.files import without_secrets
 from gradstep.floating_point import as_by_default
 from gradstep.scratch import scratch_folder
-from gradstep.store import Store, remote_errors
+from gradstep.store import BLOCK_BYTES, Store, remote_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["fill_store", "stand_in"]
 
 _GATHERED_BYTES = 1 << 27  # of the buckets of a task, which asks every piece for its part of them
-_BLOCK_BYTES = 1 << 26
 _PLACE = np.dtype(np.int64)
 
 
@@ -159,8 +158,8 @@ def _header(array: NDArray[Any]) -> bytes:
 def _bytes_of(array: NDArray[Any]) -> Iterator[memoryview]:
     """Yield the bytes of an array, in blocks."""
     flat = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
-    for at in range(0, len(flat), _BLOCK_BYTES):
-        yield flat[at : at + _BLOCK_BYTES]
+    for at in range(0, len(flat), BLOCK_BYTES):
+        yield flat[at : at + BLOCK_BYTES]
 
 
 class _Written(NamedTuple):
@@ -286,5 +285,5 @@ class _Join:
     def _blocks(own: _Array, work: Store) -> Iterator[bytes]:
         yield own.header
         for name, start, n in own.ranges:
-            for at in range(start, start + n, _BLOCK_BYTES):
-                yield work.read(name, at, min(at + _BLOCK_BYTES, start + n))
+            for _, block in work.blocks(name, start, start + n):
+                yield block

@@ -36,7 +36,6 @@ _META = "meta.json"
 CLAIM = "claim.json"  # in a folder of work
 _NAME = re.compile(r"(train|validation)_[a-z]+\.npy")
 _HEADER_BYTES = 1 << 10  # of a file of NumPy's, and more
-_BLOCK_BYTES = 1 << 26
 
 
 def _meta_in(store: Store) -> bytes:
@@ -199,16 +198,11 @@ class RemoteFolder:
             remote_errors(f"{self._store.called}/{name}", InvalidTable, "read"),
             (self.folder / name).open("r+b", buffering=0) as file,
         ):
-            for at in range(start, end, _BLOCK_BYTES):
-                block = memoryview(self._store.read(name, at, min(at + _BLOCK_BYTES, end)))
-                if len(block) != min(at + _BLOCK_BYTES, end) - at:
-                    msg = (
-                        f"{self._store.called}/{name} has become shorter. Prepare the table again."
-                    )
-                    raise InvalidTable(msg)
-                while block:
-                    done = os.pwrite(file.fileno(), block, at)
-                    block, at = block[done:], at + done  # noqa: PLW2901
+            for at, block in self._store.blocks(name, start, end):
+                left = memoryview(block)
+                while left:
+                    done = os.pwrite(file.fileno(), left, at + len(block) - len(left))
+                    left = left[done:]
         self._fetched.add((name, start, end))
 
 

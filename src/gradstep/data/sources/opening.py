@@ -22,7 +22,8 @@ from gradstep.data.sources.local_copy import (
 )
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.data.sources.source_file import SourceFile
-from gradstep.data.sources.store_files import head_of, stored_files
+from gradstep.data.sources.store_copies import head_of
+from gradstep.data.sources.store_files import stored_files
 from gradstep.data.sources.store_table import StoreTable
 from gradstep.data.sources.table import Opened, Table
 from gradstep.data.sources.text_files import PACKED, TEXT_FORMATS, TextFile, path_of
