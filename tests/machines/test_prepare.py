@@ -22,7 +22,6 @@ from gradstep import CannotWrite, InvalidTable, fit_table, open_prepared, prepar
 from gradstep.cli.main import main
 from gradstep.data.preparing import elsewhere, first_pass, in_store, second_pass
 from gradstep.data.preparing import prepare as prepare_module
-from gradstep.data.preparing.remote import claim
 from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources import table as tables
 from gradstep.rows import shards
@@ -328,28 +327,6 @@ class TestInAStore:
         system.pipe_file("/bucket/trips/.gradstep-01/claim.json", json.dumps([*left]).encode())
         prepare(home / "csv", "number", out=store, client=client, **only)
         assert stored(store) == content(tmp_path / "here")
-
-    @pytest.mark.parametrize("name", ["train_x.npy", "notes.txt", "more/rows.csv"])
-    def test_what_others_have_there_stays(self, store, name):
-        system = fsspec.filesystem("memory")
-        there = {f"/bucket/trips/{name}": b"of others", "/bucket/trips/.gradstep-01/a": b"left"}
-        system.pipe(there)
-        with pytest.raises(CannotWrite, match=rf"exists already, with {name.split('/')[0]} in it"):
-            prepare(frame(), "number", out=store)
-        assert {str(path) for path in stored(store)} == {name, ".gradstep-01/a"}
-
-    def test_an_array_of_a_run_that_has_ended_is_not_written(self, tmp_path):
-        work = tmp_path / ".gradstep-01"
-        work.mkdir()
-        (work / "rows-0").write_bytes(b"123")
-        array = in_store._Array("train_y.npy", b"head", [("rows-0", 0, 3)])
-        join = in_store._Join(f"file://{tmp_path}", f"file://{work}")
-        with pytest.raises(CannotWrite, match="is no longer written to by this run"):
-            join(None, array)
-        assert list(tmp_path.iterdir()) == [work]
-        claim(join.work, [array.name])
-        assert join(None, array)["bytes"] == 7
-        assert (tmp_path / array.name).read_bytes() == b"head123"
 
 
 def _fails(_array):

@@ -98,16 +98,10 @@ def fill_store(
     ends = np.array([group[-1][1] for group in groups])
     encode = EncodePiece(first_pass.reading, encoder, rule, shapes, tuple(rest))
     written = list(first_pass.each(_Encode(encode, work, shapes_of(rest), ends), pieces))
-    wanted = [
-        _Group(spans, [
-            (piece.name, int(lo), int(hi))
-            for piece in written
-            for lo, hi in [piece.cuts[number : number + 2]]
-            if lo < hi
-        ])
-        for number, spans in enumerate(groups)
-    ]  # fmt: skip
-    gathered = list(first_pass.each(_Gather(work, shapes, buckets), wanted))
+    cuts = np.array([piece.cuts for piece in written])  # of which each group has a view
+    wanted = [_Group(spans, cuts[:, at : at + 2]) for at, spans in enumerate(groups)]
+    gather = _Gather(work, tuple(piece.name for piece in written), shapes, buckets)
+    gathered = list(first_pass.each(gather, wanted))
     to_join = []
     for name, array in train.items():
         at = _offsets(shapes)[name]
@@ -209,10 +203,10 @@ class _Encode:
 
 
 class _Group(NamedTuple):
-    """Buckets that follow each other, and which rows of each piece's object they have."""
+    """Buckets that follow each other, and which rows of each piece's object they have: from, to."""
 
     spans: list[tuple[int, int]]
-    parts: list[tuple[str, int, int]]
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -220,6 +214,7 @@ class _Gather:
     """Brings the rows of some buckets together, permutes each, and writes them as an object."""
 
     work: str
+    pieces: tuple[str, ...]
     shapes: Shapes
     buckets: Buckets
 
@@ -231,7 +226,9 @@ class _Gather:
         }
         stride, offsets = _stride(self.shapes), _offsets(self.shapes)
         store = Store(self.work)
-        for name, begin, end in own.parts:
+        for name, (begin, end) in zip(self.pieces, own.rows.tolist(), strict=True):
+            if begin == end:
+                continue
             with remote_errors(f"{self.work}/{name}", CannotWrite, "read"):
                 block = store.read(name, begin * stride, end * stride)
             n = end - begin
