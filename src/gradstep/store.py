@@ -1,7 +1,7 @@
 """Folders in an object store (``s3://``, ``gs://``), to which fsspec speaks.
 
 An object appears whole, or not at all, and nothing is written into one that is there: so what
-several machines write are objects of their own.
+several machines write are objects of their own. (A file of ``file://`` may be seen half-written.)
 """
 
 from __future__ import annotations
