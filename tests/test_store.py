@@ -47,3 +47,22 @@ class TestNoMessageHasWhatOpensTheDoor:
     def test_in_what_is_printed(self):
         assert _named(Path(ADDRESS)) == "memory://bucket/t"
         assert _named(Path("out.csv")) == "out.csv"
+
+
+def test_an_empty_object_may_stand_for_the_folder(system, monkeypatch):
+    """As consoles make them: it is neither a file within, nor what others have there."""
+    store = Store("memory://bucket/t")
+    folder = {"name": "/bucket/t/", "size": 0, "type": "file"}
+    monkeypatch.setattr(system, "ls", lambda *_, **__: [folder], raising=False)
+    assert store.sizes() == {}
+    store.refuse_used()
+
+
+def test_blocks_are_a_range_of_a_file(system):
+    system.pipe_file("/bucket/t/a", bytes(range(10)))
+    folder, file = Store("memory://bucket/t"), Store("memory://bucket/t/a")
+    expected = [(2, b"\2\3\4"), (5, b"\5\6\7"), (8, b"\x08")]
+    assert list(folder.blocks("a", 2, 9, 3)) == list(file.blocks("", 2, 9, 3)) == expected
+    for store, name in ((folder, "a"), (file, "")):
+        with pytest.raises(InvalidTable, match="memory://bucket/t/a has become shorter"):
+            list(store.blocks(name, 2, 11, 3))

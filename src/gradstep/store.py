@@ -49,7 +49,7 @@ class Store:
         # elsewhere folders are no more than beginnings of names
         how = {"auto_mkdir": True} if self.url.startswith("file:") else {}
         self.system, self._root = fsspec.url_to_fs(self.url, **how)
-        self.system.invalidate_cache()  # of listings: others write, too
+        self._forget()
 
     def path(self, name: str) -> str:
         """Return what the store calls a file."""
@@ -61,6 +61,7 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Tell whether a file is there."""
+        self._forget()
         return bool(self.system.exists(self.path(name)))
 
     def sizes(self) -> dict[str, int]:
@@ -88,8 +89,13 @@ class Store:
             )
             raise CannotWrite(msg)
 
+    def _forget(self) -> None:
+        """Let listings be asked for anew: others write, too."""
+        self.system.invalidate_cache()
+
     def _listed(self) -> dict[str, dict[str, Any]]:
         """Return what is right in the folder, by name."""
+        self._forget()
         try:
             found = self.system.ls(self._root, detail=True)
         except FileNotFoundError:
