@@ -26,9 +26,16 @@ def scratch_folder() -> Iterator[Path]:
     CannotWrite
         If it, or a file within, cannot be written; others than this machine may read why.
     """
+    parent = cache_folder() / "scratch"
     try:
-        with temporary_folder(private_folder("scratch")) as folder:
+        parent = private_folder("scratch")
+        with temporary_folder(parent) as folder:
             yield folder
+    except CannotWrite as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and str(error).startswith(f"{parent}/"):
+            raise full_disk(cause) from error
+        raise
     except GradstepError:
         raise
     except OSError as error:

@@ -22,7 +22,7 @@ from gradstep import (
 from gradstep.cli.main import main
 from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources import store_copies
-from gradstep.model import by_pieces
+from gradstep.model import by_pieces, prediction_files
 from tests.machines.test_prepare import stored
 from tests.machines.test_same_bits import bits, table
 
@@ -97,9 +97,10 @@ def test_a_full_disk_is_that_of_the_machine(rows, model, monkeypatch):
     def fails(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(scratch, "temporary_folder", fails)
-    with pytest.raises(CannotWrite, match=r"scratch on .* cannot be written: No space"):
-        predict_parts(model, rows[0], "memory://bucket/p")
+    for module, name in ((prediction_files, "_write_parquet"), (scratch, "temporary_folder")):
+        monkeypatch.setattr(module, name, fails)
+        with pytest.raises(CannotWrite, match=r"scratch on .* cannot be written: No space"):
+            predict_parts(model, rows[0], "memory://bucket/p")
     assert not stored("memory://bucket/p")
 
 

@@ -103,7 +103,7 @@ def stored_files(address: str) -> list[StoreFile]:
         if not parts[-1] or any(part.startswith(".") for part in parts):
             continue  # what stands for a folder, and what is hidden
         refuse_astray(below, f"{without_secrets(root)}/{below}")
-        size, version = each["size"], _version(each)
+        size, version = each.get("size"), _version(each)
         files.append(
             StoreFile(f"{root}/{below}", size or 0, "" if size is None else version, below)
         )
