@@ -10,7 +10,7 @@ import pytest
 from gradstep import CannotWrite, InvalidTable
 from gradstep.cli.predict import _named
 from gradstep.data.preparing.prepared import open_part, open_prepared
-from gradstep.data.preparing.remote import refuse_published
+from gradstep.data.preparing.remote import refuse_used
 from gradstep.files import refuse_address
 from gradstep.store import Store, remote_errors
 
@@ -33,7 +33,7 @@ class TestNoMessageHasWhatOpensTheDoor:
     @pytest.mark.parametrize("call", [
         _fail,
         refuse_address,
-        refuse_published,
+        refuse_used,
         open_prepared,
         lambda address: open_part(address, "train", ""),
         lambda address: Store(address).refuse_used(),

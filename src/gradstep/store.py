@@ -102,7 +102,7 @@ class Store:
             return {}
         listed = {str(entry["name"]).rstrip("/"): entry for entry in found}
         root = listed.get(self._root)
-        if root is not None and not root["size"]:  # an empty object that stands for the folder
+        if root is not None and not root.get("size"):  # an empty object that stands for the folder
             del listed[self._root]
         return {path.rpartition("/")[2]: entry for path, entry in listed.items()}
 

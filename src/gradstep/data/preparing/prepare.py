@@ -21,7 +21,7 @@ from gradstep.cache_folder import cache_folder, mark, private_folder, remove_mar
 from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
-from gradstep.data.preparing.remote import publish, publishing, refuse_published
+from gradstep.data.preparing.remote import publish, publishing, refuse_used
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.table import Table
@@ -165,7 +165,7 @@ def _new_address(out: str | Path | None) -> str | None:
     if address is None:
         refuse_existing(Path(out))
     else:
-        refuse_published(address)
+        refuse_used(address)
     return address
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["CLAIM", "RemoteFolder", "RemoteRows", "claim", "copied", "is_published", "publish",
-           "publishing", "refuse_published"]  # fmt: skip
+           "publishing", "refuse_used"]  # fmt: skip
 
 _META = "meta.json"
 CLAIM = "claim.json"  # in a folder of work
@@ -58,7 +58,7 @@ def is_published(url: str) -> bool:
         return Store(url).exists(_META)
 
 
-def refuse_published(url: str) -> None:
+def refuse_used(url: str) -> None:
     """Refuse to write where anything is but what a run of ours has left that was killed."""
     with remote_errors(url, CannotWrite, "written"):
         store = Store(url)
