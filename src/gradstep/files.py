@@ -39,6 +39,7 @@ __all__ = [
     "sync",
     "temporary_folder",
     "unfinished",
+    "without_secrets",
     "writing_file",
     "writing_folder",
 ]
@@ -206,8 +207,8 @@ def refuse_address(path: str | Path) -> None:
     if address is None:
         return
     msg = (
-        f"{address} is an address, and a path is needed: caches, checkpoints and what comes out "
-        "are files that are mapped into memory, or renamed. "
+        f"{without_secrets(address)} is an address, and a path is needed: caches, checkpoints and "
+        "what comes out are files that are mapped into memory, or renamed. "
         "Mount the bucket, or give a folder, which all workers of a cluster share."
     )
     raise CannotWrite(msg)
@@ -226,6 +227,26 @@ def address_of(path: str | Path) -> str | None:
         return None
     apart = ":///" if scheme[1].lower() == "file" else "://"  # whose paths begin with a slash
     return f"{scheme[1]}{apart}{str(path)[scheme.end() :]}"
+
+
+def without_secrets(source: str) -> str:
+    """Return what a source is called where others read it: of a URL, not who may read it there.
+
+    Examples
+    --------
+    >>> without_secrets("https://me:password@example.org/trips.csv?token=abc")
+    'https://example.org/trips.csv?…'
+    >>> without_secrets("trips.csv")
+    'trips.csv'
+    """
+    if "::" in source and "://" in source:  # an archive, or a cache, and what it is in
+        return "::".join(map(without_secrets, source.split("::")))
+    scheme, apart, rest = source.partition("://")
+    if not apart:
+        return source
+    host, slash, path = rest.partition("/")
+    path, query, _ = path.partition("?")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
 
 
 def refuse_existing(folder: Path) -> None:

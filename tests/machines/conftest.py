@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gradstep.data.preparing import in_store, remote
+from gradstep import scratch
+from gradstep.data.preparing import remote
 from gradstep.machines import worker
 from gradstep.rows import shards
 
@@ -52,7 +53,7 @@ def store(monkeypatch, tmp_path_factory):
     home = tmp_path_factory.mktemp("cache")
     for name in ("tables", "scratch"):
         (home / name).mkdir()
-    for module in (remote, in_store):
+    for module in (remote, scratch):
         monkeypatch.setattr(module, "private_folder", home.joinpath)
     yield "memory://bucket/trips"
     fsspec.filesystem("memory").store.clear()

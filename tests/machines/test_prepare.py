@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import platform
 import sys
 import zipfile
 from contextlib import suppress
@@ -300,19 +301,32 @@ class TestInAStore:
     def test_what_ends_before_the_end_leaves_nothing(self, home, client, store, monkeypatch):
         system = fsspec.filesystem("memory")
         system.pipe_file("/bucket/trips/.gradstep-0123/00000-ab", b"of one that was killed")
-        system.pipe_file("/bucket/trips/notes.txt", b"of others")
         seen = []
 
         def fails(*_arguments, **_keywords):
             seen.append(system.find("/bucket/trips"))
+            system.pipe_file("/bucket/trips/train_mine.npy", b"of others")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(prepare_module, "seal", fails)
-        with pytest.raises(CannotWrite, match="trips cannot be written: No space left"):
+        with pytest.raises(
+            CannotWrite, match=rf"scratch on {platform.node()} cannot be written: No space"
+        ):
             prepare(home / "csv", "number", out=store, client=client, only=["x"])
         assert "/bucket/trips/train_y.npy" in seen[0]
         assert "/bucket/trips/meta.json" not in seen[0]
-        assert [path.name for path in stored(store)] == ["notes.txt"]
+        assert [path.name for path in stored(store)] == ["train_mine.npy"]
+
+    def test_what_a_killed_run_has_left_is_no_part_of_the_next(self, home, client, store, tmp_path):
+        system, only = fsspec.filesystem("memory"), {"only": ["x", "gaps"], "validation": 0.0}
+        prepare(home / "csv", "number", out=tmp_path / "here", **only)
+        left = {"train_weight.npy": np.arange(N, dtype=float), "validation_y.npy": np.ones(3)}
+        for name, array in left.items():
+            with system.open(f"/bucket/trips/{name}", "wb") as file:
+                np.save(file, array)
+        system.pipe_file("/bucket/trips/.gradstep-01/claim.json", json.dumps([*left]).encode())
+        prepare(home / "csv", "number", out=store, client=client, **only)
+        assert stored(store) == content(tmp_path / "here")
 
 
 def _fails(_array):

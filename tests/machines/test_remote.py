@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
 import fsspec
@@ -10,6 +11,7 @@ import pytest
 
 from gradstep import CannotWrite, InvalidTable, fit_table, load, open_prepared, prepare
 from gradstep.cli.main import main
+from gradstep.data.preparing import remote
 from gradstep.data.preparing.prepared import digest_of, open_part
 from tests.machines.test_same_bits import bits, sparse_text, table
 
@@ -69,6 +71,18 @@ def test_what_is_not_there_is_told(store, monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(InvalidTable, match=r"pip install 'gradstep\[remote\]'"):
         open_prepared(store)
+
+
+def test_a_full_disk_is_that_of_the_machine(store, monkeypatch):
+    there = prepare(table("number"), "y", out=store)
+    opened = open_part(store, "train", digest_of(there.folder))
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(remote.os, "pwrite", fails)
+    with pytest.raises(CannotWrite, match=rf"scratch on {platform.node()} cannot be written: No"):
+        opened.part(0, 10)
 
 
 def test_through_the_command_line(store, tmp_path, monkeypatch, capsys):

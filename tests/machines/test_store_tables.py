@@ -17,11 +17,12 @@ from gradstep import (
     predict_parts,
     prepare,
     save,
+    scratch,
 )
 from gradstep.cli.main import main
 from gradstep.data.sources import pieces as cutting
-from gradstep.data.sources import store_files
-from gradstep.model import by_pieces
+from gradstep.data.sources import store_copies
+from gradstep.model import by_pieces, prediction_files
 from tests.machines.test_prepare import stored
 from tests.machines.test_same_bits import bits, table
 
@@ -33,15 +34,13 @@ CUTS = [0, 200, 201, None]
 def rows(store, tmp_path, monkeypatch):
     """Return a table in files here, and its address in a store."""
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
-    monkeypatch.setattr(by_pieces, "private_folder", tmp_path.joinpath)
     (tmp_path / "rows").mkdir()
-    (tmp_path / "scratch").mkdir()
     for at, (lo, hi) in enumerate(pairwise(CUTS)):
         table("number")[lo:hi].write_parquet(tmp_path / "rows" / f"{at}.parquet")
     fsspec.filesystem("memory").put(str(tmp_path / "rows"), "/bucket/rows", recursive=True)
     yield tmp_path / "rows", "memory://bucket/rows"
     fsspec.filesystem("memory").rm("/bucket", recursive=True)
-    store_files._kept.clear()
+    store_copies._kept.clear()
 
 
 @pytest.fixture
@@ -92,6 +91,17 @@ def test_the_command_line_does(rows, client, model, tmp_path, monkeypatch, capsy
     assert told.endswith(f" predictions in {out}\n")
     assert "_SUCCESS" in {str(path) for path in stored(out)}
     assert json.loads(run("evaluate", tmp_path / "m.safetensors", there, "--json"))["r2"] > 0.0
+
+
+def test_a_full_disk_is_that_of_the_machine(rows, model, monkeypatch):
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    for module, name in ((prediction_files, "_write_parquet"), (scratch, "temporary_folder")):
+        monkeypatch.setattr(module, name, fails)
+        with pytest.raises(CannotWrite, match=r"scratch on .* cannot be written: No space"):
+            predict_parts(model, rows[0], "memory://bucket/p")
+    assert not stored("memory://bucket/p")
 
 
 def test_what_fails_leaves_no_part(rows, client, model, monkeypatch):

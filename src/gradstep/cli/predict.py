@@ -13,7 +13,13 @@ from gradstep.cli import paths
 from gradstep.cli.notes import Ignore, ignored, say_notes
 from gradstep.cli.terminal import escaped_json, say, write_data
 from gradstep.errors import InvalidParameter
-from gradstep.files import address_of, is_stream, refuse_existing, refuse_unwritable
+from gradstep.files import (
+    address_of,
+    is_stream,
+    refuse_existing,
+    refuse_unwritable,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +154,7 @@ def _folder(out: Path | None) -> Path:
 
 def _named(out: Path) -> str:
     """Return what the place is called that was written to."""
-    return address_of(out) or str(out)
+    return without_secrets(address_of(out) or str(out))
 
 
 def _predict_there(

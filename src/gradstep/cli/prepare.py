@@ -12,6 +12,7 @@ from gradstep.cli import paths
 from gradstep.cli import term_options as term
 from gradstep.cli.notes import Ignore, ignored
 from gradstep.diagnostics.diagnostic import without
+from gradstep.files import without_secrets
 
 __all__ = ["prepare"]
 
@@ -89,7 +90,7 @@ def prepare(
             table, str(target), out=out, progress=progress, client=client,
             allow_mixed=allow_mixed, watch=progress.parts, **chosen,
         )  # fmt: skip
-    meta, where = prepared.meta, prepared.address or str(out)
+    meta, where = prepared.meta, without_secrets(prepared.address or str(out))
     if json:
         report.print_json({
             "out": where,

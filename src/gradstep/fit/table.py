@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.place import prepared_in
 from gradstep.data.preparing.prepared import PreparedTable
-from gradstep.data.sources.local_copy import without_secrets
 from gradstep.diagnostics.catalogue import codes_of, warn_of_grave
 from gradstep.diagnostics.diagnostic import without
 from gradstep.diagnostics.of_fits import NO_FOLDS
 from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
+from gradstep.files import without_secrets
 from gradstep.fit.checks import check_before_reading
 from gradstep.fit.components import LOSSES, loss_of
 from gradstep.fit.constraints import ConstraintsOnColumns

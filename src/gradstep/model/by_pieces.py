@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.cache_folder import private_folder
 from gradstep.data.sources.pieces import pieces_of
 from gradstep.errors import CannotWrite
-from gradstep.files import address_of, refuse_existing, sync, temporary_folder, writing_folder
+from gradstep.files import address_of, refuse_existing, sync, writing_folder
 from gradstep.floating_point import as_by_default
 from gradstep.model.prediction_columns import PredictionColumns
+from gradstep.scratch import scratch_folder
 from gradstep.store import Store, remote_errors
 from gradstep.version import VERSION
 
@@ -127,7 +127,7 @@ class _Predict:
     def __call__(self, _rows: None, numbered: _Numbered) -> Part:
         if isinstance(self.place, Path):
             return self._into(self.place, numbered)
-        with temporary_folder(private_folder("scratch")) as folder:
+        with scratch_folder() as folder:
             part = self._into(folder, numbered)
             with remote_errors(f"{self.place}/{part.file}", CannotWrite, "written"):
                 Store(self.place).put(folder / part.file, part.file)
@@ -268,10 +268,7 @@ def _finish(place: Path | str, content: str, parts: Sequence[str]) -> None:
 def _refuse_stored(address: str) -> None:
     """Refuse to write to a folder of a store in which something is."""
     with remote_errors(address, CannotWrite, "written"):
-        there = Store(address).sizes()
-    if there:
-        msg = f"{address} exists already. Choose another address, or delete it first."
-        raise CannotWrite(msg)
+        Store(address).refuse_used()
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.data.sources.local_copy import without_secrets
 from gradstep.diagnostics.catalogue import codes_of
 from gradstep.diagnostics.diagnostic import without
 from gradstep.diagnostics.of_models import SAMPLED_FIGURES
 from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.errors import InvalidParameter
 from gradstep.figures import count, number
+from gradstep.files import without_secrets
 from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import gzip
+import tracemalloc
+import zipfile
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -15,8 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from gradstep import InvalidTable
 from gradstep.data.sources import pieces as cutting
-from gradstep.data.sources import store_files, text_scan, typed_files
-from gradstep.data.sources.opening import open_table
+from gradstep.data.sources import store_copies, store_files, text_scan, typed_files
+from gradstep.data.sources.opening import files_of, open_table
 from gradstep.data.sources.pieces import pieces_of
 
 N, GUESSED = 1200, 100
@@ -49,7 +52,7 @@ WRITERS = {
 def both(tmp_path, monkeypatch):
     """Return a function that writes a table, in files of a kind, here and into a store."""
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 1 << 13)
-    for module in (store_files, text_scan, typed_files):
+    for module in (store_copies, text_scan, typed_files):
         monkeypatch.setattr(module, "INFER_ROWS", GUESSED)
     memory = fsspec.filesystem("memory")
 
@@ -64,7 +67,7 @@ def both(tmp_path, monkeypatch):
 
     yield write
     memory.rm("/bucket", recursive=True)
-    store_files._kept.clear()
+    store_copies._kept.clear()
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def taken(monkeypatch):
         return by(system, path, start=start, end=end)
 
     monkeypatch.setattr(MemoryFileSystem, "cat_file", counted)
-    monkeypatch.setattr(store_files, "_TAIL_BYTES", 1 << 9)
+    monkeypatch.setattr(store_copies, "_HEAD_BYTES", 1 << 9)
     return found
 
 
@@ -120,7 +123,7 @@ def test_folders_are_columns(both):
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "arrow"])
 def test_opening_fetches_heads(both, taken, kind, monkeypatch):
     _, there = both(kind)
-    monkeypatch.setattr(store_files, "fetched", None)
+    monkeypatch.setattr(store_copies, "fetched", None)
     table = open_table(there)
     if kind.startswith("csv"):
         lines = [path.read_text().count("\n") for path in table.opened.read]
@@ -136,7 +139,7 @@ def test_ranges_of_rows_are_fetched_alone(both, taken, monkeypatch):
     pieces = [piece for piece in pieces_of(there) if piece.rows is not None]
     assert len(pieces) >= 4
     assert rows(there).equals(rows(here))
-    store_files._kept.clear()
+    store_copies._kept.clear()
     taken.clear()
     pieces[0].open()
     assert sum(taken) < pieces[0].files[0].size
@@ -155,15 +158,105 @@ def test_copies_go_with_what_reads_them_and_take_one_handle(both):
 
 
 def test_what_is_fetched_is_kept_within_bounds(both, monkeypatch):
-    monkeypatch.setattr(store_files, "_KEPT_BYTES", 1 << 10)
+    monkeypatch.setattr(store_copies, "_KEPT_BYTES", 1 << 10)
     _, there = both("csv")
     table = open_table(there)
     copies = [piece.open() for piece in pieces_of(table)]
-    assert len(store_files._kept) == 1
+    assert len(store_copies._kept) == 1
     assert all(path.is_file() for one in copies for path in one.opened.read)
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """Return what the store shall tell of files otherwise than it does."""
+    changes = {}
+
+    def info(system, path, *, by=MemoryFileSystem.info):
+        return by(system, path) | changes
+
+    def find(system, path, *, by=MemoryFileSystem.find, **how):
+        found = by(system, path, **how)
+        if not how.get("detail"):
+            return found
+        return {name: each | changes for name, each in found.items()}
+
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    monkeypatch.setattr(MemoryFileSystem, "find", find)
+    return changes
+
+
+@pytest.mark.parametrize("change", [{"created": None}, {"size": None}])
+def test_files_without_a_version_or_a_size_are_copied_and_hashed(both, told, change):
+    here, there = both("parquet", lambda at: f"year={2024 + at}/part")
+    told |= change
+    found = open_table(there)
+    before = found.fingerprint()
+    assert rows(found).equals(rows(open_table(here)))
+    path = "/bucket/rows/year=2024/part.parquet"
+    content = bytearray(fsspec.filesystem("memory").cat_file(path))
+    content[100] ^= 1
+    assert open_table(there).fingerprint() == before
+    fsspec.filesystem("memory").pipe_file(path, bytes(content))
+    assert open_table(there).fingerprint() != before
+
+
+def test_an_address_of_a_file_here_is_its_path(both):
+    here, _ = both("csv")
+    found = open_table(f"file://{here}/1.csv")
+    assert found.fingerprint() == open_table(here / "1.csv").fingerprint()
+    assert found.name == f"{here}/1.csv"
+    assert rows(open_table([f"file://{here}/0.csv"])).height == CUTS[1]
+    assert files_of(f"file://{here}/*.csv") == files_of(str(here))
+
+
+def test_chained_addresses(both, tmp_path):
+    here, there = both("csv")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.write(here / "0.csv", "0.csv")
+        archive.write(here / "2.csv", "2.csv")
+    fsspec.filesystem("memory").put(str(tmp_path / "two.zip"), "/bucket/two.zip")
+    expected = rows(open_table(here / "2.csv"))
+    for address in ("zip://2.csv::memory://bucket/two.zip", f"simplecache::{there}/2.csv"):
+        found = open_table(address)
+        assert found.name == address
+        assert rows(found).equals(expected)
+
+
+@pytest.mark.usefixtures("both")
+def test_what_a_file_claims_takes_no_memory():
+    text = b"x,y\n1,2\n" + b'3,"' + b"an open quote " * (1 << 20)
+    for name, content in (("a.csv", text), ("b.csv.gz", gzip.compress(text, 1))):
+        fsspec.filesystem("memory").pipe_file(f"/bucket/open/{name}", content)
+        (file,) = store_files.stored_files(f"memory://bucket/open/{name}")
+        tracemalloc.start()
+        try:
+            head = store_copies.head_of(file, "csv")
+            assert tracemalloc.get_traced_memory()[1] < len(text) / 2
+        finally:
+            tracemalloc.stop()
+        assert head.path.stat().st_size == len(text)
+
+
 class TestRefused:
+    def test_a_footer_that_is_too_long(self, both, monkeypatch):
+        _, there = both("parquet")
+        monkeypatch.setattr(store_copies, "_MOST_FOOTER", 1 << 8)
+        with pytest.raises(InvalidTable, match=r"rows/0\.parquet says that it has [\d,]+ bytes"):
+            open_table(there)
+
+    def test_a_name_that_leads_elsewhere(self, both, tmp_path, monkeypatch):
+        _, there = both("csv")
+        found = {f"/bucket/rows/{tmp_path}/x.csv": {"type": "file", "size": 4, "ETag": "1"}}
+        system = SimpleNamespace(info=lambda _: {"type": "directory"}, find=lambda *_, **__: found)
+        url = SimpleNamespace(system=system, path=lambda _: "/bucket/rows")
+        monkeypatch.setattr(store_files, "Store", lambda _: url)
+        with pytest.raises(InvalidTable, match=r"rows//.*/x\.csv has a folder without a name"):
+            open_table(there)
+        for below in (f"{tmp_path}/x.csv", "../x.csv", "a//x.csv"):
+            with pytest.raises(InvalidTable, match="a folder without a name"):
+                store_copies.StoredCopy(below)
+        assert not (tmp_path / "x.csv").exists()
+
     def test_what_is_not_there(self, both):
         _, there = both("csv")
         with pytest.raises(InvalidTable, match=r"memory://bucket/none\.csv does not exist"):

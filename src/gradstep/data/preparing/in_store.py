@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.cache_folder import private_folder
 from gradstep.data.kernels.columns import put_rows
 from gradstep.data.preparing.elsewhere import (
     PLACES,
@@ -36,10 +35,12 @@ from gradstep.data.preparing.elsewhere import (
 )
 from gradstep.data.preparing.placing import permute
 from gradstep.data.preparing.prepared import new_array
+from gradstep.data.preparing.remote import CLAIM, claim
 from gradstep.errors import CannotWrite
-from gradstep.files import temporary_folder
+from gradstep.files import without_secrets
 from gradstep.floating_point import as_by_default
-from gradstep.store import Store, remote_errors
+from gradstep.scratch import scratch_folder
+from gradstep.store import BLOCK_BYTES, Store, remote_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["fill_store", "stand_in"]
 
 _GATHERED_BYTES = 1 << 27  # of the buckets of a task, which asks every piece for its part of them
-_BLOCK_BYTES = 1 << 26
 _PLACE = np.dtype(np.int64)
 
 
@@ -98,16 +98,10 @@ def fill_store(
     ends = np.array([group[-1][1] for group in groups])
     encode = EncodePiece(first_pass.reading, encoder, rule, shapes, tuple(rest))
     written = list(first_pass.each(_Encode(encode, work, shapes_of(rest), ends), pieces))
-    wanted = [
-        _Group(spans, [
-            (piece.name, int(lo), int(hi))
-            for piece in written
-            for lo, hi in [piece.cuts[number : number + 2]]
-            if lo < hi
-        ])
-        for number, spans in enumerate(groups)
-    ]  # fmt: skip
-    gathered = list(first_pass.each(_Gather(work, shapes, buckets), wanted))
+    cuts = np.array([piece.cuts for piece in written])  # of which each group has a view
+    wanted = [_Group(spans, cuts[:, at : at + 2]) for at, spans in enumerate(groups)]
+    gather = _Gather(work, tuple(piece.name for piece in written), shapes, buckets)
+    gathered = list(first_pass.each(gather, wanted))
     to_join = []
     for name, array in train.items():
         at = _offsets(shapes)[name]
@@ -126,6 +120,7 @@ def fill_store(
         ]
         to_join.append(_Array(f"validation_{name}.npy", _header(array), ranges))
     names = [array.name for array in to_join]
+    claim(work, names)
     files = dict(zip(names, first_pass.each(_Join(address, work), to_join), strict=True))
     return sum((piece.unseen for piece in written), Counter()), files
 
@@ -157,8 +152,8 @@ def _header(array: NDArray[Any]) -> bytes:
 def _bytes_of(array: NDArray[Any]) -> Iterator[memoryview]:
     """Yield the bytes of an array, in blocks."""
     flat = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
-    for at in range(0, len(flat), _BLOCK_BYTES):
-        yield flat[at : at + _BLOCK_BYTES]
+    for at in range(0, len(flat), BLOCK_BYTES):
+        yield flat[at : at + BLOCK_BYTES]
 
 
 class _Written(NamedTuple):
@@ -180,7 +175,7 @@ class _Encode:
 
     @as_by_default
     def __call__(self, _rows: None, own: Own) -> _Written:
-        with temporary_folder(private_folder("scratch")) as folder:
+        with scratch_folder() as folder:
             rest = {
                 name: new_array(folder, f"validation_{name}", (own.n_rest, *shape), dtype)
                 for name, (shape, dtype) in self.rest.items()
@@ -208,10 +203,10 @@ class _Encode:
 
 
 class _Group(NamedTuple):
-    """Buckets that follow each other, and which rows of each piece's object they have."""
+    """Buckets that follow each other, and which rows of each piece's object they have: from, to."""
 
     spans: list[tuple[int, int]]
-    parts: list[tuple[str, int, int]]
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -219,6 +214,7 @@ class _Gather:
     """Brings the rows of some buckets together, permutes each, and writes them as an object."""
 
     work: str
+    pieces: tuple[str, ...]
     shapes: Shapes
     buckets: Buckets
 
@@ -230,7 +226,9 @@ class _Gather:
         }
         stride, offsets = _stride(self.shapes), _offsets(self.shapes)
         store = Store(self.work)
-        for name, begin, end in own.parts:
+        for name, (begin, end) in zip(self.pieces, own.rows.tolist(), strict=True):
+            if begin == end:
+                continue
             with remote_errors(f"{self.work}/{name}", CannotWrite, "read"):
                 block = store.read(name, begin * stride, end * stride)
             n = end - begin
@@ -275,11 +273,14 @@ class _Join:
             for block in self._blocks(own, work):
                 digest.update(block)
                 file.write(block)
+            if not work.exists(CLAIM):
+                msg = f"{without_secrets(self.address)} is no longer written to by this run."
+                raise CannotWrite(msg)
         return {"bytes": size, "sha256": digest.hexdigest()}
 
     @staticmethod
     def _blocks(own: _Array, work: Store) -> Iterator[bytes]:
         yield own.header
         for name, start, n in own.ranges:
-            for at in range(start, start + n, _BLOCK_BYTES):
-                yield work.read(name, at, min(at + _BLOCK_BYTES, start + n))
+            for _, block in work.blocks(name, start, start + n):
+                yield block

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["measured"]
 
 _THREADS = 2
-_MEASURED = frozenset({"values", "weight"})
 
 
 def measured(train: Dataset, place: Path | str | None, each: Each | None) -> Dataset:
@@ -50,7 +49,7 @@ def measured(train: Dataset, place: Path | str | None, each: Each | None) -> Dat
     shards = train.shards()
     if each is not None and place is not None:
         where = place if isinstance(place, str) else place.absolute()
-        found = list(each(_Measure(where), shards))
+        found = list(each(_Measure(where, train.sample_weight is not None), shards))
     else:
         with ThreadPoolExecutor(_THREADS, "gradstep-measure") as pool:
             found = list(pool.map(measure, starmap(train.part, shards)))
@@ -65,15 +64,17 @@ class _Measure:
     """Measures a shard of the rows to train on, which lie in a folder."""
 
     place: Path | str
+    weighted: bool
 
     @as_by_default
     def __call__(self, _rows: None, shard: Bounds) -> Columns:
         folder, remote = self.place, None
         if isinstance(folder, str):
             remote = RemoteFolder(folder, whole=False)
-            remote.fetch_rows("train", *shard, _MEASURED)
+            nouns = frozenset({"values", "weight"} if self.weighted else {"values"})
+            remote.fetch_rows("train", *shard, nouns)
             folder = remote.folder
-        part, weights = slice(*shard), folder / "train_weight.npy"
+        part = slice(*shard)
         values = mapped(folder / "train_values.npy")[part]
-        weight = mapped(weights)[part] if weights.exists() else None
+        weight = mapped(folder / "train_weight.npy")[part] if self.weighted else None
         return measure(Dataset(DenseRows(values), np.empty((len(values), 1)), weight))

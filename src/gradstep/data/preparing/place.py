@@ -24,7 +24,7 @@ def _is_prepared(table: str) -> bool:
     address = address_of(table)
     if address is None:
         return (Path(table) / "meta.json").is_file()
-    if address.startswith(("http:", "https:")) or Path(table).suffix:
+    if address.startswith(("http:", "https:")) or "::" in address or Path(table).suffix:
         return False
     from gradstep.data.preparing.remote import is_published
 

@@ -21,7 +21,7 @@ from gradstep.cache_folder import cache_folder, mark, private_folder, remove_mar
 from gradstep.data.preparing.cache import cache_limit, make_room, open_kept
 from gradstep.data.preparing.options import options_of
 from gradstep.data.preparing.prepared import PreparedTable, open_prepared, seal
-from gradstep.data.preparing.remote import publish, publishing, refuse_published
+from gradstep.data.preparing.remote import publish, publishing, refuse_used
 from gradstep.data.preparing.second_pass import TableMaker
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.table import Table
@@ -35,6 +35,7 @@ from gradstep.files import (
     writing_folder,
 )
 from gradstep.floating_point import as_by_default
+from gradstep.scratch import scratch_folder
 from gradstep.version import VERSION
 
 if TYPE_CHECKING:
@@ -164,13 +165,13 @@ def _new_address(out: str | Path | None) -> str | None:
     if address is None:
         refuse_existing(Path(out))
     else:
-        refuse_published(address)
+        refuse_used(address)
     return address
 
 
 def _make_there(maker: Any, address: str, *, spread: bool) -> PreparedTable:
     """Make a prepared table in an object store: by workers (`spread`), or on this disk first."""
-    with temporary_folder(private_folder("scratch")) as parent, publishing(address):
+    with scratch_folder() as parent, publishing(address):
         folder = parent / "table"
         if spread:
             folder.mkdir()

@@ -28,7 +28,7 @@ from gradstep.diagnostics.diagnostic import Note, notes_of
 from gradstep.diagnostics.of_tables import CHOSEN_TERMS
 from gradstep.errors import InvalidTable
 from gradstep.figures import count
-from gradstep.files import address_of, refuse_address, sync
+from gradstep.files import address_of, refuse_address, sync, without_secrets
 from gradstep.mapped import mapped
 from gradstep.rows.statistics import Columns
 from gradstep.tensor_file import MISSTATED
@@ -316,12 +316,12 @@ def open_part(folder: str | Path, part: str, digest: str) -> Dataset:
     address = address_of(folder)
     remote = None if address is None else RemoteFolder(address)
     folder = Path(folder) if remote is None else remote.folder
-    named = address or folder
+    named = folder if address is None else without_secrets(address)
     if not (folder / _META).is_file():
         msg = (
             f"{named} is not there for a worker on {platform.node()}: a prepared table must lie "
-            "on storage that all workers share, under the same path, or in an object store "
-            "(gradstep prepare -o s3://…)."
+            "on storage that all workers share, under the same path, or in an object store: "
+            "prepare it to one (gradstep prepare -o s3://…, prepare(…, out='s3://…'))."
         )
         raise InvalidTable(msg)
     if digest_of(folder) != digest:

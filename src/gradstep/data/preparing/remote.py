@@ -8,31 +8,34 @@ fetches the rows of a shard when it is asked for them: its disk holds what it co
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import secrets
 import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradstep.cache_folder import mark, private_folder
-from gradstep.errors import CannotWrite, GradstepError, InvalidTable
-from gradstep.files import temporary_folder, writing_folder
+from gradstep.errors import CannotWrite, InvalidTable
+from gradstep.files import writing_folder
 from gradstep.mapped import mapped
 from gradstep.rows.dataset import Dataset
+from gradstep.scratch import scratch_folder
 from gradstep.store import Store, remote_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["RemoteFolder", "RemoteRows", "copied", "is_published", "publish", "publishing",
-           "refuse_published"]  # fmt: skip
+__all__ = ["CLAIM", "RemoteFolder", "RemoteRows", "claim", "copied", "is_published", "publish",
+           "publishing", "refuse_used"]  # fmt: skip
 
 _META = "meta.json"
+CLAIM = "claim.json"  # in a folder of work
 _NAME = re.compile(r"(train|validation)_[a-z]+\.npy")
 _HEADER_BYTES = 1 << 10  # of a file of NumPy's, and more
-_BLOCK_BYTES = 1 << 26
 
 
 def _meta_in(store: Store) -> bytes:
@@ -40,7 +43,7 @@ def _meta_in(store: Store) -> bytes:
     try:
         return store.read(_META)
     except FileNotFoundError:
-        msg = f"{store.url} is no prepared table: it has no {_META}."
+        msg = f"{store.called} is no prepared table: it has no {_META}."
         raise InvalidTable(msg) from None
 
 
@@ -55,11 +58,30 @@ def is_published(url: str) -> bool:
         return Store(url).exists(_META)
 
 
-def refuse_published(url: str) -> None:
-    """Refuse to write where a prepared table is."""
-    if is_published(url):
-        msg = f"{url} exists already. Choose another address, or delete it first."
-        raise CannotWrite(msg)
+def refuse_used(url: str) -> None:
+    """Refuse to write where anything is but what a run of ours has left that was killed."""
+    with remote_errors(url, CannotWrite, "written"):
+        store = Store(url)
+        store.refuse_used(_claimed(store))
+
+
+def claim(work: str, names: Sequence[str]) -> None:
+    """Note in a folder of work which files its run is about to write beside it.
+
+    They are its own from now on: removed if it fails, and by the next run if it is killed.
+    """
+    with remote_errors(work, CannotWrite, "written"):
+        Store(work).write(CLAIM, json.dumps(list(names)).encode())
+
+
+def _claimed(store: Store) -> list[str]:
+    """Return the files that runs write, or were writing when they were killed."""
+    found: list[str] = []
+    for work in store.works():
+        with suppress(FileNotFoundError, TypeError, ValueError):
+            names = json.loads(store.read(f"{work}/{CLAIM}"))
+            found += [name for name in names if _NAME.fullmatch(name)]
+    return found
 
 
 @contextmanager
@@ -67,20 +89,20 @@ def publishing(url: str) -> Iterator[None]:
     """Leave nothing of a prepared table in an object store if it does not come to its end.
 
     What lies there for the while of writing goes in any case, and first what a run has left that
-    was killed: one at a time writes to an address.
+    was killed: one at a time writes to an address. What no run has claimed is not touched.
     """
     with remote_errors(url, CannotWrite, "written"):
         store = Store(url)
+        left = _claimed(store)
+        store.refuse_used(left)
+        store.remove(left)
         store.sweep()
     try:
         yield
-    except BaseException as error:
+    except BaseException:
         with suppress(Exception):
             if not Store(url).exists(_META):
-                store.remove(list(_arrays_in(store)))
-        if isinstance(error, OSError) and not isinstance(error, GradstepError):
-            msg = f"{url} cannot be written: {error.strerror or error}."
-            raise CannotWrite(msg) from error
+                store.remove(_claimed(store))
         raise
     finally:
         store.sweep()
@@ -90,7 +112,9 @@ def publish(folder: Path, url: str) -> None:
     """Write a prepared folder to an object store: the file without which it does not open last."""
     with remote_errors(url, CannotWrite, "written"):
         store = Store(url)
-        for path in sorted(folder.glob("*.npy")):
+        arrays = sorted(folder.glob("*.npy"))
+        claim(store.work(secrets.token_hex(8)), [path.name for path in arrays])
+        for path in arrays:
             store.put(path, path.name)
         store.write(_META, (folder / _META).read_bytes())
 
@@ -136,7 +160,7 @@ class RemoteFolder:
         with remote_errors(url, InvalidTable, "read"):
             self._store = Store(url)
             until_then = ExitStack()
-            self.folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
+            self.folder = until_then.enter_context(scratch_folder())
             weakref.finalize(self, until_then.pop_all().close)
             if whole:
                 (self.folder / _META).write_bytes(_meta_in(self._store))
@@ -171,17 +195,14 @@ class RemoteFolder:
         if start >= end or (name, start, end) in self._fetched:
             return
         with (
-            remote_errors(f"{self._store.url}/{name}", InvalidTable, "read"),
+            remote_errors(f"{self._store.called}/{name}", InvalidTable, "read"),
             (self.folder / name).open("r+b", buffering=0) as file,
         ):
-            for at in range(start, end, _BLOCK_BYTES):
-                block = memoryview(self._store.read(name, at, min(at + _BLOCK_BYTES, end)))
-                if len(block) != min(at + _BLOCK_BYTES, end) - at:
-                    msg = f"{self._store.url}/{name} has become shorter. Prepare the table again."
-                    raise InvalidTable(msg)
-                while block:
-                    done = os.pwrite(file.fileno(), block, at)
-                    block, at = block[done:], at + done  # noqa: PLW2901
+            for at, block in self._store.blocks(name, start, end):
+                left = memoryview(block)
+                while left:
+                    done = os.pwrite(file.fileno(), left, at + len(block) - len(left))
+                    left = left[done:]
         self._fetched.add((name, start, end))
 
 

@@ -20,9 +20,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.cache_folder import private_folder
 from gradstep.errors import CannotWrite, GradstepError, InvalidTable
-from gradstep.files import temporary_folder
+from gradstep.files import without_secrets
+from gradstep.scratch import scratch_folder
 from gradstep.store import remote_errors
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ __all__ = [
     "copy_of_url",
     "foreign_encoding",
     "plain_name",
-    "scratch_folder",
-    "without_secrets",
 ]
 
 STDIN = "-"
@@ -68,24 +66,16 @@ class LocalCopy:
     ----------
     path : Path
         The file.
+    fixed : int
+        Of how many parts of its path no folder is a column.
     """
 
     def __init__(self, name: str) -> None:
         with contextlib.ExitStack() as until_then:
-            self.path = until_then.enter_context(scratch_folder()) / name
+            folder = until_then.enter_context(scratch_folder())
+            self.path, self.fixed = folder / name, len(folder.parts)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             weakref.finalize(self, until_then.pop_all().close)
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Give a folder for copies, in the cache folder."""
-    with contextlib.ExitStack() as until_then:
-        try:
-            folder = until_then.enter_context(temporary_folder(private_folder("scratch")))
-        except OSError as error:
-            msg = f"The cache folder cannot be written, and a copy is needed: {error.strerror}."
-            raise CannotWrite(msg) from error
-        yield folder
 
 
 def plain_name(path: Path) -> str:
@@ -180,28 +170,16 @@ def suffix_of(first: bytes) -> str:
     return found or (".ndjson" if first.lstrip()[:1] == b"{" else ".csv")
 
 
-def without_secrets(source: str) -> str:
-    """Return what a source is called where others read it: of a URL, not who may read it there.
+def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCopy:
+    """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec.
 
-    Examples
-    --------
-    >>> without_secrets("https://me:password@example.org/trips.csv?token=abc")
-    'https://example.org/trips.csv?…'
-    >>> without_secrets("trips.csv")
-    'trips.csv'
+    `below` is its path in the folder of the copy: by default its name, of a chained address
+    (``zip://trips.csv::s3://bucket/trips.zip``) that of the first part.
     """
-    scheme, apart, rest = source.partition("://")
-    if not apart:
-        return source
-    host, slash, path = rest.partition("/")
-    path, query, _ = path.partition("?")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
-
-
-def copy_of_url(url: str, told: Told | None = None) -> LocalCopy:
-    """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec."""
-    scheme, _, rest = url.partition("://")
-    copy, called = LocalCopy(Path(rest.partition("?")[0]).name or "table.csv"), without_secrets(url)
+    scheme, called = url.partition("://")[0], without_secrets(url)
+    first = next((part for part in url.split("::") if "://" in part), url)
+    name = Path(first.partition("://")[2].partition("?")[0]).name
+    copy = LocalCopy(below or name or "table.csv")
     besides = ", or download the file first"
     with (
         remote_errors(called, InvalidTable, "read", "read it", besides=besides),

@@ -19,17 +19,18 @@ from gradstep.data.sources.local_copy import (
     copy_of_url,
     foreign_encoding,
     plain_name,
-    without_secrets,
 )
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.data.sources.source_file import SourceFile
-from gradstep.data.sources.store_files import head_of, stored_files
+from gradstep.data.sources.store_copies import head_of
+from gradstep.data.sources.store_files import stored_files
 from gradstep.data.sources.store_table import StoreTable
 from gradstep.data.sources.table import Opened, Table
 from gradstep.data.sources.text_files import PACKED, TEXT_FORMATS, TextFile, path_of
 from gradstep.data.sources.text_scan import scan_text
 from gradstep.data.sources.typed_files import UNREADABLE, fixed_parts, scan_typed
 from gradstep.errors import InvalidTable
+from gradstep.files import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -75,9 +76,10 @@ def open_table(
     if isinstance(source, pl.DataFrame):
         return _frame(source.lazy(), "the frame", reading)
     if isinstance(source, (str, Path)):
-        return _open_path(str(source), as_text, reading, told)
+        return _open_path(_local(str(source)), as_text, reading, told)
     if isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source):
-        stored = [str(one) for one in source if _is_stored(str(one))]
+        source = [_local(str(one)) for one in source]
+        stored = [one for one in source if _is_stored(one)]
         if stored and len(stored) < len(source):
             msg = (
                 f"{without_secrets(stored[0])} is in an object store, and others are not: name one "
@@ -87,8 +89,8 @@ def open_table(
         if stored:
             name = ", ".join(map(without_secrets, stored[:3]))
             return _open_stored(stored, name, as_text, reading, told)
-        files = [path for one in source for path in _expand(str(one))]
-        return _open_files(files, ", ".join(map(str, source[:3])), as_text, reading, told=told)
+        files = [path for one in source for path in _expand(one)]
+        return _open_files(files, ", ".join(source[:3]), as_text, reading, told=told)
     return _frame(query_of(source), f"the {type(source).__name__}", reading)
 
 
@@ -105,8 +107,16 @@ def _open_path(
     return _open_files(_expand(source), source, as_text, reading, told=told)
 
 
+def _local(source: str) -> str:
+    """Return the path of a file here that an address names; any other name as it is."""
+    scheme, _, path = source.partition("://")
+    return path if scheme.lower() in {"file", "local"} and "::" not in path else source
+
+
 def _is_stored(source: str) -> bool:
-    return "://" in source and not source.lower().startswith(("http:", "https:"))
+    """Tell whether a name leads to a store; chained ones do to what is within a file of it."""
+    is_address = "://" in source and "::" not in source
+    return is_address and not source.lower().startswith(("http:", "https:"))
 
 
 def _open_stored(
@@ -128,12 +138,12 @@ def _open_stored(
     is_text = kind in {"csv", "ndjson"}
     called = [file.name for file in files]
     heads = []
-    if not any(Path(file.below).suffix.lower() in COPIED for file in files):
+    if all(file.version and Path(file.below).suffix.lower() not in COPIED for file in files):
         with ThreadPoolExecutor(_HEADS_AT_ONCE, "gradstep-fetch") as pool:
             heads = list(pool.map(partial(head_of, kind=kind), files))
     foreign = is_text and any(foreign_encoding(head.path, reading.encoding) for head in heads)
     if foreign or not heads:
-        copies = [copy_of_url(file.address, told) for file in files]
+        copies = [copy_of_url(file.address, told, file.below) for file in files]
         paths = [copy.path for copy in copies]
         return _open_files(paths, name, as_text, reading, called=called, copies=copies, told=told)
     paths = [head.path for head in heads]
@@ -172,6 +182,7 @@ def _checked_schema(lazy: pl.LazyFrame, name: str) -> dict[str, pl.DataType]:
 
 def files_of(source: str) -> list[Path]:
     """Return the files that a path, a glob or a folder names; none for a URL or standard input."""
+    source = _local(source)
     return [] if "://" in source or source == STDIN else _expand(source)
 
 
@@ -265,7 +276,7 @@ def _open_files(
     if kind == "csv":
         scan = partial(scan_text, texts, na=reading.na)
     else:
-        fixed = [fixed_parts(name)] * len(read)
+        fixed = [copy.fixed for copy in copies] or [fixed_parts(name)] * len(read)
         scan = partial(scan_typed, read, called, kind, fixed=fixed)
     lazy, notes = scan(as_text=as_text)
     again = (lambda columns: scan(as_text=columns)[0]) if kind in {"csv", "ndjson"} else None

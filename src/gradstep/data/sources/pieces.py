@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from gradstep.data.sources.source_file import SourceFile
-from gradstep.data.sources.store_files import StoreFile, fetched
+from gradstep.data.sources.store_copies import fetched
+from gradstep.data.sources.store_files import StoreFile
 from gradstep.data.sources.table import Opened, Table
 from gradstep.data.sources.text_files import PACKED, TextFile
 from gradstep.data.sources.text_scan import scan_text_as
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from gradstep.data.sources.store_files import StoredCopy
+    from gradstep.data.sources.store_copies import StoredCopy
 
 __all__ = ["Piece", "pieces_of"]
 
