@@ -153,6 +153,19 @@ class TestDamaged:
         with pytest.raises(gs.InvalidCheckpoint):
             fit(run)
 
+    @pytest.mark.parametrize("restarts", [-1, 10**6, 1.0])
+    def test_a_run_that_ended_after_so_many_restarts_is_none(self, run, restarts):
+        def forge(restarts):
+            for path in files(run):
+                ended = [[0, 1.0, "OPTIMAL", restarts, [], []]]
+                forged(path, {"ended.0": np.zeros(4)}, run=1, ended=ended)
+
+        forge(0)
+        assert not fit(run).coef_.any()  # as it says
+        forge(restarts)
+        with pytest.raises(gs.InvalidCheckpoint):
+            fit(run)
+
     def test_is_told_from_a_model(self, run):
         with pytest.raises(gs.InvalidModel, match="not one that gradstep wrote as a model"):
             gs.load(files(run)[0])

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from gradstep.diagnostics.diagnostic import Note
 
-__all__ = ["CheckpointFolder", "Content", "EndedRun"]
+__all__ = ["MOST_RESTARTS", "CheckpointFolder", "Content", "EndedRun"]
+
+MOST_RESTARTS = 64  # that a checkpoint may tell: each makes a rate shorter
 
 _FILE = TensorFile(
     noun="checkpoint", entry="gradstep-checkpoint", forms=(1,),
@@ -169,7 +171,8 @@ class Content:
 def _ended(values: Any, arrays: Mapping[str, NDArray[Any]]) -> EndedRun:
     number, score, outcome, restarts, records, notes = values
     params = arrays[f"{_ENDED}{number}"]
-    if params.ndim != 1 or params.dtype.kind != "f" or type(restarts) is not int:
+    counted = type(restarts) is int and 0 <= restarts <= MOST_RESTARTS
+    if params.ndim != 1 or params.dtype.kind != "f" or not counted:
         msg = "a run before is none"
         raise ValueError(msg)
     return EndedRun(

@@ -13,6 +13,7 @@ import numpy as np
 from gradstep.engine.automatic.optimality import recent_epochs
 from gradstep.engine.automatic.quasi_newton import MOST_PAIRS
 from gradstep.engine.automatic.state import AutomaticState
+from gradstep.engine.checkpoint_folder import MOST_RESTARTS
 from gradstep.engine.kernels.lazy import PERIOD
 from gradstep.engine.state import TextbookState
 from gradstep.optim.solvers import is_automatic
@@ -30,7 +31,9 @@ __all__ = ["state_of"]
 
 # The largest value of a count, and of some counts by name.
 _MOST = 1 << 53
-_MOST_OF = {"restarts": 64, "smoothing.doublings": 64, "sampling.factor": 1 << 32, "kind": 16}
+_MOST_OF = {
+    "restarts": MOST_RESTARTS, "smoothing.doublings": 64, "sampling.factor": 1 << 32, "kind": 16,
+}  # fmt: skip
 
 
 def state_of(problem: Problem, arrays: Mapping[str, NDArray[Any]], n_rows: int) -> TrainState:
