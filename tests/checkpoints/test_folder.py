@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 import gradstep as gs
 from gradstep import Checkpoint, MiniBatchRegressor, Outcome, tensor_file
-from gradstep.engine.checkpoint_folder import CheckpointFolder
+from gradstep.engine.checkpoint_folder import CheckpointFolder, Content
 from tests.checkpoints.stops import Stop
 from tests.engine.cases import regression
 
@@ -161,10 +161,12 @@ class TestDamaged:
                 forged(path, {"ended.0": np.zeros(4)}, run=1, ended=ended)
 
         forge(0)
-        assert not fit(run).coef_.any()  # as it says
-        forge(restarts)
-        with pytest.raises(gs.InvalidCheckpoint):
+        assert Content.read(files(run)[-1]).ended[0].restarts == 0
+        with pytest.raises(gs.InvalidCheckpoint, match="is a single run"):
             fit(run)
+        forge(restarts)
+        with pytest.raises(gs.InvalidCheckpoint, match="is damaged"):
+            Content.read(files(run)[-1])
 
     def test_is_told_from_a_model(self, run):
         with pytest.raises(gs.InvalidModel, match="not one that gradstep wrote as a model"):

@@ -22,7 +22,7 @@ from gradstep.diagnostics.of_fits import MAX_ITER, SEPARABLE, STALLED
 from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
-from gradstep.errors import Diverged, InvalidData, InvalidParameter
+from gradstep.errors import Diverged, InvalidCheckpoint, InvalidData, InvalidParameter
 from gradstep.estimators.dask_arrays import on_cluster
 from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
@@ -258,7 +258,12 @@ def fit(
             chosen, data, start, validation=validation, callbacks=callbacks,
             may_restart=is_auto(est.learning_rate),
         )  # fmt: skip
-    assert result.state is not None  # noqa: S101  (Ctrl-C goes through)
+    if result.state is None:  # of a run that others followed; Ctrl-C goes through
+        msg = (
+            "The checkpoint is not one of an estimator's fit, which is a single run: another comes "
+            "after it. Delete its folder to begin anew, or give Checkpoint another one."
+        )
+        raise InvalidCheckpoint(msg)
     _show(est, result, result.state, chosen.rate, validated=validation is not None)
     _warn(est, result, data, stops=validation is not None and validation.stops)
     if bridge is not None:
