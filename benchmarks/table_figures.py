@@ -151,7 +151,7 @@ def parquet(bench: Bench) -> Report:
     ours = Side("gradstep on Parquet", prepare_and_train)
     theirs = Side("Polars, then SGDRegressor", read_and_fit)
     take_turns([ours, theirs], bench.repeats, bench.say)
-    what = f"{rows:,} × {data.FEATURES} Parquet: prepare and {EPOCHS} epochs"
+    what = f"{rows:,} × {data.FEATURES} Parquet: prepare and fit, beside {EPOCHS} epochs"
     report = Report([compare(what, Asked("≥", 4.0), ours, theirs)], [ours, theirs])
     _later_epochs(bench, path, report)
     path.unlink()
@@ -250,7 +250,7 @@ def csv(bench: Bench) -> Report:
             Side("pandas chunks, partial_fit", partial_fit),
         ]
         take_turns([ours, *rivals], bench.repeats, bench.say)
-    what = f"{rows:,} × {data.FEATURES} CSV: {EPOCHS} epochs, warm, beside "
+    what = f"{rows:,} × {data.FEATURES} CSV: prepare and fit, warm, beside "
     asked = Asked("≥", 3.0)
     lines = [compare(what + rival.name, asked, ours, rival) for rival in rivals]
     whole = _command("gradstep train, the command", _train_command(path))
@@ -319,7 +319,10 @@ def mixed(bench: Bench) -> Report:
 
     def ours(batch: int) -> Side:
         def run() -> Turn:
-            fit = gradstep.fit_table(prepared, max_iter=1 + later, tol=None, batch_size=batch)
+            fit = gradstep.fit_table(
+                prepared, max_iter=1 + later, tol=None, batch_size=batch, optimizer="sgd",
+                learning_rate="adaptive",
+            )  # fmt: skip
             epoch = sum(_later(fit.history).values()) / later
             return Turn({"an epoch": epoch}, sample.of_model(fit.model))
 
