@@ -2,7 +2,7 @@
 
 Run from the root of the repository::
 
-    python -m benchmarks.solvers [--quick] [--only narrow,wide] [--threads 1] [--json FILE]
+    python -m benchmarks.solvers [--quick] [--only narrow --only wide] [--threads 1] [--json FILE]
 
 Each case has a process of its own, pinned to so many processors. A side's tolerance is the loosest
 of a ladder that reaches the target; then all sides take turns, and the whole call counts.
@@ -30,7 +30,9 @@ PACKAGES = ("gradstep", "scikit-learn", "glum", "skglm", "celer", "snapml")
 def main(
     *,
     quick: Annotated[bool, typer.Option(help="A tenth of the rows, one round.")] = False,
-    only: Annotated[str, typer.Option(help="Parts of names, by commas.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(help="A part of names; may be repeated.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Processors that all may use.")] = 1,
     excess: Annotated[float, typer.Option(help="The target, as a share of the gap.")] = 1e-6,
     verbose: Annotated[bool, typer.Option(help="Print every trial.")] = False,
@@ -39,10 +41,9 @@ def main(
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
     """Race gradstep against its peers."""
-    wanted = [part.strip() for part in only.split(",")]
     results = []
     for case in cases(quick=quick):
-        if any(part in case.name for part in wanted):
+        if not only or any(part in case.name for part in only):
             result = race_apart(
                 case,
                 threads=threads,
