@@ -205,8 +205,10 @@ class Automatic:
         state = replace(
             state, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
         )
-        known = None  # a start that is not even: few rows may decide there, as near the optimum
-        if rows and start[: -of.k].any() and self._columns.measured and self._has_few(rows):
+        known = None
+        # Where a start is not even, few rows may decide there, as near the optimum.
+        uneven = start[: -of.k].any() and self._columns.measured and self._has_few(rows)
+        if uneven or not rows:
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
@@ -229,10 +231,11 @@ class Automatic:
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
             state = replace(state, smoothing=Smoothing.first(of, near=False))
+            known = None
             note = REJECTED_STEPS.note(
                 "the solution of a sample was worse than the start: not taken"
             )
-        snapshot = self._model.evaluate(state, start)
+        snapshot = self._model.evaluate(state, start) if known is None else known
         if not math.isfinite(snapshot.objective):
             msg = (
                 "The objective is not a finite number where training starts: the numbers of the "
