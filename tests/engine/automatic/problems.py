@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
-from gradstep.engine.state import Problem
 from gradstep.objective.classification import LogLoss
 from gradstep.objective.losses import target_range
 from gradstep.objective.penalties import L2
@@ -19,24 +18,17 @@ from gradstep.optim.solvers import SVRG
 from gradstep.rows.dataset import Dataset
 from tests.contracts.losses import JOINT_LOSSES, LOSSES, SIGNS
 from tests.contracts.nouns import NOUNS, classes_of
+from tests.engine import cases
 from tests.engine.cases import csr, dense, matrix
 
 
 def problem(data, **changes):
-    return replace(
-        Problem(
-            loss=SquaredError(),
-            penalty=L2(1e-3),
-            optimizer=SVRG(),
-            schedule=Constant(1.0),
-            n_features=data.rows.n_features,
-            n_outputs=data.y.shape[1],
-            batch_size=0,
-            max_epochs=1000,
-            tol=1e-8,
-        ),
-        **changes,
-    )
+    """Return a problem for the data: ridge regression to the optimum, unless changed."""
+    own = {
+        "penalty": L2(1e-3), "optimizer": SVRG(), "schedule": Constant(1.0), "batch_size": 0,
+        "max_epochs": 1000, "tol": 1e-8,
+    }  # fmt: skip
+    return cases.problem(data, **own | changes)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import shutil
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from gradstep.floating_point import as_by_default
 from gradstep.mapped import mapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
     Shapes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    Part = tuple[NDArray[Any], Callable[[str], NDArray[Any]]]
 
 __all__ = [
     "PLACES",
     "EncodePiece",
     "Own",
     "attempt",
+    "brought_together",
     "fill_elsewhere",
     "own_pieces",
     "shapes_of",
@@ -276,23 +279,47 @@ class _Gather:
     def __call__(self, _rows: None, spans: Sequence[tuple[int, int]]) -> None:
         """Write the rows of buckets that follow each other."""
         lo, hi = spans[0][0], spans[-1][1]
-        found = {
-            name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in self.shapes.items()
-        }
-        for piece in self.pieces:
-            places = mapped(self.work / piece / f"{PLACES}.npy")
-            begin, end = np.searchsorted(places, (lo, hi))
-            if begin == end:
-                continue
-            at = np.array(places[begin:end]) - lo
-            for name, array in found.items():
-                if array.size:
-                    rows = mapped(self.work / piece / f"{name}.npy")
-                    put_rows(np.array(rows[begin:end]), at, array)
-        for span in spans:
-            permute(found, self.buckets, *span, first=lo)
-        for name, array in found.items():
+
+        def rows_of(piece: str, begin: int, end: int, name: str) -> NDArray[Any]:
+            found: NDArray[Any] = mapped(self.work / piece / f"{name}.npy")[begin:end]
+            return found
+
+        def parts() -> Iterator[Part]:
+            for piece in self.pieces:
+                places = mapped(self.work / piece / f"{PLACES}.npy")
+                begin, end = np.searchsorted(places, (lo, hi))
+                yield places[begin:end], partial(rows_of, piece, begin, end)
+
+        for name, array in brought_together(self.shapes, self.buckets, spans, parts()).items():
             write_rows(self.work.parent / f"train_{name}.npy", lo, array)
+
+
+def brought_together(
+    shapes: Shapes, buckets: Buckets, spans: Sequence[tuple[int, int]], parts: Iterable[Part]
+) -> dict[str, NDArray[Any]]:
+    """Return the rows of buckets that follow each other, each permuted, by name of array.
+
+    Parameters
+    ----------
+    shapes : dict
+        Of a row, by array.
+    buckets : Buckets
+        Which rows they have.
+    spans : sequence of (int, int)
+        Where each of them begins and ends.
+    parts : iterable of (places, callable)
+        Where rows of a piece of the table go, and what gives these by the name of an array.
+    """
+    lo, hi = spans[0][0], spans[-1][1]
+    found = {name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+    for places, rows_of in parts:
+        at = np.array(places) - lo
+        for name, array in found.items():
+            if at.size and array.size:
+                put_rows(np.array(rows_of(name)), at, array)
+    for span in spans:
+        permute(found, buckets, *span, first=lo)
+    return found
 
 
 def together(spans: Sequence[tuple[int, int]], most: int) -> list[list[tuple[int, int]]]:

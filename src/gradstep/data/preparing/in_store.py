@@ -19,21 +19,21 @@ import io
 import secrets
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.data.kernels.columns import put_rows
 from gradstep.data.preparing.elsewhere import (
     PLACES,
     EncodePiece,
     attempt,
+    brought_together,
     own_pieces,
     shapes_of,
     together,
 )
-from gradstep.data.preparing.placing import permute
 from gradstep.data.preparing.prepared import new_array
 from gradstep.data.preparing.remote import CLAIM, claim
 from gradstep.errors import CannotWrite
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradstep.data.preparing.elsewhere import Arrays, Own, Shapes
+    from gradstep.data.preparing.elsewhere import Arrays, Own, Part, Shapes
     from gradstep.data.preparing.first_pass import FirstPass
     from gradstep.data.preparing.hold_out import Rule
     from gradstep.data.preparing.placing import Encoder
@@ -220,28 +220,26 @@ class _Gather:
 
     @as_by_default
     def __call__(self, _rows: None, own: _Group) -> str:
-        lo, hi = own.spans[0][0], own.spans[-1][1]
-        found = {
-            name: np.empty((hi - lo, *shape), dtype) for name, (shape, dtype) in self.shapes.items()
-        }
         stride, offsets = _stride(self.shapes), _offsets(self.shapes)
         store = Store(self.work)
-        for name, (begin, end) in zip(self.pieces, own.rows.tolist(), strict=True):
-            if begin == end:
-                continue
-            with remote_errors(f"{self.work}/{name}", CannotWrite, "read"):
-                block = store.read(name, begin * stride, end * stride)
-            n = end - begin
-            at = np.frombuffer(block, _PLACE, n) - lo
-            for noun, array in found.items():
-                if array.size:
-                    start = n * (_PLACE.itemsize + offsets[noun])
-                    shape = n, *array.shape[1:]
-                    rows = np.frombuffer(block, array.dtype, int(np.prod(shape)), start)
-                    put_rows(np.array(rows.reshape(shape)), at, array)
-        for span in own.spans:
-            permute(found, self.buckets, *span, first=lo)
-        name = attempt(f"rows-{lo}")
+
+        def rows_of(block: bytes, n: int, noun: str) -> NDArray[Any]:
+            of_row, dtype = self.shapes[noun]
+            shape = n, *of_row
+            start = n * (_PLACE.itemsize + offsets[noun])
+            return np.frombuffer(block, dtype, int(np.prod(shape)), start).reshape(shape)
+
+        def parts() -> Iterator[Part]:
+            for name, (begin, end) in zip(self.pieces, own.rows.tolist(), strict=True):
+                if begin == end:
+                    continue
+                with remote_errors(f"{self.work}/{name}", CannotWrite, "read"):
+                    block = store.read(name, begin * stride, end * stride)
+                n = end - begin
+                yield np.frombuffer(block, _PLACE, n), partial(rows_of, block, n)
+
+        found = brought_together(self.shapes, self.buckets, own.spans, parts())
+        name = attempt(f"rows-{own.spans[0][0]}")
         with remote_errors(f"{self.work}/{name}", CannotWrite, "written"):
             store.write(name, b"".join(b for array in found.values() for b in _bytes_of(array)))
         return name
