@@ -157,8 +157,13 @@ def _remove_whole(folder: Path) -> None:
 
 
 def lasting_folder(folder: Path) -> None:
-    """Make a folder, and those above it, so that their names are on the disk."""
+    """Make a folder, and those above it, so that their names are on the disk.
+
+    A temporary folder of ours is not made again: whoever made it has ended, and removed it.
+    """
     if not folder.is_dir():
+        if _OURS.fullmatch(folder.name):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if folder.parent != folder:  # as of a working folder that is gone
             lasting_folder(folder.parent)
         folder.mkdir(exist_ok=True)

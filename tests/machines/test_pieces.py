@@ -27,6 +27,7 @@ from gradstep.cli.main import main
 from gradstep.data.sources import pieces as cutting
 from gradstep.data.sources.opening import open_table
 from gradstep.data.sources.pieces import pieces_of
+from gradstep.files import temporary_folder
 from gradstep.model import by_pieces
 from gradstep.model.prediction_columns import PredictionColumns
 
@@ -242,6 +243,15 @@ class TestParts:
         assert task(None, numbered) == first
         assert task(None, numbered) == first  # as a second worker may do that was thought dead
         assert (tmp_path / first.file).read_bytes() == content
+
+    def test_are_not_written_once_the_folder_is_gone(self, home, models, tmp_path):
+        """As by a worker that has not heard yet that another one failed."""
+        piece = pieces_of(open_table(home / "one.parquet"))[0]
+        with temporary_folder(tmp_path) as folder:
+            task = by_pieces._Predict(PredictionColumns(models["two"]), folder)
+        with pytest.raises(CannotWrite, match="No such file"):
+            task(None, by_pieces._Numbered(0, piece))
+        assert list(tmp_path.iterdir()) == []
 
     def test_are_refused_where_something_is(self, home, models, client, tmp_path):
         with pytest.raises(CannotWrite, match="exists already"):

@@ -123,7 +123,21 @@ class DaskExecutor:
             )  # fmt: skip
 
         pending = {submit(part, sent): (part, 0) for part in parts}
-        results: list[Any] = [None] * len(groups)
+        try:
+            # later the task itself, since what was sent may be lost, too
+            return self._collected(pending, lambda part: submit(part, task), len(groups))
+        finally:
+            for future in pending:  # after an error, what has not begun need not begin
+                future.release()
+
+    def _collected(
+        self,
+        pending: dict[Any, tuple[slice, int]],
+        submit: Callable[[slice], Any],
+        groups: int,
+    ) -> list[Any]:
+        """Wait for the tasks, by which part they have and how often it was lost; return results."""
+        results: list[Any] = [None] * groups
         done, alive_at = 0, time.monotonic()
         while pending:
             ready = _ready(list(pending), "FIRST_COMPLETED" if self._apart else "ALL_COMPLETED")
@@ -132,8 +146,8 @@ class DaskExecutor:
                 part, times = pending.pop(future)
                 if found is None and times == _AGAIN:
                     raise ClusterLost(_KILLED.format(self._address, _AGAIN))
-                if found is None:  # the task itself, since what was sent may be lost, too
-                    pending[submit(part, task)] = part, times + 1
+                if found is None:
+                    pending[submit(part)] = part, times + 1
                 else:
                     results[part] = found
                     done, alive_at = done + len(found), time.monotonic()
@@ -142,7 +156,7 @@ class DaskExecutor:
             if time.monotonic() - alive_at > _PATIENCE:
                 raise ClusterLost(_SILENT.format(self._address, _PATIENCE))
             if self._watch is not None:
-                self._watch(done, len(groups))
+                self._watch(done, groups)
         return results
 
     def _results_of(

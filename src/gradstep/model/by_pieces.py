@@ -273,7 +273,10 @@ def _refuse_stored(address: str) -> None:
 
 @contextmanager
 def _writing_there(address: str) -> Iterator[str]:
-    """Give an address to write to, of which nothing is left on an error."""
+    """Give an address to write to, of which nothing is left on an error.
+
+    But for a part that a worker is writing meanwhile, which has not heard of it.
+    """
     try:
         yield address
     except BaseException:
