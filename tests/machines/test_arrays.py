@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 
 import dask.array as da
 import numpy as np
@@ -80,6 +81,31 @@ def test_the_cluster_computes(monkeypatch):
     monkeypatch.setattr(inputs, "check_finite", refused)
     MiniBatchRegressor().fit(*arrays(X, Y["number"]))
     assert len(sent) >= 3  # columns, the start, the solution
+
+
+def test_blocks_stay_with_the_workers(client, tmp_path):
+    """Spread as they are, of one worker's alone evenly; the driver has none of the rows."""
+    from distributed import wait
+
+    from gradstep.machines.arrays import checked, keep_blocks, kept
+    from gradstep.rows.dataset import Dataset
+    from gradstep.rows.layouts import DenseRows
+
+    far = arrays(X)[0].persist(workers=[min(client.nthreads())])
+    wait(far)
+    whole, here, finite = kept(checked(far), tmp_path, client)
+    assert finite
+    assert not here.any()
+    spread = keep_blocks(Dataset(DenseRows(here), Y["number"][:, None]), whole, client)
+    holders = client.who_has(list(spread.executor._blocks.values()))
+    of_each = Counter(at for of in holders.values() for at in of)
+    assert len(of_each) == 2
+    assert max(of_each.values()) < 0.8 * len(holders)
+    at = np.array([3, 5, 1400], np.uint32)
+    assert np.array_equal(spread.executor.take(at).rows.values, X[at])
+    for read in (spread.rows.take, spread.sample().rows.take):
+        with pytest.raises(NotImplementedError):
+            read(at)
 
 
 @pytest.mark.slow

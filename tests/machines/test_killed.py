@@ -1,4 +1,4 @@
-"""Workers that are killed: what they were writing is written again, to the same bytes."""
+"""Workers that are killed: what they were writing, or kept, is made again, to the same bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gradstep import fit_table, predict_parts, prepare
+from gradstep import MiniBatchClassifier, fit_table, predict_parts, prepare
 from gradstep.data.sources import pieces as cutting
 from gradstep.machines.cluster import connected
 
@@ -56,3 +56,27 @@ def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch, schem
     assert _content(tmp_path / "there") == _content(tmp_path / "here")
     here, there = _content(tmp_path / "parts here"), _content(tmp_path / "parts there")
     assert here == there
+
+
+@pytest.mark.slow
+def test_blocks_that_a_killed_worker_kept_are_made_again():
+    import dask.array as da
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60_000, 20))
+    y = X.sum(axis=1) + rng.logistic(size=X.shape[0]) > 0
+    here = MiniBatchClassifier().fit(X, y)
+    killed = []
+
+    class Kill:
+        def on_epoch_end(self, event):
+            if not killed:
+                killed.append(min(client.run(os.getpid).values()))
+                os.kill(killed[0], signal.SIGKILL)
+
+    with connected("local:2") as client, client.as_current():
+        far = da.from_array(X, chunks=(7_001, 20))
+        there = MiniBatchClassifier(callbacks=[Kill()]).fit(far, y)
+    assert len(killed) == 1
+    assert there.coef_.tobytes() == here.coef_.tobytes()
+    assert there.intercept_.tobytes() == here.intercept_.tobytes()

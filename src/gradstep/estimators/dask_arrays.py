@@ -15,27 +15,26 @@ from gradstep.errors import InvalidData, InvalidParameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["Cluster", "lazy_on_collections", "on_cluster", "takes_collections"]
+__all__ = ["Cluster", "as_given", "lazy_on_collections", "on_cluster", "takes_collections"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the rows of a fit lie, and who computes on them."""
+    """The rows of a fit, and who keeps them and computes on them."""
 
-    folder: Path
+    X: Any
     client: Any
 
-    def spread(self, data: Dataset, part: str) -> Dataset:
+    def spread(self, data: Dataset) -> Dataset:
         """Return rows that the cluster computes on."""
-        from gradstep.machines.arrays import spread_arrays
+        from gradstep.machines.arrays import keep_blocks
 
-        return spread_arrays(data, self.folder, part, self.client)
+        return keep_blocks(data, self.X, self.client)
 
 
 def on_cluster(est: Any, data: Dataset, held_out: Dataset | None, own: Dataset | None) -> Any:
@@ -44,8 +43,14 @@ def on_cluster(est: Any, data: Dataset, held_out: Dataset | None, own: Dataset |
     if cluster is None:
         return data, held_out
     if held_out is not None and held_out is not own:  # the user's own are in memory
-        held_out = cluster.spread(held_out, "validation")
-    return cluster.spread(data, "train"), held_out
+        held_out = cluster.spread(held_out)
+    return cluster.spread(data), held_out
+
+
+def as_given(est: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Return the arguments of `fit` for the user's callbacks: of what workers keep, the array."""
+    cluster: Cluster | None = vars(est).get("_cluster")
+    return X if cluster is None else cluster.X, y, weight
 
 
 def _is_collection(X: Any) -> bool:
@@ -97,7 +102,10 @@ def _current_client() -> Any:
 
 
 def takes_collections(fit: F) -> F:
-    """Decorate `fit`: a collection is written to a folder by the cluster, and read from there."""
+    """Decorate `fit`: the workers of the current client keep a collection, and compute on it.
+
+    Without a client it is written to a folder, and read from there.
+    """
     of = signature(fit)
 
     @wraps(fit)
@@ -108,7 +116,7 @@ def takes_collections(fit: F) -> F:
             return fit(self, *args, **kwargs)
         from gradstep.cache_folder import private_folder
         from gradstep.files import temporary_folder
-        from gradstep.machines.arrays import gather
+        from gradstep.machines.arrays import checked, kept, written
 
         client = _current_client()
         if getattr(self, "warm_start", False):
@@ -121,10 +129,13 @@ def takes_collections(fit: F) -> F:
         if _is_frame(X):
             X, names = _as_array(X), np.array(X.columns, object)
         with temporary_folder(private_folder("scratch")) as folder:
-            given["X"], finite = gather(X, folder)
-            self._finite = given["X"] if finite else None
-            if client is not None:
-                self._cluster = Cluster(folder, client)
+            X = checked(X)
+            if client is None:
+                given["X"] = written(X, folder)
+            else:
+                X, given["X"], finite = kept(X, folder, client)
+                self._finite = given["X"] if finite else None
+                self._cluster = Cluster(X, client)
             try:
                 fit(**given)
             finally:

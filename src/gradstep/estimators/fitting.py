@@ -23,7 +23,7 @@ from gradstep.engine.callbacks import History, ProgressBar
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
 from gradstep.errors import Diverged, InvalidCheckpoint, InvalidData, InvalidParameter
-from gradstep.estimators.dask_arrays import on_cluster
+from gradstep.estimators.dask_arrays import as_given, on_cluster
 from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
@@ -249,7 +249,7 @@ def fit(
     callbacks = [*(est.callbacks or ()), *([ProgressBar()] if est.verbose else ())]
     bridge = None
     if getattr(est, "_skl_callbacks", None):
-        bridge = Bridge(est, *fit_arguments, _weights_as_attributes)
+        bridge = Bridge(est, *as_given(est, *fit_arguments), _weights_as_attributes)
         callbacks.append(bridge)
     asked = {k: v for k, v in est.get_params(deep=False).items() if k not in _OF_NO_BIT}
     asked |= {"loss": loss, "stored_in": None if stored_in is None else stored_in.tobytes()}

@@ -1,77 +1,36 @@
-"""Rows of a Dask Array: written once into a folder of plain arrays, where workers read them."""
+"""Rows of a Dask Array: the workers keep them, a block for each shard."""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.base import compute
 from dask.delayed import delayed
+from distributed import wait
 
-from gradstep.data.preparing.prepared import new_array, write_rows
-from gradstep.errors import InvalidData, InvalidTable
+from gradstep.errors import InvalidData
 from gradstep.machines.dask_executor import DaskExecutor
-from gradstep.mapped import mapped
+from gradstep.machines.worker import NOWHERE, Block
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["Arrays", "gather", "spread_arrays"]
+    from gradstep.rows.shards import Bounds
+
+__all__ = ["NotHere", "checked", "keep_blocks", "kept", "written"]
+
+_UNEVEN = 1.5  # times the mean, of blocks that a worker has
 
 
-class Arrays(NamedTuple):
-    """Where rows lie that were a Dask Array: a place as `gradstep.machines.worker.Place` is one.
-
-    Attributes
-    ----------
-    folder : str
-        On storage that all workers share.
-    part : str
-        Which rows of it: "train" or "validation".
-    token : str
-        Tells this folder from others of the same name.
-    """
-
-    folder: str
-    part: str
-    token: str
-
-    def open(self) -> Dataset:
-        """Open the rows, on whatever machine."""
-
-        def array(name: str) -> Any:
-            return mapped(f"{self.folder}/{name}.npy")
-
-        try:
-            there = str(array(f"{self.part}_token"))
-            names = array(f"{self.part}_names")
-        except OSError:
-            there, names = "", []
-        if there != self.token:
-            msg = (
-                f"{self.folder} is not there for a worker: the rows of a Dask Array are written "
-                "into gradstep's cache folder, which all workers must share (GRADSTEP_CACHE_DIR)."
-            )
-            raise InvalidTable(msg)
-        more: dict[str, Any] = {name: np.array(array(f"{self.part}_{name}")) for name in names}
-        return Dataset(DenseRows(array("X")), more.pop("y"), **more)
-
-
-def gather(X: Any, folder: Path) -> tuple[NDArray[Any], bool]:
-    """Have the workers write a Dask Array into a folder.
-
-    Returns
-    -------
-    whole : ndarray
-        The array, mapped into memory.
-    finite : bool
-        Whether the workers have found nothing but finite numbers.
+def checked(X: Any) -> Any:
+    """Return a Dask Array of blocks of whole rows of known number, in single or double precision.
 
     Raises
     ------
@@ -89,32 +48,134 @@ def gather(X: Any, folder: Path) -> tuple[NDArray[Any], bool]:
     if np.isnan(X.shape).any():
         X = X.compute_chunk_sizes()
     dtype = X.dtype if X.dtype == np.float32 else np.dtype(np.float64)
-    whole = new_array(folder, "X", X.shape, dtype)
-    if not whole.size:
-        return whole, False
-    blocks = X.rechunk({1: -1}).to_delayed().ravel()
+    return X.rechunk({1: -1}).astype(dtype).map_blocks(np.ascontiguousarray)
+
+
+def written(X: Any, folder: Path) -> NDArray[Any]:
+    """Write a Dask Array to a folder, block by block, and return it mapped into memory."""
+    whole = _new_file(X, folder)
+    X.store(whole, lock=False)
+    return whole
+
+
+def kept(X: Any, folder: Path, client: Any) -> tuple[Any, NDArray[Any], bool]:
+    """Have the workers compute a Dask Array and keep its blocks.
+
+    Returns
+    -------
+    X : dask.array.Array
+        The same, computed.
+    here : ndarray
+        What stands for it here: a file without content, but for the rows that are not finite.
+    finite : bool
+        Whether all are.
+    """
+    here = _new_file(X, folder)
+    if not here.size:
+        return X, here, False
+    X = client.persist(X)
+    rows_of = delayed(_rows_not_finite)
+    (bad,) = compute([rows_of(block) for block in X.to_delayed().ravel()])
     firsts = np.cumsum([0, *X.chunks[0]])
-    write = delayed(_write_block)
-    (finite,) = compute([
-        write(folder / "X.npy", int(first), block, dtype)
-        for first, block in zip(firsts, blocks, strict=False)
-    ])  # fmt: skip
-    return mapped(folder / "X.npy"), all(finite)
+    for first, (at, rows) in zip(firsts, bad, strict=False):
+        here[first + at] = rows
+    return X, here, not any(at.size for at, _ in bad)
 
 
-def _write_block(path: Path, first: int, block: Any, dtype: Any) -> bool:
-    """Write a block, for no longer than a fit; return whether its numbers are finite."""
-    rows = np.ascontiguousarray(block, dtype)
-    write_rows(path, first, rows, lasting=False)
-    return bool(np.isfinite(rows).all())
+def _new_file(X: Any, folder: Path) -> NDArray[Any]:
+    """Return an array that is mapped to a file, which takes no space before it is written to."""
+    if not all(X.shape):  # nothing to map
+        return np.empty(X.shape, X.dtype)
+    return np.lib.format.open_memmap(folder / "X.npy", mode="w+", dtype=X.dtype, shape=X.shape)
 
 
-def spread_arrays(data: Dataset, folder: Path, part: str, client: Any) -> Dataset:
-    """Return rows that lie in a folder, computed on by the workers of a cluster."""
-    given = {"y": data.y, "sample_weight": data.sample_weight, "index": data.index}
-    more = {name: array for name, array in given.items() if array is not None}
-    token = secrets.token_hex(8)
-    for name, array in {**more, "names": np.array(list(more)), "token": np.array(token)}.items():
-        np.save(folder / f"{part}_{name}.npy", array)
-    place: Any = Arrays(str(folder.absolute()), part, token)
-    return replace(data, executor=DaskExecutor(client, place, data.shards()))
+def _rows_not_finite(block: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Return which rows of a block are not finite, and those rows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = block.sum(axis=1, dtype=np.float64) if block.size else np.zeros(0)
+    at = np.flatnonzero(~np.isfinite(sums))  # of these a sum may have overflowed
+    at = at[~np.isfinite(block[at]).all(axis=1)]
+    return at, block[at]
+
+
+class NotHere(DenseRows):
+    """Rows of which this process knows how many there are, and how long; the workers have them."""
+
+    def take(self, order: Any) -> DenseRows:
+        """Refuse: the rows are asked for by their positions, from the executor."""
+        raise NotImplementedError
+
+    def part(self, lo: int, hi: int) -> DenseRows:
+        """Refuse: the executor runs tasks on parts."""
+        raise NotImplementedError
+
+
+class _Keeping(DaskExecutor):
+    """Runs tasks on shards that workers keep: each where its first block is.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The cluster.
+    blocks : dict of Bounds to distributed.Future
+        A `Block` for each shard.
+    """
+
+    def __init__(self, client: Any, blocks: dict[Bounds, Any]) -> None:
+        super().__init__(client, NOWHERE, list(blocks))
+        self._blocks = blocks
+        holders = client.who_has(list(blocks.values()))
+        self._holder = {at: min(holders[block.key], default="") for at, block in blocks.items()}
+
+    def _sent(self, group: Sequence[Bounds]) -> list[Any]:
+        return [self._blocks[bounds] for bounds in group]
+
+    def _order(self, groups: Sequence[Sequence[Bounds]]) -> list[int]:
+        return sorted(range(len(groups)), key=lambda at: self._holder[groups[at][0]])
+
+
+def keep_blocks(data: Dataset, X: Any, client: Any) -> Dataset:
+    """Return rows of a Dask Array, of which each worker keeps some shards, and computes on them.
+
+    Parameters
+    ----------
+    data : Dataset
+        What stands for the rows here, with their targets and weights; an index may choose some.
+    X : dask.array.Array
+        All rows, as `kept` returns them.
+    client : distributed.Client
+        The cluster.
+    """
+    y, weight, bounds = data.targets(), data.weights(), data.shards()
+    rows = X if data.index is None else X[data.index.astype(np.intp)]
+    rows = rows.rechunk({0: tuple(hi - lo for lo, hi in bounds)})
+    blocks = client.compute(list(rows.to_delayed().ravel()))
+    where = _homes(blocks, client)
+    futures = [
+        client.submit(
+            Block, block, y[lo:hi], None if weight is None else weight[lo:hi], pure=False,
+            workers=home, allow_other_workers=True,
+        )
+        for block, (lo, hi), home in zip(blocks, bounds, where, strict=True)
+    ]  # fmt: skip
+    wait(futures)
+    executor = _Keeping(client, dict(zip(bounds, futures, strict=True)))
+    stand_in: Any = data.rows
+    not_here = NotHere(stand_in.values)
+    return Dataset(not_here, data.y, data.sample_weight, data.index, executor=executor)
+
+
+def _homes(blocks: Sequence[Any], client: Any) -> list[str | None]:
+    """Return the worker that is to keep each block: where it is, unless some have far too many.
+
+    (`Client.rebalance` moves what is in the way only of workers that are short of memory.)
+    """
+    wait(blocks)
+    found, threads = client.who_has(blocks), client.nthreads()
+    homes = [min(found[block.key], default=None) for block in blocks]
+    n, total = len(blocks), sum(threads.values())
+    of_each = Counter(homes)
+    if all(of_each[at] * total <= _UNEVEN * n * own for at, own in threads.items()):
+        return homes
+    by_thread = [at for at, own in sorted(threads.items()) for _ in range(own)]
+    return [by_thread[i * total // n] for i in range(n)]

@@ -112,13 +112,14 @@ class DaskExecutor:
     def _run(
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any]
     ) -> list[Any]:  # fmt: skip
-        parts, sent = self._parts(len(groups)), task
+        parts, sent = self._parts(groups), task
         if len(pickle.dumps(task)) > _SCATTERED_BYTES:
             sent = self._client.scatter(task, broadcast=True, hash=False)
 
-        def submit(part: slice, sent: Any) -> Any:
+        def submit(part: list[int], sent: Any) -> Any:
+            shards, arguments = [self._sent(groups[at]) for at in part], [own[at] for at in part]
             return self._client.submit(
-                run_on_worker, self._place, sent, groups[part], own[part], self._driver,
+                run_on_worker, self._place, sent, shards, arguments, self._driver,
                 key=f"gradstep-{uuid.uuid4().hex}", pure=False,
             )  # fmt: skip
 
@@ -132,8 +133,8 @@ class DaskExecutor:
 
     def _collected(
         self,
-        pending: dict[Any, tuple[slice, int]],
-        submit: Callable[[slice], Any],
+        pending: dict[Any, tuple[list[int], int]],
+        submit: Callable[[list[int]], Any],
         groups: int,
     ) -> list[Any]:
         """Wait for the tasks, by which part they have and how often it was lost; return results."""
@@ -149,7 +150,8 @@ class DaskExecutor:
                 if found is None:
                     pending[submit(part)] = part, times + 1
                 else:
-                    results[part] = found
+                    for at, result in zip(part, found, strict=True):
+                        results[at] = result
                     done, alive_at = done + len(found), time.monotonic()
             if not ready and self._is_computing():
                 alive_at = time.monotonic()
@@ -178,10 +180,19 @@ class DaskExecutor:
         for future in ready if not found else (f for f in ready if f not in finished):
             yield future, _result_of(future, seconds)
 
-    def _parts(self, groups: int) -> list[slice]:
-        """Return which groups each Dask task has."""
-        tasks = groups if self._apart else min(groups, _TASKS_A_THREAD * self._threads())
-        return even_parts(groups, tasks)
+    def _sent(self, group: Sequence[Bounds]) -> Sequence[Any]:
+        """Return what a worker is told of the shards of a group."""
+        return group
+
+    def _order(self, groups: Sequence[Sequence[Bounds]]) -> Sequence[int]:
+        """Return the groups' numbers, those beside each other that one worker should have."""
+        return range(len(groups))
+
+    def _parts(self, groups: Sequence[Sequence[Bounds]]) -> list[list[int]]:
+        """Return the numbers of the groups that each Dask task has."""
+        n, order = len(groups), self._order(groups)
+        tasks = n if self._apart else min(n, _TASKS_A_THREAD * self._threads())
+        return [list(order[part]) for part in even_parts(n, tasks)]
 
     def _threads(self) -> int:
         """Return the threads of all workers, once there are any; they come and go."""

@@ -1,6 +1,7 @@
 """What a worker does: open the prepared table, run a task on some shards of it.
 
-A worker keeps what it has opened, and nothing else: any worker takes any shard at any time. Pages
+A worker keeps what it has opened, and nothing else: any worker takes any shard at any time. (Of a
+Dask Array, Dask keeps the blocks, and makes those of a lost worker again.) Pages
 of a shard that has been read are let go of: the system would keep them until it needs the memory,
 but Dask counts them, and pauses a worker that has too many.
 """
@@ -17,14 +18,17 @@ from gradstep.data.preparing.prepared import open_part
 from gradstep.engine.executor import on_group
 from gradstep.errors import MixedMachines
 from gradstep.machines.identity import identity
+from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gradstep.rows.dataset import Dataset
+    from numpy.typing import NDArray
+
     from gradstep.rows.shards import Bounds, Task
 
-__all__ = ["NOWHERE", "Place", "let_go", "run_on_worker"]
+__all__ = ["NOWHERE", "Block", "Place", "let_go", "run_on_worker"]
 
 _OPEN = 8  # parts of tables that a worker keeps open
 
@@ -54,6 +58,25 @@ class Place(NamedTuple):
 NOWHERE = Place("", "", "")
 
 
+class Block(NamedTuple):
+    """A shard that a worker keeps in memory.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows, n_features), C order
+    y : ndarray of shape (n_rows, n_targets)
+    sample_weight : ndarray of shape (n_rows,) or None
+    """
+
+    values: NDArray[Any]
+    y: NDArray[np.float64]
+    sample_weight: NDArray[np.float64] | None
+
+    def open(self) -> Dataset:
+        """Return the rows."""
+        return Dataset(DenseRows(self.values), self.y, self.sample_weight)
+
+
 @lru_cache(maxsize=_OPEN)
 def _opened(place: Place) -> Dataset:
     return place.open()
@@ -67,7 +90,7 @@ def _shard(place: Place, bounds: Bounds) -> Dataset:
 def run_on_worker(
     place: Place,
     task: Task,
-    groups: Sequence[Sequence[Bounds]],
+    groups: Sequence[Sequence[Bounds | Block]],
     own: Sequence[Any],
     driver: dict[str, str] | None,
 ) -> list[Any]:
@@ -76,23 +99,28 @@ def run_on_worker(
     Parameters
     ----------
     place : Place
-        `NOWHERE` if the task finds its rows by itself: it is given None.
+        `NOWHERE` if the shards are blocks, or the task finds its rows by itself: it is given None.
     driver : dict or None
         What the driver computes with, if this machine must compute with the same.
     """
     if driver is not None and driver != identity():
         raise MixedMachines.between(driver, identity())
     return [
-        on_group(task, [None] if place == NOWHERE else _shards(place, group), argument)
+        on_group(task, _shards(place, group), argument)
         for group, argument in zip(groups, own, strict=True)
     ]
 
 
-def _shards(place: Place, group: Sequence[Bounds]) -> Iterator[Dataset]:
-    for bounds in group:
-        shard = _shard(place, bounds)
-        yield shard
-        let_go(shard)
+def _shards(place: Place, group: Sequence[Bounds | Block]) -> Iterator[Dataset | None]:
+    for at in group:
+        if isinstance(at, Block):
+            yield at.open()
+        elif place == NOWHERE:
+            yield None
+        else:
+            shard = _shard(place, at)
+            yield shard
+            let_go(shard)
 
 
 def let_go(data: Dataset) -> None:

@@ -45,7 +45,7 @@ def digest(data: Dataset, *, all_targets: bool = True) -> str:
         if all_targets
         else (data.y[at], None if data.sample_weight is None else data.sample_weight[at])
     )
-    rows: Any = data.rows.take(at)
+    rows: Any = data.rows.take(at) if data.executor is None else data.executor.take(some).rows
     found = hashlib.sha256(f"{type(rows).__name__} {n} {data.rows.n_features}".encode())
     for part in (*rows, targets, weights):
         if isinstance(part, np.ndarray):
