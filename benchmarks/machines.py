@@ -379,7 +379,7 @@ def main(
     part: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(PARTS)}.")] = None,
     quick: Annotated[bool, typer.Option(help="Small, to see that all runs.")] = False,
     rows: Annotated[
-        int, typer.Option(help="Of the part 'huge'; 150 bytes each on the disk.")
+        int, typer.Option(help="Of the part 'huge'; 300 bytes each on the disk.")
     ] = ROWS,
 ) -> None:
     """Run the parts and print a table for each."""

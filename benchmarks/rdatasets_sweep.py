@@ -137,7 +137,7 @@ def _fitted(name: str, frame: pl.DataFrame, target: str, seconds: int) -> Found:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            warnings.filterwarnings("ignore", category=UserWarning, module="gradstep")
+            warnings.simplefilter("ignore", category=gradstep.GradstepWarning)  # of notes, listed
             fit = gradstep.fit_table(frame, target)
             fit.model.predict(frame.head(5))
     except _TooSlow:

@@ -26,6 +26,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.startup import CACHE_VARIABLE
 from benchmarks.table_figures import Bench, by_label, csv, mixed, parquet
 from benchmarks.table_memory import memory
+from benchmarks.table_straight import straight
 from benchmarks.turns import make_grids
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ FIGURES: dict[str, Callable[[Bench], Report]] = {
     "memory": memory,
     "mixed": mixed,
     "sorted": by_label,
+    "straight": straight,
 }
 PACKAGES = ("polars", "scikit-learn", "pandas", "numpy", "numba")
 QUICK_DIVISOR = 50
