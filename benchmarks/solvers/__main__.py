@@ -14,15 +14,18 @@ import json
 from importlib import metadata
 from pathlib import Path  # noqa: TC003  (Typer reads it)
 from statistics import median
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
 from benchmarks.grids import Grid, print_grids
 from benchmarks.machine import describe_machine
-from benchmarks.solvers.cases import cases
+from benchmarks.solvers.cases import cases, scaling
 from benchmarks.solvers.race import PATIENCE, Result, race_apart
+
+if TYPE_CHECKING:
+    from benchmarks.solvers.cases import Case
 
 PACKAGES = ("gradstep", "scikit-learn", "glum", "skglm", "celer", "snapml")
 
@@ -33,6 +36,9 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help="A part of names; may be repeated.")
     ] = None,
+    grow: Annotated[
+        bool, typer.Option("--scaling", help="Cases of more and more rows, features, classes.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="Processors that all may use.")] = 1,
     excess: Annotated[float, typer.Option(help="The target, as a share of the gap.")] = 1e-6,
     verbose: Annotated[bool, typer.Option(help="Print every trial.")] = False,
@@ -41,8 +47,8 @@ def main(
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
     """Race gradstep against its peers."""
-    results = []
-    for case in cases(quick=quick):
+    results, of = [], []
+    for case in (scaling if grow else cases)(quick=quick):
         if not only or any(part in case.name for part in only):
             result = race_apart(
                 case,
@@ -52,9 +58,10 @@ def main(
                 verbose=verbose,
             )
             results.append(result)
+            of.append(case)
             print(" | ".join(_row(result)), flush=True)
             if out is not None:
-                _write(out, results, threads, excess)
+                _write(out, of, results, threads, excess)
     print_grids([_grid(results, threads, excess)], markdown=markdown)
 
 
@@ -110,11 +117,16 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _write(out: Path, results: list[Result], threads: int, excess: float) -> None:
+def _write(
+    out: Path, of: list[Case], results: list[Result], threads: int, excess: float
+) -> None:  # fmt: skip
     content = {
         "machine": describe_machine(), "threads": threads, "excess": excess,
         "versions": {name: _version(name) for name in PACKAGES},
-        "results": [{"case": r.case, "sides": [s._asdict() for s in r.sides]} for r in results],
+        "results": [
+            {"case": r.case, "of": case._asdict(), "sides": [s._asdict() for s in r.sides]}
+            for case, r in zip(of, results, strict=True)
+        ],
     }  # fmt: skip
     out.write_text(json.dumps(content, indent=1) + "\n")
 

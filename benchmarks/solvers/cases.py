@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Case", "Task", "cases"]
+__all__ = ["Case", "Task", "cases", "scaling"]
 
 CONDITION = 1e3
 COUNTS = 75  # features that a row of text has
@@ -168,6 +168,17 @@ _TARGETS = {
     "gamma": lambda rng, score: _mean(score) * rng.gamma(2.0, 0.5, score.size) + 1e-9,
     "tweedie": lambda rng, score: rng.poisson(_mean(score)) * rng.gamma(2.0, 0.5, score.size),
 }
+
+
+def scaling(*, quick: bool) -> Iterator[Case]:
+    """Yield cases of which one number grows: rows, features, classes."""
+    share = 10 if quick else 1
+    for n in (1000, 10_000, 100_000, 1_000_000):
+        yield Case("dense", "log_loss", "l2", max(100, n // share), 30)
+    for p in (10, 100, 300, 1000):
+        yield Case("dense", "log_loss", "l2", 20_000 // share, p)
+    for k in (3, 10, 30, 100):
+        yield Case("dense", "log_loss", "l2", 20_000 // share, 64, 1e-4, k)
 
 
 def cases(*, quick: bool) -> Iterator[Case]:
