@@ -129,7 +129,7 @@ class Evaluate:
             shard = shard.without_features()
         if self._is_wide(shard):
             add_losses_and_gradient(
-                shard.for_kernels(),
+                shard.for_kernels,
                 self.components[0],
                 _runs(shard),
                 self.k,
@@ -145,7 +145,7 @@ class Evaluate:
         fixed = (same, *map(readonly, options[1:]), readonly(self.params))
         for order in _runs(shard):
             launch(
-                sum_evaluations, self.components, *shard.for_kernels(), order, self.k, room, *fixed,
+                sum_evaluations, self.components, *shard.for_kernels, order, self.k, room, *fixed,
                 *sums,
             )  # fmt: skip
         return sums
@@ -170,7 +170,7 @@ class Squares:
         squares = np.zeros(self.params.size)
         fixed = (self.k, readonly(self.widths), readonly(self.params))
         for order in _runs(shard):
-            launch(sum_squares, (self.loss,), *shard.for_kernels(), order, *fixed, squares)
+            launch(sum_squares, (self.loss,), *shard.for_kernels, order, *fixed, squares)
         return squares
 
 
@@ -200,7 +200,7 @@ class RowSquares:
             return out.T
         loss, k, widths, params = self.bent
         fixed = (k, readonly(widths), readonly(params), *how)
-        launch(bent_squares_of_rows, (loss,), *shard.for_kernels(), order, *fixed, *out)
+        launch(bent_squares_of_rows, (loss,), *shard.for_kernels, order, *fixed, *out)
         return out.T
 
 
@@ -227,7 +227,7 @@ class MeanLoss:
         work, params, total = np.empty(2 * tile * self.k), readonly(self.params), 0.0
         for order in _runs(shard):
             total += launch(
-                sum_of_losses, (self.loss,), *shard.for_kernels(), order, 0, order.size, self.k,
+                sum_of_losses, (self.loss,), *shard.for_kernels, order, 0, order.size, self.k,
                 tile, params, work,
             )  # fmt: skip
         return total

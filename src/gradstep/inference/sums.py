@@ -43,7 +43,7 @@ class ScoreProducts:
         for at in range(0, shard.n, RUN_ROWS):
             order = readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
             launch(
-                sum_score_products, (self.loss,), *shard.for_kernels(), order, self.k, _TILE,
+                sum_score_products, (self.loss,), *shard.for_kernels, order, self.k, _TILE,
                 readonly(self.shift), readonly(self.scale), readonly(self.params), matrices,
             )  # fmt: skip
         return matrices
@@ -121,7 +121,7 @@ class _ByCluster:
         sums = np.zeros((which.size, self.params.size))
         order = readonly(shard.rows_between(0, shard.n))
         launch(
-            sum_by_cluster, (self.loss,), *shard.for_kernels(), order,
+            sum_by_cluster, (self.loss,), *shard.for_kernels, order,
             readonly(own.astype(np.int64)), self.k, readonly(self.params), sums,
         )  # fmt: skip
         return which, sums

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "TrainingRows", "parts_of", "training_rows"]
 
-_MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12  # of more, as many at random are measured
-_NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 21  # parts of scores, of all rows and at a time
+_MOST_ROWS, _FEWEST_ROWS = 1 << 16, 1 << 12  # of more, as many at random are measured
+# Parts of scores, of all rows and at a time: these stay in the second-level cache.
+_NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 17
 _LARGEST = sys.float_info.max
 _OF_ANOTHER = "what is kept of the training rows is not of this model"
 
@@ -168,9 +169,9 @@ def training_rows(
     if isinstance(encoding, SparseEncoding):
         return TrainingRows(fixed)
     coef = coef - coef.mean(axis=0) if coef.shape[0] > 1 else coef
-    with_none = np.vstack([coef.T, np.zeros(coef.shape[0])])
+    with_none = np.hstack([coef, np.zeros((coef.shape[0], 1))])
     columns = parts_of(encoding).values()
-    numbers, parts, with_score = _Moments(), _Moments(), _Moments()
+    numbers, parts = _Moments(), _Moments()
     levels = [np.zeros(_n_levels(encoding, column)) for column in encoding.coded]
     squares = [np.zeros(encoding.terms.size(c)) for c in encoding.placed]
     weights = data.weights()
@@ -178,31 +179,29 @@ def training_rows(
     n = min(data.n, max(_FEWEST_ROWS, min(_MOST_ROWS, _NUMBERS // each_row)))
     chunk = max(1, _CHUNK_NUMBERS // each_row)
     for lo in range(0, n, chunk):
-        index = data.rows_between(lo, min(lo + chunk, n))
-        weight = np.ones(index.size) if weights is None else weights[lo : lo + index.size]
-        some = _Some.of(rows, index)
-        each = np.stack([some.part(with_none, column) for column in columns], axis=1)
-        numbers.add(some.values, some.values, weight)
-        parts.add(each, each, weight)
-        with_score.add(each, each.sum(axis=1, keepdims=True), weight)
+        hi = min(lo + chunk, n)
+        weight = np.ones(hi - lo) if weights is None else weights[lo:hi]
+        some = _Some.of(rows, slice(lo, hi) if data.index is None else data.index[lo:hi])
+        each = np.stack([some.part(with_none, column) for column in columns])
+        numbers.add(some.values, weight)
+        parts.add(each, weight)
         for q, size in enumerate(map(len, levels)):
-            if size:
-                inside = some.codes[:, q] - encoding.starts[q]
-                own = (inside >= 0) & (inside < size)  # codes of a damaged folder may be any
-                levels[q] += np.bincount(inside[own], weight[own], minlength=size)
+            if size:  # codes of a damaged folder may be any
+                inside = np.clip(some.codes[q] - (encoding.starts[q] - 1), 0, size + 1)
+                levels[q] += np.bincount(inside, weight, minlength=size + 2)[1:-1]
         some.add_squares(encoding, weight, squares)
     return TrainingRows(
         fixed,
-        tuple(np.sqrt(numbers.covariance()).tolist()),
+        tuple(np.sqrt(numbers.variances).tolist()),
         tuple(tuple((counts / numbers.weight).tolist()) for counts in levels),
-        tuple(map(tuple, parts.covariance().tolist())),
-        tuple(map(tuple, with_score.covariance().tolist())),
+        tuple(map(tuple, parts.variances.tolist())),
+        tuple(map(tuple, parts.covariances.tolist())),
         tuple(tuple((sums / numbers.weight).tolist()) for sums in squares),
     )
 
 
 class _Some(NamedTuple):
-    """Some of the rows, as they are encoded."""
+    """Some of the rows, as they are encoded: an array has a line for each number, or column."""
 
     values: NDArray[np.float64]
     codes: NDArray[np.int32]
@@ -210,25 +209,28 @@ class _Some(NamedTuple):
     amounts: NDArray[np.float64]
 
     @classmethod
-    def of(cls, rows: Any, index: NDArray[np.uint32]) -> Self:
+    def of(cls, rows: Any, at: slice | NDArray[np.uint32]) -> Self:
         """Return rows of any layout of tables."""
-        none = np.empty((index.size, 0))
+        none = np.empty((0, 0))
         found: list[Any] = [
-            getattr(rows, name)[index] if hasattr(rows, name) else none for name in cls._fields
+            np.ascontiguousarray(getattr(rows, name)[at].T) if hasattr(rows, name) else none
+            for name in cls._fields
         ]
         values, codes, places, amounts = found
         return cls(values.astype(np.float64), codes, places, amounts.astype(np.float64))
 
     def part(self, coef: NDArray[np.float64], column: Part) -> NDArray[np.float64]:
-        """Return what a column adds to the scores of the rows, shape (n, k).
+        """Return what a column adds to the scores of the rows, shape (k, n).
 
-        The last coefficients are those of no feature, whose code is -1: zeros.
+        Of coefficients (k, p + 1) the last are those of no feature, whose code is -1: zeros.
         """
-        found = self.values[:, column.numbers] @ coef[column.numbers]
+        found = np.zeros((coef.shape[0], self.values.shape[1]))
+        for j in column.numbers:
+            found += coef[:, j, None] * self.values[j]
         for q in column.codes:
-            found += coef[self.codes[:, q]]
+            found += coef.take(self.codes[q], axis=1)
         for q in column.places:
-            found += coef[self.places[:, q]] * self.amounts[:, q, None]
+            found += coef.take(self.places[q], axis=1) * self.amounts[q]
         return found
 
     def add_squares(
@@ -239,33 +241,44 @@ class _Some(NamedTuple):
         for q, placed in enumerate(encoding.placed):
             start = encoding.starts[len(encoding.coded) + q]
             for column in range(at, at := at + encoding.terms.n_places(placed)):
-                inside = np.maximum(self.places[:, column] - start, -1) + 1
-                own = weight * self.amounts[:, column] ** 2
+                inside = np.maximum(self.places[column] - start, -1) + 1
+                own = weight * self.amounts[column] ** 2
                 sums[q] += np.bincount(inside, own, minlength=sums[q].size + 1)[1:]
 
 
 class _Moments:
-    """Weighted means and co-moments of two arrays whose rows come in chunks (Chan et al., 1979)."""
+    """Weighted co-moments of lines, each with itself and with the sum of all.
+
+    Their numbers come in chunks (Chan, Golub and LeVeque, 1979).
+    """
 
     def __init__(self) -> None:
         self.weight = 0.0
-        self._means: Any = (0.0, 0.0)
-        self._products: Any = 0.0
+        self._mean: Any = 0.0
+        self._own: Any = 0.0
+        self._with_sum: Any = 0.0
 
-    def add(self, a: Any, b: Any, weight: NDArray[np.float64]) -> None:
-        """Add rows."""
+    def add(self, lines: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
+        """Add a number to each line, for each weight."""
         both = self.weight + float(weight.sum())
-        means = tuple(np.einsum("n,n...->...", weight, x) / (both - self.weight) for x in (a, b))
-        one, other = (x - mean for x, mean in zip((a, b), means, strict=True))
-        one *= weight.reshape(-1, *(1,) * (a.ndim - 1))
-        products = np.einsum("n...,n...->...", one, np.broadcast_to(other, one.shape))
-        apart = [new - old for new, old in zip(means, self._means, strict=True)]
-        share = 1.0 - self.weight / both
-        self._products = self._products + products + apart[0] * apart[1] * self.weight * share
-        self._means = tuple(old + x * share for old, x in zip(self._means, apart, strict=True))
+        mean = np.einsum("...n,n->...", lines, weight) / (both - self.weight)
+        centred = lines - mean[..., None]
+        weighted = centred * weight
+        apart, share = mean - self._mean, 1.0 - self.weight / both
+        between = apart * self.weight * share
+        own = np.einsum("...n,...n->...", weighted, centred)
+        with_sum = np.einsum("...n,...n->...", weighted, centred.sum(axis=0)[None])
+        self._own = self._own + own + between * apart
+        self._with_sum = self._with_sum + with_sum + between * apart.sum(axis=0)
+        self._mean = self._mean + apart * share
         self.weight = both
 
-    def covariance(self) -> NDArray[np.float64]:
-        """Return the covariance of each column of the one with that of the other."""
-        found: NDArray[np.float64] = np.asarray(self._products / self.weight)
-        return found
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """The variance of each line."""
+        return np.asarray(self._own / self.weight)
+
+    @property
+    def covariances(self) -> NDArray[np.float64]:
+        """The covariance of each line with the sum of all."""
+        return np.asarray(self._with_sum / self.weight)

@@ -118,10 +118,15 @@ class Dataset:
         """Return the targets of the rows that count."""
         return self.y if self.index is None else self.y[self.index]
 
+    @cached_property
     def for_kernels(self) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
-        """Return rows, targets and weights, read-only; without weights, an empty array of them."""
+        """Rows, targets and weights, read-only; without weights, an empty array of them."""
         weight = np.empty(0) if self.sample_weight is None else self.sample_weight
         return readonly(self.rows), readonly(self.y), readonly(weight)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: not the views for kernels, which would be copies."""
+        return {name: kept for name, kept in vars(self).items() if name != "for_kernels"}
 
     def select(self, index: NDArray[np.uint32]) -> Dataset:
         """Return the part with these of the rows, without copying them."""

@@ -12,11 +12,14 @@ __all__ = ["readonly"]
 def readonly(data: Any) -> Any:
     """Return read-only views of an array, or of the arrays in a NamedTuple.
 
-    Numba compiles again for a writable array after a read-only one (a memory map, a pandas
-    column): always passing views of one kind compiles once.
+    Numba compiles again for a writable array after a read-only one (a pandas column): always
+    passing views of one kind compiles once. A view of a memory map is a plain array, since Numba
+    takes some microseconds to tell the type of any other.
     """
     if isinstance(data, np.ndarray):
-        view = data.view()
+        if type(data) is np.ndarray and not data.flags.writeable:
+            return data
+        view = data.view(np.ndarray)
         view.flags.writeable = False
         return view
     if isinstance(data, tuple):

@@ -115,7 +115,7 @@ class TestThreads:
             Outputs(k, fit_intercept=True, intercept_factor=1.0, average_from=0),
             Iterate(params, np.zeros((0, size)), none, np.zeros(5), np.zeros(2)),
             SquaredError(), L2(0.1), SGD(),
-            Data(*data.for_kernels()), None, None,
+            Data(*data.for_kernels), None, None,
             Scratch(tile, none, none, params, work), queue, helping=True,
         )  # fmt: skip
         for piece in range(4):

@@ -92,7 +92,7 @@ class MiniBatches:
         for order in orders:
             launch(
                 reduced_steps, (state.smoothing.loss(of), of.problem.penalty),
-                *data.for_kernels(), readonly(order), batch, data.mean_weight, of.k,
+                *data.for_kernels, readonly(order), batch, data.mean_weight, of.k,
                 data.rows.tile_rows(), readonly(standardisation.shift),
                 readonly(standardisation.scale), readonly(flat), readonly(of.penalty_scale),
                 _SAFE * rate * state.step_factor, longest, readonly(snapshot.params),

@@ -68,7 +68,7 @@ class _Buffer:
             self._y = np.empty((n, data.y.shape[1]))
             self._weight = np.empty(n)
             self._order = readonly(np.arange(n, dtype=np.uint32))
-        rows, y, sample_weight = data.for_kernels()
+        rows, y, sample_weight = data.for_kernels
         weight = self._weight if sample_weight.size else np.empty(0)
         gather(rows, y, sample_weight, readonly(order), self._rows, self._y, weight)
         return Run(
@@ -175,7 +175,7 @@ class EpochBatches:
         lo, hi = self._span(batches)
         data = self._data
         at = readonly(data.rows_at(order[lo : hi + 64]))  # with rows that are prefetched
-        return Run(batches, *data.for_kernels(), at, hi - lo)
+        return Run(batches, *data.for_kernels, at, hi - lo)
 
     def _gathered(self, order: NDArray[np.uint32], batches: range, buffer: _Buffer) -> Run:
         lo, hi = self._span(batches)
