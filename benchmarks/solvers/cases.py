@@ -188,14 +188,19 @@ def cases(*, quick: bool) -> Iterator[Case]:
         yield Case("dense", loss, "l2", 500_000 // share, 30)
     yield Case("dense", "log_loss", "l2", 200_000 // share, 300)
     yield Case("dense", "log_loss", "l2", 40_000 // share, 1000)
-    yield Case("dense", "squared_error", "l2", 5000 // share, 2000)
+    yield Case("dense", "squared_error", "l2", 50_000 // share, 30)
+    for loss in ("squared_error", "log_loss"):
+        for n in (5000, 500):
+            yield Case("dense", loss, "l2", n // share, 2000)
+    yield Case("dense", "poisson", "l2", 500 // share, 2000)
     yield Case("dense", "squared_error", "l1", 200_000 // share, 100, 1e-2)
     yield Case("dense", "log_loss", "l1", 200_000 // share, 100, 1e-3)
     yield Case("text", "log_loss", "l2", 20_000 // share, 47_000, 1e-5)
     yield Case("text", "log_loss", "l1", 20_000 // share, 47_000, 1e-4)
     yield Case("text", "squared_error", "l1", 20_000 // share, 47_000, 1e-4)
     yield Case("binary", "log_loss", "l2", 32_000 // share, 123, 1e-4)
-    yield Case("dense", "log_loss", "l2", 20_000 // share, 512, 1e-4, 50)
+    for k in (5, 50):
+        yield Case("dense", "log_loss", "l2", 20_000 // share, 512, 1e-4, k)
     yield Case("dense", "log_loss", "l2", 200_000 // share, 50, 1e-4, 5)
     for shape in SHAPES:
         for loss in ("squared_error", "log_loss", "poisson", "gamma", "tweedie"):

@@ -20,7 +20,7 @@ from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import Adam
 from gradstep.optim.solvers import Exact
 from gradstep.rows.dataset import Dataset
-from tests.engine.automatic.problems import case, nasty_data, problem, sized
+from tests.engine.automatic.problems import case, few_rows, nasty_data, problem, sized
 from tests.slow import slow_unless
 
 # Each kind of step, each way out of one, each record of the state.
@@ -42,6 +42,7 @@ CASES = {
         *sized("diagonal", LogLoss()),
         {"loss": LogLoss(), "penalty": L1(0.002), "max_epochs": 12},
     ),
+    "few rows": lambda: (*few_rows(LogLoss()), {"loss": LogLoss(), "penalty": L2(1e-3)}),
     "kinks": lambda: (*sized("newton", Hinge()), case("newton", Hinge())),
     "l1": lambda: (*sized("newton", LogLoss()), {"loss": LogLoss(), "penalty": L1(0.03)}),
     "rejected": lambda: (

@@ -175,7 +175,8 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "auto variance-reduced": partial(
         _csr, "two", p=3000, penalty="l1", max_iter=10, optimizer=gradstep.SVRG(share=0.3)
     ),
-    "auto diagonal": partial(_csr, "two", p=3000, max_iter=10, tol=None),
+    "auto diagonal": partial(_csr, "two", p=3000, alpha=0.0, max_iter=10, tol=None),
+    "auto few rows": partial(_csr, "two", p=3000, max_iter=10, tol=None),
     "auto csr": partial(_csr, "two"),
     "auto csr l1": partial(_csr, "real", penalty="l1", alpha=0.01),
     # The textbook's optimizers.

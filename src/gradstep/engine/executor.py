@@ -46,8 +46,11 @@ def added(one: Any, other: Any) -> Any:
 def on_group(task: Task, shards: Iterable[Any], own: Any = None) -> Any:
     """Return the sum of a task's results on some shards.
 
-    A task that is `summed_in_place` adds each shard to the arrays of the first.
+    A task that is `summed_in_place` adds each shard to the arrays of the first; one that has
+    `on_shards` takes them all.
     """
+    if hasattr(task, "on_shards"):
+        return task.on_shards(shards, own)
     if getattr(task, "summed_in_place", False):
         each = iter(shards)
         return reduce(task.onto, each, task(next(each)))  # type: ignore[attr-defined]

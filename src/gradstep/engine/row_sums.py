@@ -22,6 +22,7 @@ from gradstep.engine.row_tasks import (
     Scores,
     Squares,
 )
+from gradstep.engine.wide_hessian import WideHessian, is_wide
 from gradstep.objective.smoothed import as_trained
 from gradstep.rows.shards import by_eights, eights
 
@@ -151,13 +152,22 @@ class RowSums:
         """
         if plain is not None and before is None:
             before = loss  # always of this type, so that a kernel is compiled only once
+        wide = hessian is not None and is_wide(self.data.rows)
         losses, gradient, matrices = self._evaluated(
-            Evaluate((loss, before, plain), self.k, _contiguous(params), hessian, constant=constant)
-        )
+            Evaluate(
+                (loss, before, plain), self.k, _contiguous(params), None if wide else hessian,
+                constant=constant,
+            )
+        )  # fmt: skip
         self.rows_read += 0 if constant else self.data.n
         weight = self.data.weight_sum
         first, second, third = (losses / weight).tolist()
-        found = None if hessian is None else _mirrored(matrices / weight)
+        if hessian is None:
+            found = None
+        elif wide:
+            found = self._wide(loss if plain is None else plain, params, hessian)
+        else:
+            found = _mirrored(matrices / weight)
         return Evaluation(first, second, third, gradient / weight, found)
 
     def hessian(
@@ -172,6 +182,9 @@ class RowSums:
 
         Parameters are those of `evaluate`; the Hessian is that of `plain`, if it is given.
         """
+        if is_wide(self.data.rows):
+            self.rows_read += self.data.n
+            return self._wide(loss if plain is None else plain, params, options)
         components = loss, loss if plain is not None else None, plain
         matrices = self._evaluated(
             Evaluate(
@@ -184,6 +197,13 @@ class RowSums:
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
+        return found
+
+    def _wide(
+        self, loss: Any, params: NDArray[np.float64], options: HessianOptions
+    ) -> NDArray[np.float64]:
+        task = WideHessian(loss, self.k, _contiguous(params), options)
+        found: NDArray[np.float64] = task.mean(self._executor, self._shards, self.data.weight_sum)
         return found
 
     def mean_loss(self, loss: Any, params: NDArray[np.float64]) -> float:

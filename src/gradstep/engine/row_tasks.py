@@ -58,12 +58,15 @@ class HessianOptions(NamedTuple):
         Number of blocks: one for each output, or for each pair of outputs.
     widths, shift, scale
         As in `gradstep.engine.kernels.sums.sum_evaluations`.
+    single : bool
+        Whether products of many dense features may be summed in single precision.
     """
 
     blocks: int
     widths: NDArray[np.float64]
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Evaluate:
         if options is None:
             options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
         same = is_same(*self.components[:2])
-        fixed = (same, *map(readonly, options[1:]), readonly(self.params))
+        fixed = (same, *map(readonly, options[1:4]), readonly(self.params))
         for order in _runs(shard):
             launch(
                 sum_evaluations, self.components, *shard.for_kernels, order, self.k, room, *fixed,

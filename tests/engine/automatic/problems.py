@@ -117,6 +117,15 @@ def outputs(loss):
     return 3 if type(loss) in JOINT_LOSSES else 1
 
 
+def few_rows(loss, n=40, p=400, layout=dense):
+    """Return fewer rows than features: some are the same, and a feature is constant."""
+    rng = np.random.default_rng(p)
+    X = matrix(n, p, 1, None if layout is dense else 0.1) + (3.0 if layout is dense else 0.0)
+    X[:, 5], X[n // 2] = 2.0 * (layout is dense), X[0]
+    y = targets(loss, X[:, :8].sum(axis=1), rng)
+    return Dataset(layout(X), y, weight(loss, n, rng)), X
+
+
 # Rows, features, layout, density, strength of the penalty: sizes that lead that way.
 SIZES = {
     "newton": (1500, 8, dense, None, 1e-3),

@@ -70,7 +70,12 @@ class TestChoice:
         (20_000, 1000, {}, StepKind.NEWTON),  # few rows a feature, and one step is the last
         (20_000, 1000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
         (10**6, 2000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),
-        (10, 2000, {}, StepKind.QUASI_NEWTON),
+        (10, 2000, {}, StepKind.NEWTON),  # fewer rows than features
+        (10, 2000, {"loss": LogLoss()}, StepKind.NEWTON),
+        (10, 2000, {"penalty": L2(0.0)}, StepKind.NEWTON),  # least squares, one step
+        (10, 2000, {"loss": LogLoss(), "penalty": L2(0.0)}, StepKind.QUASI_NEWTON),
+        (3000, 2000, {}, StepKind.QUASI_NEWTON),  # a Hessian in single precision
+        (3000, 2000, {"penalty": L2(1e-7)}, StepKind.NEWTON),
         (10, 2000, {"penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
         (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.VARIANCE_REDUCED),
         (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.QUASI_NEWTON),

@@ -14,6 +14,9 @@ import math
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradstep.engine.wide_hessian import is_wide
+from gradstep.rows.layouts import CsrRows, DenseRows
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,8 +31,10 @@ __all__ = [
     "batch_size",
     "can_take_newton_steps",
     "has_factors",
+    "has_few_rows",
     "has_matrix",
     "hessian_rows",
+    "is_summed_in_single",
     "rule_for",
     "sample_rows",
 ]
@@ -41,6 +46,13 @@ ALWAYS_NEWTON = 64
 _MOST_PARAMETERS = 1024
 # The same where rows are sparse, so that a Hessian costs less (ADR 0010).
 _MOST_SPARSE = 2048
+# The same where rows are dense and the step is the solution of a linear system (ADR 0045).
+_MOST_DENSE = 4096
+# Least second derivative of the penalty, as a share of a standardised feature's, with which the
+# Hessian of many dense features may be summed in single precision (ADR 0045).
+_LEAST_RIDGE = 1e-5
+# Most rows that a step is taken in the space of, where they have more features (ADR 0045).
+_FEW_ROWS_OF_ALL = 2048
 # Most outputs of a joint loss, whose Hessian for the scores is a matrix of them (ADR 0038).
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
@@ -120,12 +132,36 @@ class Rule(NamedTuple):
 
 
 def _most_parameters(of: ScaledProblem) -> int:
-    return _MOST_SPARSE if of.is_sparse else _MOST_PARAMETERS
+    if of.is_sparse:
+        return _MOST_SPARSE
+    dense = isinstance(of.data.rows, DenseRows)
+    return _MOST_DENSE if dense and of.smooth and of.is_plain else _MOST_PARAMETERS
 
 
 def has_matrix(of: ScaledProblem) -> bool:
     """Tell whether there are few enough parameters for a matrix for each output."""
     return of.q <= _most_parameters(of) + 1 and min(of.blocks, of.k) * of.q**2 <= _MOST_NUMBERS
+
+
+def has_few_rows(of: ScaledProblem) -> bool:
+    """Tell whether Newton steps are taken in the space of the rows: see `row_space`."""
+    n, rows = of.data.n, of.data.rows
+    kind = isinstance(rows, DenseRows | CsrRows) and of.smooth and of.is_plain and not of.joint
+    if not (kind and not of.only_prox and n < of.q and n <= _FEW_ROWS_OF_ALL):
+        return False
+    free = of.standardisation.scale > 0.0
+    penalised = bool((of.ridge[:-1][free] > 0.0).all())
+    return penalised and n * of.products + of.q**3 / 3 > _NEWTON_PRODUCTS
+
+
+def is_summed_in_single(of: ScaledProblem) -> bool:
+    """Tell whether the Hessian of quasi-Newton steps may be summed in single precision.
+
+    Its error, some 1e-6 of a standardised feature's second derivative, must be small beside that of
+    the penalty. It is one of the steps alone: the gradient is exact.
+    """
+    penalised = of.ridge[:-1][of.standardisation.scale > 0.0]
+    return is_wide(of.data.rows) and bool((penalised >= _LEAST_RIDGE).all())
 
 
 def has_factors(of: ScaledProblem) -> bool:
@@ -164,6 +200,9 @@ def _newton(holds: Callable[[ScaledProblem], bool], why: str) -> Rule:
 
 
 RULES = (
+    Rule(  # ADR 0045
+        has_few_rows, StepKind.NEWTON, "fewer rows than features: a matrix of the rows is small",
+    ),
     Rule(lambda of: of.wants_exact, StepKind.NEWTON, "one Newton step is the exact solution"),
     Rule(  # ADR 0017
         lambda of: of.only_prox, StepKind.VARIANCE_REDUCED,
@@ -181,7 +220,9 @@ RULES = (
         "little data: the Hessian of all rows takes a millisecond",
     ),
     _newton(  # ADR 0010
-        lambda of: of.quadratic and of.data.n <= _FEW_ROWS * of.q,
+        lambda of: (
+            of.quadratic and of.data.n <= _FEW_ROWS * of.q and not is_summed_in_single(of)
+        ),
         "least squares of few rows a feature: one Newton step is the solution",
     ),
     _newton(  # ADR 0010

@@ -13,6 +13,7 @@ from gradstep.engine.automatic.choice import (
     all_rows_are_cheap,
     can_take_newton_steps,
     hessian_rows,
+    is_summed_in_single,
 )
 from gradstep.engine.automatic.sampling import Sampler
 from gradstep.engine.automatic.state import Diagonal, Factors, Matrices
@@ -106,10 +107,12 @@ class Hessians:
         if rows < of.data.n:
             sample, sampling = self.draw(params, rows, smoothing, sampling)
         blocks = of.blocks if can_take_newton_steps(of) else min(of.blocks, of.k)
-        hessian = self._sum(params, sample, self.options(smoothing, blocks), smoothing)
+        single = is_summed_in_single(of)
+        options = self.options(smoothing, blocks)._replace(single=single)
+        hessian = self._sum(params, sample, options, smoothing)
         if sample is not None:
             self._fill(hessian, sampling)
-        return Matrices(hessian, params, whole=sample is None), sampling
+        return Matrices(hessian, params, whole=sample is None and not single), sampling
 
     def _fill(self, hessian: NDArray[np.float64], sampling: Sampling) -> None:
         """Give features that no row of a sample has their own second derivative, in place."""

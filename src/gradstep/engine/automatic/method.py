@@ -329,9 +329,10 @@ class Automatic:
                     )
                     length = proximal_length(of, snapshot, inverse, rate)
             else:
-                if state.kind == StepKind.NEWTON and snapshot.hessian is not None:
+                there = snapshot.hessian is not None or self._model.in_row_space
+                if state.kind == StepKind.NEWTON and there:
                     state = self._model.with_hessian_of_snapshot(state)
-                if state.has_preconditioner:
+                if state.has_preconditioner or self._model.in_row_space:
                     square = self._model.square(state, snapshot)
                     if self._model.direction(state, snapshot)[1]:
                         length = math.sqrt(square)

@@ -48,8 +48,8 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     elif of.smooth and of.is_plain:
         trial, t = extend(evaluate, lambda at: model.slope_along(step, at), slope, trial)
     # 3. A sample that does not lead on fast enough becomes larger.
-    assert state.matrices is not None  # noqa: S101
-    if not state.matrices.whole and t == 1.0 and model.is_poor(state, snapshot, trial):
+    sampled = state.matrices is not None and not state.matrices.whole
+    if sampled and t == 1.0 and model.is_poor(state, snapshot, trial):
         sampling = state.sampling
         state = replace(state, sampling=sampling._replace(factor=4 * sampling.factor))
     return state.accepted(trial, rate=t)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import can_take_newton_steps
+from gradstep.engine.automatic.choice import can_take_newton_steps, has_few_rows
 from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.method import Automatic
 from gradstep.engine.automatic.preconditioner import Preconditioner
@@ -21,12 +21,14 @@ from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import AutomaticState, Matrices, Pairs, Progress
 from gradstep.engine.row_sums import RowSums
+from gradstep.engine.wide_hessian import is_wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from gradstep.engine.automatic.choice import Rule
     from gradstep.engine.state import Problem
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
@@ -56,6 +58,7 @@ class Path:
         self.data, self._columns, self._start = data, columns, start
         self._state = AutomaticState(start=start, params=start)
         self._problem: Problem | None = None
+        self._rule: Rule | None = None
 
     def optimum(
         self, problem: Problem, start: NDArray[np.float64] | None = None
@@ -72,13 +75,15 @@ class Path:
         with closing(Automatic(problem, self.data, self._columns, is_sample=True)) as method:
             if start is not None:
                 state = AutomaticState(start=self._start, params=start)
+            elif method.rule is not self._rule:  # as where no penalty is left
+                state = AutomaticState(start=self._start, params=self._state.params)
             else:
                 state = self._under(problem, method.of)
             outcome = None
             while outcome is None and state.epoch < problem.max_epochs:
                 state, epoch, _ = method.epoch(state)
                 outcome = method.outcome(state, epoch)
-        self._state, self._problem = state, problem
+        self._state, self._problem, self._rule = state, problem, method.rule
         return state.params
 
     def _under(self, problem: Problem, of: ScaledProblem) -> AutomaticState:
@@ -107,6 +112,8 @@ class Path:
 def work_of(problem: Problem, data: Dataset, columns: Columns) -> float:
     """Return the cost of a Newton step in products: of the Hessian, and of solving with it."""
     of = ScaledProblem(problem, data, columns)
+    if has_few_rows(of):
+        return float(data.n) ** 2 * of.q
     side = of.q * of.k if of.joint else of.q
     return data.n * of.products + (side**3 / 3.0 if can_take_newton_steps(of) else 0.0)
 
@@ -114,7 +121,8 @@ def work_of(problem: Problem, data: Dataset, columns: Columns) -> float:
 def has_path(problem: Problem, data: Dataset, columns: Columns) -> bool:
     """Tell whether `LeastSquaresPath` can be used."""
     of = ScaledProblem(problem, data, columns)
-    return of.quadratic and of.k == 1 and can_take_newton_steps(of)
+    narrow = not is_wide(data.rows) and can_take_newton_steps(of)
+    return of.quadratic and of.k == 1 and narrow
 
 
 class LeastSquaresPath:

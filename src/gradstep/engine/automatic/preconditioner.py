@@ -7,12 +7,14 @@ many features for a matrix, the preconditioner is diagonal.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradstep.engine.automatic.box import minimum_within
-from gradstep.engine.kernels.linalg import factor, minimise_quadratic, solve
+from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.kernels.linalg import DEPENDENT, factor, minimise_quadratic, solve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.state import Diagonal, Matrices
     from gradstep.engine.constraints import Constraints
 
-__all__ = ["DiagonalPreconditioner", "Preconditioner"]
+__all__ = ["DiagonalPreconditioner", "Preconditioner", "factored"]
 
+# Columns of a matrix that LAPACK factorises, on one thread; our own loops take ten times as long.
+_LARGE = 384
 # Sweeps of coordinate descent, at most.
 _MOST_SWEEPS = 20_000
 # A joint loss is blind to a shift of all outputs if the Hessian's sums over outputs are no larger
@@ -54,16 +58,14 @@ class Preconditioner:
         self.joint = hessian.shape[0] > of.k
         self.ridge = np.tile(of.ridge, of.k) if self.joint else of.ridge
         self.hessian = _joined(hessian, of.k, of.ridge) if self.joint else hessian
-        whole = self.hessian + np.eye(self.ridge.size) * self.ridge
+        whole = self.hessian.copy()
+        np.einsum("bii->bi", whole)[:] += self.ridge
         own = np.sqrt(np.einsum("bii->bi", whole))
         with np.errstate(divide="ignore"):
             self.scale = np.where(own > 0.0, 1.0 / own, 0.0)
-        self._lower = whole * self.scale[:, :, None] * self.scale[:, None, :]
-        for block in self._lower:
-            if factor(block) and not matrices.whole:
-                # A column that depends on others only in this sample must be free to move.
-                own = np.einsum("ii->i", block)
-                own[np.isinf(own)] = 1.0
+        whole *= self.scale[:, :, None]
+        whole *= self.scale[:, None, :]
+        self._lower = [factored(block, whole=matrices.whole) for block in whole]
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
         return each.reshape(1, -1) if self.joint else each
@@ -73,7 +75,7 @@ class Preconditioner:
         blocks = self._blocks(gradient)
         step = np.empty_like(blocks)
         for c, g in enumerate(blocks):
-            at = c % self._lower.shape[0]
+            at = c % len(self._lower)
             x = -g * self.scale[at]
             solve(self._lower[at], x)
             step[c] = x * self.scale[at]
@@ -185,6 +187,21 @@ class DiagonalPreconditioner:
     def direction(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the step (k, q) at a gradient (k, q): minus the inverse times the gradient."""
         return -self._inverse * gradient
+
+
+def factored(matrix: NDArray[np.float64], *, whole: bool) -> NDArray[np.float64]:
+    """Return the lower Cholesky factor of a symmetric matrix of unit diagonal."""
+    if matrix.shape[0] >= _LARGE:
+        with one_blas_thread(), suppress(np.linalg.LinAlgError):
+            lower = np.linalg.cholesky(matrix)
+            if np.einsum("ii->i", lower).min() ** 2 > DEPENDENT:
+                matrix[:] = lower
+                return matrix
+    if factor(matrix) and not whole:
+        # A column that depends on others only in this sample must be free to move.
+        own = np.einsum("ii->i", matrix)
+        own[np.isinf(own)] = 1.0
+    return matrix
 
 
 def _joined(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import StepKind, has_factors, has_matrix
+from gradstep.engine.automatic.choice import StepKind, has_factors, has_few_rows, has_matrix
 from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.kronecker import KroneckerPreconditioner
 from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
 from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
+from gradstep.engine.automatic.row_space import RowSpace, RowSpacePreconditioner
 from gradstep.engine.automatic.state import Snapshot
 from gradstep.objective.smoothed import smoothed
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.state import AutomaticState, Diagonal, Factors, Matrices
     from gradstep.engine.row_sums import RowSums
 
-    _Preconditioner = Preconditioner | KroneckerPreconditioner | DiagonalPreconditioner
+    _Preconditioner = (
+        Preconditioner | RowSpacePreconditioner | KroneckerPreconditioner | DiagonalPreconditioner
+    )
 
 __all__ = ["QuadraticModel"]
 
@@ -46,6 +49,8 @@ class QuadraticModel:
     ----------
     hessians : Hessians
         What sums the Hessian.
+    in_row_space : bool
+        Whether steps are taken in the space of the rows, without a matrix of the features.
     """
 
     def __init__(
@@ -53,15 +58,18 @@ class QuadraticModel:
     ) -> None:
         self.of, self.row_sums, self._tilt = of, row_sums, tilt
         self.hessians = Hessians(of, row_sums)
+        self.in_row_space = has_few_rows(of)
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
         self._made_of: Matrices | Factors | Diagonal | None = None
+        self._row_space: RowSpace | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
         """Return the snapshot at a point: one pass over the rows."""
         of, smoothing = self.of, state.smoothing
         newton = state.kind == StepKind.NEWTON and not self.knows_hessian(state)
+        newton = newton and not self.in_row_space
         all_rows = newton and self.hessians.takes_all_rows(state.sampling)
         options = self.hessians.options(smoothing) if all_rows else None
         loss = smoothing.loss(of)
@@ -111,7 +119,8 @@ class QuadraticModel:
 
     def knows_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the Hessian is the same everywhere, and known."""
-        return self.of.quadratic and state.matrices is not None and state.matrices.whole
+        whole = state.matrices is not None and state.matrices.whole
+        return self.of.quadratic and (whole or self.in_row_space)
 
     def knows_excess(self, state: AutomaticState) -> bool:
         """Tell whether ½·length² of the next step is how far the objective is above its minimum."""
@@ -129,6 +138,11 @@ class QuadraticModel:
 
     def with_hessian_of_snapshot(self, state: AutomaticState) -> AutomaticState:
         """Return the state with the Hessian of its snapshot as the preconditioner."""
+        if self.in_row_space and not state.matrices_of_snapshot:
+            # Second derivatives are taken, and a step takes two products with all rows; the matrix
+            # of the rows is not counted, since a run that goes on makes it again.
+            self.row_sums.rows_read += 3 * self.of.data.n
+            return replace(state, matrices_of_snapshot=True)
         if self.knows_hessian(state) or state.matrices_of_snapshot:
             return state
         snapshot = state.at
@@ -159,7 +173,11 @@ class QuadraticModel:
         return replace(state, factors=factors, sampling=sampling)
 
     def preconditioner(self, state: AutomaticState) -> _Preconditioner:
-        """Return the preconditioner of a state: full, of two factors, or diagonal."""
+        """Return the preconditioner of a state: full, of rows, of two factors, or diagonal."""
+        if self.in_row_space:
+            if self._row_space is None:
+                self._row_space = RowSpace(self.of, self.row_sums)
+            return self._row_space.preconditioner(state.at.params, state.smoothing)
         if state.matrices is not None:
             return self.full_preconditioner(state)
         made_of = state.factors or state.diagonal
@@ -204,7 +222,7 @@ class QuadraticModel:
     def square(self, state: AutomaticState, snapshot: Snapshot) -> float:
         """Return the square of the next step's length: dᵀMd, M being the model's Hessian."""
         step = self.direction(state, snapshot)[0]
-        if state.kind == StepKind.QUASI_NEWTON:
+        if state.kind == StepKind.QUASI_NEWTON or self.in_row_space:
             return max(-float((self.gradient(snapshot) * step).sum()), 0.0)
         return max(self.full_preconditioner(state).square(step), 0.0)
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from gradstep.jit import compiled, inlined
 
-__all__ = ["factor", "minimise_quadratic", "solve"]
+__all__ = ["DEPENDENT", "factor", "minimise_quadratic", "solve"]
 
 # A pivot below it says that a column is a combination of those before, to rounding.
-_DEPENDENT = 1e-12
+DEPENDENT = 1e-12
 _AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope is just that
 _ROUNDING = 1e-14  # of what a slope is the sum of: it may be off by as much
 _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
@@ -44,7 +44,7 @@ def _factor(matrix):
             dot += row[t] * row[t]
         own = row[i]
         pivot = own - dot
-        if own > 0.0 and pivot > _DEPENDENT * own:
+        if own > 0.0 and pivot > DEPENDENT * own:
             row[i] = np.sqrt(pivot)
         else:
             row[:i] = 0.0

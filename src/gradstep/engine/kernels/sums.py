@@ -34,7 +34,13 @@ from gradstep.rows.layouts import (
     write_squares,
 )
 
-__all__ = ["bent_squares_of_rows", "squares_of_rows", "sum_evaluations", "sum_squares"]
+__all__ = [
+    "bent_squares_of_rows",
+    "second_derivatives_of_rows",
+    "squares_of_rows",
+    "sum_evaluations",
+    "sum_squares",
+]
 
 
 def tile_second_derivatives(
@@ -282,6 +288,25 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
             for c in range(k):
                 flat[i * k + c] = weight * h[c, i]
         add_squares(rows, order, at, end, flat, k, squares)
+        at = end
+
+
+@compiled
+def second_derivatives_of_rows(rows, y, sample_weight, loss, order, k, widths, params, out):
+    """Write weighted second derivatives of rows ``order``: (outputs or their pairs, rows)."""
+    room = 128
+    z = np.empty(room * k)
+    h = np.empty((out.shape[0], room))
+    work = np.empty(2 * max(k, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        tile_scores(rows, order, at, end, params, k, z)
+        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        for c in range(h.shape[0]):
+            for i in range(end - at):
+                weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
+                out[c, at + i] = weight * h[c, i]
         at = end
 
 
