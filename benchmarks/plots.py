@@ -153,7 +153,7 @@ def main(
     solvers: Annotated[list[Path] | None, typer.Option(help="Of benchmarks.solvers.")] = None,
     scaling: Annotated[list[Path] | None, typer.Option(help="The same, with --scaling.")] = None,
     limit: Annotated[list[Path] | None, typer.Option(help="Of benchmarks.limit.")] = None,
-    out: Annotated[Path, typer.Option(help="Where pictures go.")] = Path("docs/pictures"),
+    out: Annotated[Path, typer.Option(help="Where pictures go.")] = Path("docs/benchmarks"),
 ) -> None:
     """Draw results as SVG and PNG."""
     mpl.use("Agg")
@@ -166,7 +166,7 @@ def main(
         if files:
             figure = draw(files)
             for kind, about in (("svg", {"Date": None}), ("png", {"Software": None})):
-                path = out / f"benchmark_{name}.{kind}"
+                path = out / f"{name}.{kind}"
                 figure.savefig(path, dpi=150, metadata=about)
                 print(path)
             plt.close(figure)
