@@ -157,7 +157,7 @@ class RowSums:
         self.rows_read += 0 if constant else self.data.n
         weight = self.data.weight_sum
         first, second, third = (losses / weight).tolist()
-        found = None if hessian is None else _mirrored(matrices / weight)
+        found = None if hessian is None else self._whole(matrices / weight, hessian)
         return Evaluation(first, second, third, gradient / weight, found)
 
     def hessian(
@@ -180,7 +180,21 @@ class RowSums:
             )
         )[2]  # fmt: skip
         self.rows_read += self.data.n
-        return _mirrored(matrices / self.data.weight_sum)
+        return self._whole(matrices / self.data.weight_sum, options)
+
+    def _whole(
+        self, matrices: NDArray[np.float64], options: HessianOptions
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return symmetric matrices from their lower triangles, of features as they are scaled.
+
+        Of rows of few features they were summed as they are, whose scales mostly are 1.
+        """
+        lower = np.tril(matrices)
+        if hasattr(self.data.rows, "add_products") and (options.scale != 1.0).any():
+            scale = np.append(options.scale, 1.0)
+            lower *= scale[:, None] * scale
+        whole: NDArray[np.float64] = lower + np.transpose(np.tril(lower, -1), (0, 2, 1))
+        return whole
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
@@ -227,10 +241,3 @@ class RowSums:
 
 def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.ascontiguousarray(params)
-
-
-def _mirrored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return symmetric matrices from their lower triangles."""
-    lower = np.tril(matrices)
-    whole: NDArray[np.float64] = lower + np.transpose(np.tril(matrices, -1), (0, 2, 1))
-    return whole

@@ -28,6 +28,12 @@ __all__ = ["QuadraticModel"]
 
 # An epoch is poor if it leaves more than this of the square of the step's length.
 _POOR = 0.25
+# Rounding error of a sum of products, relative to the sum of their sizes.
+_ERROR = 1e-15
+# What rounding may add to a step's length, in shares of `tol`, where a pass is left out.
+_SURELY = 0.1
+# Share of the loss that must be left for its difference to have digits enough.
+_DIGITS = 1e-3
 
 
 class QuadraticModel:
@@ -78,6 +84,36 @@ class QuadraticModel:
             objective, before, true = (losses + own).tolist()
         gradient = found.gradient if self._tilt is None else found.gradient + self._tilt
         return Snapshot(params, objective, before, true, gradient, found.hessian)
+
+    def derived(
+        self, state: AutomaticState, snapshot: Snapshot, params: NDArray[np.float64]
+    ) -> Snapshot | None:
+        """Return the snapshot at a point of least squares without a pass, from another and H.
+
+        None where it does not follow from them to enough digits for `tol`, or for the loss.
+        """
+        of, tol = self.of, self.of.problem.tol
+        if not (self.knows_hessian(state) and of.is_plain) or of.wants_exact or tol is None:
+            return None
+        assert state.matrices is not None  # noqa: S101
+        units, hessian = of.standardisation, state.matrices.hessian[0]
+        step = units.scaled_params(params) - units.scaled_params(snapshot.params)
+        gradient = units.gradient(snapshot.gradient)
+        change = np.einsum("ci,ij->cj", step, hessian)
+        # The gradient's rounding error, with signs as they might be, as a step to correct it.
+        error = _ERROR * np.einsum("ci,ij->cj", np.abs(step), np.abs(hessian))
+        error *= np.random.default_rng(0).choice((-1.0, 1.0), step.shape)
+        correction = self.full_preconditioner(state).direction(error)
+        if -float((error * correction).sum()) > (_SURELY * tol) ** 2 * float((change * step).sum()):
+            return None
+        before = snapshot.objective - of.problem.penalty_of(snapshot.params)
+        before -= self._tilted(snapshot.params)
+        loss = before + float((gradient * step).sum()) + 0.5 * float((change * step).sum())
+        if not loss > _DIGITS * before:
+            return None
+        objective = loss + of.problem.penalty_of(params) + self._tilted(params)
+        at_end = snapshot.gradient + units.gradient_in_units(change)
+        return Snapshot(params, objective, objective, objective, at_end, None)
 
     def _tilted(self, params: NDArray[np.float64]) -> float:
         return 0.0 if self._tilt is None else float((self._tilt * params).sum())
