@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_ROWS", "Evaluation", "HessianOptions", "RowSums"]
 
+# Of so many shards one is read where a rough sum is enough.
+_SHARDS_APART = 4
+
 
 class Evaluation(NamedTuple):
     """Losses, gradient and Hessian of all rows at a point.
@@ -90,16 +93,16 @@ class RowSums:
 
     # ------------------------------------------------------------------ shard by shard
 
-    def each(self, task: Callable[..., Any]) -> list[Any]:
-        """Return the result of a task on each shard, in order."""
-        return self._executor.run(task, [[shard] for shard in self._shards])
+    def each(self, task: Callable[..., Any], apart: int = 1) -> list[Any]:
+        """Return the result of a task on each shard, or on one of so many, in order."""
+        return self._executor.run(task, [[shard] for shard in self._shards[::apart]])
 
     def of_first(self, task: Callable[..., Any]) -> Any:
         """Return the result of a task on the first shard."""
         return self._executor.run(task, [self._shards[:1]])[0]
 
-    def total(self, task: Callable[..., Any], result_bytes: int = 0) -> Any:
-        """Return the sum of a task's results on all shards.
+    def total(self, task: Callable[..., Any], result_bytes: int = 0, apart: int = 1) -> Any:
+        """Return the sum of a task's results on all shards, or on one of so many.
 
         Parameters
         ----------
@@ -110,8 +113,8 @@ class RowSums:
         """
         in_place = getattr(task, "summed_in_place", False)
         if not in_place and result_bytes * len(self._shards) <= self._executor.most_bytes:
-            return by_eights(self.each(task), added)
-        return reduce(added, self._executor.run(task, eights(self._shards)))
+            return by_eights(self.each(task, apart), added)
+        return reduce(added, self._executor.run(task, eights(self._shards[::apart])))
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
         """Return a copy of the rows at ascending positions."""
@@ -237,6 +240,23 @@ class RowSums:
         total: NDArray[np.float64] = self.total(task, 8 * params.size)
         self.rows_read += self.data.n
         return total / self.data.weight_sum
+
+    def rough_hessian_diagonal(
+        self, loss: Any, params: NDArray[np.float64], widths: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return about the same, from a few of the shards if rows lie in random order there.
+
+        From all, if none of their rows has some feature.
+        """
+        some = self._shards[::_SHARDS_APART]
+        if self.data.shuffled and len(some) < len(self._shards):
+            task = Squares(loss, self.k, _contiguous(params), widths)
+            found: NDArray[np.float64] = self.total(task, 8 * params.size, _SHARDS_APART)
+            rows = sum(hi - lo for lo, hi in some)
+            self.rows_read += rows
+            if found.all():
+                return found / (self.data.mean_weight * rows)
+        return self.hessian_diagonal(loss, params, widths)
 
 
 def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -81,6 +81,8 @@ __all__ = ["Automatic"]
 
 # An epoch that gains less than this share of the decrease so far narrows the smoothing width.
 _FAR = 0.02
+# A Newton step has led far if the next is no longer than this, times it.
+_LED_FAR = 0.125
 # Constant columns that a note names.
 _NAMED = 5
 # `tol` for a sample: its optimum lies farther than that from the optimum of all rows (ADR 0017).
@@ -243,7 +245,8 @@ class Automatic:
                 "Scale the target, or leave the start to gradstep."
             )
             raise Diverged(msg, epoch=0)
-        return replace(state, snapshot=snapshot), None, note
+        far = int(self.rule.kind is StepKind.NEWTON)  # no step has told that the optimum is near
+        return replace(state, snapshot=snapshot, poor=far), None, note
 
     def _solution_of_sample(
         self, state: AutomaticState, rows: int
@@ -335,6 +338,9 @@ class Automatic:
                     square = self._model.square(state, snapshot)
                     if self._model.direction(state, snapshot)[1]:
                         length = math.sqrt(square)
+                    before = state.progress.length
+                    if state.kind == StepKind.NEWTON and not math.isnan(before):
+                        state = replace(state, poor=int(not length <= _LED_FAR * before))
         return progressed(of, state, length)
 
     def solution(

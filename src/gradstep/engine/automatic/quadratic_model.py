@@ -67,7 +67,7 @@ class QuadraticModel:
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
         """Return the snapshot at a point: one pass over the rows."""
         of, smoothing = self.of, state.smoothing
-        newton = state.kind == StepKind.NEWTON and not self.knows_hessian(state)
+        newton = state.kind == StepKind.NEWTON and not self.keeps_hessian(state)
         all_rows = newton and self.hessians.takes_all_rows(state.sampling)
         options = self.hessians.options(smoothing) if all_rows else None
         loss = smoothing.loss(of)
@@ -149,6 +149,18 @@ class QuadraticModel:
         """Tell whether the Hessian is the same everywhere, and known."""
         return self.of.quadratic and state.matrices is not None and state.matrices.whole
 
+    def keeps_hessian(self, state: AutomaticState) -> bool:
+        """Tell whether the next Newton step is taken in the Hessian of the last.
+
+        With l1, which quasi-Newton steps do not take, also where the Hessian was that of a point so
+        near that the last step in it has led far: to sum it again costs two passes, or six.
+        """
+        of, matrices = self.of, state.matrices
+        if self.knows_hessian(state):
+            return True
+        near = matrices is not None and matrices.whole and not state.poor
+        return near and of.smooth and of.has_l1 and not of.wants_exact
+
     def knows_excess(self, state: AutomaticState) -> bool:
         """Tell whether ½·length² of the next step is how far the objective is above its minimum."""
         return self.knows_hessian(state) and self.of.is_plain
@@ -165,7 +177,7 @@ class QuadraticModel:
 
     def with_hessian_of_snapshot(self, state: AutomaticState) -> AutomaticState:
         """Return the state with the Hessian of its snapshot as the preconditioner."""
-        if self.knows_hessian(state) or state.matrices_of_snapshot:
+        if self.keeps_hessian(state) or state.matrices_of_snapshot:
             return state
         snapshot = state.at
         matrices, sampling = self.hessians.for_newton(
