@@ -183,7 +183,9 @@ class QuadraticModel:
         matrices, sampling = self.hessians.for_newton(
             snapshot.params, snapshot.hessian, state.smoothing, state.sampling
         )
-        return replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
+        state = replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
+        anew = matrices.whole and snapshot.hessian is None  # in a pass of its own, so it is kept
+        return replace(state, poor=0) if anew else state
 
     def with_preconditioner(self, state: AutomaticState) -> AutomaticState:
         """Return the state with a preconditioner of quasi-Newton steps, if it has none yet."""
