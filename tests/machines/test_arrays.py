@@ -80,7 +80,7 @@ def test_the_cluster_computes(monkeypatch):
     refused = lambda *_: pytest.fail("the driver has read the rows")  # noqa: E731
     monkeypatch.setattr(inputs, "check_finite", refused)
     MiniBatchRegressor().fit(*arrays(X, Y["number"]))
-    assert len(sent) >= 3  # columns, the start, the solution
+    assert len(sent) >= 2  # columns, the start
 
 
 def test_blocks_stay_with_the_workers(client, tmp_path):

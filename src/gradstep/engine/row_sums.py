@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_ROWS", "Evaluation", "HessianOptions", "RowSums"]
 
+# Of so many shards one is read where a rough sum is enough.
+_SHARDS_APART = 4
+
 
 class Evaluation(NamedTuple):
     """Losses, gradient and Hessian of all rows at a point.
@@ -91,16 +94,16 @@ class RowSums:
 
     # ------------------------------------------------------------------ shard by shard
 
-    def each(self, task: Callable[..., Any]) -> list[Any]:
-        """Return the result of a task on each shard, in order."""
-        return self._executor.run(task, [[shard] for shard in self._shards])
+    def each(self, task: Callable[..., Any], apart: int = 1) -> list[Any]:
+        """Return the result of a task on each shard, or on one of so many, in order."""
+        return self._executor.run(task, [[shard] for shard in self._shards[::apart]])
 
     def of_first(self, task: Callable[..., Any]) -> Any:
         """Return the result of a task on the first shard."""
         return self._executor.run(task, [self._shards[:1]])[0]
 
-    def total(self, task: Callable[..., Any], result_bytes: int = 0) -> Any:
-        """Return the sum of a task's results on all shards.
+    def total(self, task: Callable[..., Any], result_bytes: int = 0, apart: int = 1) -> Any:
+        """Return the sum of a task's results on all shards, or on one of so many.
 
         Parameters
         ----------
@@ -111,8 +114,8 @@ class RowSums:
         """
         in_place = getattr(task, "summed_in_place", False)
         if not in_place and result_bytes * len(self._shards) <= self._executor.most_bytes:
-            return by_eights(self.each(task), added)
-        return reduce(added, self._executor.run(task, eights(self._shards)))
+            return by_eights(self.each(task, apart), added)
+        return reduce(added, self._executor.run(task, eights(self._shards[::apart])))
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
         """Return a copy of the rows at ascending positions."""
@@ -167,7 +170,7 @@ class RowSums:
         elif wide:
             found = self._wide(loss if plain is None else plain, params, hessian)
         else:
-            found = _mirrored(matrices / weight)
+            found = self._whole(matrices / weight, hessian)
         return Evaluation(first, second, third, gradient / weight, found)
 
     def hessian(
@@ -193,7 +196,21 @@ class RowSums:
             )
         )[2]  # fmt: skip
         self.rows_read += self.data.n
-        return _mirrored(matrices / self.data.weight_sum)
+        return self._whole(matrices / self.data.weight_sum, options)
+
+    def _whole(
+        self, matrices: NDArray[np.float64], options: HessianOptions
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return symmetric matrices from their lower triangles, of features as they are scaled.
+
+        Of rows of few features they were summed as they are, whose scales mostly are 1.
+        """
+        lower = np.tril(matrices)
+        if hasattr(self.data.rows, "add_products") and (options.scale != 1.0).any():
+            scale = np.append(options.scale, 1.0)
+            lower *= scale[:, None] * scale
+        whole: NDArray[np.float64] = lower + np.transpose(np.tril(lower, -1), (0, 2, 1))
+        return whole
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
@@ -244,13 +261,23 @@ class RowSums:
         self.rows_read += self.data.n
         return total / self.data.weight_sum
 
+    def rough_hessian_diagonal(
+        self, loss: Any, params: NDArray[np.float64], widths: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return about the same, from a few of the shards if rows lie in random order there.
+
+        From all, if none of their rows has some feature.
+        """
+        some = self._shards[::_SHARDS_APART]
+        if self.data.shuffled and len(some) < len(self._shards):
+            task = Squares(loss, self.k, _contiguous(params), widths)
+            found: NDArray[np.float64] = self.total(task, 8 * params.size, _SHARDS_APART)
+            rows = sum(hi - lo for lo, hi in some)
+            self.rows_read += rows
+            if found.all():
+                return found / (self.data.mean_weight * rows)
+        return self.hessian_diagonal(loss, params, widths)
+
 
 def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.ascontiguousarray(params)
-
-
-def _mirrored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return symmetric matrices from their lower triangles."""
-    lower = np.tril(matrices)
-    whole: NDArray[np.float64] = lower + np.transpose(np.tril(matrices, -1), (0, 2, 1))
-    return whole

@@ -6,6 +6,7 @@ Their results are arrays and numbers, which are added up over the shards or conc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -140,18 +141,26 @@ class Evaluate:
                 *sums[:2],
             )
             return sums
-        p, options = shard.rows.n_features, self.options
-        room = shard.rows.tile_rows() if options is None else _HESSIAN_TILE
+        room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
+        for order in _runs(shard):
+            launch(
+                sum_evaluations, self.components, *shard.for_kernels, order, self.k, room,
+                *self._fixed, *sums,
+            )  # fmt: skip
+        return sums
+
+    @cached_property
+    def _fixed(self) -> tuple[Any, ...]:
+        """What the kernel takes that is the same for all shards."""
+        options, p = self.options, self.params.size // self.k - 1
         if options is None:
             options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
         same = is_same(*self.components[:2])
-        fixed = (same, *map(readonly, options[1:4]), readonly(self.params))
-        for order in _runs(shard):
-            launch(
-                sum_evaluations, self.components, *shard.for_kernels, order, self.k, room, *fixed,
-                *sums,
-            )  # fmt: skip
-        return sums
+        return (same, *map(readonly, options[1:4]), readonly(self.params))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: not what is made of the rest."""
+        return {name: kept for name, kept in vars(self).items() if name != "_fixed"}
 
     def _is_wide(self, shard: Dataset) -> bool:
         """Tell whether matrix products sum what is wanted, and are faster."""
@@ -266,5 +275,15 @@ def scores(
 
 def _runs(shard: Dataset) -> Iterator[NDArray[np.uint32]]:
     """Yield the row numbers of a shard, a bounded number at a time."""
+    if shard.index is None and shard.n <= RUN_ROWS:
+        yield _first_rows(max(1, shard.n - 1).bit_length())[: shard.n]
+        return
     for at in range(0, shard.n, RUN_ROWS):
         yield readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
+
+
+@lru_cache(maxsize=2)
+def _first_rows(bits: int) -> NDArray[np.uint32]:
+    """Return the first 2^bits row numbers, of which all shards take theirs; kept in the cache."""
+    rows: NDArray[np.uint32] = readonly(np.arange(1 << bits, dtype=np.uint32))
+    return rows

@@ -55,6 +55,15 @@ class Standardisation:
         scaled = (g - self.shift * g_b[:, None]) * self.scale
         return np.concatenate([scaled, g_b[:, None]], axis=1)
 
+    def gradient_in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the gradient (size,) for the features' units, from that of standardised ones.
+
+        That of a feature that is left out is not known, but that its standardised one is zero.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = np.where(self.scale > 0.0, scaled[:, :-1] / self.scale, 0.0)
+        return np.concatenate([(own + self.shift * scaled[:, -1:]).reshape(-1), scaled[:, -1]])
+
     def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) in the features' units, from scaled ones (k, p + 1)."""
         w = scaled[:, :-1] * self.scale

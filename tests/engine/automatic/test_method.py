@@ -10,8 +10,10 @@ import pytest
 from gradstep.engine import executor
 from gradstep.engine.automatic import preconditioner
 from gradstep.engine.automatic.choice import StepKind
+from gradstep.engine.automatic.quadratic_model import QuadraticModel
 from gradstep.engine.kernels.linalg import minimise_quadratic
 from gradstep.engine.records import Outcome
+from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.errors import Diverged
 from gradstep.objective.classification import LogLoss
@@ -111,13 +113,47 @@ class TestRecords:
         )  # the start, and its Hessian
         np.testing.assert_allclose(np.diff(told), 1.0, rtol=1e-12)
 
-    def test_least_squares_take_three_passes(self, solve):
-        """Columns, an anchor with the curvature, the end."""
+    def test_least_squares_take_two_passes(self, solve):
+        """Columns, a snapshot with the Hessian; the end follows from that."""
         data, _ = sized("newton", SquaredError())
         (record,) = solve(data).records
-        assert record.passes == pytest.approx(3.0, abs=1e-12)
+        assert record.passes == pytest.approx(2.0, abs=1e-12)
         (record,) = solve(data, columns=columns_of(data)).records
-        assert record.passes == pytest.approx(3.0, abs=1e-12)  # whoever has measured them
+        assert record.passes == pytest.approx(2.0, abs=1e-12)  # whoever has measured them
+
+    def test_what_follows_from_the_hessian_is_what_a_pass_tells(self, solve):
+        data, _ = sized("newton", SquaredError())
+        found, looked = solve(data), solve(data, tol=1e-15)
+        assert looked.records[0].passes == pytest.approx(3.0, abs=1e-12)
+        assert found.records[0].loss == pytest.approx(looked.records[0].loss, rel=1e-13)
+        ours, theirs = found.ran.state.at.gradient, looked.ran.state.at.gradient
+        np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=1e-13)
+
+    def test_with_l1_a_hessian_near_the_optimum_is_kept(self, solve, monkeypatch):
+        summed, evaluate = [], RowSums.evaluate
+
+        def watched(self, loss, params, hessian=None, **more):
+            summed.append(hessian is not None)
+            return evaluate(self, loss, params, hessian, **more)
+
+        monkeypatch.setattr(RowSums, "evaluate", watched)
+        data, _ = sized("newton", LogLoss())
+        asked = {"loss": LogLoss(), "penalty": L1(1e-3), "tol": 1e-9}
+        found = solve(data, **asked)
+        assert found.outcome is Outcome.OPTIMAL
+        assert summed[-1] is False  # the last steps are those of an earlier Hessian
+        monkeypatch.setattr(QuadraticModel, "keeps_hessian", QuadraticModel.knows_hessian)
+        anew = solve(data, **asked)
+        assert summed[-1] is True
+        np.testing.assert_allclose(found.params, anew.params, rtol=1e-8)
+
+    def test_where_little_is_left_of_the_loss_the_last_pass_is_made(self, solve):
+        """The loss would be a difference of numbers that are far larger."""
+        data, _ = sized("newton", SquaredError())
+        exact = replace(data, y=data.rows.values[:, :1] * 3.0 + 1.0)
+        record = solve(exact, penalty=L2(0.0)).records[0]
+        assert record.passes == pytest.approx(3.0, abs=1e-12)
+        assert 0.0 <= record.loss < 1e-25
 
     def test_an_epoch_of_reduced_steps_takes_its_share(self, solve):
         data, _ = sized("diagonal", LogLoss())

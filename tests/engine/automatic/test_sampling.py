@@ -12,8 +12,9 @@ from gradstep.objective.penalties import L2
 from gradstep.objective.regression import Poisson
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import SVRG
+from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
-from gradstep.rows.layouts import DenseRows
+from gradstep.rows.layouts import DenseRows, TableRows
 from tests.uncompiled import uncompiled
 
 
@@ -43,6 +44,38 @@ def test_all_are_drawn_where_there_are_no_more():
     at, counts = _by_priority(np.array([1.0, 5.0]), 3, np.random.default_rng(0))
     assert at.tolist() == [0, 1]
     assert counts.tolist() == [1.0, 1.0]
+
+
+def test_those_of_the_largest_priorities_are_drawn():
+    chances = np.random.default_rng(0).pareto(1.0, 50_000) + 0.1
+    for rows in (1, 40, 3000, 30_000):
+        at, counts = _by_priority(chances, rows, np.random.default_rng(1))
+        priorities = chances / (1.0 - np.random.default_rng(1).random(chances.size))
+        first = np.argsort(-priorities)
+        np.testing.assert_array_equal(at, np.sort(first[:rows]))
+        np.testing.assert_array_equal(
+            counts, np.maximum(1.0, priorities[first[rows]] / chances[at])
+        )
+
+
+def test_a_rough_diagonal_is_of_some_shards_that_have_all_features(monkeypatch):
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 14)
+    rng = np.random.default_rng(0)
+    values, codes = rng.normal(size=(4000, 2)), 2 + rng.integers(0, 3, (4000, 1)).astype(np.int32)
+    y, at, widths = np.ones((4000, 1)), np.zeros(7), np.array([[1e-4], [1.0]])
+    found = {}
+    for name in ("all levels", "a rare level"):
+        data = Dataset(TableRows(values, codes.copy(), 6), y, shuffled=True)
+        data.rows.codes[500 if name == "a rare level" else slice(0, 4000, 9)] = 5
+        with RowSums(data, 1) as sums:
+            rough = sums.rough_hessian_diagonal(Poisson(), at, widths)
+            found[name] = rough, sums.rows_read, sums.hessian_diagonal(Poisson(), at, widths)
+    rough, read, whole = found["all levels"]
+    assert read <= 1100
+    np.testing.assert_allclose(rough, whole, rtol=0.2)
+    rough, read, whole = found["a rare level"]
+    assert read > 4000
+    np.testing.assert_array_equal(rough, whole)
 
 
 @uncompiled

@@ -150,7 +150,7 @@ class Hessians:
         if not of.columns.measured and not sampling.squares.size:
             k, p = of.k, of.q - 1
             loss, widths = of.problem.loss, smoothing.widths(of)
-            found = self._row_sums.hessian_diagonal(loss, params, widths)[: k * p]
+            found = self._row_sums.rough_hessian_diagonal(loss, params, widths)[: k * p]
             squares = found.reshape(k, p).mean(axis=0) * of.standardisation.scale**2
             sampling = sampling._replace(squares=squares)
         return self._sampler.draw(rows, sampling, smoothing)

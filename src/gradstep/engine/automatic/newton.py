@@ -35,7 +35,8 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     ahead = replace(state, smoothing=kept.shortened(of))
 
     def evaluate(t: float) -> Snapshot:
-        return model.evaluate(ahead, of.within(of.standardisation.in_units(scaled + t * step)))
+        params = of.within(of.standardisation.in_units(scaled + t * step))
+        return model.derived(ahead, snapshot, params) or model.evaluate(ahead, params)
 
     trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=of.smooth)
     if trial is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import can_take_newton_steps, has_few_rows
+from gradstep.engine.automatic.choice import StepKind, can_take_newton_steps, has_few_rows
 from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.method import Automatic
 from gradstep.engine.automatic.preconditioner import Preconditioner
@@ -104,8 +104,8 @@ class Path:
         progress = Progress(last.progress.at_start, least, offset=last.progress.offset)
         return replace(
             last, params=at, epoch=0, snapshot=snapshot, least=least, rejected=False,
-            stuck=False, poor=0, step_factor=1.0, rate=1.0, pairs=Pairs(),
-            progress=progress,
+            stuck=False, poor=int(last.kind == StepKind.NEWTON), step_factor=1.0, rate=1.0,
+            pairs=Pairs(), progress=progress,
         )  # fmt: skip
 
 

@@ -31,6 +31,12 @@ __all__ = ["QuadraticModel"]
 
 # An epoch is poor if it leaves more than this of the square of the step's length.
 _POOR = 0.25
+# Rounding error of a sum of products, relative to the sum of their sizes.
+_ERROR = 1e-15
+# What rounding may add to a step's length, in shares of `tol`, where a pass is left out.
+_SURELY = 0.1
+# Share of the loss that must be left for its difference to have digits enough.
+_DIGITS = 1e-3
 
 
 class QuadraticModel:
@@ -68,7 +74,7 @@ class QuadraticModel:
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
         """Return the snapshot at a point: one pass over the rows."""
         of, smoothing = self.of, state.smoothing
-        newton = state.kind == StepKind.NEWTON and not self.knows_hessian(state)
+        newton = state.kind == StepKind.NEWTON and not self.keeps_hessian(state)
         newton = newton and not self.in_row_space
         all_rows = newton and self.hessians.takes_all_rows(state.sampling)
         options = self.hessians.options(smoothing) if all_rows else None
@@ -86,6 +92,37 @@ class QuadraticModel:
             objective, before, true = (losses + own).tolist()
         gradient = found.gradient if self._tilt is None else found.gradient + self._tilt
         return Snapshot(params, objective, before, true, gradient, found.hessian)
+
+    def derived(
+        self, state: AutomaticState, snapshot: Snapshot, params: NDArray[np.float64]
+    ) -> Snapshot | None:
+        """Return the snapshot at a point of least squares without a pass, from another and H.
+
+        None where it does not follow from them to enough digits for `tol`, or for the loss.
+        """
+        of, tol = self.of, self.of.problem.tol
+        known = self.knows_hessian(state) and state.matrices is not None and of.is_plain
+        if not known or of.wants_exact or tol is None:
+            return None
+        assert state.matrices is not None  # noqa: S101
+        units, hessian = of.standardisation, state.matrices.hessian[0]
+        step = units.scaled_params(params) - units.scaled_params(snapshot.params)
+        gradient = units.gradient(snapshot.gradient)
+        change = np.einsum("ci,ij->cj", step, hessian)
+        # The gradient's rounding error, with signs as they might be, as a step to correct it.
+        error = _ERROR * np.einsum("ci,ij->cj", np.abs(step), np.abs(hessian))
+        error *= np.random.default_rng(0).choice((-1.0, 1.0), step.shape)
+        correction = self.full_preconditioner(state).direction(error)
+        if -float((error * correction).sum()) > (_SURELY * tol) ** 2 * float((change * step).sum()):
+            return None
+        before = snapshot.objective - of.problem.penalty_of(snapshot.params)
+        before -= self._tilted(snapshot.params)
+        loss = before + float((gradient * step).sum()) + 0.5 * float((change * step).sum())
+        if not loss > _DIGITS * before:
+            return None
+        objective = loss + of.problem.penalty_of(params) + self._tilted(params)
+        at_end = snapshot.gradient + units.gradient_in_units(change)
+        return Snapshot(params, objective, objective, objective, at_end, None)
 
     def _tilted(self, params: NDArray[np.float64]) -> float:
         return 0.0 if self._tilt is None else float((self._tilt * params).sum())
@@ -122,6 +159,18 @@ class QuadraticModel:
         whole = state.matrices is not None and state.matrices.whole
         return self.of.quadratic and (whole or self.in_row_space)
 
+    def keeps_hessian(self, state: AutomaticState) -> bool:
+        """Tell whether the next Newton step is taken in the Hessian of the last.
+
+        With l1, which quasi-Newton steps do not take, also where the Hessian was that of a point so
+        near that the last step in it has led far: to sum it again costs two passes, or six.
+        """
+        of, matrices = self.of, state.matrices
+        if self.knows_hessian(state):
+            return True
+        near = matrices is not None and matrices.whole and not state.poor
+        return near and of.smooth and of.has_l1 and not of.wants_exact
+
     def knows_excess(self, state: AutomaticState) -> bool:
         """Tell whether ½·length² of the next step is how far the objective is above its minimum."""
         return self.knows_hessian(state) and self.of.is_plain
@@ -143,13 +192,15 @@ class QuadraticModel:
             # of the rows is not counted, since a run that goes on makes it again.
             self.row_sums.rows_read += 3 * self.of.data.n
             return replace(state, matrices_of_snapshot=True)
-        if self.knows_hessian(state) or state.matrices_of_snapshot:
+        if self.keeps_hessian(state) or state.matrices_of_snapshot:
             return state
         snapshot = state.at
         matrices, sampling = self.hessians.for_newton(
             snapshot.params, snapshot.hessian, state.smoothing, state.sampling
         )
-        return replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
+        state = replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
+        anew = matrices.whole and snapshot.hessian is None  # in a pass of its own, so it is kept
+        return replace(state, poor=0) if anew else state
 
     def with_preconditioner(self, state: AutomaticState) -> AutomaticState:
         """Return the state with a preconditioner of quasi-Newton steps, if it has none yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -141,10 +141,16 @@ class ScaledProblem:
     @cached_property
     def products(self) -> int:
         """Products of two features that a row's Hessian costs, in contiguous ones."""
-        each, rows = self.q * self.q, self.data.rows
-        if hasattr(rows, "n_touched"):
-            each = min(each, (rows.n_touched(1) + 2) ** 2 * _SCATTERED)
+        each = self.q * self.q
+        if self.is_sparse:
+            each = min(each, self.numbers_a_row**2 * _SCATTERED)
         return each * self.blocks
+
+    @cached_property
+    def numbers_a_row(self) -> int:
+        """Features that a row has, about, its intercept and its target."""
+        rows: Any = self.data.rows
+        return int(rows.n_touched(1)) + 2 if self.is_sparse else self.q
 
     def is_uneven(self, rows: int) -> bool:
         """Tell whether a feature's sum of squares may depend on rows that an even draw misses."""

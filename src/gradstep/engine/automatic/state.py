@@ -213,7 +213,7 @@ class AutomaticState(TrainState):
         Whether no step leads down any more.
     poor : int
         Quasi-Newton epochs in a row that have not halved the step's length
-        (`QuadraticModel.is_poor`).
+        (`QuadraticModel.is_poor`); of Newton steps, whether the last one has not led far.
     step_factor : float
         What mini-batch steps have been shortened to.
     rate : float

@@ -26,6 +26,11 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 @cache
+def _are_built_in(classes: tuple[type, ...]) -> bool:
+    return all(c.__module__.startswith("gradstep.") for c in classes)
+
+
+@cache
 def _kernel_of_their_own(kernel: Any, _classes: tuple[type, ...]) -> Any:
     return compiled(kernel.py_func)
 
@@ -51,8 +56,7 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
         If a component cannot be compiled.
     """
     classes = tuple(chain.from_iterable(_classes(c) for c in components if c is not None))
-    built_in = all(c.__module__.startswith("gradstep.") for c in classes)
-    if not built_in and hasattr(kernel, "py_func"):
+    if not _are_built_in(classes) and hasattr(kernel, "py_func"):
         kernel = _kernel_of_their_own(kernel, classes)
     try:
         return kernel(*arguments[:3], *components, *arguments[3:])

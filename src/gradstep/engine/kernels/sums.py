@@ -182,7 +182,7 @@ def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices):
 
 def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices):
     for pair in range(h.shape[0]):
-        add_products(rows, order, lo, hi, h[pair], scale, matrices[pair])
+        add_products(rows, order, lo, hi, h[pair], matrices[pair])
 
 
 @overload(row_products, strict=False, jit_options=INLINED)
@@ -283,10 +283,12 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
         tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
-        for i in range(m):
-            weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
-            for c in range(k):
-                flat[i * k + c] = weight * h[c, i]
+        for c in range(k):
+            for i in range(m):
+                flat[i * k + c] = h[c, i]
+            if sample_weight.size > 0:
+                for i in range(m):
+                    flat[i * k + c] *= sample_weight[order[at + i]]
         add_squares(rows, order, at, end, flat, k, squares)
         at = end
 

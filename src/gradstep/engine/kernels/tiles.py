@@ -52,9 +52,11 @@ def _tile_losses_apart(
     """For losses of one score: y is (n, k). Overwrites z by the weighted values."""
     m = hi - lo
     last = order.size - 1
-    for i in range(m):
-        prefetch(y, order[min(lo + i + AHEAD, last)] * k)
-        for c in range(k):
+    if order[hi - 1] != order[lo] + (m - 1):  # else the processor sees what comes next
+        for i in range(m):
+            prefetch(y, order[min(lo + i + AHEAD, last)] * k)
+    for c in range(k):
+        for i in range(m):
             slopes[i * k + c] = y[order[lo + i], c]
     for i in range(m * k):
         target = slopes[i]
@@ -66,9 +68,9 @@ def _tile_losses_apart(
         for i in range(m * k):
             total += z[i]
     else:
-        for i in range(m):
-            weight = sample_weight[order[lo + i]]
-            for c in range(k):
+        for c in range(k):
+            for i in range(m):
+                weight = sample_weight[order[lo + i]]
                 z[i * k + c] *= weight
                 slopes[i * k + c] *= weight
         for i in range(m * k):  # a loop of its own: see `write_in_units`

@@ -14,7 +14,7 @@ A layout whose rows have few of the features each may also have ``n_touched(n)``
 ``list_touched(order, lo, hi, since, now, features, before)``, which tell how many features some
 rows have, and which: then a step can cost what its batch touches (`gradstep.engine.kernels.lazy`).
 
-It may have ``add_products(order, lo, hi, weights, scale, matrix)``, too, which adds weight times
+It may have ``add_products(order, lo, hi, weights, matrix)``, too, which adds weight times
 the products of all pairs of a row's features: a matrix then costs what rows have, not its size; and
 with it ``write_squares(order, lo, hi, scale, out)``, the sum of squares of each row.
 
@@ -122,21 +122,19 @@ def spread(rows: Rows, order: Any, lo: int, hi: int, shift: Any, scale: Any, out
     rows.spread(order, lo, hi, shift, scale, out)
 
 
-def add_products(
-    rows: Any, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
-) -> None:
+def add_products(rows: Any, order: Any, lo: int, hi: int, weights: Any, matrix: Any) -> None:
     """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle (kernels call this).
+
+    Features are taken as they are: rows of few features are neither centred nor scaled.
 
     Parameters
     ----------
     weights : ndarray of shape (hi - lo,) or longer
         A weight for each row.
-    scale : ndarray of shape (p,)
-        What features are multiplied by.
     matrix : ndarray of shape (p + 1, p + 1)
         The last line is that of a feature that is 1 in every row.
     """
-    rows.add_products(order, lo, hi, weights, scale, matrix)
+    rows.add_products(order, lo, hi, weights, matrix)
 
 
 def write_squares(rows: Any, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:

@@ -161,9 +161,7 @@ class CsrRows(NamedTuple):
                     squares[as_index(c * p + columns[at])] += weight * values[at] * values[at]
                 squares[k * p + c] += weight
 
-    def add_products(
-        self, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
-    ) -> None:
+    def add_products(self, order: Any, lo: int, hi: int, weights: Any, matrix: Any) -> None:
         """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
         values, columns, starts = self.values, self.columns, self.starts
         p = self.width
@@ -173,10 +171,10 @@ class CsrRows(NamedTuple):
             first, end = starts[r], starts[r + 1]
             for a in range(first, end):
                 j = columns[a]
-                own = weight * values[a] * scale[j]
+                own = weight * values[a]
                 for b in range(first, a + 1):
                     t = columns[b]
-                    matrix[max(j, t), min(j, t)] += own * values[b] * scale[t]
+                    matrix[max(j, t), min(j, t)] += own * values[b]
                 matrix[p, j] += own
             matrix[p, p] += weight
 

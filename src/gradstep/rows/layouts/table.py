@@ -82,16 +82,17 @@ class TableRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
-        lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
-        code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
-        stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
-        last = order.size - 1
-        for i in range(lo, hi):
-            coming = order[min(i + AHEAD, last)]
-            for line in range(lines):
-                prefetch(x, coming * numbers + line * stride)
-            for line in range(code_lines):
-                prefetch(codes, coming * columns + line * code_stride)
+        if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
+            lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
+            code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
+            stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
+            last = order.size - 1
+            for i in range(lo, hi):
+                coming = order[min(i + AHEAD, last)]
+                for line in range(lines):
+                    prefetch(x, coming * numbers + line * stride)
+                for line in range(code_lines):
+                    prefetch(codes, coming * columns + line * code_stride)
         i = lo
         while i + 4 <= hi:
             r0, r1, r2, r3 = order[i], order[i + 1], order[i + 2], order[i + 3]
@@ -141,36 +142,32 @@ class TableRows(NamedTuple):
         """Add slope times row to the gradient."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
-        i = lo
-        while i + 4 <= hi:
-            r0, r1, r2, r3 = order[i], order[i + 1], order[i + 2], order[i + 3]
-            at = (i - lo) * k
-            for c in range(k):
-                w = c * p
-                g0 = slopes[at + c]
-                g1 = slopes[at + k + c]
-                g2 = slopes[at + 2 * k + c]
-                g3 = slopes[at + 3 * k + c]
+        for c in range(k):
+            w = c * p
+            i = lo
+            while i + 4 <= hi:
+                r0, r1, r2, r3 = order[i], order[i + 1], order[i + 2], order[i + 3]
+                at = (i - lo) * k + c
+                g0, g1, g2, g3 = slopes[at], slopes[at + k], slopes[at + 2 * k], slopes[at + 3 * k]
                 for j in range(numbers):
                     gradient[w + j] += g0 * x[r0, j] + g1 * x[r1, j] + g2 * x[r2, j] + g3 * x[r3, j]
-            i += 4
-        while i < hi:
-            r = order[i]
-            for c in range(k):
+                i += 4
+            while i < hi:
                 g = slopes[(i - lo) * k + c]
                 for j in range(numbers):
-                    gradient[c * p + j] += g * x[r, j]
-            i += 1
-        for i in range(lo, hi):
-            r = order[i]
-            for c in range(k):
-                w = c * p
+                    gradient[w + j] += g * x[order[i], j]
+                i += 1
+            for i in range(lo, hi):
+                r = order[i]
                 g = slopes[(i - lo) * k + c]
                 for q in range(columns):
                     code = codes[r, q]
                     if code >= 0:
                         gradient[as_index(w + code)] += g
-                gradient[k * p + c] += g
+            total = 0.0
+            for i in range(hi - lo):
+                total += slopes[i * k + c]
+            gradient[k * p + c] += total
 
     def spread(self, order: Any, lo: int, hi: int, shift: Any, scale: Any, out: Any) -> None:
         """Write ``x·scale`` of rows ``order[lo:hi]`` to columns of `out`; nothing is shifted."""
@@ -191,49 +188,76 @@ class TableRows(NamedTuple):
         """Add weight times the squares of rows ``order[lo:hi]``."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
-        for i in range(lo, hi):
-            r = order[i]
-            for c in range(k):
-                weight = weights[(i - lo) * k + c]
+        for c in range(k):
+            w = c * p
+            i = lo
+            while i + 2 <= hi:
+                r0, r1, at = order[i], order[i + 1], (i - lo) * k + c
+                w0, w1 = weights[at], weights[at + k]
                 for j in range(numbers):
-                    squares[c * p + j] += weight * x[r, j] * x[r, j]
+                    squares[w + j] += w0 * x[r0, j] * x[r0, j] + w1 * x[r1, j] * x[r1, j]
+                i += 2
+            if i < hi:
+                for j in range(numbers):
+                    squares[w + j] += weights[(i - lo) * k + c] * x[order[i], j] * x[order[i], j]
+            for i in range(lo, hi):
+                r = order[i]
+                weight = weights[(i - lo) * k + c]
                 for q in range(columns):
                     code = codes[r, q]
                     if code >= 0:
-                        squares[as_index(c * p + code)] += weight
-                squares[k * p + c] += weight
+                        squares[as_index(w + code)] += weight
+            total = 0.0
+            for i in range(hi - lo):
+                total += weights[i * k + c]
+            squares[k * p + c] += total
 
-    def add_products(
-        self, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
-    ) -> None:
+    def add_products(self, order: Any, lo: int, hi: int, weights: Any, matrix: Any) -> None:
         """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
         last = matrix[p]
+        i = lo
+        while i + 4 <= hi:
+            r0, r1, r2, r3 = order[i], order[i + 1], order[i + 2], order[i + 3]
+            at = i - lo
+            w0, w1, w2, w3 = weights[at], weights[at + 1], weights[at + 2], weights[at + 3]
+            for j in range(numbers):
+                a0, a1, a2, a3 = w0 * x[r0, j], w1 * x[r1, j], w2 * x[r2, j], w3 * x[r3, j]
+                line = matrix[j]
+                for t in range(j + 1):
+                    line[t] += a0 * x[r0, t] + a1 * x[r1, t] + a2 * x[r2, t] + a3 * x[r3, t]
+                last[j] += a0 + a1 + a2 + a3
+            i += 4
+        while i < hi:
+            r = order[i]
+            for j in range(numbers):
+                own = weights[i - lo] * x[r, j]
+                for t in range(j + 1):
+                    matrix[j, t] += own * x[r, t]
+                last[j] += own
+            i += 1
         for i in range(lo, hi):
             r = order[i]
             weight = weights[i - lo]
-            for j in range(numbers):
-                own = weight * x[r, j] * scale[j]
-                for t in range(j + 1):
-                    matrix[j, t] += own * x[r, t] * scale[t]
-                last[j] += own
             for a in range(columns):
                 j = codes[r, a]
                 if j < 0:
                     continue
-                own = weight * scale[as_index(j)]
                 line = matrix[as_index(j)]
                 for t in range(numbers):
-                    line[t] += own * x[r, t] * scale[t]
+                    line[t] += weight * x[r, t]
                 for b in range(a + 1):
                     other = codes[r, b]
                     if other > j:
-                        matrix[as_index(other), as_index(j)] += own * scale[as_index(other)]
+                        matrix[as_index(other), as_index(j)] += weight
                     elif other >= 0:
-                        line[as_index(other)] += own * scale[as_index(other)]
-                last[as_index(j)] += own
-            last[p] += weight
+                        line[as_index(other)] += weight
+                last[as_index(j)] += weight
+        total = 0.0
+        for i in range(hi - lo):
+            total += weights[i]
+        last[p] += total
 
     def write_squares(self, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:
         """Write the sum of squares of each row ``order[lo:hi]``, scaled."""

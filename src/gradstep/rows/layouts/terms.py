@@ -174,31 +174,29 @@ class TermRows(NamedTuple):
                         amount = np.float64(amounts[r, q])
                         squares[as_index(c * p + place)] += weight * amount * amount
 
-    def add_products(
-        self, order: Any, lo: int, hi: int, weights: Any, scale: Any, matrix: Any
-    ) -> None:
+    def add_products(self, order: Any, lo: int, hi: int, weights: Any, matrix: Any) -> None:
         """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
         x, codes, p = self.values, self.codes, self.width
         places, amounts = self.places, self.amounts
         columns = places.shape[1]
-        add_products(TableRows(x, codes, p), order, lo, hi, weights, scale, matrix)
+        add_products(TableRows(x, codes, p), order, lo, hi, weights, matrix)
         for i in range(lo, hi):
             r = order[i]
             for a in range(columns):
                 j = places[r, a]
                 if j < 0:
                     continue
-                own = weights[i - lo] * amounts[r, a] * scale[j]
+                own = weights[i - lo] * amounts[r, a]
                 for t in range(x.shape[1]):
-                    matrix[j, t] += own * x[r, t] * scale[t]
+                    matrix[j, t] += own * x[r, t]
                 for q in range(codes.shape[1]):
                     code = codes[r, q]
                     if code >= 0:
-                        matrix[j, code] += own * scale[code]
+                        matrix[j, code] += own
                 for b in range(a + 1):
                     other = places[r, b]
                     if other >= 0:
-                        also = own * amounts[r, b] * scale[other]
+                        also = own * amounts[r, b]
                         matrix[max(j, other), min(j, other)] += also
                 matrix[p, j] += own
 
