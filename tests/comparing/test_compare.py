@@ -115,7 +115,7 @@ class TestNotebook:
         text = as_text(found)
         assert text == str(found)
         assert "Batch 1 comes within 1 % of the optimum, in epoch 4." in text
-        assert "automatic method is within 1 % in epoch 1 (3 passes over the rows), in" in text
+        assert "automatic method is within 1 % in epoch 1 (2 passes over the rows), in" in text
         assert "Not within 1 % of it by the end: batch 64; batch 1000." in text
         assert "110 rows within 1 % of the optimum" in text
         head, rows = cells(found)

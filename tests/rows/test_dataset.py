@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,11 @@ class TestRowsOfWeightZero:
     def test_nothing_but_such_rows(self, layout):
         data = Dataset(layout(X), Y, np.zeros(N))
         assert (data.n, data.weight_sum, data.mean_weight) == (0, 0.0, 0.0)
+
+
+def test_views_for_kernels_are_not_pickled():
+    data = Dataset(dense(matrix(50, 3)), np.zeros((50, 1)), np.ones(50))
+    before = len(pickle.dumps(data))
+    assert not data.for_kernels[1].flags.writeable
+    assert data.for_kernels is data.for_kernels
+    assert len(pickle.dumps(data)) == before
