@@ -18,7 +18,8 @@ import numpy as np
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.executor import added
 from gradstep.engine.kernels.launch import launch
-from gradstep.engine.kernels.sums import second_derivatives_of_rows
+from gradstep.engine.kernels.sums import second_derivatives_of_scores
+from gradstep.engine.row_tasks import scores
 from gradstep.objective.losses import is_quadratic
 from gradstep.rows.layouts import DenseRows
 from gradstep.rows.readonly import readonly
@@ -114,8 +115,9 @@ class WideHessian:
                     part = shard.part(at, min(shard.n, at + _ROWS - filled))
                     rows = slice(filled, filled + part.n)
                     standardised(part, self.options.shift, self.options.scale, x[rows])
+                    z = scores(part.rows, self.params, self.k, part.index)
                     h[:, rows] = row_curvatures(
-                        self.loss, self.k, part, self.params, self.options.widths, blocks
+                        self.loss, self.k, part, z, self.options.widths, blocks
                     )
                     at, filled = at + part.n, filled + part.n
                     if filled == _ROWS:
@@ -139,18 +141,18 @@ def standardised(
 
 
 def row_curvatures(
-    loss: Any, k: int, data: Dataset, params: NDArray[np.float64], widths: NDArray[np.float64],
+    loss: Any, k: int, data: Dataset, z: NDArray[np.float64], widths: NDArray[np.float64],
     blocks: int,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return the weighted second derivatives of rows at a point: (blocks, n)."""
+    """Return the weighted second derivatives at the scores (n, k) of rows: (blocks, n)."""
     if is_quadratic(loss):
         weights = data.weights()
         return np.ones((blocks, data.n)) if weights is None else np.tile(weights, (blocks, 1))
     h = np.empty((blocks, data.n))
     order = readonly(data.rows_between(0, data.n))
     launch(
-        second_derivatives_of_rows, (loss,), *data.for_kernels, order, k, readonly(widths),
-        readonly(params), h,
+        second_derivatives_of_scores, (loss,), *data.for_kernels, order, k, readonly(widths),
+        z.reshape(-1), h,
     )  # fmt: skip
     return h
 

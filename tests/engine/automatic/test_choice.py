@@ -8,7 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gradstep.engine.automatic.choice import StepKind, hessian_rows, rule_for, sample_rows
+from gradstep.engine.automatic.choice import (
+    StepKind,
+    can_take_newton_steps,
+    has_factors,
+    hessian_rows,
+    rule_for,
+    sample_rows,
+)
 from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
 from gradstep.objective.penalties import L1, L2, Scaled
@@ -73,6 +80,7 @@ class TestChoice:
         (10, 2000, {}, StepKind.NEWTON),  # fewer rows than features
         (10, 2000, {"loss": LogLoss()}, StepKind.NEWTON),
         (10, 2000, {"penalty": L2(0.0)}, StepKind.NEWTON),  # least squares, one step
+        (1500, 2000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),  # a step costs many passes
         (10, 2000, {"loss": LogLoss(), "penalty": L2(0.0)}, StepKind.QUASI_NEWTON),
         (3000, 2000, {}, StepKind.QUASI_NEWTON),  # a Hessian in single precision
         (3000, 2000, {"penalty": L2(1e-7)}, StepKind.NEWTON),
@@ -86,6 +94,13 @@ class TestChoice:
     ])  # fmt: skip
     def test_follows_from_sizes(self, n, p, changes, expected):
         assert way(n, p, columns=even(p), **changes) is expected
+
+    def test_of_softmax_follows_from_all_its_parameters_together(self):
+        rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (10**6, 500)))
+        data = Dataset(rows, np.zeros((10**6, 1)))
+        of = ScaledProblem(problem(data, n_outputs=4, loss=Softmax()), data, even(500))
+        assert has_factors(of)
+        assert not can_take_newton_steps(of)
 
     def test_of_sparse_rows_follows_from_what_they_have(self):
         sparse = csr(matrix(3000, 1500, density=0.002))

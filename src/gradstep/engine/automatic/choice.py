@@ -53,6 +53,8 @@ _MOST_DENSE = 4096
 _LEAST_RIDGE = 1e-5
 # Most rows that a step is taken in the space of, where they have more features (ADR 0045).
 _FEW_ROWS_OF_ALL = 2048
+# Square of the rows, per feature, up to which that pays for losses that take several steps.
+_SQUARE_A_FEATURE = 128
 # Most outputs of a joint loss, whose Hessian for the scores is a matrix of them (ADR 0038).
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
@@ -134,8 +136,9 @@ class Rule(NamedTuple):
 def _most_parameters(of: ScaledProblem) -> int:
     if of.is_sparse:
         return _MOST_SPARSE
-    dense = isinstance(of.data.rows, DenseRows)
-    return _MOST_DENSE if dense and of.smooth and of.is_plain else _MOST_PARAMETERS
+    dense = isinstance(of.data.rows, DenseRows) and not of.joint
+    enough = of.quadratic or of.data.n >= of.q
+    return _MOST_DENSE if dense and enough and of.smooth and of.is_plain else _MOST_PARAMETERS
 
 
 def has_matrix(of: ScaledProblem) -> bool:
@@ -148,6 +151,8 @@ def has_few_rows(of: ScaledProblem) -> bool:
     n, rows = of.data.n, of.data.rows
     kind = isinstance(rows, DenseRows | CsrRows) and of.smooth and of.is_plain and not of.joint
     if not (kind and not of.only_prox and n < of.q and n <= _FEW_ROWS_OF_ALL):
+        return False
+    if not (of.quadratic or n * n <= _SQUARE_A_FEATURE * of.q):
         return False
     free = of.standardisation.scale > 0.0
     penalised = bool((of.ridge[:-1][free] > 0.0).all())

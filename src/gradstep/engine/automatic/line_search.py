@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,25 @@ _STEEP = 0.25
 _LONGEST = 8.0
 
 
+class Trial(Protocol):
+    """What a step leads to.
+
+    Attributes
+    ----------
+    before : float
+        The objective there, as it was where the step begins.
+    """
+
+    @property
+    def before(self) -> float: ...
+
+
+T = TypeVar("T", bound=Trial)
+
+
 def backtrack(
-    evaluate: Callable[[float], Snapshot], objective: float, slope: float, noise: float, *,
-    smooth: bool,
-) -> tuple[Snapshot | None, float]:  # fmt: skip
+    evaluate: Callable[[float], T], objective: float, slope: float, noise: float, *, smooth: bool
+) -> tuple[T | None, float]:
     """Shorten a step until it meets the Armijo condition.
 
     That is, until the objective falls by a share of t·slope. Each trial is at the minimum of the
@@ -39,7 +54,7 @@ def backtrack(
     Parameters
     ----------
     evaluate : callable
-        Returns the snapshot at a share t of the step.
+        Returns the snapshot, or another trial, at a share t of the step.
     objective, slope : float
         The objective, and its slope along the step, where the step begins.
     noise : float

@@ -238,6 +238,8 @@ class Automatic:
             note = REJECTED_STEPS.note(
                 "the solution of a sample was worse than the start: not taken"
             )
+        if (there := self._in_row_space(state, start)) is not None:
+            return there, self.rule.kind, note
         snapshot = self._model.evaluate(state, start) if known is None else known
         if not math.isfinite(snapshot.objective):
             msg = (
@@ -248,6 +250,17 @@ class Automatic:
             raise Diverged(msg, epoch=0)
         far = int(self.rule.kind is StepKind.NEWTON)  # no step has told that the optimum is near
         return replace(state, snapshot=snapshot, poor=far), None, note
+
+    def _in_row_space(
+        self, state: AutomaticState, start: NDArray[np.float64]
+    ) -> AutomaticState | None:
+        """Return the state at the minimum that is found without the features, if one can be."""
+        if not self._model.in_row_space or start[: -self.of.k].any():
+            return None
+        found = self._model.row_space.solution(start, state.smoothing)
+        self.row_sums.rows_read += 2 * self.of.data.n
+        snapshot = self._model.evaluate(state, found)
+        return state.accepted(snapshot, 1.0) if snapshot.true <= state.least else None
 
     def _solution_of_sample(
         self, state: AutomaticState, rows: int

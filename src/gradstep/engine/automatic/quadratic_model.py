@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +69,6 @@ class QuadraticModel:
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
         self._made_of: Matrices | Factors | Diagonal | None = None
-        self._row_space: RowSpace | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
@@ -223,12 +223,15 @@ class QuadraticModel:
         )
         return replace(state, factors=factors, sampling=sampling)
 
+    @cached_property
+    def row_space(self) -> RowSpace:
+        """The space of the rows, if steps are taken there."""
+        return RowSpace(self.of, self.row_sums)
+
     def preconditioner(self, state: AutomaticState) -> _Preconditioner:
         """Return the preconditioner of a state: full, of rows, of two factors, or diagonal."""
         if self.in_row_space:
-            if self._row_space is None:
-                self._row_space = RowSpace(self.of, self.row_sums)
-            return self._row_space.preconditioner(state.at.params, state.smoothing)
+            return self.row_space.preconditioner(state.at.params, state.smoothing)
         if state.matrices is not None:
             return self.full_preconditioner(state)
         made_of = state.factors or state.diagonal

@@ -9,20 +9,29 @@ B has no eigenvalue below 1, so it is factorised without loss, however the rows 
 (Rasmussen and Williams, "Gaussian processes for machine learning", 2006, section 3.4). K costs n²·p
 once for a run, a step n³/3 and two products with the rows. It is the same step as in the space of
 the features, so all else is as of Newton steps there.
+
+The minimum has the form w = R⁻¹Xᵀa, with a number for each row (the representer theorem), and
+scores Ka + b. So a run that begins at a constant first goes there without reading the features
+again; a step costs n³/3 alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.preconditioner import factored
 from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.linalg import solve
+from gradstep.engine.kernels.tiles import losses_of_scores
+from gradstep.engine.row_tasks import scores
 from gradstep.engine.wide_hessian import row_curvatures
 from gradstep.rows.layouts import DenseRows
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +47,24 @@ __all__ = ["RowSpace", "RowSpacePreconditioner"]
 
 # Numbers of a copy of some dense rows, in double precision.
 _NUMBERS = 1 << 20
+# Steps without the features, at most, and the share of `tol` that they end at.
+_MOST_STEPS, _OF_TOL, _LEAST_TOL = 50, 0.3, 1e-8
+_ROUNDING = 1e-14
+
+
+class _Point(NamedTuple):
+    """A point of the form w = R⁻¹Xᵀa: a, intercepts, scores and slopes (k, n), objective."""
+
+    a: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    objective: float
+
+    @property
+    def before(self) -> float:
+        """What the line search compares: the objective."""
+        return self.objective
 
 
 class RowSpace:
@@ -67,21 +94,79 @@ class RowSpace:
         self._made_of: NDArray[np.float64] | None = None
         self._made: RowSpacePreconditioner | None = None
 
+    def solution(self, start: NDArray[np.float64], smoothing: Smoothing) -> NDArray[np.float64]:
+        """Return about the minimum, by Newton steps without the features, from a constant on.
+
+        Parameters
+        ----------
+        start : ndarray of shape (size,)
+            Parameters in the features' own units, all weights being 0.
+        smoothing : Smoothing
+            The width that second derivatives are smoothed over.
+        """
+        of = self._of
+        point = first = self._at(np.zeros((of.k, self._data.n)), start[-of.k :])
+        enough = (_OF_TOL * (of.problem.tol or _LEAST_TOL)) ** 2
+        for _ in range(_MOST_STEPS):
+            model = self._model(point.scores.T, smoothing)
+            if of.quadratic:  # then it is the same everywhere
+                self._made = model
+            residual, g_b = point.slopes + point.a, point.slopes.sum(axis=1)
+            with one_blas_thread():
+                along = residual @ self._gram
+            sums, moved = model.in_rows(-along, g_b)
+            step = sums - residual
+            slope = float((along * step).sum() + (g_b * moved).sum())
+
+            def trial_at(t: float, at: _Point = point, step: Any = (step, moved)) -> _Point:
+                return self._at(at.a + t * step[0], at.intercepts + t * step[1])
+
+            noise = _ROUNDING * (abs(first.objective) + abs(point.objective))
+            found, _ = backtrack(trial_at, point.objective, slope, noise, smooth=True)
+            if found is None:
+                break
+            point = found
+            if of.quadratic or not -slope > enough * (first.objective - point.objective):
+                break
+        with one_blas_thread():
+            weights = self._rows.sums(point.a) * self._inverse
+        scaled = np.concatenate([weights, point.intercepts[:, None]], axis=1)
+        return of.standardisation.in_units(scaled)
+
+    def _at(self, a: NDArray[np.float64], intercepts: NDArray[np.float64]) -> _Point:
+        """Return the point with these numbers of the rows (k, n) and intercepts (k,)."""
+        of, data = self._of, self._data
+        with one_blas_thread():
+            along = a @ self._gram
+        z = along + intercepts[:, None]
+        flat, slopes = z.T.flatten(), np.empty(z.size)
+        order = readonly(data.rows_between(0, data.n))
+        total = launch(
+            losses_of_scores, (of.problem.loss,), *data.for_kernels, order, of.k, flat, slopes
+        )
+        objective = total / data.weight_sum + 0.5 * float((a * along).sum())
+        slopes = slopes.reshape(z.T.shape).T / data.weight_sum
+        return _Point(a, intercepts, z, slopes, objective)
+
     def preconditioner(
         self, params: NDArray[np.float64], smoothing: Smoothing
     ) -> RowSpacePreconditioner:
         """Return the preconditioner at a point, in the features' own units."""
         of = self._of
         if self._made is None or (self._made_of is not params and not of.quadratic):
-            h = row_curvatures(
-                of.problem.loss, of.k, self._data, params, smoothing.widths(of), of.blocks
-            )
-            self._made = RowSpacePreconditioner(
-                self._rows, self._gram, self._inverse,
-                np.maximum(h / self._data.weight_sum, 0.0), with_intercept=of.problem.fit_intercept,
-            )  # fmt: skip
+            self._made = self._model(scores(self._data.rows, params, of.k), smoothing)
             self._made_of = params
         return self._made
+
+    def _model(self, z: NDArray[np.float64], smoothing: Smoothing) -> RowSpacePreconditioner:
+        """Return the preconditioner at scores (n, k)."""
+        of, data = self._of, self._data
+        z = np.ascontiguousarray(z)
+        h = row_curvatures(of.problem.loss, of.k, data, z, smoothing.widths(of), of.blocks)
+        return RowSpacePreconditioner(
+            self._rows, self._gram, self._inverse, np.maximum(h / data.weight_sum, 0.0),
+            with_intercept=of.problem.fit_intercept,
+        )  # fmt: skip
 
 
 class RowSpacePreconditioner:
@@ -124,20 +209,34 @@ class RowSpacePreconditioner:
         step = np.zeros_like(gradient)
         step[:, :-1] = -gradient[:, :-1] * self._inverse
         with one_blas_thread():
-            scores = self._rows.scores(step[:, :-1])  # -XR⁻¹g
-        sums = np.empty_like(scores)
-        for k, own in enumerate(scores):
-            c = k % len(self._factors)
-            root, share = self._roots[c], self._shares[c]
-            u = self._through(c, root * own)
-            if self._with_intercept and self._own[c] > 0.0:
-                moved = -gradient[k, -1] - float((root * share * own).sum())
-                step[k, -1] = moved / self._own[c]
-                u += step[k, -1] * share
-            sums[k] = -root * u
+            own = self._rows.scores(step[:, :-1])
+        sums, step[:, -1] = self.in_rows(own, gradient[:, -1])
         with one_blas_thread():
             step[:, :-1] += self._rows.sums(sums) * self._inverse
         return step
+
+    def in_rows(
+        self, own: NDArray[np.float64], g_b: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what a step has besides -R⁻¹g, as numbers of the rows, and the intercepts' steps.
+
+        Parameters
+        ----------
+        own : ndarray of shape (k, n)
+            Scores of -R⁻¹g, for the gradient g of the weights.
+        g_b : ndarray of shape (k,)
+            The gradient of the intercepts.
+        """
+        sums, moved = np.empty_like(own), np.zeros_like(g_b)
+        for k, z in enumerate(own):
+            c = k % len(self._factors)
+            root, share = self._roots[c], self._shares[c]
+            u = self._through(c, root * z)
+            if self._with_intercept and self._own[c] > 0.0:
+                moved[k] = (-g_b[k] - float((root * share * z).sum())) / self._own[c]
+                u += moved[k] * share
+            sums[k] = -root * u
+        return sums, moved
 
 
 def _of_rows(

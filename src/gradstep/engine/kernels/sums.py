@@ -36,7 +36,7 @@ from gradstep.rows.layouts import (
 
 __all__ = [
     "bent_squares_of_rows",
-    "second_derivatives_of_rows",
+    "second_derivatives_of_scores",
     "squares_of_rows",
     "sum_evaluations",
     "sum_squares",
@@ -294,17 +294,19 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
 
 
 @compiled
-def second_derivatives_of_rows(rows, y, sample_weight, loss, order, k, widths, params, out):
-    """Write weighted second derivatives of rows ``order``: (outputs or their pairs, rows)."""
+def second_derivatives_of_scores(rows, y, sample_weight, loss, order, k, widths, z, out):
+    """Write weighted second derivatives at the scores of rows: (outputs or their pairs, rows).
+
+    z is flat, k outputs a row.
+    """
     room = 128
-    z = np.empty(room * k)
     h = np.empty((out.shape[0], room))
     work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
-        tile_scores(rows, order, at, end, params, k, z)
-        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        own = z[at * k : end * k]
+        tile_second_derivatives(loss, y, order, at, end, k, widths, own, h, work)
         for c in range(h.shape[0]):
             for i in range(end - at):
                 weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
