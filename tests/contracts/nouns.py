@@ -22,6 +22,7 @@ from gradstep.engine.callbacks import Callbacks
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit import components
 from gradstep.fit.run import _Best
+from gradstep.machines.arrays import NotHere
 from gradstep.objective.penalties import Bounded, Scaled
 from gradstep.objective.smoothed import Smoothed
 from tests.contracts.callbacks import CALLBACKS
@@ -38,8 +39,8 @@ __all__ = ["DUTIES", "NOUNS", "Noun", "classes_of", "modules"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 # What users never see: several callbacks as one, those of scikit-learn, those that watch a run on a
-# table; a loss and penalties that are made of another one on the way.
-NOT_COMPONENTS = {Bounded, Bridge, Callbacks, Curve, Progress, Scaled, Smoothed, _Best}
+# table; a loss and penalties that are made of another one on the way; rows that are elsewhere.
+NOT_COMPONENTS = {Bounded, Bridge, Callbacks, Curve, NotHere, Progress, Scaled, Smoothed, _Best}
 CALLBACK_HOOKS = ("on_start", "on_epoch_end", "on_pause", "on_end")
 
 
