@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
@@ -59,4 +61,21 @@ def test_blas_has_one_thread_until_the_last_has_left():
         with one_blas_thread():
             assert threads_of_blas() == {1}
         assert threads_of_blas() == {1}
+    assert threads_of_blas() == before
+
+
+def test_blas_has_one_thread_whoever_enters_first_and_leaves_last():
+    """As threads of a pool do; threadpoolctl lets one thread set the number, the first who did."""
+    before, one, other = threads_of_blas(), one_blas_thread(), one_blas_thread()
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        for _ in range(2):
+            first.submit(one.__enter__).result()
+            second.submit(other.__enter__).result()
+            first.submit(one.__exit__, None, None, None).result()
+            assert threads_of_blas() == {1}
+            second.submit(other.__exit__, None, None, None).result()
+            assert threads_of_blas() == before
+            one, other = one_blas_thread(), one_blas_thread()
+        with one_blas_thread():
+            assert threads_of_blas() == {1}
     assert threads_of_blas() == before
