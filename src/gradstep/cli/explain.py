@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli.speaking import spoken
 from gradstep.diagnostics.catalogue import DIAGNOSTICS, STAGES
 from gradstep.diagnostics.catalogue import explain as explained
 
@@ -65,8 +66,8 @@ def _tell(to: Console, of: Diagnostic) -> None:
 
     to.print(f"[yellow]{of.code}[/yellow]  [bold]{escape(of.title)}[/bold]")
     to.print()
-    to.print(escape(of.what))
+    to.print(escape(spoken(of.what)))
     to.print()
-    report.prose(to, "Why", of.why)
+    report.prose(to, "Why", spoken(of.why))
     to.print()
-    report.prose(to, "What to do", of.fix)
+    report.prose(to, "What to do", spoken(of.fix))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gradstep.cli.speaking import spoken
 from gradstep.cli.terminal import escaped, say, writing_stdout
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
 from gradstep.data.roles import written
@@ -116,7 +117,7 @@ def _tell_columns(to: Console, columns: list[ColumnInWords], n_features: int) ->
     for head in ("column", "became", "detail"):
         table.add_column(head, overflow="fold")
     for name, became, detail in columns:
-        table.add_row(escape(name), became, escape(detail))
+        table.add_row(escape(name), became, escape(spoken(detail)))
     if columns:
         to.print(table)
 
@@ -235,4 +236,4 @@ def print_notes(to: Console, notes: Iterable[str], codes: frozenset[str] = froze
     """Print what a person should know, but for notes that are ignored."""
     for note in without(notes, codes):
         head, _, text = note.labelled().partition(": ")
-        to.print(f"[yellow]{escape(head)}:[/yellow] {escape(text)}")
+        to.print(f"[yellow]{escape(head)}:[/yellow] {escape(spoken(text))}")
