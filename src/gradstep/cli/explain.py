@@ -33,7 +33,9 @@ def explain(
 
     found = [explained(code) for text in codes or () for code in opt.split([text])]
     if json:
-        report.print_json({"diagnostics": [asdict(each) for each in found or DIAGNOSTICS.values()]})
+        report.print_json(
+            {"diagnostics": [_spoken(each) for each in found or DIAGNOSTICS.values()]}
+        )
         return
     to = report.console()
     if not found:
@@ -42,6 +44,10 @@ def explain(
         if at:
             to.print()
         _tell(to, each)
+
+
+def _spoken(of: Diagnostic) -> dict[str, str]:
+    return {name: spoken(text) for name, text in asdict(of).items()}
 
 
 def _list(to: Console) -> None:

@@ -63,7 +63,10 @@ def excess(fit: TableFit) -> str:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one JSON document; numbers that are not finite, which JSON lacks, become null."""
+    """Print one JSON document; numbers that are not finite, which JSON lacks, become null.
+
+    Its notes speak of options, as those for people do.
+    """
     for line in json.dumps(_finite(content), indent=1, allow_nan=False).split("\n"):
         say(line)
 
@@ -72,7 +75,10 @@ def _finite(content: Any) -> Any:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        return {
+            key: [spoken(note) for note in value] if key == "notes" else _finite(value)
+            for key, value in content.items()
+        }
     if isinstance(content, (list, tuple)):
         return [_finite(value) for value in content]
     return content
