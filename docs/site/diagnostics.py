@@ -67,9 +67,9 @@ with warnings.catch_warnings():
     model = MiniBatchRegressor(max_iter=1, learning_rate=0.001, tol=1e-9).fit(X, X.sum(axis=1))
 ```
 
-What is called an option here, as on the command line (`--drop COLUMN`), is a parameter of the same
-name in Python (`drop=["COLUMN"]`). This page is written from the package itself (`python -m
-docs.site.diagnostics`).
+What to do is said in Python's words here (`drop=["COLUMN"]`), as in notes and errors there. On the
+command line they say what is typed (`--drop COLUMN`), and so does `gradstep explain`. This page is
+written from the package itself (`python -m docs.site.diagnostics`).
 """
 
 

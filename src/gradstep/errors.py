@@ -143,8 +143,7 @@ class MixedMachines(GradstepError, RuntimeError):
         )
         return cls(
             f"A worker computes with another {other}: the last bits of the model would depend on "
-            "who computed what. Install the same everywhere, or allow it (--allow-mixed, "
-            "allow_mixed=True)."
+            "who computed what. Install the same everywhere, or allow it (allow_mixed=True)."
         )
 
 

@@ -74,7 +74,10 @@ CASES = {
     ),
     "text at row 50,002 of numbers": Case(
         {"t.csv": LONG + "soon,3\n"},
-        ["{}/t.csv, line 50002", "'x'", "'soon'", "not a number", "--as x=category", "--drop x"],
+        [
+            "{}/t.csv, line 50002", "'x'", "'soon'", "not a number", 'kinds={{"x": "category"}}',
+            'drop=["x"]',
+        ],
     ),
     "text in the second file's numbers": Case(
         {"a.csv": "x,y\n1,2\n3,4\n", "b.csv": "x,y\n1,1\nmany,2\n"},
@@ -126,7 +129,7 @@ CASES = {
     # --- NDJSON ----------------------------------------------------------------------------
     "text at row 50,002 of NDJSON numbers": Case(
         {"t.ndjson": '{"x":1,"y":2}\n' * 50_000 + '{"x":"soon","y":2}\n'},
-        ["{}/t.ndjson, line 50001", "'x'", "'soon'", "not a number", "--as x=category"],
+        ["{}/t.ndjson, line 50001", "'x'", "'soon'", "not a number", 'kinds={{"x": "category"}}'],
     ),
     "half a JSON object": Case(
         {"t.ndjson": '{"x":1,"y":2}\n' * 20 + '{"x":1,\n'}, ["{}/t.ndjson, line 21", "JSON"]
@@ -227,14 +230,14 @@ CASES = {
         table(o=[0.0] * 5 + [None] + [0.0] * 34), ["'o'", "row 6"], {"offset": "o"}
     ),
     "an infinite number": Case(
-        table(x=[1.0, 2.0, np.inf, *range(37)]), ["'x' is infinite in row 3", "--drop x"]
+        table(x=[1.0, 2.0, np.inf, *range(37)]), ["'x' is infinite in row 3", 'drop=["x"]']
     ),
     "an infinite number behind rows without a target": Case(
         table(y=[None, None, *range(38)], x=[1.0, 2.0, 3.0, 4.0, -np.inf, *range(35)]),
         ["'x' is infinite in row 5"],
     ),
     "an infinite number in a file": Case(
-        {"t.csv": "x,y\n1,2\ninf,3\n"}, ["{}/t.csv: Column 'x' is infinite in row 2", "--drop x"]
+        {"t.csv": "x,y\n1,2\ninf,3\n"}, ["{}/t.csv: Column 'x' is infinite in row 2", 'drop=["x"]']
     ),
     "a missing weight in a file": Case(
         {"t.csv": "x,w,y\n1,1,2\n2,nan,3\n"},
@@ -247,7 +250,7 @@ CASES = {
     ),
     "a missing category, refused": Case(
         table(c=["a", None, *["b"] * 38]),
-        ["'c'", "missing in 1 rows", "row 2", "--missing encode"],
+        ["'c'", "missing in 1 rows", "row 2", 'missing="encode"'],
         {"missing": "error"},
     ),
     "a missing number behind rows without a target, refused": Case(

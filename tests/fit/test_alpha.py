@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import gradstep
 from gradstep import Checkpoint, Outcome, fit_table
+from gradstep.engine.automatic import class_folds
 from gradstep.fit import alpha_trials as choosing
 from tests.checkpoints.stops import Stop
 
@@ -51,6 +52,7 @@ class TestIsJudged:
 
     def test_of_more_rows_by_parts(self, monkeypatch):
         monkeypatch.setattr(choosing, "_QUICK", 0)
+        monkeypatch.setattr(choosing, "_QUICK_FEW", 0)
         monkeypatch.setattr(choosing, "_QUICK_PARTS", 0)
         fit = fit_table(noise(), "y")
         X, y, parts = parts_of(fit)
@@ -64,8 +66,10 @@ class TestIsJudged:
         strongest = fit_table(fit.prepared, penalty="l1", alpha=max(known), refit=False)
         assert np.abs(strongest.model.coef_).max() < 0.02
 
-    @pytest.mark.slow
-    def test_of_classes_by_parts(self):
+    @pytest.mark.parametrize("together", [True, pytest.param(False, marks=pytest.mark.slow)])
+    def test_of_classes_by_parts(self, monkeypatch, together):
+        if not together:
+            monkeypatch.setattr(class_folds, "_MOST_NUMBERS", 0)
         fit = fit_table(noise(of_classes=True), "y")
         X, y, parts = parts_of(fit)
         assert min(fit.alpha.losses) >= 0.01 / y.size
@@ -135,6 +139,7 @@ class TestOfManyRows:
 
     @pytest.fixture(autouse=True)
     def _many(self, monkeypatch):
+        monkeypatch.setattr(class_folds, "_MOST_NUMBERS", 0)
         monkeypatch.setattr(choosing, "_CHEAP", 0)
         monkeypatch.setattr(choosing, "_DEAR", 0)
         monkeypatch.setattr(choosing, "_ROUGHLY", 1e-9)  # so that trials have some epochs

@@ -58,7 +58,7 @@ class TestExposures:
     def test_one_that_is_given_as_an_offset_is_told(self):
         with pytest.raises(InvalidParameter, match=r"'years' multiplies .* Give loss='poisson'"):
             fit_table(self.table(), "y", exposure="years")
-        with pytest.raises(InvalidTable, match=r"'years' goes from .*--exposure years"):
+        with pytest.raises(InvalidTable, match=r"'years' goes from .*exposure=.years"):
             fit_table(self.table(), "y", loss="poisson", offset="years")
         # numbers that are added to a score that is no logarithm may be any
         fit_table(self.table(), "y", offset="years", max_iter=2)

@@ -108,7 +108,7 @@ class TestThePlan:
 
     def test_has_the_notes_of_reading(self, untrained):
         made = gradstep.plan(TRIPS.with_columns(copy="fare"), "fare")
-        assert "--drop copy" in str(made)
+        assert 'drop=["copy"]' in str(made)
         assert repr(made).startswith("<TablePlan: the frame, ")
 
     def test_refuses_what_the_fit_refuses(self):

@@ -110,7 +110,7 @@ class TestWhatIsTold:
         assert found.model.provenance["notes"] == found.notes
         assert "clustered by customer: 30 clusters" in str(found.model.summary())
         again = fit_table(TABLE, "fare", **{**how, "drop": how["drop"][:2]}, ignore="GS217")
-        assert again.notes[-1].endswith("--drop customer keeps it from being one.")
+        assert again.notes[-1].endswith('drop=["customer"] keeps it from being one.')
 
     def test_what_was_asked_for_and_is_not_valid(self):
         how = asked("fare", "shop") | {"penalty": "l1", "alpha": 0.01}
@@ -158,7 +158,7 @@ def test_what_is_not_there_is_refused(tmp_path):
     with pytest.raises(gradstep.InvalidTable, match=r"cluster column 'costumer'.*'customer'"):
         fit_table(TABLE, "fare", inference="cluster=costumer")
     prepared = prepare(TABLE, "fare", clusters="shop")
-    with pytest.raises(InvalidParameter, match=r"the same 'customer'.*--cluster customer"):
+    with pytest.raises(InvalidParameter, match=r"the same 'customer'.*clusters=.\"customer"):
         fit_table(prepared, inference="cluster=customer")
     path = tmp_path / "t.svm"
     path.write_text("1 1:2\n0 1:3\n", encoding="ascii")

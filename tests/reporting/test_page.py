@@ -149,7 +149,7 @@ def test_codes_of_notes_are_links_to_what_they_mean():
     assert html.count('<a href="#GS004">GS004</a> <bdi>') == 1
     section = html.partition('<h3 id="GS004">')[2]
     assert section.startswith("GS004: A column numbers the rows</h3><p>A column holds")
-    assert "<code>--drop COLUMN</code>" in section
+    assert "<code>drop=[&quot;COLUMN&quot;]</code>" in section
     assert " is older</bdi>" in html  # a note of a file of before
     without = gradstep.report(model_of(), ignore="GS004").html
     assert "GS004" not in without

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstep.cli import options as opt
+from gradstep.cli.speaking import spoken
 from gradstep.diagnostics.catalogue import DIAGNOSTICS, STAGES
 from gradstep.diagnostics.catalogue import explain as explained
 
@@ -32,7 +33,9 @@ def explain(
 
     found = [explained(code) for text in codes or () for code in opt.split([text])]
     if json:
-        report.print_json({"diagnostics": [asdict(each) for each in found or DIAGNOSTICS.values()]})
+        report.print_json(
+            {"diagnostics": [_spoken(each) for each in found or DIAGNOSTICS.values()]}
+        )
         return
     to = report.console()
     if not found:
@@ -41,6 +44,10 @@ def explain(
         if at:
             to.print()
         _tell(to, each)
+
+
+def _spoken(of: Diagnostic) -> dict[str, str]:
+    return {name: spoken(text) for name, text in asdict(of).items()}
 
 
 def _list(to: Console) -> None:
@@ -65,8 +72,8 @@ def _tell(to: Console, of: Diagnostic) -> None:
 
     to.print(f"[yellow]{of.code}[/yellow]  [bold]{escape(of.title)}[/bold]")
     to.print()
-    to.print(escape(of.what))
+    to.print(escape(spoken(of.what)))
     to.print()
-    report.prose(to, "Why", of.why)
+    report.prose(to, "Why", spoken(of.why))
     to.print()
-    report.prose(to, "What to do", of.fix)
+    report.prose(to, "What to do", spoken(of.fix))

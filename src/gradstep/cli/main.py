@@ -21,7 +21,7 @@ from gradstep.cli.prepare import prepare
 from gradstep.cli.report_page import report
 from gradstep.cli.show import show
 from gradstep.cli.signals import SIGNALS
-from gradstep.cli.speaking import in_options
+from gradstep.cli.speaking import PARAMETERS, in_options
 from gradstep.cli.terminal import finish_stdout, say, say_traceback, say_warning, set_up_streams
 from gradstep.cli.train import train
 from gradstep.cli.verb import Verb
@@ -129,7 +129,7 @@ def main() -> None:
     except GradstepError as error:
         if "--debug" in sys.argv:
             raise
-        say(f"error: {in_options(str(error), _PARAMETERS)}", err=True)
+        say(f"error: {in_options(str(error), _PARAMETERS | PARAMETERS)}", err=True)
         sys.exit(1)
     except OSError as error:  # of a file that nobody has said more about
         if "--debug" in sys.argv or error.strerror is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstep.cli.options import RUN
+from gradstep.cli.speaking import spoken
 from gradstep.cli.terminal import say
 from gradstep.diagnostics.catalogue import codes_of
 from gradstep.diagnostics.diagnostic import without
@@ -47,4 +48,4 @@ def ignored(given: Sequence[str] | None) -> frozenset[str]:
 def say_notes(notes: Iterable[Note], codes: frozenset[str]) -> None:
     """Print notes on stderr, but for those that are ignored."""
     for note in without(notes, codes):
-        say(note.labelled(), err=True)
+        say(spoken(note.labelled()), err=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gradstep.cli.speaking import spoken
 from gradstep.cli.terminal import escaped, say, writing_stdout
 from gradstep.data.features.in_words import columns_in_words, features_in_words, rows_in_words
 from gradstep.data.roles import written
@@ -62,7 +63,10 @@ def excess(fit: TableFit) -> str:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one JSON document; numbers that are not finite, which JSON lacks, become null."""
+    """Print one JSON document; numbers that are not finite, which JSON lacks, become null.
+
+    Its notes speak of options, as those for people do.
+    """
     for line in json.dumps(_finite(content), indent=1, allow_nan=False).split("\n"):
         say(line)
 
@@ -71,7 +75,10 @@ def _finite(content: Any) -> Any:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        return {
+            key: [spoken(note) for note in value] if key == "notes" else _finite(value)
+            for key, value in content.items()
+        }
     if isinstance(content, (list, tuple)):
         return [_finite(value) for value in content]
     return content
@@ -116,7 +123,7 @@ def _tell_columns(to: Console, columns: list[ColumnInWords], n_features: int) ->
     for head in ("column", "became", "detail"):
         table.add_column(head, overflow="fold")
     for name, became, detail in columns:
-        table.add_row(escape(name), became, escape(detail))
+        table.add_row(escape(name), became, escape(spoken(detail)))
     if columns:
         to.print(table)
 
@@ -235,4 +242,4 @@ def print_notes(to: Console, notes: Iterable[str], codes: frozenset[str] = froze
     """Print what a person should know, but for notes that are ignored."""
     for note in without(notes, codes):
         head, _, text = note.labelled().partition(": ")
-        to.print(f"[yellow]{escape(head)}:[/yellow] {escape(text)}")
+        to.print(f"[yellow]{escape(head)}:[/yellow] {escape(spoken(text))}")

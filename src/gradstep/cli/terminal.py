@@ -13,6 +13,7 @@ from traceback import format_exception
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gradstep.characters import acting, escaped
+from gradstep.cli.speaking import spoken
 from gradstep.diagnostics.diagnostic import Note
 from gradstep.errors import CannotWrite, GradstepWarning
 
@@ -66,7 +67,7 @@ def say_warning(
     if not of_use and "--debug" not in sys.argv:
         return
     del filename, lineno, file, line
-    say(Note(message).labelled("warning"), err=True)
+    say(spoken(Note(message).labelled("warning")), err=True)
 
 
 def write_data(text: str) -> None:

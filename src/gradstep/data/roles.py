@@ -15,6 +15,7 @@ from gradstep.checks import first_outside
 from gradstep.data.from_json import is_text
 from gradstep.errors import InvalidTable
 from gradstep.objective.classification import as_targets
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -158,7 +159,7 @@ def classes_of_numbers(
         msg = (
             f"The target {column!r} is continuous: {fraction:g} is one of its {len(distinct):,} "
             "different numbers, which are no classes. Use task='regression'; if they are classes, "
-            f"treat them as such (--as {column}=category, kinds={{{column!r}: 'category'}})."
+            f"treat them as such ({given('kinds', {column: 'category'})})."
         )
         raise InvalidTable(msg)
     return tuple(int(value) if whole else value for value in sorted(distinct))
@@ -283,7 +284,7 @@ class Offset:
                 f"The offset {self.column!r} goes from {low:g} to {high:g}, and is added to the "
                 f"logarithm of the prediction: rows would differ by a factor e^{high - low:.0f}. "
                 "It looks like an exposure (a time, a population), not the logarithm of one: use "
-                f"--exposure {self.column} (exposure={self.column!r}), which takes the logarithm."
+                f"{given('exposure', self.column)}, which takes the logarithm."
             )
             raise InvalidTable(msg)
 

@@ -27,7 +27,7 @@ SEPARABLE = Diagnostic(
     why="With coefficients twice as large the loss would be lower, and so on without end: there is "
     "no optimum. Training stopped where more of the same would change little. Probabilities are "
     "nearly 0 and 1, and coefficients have no standard errors.",
-    fix="Use a penalty (`--penalty l2`, the default), or leave out the column that separates the "
+    fix='Use a penalty (`penalty="l2"`, the default), or leave out the column that separates the '
     "classes; it may give the target away (GS001).",
 )
 REJECTED_STEPS = Diagnostic(
@@ -52,7 +52,7 @@ RATE_LOWERED = Diagnostic(
     what="With the first learning rate training diverged. It began again with a quarter of it.",
     why="The model is that of the lower rate; the time of the first attempts was lost.",
     fix="Give the rate that the note names, scale the columns, or use the automatic method "
-    "(`--optimizer auto`), which needs none.",
+    '(`optimizer="auto"`), which needs none.',
 )
 ENDED_FAR_OFF = Diagnostic(
     "GS105",
@@ -84,7 +84,8 @@ INTERRUPTED = Diagnostic(
     what="Ctrl-C or SIGTERM came while the model was trained, while alpha was being chosen, or "
     "while the model was fitted to all rows. In Python the fit returns, and the program goes on.",
     why="The model is the best until then.",
-    fix="Fit again; with `--checkpoint DIR` a run can go on (`--resume`).",
+    fix="Fit again; a run with a checkpoint (`Checkpoint`; on the command line `--checkpoint DIR` "
+    "and `--resume`) can go on.",
 )
 NOT_REFITTED = Diagnostic(
     "GS109",
@@ -92,12 +93,13 @@ NOT_REFITTED = Diagnostic(
     what="Usually a model is fitted again to all rows, once the rows held out have judged it. Here "
     "that was not possible: the rows are too many to copy, or that fit diverged.",
     why="The model is a good one, of nine tenths of the rows.",
-    fix="Nothing. `--no-refit` asks for such a model.",
+    fix="Nothing. `refit=False` asks for such a model.",
 )
 BOUNDS = Diagnostic(
     "GS110",
     "Where constraints hold coefficients",
-    what="Coefficients have constraints (`--nonnegative`, `--bound`, `--monotone`); the note says "
+    what="Coefficients have constraints (`nonnegative=...`, `bounds=...`, `monotone=...`); the "
+    "note says "
     "how many ended at their bound, and of which columns.",
     why="A coefficient at its bound would lie beyond it without the constraint. If none does, the "
     "model is the same without constraints.",
@@ -112,12 +114,12 @@ ALPHA_AT_EDGE = Diagnostic(
     "constant. At the weakest, no penalty may be needed; or there is hardly an error left that it "
     "could make smaller, as where a column gives the target away (GS001) or separates the classes.",
     fix="Ask first whether each column is known when predictions are made. If so, give another "
-    "strength (`--alpha`) and compare the loss on rows held out; `--alpha 0` is no penalty.",
+    "strength (`alpha=...`) and compare the loss on rows held out; `alpha=0` is no penalty.",
 )
 NO_FOLDS = Diagnostic(
     "GS112",
     "The cross-validation is left out",
-    what="The model was fitted; the cross-validation after it (`--cv`) was interrupted, or "
+    what="The model was fitted; the cross-validation after it (`cv=...`) was interrupted, or "
     "diverged.",
     why="The model is as good as with it. How good that is on rows it has not seen is not known "
     "from all folds.",

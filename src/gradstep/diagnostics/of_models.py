@@ -31,7 +31,7 @@ NO_BETTER = Diagnostic(
     "prediction of the training rows.",
     why="What the model has learned does not hold for other rows. Either the columns say nothing "
     "of the target, or the model has learned the noise of too few rows.",
-    fix="Get more rows, or use fewer features. A stronger penalty (`--alpha auto` finds one) makes "
+    fix='Get more rows, or use fewer features. A stronger penalty (`alpha="auto"` finds one) makes '
     "it a constant, if nothing can be learned. Look for a column that says more of the target.",
 )
 OVERFITTING = Diagnostic(
@@ -41,13 +41,15 @@ OVERFITTING = Diagnostic(
     "held out as on the training rows.",
     why="The model has learned the noise of its training rows. What it gains on them is not what "
     "it will gain on others: believe the rows held out.",
-    fix="Use fewer features (`--max-levels`, fewer `--spline` and `--cross`), more rows, or a "
-    "stronger penalty: `--alpha auto` chooses one.",
+    fix="Use fewer features (`max_levels=...`, fewer `splines=...` and `crosses=...`), more rows, "
+    "or a "
+    'stronger penalty: `alpha="auto"` chooses one.',
 )
 DRIFT = Diagnostic(
     "GS203",
     "Later rows differ from earlier ones",
-    what="The rows held out are the last ones (`--time-column`), and on them the loss is more than "
+    what="The rows held out are the last ones (`time_column=...`), and on them the loss is more "
+    "than "
     "half as much again as on the earlier ones, or no better than a constant of those.",
     why="What holds changes with time, and the rows that will be predicted come later still. "
     "Expect errors as on the rows held out, or larger ones.",
@@ -62,7 +64,8 @@ COLLINEAR = Diagnostic(
     why="Predictions are as good as without. But the data hardly say what each column does by "
     "itself: its standard error is ten times what it would be, and other rows may change the sign "
     "of its coefficient. Do not read it by itself.",
-    fix="Keep one of the columns (`--drop` the others), or use their sum, difference or ratio. "
+    fix="Keep one of the columns (`drop=...` for the others), or use their sum, difference or "
+    "ratio. "
     "Where only predictions count, do nothing.",
 )
 PENALISED_INTERVALS = Diagnostic(
@@ -136,7 +139,7 @@ SCALED_RANDOMLY = Diagnostic(
     "parameters (Lee, Liao, Seo and Shin, 2022), not from an optimum.",
     why="The scale that is shown is no standard error, and 95 % is 6.75 of it, not 1.96. The "
     "intervals hold nevertheless, if steps were many and their lengths fell.",
-    fix="Nothing. The automatic method (`--optimizer auto`) has standard errors.",
+    fix='Nothing. The automatic method (`optimizer="auto"`) has standard errors.',
 )
 FEW_ITERATES = Diagnostic(
     "GS214",
@@ -148,7 +151,7 @@ FEW_ITERATES = Diagnostic(
 NO_STANDARD_ERRORS = Diagnostic(
     "GS215",
     "There are no standard errors",
-    what="Standard errors were asked for by name (`--inference`), and none are valid; the note "
+    what="Standard errors were asked for by name (`inference=...`), and none are valid; the note "
     "says why.",
     why="The model itself is as good as with them.",
     fix="What the reason suggests: a smooth loss, no l1 penalty, a smaller `tol`, fewer features.",
@@ -160,7 +163,8 @@ CLUSTERS = Diagnostic(
     "cluster; or such a column is a feature as well.",
     why="One large cluster makes intervals longer. A feature with a level for each cluster takes "
     "from the others what clusters have in common.",
-    fix="Fill the column, or leave those rows out. `--drop COLUMN` keeps it from being a feature.",
+    fix='Fill the column, or leave those rows out. `drop=["COLUMN"]` keeps it from being a '
+    "feature.",
 )
 INTERVALS_OF_FEW = Diagnostic(
     "GS217",
@@ -170,7 +174,8 @@ INTERVALS_OF_FEW = Diagnostic(
     why="The coefficient of a level that one row has fits that row, and its error is next to "
     "nothing whatever the target is: robust standard errors see no spread there. The interval "
     "is far too short, here as elsewhere (statsmodels' HC1). That of two to four rows is a guess.",
-    fix="Do not read these intervals. Let rare levels share one coefficient (`--max-levels`), use "
-    "a coarser category, or get more rows. `--inference model` takes the spread of all rows for "
+    fix="Do not read these intervals. Let rare levels share one coefficient (`max_levels=...`), "
+    "use "
+    'a coarser category, or get more rows. `inference="model"` takes the spread of all rows for '
     "that of each level.",
 )

@@ -33,7 +33,7 @@ LEAK = Diagnostic(
     why="Such a column is often filled in after the target is known. A model that leans on it is "
     "nearly perfect on this table, and of no use on rows whose target is still open.",
     fix="Ask when the column is known. If that is not before the prediction is made, leave it out: "
-    "`--drop COLUMN` (`drop=`). If it is, ignore the note.",
+    '`drop=["COLUMN"]`. If it is, ignore the note.',
 )
 TOO_GOOD = Diagnostic(
     "GS002",
@@ -45,7 +45,7 @@ TOO_GOOD = Diagnostic(
     why="Few tables allow that. Usually a column, or several together, say the target in other "
     "words.",
     fix="Look at the columns that are named, and at how the target was computed. Leave out what is "
-    "not known in time: `--drop COLUMN`. A target that is a formula of other columns needs no "
+    'not known in time: `drop=["COLUMN"]`. A target that is a formula of other columns needs no '
     "model.",
 )
 PLACEHOLDER = Diagnostic(
@@ -54,7 +54,7 @@ PLACEHOLDER = Diagnostic(
     what="A column has -999, 9999 or the like in some rows, far from all other numbers.",
     why="As a number it pulls mean, deviation and coefficient of the column towards itself, and "
     "rows whose value is not known are predicted as if it were extreme.",
-    fix="If it means that nothing is known: `--na=-999` (`na=`). The rows then have the column's "
+    fix='If it means that nothing is known: `na=["-999"]`. The rows then have the column\'s '
     "mean, and a feature that says that the value was missing.",
 )
 ROW_NUMBERS = Diagnostic(
@@ -63,7 +63,8 @@ ROW_NUMBERS = Diagnostic(
     what="A column holds each whole number from 0 or 1 to the number of rows once.",
     why="It says where a row stands in the file. If the file is sorted, a model learns the order, "
     "which new rows do not have.",
-    fix="Leave it out: `--drop COLUMN`. If the order is time, say so: `--time-column COLUMN` holds "
+    fix='Leave it out: `drop=["COLUMN"]`. If the order is time, say so: `time_column="COLUMN"` '
+    "holds "
     "the last rows out.",
 )
 MANY_CLASSES = Diagnostic(
@@ -72,7 +73,7 @@ MANY_CLASSES = Diagnostic(
     what="The target is one of more than fifty classes.",
     why="Each class has a coefficient for each feature, and few rows to learn it from. Often the "
     "column is a number, or a name, and was not meant as classes.",
-    fix="If the classes are numbers, `--task regression` predicts the number itself. Otherwise "
+    fix='If the classes are numbers, `task="regression"` predicts the number itself. Otherwise '
     "look whether it is the right column, or put rare classes together.",
 )
 PARTLY_NUMBERS = Diagnostic(
@@ -82,8 +83,8 @@ PARTLY_NUMBERS = Diagnostic(
     "so that the column is a category.",
     why="As a category each number has a coefficient of its own, and numbers that training has not "
     "seen have no effect.",
-    fix="Correct the other values, or take them as missing: `--na VALUES` (`na=`). If it is a "
-    "category, `--as COLUMN=category` says so.",
+    fix="Correct the other values, or take them as missing: `na=[...]`. If it is a "
+    'category, `kinds={"COLUMN": "category"}` says so.',
 )
 NUMBERS_AS_LEVELS = Diagnostic(
     "GS007",
@@ -92,7 +93,8 @@ NUMBERS_AS_LEVELS = Diagnostic(
     "fifty of them: zip codes, say. The column stays a category, as its type says.",
     why="Each value has a coefficient of its own; what the order of numbers could tell is not "
     "used.",
-    fix="`--as COLUMN=number` takes the column as numbers, `--as COLUMN=category` says that it is "
+    fix='`kinds={"COLUMN": "number"}` takes the column as numbers, `kinds={"COLUMN": "category"}` '
+    "says that it is "
     "meant as it is.",
 )
 AMBIGUOUS_FORMAT = Diagnostic(
@@ -102,7 +104,7 @@ AMBIGUOUS_FORMAT = Diagnostic(
     "03/04/2024 is in March or in April. The more usual reading was taken.",
     why="Read otherwise, the numbers or dates are others, and so is the model.",
     fix="Look at a few values. The note names the option that reads them the other way: "
-    "`--thousands`, `--decimal` or `--as COLUMN=date:%d/%m/%Y`.",
+    '`thousands=...`, `decimal=...` or `kinds={"COLUMN": "date:%d/%m/%Y"}`.',
 )
 RECOGNISED_FORMAT = Diagnostic(
     "GS009",
@@ -110,7 +112,8 @@ RECOGNISED_FORMAT = Diagnostic(
     what="The values of a column are written as people write them (1.234,5 or $1,088 or "
     "11/06/2024), or are numbers as text in a file with types, and are read as what they are.",
     why="Nothing is wrong. The note is there so that a wrong guess does not go unseen.",
-    fix="Nothing, if it is right. Otherwise `--as COLUMN=category` keeps the column as text.",
+    fix='Nothing, if it is right. Otherwise `kinds={"COLUMN": "category"}` keeps the column as '
+    "text.",
 )
 TAKEN_AS_MISSING = Diagnostic(
     "GS010",
@@ -118,8 +121,9 @@ TAKEN_AS_MISSING = Diagnostic(
     what="A column of numbers or dates has words such as `?` or `unknown` in some rows, and these "
     "rows have no value there.",
     why="Such rows get the column's mean, and a feature that says that the value was missing.",
-    fix="Nothing, if that is what the words mean. Otherwise correct them, or `--as "
-    "COLUMN=category` makes each value a level.",
+    fix="Nothing, if that is what the words mean. Otherwise correct them, or "
+    '`kinds={"COLUMN": "category"}` '
+    "makes each value a level.",
 )
 LACKING_COLUMN = Diagnostic(
     "GS011",
@@ -127,7 +131,7 @@ LACKING_COLUMN = Diagnostic(
     what="A table is made of several files, and some do not have a column that others have.",
     why="The column is missing in all rows of those files. If they differ from the others in more "
     "than that, being missing tells the model which file a row is from.",
-    fix="Find out why the column is not there. Leave it out (`--drop COLUMN`), or those files.",
+    fix='Find out why the column is not there. Leave it out (`drop=["COLUMN"]`), or those files.',
 )
 OTHER_ORDER = Diagnostic(
     "GS012",
@@ -143,7 +147,7 @@ NO_TARGET = Diagnostic(
     "target.",
     why="Nothing can be learned from such a row, and no prediction of it judged. If the target is "
     "missing for a reason that has to do with its value, the model is one of the other rows only.",
-    fix="Ask why it is missing. `--missing-target error` refuses such tables.",
+    fix='Ask why it is missing. `missing_target="error"` refuses such tables.',
 )
 FAR_OUT = Diagnostic(
     "GS014",
@@ -154,8 +158,9 @@ FAR_OUT = Diagnostic(
     "that one row more than all others together. Often the value is a slip of a key, or in "
     "another unit.",
     fix="Look at the row. Correct the value or make it missing; or, if numbers of such sizes "
-    "belong there, take the logarithm (`--log COLUMN`) or a curve (`--spline COLUMN`). `--loss "
-    "huber` helps where it is the target that is far out.",
+    'belong there, take the logarithm (`logs=["COLUMN"]`) or a curve (`splines=["COLUMN"]`). '
+    '`loss="huber"` '
+    "helps where it is the target that is far out.",
 )
 RARE_LEVELS = Diagnostic(
     "GS015",
@@ -165,13 +170,13 @@ RARE_LEVELS = Diagnostic(
     why="A coefficient of so few rows is hardly more than their noise. New rows will mostly have "
     "levels that training has not seen, which have no effect on the prediction.",
     fix="Use a coarser category (the first letters of a code, say), let rare levels share one "
-    "coefficient (`--max-levels 50`), or leave the column out (`--drop COLUMN`).",
+    'coefficient (`max_levels=50`), or leave the column out (`drop=["COLUMN"]`).',
 )
 CHOSEN_TERMS = Diagnostic(
     "GS016",
     "Terms were chosen",
-    what="`--spline auto` has tried curves and crosses of columns on a part of the training rows, "
+    what='`splines="auto"` has tried curves and crosses of columns on a part of the training rows, '
     "and has taken those that lower the loss on rows that were held out, or none.",
     why="The note says which, and what they gain.",
-    fix="Nothing. Terms that are given (`--spline`, `--cross`) are not chosen.",
+    fix="Nothing. Terms that are given (`splines=...`, `crosses=...`) are not chosen.",
 )

@@ -1,8 +1,9 @@
 """Trials of a strength of the penalty: the loss of rows that its model has not seen.
 
 For least squares each row is held out in turn, or each of some parts of the rows, since a whole
-path follows from one Hessian per part. For other losses each of five parts is held out in turn if a
-Newton step costs little, else two of them or one. If rows of a later time or of another table are
+path follows from one decomposition, or one Hessian per part. For other losses each of five parts is
+held out in turn if a Newton step costs little, else two of them or one; models of classes are
+trained together. If rows of a later time or of another table are
 held out anyway, these alone judge. A trial on fewer rows takes a larger alpha, so that the penalty
 keeps its ratio to the loss of a row.
 """
@@ -35,10 +36,13 @@ __all__ = ["Interrupted", "going_on", "has_l1", "trials_of", "with_penalty"]
 _FEWEST_ROWS = 10
 # Parts of the rows, and for least squares with few rows at most.
 _PARTS, _MOST_PARTS = 5, 20
-# Rows times squared parameters up to which each row is left out in turn (least squares).
-_QUICK = 2e6
+# Rows times squared parameters up to which each row is left out in turn (least squares): of few
+# rows, which have no more parameters than `_NARROW`, and of others.
+_QUICK_FEW, _QUICK = 7e8, 2e6
 # Parts times squared parameters up to which there are more than five parts (least squares).
 _QUICK_PARTS = 1e6
+# Products of the scores of all rows up to which five parts are held out in turn (classes).
+_FEW_SCORES = 2e6
 # Products of a Newton step up to which five parts, or two, are held out in turn.
 _CHEAP, _DEAR = 2e7, 1e8
 # Rows per parameter from which a path of least squares, holding out one part, is taken even with
@@ -79,6 +83,7 @@ def trials_of(
     held_out: Dataset | None,
 ) -> Any:  # fmt: skip
     """Return what computes the loss of a strength; None if there are too few rows."""
+    from gradstep.engine.automatic.class_folds import class_folds_pay
     from gradstep.engine.automatic.penalty_path import has_path, work_of
     from gradstep.engine.parts import between  # these import Numba
 
@@ -92,6 +97,9 @@ def trials_of(
     if has_path(*of) and q <= max(_NARROW, n // _MOST_WIDE):
         return _LeastSquares(chosen, data, start, penalty)
     work = work_of(*of)
+    if class_folds_pay(with_penalty(chosen, penalty(1.0)).problem, data):
+        few = n * q * chosen.problem.n_outputs <= _FEW_SCORES
+        return _ClassFolds(chosen, data, start, penalty, _PARTS if few else 1)
     if work <= _DEAR:
         return _Parts(chosen, data, start, penalty, _PARTS if work <= _CHEAP else 2)
     most = n // _PARTS
@@ -127,7 +135,8 @@ class _LeastSquares:
     def __init__(
         self, chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any]
     ) -> None:
-        from gradstep.engine.automatic.penalty_path import LeastSquaresPath, LeaveOneOut
+        from gradstep.engine.automatic.leave_one_out import LeaveOneOut
+        from gradstep.engine.automatic.penalty_path import LeastSquaresPath
         from gradstep.engine.parts import between  # these import Numba
 
         n, columns, q = data.n, chosen.columns, chosen.problem.n_features + 1
@@ -135,7 +144,8 @@ class _LeastSquares:
         self.is_least_squares = narrow = q <= _NARROW  # so that more strengths cost nothing
         assert columns is not None  # noqa: S101
         of = chosen.problem, data, columns
-        if n * q**2 <= _QUICK and not has_l1(penalty) and chosen.problem.constraints is None:
+        most = _QUICK_FEW if n <= _FEW_ROWS and narrow else _QUICK
+        if n * q**2 <= most and not has_l1(penalty) and chosen.problem.constraints is None:
             self._path: Any = LeaveOneOut(*of, start.current())
             return
         if n <= _FEW_ROWS:
@@ -154,6 +164,39 @@ class _LeastSquares:
 
     def params(self, _alpha: float) -> None:
         """Return None: a run of least squares needs one step, wherever it starts."""
+
+
+class _ClassFolds:
+    """Judges classes by each of five parts, or some of them; all models are trained together."""
+
+    is_least_squares = is_quick = False
+
+    def __init__(
+        self, chosen: Plan, data: Dataset, start: TrainState, penalty: Callable[[float], Any],
+        n_parts: int,
+    ) -> None:  # fmt: skip
+        from gradstep.engine.automatic.class_folds import ClassFolds  # imports Numba
+
+        assert chosen.columns is not None  # noqa: S101
+        self._chosen, self._penalty = chosen, penalty
+        self.judge = _judge_of(n_parts)
+        self.weakest = _weakest(chosen.problem, data)
+        parts = _positions(data, _PARTS)[:n_parts]
+        first = with_penalty(chosen, penalty(1.0)).problem
+        self._folds = ClassFolds(first, data, chosen.columns, parts, start.current())
+
+    def loss(self, alpha: float) -> float:
+        return self._folds.loss(with_penalty(self._chosen, self._penalty(alpha)).problem)
+
+    def params(self, alpha: float) -> NDArray[np.float64]:
+        """Return the mean of the models of the parts, which is near the model of all rows."""
+        return self._folds.params(with_penalty(self._chosen, self._penalty(alpha)).problem)
+
+
+def _judge_of(n_parts: int) -> str:
+    if n_parts == 1:
+        return "a fifth of the rows to train on"
+    return "cross-validation" if n_parts == _PARTS else f"{n_parts} fifths of the rows in turn"
 
 
 @dataclass
@@ -175,8 +218,7 @@ class _Parts:
         columns, rows = self.chosen.columns, np.arange(self.data.n, dtype=np.uint32)
         assert columns is not None  # noqa: S101
         parts = _positions(self.data, _PARTS)[: self.n_parts]
-        few = self.n_parts < _PARTS
-        self.judge = f"{self.n_parts} fifths of the rows in turn" if few else "cross-validation"
+        self.judge = _judge_of(self.n_parts)
         self.weakest = _weakest(self.chosen.problem, self.data)
         self.held_out = [self.data.select(at) for at in parts]
         self.paths = [

@@ -10,6 +10,7 @@ from gradstep.data.features.columns import NumberColumn
 from gradstep.data.features.encoding import Encoding
 from gradstep.diagnostics.of_models import COLLINEAR
 from gradstep.figures import number
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def notes_of_collinear(prepared: PreparedTable) -> list[Note]:
             COLLINEAR.note(
                 f"Columns {', '.join(names[:_NAMED])}{more} nearly determine each other (variance "
                 f"inflation {_in_words(inflation)}): their coefficients are not to be read one by "
-                f"one. Leave some of them out (--drop {names[-1]})."
+                f"one. Leave some of them out ({given('drop', names[-1:])})."
             )
         )
     return found

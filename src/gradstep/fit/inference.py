@@ -19,6 +19,7 @@ from gradstep.errors import InvalidData, InvalidParameter, InvalidTable, nearest
 from gradstep.figures import count
 from gradstep.fit.rare_levels import notes_of_rare_levels
 from gradstep.model.intervals import shared_directions
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ class InferenceAsked:
         if lost:
             msg = (
                 f"The prepared table does not say which rows have the same {lost[0]!r}: prepare it "
-                f"with --cluster {','.join(self.clusters)} (clusters={list(self.clusters)})."
+                f"with {given('clusters', self.clusters)}."
             )
             raise InvalidParameter(msg)
         return {}
@@ -157,7 +158,8 @@ def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -
         if column in prepared.encoding.sources:
             notes.append(
                 CLUSTERS.note(
-                    f"Rows are clustered by {column!r}, which is a feature, too: --drop {column} "
+                    f"Rows are clustered by {column!r}, which is a feature, too: "
+                    f"{given('drop', [column])} "
                     "keeps it from being one."
                 )
             )
@@ -246,5 +248,5 @@ def _why_not(prepared: PreparedTable, found: Phases, kind: str) -> str | None:
     products = prepared.train.n * (of.n_features + 1) ** 2 * of.n_outputs**2
     why = why_not(of)
     if why is None and products > _MOST_PRODUCTS and kind == "robust":
-        why = "the rows are many: --inference model takes less time"
+        why = 'the rows are many: inference="model" takes less time'
     return why

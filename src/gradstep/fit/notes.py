@@ -42,7 +42,8 @@ def notes_of_fit(fit: TableFit, found: Phases, *, apart: bool) -> list[Note]:
         later.append(
             SEPARABLE.note(
                 "The classes can be separated: without a penalty there is no optimum, and training "
-                "stopped where more of the same would change little. Use --penalty l2."
+                "stopped where more of the same would change little. Use "
+                'penalty="l2".'
             )
         )
     if prepared.validation is not None:

@@ -206,7 +206,7 @@ def prepared_of(
         if shift is not None and log_power_of(loss) != was.get("log_power"):
             msg = (
                 f"The offset {shift!r} became part of the rows when the table was "
-                "prepared, for another loss. Give the same loss both times (prepare's --loss)."
+                "prepared, for another loss. Give the same loss both times (loss=... of prepare)."
             )
             raise InvalidParameter(msg)
         return table

@@ -68,7 +68,7 @@ def notes_of_rare_levels(prepared: PreparedTable, parts: Iterable[Dataset]) -> l
         INTERVALS_OF_FEW.note(
             f"Levels of fewer than {_RARE} rows have intervals: {', '.join(shown)}{more}. So few "
             "rows do not say how much others will differ: the intervals may be far too short. Let "
-            "rare levels share a coefficient (--max-levels)."
+            "rare levels share a coefficient (max_levels=...)."
         )
     ]
 

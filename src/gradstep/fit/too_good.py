@@ -10,6 +10,7 @@ from gradstep.data.features.encoding import Encoding
 from gradstep.diagnostics.of_tables import TOO_GOOD
 from gradstep.model.coefficients import importance
 from gradstep.model.training_rows import parts_of
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,10 +52,10 @@ def note_of_too_good(
         return []
     first, *others = map(repr, columns)
     also = f", then by {', '.join(others)}" if others else ""
-    known, drop = "what" if others else "it", ",".join(columns)
+    known, drop = "what" if others else "it", given("drop", columns)
     note = TOO_GOOD.note(
         f"The rows held out are predicted almost perfectly, most of all by {first}{also}. If "
-        f"{known} is not known when predictions are made, leave it out (--drop {drop})."
+        f"{known} is not known when predictions are made, leave it out ({drop})."
     )
     return [note]
 

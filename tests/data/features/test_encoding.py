@@ -178,7 +178,7 @@ class TestCategories:
         assert isinstance(found, LeftOut) == left_out
         if left_out:
             assert "nearly every row" in found.reason
-            assert "--as id=hash" in found.reason
+            assert 'kinds={"id": "hash"}' in found.reason
             (asked,) = column(learned(frame, kinds={"id": "category"}), "id")
             assert len(asked.levels) == rows
 
@@ -276,8 +276,8 @@ class TestLeftOut:
             "null": "every value is missing",
             "text": "every value is missing",
             "list": "a column of type List(Int64) has no encoding",
-            "id": "nearly every row has another value (--as id=hash uses it, "
-            "--as id=text its words)",
+            "id": 'nearly every row has another value (kinds={"id": "hash"} uses it, '
+            'kinds={"id": "text"} its words)',
             "mine": "left out on request",
         }
         assert encoding.feature_names() == ["x"]

@@ -64,7 +64,7 @@ def test_is_options_of_terms(formula, target, options):
     ("y ~ bs(a)*bs(b)", "a cross of two curves"),
     ("y ~ bs(a) + log(a)", "has a as two things"),
     ("y ~ I(x**3) + x", r"power of x without all below it: write poly\(x, 3\)"),
-    ("y ~ . - a", "leave columns out by --drop"),
+    ("y ~ . - a", "leave columns out by drop="),
     ("y ~ . * b", "crosses all columns"),
 ])  # fmt: skip
 def test_what_is_no_term_is_refused(formula, said):

@@ -96,7 +96,7 @@ def test_groups_of_points_are_thousands():
 def test_what_is_open_is_told():
     """1,088 may be one thousand or one: one is taken, and the option says the other."""
     found = recognised(["1,088", "2,500"])
-    assert (found.format, found.instead) == (NumberFormat(".", ","), "--decimal ,")
+    assert (found.format, found.instead) == (NumberFormat(".", ","), 'decimal=","')
     german = recognised(["1,088", "2,500"], hints=Hints(elsewhere=","))
     assert (german.format, german.instead) == (NumberFormat(","), "")
     assert recognised(["1.088", "2.500"], hints=Hints(elsewhere=",")).format == GERMAN

@@ -16,6 +16,7 @@ from gradstep.data.features.encoding import Encoding
 from gradstep.data.features.oddities import is_index
 from gradstep.data.features.profile import DateProfile, LevelProfile, NumberProfile, Numbers
 from gradstep.data.features.text import MOST_WORDS, TextProfile
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +123,8 @@ def _category(name: str, profile: LevelProfile, kind: str, max_levels: int) -> A
         and profile.present >= _FEWEST_ROWS
         and profile.distinct > _NEARLY_EVERY_ROW * profile.present
     ):
-        more = f"--as {name}=hash uses it, --as {name}=text its words"
+        of_hash, of_text = (given("kinds", {name: kind}) for kind in ("hash", "text"))
+        more = f"{of_hash} uses it, {of_text} its words"
         return LeftOut(name, f"nearly every row has another value ({more})")
     if profile.counts is None:
         return HashColumn(name)

@@ -18,6 +18,7 @@ import polars as pl
 from gradstep.data.features.profile import LevelProfile, NumberProfile
 from gradstep.data.features.splits import Splits
 from gradstep.diagnostics.of_tables import LEAK
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -162,7 +163,7 @@ class LeakSearch:
         for name, profile in profiles.items():
             if name not in used:
                 continue
-            leave = f"leave it out (--drop {name})"
+            leave = f"leave it out ({given('drop', [name])})"
             if name in recoded:
                 known = recoded[name]
                 if all(level == label for level, label in known.items()):

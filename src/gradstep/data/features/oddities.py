@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.profile import LevelProfile, NumberProfile
 from gradstep.diagnostics.of_tables import FAR_OUT, PLACEHOLDER, RARE_LEVELS, ROW_NUMBERS
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +40,7 @@ def notes_of_columns(profiles: Mapping[str, Any], used: set[str]) -> Iterator[No
                 yield PLACEHOLDER.note(
                     f"Column {name!r} is {value:g} in {n:,} rows, and from {profile.inner_low:g} "
                     f"to {profile.inner_high:g} in the others. If that stands for a missing "
-                    f"value: --na={value:g}."
+                    f"value: {given('na', [f'{value:g}'])}."
                 )
         if _is_decided_by_one(profile):
             numbers = profile.numbers
@@ -48,12 +49,12 @@ def notes_of_columns(profiles: Mapping[str, Any], used: set[str]) -> Iterator[No
             yield FAR_OUT.note(
                 f"One value of column {name!r} is far out: {value:g}, where the mean is "
                 f"{numbers.mean:.4g}. Its row decides the coefficient. Look whether it is right; "
-                f"if so, --log {name} or --spline {name} may suit."
+                f"if so, {given('logs', [name])} or {given('splines', [name])} may suit."
             )
         if _numbers_rows(profile):
             yield ROW_NUMBERS.note(
                 f"Column {name!r} numbers the rows. If it says nothing else, leave it out "
-                f"(--drop {name})."
+                f"({given('drop', [name])})."
             )
 
 
@@ -97,5 +98,5 @@ def _of_levels(name: str, profile: LevelProfile) -> Iterator[Note]:
         yield RARE_LEVELS.note(
             f"Most rows have a rare level of {name!r}: {len(rare):,} of its {len(counts):,} levels "
             f"are in fewer than {_RARE} rows each. New rows will have others; a coarser column, or "
-            f"--max-levels, says more."
+            f"max_levels=..., says more."
         )

@@ -18,6 +18,7 @@ from gradstep.data.features.missing import add_missing, add_nulls, merge_missing
 from gradstep.data.features.text import TextProfile
 from gradstep.data.kernels.columns import Summary, summarise
 from gradstep.errors import InvalidTable
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +165,7 @@ class NumberProfile:
             msg = (
                 f"Column {self.column!r} is infinite in row {rows[found.infinite] + 1} (of the "
                 "rows, from 1). Correct the value, make it missing, or leave the column out "
-                f"(--drop {self.column})."
+                f"({given('drop', [self.column])})."
             )
             raise InvalidTable(msg)
         self.whole &= found.whole

@@ -23,6 +23,7 @@ from gradstep.data.formats.date_format import (
     swapped,
 )
 from gradstep.data.formats.number_format import CURRENCIES, TOKENS, NumberFormat
+from gradstep.parameters import given
 
 __all__ = ["Hints", "Recognised", "Spelling", "is_typo", "recognise"]
 
@@ -258,7 +259,7 @@ def _as_numbers(spelling: Spelling, hints: Hints) -> Recognised:
     if hints.elsewhere and hints.decimal is None:
         best = next((one for one in equal if one.decimal == hints.elsewhere), best)
     elif not best.is_plain and marked and {one.decimal for one in equal} == {".", ","}:
-        instead = "--decimal ," if best.decimal == "." else "--decimal ."
+        instead = given("decimal", "," if best.decimal == "." else ".")
     sure = marked and len({one.decimal for one in equal}) == 1
     told = marked or bool(best.currency or best.percent or missing) or best.thousands in {" ", "'"}
     mark = best.decimal if sure else ""

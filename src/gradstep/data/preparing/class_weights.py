@@ -49,7 +49,7 @@ def class_weights(
     if target.classes is None:
         msg = (
             f"class_weight={asked!r} needs classes, and the target {target.column!r} is a number. "
-            "Use --task classification (task='classification'), or leave it out."
+            "Use task='classification', or leave it out."
         )
         raise InvalidParameter(msg)
     k = len(target.classes)

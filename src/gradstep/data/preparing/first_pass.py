@@ -24,6 +24,7 @@ from gradstep.data.sources.position import Position
 from gradstep.data.sources.store_table import StoreTable
 from gradstep.diagnostics.of_tables import NO_TARGET
 from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -317,7 +318,8 @@ class FirstPass:
                 msg = (
                     f"Column {column!r} of {self.table.name} is missing in {profile.missing:,} "
                     f"rows, first in row {profile.first_missing + 1} (of the rows, from 1). Fill "
-                    "it, drop it (--drop), or let missing values be encoded (--missing encode)."
+                    f"it, drop it ({given('drop', [column])}), or let missing values be "
+                    f"encoded ({given('missing', 'encode')})."
                 )
                 raise InvalidTable(msg)
 

@@ -211,7 +211,8 @@ class Reading:
                 at = int(rows[without][0]) + 1
                 msg = (
                     f"The target {options.target!r} is missing in row {at} (of the rows, from 1). "
-                    "Fill it, or let such rows be left out (--missing-target drop)."
+                    "Fill it, or let such rows be left out "
+                    '(missing_target="drop").'
                 )
                 raise InvalidTable(msg)
         flags = None if kept.all() else kept.to_numpy()

@@ -27,6 +27,7 @@ from gradstep.diagnostics.of_tables import (
 )
 from gradstep.errors import InvalidTable
 from gradstep.floating_point import as_by_default
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -202,8 +203,8 @@ def _formats(
                 notes.append(
                     NUMBERS_AS_LEVELS.note(
                         f"Column {column!r} is text that reads as numbers, and is taken as a "
-                        f"category of {profiles[column].distinct:,} levels. --as {column}=number "
-                        "takes it as numbers."
+                        f"category of {profiles[column].distinct:,} levels. "
+                        f"{given('kinds', {column: 'number'})} takes it as numbers."
                     )
                 )
             continue
@@ -222,7 +223,8 @@ def _formats(
         notes += [
             AMBIGUOUS_FORMAT.note(
                 f"All points of {column!r} stand before three digits, and are read as decimal "
-                "ones. If they stand between thousands: --thousands ."
+                "ones. If they stand between thousands: "
+                'thousands=".".'
             )
             for column in _columns_of_thousands(first_pass)
         ]
@@ -236,14 +238,15 @@ def _refuse_given(first_pass: FirstPass, column: str) -> None:
         return
     written = recognise(spelling, Hints()).format
     if isinstance(written, NumberFormat):
-        given = " and ".join(
-            f"{name} {mark!r}" for name, mark in
-            (("--decimal", options.decimal), ("--thousands", options.thousands)) if mark is not None
+        marks = " and ".join(
+            given(name, mark) for name, mark in
+            (("decimal", options.decimal), ("thousands", options.thousands)) if mark is not None
         )  # fmt: skip
         msg = (
             f"Column {column!r} of {first_pass.table.name} holds numbers "
-            f"({written.describe() or '123.5'}), and not with {given}. Leave that away: how "
-            f"numbers are written is found out for each column. Or use --as {column}=category."
+            f"({written.describe() or '123.5'}), and not with {marks}. Leave that away: how "
+            "numbers are written is found out for each column. Or use "
+            f"{given('kinds', {column: 'category'})}."
         )
         raise InvalidTable(msg)
 
@@ -251,10 +254,10 @@ def _refuse_given(first_pass: FirstPass, column: str) -> None:
 def _refuse_kind(table: Table, column: str, kind: str) -> None:
     noun = "dates" if kind.startswith("date") else "numbers"
     example = (
-        "Write them as 2026-11-23 or 2026-11-23 10:30:00, or say how they are written (--as "
-        f"{column}=date:%d/%m/%Y)."
+        "Write them as 2026-11-23 or 2026-11-23 10:30:00, or say how they are written "
+        f"({given('kinds', {column: 'date:%d/%m/%Y'})})."
         if noun == "dates"
-        else f"Use --as {column}=category."
+        else f"Use {given('kinds', {column: 'category'})}."
     )
     msg = (
         f"Column {column!r} of {table.name} has type {table.types[column]}, and its values are "
@@ -267,7 +270,7 @@ def _half(column: str, share: float, *, target: bool) -> Note:
     what = "classes" if target else "a category"
     return PARTLY_NUMBERS.note(
         f"{share:.0%} of the values of {column!r} read as numbers, the others do not: they are "
-        f"{what}. If they are numbers, correct the others, or take them as missing (--na VALUES)."
+        f"{what}. If they are numbers, correct the others, or take them as missing (na=[...])."
     )
 
 
@@ -294,7 +297,8 @@ def _said(table: Table, found: Mapping[str, Recognised]) -> list[Note]:
                 )
             )
         if one.instead:
-            option = one.instead if one.instead.startswith("--") else f"--as {column}={one.instead}"
+            is_number = isinstance(written, NumberFormat)
+            option = one.instead if is_number else given("kinds", {column: one.instead})
             notes.append(
                 AMBIGUOUS_FORMAT.note(
                     f"How {column!r} is written, its values leave open ({words}, or not): "

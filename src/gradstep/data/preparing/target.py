@@ -11,6 +11,7 @@ from gradstep.data.features.profile import LevelProfile, kind_of
 from gradstep.data.roles import MOST_CLASSES, Target, classes_of_numbers
 from gradstep.diagnostics.of_tables import MANY_CLASSES
 from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ def _of_many(classes: Sequence[Any], rows: int, options: PrepareOptions) -> Note
     if isinstance(classes[0], str):
         return MANY_CLASSES.note(f"{what}. Is it the right column?")
     return MANY_CLASSES.note(
-        f"{what}, and they are numbers. --task regression predicts the number itself."
+        f"{what}, and they are numbers. {given('task', 'regression')} predicts the number itself."
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-
 from gradstep.errors import InvalidTable
+from gradstep.parameters import given
 
 __all__ = ["BadValue"]
 
@@ -27,7 +26,8 @@ class BadValue(InvalidTable):
         super().__init__(
             f"{where}: column {column!r} has the value {value!r}, which is not a {noun}, as the "
             f"others are. Correct it, take it as missing ({self._na}), treat the column as text "
-            f"(--as {column}=category), or leave it out (--drop {column})."
+            f"({given('kinds', {column: 'category'})}), or leave it out "
+            f"({given('drop', [column])})."
         )
 
     def __reduce__(self) -> tuple[type[BadValue], tuple[str, str, str, str]]:
@@ -36,8 +36,7 @@ class BadValue(InvalidTable):
 
     @property
     def _na(self) -> str:
-        quoted = shlex.quote(self.value.replace(",", "\\,"))
-        return f"--na={quoted}" if self.value.startswith("-") else f"--na {quoted}"
+        return given("na", [self.value])
 
     def of_role(self, role: str) -> InvalidTable:
         """Return what is said where the column cannot be left out, as it is a weight or a target.
@@ -57,7 +56,8 @@ class BadValue(InvalidTable):
         return InvalidTable(
             f"{self.where}: the target {self.column!r} has the value {self.value!r}, which is not "
             f"a {self.noun}, as the others are. Correct it, or leave out the rows that have it "
-            f"({self._na}). If every value is a class of its own: --as {self.column}=category."
+            f"({self._na}). If every value is a class of its own: "
+            f"{given('kinds', {self.column: 'category'})}."
         )
 
     def of_model(self, written: str) -> InvalidTable:

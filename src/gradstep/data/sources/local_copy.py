@@ -128,7 +128,7 @@ def copy_of(
     except GradstepError:  # of the copy, or of what is in the archive
         raise
     except UnicodeError as error:
-        msg = f"{path} is not text in {encoding}: {error}. Name another (--encoding)."
+        msg = f"{path} is not text in {encoding}: {error}. Name another (encoding=...)."
         raise InvalidTable(msg) from None
     except _BROKEN as error:
         msg = f"{path} cannot be unpacked: {error}."

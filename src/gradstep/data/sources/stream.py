@@ -97,7 +97,7 @@ def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         for block in blocks:
             yield decoder.decode(block).encode()
     except UnicodeError as error:
-        msg = f"{_NAME} is not text in {encoding}: {error}. Name another (--encoding)."
+        msg = f"{_NAME} is not text in {encoding}: {error}. Name another (encoding=...)."
         raise InvalidTable(msg) from None
 
 

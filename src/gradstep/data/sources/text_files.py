@@ -33,7 +33,7 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A")
 UNPACKING = (OSError, EOFError, zlib.error)
 LONGEST_LINE = 1 << 26  # bytes; of a packed file nothing else bounds it
 OTHER_ENCODING = (
-    "If it is text in another encoding, name it (--encoding latin-1, cp1252, …) or convert it; if "
+    "If it is text in another encoding, name it (encoding='latin-1', say) or convert it; if "
     "it is no text, give it the suffix of what it is."
 )
 _SCAN_BYTES = 1 << 22

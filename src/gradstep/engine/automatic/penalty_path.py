@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
 
-__all__ = ["LeastSquaresPath", "LeaveOneOut", "Path", "has_path", "work_of"]
+__all__ = ["LeastSquaresPath", "Path", "has_path", "work_of"]
 
 
 class Path:
@@ -193,55 +193,3 @@ class LeastSquaresPath:
             bend = float(np.einsum("i,ij,j->", moved, own_hessian[0], moved))
             total += share * (self._losses[f] + slope + 0.5 * bend)
         return float(total / sum(shares))
-
-
-class LeaveOneOut:
-    """Losses of least squares under l2, each row predicted by a model of all other rows.
-
-    They follow from the model of all rows: the error at a row is divided by 1 minus the row's
-    leverage (Allen, "The relationship between variable selection and data augmentation", 1974).
-
-    Parameters
-    ----------
-    problem : Problem
-        One of least squares.
-    data : Dataset
-        The rows, few enough to lie in memory as dense numbers.
-    columns : Columns
-        The statistics of the columns.
-    start : ndarray of shape (size,)
-        Parameters of the best constant.
-    """
-
-    def __init__(
-        self, problem: Problem, data: Dataset, columns: Columns, start: NDArray[np.float64]
-    ) -> None:
-        self._data, self._columns, self._start, p = data, columns, start, problem.n_features
-        of = ScaledProblem(problem, data, columns)
-        with RowSums(data, 1) as row_sums:
-            options = Hessians(of, row_sums).options(Smoothing.first(of, near=False))
-            found = row_sums.evaluate(problem.loss, start, options)
-            error = row_sums.scores(start)[:, 0] - data.targets()[:, 0]
-        assert found.hessian is not None  # noqa: S101
-        self._hessian, self._error = found.hessian, error
-        self._gradient = of.standardisation.gradient(found.gradient)
-        weights = data.weights()
-        self._weights = np.ones(data.n) if weights is None else weights
-        with RowSums(data, p) as row_sums:  # the features themselves, as scores
-            rows = row_sums.scores(np.concatenate([np.eye(p).ravel(), np.zeros(p)]))
-        standardisation = of.standardisation
-        rows = (rows - standardisation.shift) * standardisation.scale
-        self._rows = np.concatenate([rows, np.ones((data.n, 1))], axis=1)
-
-    def loss(self, problem: Problem) -> float:
-        """Return the mean loss under a problem's penalty."""
-        of = ScaledProblem(problem, self._data, self._columns)
-        model = Preconditioner(of, Matrices(self._hessian, self._start, whole=True))
-        step = model.direction(self._gradient)
-        inverse = np.concatenate([model.direction(-unit[None]) for unit in np.eye(of.q)])
-        leverage = np.einsum("ij,ij->i", np.einsum("ij,jk->ik", self._rows, inverse), self._rows)
-        rest = 1.0 - leverage * (self._weights / self._weights.sum())
-        error = self._error + np.einsum("ij,j->i", self._rows, step[0])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            losses = 0.5 * (error / rest) ** 2
-        return float(np.average(losses, weights=self._weights))

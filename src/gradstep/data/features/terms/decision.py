@@ -26,6 +26,7 @@ from gradstep.data.features.terms.options import AUTO
 from gradstep.data.features.terms.spline import SplineColumn, knots_of
 from gradstep.data.features.text import TextColumn
 from gradstep.errors import InvalidTable
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +95,7 @@ def _cross(
     for text in (c for c in (one, two) if isinstance(known[c], TextColumn)):
         msg = (
             f"Column {text!r} of {table} is read as words, which are in no cross. Leave the "
-            f"cross away, or read it as one of levels (--as {text}=category)."
+            f"cross away, or read it as one of levels ({given('kinds', {text: 'category'})})."
         )
         raise InvalidTable(msg)
     numbers = [isinstance(known[c], NumberColumn) for c in (one, two)]
@@ -117,7 +118,8 @@ def _number(column: Any, term: str, table: str) -> NumberColumn:
     what = "a category" if isinstance(column, LevelColumn | HashColumn) else "no number"
     msg = (
         f"Column {column.source!r} of {table} is {what}: a {term} is one of numbers. A cross with "
-        f"another column may say what you mean; --as {column.source}=number reads it as numbers."
+        f"another column may say what you mean; {given('kinds', {column.source: 'number'})} reads "
+        f"it as numbers."
     )
     raise InvalidTable(msg)
 
@@ -163,7 +165,8 @@ def _log(number: NumberColumn, profile: NumberProfile, table: str) -> LogColumn:
     if not low > 0.0:
         msg = (
             f"Column {number.source!r} of {table} goes down to {low:g}, of which there is no "
-            f"logarithm. Use a spline of it, or make such values missing (--na={low:g})."
+            "logarithm. Use a spline of it, or make such values missing "
+            f"({given('na', [f'{low:g}'])})."
         )
         raise InvalidTable(msg)
     assert profile.counts is not None  # noqa: S101

@@ -101,7 +101,8 @@ class _Reading:
         except ImportError as error:
             msg = (
                 "A formula is parsed by formulaic, which is not installed: pip install "
-                "'gradstep[formula]'. Without it: --spline, --cross, --poly, --log, --only."
+                "'gradstep[formula]'. Without it: splines=..., crosses=..., polynomials=..., "
+                "logs=..., only=...."
             )
             raise InvalidParameter(msg) from error
         try:
@@ -116,7 +117,7 @@ class _Reading:
         terms = list(right)
         names = [factor.expr for term in terms for factor in term.factors]
         if _ALL in names and "-" in re.sub(r"`[^`]*`", "", self.formula):
-            self.refuse("takes a term from all columns (. -): leave columns out by --drop.")
+            self.refuse("takes a term from all columns (. -): leave columns out by drop=....")
         return list(left), terms
 
     def _factors(self, term: Any) -> tuple[_Factor, ...]:

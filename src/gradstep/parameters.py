@@ -1,0 +1,37 @@
+"""How messages speak of parameters: as Python writes them, ``drop=["x"]``.
+
+Every message and note is written for Python. The command line, which alone knows its options, reads
+parameters in them as Python would, and says ``--drop x`` (`gradstep.cli.speaking`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = ["given"]
+
+
+def given(name: str, value: Any = ...) -> str:
+    """Return a parameter with its value as it is written in a call; ``...`` for any value.
+
+    Examples
+    --------
+    >>> given("drop", ["x"]), given("kinds", {"x": "category"}), given("refit", False)
+    ('drop=["x"]', 'kinds={"x": "category"}', 'refit=False')
+    >>> given("encoding")
+    'encoding=...'
+    """
+    return f"{name}={_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if value is ...:
+        return "..."
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(k)}: {_literal(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    return repr(value)
