@@ -57,8 +57,11 @@ def check_number(
     InvalidParameter
         With the parameter, its owner, what is allowed, and what came.
     """
-    kind = Integral if whole else Real
-    right_kind = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
+    own = type(value)
+    right_kind = own is int or (own is float and not whole)  # as nearly always, told at once
+    if not right_kind:
+        kind = Integral if whole else Real
+        right_kind = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
     if right_kind and not math.isnan(value):
         above = value > low if open_low else value >= low
         below = value < high if open_high else value <= high

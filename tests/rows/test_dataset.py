@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from gradstep.rows.dataset import Dataset, mean_square_norm
+from gradstep.rows.dataset import Dataset, _quantiles, mean_square_norm
 from tests.engine.cases import csr, dense, matrix
 
 N, P = 41, 5
@@ -161,3 +161,11 @@ def test_views_for_kernels_are_not_pickled():
     assert not data.for_kernels[1].flags.writeable
     assert data.for_kernels is data.for_kernels
     assert len(pickle.dumps(data)) == before
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 100, 1001])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.25, 0.5])
+def test_quantiles_are_numpys_to_the_bit(n, share):
+    numbers = np.random.default_rng(n).normal(size=(n, 2)).round(1)
+    shares = (share, 1.0 - share)
+    np.testing.assert_array_equal(_quantiles(numbers, shares), np.quantile(numbers, shares, axis=0))

@@ -95,13 +95,13 @@ def best_constant(loss: Any, data: Dataset, k: int) -> NDArray[np.float64]:
     sample of the rows.
     """
     y, weight = data.targets(), data.weights()
-    data = data.without_features()
     if hasattr(loss, "best_scores"):
         return np.asarray(loss.best_scores(y[:, 0], weight, k), dtype=np.float64)
     if hasattr(loss, "best_constant"):
         return np.array([loss.best_constant(y[:, c], weight) for c in range(k)])
     if hasattr(loss, "row_slopes"):
         return np.zeros(k)  # a user's own loss of several classes
+    data = data.without_features()
     columns = (replace(data, y=data.y[:, [c]]) for c in range(k))
     return np.array([_search(loss, column) for column in columns])
 

@@ -98,7 +98,8 @@ class Threads:
 
     def _shard(self, bounds: Bounds) -> Dataset:
         if bounds not in self._shards:
-            self._shards[bounds] = self._data.part(*bounds)
+            whole = bounds == (0, self._data.n)
+            self._shards[bounds] = self._data if whole else self._data.part(*bounds)
         return self._shards[bounds]
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
@@ -109,6 +110,11 @@ class Threads:
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any] | None = None
     ) -> list[Any]:
         """Run a task on groups of shards; this thread takes its share of them."""
+        if len(groups) == 1:  # nothing to share
+            shards = [self._shard(bounds) for bounds in groups[0]]
+            if len(shards) == 1 and own is None and not hasattr(task, "on_shards"):
+                return [task(shards[0])]
+            return [on_group(task, shards, None if own is None else own[0])]
         todo, done = deque(enumerate(groups)), [None] * len(groups)
 
         def take() -> None:

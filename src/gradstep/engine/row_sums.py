@@ -7,7 +7,7 @@ one place where rows are read at fixed parameters.
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -24,6 +24,7 @@ from gradstep.engine.row_tasks import (
 )
 from gradstep.engine.wide_hessian import WideHessian, is_wide
 from gradstep.objective.smoothed import as_trained
+from gradstep.rows.readonly import readonly
 from gradstep.rows.shards import by_eights, eights
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class RowSums:
         result_bytes : int
             Memory of the result.
         """
+        if len(self._shards) == 1:
+            return self.of_first(task)
         in_place = getattr(task, "summed_in_place", False)
         if not in_place and result_bytes * len(self._shards) <= self._executor.most_bytes:
             return by_eights(self.each(task, apart), added)
@@ -205,12 +208,12 @@ class RowSums:
 
         Of rows of few features they were summed as they are, whose scales mostly are 1.
         """
-        lower = np.tril(matrices)
+        below = _below(matrices.shape[-1])
+        lower = np.where(below, matrices, 0.0)
         if hasattr(self.data.rows, "add_products") and (options.scale != 1.0).any():
             scale = np.append(options.scale, 1.0)
             lower *= scale[:, None] * scale
-        whole: NDArray[np.float64] = lower + np.transpose(np.tril(lower, -1), (0, 2, 1))
-        return whole
+        return np.where(below, lower, lower.transpose(0, 2, 1))
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
@@ -277,6 +280,13 @@ class RowSums:
             if found.all():
                 return found / (self.data.mean_weight * rows)
         return self.hessian_diagonal(loss, params, widths)
+
+
+@lru_cache(maxsize=2)
+def _below(q: int) -> NDArray[np.bool_]:
+    """Return where the lower triangle of a matrix is, its diagonal included."""
+    below: NDArray[np.bool_] = readonly(np.tri(q, dtype=bool))
+    return below
 
 
 def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:

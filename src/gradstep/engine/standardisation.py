@@ -11,6 +11,7 @@ same score if w̃_j = w_j / scale_j and b̃ = b + Σ shift_j w_j. Parameters hav
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -48,6 +49,18 @@ class Standardisation:
         w, b = flat[: self.k * p].reshape(self.k, p), flat[self.k * p :]
         return np.concatenate([w, b[:, None]], axis=1)
 
+    @cached_property
+    def _has_all(self) -> bool:
+        """Whether no feature is left out."""
+        return bool((self.scale > 0.0).all())
+
+    def _divided(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return numbers of the features (k, p), divided by their scales; 0 where left out."""
+        if self._has_all:
+            return each / self.scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.scale > 0.0, each / self.scale, 0.0)
+
     def gradient(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradient (k, p + 1) for standardised features, from that for their units."""
         p = self.shift.size
@@ -60,8 +73,7 @@ class Standardisation:
 
         That of a feature that is left out is not known, but that its standardised one is zero.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            own = np.where(self.scale > 0.0, scaled[:, :-1] / self.scale, 0.0)
+        own = self._divided(scaled[:, :-1])
         return np.concatenate([(own + self.shift * scaled[:, -1:]).reshape(-1), scaled[:, -1]])
 
     def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,8 +86,7 @@ class Standardisation:
         """Return scaled parameters (k, p + 1), from those in the features' units (size,)."""
         p = self.shift.size
         w, b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            wide = np.where(self.scale > 0.0, w / self.scale, 0.0)
+        wide = self._divided(w)
         return np.concatenate([wide, (b + (w * self.shift).sum(axis=1))[:, None]], axis=1)
 
     def flat_in_units(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:

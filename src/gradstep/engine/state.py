@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -114,7 +115,7 @@ class Problem:
             path=path_of(self),
         )
 
-    @property
+    @cached_property
     def standardisation(self) -> Standardisation | None:
         """How features are standardised for the steps; None if they are not."""
         if self.scale is None or self.center is None:
@@ -150,7 +151,7 @@ class Problem:
                 each = self.penalty.value(coef)
             except (TypeError, ValueError):  # a user's own penalty, written for a single weight
                 each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
-            return float(np.sum(each))
+            return float(np.add.reduce(each, axis=None))
 
 
 @dataclass(kw_only=True)
@@ -205,6 +206,13 @@ class TrainState:
         """Return the model's parameters in the features' own units: weights, then intercepts."""
         return self.params
 
+    def changed(self, **fields: Any) -> Self:
+        """Return the same state with other values of some fields: a quick `dataclasses.replace`."""
+        assert vars(self).keys() >= fields.keys()  # noqa: S101
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), **fields)
+        return other
+
     def copy(self) -> Self:
         """Return a copy; neither state writes to an array of the other."""
         arrays = {
@@ -212,7 +220,7 @@ class TrainState:
             for name, value in vars(self).items()
             if isinstance(value, np.ndarray)
         }
-        return replace(self, **arrays)  # type: ignore[arg-type]
+        return self.changed(**arrays)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays by name; a field of a record is named ``record.field``."""
@@ -345,7 +353,9 @@ class TextbookState(TrainState):
             return Standardisation(shift, scale, k).flat(in_units)
 
         average = changed(self.average) if self.average.size else self.average
-        return replace(self, params=changed(self.params), average=average, shift=shift, scale=scale)
+        return self.changed(
+            params=changed(self.params), average=average, shift=shift, scale=scale
+        )  # fmt: skip
 
     def multiply_scale_in(self) -> None:
         """Multiply `params` by the factor in `counters`, which is 1 afterwards."""

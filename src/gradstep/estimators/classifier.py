@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 
 from gradstep.estimators import fitting
 from gradstep.estimators.dask_arrays import lazy_on_collections, takes_collections
@@ -22,9 +21,11 @@ from gradstep.estimators.inputs import (
     sample_weight_of,
     validation_data,
 )
+from gradstep.estimators.known_signature import with_known_signature
 from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
 from gradstep.estimators.targets import (
+    check_kind_of_classes,
     class_weights,
     classes_of,
     classes_to_come,
@@ -169,6 +170,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     array(['no', 'yes'], dtype='<U3')
     """
 
+    @with_known_signature
     def __init__(
         self,
         loss: Any = "log_loss",
@@ -290,7 +292,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
             return self
         self._loss()
         X, y = check_features(self, X, reset=True, y=y)
-        check_classification_targets(y)
+        check_kind_of_classes(y)
         labels = np.asarray(y)
         weight = sample_weight_of(sample_weight, labels.shape[0])
         self.classes_ = classes_of(labels, "y", weight)
@@ -332,7 +334,7 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         check_parameters(self)
         first = not hasattr(self, "coef_")
         X, y = check_features(self, X, reset=first, y=y)
-        check_classification_targets(y)
+        check_kind_of_classes(y)
         self.classes_ = classes_to_come(self, classes)
         if first:
             self.seed_ = draw_seed(self.random_state)

@@ -110,8 +110,8 @@ def takes_collections(fit: F) -> F:
 
     @wraps(fit)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        given = of.bind(self, *args, **kwargs).arguments
-        if not _is_collection(given["X"]):
+        given = of.bind(self, *args, **kwargs).arguments if "dask" in sys.modules else {}
+        if not _is_collection(given.get("X")):
             _refuse_collections(given)
             return fit(self, *args, **kwargs)
         from gradstep.cache_folder import private_folder

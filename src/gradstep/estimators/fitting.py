@@ -190,12 +190,12 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
     elif isinstance(earlier, TextbookState):
         state = earlier
     else:
-        state = replace(problem.start(*problem.split(earlier.current())), epoch=earlier.epoch)
+        state = problem.start(*problem.split(earlier.current())).changed(epoch=earlier.epoch)
     if state.slots.shape[0] != problem.optimizer.n_slots():
         slots = np.zeros((problem.optimizer.n_slots(), problem.size))
-        state = replace(state, slots=slots)
+        state = state.changed(slots=slots)
     if bool(problem.average_from) != bool(state.average.size):
-        state = replace(state, average=np.zeros(problem.size if problem.average_from else 0))
+        state = state.changed(average=np.zeros(problem.size if problem.average_from else 0))
     if hasattr(est, "coef_"):
         coef = est.coef_.toarray() if sp.issparse(est.coef_) else est.coef_
         shown = np.concatenate([np.ravel(coef), np.ravel(est.intercept_)]).astype(np.float64)
@@ -203,8 +203,8 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
             counters = state.counters.copy()
             counters[2] = 0.0
             own = problem.start(*problem.split(shown))
-            return replace(
-                state, params=own.params, shift=own.shift, scale=own.scale, counters=counters,
+            return state.changed(
+                params=own.params, shift=own.shift, scale=own.scale, counters=counters,
                 path=own.path,
             )  # fmt: skip
     return state.standardised(problem.standardisation)
@@ -217,6 +217,13 @@ def forget(est: Any) -> None:
     if not est.warm_start:
         for name in ("coef_", "intercept_", "_state"):
             vars(est).pop(name, None)
+
+
+def _asked(est: Any, loss: Any, stored_in: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Return the parameters that bits depend on, by name."""
+    asked = {k: v for k, v in est.get_params(deep=False).items() if k not in _OF_NO_BIT}
+    stored = None if stored_in is None else stored_in.tobytes()
+    return asked | {"loss": loss, "stored_in": stored}
 
 
 def fit(
@@ -251,8 +258,7 @@ def fit(
     if getattr(est, "_skl_callbacks", None):
         bridge = Bridge(est, *as_given(est, *fit_arguments), _weights_as_attributes)
         callbacks.append(bridge)
-    asked = {k: v for k, v in est.get_params(deep=False).items() if k not in _OF_NO_BIT}
-    asked |= {"loss": loss, "stored_in": None if stored_in is None else stored_in.tobytes()}
+    asked = {} if checkpoint is None else _asked(est, loss, stored_in)
     with checkpointed(callbacks, asked, est.seed_, data, held_out, start.start):
         result = run(
             chosen, data, start, validation=validation, callbacks=callbacks,

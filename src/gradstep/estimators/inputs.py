@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _NO_Y = object()
+_PLAIN_KINDS = "biufU"  # of labels that no check changes
 _log = logging.getLogger("gradstep")
 # The numbers that are allowed, and what else may stand there.
 _NUMBERS: dict[str, tuple[dict[str, Any], *tuple[Any, ...]]] = {
@@ -61,7 +62,7 @@ def check_parameters(est: Any) -> None:
     owner = type(est).__name__
     for name, (span, *others) in _NUMBERS.items():
         value = getattr(est, name)
-        if not is_one_of(value, others):
+        if type(value) in {int, float} or not is_one_of(value, others):
             check_number(owner, name, value, **span)
     if est.penalty == "elasticnet":
         check_number(owner, "l1_ratio", est.l1_ratio, low=0.0, high=1.0)
@@ -110,7 +111,9 @@ def check_features(
     if y is not _NO_Y and y is not None and not sp.issparse(y):
         check_labels(np.asarray(y), "Input y")
     try:
-        if y is _NO_Y:
+        if _is_as_wanted(est, X, y, reset=reset):
+            checked, est.n_features_in_ = X, X.shape[1]
+        elif y is _NO_Y:
             checked = validate_data(est, X, **options)
         else:
             checked, y = validate_data(est, X, y, **options, **y_options)
@@ -121,8 +124,26 @@ def check_features(
         _check_indices(checked, name)
     if vars(est).get("_finite") is not X:  # of a Dask Array, its blocks' workers have looked
         check_finite(checked, name, getattr(est, "feature_names_in_", None))
-    _tell_of_copy(est, X, checked)
+    if checked is not X:
+        _tell_of_copy(est, X, checked)
     return checked if y is _NO_Y else (checked, y)
+
+
+def _is_as_wanted(est: Any, X: Any, y: Any, *, reset: bool) -> bool:
+    """Tell whether scikit-learn's checks would return X and y as they are, and say nothing.
+
+    They take as long as a small fit, mostly to find out what kind of data frame an array is.
+    """
+    if type(X) is not np.ndarray or X.ndim != 2 or not X.size or not X.flags.c_contiguous:
+        return False
+    if X.dtype not in (np.float64, np.float32):
+        return False
+    if y is not _NO_Y:
+        plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in _PLAIN_KINDS
+        if not plain or y.size != X.shape[0]:
+            return False
+    known = vars(est)
+    return "feature_names_in_" not in known and (reset or known.get("n_features_in_") == X.shape[1])
 
 
 def _point_to_tables(est: Any, X: Any, error: Exception) -> None:

@@ -22,6 +22,7 @@ from gradstep.estimators.inputs import (
     sample_weight_of,
     validation_data,
 )
+from gradstep.estimators.known_signature import with_known_signature
 from gradstep.estimators.sklearn_callbacks import with_callbacks
 from gradstep.estimators.tables import fit_prepared, is_prepared
 from gradstep.estimators.targets import check_targets, numbers_of
@@ -195,6 +196,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
     (array([ 1., -2.]), array([3.]))
     """
 
+    @with_known_signature
     def __init__(
         self,
         loss: Any = "squared_error",

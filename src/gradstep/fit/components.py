@@ -154,7 +154,7 @@ def _annotation(cls: type, name: str) -> str:
 def _floats(component: Any) -> Any:
     """Return a built-in component with its numbers made floats: one type to compile for."""
     cls = type(component)
-    if not cls.__module__.startswith("gradstep."):
+    if not cls.__module__.startswith("gradstep.") or all(type(f) is float for f in component):
         return component
     fields = []
     for name, field in component._asdict().items():

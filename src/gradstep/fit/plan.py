@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -63,8 +64,14 @@ class Settings:
     @classmethod
     def of(cls, estimator: Any) -> Self:
         """Return the parameters of an estimator."""
-        names = [each.name for each in fields(cls) if each.name != "seed"]
-        return cls(**{name: getattr(estimator, name) for name in names}, seed=estimator.seed_)
+        given = {name: getattr(estimator, name) for name in _of_estimators()}
+        return cls(**given, seed=estimator.seed_)
+
+
+@cache
+def _of_estimators() -> tuple[str, ...]:
+    """Return the settings that estimators have as parameters."""
+    return tuple(each.name for each in fields(Settings) if each.name != "seed")
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,21 @@ def run(
         If the objective is no longer finite, or far too large, and no shorter step was allowed or
         none helped.
     """
+    from gradstep.fit.empty_features import fewer_features  # imports Numba
+
+    rest = {"may_restart": may_restart, "keep_interrupted": keep_interrupted}
+    fewer = fewer_features(chosen, data, start)
+    if fewer is None:
+        return _run(chosen, data, start, validation, callbacks, **rest)
+    seen, judged_by = [fewer.callback(each) for each in callbacks], fewer.validation(validation)
+    return fewer.result(_run(fewer.plan, fewer.data, fewer.start, judged_by, seen, **rest))
+
+
+def _run(
+    chosen: Plan, data: Dataset, start: TrainState, validation: Validation | None,
+    callbacks: Sequence[Any], *, may_restart: bool, keep_interrupted: bool,
+) -> RunResult:  # fmt: skip
+    """Train to the end, with these features."""
     from gradstep.engine import restart  # imports Numba
 
     problem = _with_tol_of_loss(chosen.problem, data, validation)

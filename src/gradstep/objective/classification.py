@@ -38,7 +38,8 @@ __all__ = [
 
 
 def _share_of_positive(y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
-    return float(np.average(y > 0.0, weights=weight))
+    positive = y > 0.0
+    return float(positive.mean() if weight is None else np.average(positive, weights=weight))
 
 
 def _within(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -67,7 +67,7 @@ class SquaredError(NamedTuple):
 
     def best_constant(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> float:
         """Return the score of the best constant: the weighted mean."""
-        return float(np.average(y, weights=weight))
+        return float(y.mean() if weight is None else np.average(y, weights=weight))
 
 
 class Huber(NamedTuple):

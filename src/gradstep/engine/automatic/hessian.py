@@ -23,6 +23,7 @@ from gradstep.engine.standardisation import Standardisation
 from gradstep.objective.regression import SquaredError
 from gradstep.rows.dataset import scattered
 from gradstep.rows.layouts import DenseRows
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,16 +56,17 @@ class Hessians:
     def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
         self._of, self._row_sums = of, row_sums
         self._sampler = Sampler(of, row_sums)
+        self._standardised = (
+            readonly(of.standardisation.shift), readonly(of.standardisation.scale),
+        )  # fmt: skip
         self._steps: dict[int, tuple[NDArray[np.float64], float, float]] = {}
         self._steps_of: Diagonal | None = None
 
     def options(self, smoothing: Smoothing, blocks: int | None = None) -> HessianOptions:
         """Return how the Hessian is summed: so many blocks of it, all by default."""
-        of, standardisation = self._of, self._of.standardisation
-        return HessianOptions(
-            of.blocks if blocks is None else blocks, smoothing.widths(of), standardisation.shift,
-            standardisation.scale,
-        )  # fmt: skip
+        of = self._of
+        blocks = of.blocks if blocks is None else blocks
+        return HessianOptions(blocks, smoothing.widths(of), *self._standardised)
 
     # ------------------------------------------------------------------ matrices
 

@@ -172,7 +172,7 @@ class Automatic:
             note=note,
             step=f"{step.words}: {self.rule.why}" if first else step.words,
         )
-        return replace(state, epoch=state.epoch + 1, rows_read=read), report, None
+        return state.changed(epoch=state.epoch + 1, rows_read=read), report, None
 
     def show(self, state: AutomaticState) -> None:
         """Do nothing: a run does not pause within epochs."""
@@ -201,12 +201,12 @@ class Automatic:
     def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
-        state = replace(state, params=of.within(state.params))
+        state = state.changed(params=of.within(state.params))
         if self._columns.measured and not self._is_sample and of.data.columns is None:
             self.row_sums.rows_read += of.data.n  # they were measured for this run
         start = state.params.copy()
-        state = replace(
-            state, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
+        state = state.changed(
+            kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
         )
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
@@ -218,8 +218,7 @@ class Automatic:
         if not np.array_equal(state.start, start):  # it goes on from another run's result
             begun = max(at_start, self._model.objective(state.start))
         offset = float(np.abs(of.standardisation.scaled_params(start)[:, -1]).max()) / of.score_unit
-        state = replace(
-            state, least=at_start,
+        state = state.changed(least=at_start,
             progress=state.progress._replace(at_start=begun, last=at_start, offset=offset),
         )  # fmt: skip
         note = ""
@@ -233,7 +232,7 @@ class Automatic:
                 state, snapshot = self._corrected(state, snapshot, worse=worse)
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
-            state = replace(state, smoothing=Smoothing.first(of, near=False))
+            state = state.changed(smoothing=Smoothing.first(of, near=False))
             known = None
             note = REJECTED_STEPS.note(
                 "the solution of a sample was worse than the start: not taken"
@@ -249,7 +248,7 @@ class Automatic:
             )
             raise Diverged(msg, epoch=0)
         far = int(self.rule.kind is StepKind.NEWTON)  # no step has told that the optimum is near
-        return replace(state, snapshot=snapshot, poor=far), None, note
+        return state.changed(snapshot=snapshot, poor=far), None, note
 
     def _in_row_space(
         self, state: AutomaticState, start: NDArray[np.float64]
@@ -270,7 +269,7 @@ class Automatic:
             state.params, rows, state.smoothing, state.sampling
         )
         found = self._solved(sample, state, state.params, _ROUGHLY)
-        return replace(state, sampling=sampling), found
+        return state.changed(sampling=sampling), found
 
     def _has_few(self, rows: int) -> bool:
         """Tell whether few rows may decide the Hessian near the optimum, unknown to the draw."""
@@ -284,7 +283,7 @@ class Automatic:
         sample, sampling = self._model.hessians.draw(
             there, hessian_rows(of), state.smoothing, state.sampling.at(there)
         )
-        state, tilt, start = replace(state, sampling=sampling), None, state.params
+        state, tilt, start = state.changed(sampling=sampling), None, state.params
         if not worse:
             with RowSums(sample, of.k) as sums:
                 tilt = snapshot.gradient - sums.gradient(of.problem.loss, there)[1]
@@ -316,7 +315,7 @@ class Automatic:
     def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""
         smoothing, before = state.smoothing.settled(), state.at
-        state = replace(state, smoothing=smoothing)
+        state = state.changed(smoothing=smoothing)
         kind = StepKind(state.kind)
         note = ""
         if kind is StepKind.NEWTON:
@@ -326,12 +325,12 @@ class Automatic:
         else:
             state, note = reduced_steps(self._model, self._batches, state)
         after = state.at
-        state = replace(state, gap=after.objective - after.true)
+        state = state.changed(gap=after.objective - after.true)
         if not state.rejected and not is_narrow_enough(self.of, state):
             least = state.progress.at_start - state.decrease
             gained = min(before.true, least) - after.true
             due = gained <= max(_FAR * state.decrease, noise_of(state, after))
-            state = replace(state, narrowing=due)
+            state = state.changed(narrowing=due)
         return state, kind, note
 
     def _with_length(self, state: AutomaticState) -> AutomaticState:
@@ -355,7 +354,7 @@ class Automatic:
                         length = math.sqrt(square)
                     before = state.progress.length
                     if state.kind == StepKind.NEWTON and not math.isnan(before):
-                        state = replace(state, poor=int(not length <= _LED_FAR * before))
+                        state = state.changed(poor=int(not length <= _LED_FAR * before))
         return progressed(of, state, length)
 
     def solution(
@@ -363,8 +362,8 @@ class Automatic:
     ) -> tuple[Preconditioner, NDArray[np.float64]]:  # fmt: skip
         """Return the preconditioner and the minimum, standardised, of a quadratic objective."""
         smoothing = Smoothing.first(self.of, near=False)
-        state = replace(state, kind=int(StepKind.NEWTON), smoothing=smoothing)
-        state = replace(state, snapshot=self._model.evaluate(state, state.params))
+        state = state.changed(kind=int(StepKind.NEWTON), smoothing=smoothing)
+        state = state.changed(snapshot=self._model.evaluate(state, state.params))
         state = self._model.with_hessian_of_snapshot(state)
         snapshot = state.at
         step, _ = self._model.direction(state, snapshot)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     # 1. The direction: to the minimum of the quadratic model, and how steeply it leads down.
     state = model.with_hessian_of_snapshot(state)
     snapshot = state.at
-    scaled = of.standardisation.scaled_params(snapshot.params)
+    scaled = model.scaled(snapshot)
     step, _ = model.direction(state, snapshot)
     slope = model.slope_along(step, snapshot)
     if of.has_l1:
@@ -32,7 +31,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     noise = noise_of(state, snapshot)
     state = state.narrowed_if_due()
     kept = state.smoothing
-    ahead = replace(state, smoothing=kept.shortened(of))
+    ahead = state.changed(smoothing=kept.shortened(of))
 
     def evaluate(t: float) -> Snapshot:
         params = of.within(of.standardisation.in_units(scaled + t * step))
@@ -43,7 +42,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
         return _no_way_down(model, state)
     state = ahead
     if t < 1.0:
-        state = replace(state, smoothing=kept.lengthened(t))
+        state = state.changed(smoothing=kept.lengthened(t))
         if not of.smooth:  # it was summed over the widths of a whole step
             trial = trial._replace(hessian=None)
     elif of.smooth and of.is_plain:
@@ -52,7 +51,7 @@ def newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     sampled = state.matrices is not None and not state.matrices.whole
     if sampled and t == 1.0 and model.is_poor(state, snapshot, trial):
         sampling = state.sampling
-        state = replace(state, sampling=sampling._replace(factor=4 * sampling.factor))
+        state = state.changed(sampling=sampling._replace(factor=4 * sampling.factor))
     return state.accepted(trial, rate=t)
 
 
@@ -60,9 +59,9 @@ def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState
     """Double the smoothing width more often, or narrow it, if slopes jump; else it ends here."""
     smoothing = state.smoothing
     if not smoothing.is_widest(model.of):
-        state = replace(state, smoothing=smoothing.doubled_often())
+        state = state.changed(smoothing=smoothing.doubled_often())
     elif not is_narrow_enough(model.of, state):
-        state = replace(state, smoothing=smoothing.narrowed())
+        state = state.changed(smoothing=smoothing.narrowed())
     else:
-        state = replace(state, stuck=True)
-    return replace(model.evaluated_anew(state), rejected=True, rate=0.0)
+        state = state.changed(stuck=True)
+    return model.evaluated_anew(state).changed(rejected=True, rate=0.0)

@@ -22,7 +22,6 @@ Three cases are decided otherwise:
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,7 +149,7 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
     if not state.rejected:  # the objective itself, not the least: it may be above the start
         recent = np.append(recent, objective)[-recent_epochs(of.problem.patience) :]
         highest = max(highest, objective)
-    state = replace(state, params=params, least=least)
+    state = state.changed(params=params, least=least)
     noise = noise_of(state, snapshot)
     stalls, optimality = progress.stalls, math.nan
     nothing = gained <= noise
@@ -173,8 +172,7 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
         shorter = math.isnan(progress.length) or length < _SHORTER * progress.length
         if not state.rejected:
             stalls = stalls + 1 if nothing and not shorter else 0
-    return replace(
-        state,
+    return state.changed(
         progress=progress._replace(
             last=objective, highest=highest, gained=gained, noise=noise, stalls=stalls,
             length=length, optimality=optimality, recent=recent,

@@ -61,8 +61,7 @@ class Preconditioner:
         whole = self.hessian.copy()
         np.einsum("bii->bi", whole)[:] += self.ridge
         own = np.sqrt(np.einsum("bii->bi", whole))
-        with np.errstate(divide="ignore"):
-            self.scale = np.where(own > 0.0, 1.0 / own, 0.0)
+        self.scale = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0.0)
         whole *= self.scale[:, :, None]
         whole *= self.scale[:, None, :]
         self._lower = [factored(block, whole=matrices.whole) for block in whole]
@@ -193,10 +192,9 @@ def factored(matrix: NDArray[np.float64], *, whole: bool) -> NDArray[np.float64]
     """Return the lower Cholesky factor of a symmetric matrix of unit diagonal."""
     if matrix.shape[0] >= _LARGE:
         with one_blas_thread(), suppress(np.linalg.LinAlgError):
-            lower = np.linalg.cholesky(matrix)
+            lower = np.asarray(np.linalg.cholesky(matrix), np.float64)
             if np.einsum("ii->i", lower).min() ** 2 > DEPENDENT:
-                matrix[:] = lower
-                return matrix
+                return lower
     if factor(matrix) and not whole:
         # A column that depends on others only in this sample must be free to move.
         own = np.einsum("ii->i", matrix)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
 from gradstep.engine.automatic.row_space import RowSpace, RowSpacePreconditioner
 from gradstep.engine.automatic.state import Snapshot
 from gradstep.objective.smoothed import smoothed
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +38,13 @@ _ERROR = 1e-15
 _SURELY = 0.1
 # Share of the loss that must be left for its difference to have digits enough.
 _DIGITS = 1e-3
+
+
+@lru_cache(maxsize=16)
+def _signs(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return signs as they might be: an array of this shape of -1 and +1."""
+    signs: NDArray[np.float64] = readonly(np.random.default_rng(0).choice((-1.0, 1.0), shape))
+    return signs
 
 
 class QuadraticModel:
@@ -69,6 +76,7 @@ class QuadraticModel:
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
         self._made_of: Matrices | Factors | Diagonal | None = None
+        self._made_at: tuple[Snapshot, NDArray[np.float64], tuple[Any, Any]] | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
@@ -106,12 +114,12 @@ class QuadraticModel:
             return None
         assert state.matrices is not None  # noqa: S101
         units, hessian = of.standardisation, state.matrices.hessian[0]
-        step = units.scaled_params(params) - units.scaled_params(snapshot.params)
+        step = units.scaled_params(params) - self.scaled(snapshot)
         gradient = units.gradient(snapshot.gradient)
         change = np.einsum("ci,ij->cj", step, hessian)
         # The gradient's rounding error, with signs as they might be, as a step to correct it.
         error = _ERROR * np.einsum("ci,ij->cj", np.abs(step), np.abs(hessian))
-        error *= np.random.default_rng(0).choice((-1.0, 1.0), step.shape)
+        error *= _signs(step.shape)
         correction = self.full_preconditioner(state).direction(error)
         if -float((error * correction).sum()) > (_SURELY * tol) ** 2 * float((change * step).sum()):
             return None
@@ -133,11 +141,11 @@ class QuadraticModel:
             return state
         snapshot = state.at
         if self.of.has_optimality:
-            return replace(
-                state, snapshot=snapshot._replace(hessian=None), matrices_of_snapshot=False
+            return state.changed(
+                snapshot=snapshot._replace(hessian=None), matrices_of_snapshot=False
             )
         snapshot = self.evaluate(state, snapshot.params)
-        return replace(state, snapshot=snapshot, matrices_of_snapshot=False)
+        return state.changed(snapshot=snapshot, matrices_of_snapshot=False)
 
     def objective(self, params: NDArray[np.float64]) -> float:
         """Return the objective at a point; cheap if all its weights are 0."""
@@ -177,9 +185,20 @@ class QuadraticModel:
 
     def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the gradient of loss and l2 penalty, for standardised features."""
-        of = self.of
-        scaled = of.standardisation.scaled_params(snapshot.params)
-        return of.standardisation.gradient(snapshot.gradient) + of.ridge * scaled
+        return self._at(snapshot)[1]
+
+    def scaled(self, snapshot: Snapshot) -> NDArray[np.float64]:
+        """Return the parameters for standardised features: (k, q)."""
+        return self._at(snapshot)[0]
+
+    def _at(self, snapshot: Snapshot) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return parameters and gradient for standardised features."""
+        of, known = self.of, self._made_at
+        if known is None or known[0] is not snapshot or known[1] is not of.ridge:
+            scaled = of.standardisation.scaled_params(snapshot.params)
+            gradient = of.standardisation.gradient(snapshot.gradient) + of.ridge * scaled
+            self._made_at = known = snapshot, of.ridge, (scaled, gradient)
+        return known[2]
 
     def slope_along(self, step: NDArray[np.float64], snapshot: Snapshot) -> float:
         """Return the slope of loss and l2 penalty along a step, at a snapshot."""
@@ -191,16 +210,16 @@ class QuadraticModel:
             # Second derivatives are taken, and a step takes two products with all rows; the matrix
             # of the rows is not counted, since a run that goes on makes it again.
             self.row_sums.rows_read += 3 * self.of.data.n
-            return replace(state, matrices_of_snapshot=True)
+            return state.changed(matrices_of_snapshot=True)
         if self.keeps_hessian(state) or state.matrices_of_snapshot:
             return state
         snapshot = state.at
         matrices, sampling = self.hessians.for_newton(
             snapshot.params, snapshot.hessian, state.smoothing, state.sampling
         )
-        state = replace(state, matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
+        state = state.changed(matrices=matrices, matrices_of_snapshot=True, sampling=sampling)
         anew = matrices.whole and snapshot.hessian is None  # in a pass of its own, so it is kept
-        return replace(state, poor=0) if anew else state
+        return state.changed(poor=0) if anew else state
 
     def with_preconditioner(self, state: AutomaticState) -> AutomaticState:
         """Return the state with a preconditioner of quasi-Newton steps, if it has none yet."""
@@ -210,9 +229,9 @@ class QuadraticModel:
         if has_factors(self.of):
             return self.with_factors(state, None)
         if not has_matrix(self.of):
-            return replace(state, diagonal=self.hessians.diagonal(at, state.smoothing))
+            return state.changed(diagonal=self.hessians.diagonal(at, state.smoothing))
         matrices, sampling = self.hessians.for_steps(at, state.smoothing, state.sampling)
-        return replace(state, matrices=matrices, sampling=sampling)
+        return state.changed(matrices=matrices, sampling=sampling)
 
     def with_factors(
         self, state: AutomaticState, features: NDArray[np.float64] | None
@@ -221,7 +240,7 @@ class QuadraticModel:
         factors, sampling = self.hessians.factors(
             state.at.params, state.smoothing, state.sampling, features
         )
-        return replace(state, factors=factors, sampling=sampling)
+        return state.changed(factors=factors, sampling=sampling)
 
     @cached_property
     def row_space(self) -> RowSpace:
@@ -268,7 +287,7 @@ class QuadraticModel:
         elif self.of.is_plain:
             step = preconditioner.direction(gradient)
         else:
-            scaled = self.of.standardisation.scaled_params(snapshot.params)
+            scaled = self.scaled(snapshot)
             step, solved = self.full_preconditioner(state).step_to_minimum(gradient, scaled)
         self._direction_of = key, step, solved
         return step, solved

@@ -9,7 +9,6 @@ pass over the rows, whatever the number of features.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradstep.engine.automatic.line_search import backtrack
@@ -78,38 +77,38 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
         change = model.gradient(trial) - gradient
         if float((change * step).sum()) > 0.0:
             most = max(_FEWEST_PAIRS, min(MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
-            state = replace(state, pairs=state.pairs.added(t * step, change, most))
+            state = state.changed(pairs=state.pairs.added(t * step, change, most))
     else:
         state = _forgetting(ahead)
     # 4. Where steps lead on slowly, the preconditioner is that of other rows, and of another place.
     state = state.accepted(trial, rate=t)
     if state.matrices is None and state.factors is None:
         return state
-    state = replace(state, poor=state.poor + 1 if model.is_poor(state, snapshot, trial) else 0)
+    state = state.changed(poor=state.poor + 1 if model.is_poor(state, snapshot, trial) else 0)
     factor = 2 * state.sampling.factor
     if (known := state.factors) is not None:
         if state.poor < _POOR_STEPS_IN_FACTORS * state.sampling.factor:
             return state
-        state = replace(state, poor=0, sampling=state.sampling._replace(factor=factor))
+        state = state.changed(poor=0, sampling=state.sampling._replace(factor=factor))
         return model.with_factors(state, known.features)
     if state.poor <= _POOR_STEPS or factor > _MOST_ROWS:
         return state
     sampling = state.sampling._replace(factor=factor)
-    state = replace(state, matrices=None, pairs=Pairs(), poor=0, sampling=sampling)
+    state = state.changed(matrices=None, pairs=Pairs(), poor=0, sampling=sampling)
     return model.with_preconditioner(state)
 
 
 def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     """Forget the pairs, or narrow the smoothing width, if slopes jump; else it ends here."""
     if state.pairs.steps.size:
-        return replace(state, pairs=Pairs(), rejected=True, rate=0.0)
+        return state.changed(pairs=Pairs(), rejected=True, rate=0.0)
     if not is_narrow_enough(model.of, state):
-        state = replace(_forgetting(state), smoothing=state.smoothing.narrowed())
+        state = _forgetting(state).changed(smoothing=state.smoothing.narrowed())
     else:
-        state = replace(state, stuck=True)
-    return replace(model.evaluated_anew(state), rejected=True, rate=0.0)
+        state = state.changed(stuck=True)
+    return model.evaluated_anew(state).changed(rejected=True, rate=0.0)
 
 
 def _forgetting(state: AutomaticState) -> AutomaticState:
     """Forget what was known of the Hessian of a loss that was smoothed over another width."""
-    return replace(state, pairs=Pairs(), matrices=None, factors=None, diagonal=None)
+    return state.changed(pairs=Pairs(), matrices=None, factors=None, diagonal=None)

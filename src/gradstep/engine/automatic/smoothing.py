@@ -25,11 +25,13 @@ During a run:
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from gradstep.objective.smoothed import smoothed
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +100,7 @@ class Smoothing(NamedTuple):
     def widths(self, of: ScaledProblem) -> NDArray[np.float64]:
         """Return the widths of difference quotients, and the weight of each: shape (2, widths)."""
         if of.smooth:
-            return np.array([[self.width], [1.0]])
+            return _single(self.width)
         powers = np.arange(_MOST_DOUBLINGS + 1)
         counts = np.where(powers <= self.doublings, 1.0, self.beyond)
         return np.array([self.width * 2.0**powers, counts])
@@ -147,3 +149,10 @@ class Smoothing(NamedTuple):
             doublings=min(self.doublings + round(-math.log2(t)), _MOST_DOUBLINGS),
             beyond=min(10.0 * self.beyond, _BEYOND),
         )
+
+
+@lru_cache(maxsize=16)
+def _single(width: float) -> NDArray[np.float64]:
+    """Return the width of a loss without kinks, as `Smoothing.widths` does."""
+    widths: NDArray[np.float64] = readonly(np.array([[width], [1.0]]))
+    return widths

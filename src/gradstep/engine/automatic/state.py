@@ -8,7 +8,7 @@ the same steps, to the bit. A new field belongs in `gradstep.engine.state_check`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -284,15 +284,15 @@ class AutomaticState(TrainState):
 
     def accepted(self, snapshot: Snapshot, rate: float) -> Self:
         """Return the state at another snapshot, that a step of this length has led to."""
-        return replace(
-            self, snapshot=snapshot, matrices_of_snapshot=False, rejected=False, rate=rate
+        return self.changed(
+            snapshot=snapshot, matrices_of_snapshot=False, rejected=False, rate=rate
         )
 
     def narrowed_if_due(self) -> Self:
         """Return the state with a narrower smoothing width, if `narrowing` says so."""
         if not self.narrowing:
             return self
-        return replace(self, smoothing=self.smoothing.narrowed(), narrowing=False)
+        return self.changed(smoothing=self.smoothing.narrowed(), narrowing=False)
 
     @property
     def decrease(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradstep.diagnostics.of_fits import REJECTED_STEPS
@@ -26,18 +25,18 @@ def reduced_steps(
     of, snapshot = model.of, state.at
     if state.diagonal is None:
         diagonal = model.hessians.diagonal(snapshot.params, state.smoothing)
-        state = replace(state, diagonal=diagonal)
+        state = state.changed(diagonal=diagonal)
     # 1. The steps on a share of the rows.
     share = getattr(of.problem.optimizer, "share", 0.25)
     rows = max(1, int(share * of.data.n))
     candidate, rows_done = batches.run(model.hessians, state, rows)
-    state = replace(state, rows_done=rows_done).narrowed_if_due()
+    state = state.changed(rows_done=rows_done).narrowed_if_due()
     # 2. Whether the objective fell.
     trial = None if candidate is None else model.evaluate(state, candidate)
     if trial is not None and trial.before <= snapshot.objective + noise_of(state, snapshot):
         return state.accepted(trial, state.step_factor), ""
-    state = replace(state, step_factor=state.step_factor / 2.0)
+    state = state.changed(step_factor=state.step_factor / 2.0)
     if state.step_factor < _NO_STEP:
-        state = replace(state, stuck=True)
+        state = state.changed(stuck=True)
     note = REJECTED_STEPS.note("steps were too long for this data: taken back, and shortened")
-    return replace(model.evaluated_anew(state), rejected=True, rate=state.step_factor), note
+    return model.evaluated_anew(state).changed(rejected=True, rate=state.step_factor), note

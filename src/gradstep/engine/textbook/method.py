@@ -138,7 +138,8 @@ class Textbook:
         total, weight = state.sums
         state.sums[:] = 0.0
         running = float(total / weight) if weight > 0.0 else 0.0
-        penalty = problem.penalty_of(state.current())
+        params = state.current()
+        penalty = problem.penalty_of(params)
         loss = running + penalty
         finite = math.isfinite(loss) and bool(np.isfinite(state.params).all())
         seen = 0.0
@@ -148,7 +149,7 @@ class Textbook:
         settles = getattr(problem.schedule, "settles", False)
         bounds = problem.constraints
         settles = settles or not (bounds is None or bounds.allow_zero)  # as no constant can be
-        if not finite or (not settles and baseline.diverged(running, state.current(), seen)):
+        if not finite or (not settles and baseline.diverged(running, params, seen)):
             raise Diverged(_why_diverged(problem, state, loss, finite), epoch=state.epoch)
         return loss
 
