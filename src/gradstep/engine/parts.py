@@ -116,9 +116,14 @@ class Together(Dataset):
     def of(cls, one: Dataset, other: Dataset) -> Self:
         """Return the rows of both."""
         executor = _Both(executor_of(one), executor_of(other), one.n)
+        columns = moments = None
+        if one.columns is not None and other.columns is not None:
+            columns = one.columns.merged(other.columns)
+        if one.moments is not None and other.moments is not None:
+            moments = one.moments.merged(other.moments)
         return cls(
-            one.rows, one.y, one.sample_weight, one.index, one.shuffled, executor,
-            parts=(one, other),
+            one.rows, one.y, one.sample_weight, one.index, one.shuffled, executor, columns,
+            moments, parts=(one, other),
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -23,6 +23,7 @@ from gradstep.engine.row_tasks import (
     Squares,
 )
 from gradstep.engine.wide_hessian import WideHessian, is_wide
+from gradstep.objective.regression import SquaredError
 from gradstep.objective.smoothed import as_trained
 from gradstep.rows.readonly import readonly
 from gradstep.rows.shards import by_eights, eights
@@ -156,6 +157,11 @@ class RowSums:
             Whether the rows are taken without features, so that only targets are read; then
             `params` are the intercepts.
         """
+        if self.follows_from_moments(loss, before, plain):
+            if not constant:
+                return self._of_moments(params, hessian)
+            flat = self._of_moments(np.append(np.zeros(self.data.rows.n_features), params))
+            return flat._replace(gradient=flat.gradient[-1:])
         if plain is not None and before is None:
             before = loss  # always of this type, so that a kernel is compiled only once
         wide = hessian is not None and is_wide(self.data.rows)
@@ -188,6 +194,10 @@ class RowSums:
 
         Parameters are those of `evaluate`; the Hessian is that of `plain`, if it is given.
         """
+        if self.follows_from_moments(loss, plain):
+            matrix = self._of_moments(params, options).hessian
+            assert matrix is not None  # noqa: S101
+            return matrix
         if is_wide(self.data.rows):
             self.rows_read += self.data.n
             return self._wide(loss if plain is None else plain, params, options)
@@ -219,6 +229,26 @@ class RowSums:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
         return found
 
+    # ------------------------------------------------------------------ without a pass
+
+    def follows_from_moments(self, *losses: Any) -> bool:
+        """Tell whether sums of these losses follow from what came with the rows."""
+        of_squares = all(loss is None or isinstance(loss, SquaredError) for loss in losses)
+        return of_squares and self.k == 1 and self.data.moments is not None
+
+    def _of_moments(
+        self, params: NDArray[np.float64], options: HessianOptions | None = None
+    ) -> Evaluation:
+        moments = self.data.moments
+        assert moments is not None  # noqa: S101
+        loss, gradient = moments.squared_error(params)
+        hessian = None
+        if options is not None:
+            hessian = moments.hessian(options.shift, options.scale)[None]
+        return Evaluation(loss, loss, loss, gradient, hessian)
+
+    # ------------------------------------------------------------------
+
     def _wide(
         self, loss: Any, params: NDArray[np.float64], options: HessianOptions
     ) -> NDArray[np.float64]:
@@ -228,6 +258,8 @@ class RowSums:
 
     def mean_loss(self, loss: Any, params: NDArray[np.float64]) -> float:
         """Return the weighted mean loss, without penalty."""
+        if self.follows_from_moments(loss):
+            return self._of_moments(params).loss
         total: float = self.total(MeanLoss(loss, self.k, _contiguous(params)))
         return total / self.data.weight_sum
 

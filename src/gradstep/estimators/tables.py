@@ -39,6 +39,7 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
         The other arguments of `fit`, which must be None: the table has them.
     """
     from gradstep.fit.models import training_of
+    from gradstep.fit.one_pass.streamed import NOT_KEPT, StreamedRows
     from gradstep.model.model import Model
 
     given = [name for name, value in others.items() if value is not None]
@@ -50,6 +51,8 @@ def fit_prepared(est: Any, prepared: Any, loss: Any, score: Any, **others: Any) 
             "and validation rows of its own, and starts from the best constant."
         )
         raise InvalidParameter(msg)
+    if isinstance(prepared.train, StreamedRows):
+        raise InvalidParameter(NOT_KEPT)
     target = prepared.target
     classifies = isinstance(est, ClassifierMixin)
     if classifies != (target.classes is not None):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Train = Callable[[Plan, Dataset, TrainState], RunResult]
 
-__all__ = ["Interrupted", "going_on", "has_l1", "trials_of", "with_penalty"]
+__all__ = ["Interrupted", "cuts_of", "going_on", "has_l1", "trials_of", "with_penalty"]
 
 # With fewer rows no strength is chosen.
 _FEWEST_ROWS = 10
@@ -109,6 +109,11 @@ def trials_of(
     )  # fmt: skip
 
 
+def cuts_of(n: int) -> list[int]:
+    """Return where each part of n rows in random order begins, and where the last one ends."""
+    return [n * part // _PARTS for part in range(_PARTS + 1)]
+
+
 def _positions(data: Dataset, parts: int) -> list[NDArray[np.uint32]]:
     """Return the positions of the rows of each part; all have about the same targets."""
     order = np.argsort(data.targets()[:, 0], kind="stable")
@@ -152,7 +157,7 @@ class _LeastSquares:
             most = min(_MOST_PARTS, n, max(_PARTS, int(_QUICK_PARTS / q**2)))
             parts = [data.select(at) for at in _positions(data, most)]
         else:
-            cuts = [n * part // _PARTS for part in range(_PARTS + 1)]
+            cuts = cuts_of(n)
             parts = [between(data, *cuts[part : part + 2]) for part in range(_PARTS)]
         if not narrow:
             self.judge = "a fifth of the rows to train on"

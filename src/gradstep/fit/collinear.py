@@ -37,10 +37,11 @@ def notes_of_collinear(prepared: PreparedTable) -> list[Note]:
         return []
     at = [j for j, column in enumerate(encoding.numbers) if isinstance(column, NumberColumn)]
     data = prepared.train
-    index = data.rows_between(0, min(data.n, _ROWS))
-    if not 2 <= len(at) <= min(_MOST_COLUMNS, index.size // _ROWS_A_COLUMN):
+    n = min(data.n, _ROWS)
+    if not 2 <= len(at) <= min(_MOST_COLUMNS, n // _ROWS_A_COLUMN):
         return []
-    rows: Any = data.rows.take(index)  # of a layout that has numbers
+    some = data.part(0, n)
+    rows: Any = some.rows.take(some.rows_between(0, n))  # of a layout that has numbers
     X = np.asarray(rows.values[:, at], dtype=np.float64)
     found = []
     for group, inflation in groups_of(X):

@@ -230,6 +230,8 @@ def _inferred(
                 found.problem, rows, found.params, columns_of(rows),
                 "robust" if codes else asked.kind, codes, shared,
             ), ""  # fmt: skip
+    except InvalidTable:  # it has changed while it was read
+        raise
     except (InvalidData, InvalidParameter) as error:
         return None, str(error).removeprefix("No standard errors: ").rstrip(".")
 

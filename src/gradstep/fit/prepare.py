@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from gradstep.data.preparing.options import Each, Progress
+    from gradstep.data.preparing.options import Each, InOnePass, Progress
 
 __all__ = [
     "each_on",
@@ -190,8 +190,9 @@ def loss_of_target(loss: Any, numbers: Mapping[str, float], prepared: PreparedTa
 
 
 def prepared_of(
-    table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None
-) -> PreparedTable:
+    table: Any, target: str | None, loss: Any, options: Mapping[str, Any], each: Each | None,
+    in_one_pass: InOnePass | None = None,
+) -> PreparedTable:  # fmt: skip
     """Return a table as a fit of this loss reads it; one that is prepared already as it is."""
     target, options = with_formula(target, options)
     if isinstance(table, PreparedTable):
@@ -215,4 +216,5 @@ def prepared_of(
     if target is None:
         msg = "A target is needed: the column to predict."
         raise InvalidParameter(msg)
-    return prepare_by(table, target, each=each, **{**options, **preparing_for(loss, options)})
+    options = {**options, **preparing_for(loss, options)}
+    return prepare_by(table, target, each=each, in_one_pass=in_one_pass, **options)

@@ -29,6 +29,7 @@ from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import infer, inference_asked
 from gradstep.fit.models import model_of, models_of
 from gradstep.fit.notes import notes_of_fit
+from gradstep.fit.one_pass.one_pass import one_pass_for
 from gradstep.fit.phases import fit_in_phases
 from gradstep.fit.plan import Settings, is_auto
 from gradstep.fit.prepare import each_on, loss_of_target, prepared_of
@@ -300,8 +301,10 @@ def fit_table(
     if client is not None and not isinstance(table, PreparedTable):
         options = {"cache": True, **options}
     prepared = prepared_of(
-        table, target, component, options, each_on(client, allow_mixed=allow_mixed, watch=watch)
-    )
+        table, target, component, options,
+        each_on(client, allow_mixed=allow_mixed, watch=watch),
+        one_pass_for(component, settings, options, (client, checkpoint, cv, constraints)),
+    )  # fmt: skip
     component = loss_of_target(loss, numbers, prepared)
     prepared_at, seed = Moment.now(), int(prepared.meta["asked"]["seed"])
     check_folds(cv, prepared.meta["asked"], prepared.train.n)

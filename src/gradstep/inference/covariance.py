@@ -252,6 +252,9 @@ class _Sandwich:
         of = self.of
         if self._power is None:
             return np.ones(of.k)
+        if self.sums.follows_from_moments(of.loss):
+            half = self.sums.mean_loss(of.loss, self.params)
+            return np.array([2.0 * self.weight * half / degrees])
         total = self.sums.total(PearsonSum(of.loss, of.k, self.params, self._power))
         found: NDArray[np.float64] = total / degrees
         return found

@@ -164,7 +164,6 @@ def training_rows(
     constant : ndarray of shape (n_outputs,)
         The scores of the best constant prediction.
     """
-    rows: Any = data.rows
     fixed = tuple(map(float, constant))
     if isinstance(encoding, SparseEncoding):
         return TrainingRows(fixed)
@@ -174,10 +173,12 @@ def training_rows(
     numbers, parts = _Moments(), _Moments()
     levels = [np.zeros(_n_levels(encoding, column)) for column in encoding.coded]
     squares = [np.zeros(encoding.terms.size(c)) for c in encoding.placed]
-    weights = data.weights()
     each_row = max(1, len(columns) * coef.shape[0])
     n = min(data.n, max(_FEWEST_ROWS, min(_MOST_ROWS, _NUMBERS // each_row)))
     chunk = max(1, _CHUNK_NUMBERS // each_row)
+    data = data.part(0, n)
+    weights = data.weights()
+    rows: Any = data.rows
     for lo in range(0, n, chunk):
         hi = min(lo + chunk, n)
         weight = np.ones(hi - lo) if weights is None else weights[lo:hi]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.rows.layouts import Rows
+    from gradstep.rows.moments import Moments
     from gradstep.rows.shards import Executor
     from gradstep.rows.statistics import Columns
 
@@ -64,6 +65,8 @@ class Dataset:
         Who computes on the rows (`gradstep.engine.executor`); threads of this process by default.
     columns : Columns, optional
         Statistics of the columns over these rows, if they came with them.
+    moments : Moments, optional
+        Means and products of features and target over these rows, if they came with them.
     """
 
     rows: Rows
@@ -73,6 +76,7 @@ class Dataset:
     shuffled: bool = False
     executor: Executor | None = field(default=None, compare=False)
     columns: Columns | None = field(default=None, compare=False)
+    moments: Moments | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Take out the rows of weight 0."""
@@ -133,12 +137,12 @@ class Dataset:
         """Return the part with these of the rows, without copying them."""
         chosen = index if self.index is None else self.index[index]
         index = row_numbers(chosen, self.rows.n_rows)
-        return replace(self, index=index, executor=None, columns=None)
+        return replace(self, index=index, executor=None, columns=None, moments=None)
 
     def part(self, lo: int, hi: int) -> Dataset:
         """Return the rows at positions lo to hi, without a copy."""
         if self.index is not None:
-            return replace(self, index=self.index[lo:hi], executor=None, columns=None)
+            return replace(self, index=self.index[lo:hi], executor=None, columns=None, moments=None)
         weight = None if self.sample_weight is None else self.sample_weight[lo:hi]
         return Dataset(self.rows.part(lo, hi), self.y[lo:hi], weight, shuffled=self.shuffled)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from gradstep.data.features.encoding import Encoding
-    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, InOnePass, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
     from gradstep.diagnostics.diagnostic import Note
 
@@ -50,6 +50,8 @@ class FirstPass:
         The table, what to make of it, and what is called with how far it is.
     each : callable, optional
         Runs a task on each piece of the table, elsewhere; by default this process does.
+    in_one_pass : InOnePass, optional
+        Takes along what makes a second pass unnecessary.
     profiles : dict
         What is known of each column that may become a feature.
     nothing : list of LeftOut
@@ -70,6 +72,7 @@ class FirstPass:
     options: PrepareOptions
     progress: Progress
     each: Each | None = None
+    in_one_pass: InOnePass | None = None
     nothing: list[LeftOut] = field(default_factory=list)
     rows_read: int = 0
     notes: list[Note] = field(default_factory=list)
@@ -97,6 +100,7 @@ class FirstPass:
         if target_kind == "category" and options.task != "classification":
             looked_at |= frozenset(filter(self._is_open, [options.target]))
         self.reading = Reading(self.table.name, options, kinds, target_kind, looked_at)
+        self._take_along = None if self.in_one_pass is None else self.in_one_pass.begin(self)
         self.pieces = pieces_of(self.table, elsewhere=self.each is not None)
         if self.each is None:
             profiles = self._profiled_here()
@@ -239,6 +243,8 @@ class FirstPass:
         frames, self._kept_frames = self._kept_frames, None
         keep: deque[deque[pl.DataFrame]] | None = deque()
         self._room = _KEPT_BYTES
+        if what == "reading" and self._take_along is not None:
+            keep = None  # such tables are large
         if what == "encoding" and frames is not None:
             while frames:
                 yield self._numbered(what, self._again(frames.popleft()))
@@ -262,6 +268,8 @@ class FirstPass:
             first = self._at
             if what == "encoding" and first + frame.height > self.rows_read:
                 self.refuse_change(f"more than {self.rows_read:,}")
+            if what == "reading" and self._take_along is not None:
+                self._take_along(frame, first)
             yield frame, first
             self._at += frame.height
             if self._told is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.first_pass import FirstPass
 
-__all__ = ["HELD_OUT", "HoldOut", "Rule"]
+__all__ = ["HELD_OUT", "HoldOut", "Rule", "share_of"]
 
 _MOST_ROWS = 1_000_000
 HELD_OUT, _TIMES = 7, 8  # paths of keys, apart from those of orders
@@ -55,6 +55,11 @@ class Rule(NamedTuple):
         return chosen(self.seed, first, frame.height, self.share, HELD_OUT)
 
 
+def share_of(validation: float, n: int) -> float:
+    """Return the share of n rows that is held out at random."""
+    return min(validation, _MOST_ROWS / n)
+
+
 class HoldOut:
     """The rows to validate on.
 
@@ -75,7 +80,7 @@ class HoldOut:
         self._first_pass, self._latest = first_pass, 0.0
         self.share = first_pass.options.validation if wanted else 0.0
         if first_pass.options.time is None:
-            self.share = min(self.share, _MOST_ROWS / first_pass.n_kept)
+            self.share = share_of(self.share, first_pass.n_kept)
         elif self.share > 0.0:
             self._split_by_time()
 

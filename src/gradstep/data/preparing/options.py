@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,12 +20,18 @@ from gradstep.renamed import under_new_names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import polars as pl
+
+    from gradstep.data.preparing.first_pass import FirstPass
+    from gradstep.rows.dataset import Dataset
+
 __all__ = [
     "CLUSTER_ROLES",
     "MOST_FEATURES",
     "MOST_HASH_BITS",
     "NAMES",
     "Each",
+    "InOnePass",
     "PrepareOptions",
     "Progress",
     "options_of",
@@ -38,6 +44,20 @@ Progress = Callable[[str, int], None]
 # Runs a task on each piece of a table (`gradstep.data.sources.pieces`), or what else tells tasks
 # apart: what comes of them, in order.
 Each = Callable[[Any, "Sequence[Any]"], "Iterable[Any]"]
+
+
+class InOnePass(Protocol):
+    """Takes along in the first pass over a table what makes a second one unnecessary."""
+
+    def begin(self, first_pass: FirstPass) -> Callable[[pl.DataFrame, int], None] | None:
+        """Return what is called with each chunk and the number of its first row, if anything.
+
+        A first pass that has to begin again, as a column was read wrong, says so here once more.
+        """
+
+    def rows(self, first_pass: FirstPass) -> tuple[Dataset, Dataset | None] | None:
+        """Return rows to train on and rows held out; None if more is needed of them."""
+
 
 # Fields that users know by another name, that of the estimators' parameters.
 NAMES = {"seed": "random_state", "time": "time_column", "weight": "sample_weight"}

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradstep.data.preparing.choosing import Choose
-    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, InOnePass, PrepareOptions, Progress
 
 __all__ = ["DEFAULT_MEMORY", "LEAST_MEMORY", "prepare"]
 
@@ -62,6 +62,7 @@ def prepare(
     cache: bool | str | Path = False,
     each: Each | None = None,
     choose: Choose | None = None,
+    in_one_pass: InOnePass | None = None,
     **options: Any,
 ) -> PreparedTable:
     """Turn a table into what training reads; `gradstep.fit.prepare.prepare` says all of it.
@@ -74,6 +75,8 @@ def prepare(
         Runs a task on each piece of the table, elsewhere; by default this process does.
     choose : callable, optional
         Chooses terms on a sample of the training rows, where `splines` is "auto".
+    in_one_pass : InOnePass, optional
+        Takes along what makes a second pass unnecessary; what is returned has no rows then.
     """
     prepare_options = options_of(target, options)
     if memory < LEAST_MEMORY:
@@ -96,15 +99,13 @@ def prepare(
             return open_kept(kept)
         except InvalidTable:  # damaged, or it made room: made again
             remove_marked(kept)
-    maker: Any
-    if isinstance(opened, Table):
-        each = each if opened.files else None
-        maker = TableMaker(opened, held_out, prepare_options, told, each, choose)
-    else:
-        from gradstep.data.preparing.sparse import SparseMaker
-
-        maker = SparseMaker(opened, held_out, prepare_options, told)
+    each = each if isinstance(opened, Table) and opened.files else None
+    how = each, choose, in_one_pass
+    maker = _maker_of(opened, held_out, prepare_options, told, *how)
     maker.read()
+    streamed: PreparedTable | None = maker.after_one_pass()
+    if streamed is not None:
+        return streamed
     if kept is not None:
         notes = make_room(kept.parent, maker.bytes, limit)
         made = _make_in_cache(maker, kept, needed=cache is not True)
@@ -115,7 +116,18 @@ def prepare(
         return _make_for_now(maker)
     if address is None:
         return _make(maker, None if out is None else Path(out))
-    return _make_there(maker, address, spread=each is not None and isinstance(opened, Table))
+    return _make_there(maker, address, spread=each is not None)
+
+
+def _maker_of(
+    opened: Any, held_out: Any, options: PrepareOptions, progress: Progress, *how: Any
+) -> Any:
+    """Return what makes the prepared table of an opened one."""
+    if isinstance(opened, Table):
+        return TableMaker(opened, held_out, options, progress, *how)
+    from gradstep.data.preparing.sparse import SparseMaker
+
+    return SparseMaker(opened, held_out, options, progress)
 
 
 def _open(

@@ -32,7 +32,7 @@ from gradstep.parameters import given
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, InOnePass, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
     from gradstep.diagnostics.diagnostic import Note
 
@@ -43,8 +43,9 @@ _SHOWN = 5
 
 
 def read_and_decide(
-    table: Table, options: PrepareOptions, progress: Progress, each: Each | None = None
-) -> FirstPass:
+    table: Table, options: PrepareOptions, progress: Progress, each: Each | None = None,
+    in_one_pass: InOnePass | None = None,
+) -> FirstPass:  # fmt: skip
     """Return the first pass over a table, each column read as what it holds.
 
     Raises
@@ -55,7 +56,7 @@ def read_and_decide(
     table, of_roles = _with_roles(table, options, each)
     notes: list[Note] = []
     while True:
-        first_pass = FirstPass(table, options, progress, each)
+        first_pass = FirstPass(table, options, progress, each, in_one_pass)
         try:
             first_pass.read()
         except BadValue as error:

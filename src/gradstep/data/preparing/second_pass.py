@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
     from gradstep.data.preparing.choosing import Choose
     from gradstep.data.preparing.hold_out import Rule
-    from gradstep.data.preparing.options import Each, PrepareOptions, Progress
+    from gradstep.data.preparing.options import Each, InOnePass, PrepareOptions, Progress
     from gradstep.data.sources.table import Table
 
     NewArray = Callable[[Path | None, str, tuple[int, ...], Any], NDArray[Any]]
 
-__all__ = ["TableMaker"]
+__all__ = ["BUCKET_BYTES", "TableMaker"]
 
-_BUCKET_BYTES = 1 << 23
+BUCKET_BYTES = 1 << 23
 _THREADS = 2  # that encode; reading has its own
 
 
@@ -67,15 +67,20 @@ class TableMaker:
         Runs a task on each piece of the table, elsewhere; by default this process does.
     choose : callable, optional
         Chooses terms on a sample of the rows, if that is asked for.
+    in_one_pass : InOnePass, optional
+        Takes along what makes a second pass unnecessary.
     """
 
     def __init__(
         self, table: Table, held_out: Table | None, options: PrepareOptions, progress: Progress,
         each: Each | None = None, choose: Choose | None = None,
+        in_one_pass: InOnePass | None = None,
     ) -> None:  # fmt: skip
         self.held_out, self.options, self._choose = held_out, options, choose
         self._table, self._progress, self._each = table, progress, each
+        self._in_one_pass = in_one_pass if held_out is None and each is None else None
         self._class_weights: NDArray[np.float64] | None = None
+        self.unseen: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}  # in an object store: lengths and checksums
 
     @property
@@ -85,7 +90,9 @@ class TableMaker:
 
     def read(self) -> None:
         """Read the table, and decide what becomes of each column."""
-        self._first_pass = read_and_decide(self._table, self.options, self._progress, self._each)
+        self._first_pass = read_and_decide(
+            self._table, self.options, self._progress, self._each, self._in_one_pass
+        )
         if self.options.auto and self._choose is not None:
             rule = HoldOut(self._first_pass, wanted=self.held_out is None).rule
             found = self._choose(sample_of(self._first_pass, rule))
@@ -95,6 +102,21 @@ class TableMaker:
             self.held_out = read_as(
                 self.held_out, self._first_pass.encoding, self._first_pass.target
             )
+
+    def after_one_pass(self) -> PreparedTable | None:
+        """Return the prepared table if the first pass has taken along all that is needed of it."""
+        if self._in_one_pass is None:
+            return None
+        found = self._in_one_pass.rows(self._first_pass)
+        if found is None:
+            return None
+        train, held_out = found
+        n_held_out = 0 if held_out is None else held_out.n
+        first_pass = self._first_pass
+        return PreparedTable(
+            train, held_out, first_pass.encoding, first_pass.target,
+            self._meta(train.n, n_held_out),
+        )  # fmt: skip
 
     def fill(self, folder: Path | None, address: str | None = None) -> PreparedTable:
         """Read the table once more, encode it and put every row where it belongs.
@@ -122,8 +144,7 @@ class TableMaker:
         train = self._new(folder, "train", n_train, new)
         new = new_array if self.held_out is not None else new
         rest = self._new(folder, "validation", n_held_out, new) if n_held_out else {}
-        buckets = Buckets(n_train, options.seed, max(1, _BUCKET_BYTES // first_pass.row_bytes))
-        self.unseen: Counter[str] = Counter()
+        buckets = Buckets(n_train, options.seed, max(1, BUCKET_BYTES // first_pass.row_bytes))
         self._encoder = Encoder(
             first_pass.encoding, first_pass.target, options, self._class_weights
         )
@@ -139,20 +160,7 @@ class TableMaker:
             self._stream(train, rest, buckets, hold_out.rule, in_memory=folder is None)
         if self.held_out is not None:
             self._fill_validation(rest)
-        meta = {
-            "version": VERSION,
-            **first_pass.to_json(),
-            "rows": {
-                "read": first_pass.rows_read,
-                "dropped": first_pass.rows_read - first_pass.n_kept - first_pass.weightless,
-                "train": n_train,
-                "validation": n_held_out,
-                **({"weightless": first_pass.weightless} if first_pass.weightless else {}),
-            },
-            "unseen": dict(self.unseen),
-        }
-        if self._class_weights is not None:
-            meta["class_weights"] = self._class_weights.tolist()
+        meta = self._meta(n_train, n_held_out)
         encoding = first_pass.encoding
         data = encoding.dataset(train, shuffled=True)
         to_train = measured(data, address or folder, first_pass.each)
@@ -168,6 +176,25 @@ class TableMaker:
             rest.get("offset"),
             clusters_of(train, rest),
         )
+
+    def _meta(self, n_train: int, n_held_out: int) -> dict[str, Any]:
+        """Return what the prepared table says of itself."""
+        first_pass = self._first_pass
+        meta = {
+            "version": VERSION,
+            **first_pass.to_json(),
+            "rows": {
+                "read": first_pass.rows_read,
+                "dropped": first_pass.rows_read - first_pass.n_kept - first_pass.weightless,
+                "train": n_train,
+                "validation": n_held_out,
+                **({"weightless": first_pass.weightless} if first_pass.weightless else {}),
+            },
+            "unseen": dict(self.unseen),
+        }
+        if self._class_weights is not None:
+            meta["class_weights"] = self._class_weights.tolist()
+        return meta
 
     def _stream(
         self,

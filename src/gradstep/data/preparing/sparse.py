@@ -107,6 +107,9 @@ class SparseMaker:
                       "mean": float(labels.mean()), "deviation": _deviation(labels)}  # fmt: skip
         self.bytes = entries * 12 + self.n * 16
 
+    def after_one_pass(self) -> None:
+        """Return None: sparse text is read twice."""
+
     def fill(self, folder: Path | None) -> PreparedTable:
         """Read the file again and put every row where it belongs."""
         share = 0.0 if self.held_out is not None else self.options.validation

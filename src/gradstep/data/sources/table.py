@@ -138,6 +138,13 @@ class Table:
         lazy = self.opened.again(text)
         return replace(self, types=dict(lazy.collect_schema()), _lazy=lazy)
 
+    def count_rows(self) -> int | None:
+        """Return how many rows there are, read or told by the files; None if that fails."""
+        try:
+            return int(self._lazy.select(pl.len()).collect(engine="streaming").item())
+        except UNREADABLE:  # said where the rows are read
+            return None
+
     def columns_that_fail(self) -> list[str]:
         """Return the columns whose guessed type some value contradicts."""
         guessed = [c for c, t in self.types.items() if t.is_numeric() or t.is_temporal()]
