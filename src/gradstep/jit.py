@@ -29,6 +29,7 @@ import numba
 import numpy as np
 from numba.core import event, types
 from numba.core.caching import _Cache
+from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
@@ -43,12 +44,13 @@ from gradstep.files import writing_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAST_MATH", "INLINED", "compiled", "inlined"]
+__all__ = ["FAST_MATH", "INLINED", "compiled", "compiled_callback", "inlined"]
 
 # Sums may be taken in another order and products fused, which is what lets the compiler
 # use vector instructions; infinities and NaN keep their meaning (divergence shows in them).
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "nogil": True}
+_CALLBACK: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy"}
 INLINED: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "forceinline": True}
 
 # What compiled code is made of: the components and layouts, and all folders of that name.
@@ -133,6 +135,7 @@ class _ToClock(event.Listener):
 
 
 _CLAIMS = Claims()
+_CALLBACKS: list[CFunc] = []
 
 
 event.register("numba:compile", _ToClock())
@@ -151,10 +154,18 @@ def _open_no_link(path: str, flags: int) -> int:
 
 
 class KernelCache(_Cache):
-    """Compiled forms of one function on disk, a file each."""
+    """Compiled forms of one function on disk, a file each.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+    Parameters
+    ----------
+    function : callable
+        The function.
+    of : Numba type, optional
+        A component that it is made for, besides those that it takes.
+    """
+
+    def __init__(self, function: Callable[..., Any], of: Any = None) -> None:
+        self._function, self._of = function, of
         self._enabled = True
 
     @property
@@ -221,12 +232,13 @@ class KernelCache(_Cache):
     def _path(self, sig: Any, codegen: Any) -> Path | None:
         folder = _kernel_folder() if self._enabled else None
         arguments = sig.args if hasattr(sig, "args") else sig
-        own = (c.__module__.partition(".")[0] for a in arguments for c in _component_classes(a))
-        if folder is None or any(package != "gradstep" for package in own):
+        own = [c for a in (*arguments, self._of) for c in _component_classes(a)]
+        if folder is None or any(c.__module__.partition(".")[0] != "gradstep" for c in own):
             return None
-        name = self._function.__qualname__
+        name = self._function.__name__
         processor = codegen.magic_tuple()
-        key = repr((self._function.__module__, name, sig, processor, _settings()))
+        module, classes = self._function.__module__, [f"{c.__module__}.{c.__name__}" for c in own]
+        key = repr((module, name, sig, self._of, classes, processor, _settings()))
         return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.bin"
 
 
@@ -251,3 +263,31 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if dispatcher is not function:
         dispatcher._cache = KernelCache(function)
     return dispatcher
+
+
+def compiled_callback(function: Callable[..., Any], signature: Any, of: Any) -> int:
+    """Compile a function that compiled functions call by its address; return the address.
+
+    Parameters
+    ----------
+    function : callable
+        Its free variables may be functions that `of` determines.
+    signature : Numba signature
+        Of arguments as C has them.
+    of : Numba type
+        The component that it is made for.
+    """
+    callback = CFunc(
+        function, (signature.args, signature.return_type), {}, {**_CALLBACK, "nopython": True}
+    )
+    callback._cache = KernelCache(function, of)
+    CLOCK.begin()
+    try:
+        callback.compile()
+    except BaseException:
+        _CLAIMS.give_back_all()
+        raise
+    finally:
+        CLOCK.end()
+    _CALLBACKS.append(callback)  # the machine code lives as long as it does
+    return int(callback.address)

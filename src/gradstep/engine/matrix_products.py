@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.tiles import losses_of_scores
 from gradstep.rows.layouts import DenseRows
@@ -72,7 +73,7 @@ def add_losses_and_gradient(
                 z += intercepts
                 own_slopes = slopes[: part.size]
                 losses[0] += launch(
-                    losses_of_scores, (loss,), *arrays, part, k, z.reshape(-1),
+                    losses_of_scores, (compiled_loss(loss),), *arrays, part, k, z.reshape(-1),
                     own_slopes.reshape(-1),
                 )  # fmt: skip
                 own += own_slopes.T @ x

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import is_same, launch
 from gradstep.engine.kernels.sums import (
     bent_squares_of_rows,
@@ -144,10 +145,16 @@ class Evaluate:
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
         for order in _runs(shard):
             launch(
-                sum_evaluations, self.components, *shard.for_kernels, order, self.k, room,
+                sum_evaluations, self._compiled, *shard.for_kernels, order, self.k, room,
                 *self._fixed, *sums,
             )  # fmt: skip
         return sums
+
+    @cached_property
+    def _compiled(self) -> tuple[Any, ...]:
+        """The losses as the kernel takes them."""
+        with_hessian = self.options is not None
+        return tuple(compiled_loss(c, second_derivatives=with_hessian) for c in self.components)
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
@@ -160,7 +167,8 @@ class Evaluate:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not what is made of the rest."""
-        return {name: kept for name, kept in vars(self).items() if name != "_fixed"}
+        made = {"_compiled", "_fixed"}
+        return {name: kept for name, kept in vars(self).items() if name not in made}
 
     def _is_wide(self, shard: Dataset) -> bool:
         """Tell whether matrix products sum what is wanted, and are faster."""
@@ -181,8 +189,9 @@ class Squares:
         """Sum over a shard."""
         squares = np.zeros(self.params.size)
         fixed = (self.k, readonly(self.widths), readonly(self.params))
+        loss = compiled_loss(self.loss, second_derivatives=True)
         for order in _runs(shard):
-            launch(sum_squares, (self.loss,), *shard.for_kernels, order, *fixed, squares)
+            launch(sum_squares, (loss,), *shard.for_kernels, order, *fixed, squares)
         return squares
 
 
@@ -212,7 +221,8 @@ class RowSquares:
             return out.T
         loss, k, widths, params = self.bent
         fixed = (k, readonly(widths), readonly(params), *how)
-        launch(bent_squares_of_rows, (loss,), *shard.for_kernels, order, *fixed, *out)
+        bent = compiled_loss(loss, second_derivatives=True)
+        launch(bent_squares_of_rows, (bent,), *shard.for_kernels, order, *fixed, *out)
         return out.T
 
 
@@ -235,11 +245,11 @@ class MeanLoss:
 
     def __call__(self, shard: Dataset) -> float:
         """Sum over a shard."""
-        tile = shard.rows.tile_rows()
+        tile, loss = shard.rows.tile_rows(), compiled_loss(self.loss)
         work, params, total = np.empty(2 * tile * self.k), readonly(self.params), 0.0
         for order in _runs(shard):
             total += launch(
-                sum_of_losses, (self.loss,), *shard.for_kernels, order, 0, order.size, self.k,
+                sum_of_losses, (loss,), *shard.for_kernels, order, 0, order.size, self.k,
                 tile, params, work,
             )  # fmt: skip
         return total

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.executor import executor_of
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.score_products import sum_by_cluster, sum_score_products
 from gradstep.engine.row_tasks import RUN_ROWS, scores
@@ -43,7 +44,7 @@ class ScoreProducts:
         for at in range(0, shard.n, RUN_ROWS):
             order = readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
             launch(
-                sum_score_products, (self.loss,), *shard.for_kernels, order, self.k, _TILE,
+                sum_score_products, (compiled_loss(self.loss),), *shard.for_kernels, order, self.k, _TILE,
                 readonly(self.shift), readonly(self.scale), readonly(self.params), matrices,
             )  # fmt: skip
         return matrices
@@ -121,7 +122,7 @@ class _ByCluster:
         sums = np.zeros((which.size, self.params.size))
         order = readonly(shard.rows_between(0, shard.n))
         launch(
-            sum_by_cluster, (self.loss,), *shard.for_kernels, order,
+            sum_by_cluster, (compiled_loss(self.loss),), *shard.for_kernels, order,
             readonly(own.astype(np.int64)), self.k, readonly(self.params), sums,
         )  # fmt: skip
         return which, sums

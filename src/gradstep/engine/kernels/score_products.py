@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradstep.engine.kernels.compiled_losses import tile_losses
 from gradstep.engine.kernels.sums import row_products
-from gradstep.engine.kernels.tiles import tile_losses
 from gradstep.jit import compiled
 from gradstep.rows.layouts import add_gradient, tile_scores
 

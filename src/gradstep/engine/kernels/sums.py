@@ -22,9 +22,12 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from gradstep.engine.kernels.tiles import is_joint, tile_losses
+from gradstep.engine.kernels.compiled_losses import (
+    gather_targets,
+    tile_losses,
+    tile_second_derivatives,
+)
 from gradstep.jit import INLINED, compiled, inlined
-from gradstep.objective.losses import row_slopes, slope
 from gradstep.rows.layouts import (
     add_gradient,
     add_products,
@@ -41,73 +44,6 @@ __all__ = [
     "sum_evaluations",
     "sum_squares",
 ]
-
-
-def tile_second_derivatives(
-    loss: Any, y: Any, order: Any, lo: int, hi: int, k: int, widths: Any, z: Any, out: Any,
-    work: Any,
-) -> None:  # fmt: skip
-    """Write second derivatives at a tile of scores to `out`, a line for each pair of outputs.
-
-    Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
-    `work` has room for two numbers for each row of a tile, or for each output if those are more.
-    """
-    kind = _second_derivatives_joint if is_joint(type(loss)) else _second_derivatives_apart
-    kind(loss, y, order, lo, hi, k, widths, z, out, work)
-
-
-def _second_derivatives_apart(loss, y, order, lo, hi, k, widths, z, out, work):
-    m = hi - lo
-    targets = work[:m]
-    scores = work[m : 2 * m]
-    for c in range(out.shape[0]):  # one, where they are the same for every output
-        largest = out[c]
-        for i in range(m):
-            targets[i] = y[order[lo + i], c]
-            scores[i] = z[i * k + c]
-            largest[i] = 0.0
-        # Width by width, so that rows are taken several at a time.
-        for at in range(widths.shape[1]):
-            width = widths[0, at]
-            factor = widths[1, at] / (2.0 * width)
-            for i in range(m):
-                up = slope(loss, targets[i], scores[i] + width)
-                rise = up - slope(loss, targets[i], scores[i] - width)
-                largest[i] = max(largest[i], factor * rise)
-
-
-def _second_derivatives_joint(loss, y, order, lo, hi, k, widths, z, out, work):
-    up = work[:k]
-    down = work[k : 2 * k]
-    alone = out.shape[0] == k  # each output's own, of which the largest over all widths counts
-    for at in range(hi - lo):
-        row = order[lo + at]
-        own = z[at * k : at * k + k]
-        pair = 0
-        for c in range(k):
-            score = own[c]
-            if alone:
-                out[c, at] = 0.0
-            # Of pairs there is no largest matrix: they are taken at the first width.
-            for i in range(widths.shape[1] if alone else 1):
-                width = widths[0, i]
-                own[c] = score + width
-                row_slopes(loss, y[row, 0], own, 0, k, up)
-                own[c] = score - width
-                row_slopes(loss, y[row, 0], own, 0, k, down)
-                if alone:
-                    rise = widths[1, i] * (up[c] - down[c])
-                    out[c, at] = max(out[c, at], rise / (2.0 * width))
-                else:
-                    for d in range(c + 1):
-                        out[pair, at] = (up[d] - down[d]) / (2.0 * width)
-                        pair += 1
-            own[c] = score
-
-
-@overload(tile_second_derivatives, strict=False, jit_options=INLINED)
-def _choose_tile_second_derivatives(loss: Any, *_: Any) -> Any:
-    return _second_derivatives_joint if is_joint(loss.instance_class) else _second_derivatives_apart
 
 
 @inlined
@@ -200,11 +136,11 @@ def sum_evaluations(
 
     Parameters
     ----------
-    loss : Loss
+    loss : CompiledLoss
         What slopes are taken of.
-    before, plain : Loss or None
-        More losses, of which the values are wanted. Second derivatives are those of `plain`, if it
-        is there: over widths, they need no smoothing.
+    before, plain : CompiledLoss
+        More losses, of which the values are wanted, or `NO_LOSS`. Second derivatives are those of
+        `plain`, if it is there: over widths, they need no smoothing.
     room : int
         Rows of a tile.
     same : bool
@@ -241,21 +177,20 @@ def sum_evaluations(
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
-            if plain is None:
-                tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
-            else:
-                tile_second_derivatives(plain, y, order, at, end, k, widths, z, h, work)
+            gather_targets(y, order, at, end, k, slopes)
+            bent = loss if plain.losses == 0 else plain
+            tile_second_derivatives(bent, m, k, widths, z, slopes, h, work)
             if sample_weight.size > 0:
                 for i in range(m):
                     for pair in range(pairs):
                         h[pair, i] *= sample_weight[order[at + i]]
             row_products(rows, order, at, end, shift, scale, h, x, matrices)
-        if losses.size > 0 and plain is not None:
+        if losses.size > 0 and plain.losses != 0:
             for i in range(m * k):
                 values[i] = z[i]
             losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
         if gradient.size > 0:
-            if before is not None and not same:
+            if before.losses != 0 and not same:
                 for i in range(m * k):
                     values[i] = z[i]
                 losses[1] += tile_losses(
@@ -282,7 +217,8 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
         end = min(at + room, order.size)
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
-        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        gather_targets(y, order, at, end, k, flat)
+        tile_second_derivatives(loss, m, k, widths, z, flat, h, work)
         for c in range(k):
             for i in range(m):
                 flat[i * k + c] = h[c, i]
@@ -301,12 +237,14 @@ def second_derivatives_of_scores(rows, y, sample_weight, loss, order, k, widths,
     """
     room = 128
     h = np.empty((out.shape[0], room))
+    targets = np.empty(room * k)
     work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         own = z[at * k : end * k]
-        tile_second_derivatives(loss, y, order, at, end, k, widths, own, h, work)
+        gather_targets(y, order, at, end, k, targets)
+        tile_second_derivatives(loss, end - at, k, widths, own, targets, h, work)
         for c in range(h.shape[0]):
             for i in range(end - at):
                 weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
@@ -329,12 +267,14 @@ def bent_squares_of_rows(
     room = 128
     z = np.empty(room * k)
     h = np.empty((k, room))
+    targets = np.empty(room * k)
     work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         tile_scores(rows, order, at, end, params, k, z)
-        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        gather_targets(y, order, at, end, k, targets)
+        tile_second_derivatives(loss, end - at, k, widths, z, targets, h, work)
         for i in range(end - at):
             whole = 0.0
             for c in range(k):
