@@ -252,7 +252,7 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
                 for i in range(m):
                     up = slope(loss, y[i], scores[i] + width)
                     rise = factor * (up - slope(loss, y[i], scores[i] - width))
-                    largest[i] = rise if rise > largest[i] else largest[i]
+                    largest[i] = max(largest[i], rise)
 
     def of_pairs(hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room, out, work):
         loss = unpacked(hyper_parameters)
@@ -281,7 +281,7 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
                     row_slopes(loss, y, own, 0, k, down)
                     if alone:
                         rise = widths[1, i] * (up[c] - down[c]) / (2.0 * width)
-                        out[c, at] = rise if rise > out[c, at] else out[c, at]
+                        out[c, at] = max(out[c, at], rise)
                     else:
                         for d in range(c + 1):
                             out[pair, at] = (up[d] - down[d]) / (2.0 * width)

@@ -129,22 +129,18 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 @compiled
 def sum_evaluations(
-    rows, y, sample_weight, loss, before, plain, order, k, room, same, widths, shift, scale,
-    params, losses, gradient, matrices,
+    rows, y, sample_weight, components, order, k, room, widths, shift, scale, params, losses,
+    gradient, matrices,
 ):  # fmt: skip
     """Add what rows ``order`` contribute to losses, gradient and Hessian at a point.
 
     Parameters
     ----------
-    loss : CompiledLoss
-        What slopes are taken of.
-    before, plain : CompiledLoss
-        More losses, of which the values are wanted, or `NO_LOSS`. Second derivatives are those of
-        `plain`, if it is there: over widths, they need no smoothing.
+    components : tuple of three CompiledLoss
+        What slopes are taken of, and two more, of which the values are wanted, or `NO_LOSS`. Second
+        derivatives are those of the last, if it is there: over widths, they need no smoothing.
     room : int
         Rows of a tile.
-    same : bool
-        Whether `before` is `loss`.
     widths : ndarray of shape (2, m)
         Half the distance of the two slopes that a second derivative is taken from, and what it
         is multiplied by; of several, the largest counts.
@@ -178,29 +174,24 @@ def sum_evaluations(
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
             gather_targets(y, order, at, end, k, slopes)
-            bent = loss if plain.losses == 0 else plain
+            bent = components[0] if components[2].losses == 0 else components[2]
             tile_second_derivatives(bent, m, k, widths, z, slopes, h, work)
             if sample_weight.size > 0:
                 for i in range(m):
                     for pair in range(pairs):
                         h[pair, i] *= sample_weight[order[at + i]]
             row_products(rows, order, at, end, shift, scale, h, x, matrices)
-        if losses.size > 0 and plain.losses != 0:
-            for i in range(m * k):
-                values[i] = z[i]
-            losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
-        if gradient.size > 0:
-            if before.losses != 0 and not same:
-                for i in range(m * k):
-                    values[i] = z[i]
-                losses[1] += tile_losses(
-                    before, y, sample_weight, order, at, end, k, values, slopes
-                )
-            own = tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-            losses[0] += own
-            if same:
-                losses[1] += own
-            add_gradient(rows, order, at, end, slopes, k, gradient)
+        if losses.size > 0:
+            for which in range(2, -1, -1):  # the gradient is of the first one's slopes: it is last
+                one = components[which]
+                if one.losses != 0 and (which == 2 or gradient.size > 0):
+                    for i in range(m * k):
+                        values[i] = z[i]
+                    losses[which] += tile_losses(
+                        one, y, sample_weight, order, at, end, k, values, slopes
+                    )
+            if gradient.size > 0:
+                add_gradient(rows, order, at, end, slopes, k, gradient)
         at = end
 
 
