@@ -12,15 +12,16 @@ call it. Uncompiled, these call the loss's methods.
 
 from __future__ import annotations
 
-import numbers
+from dataclasses import dataclass, field
 from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import carray
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.errors import NumbaError, TypingError
 from numba.extending import intrinsic, overload
 
@@ -31,7 +32,7 @@ from gradstep.objective.losses import row_slopes, slope, value
 from gradstep.rows.layouts import AHEAD, prefetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "NO_LOSS",
@@ -51,8 +52,9 @@ class CompiledLoss(NamedTuple):
     ----------
     losses, second_derivatives : int
         Addresses of the machine code; 0 where there is no loss.
-    hyper_parameters : ndarray of shape (n,)
-        Its numbers, and those of losses within it, one after another. Uncompiled, the loss itself.
+    hyper_parameters : tuple of four float
+        Its numbers, and those of losses within it, one after another, then zeros: by value, since
+        arrays would be counted by all code that passes them on. Uncompiled, the loss itself.
     """
 
     losses: int
@@ -60,7 +62,8 @@ class CompiledLoss(NamedTuple):
     hyper_parameters: Any
 
 
-NO_LOSS = CompiledLoss(0, 0, np.empty(0))
+_NO_NUMBERS = (0.0, 0.0, 0.0, 0.0)
+NO_LOSS = CompiledLoss(0, 0, _NO_NUMBERS)
 
 
 def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLoss:
@@ -82,7 +85,7 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
     --------
     >>> from gradstep.objective.regression import Huber
     >>> compiled_loss(Huber(1.5)).hyper_parameters
-    array([1.5])
+    (1.5, 0.0, 0.0, 0.0)
     """
     if loss is None:
         return NO_LOSS
@@ -91,40 +94,49 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
     kind: list[Any] = []
     values: list[float] = []
     _take_apart(loss, kind, values)
-    of = _Kind(tuple(kind), loss)
+    constants: tuple[float, ...] = ()
+    if len(values) > len(_NO_NUMBERS):  # more than are passed on: compiled for these very values
+        constants, values = tuple(values), []
+    of = _Kind(tuple(kind), constants, loss)
     return CompiledLoss(
         _address(of, losses_of_tile),
         _address(of, second_derivatives_of_tile) if second_derivatives else 0,
-        np.array(values, dtype=np.float64),
+        (*values, *_NO_NUMBERS[len(values) :]),
     )
 
 
 # --- compiling a loss -------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class _Kind:
-    """What a loss is compiled for: its classes and the types of its fields, not their values."""
+    """What a loss is compiled for.
 
-    def __init__(self, kind: tuple[Any, ...], example: Any) -> None:
-        self.kind, self.example = kind, example
+    Attributes
+    ----------
+    classes : tuple
+        Classes of the loss and of its fields, in order.
+    constants : tuple of float
+        Its numbers, if they are more than kernels pass on.
+    example : Loss
+        One of the kind; which does not matter.
+    """
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Kind) and self.kind == other.kind
-
-    def __hash__(self) -> int:
-        return hash(self.kind)
+    classes: tuple[Any, ...]
+    constants: tuple[float, ...]
+    example: Any = field(compare=False)
 
 
 def _take_apart(component: Any, kind: list[Any], values: list[float]) -> None:
     """List the classes of a component and of its fields, and their numbers."""
     kind.append(type(component))
-    for name, field in zip(component._fields, component, strict=True):
-        if isinstance(field, tuple) and hasattr(field, "_fields"):
-            _take_apart(field, kind, values)
-        elif isinstance(field, (numbers.Real, np.bool_)):
-            kind.append(type(field))
-            values.append(float(field))
-        elif field is None:
+    for name, own in zip(component._fields, component, strict=True):
+        if isinstance(own, tuple) and hasattr(own, "_fields"):
+            _take_apart(own, kind, values)
+        elif isinstance(own, (Real, np.bool_)):
+            kind.append(type(own))
+            values.append(float(own))
+        elif own is None:
             kind.append(None)
         else:
             msg = (
@@ -138,11 +150,12 @@ def _take_apart(component: Any, kind: list[Any], values: list[float]) -> None:
 def _address(kind: _Kind, make: Callable[..., Any]) -> int:
     """Compile one of a loss's two functions; return where it is."""
     of = numba.typeof(kind.example)
-    function, signature = make(_unpacking(of), carray, joint=is_joint(type(kind.example)))
+    joint = is_joint(type(kind.example))
+    function, signature = make(_unpacking(of, kind.constants), carray, joint=joint)
     try:
         return compiled_callback(function, signature, of)
     except NumbaError as error:
-        raise not_compiled([c for c in kind.kind if hasattr(c, "_fields")], error) from error
+        raise not_compiled([c for c in kind.classes if hasattr(c, "_fields")], error) from error
 
 
 def not_compiled(classes: Iterable[type], error: NumbaError) -> InvalidComponent:
@@ -155,25 +168,24 @@ def not_compiled(classes: Iterable[type], error: NumbaError) -> InvalidComponent
     )
 
 
-def _unpacking(of: Any) -> Any:
-    """Return the function that makes a loss of the type from its numbers."""
+def _unpacking(of: Any, constants: tuple[float, ...]) -> Any:
+    """Return the function that makes a loss of the type from its numbers, or from constants."""
 
-    def build(context: Any, builder: Any, kind: Any, numbers: Any, at: int) -> tuple[Any, int]:
+    def build(context: Any, builder: Any, kind: Any, coming: Iterator[Any]) -> Any:
         if isinstance(kind, types.BaseTuple):
-            parts = []
-            for inner in kind.types:
-                part, at = build(context, builder, inner, numbers, at)
-                parts.append(part)
-            return context.make_tuple(builder, kind, parts), at
+            parts = [build(context, builder, inner, coming) for inner in kind.types]
+            return context.make_tuple(builder, kind, parts)
         if kind == types.none:
-            return context.get_dummy_value(), at
-        number = builder.load(builder.gep(numbers, [ir.IntType(64)(at)]))
-        return context.cast(builder, number, types.float64, kind), at + 1
+            return context.get_dummy_value()
+        return context.cast(builder, next(coming), types.float64, kind)
 
     @intrinsic
     def unpacked(typing_context: Any, hyper_parameters: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return build(context, builder, of, arguments[0], 0)[0]
+            coming = cgutils.unpack_tuple(builder, arguments[0])
+            if constants:
+                coming = [context.get_constant(types.float64, number) for number in constants]
+            return build(context, builder, of, iter(coming))
 
         return of(hyper_parameters), generate
 
@@ -192,9 +204,10 @@ def is_joint(loss_class: type) -> bool:
 
 
 _NUMBERS = types.CPointer(types.float64)
-_LOSSES = types.void(_NUMBERS, types.int64, types.int64, _NUMBERS, _NUMBERS)
+_HYPER_PARAMETERS = (types.float64,) * len(_NO_NUMBERS)
+_LOSSES = types.void(*_HYPER_PARAMETERS, types.int64, types.int64, _NUMBERS, _NUMBERS)
 _SECOND_DERIVATIVES = types.void(
-    _NUMBERS, types.int64, types.int64, types.int64, _NUMBERS, _NUMBERS, _NUMBERS, types.int64,
+    *_HYPER_PARAMETERS, types.int64, types.int64, types.int64, _NUMBERS, _NUMBERS, _NUMBERS, types.int64,
     types.int64, _NUMBERS, _NUMBERS,
 )  # fmt: skip
 
@@ -206,8 +219,8 @@ def losses_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tuple[Any, Any]
     the target, and then the loss, of a row are the first of the row's k numbers.
     """
 
-    def losses_apart(hyper_parameters, m, k, z, slopes):
-        loss = unpacked(hyper_parameters)
+    def losses_apart(a, b, c, d, m, k, z, slopes):
+        loss = unpacked((a, b, c, d))
         z = array(z, m * k)
         slopes = array(slopes, m * k)
         for i in range(m * k):
@@ -216,8 +229,8 @@ def losses_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tuple[Any, Any]
             z[i] = value(loss, target, score)
             slopes[i] = slope(loss, target, score)
 
-    def losses_joint(hyper_parameters, m, k, z, slopes):
-        loss = unpacked(hyper_parameters)
+    def losses_joint(a, b, c, d, m, k, z, slopes):
+        loss = unpacked((a, b, c, d))
         z = array(z, m * k)
         slopes = array(slopes, m * k)
         for i in range(m):
@@ -230,8 +243,8 @@ def losses_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tuple[Any, Any]
 def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tuple[Any, Any]:
     """Return the function that writes second derivatives of a tile, and its signature."""
 
-    def apart(hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room, out, work):
-        loss = unpacked(hyper_parameters)
+    def apart(a, b, c, d, m, k, n_widths, widths, z, targets, pairs, room, out, work):
+        loss = unpacked((a, b, c, d))
         widths = array(widths, (2, n_widths))
         z = array(z, m * k)
         targets = array(targets, m * k)
@@ -239,11 +252,11 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
         work = array(work, 2 * room)
         y = work[:m]
         scores = work[m : 2 * m]
-        for c in range(pairs):  # one, where they are the same for every output
-            largest = out[c]
+        for pair in range(pairs):  # one, where they are the same for every output
+            largest = out[pair]
             for i in range(m):
-                y[i] = targets[i * k + c]
-                scores[i] = z[i * k + c]
+                y[i] = targets[i * k + pair]
+                scores[i] = z[i * k + pair]
                 largest[i] = 0.0
             # Width by width, so that rows are taken several at a time.
             for at in range(n_widths):
@@ -254,8 +267,8 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
                     rise = factor * (up - slope(loss, y[i], scores[i] - width))
                     largest[i] = max(largest[i], rise)
 
-    def of_pairs(hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room, out, work):
-        loss = unpacked(hyper_parameters)
+    def of_pairs(a, b, c, d, m, k, n_widths, widths, z, targets, pairs, room, out, work):
+        loss = unpacked((a, b, c, d))
         widths = array(widths, (2, n_widths))
         z = array(z, m * k)
         targets = array(targets, m * k)
@@ -268,25 +281,25 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
             y = targets[at * k]
             own = z[at * k : at * k + k]
             pair = 0
-            for c in range(k):
-                score = own[c]
+            for one in range(k):
+                score = own[one]
                 if alone:
-                    out[c, at] = 0.0
+                    out[one, at] = 0.0
                 # Of pairs there is no largest matrix: they are taken at the first width.
                 for i in range(n_widths if alone else 1):
                     width = widths[0, i]
-                    own[c] = score + width
+                    own[one] = score + width
                     row_slopes(loss, y, own, 0, k, up)
-                    own[c] = score - width
+                    own[one] = score - width
                     row_slopes(loss, y, own, 0, k, down)
                     if alone:
-                        rise = widths[1, i] * (up[c] - down[c]) / (2.0 * width)
-                        out[c, at] = max(out[c, at], rise)
+                        rise = widths[1, i] * (up[one] - down[one]) / (2.0 * width)
+                        out[one, at] = max(out[one, at], rise)
                     else:
-                        for d in range(c + 1):
-                            out[pair, at] = (up[d] - down[d]) / (2.0 * width)
+                        for other in range(one + 1):
+                            out[pair, at] = (up[other] - down[other]) / (2.0 * width)
                             pair += 1
-                own[c] = score
+                own[one] = score
 
     return of_pairs if joint else apart, _SECOND_DERIVATIVES
 
@@ -296,24 +309,28 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
 
 def _losses(loss, m, k, z, slopes):
     own = loss.hyper_parameters
-    write, _ = losses_of_tile(_as_it_is, _as_it_is, joint=is_joint(type(own)))
-    write(own, m, k, z, slopes)
+    write, _ = losses_of_tile(_first, _as_it_is, joint=is_joint(type(own)))
+    write(own, 0.0, 0.0, 0.0, m, k, z, slopes)
 
 
 def _second_derivatives(loss, m, k, widths, z, targets, out, work):
     own = loss.hyper_parameters
-    write, _ = second_derivatives_of_tile(_as_it_is, _as_it_is, joint=is_joint(type(own)))
-    write(own, m, k, widths.shape[1], widths, z, targets, *out.shape, out, work)
+    write, _ = second_derivatives_of_tile(_first, _as_it_is, joint=is_joint(type(own)))
+    write(own, 0.0, 0.0, 0.0, m, k, widths.shape[1], widths, z, targets, *out.shape, out, work)
 
 
-def _as_it_is(given: Any, shape: Any = None) -> Any:
-    return given
+def _as_it_is(array: Any, _shape: Any) -> Any:
+    return array
+
+
+def _first(hyper_parameters: tuple[Any, ...]) -> Any:
+    return hyper_parameters[0]
 
 
 def _call(address: Any, *arguments: Any) -> Any:
     """Return the signature and the code of a call of what is at an address, which returns nothing.
 
-    Arrays are passed by where they begin, other arguments as whole numbers.
+    Of tuples their numbers are passed, of arrays where they begin, of the rest whole numbers.
     """
     if any(isinstance(kind, types.Array) and kind.layout != "C" for kind in arguments):
         msg = "arrays must lie in one piece"
@@ -322,7 +339,9 @@ def _call(address: Any, *arguments: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         given = []
         for kind, own in zip(signature.args[1:], values[1:], strict=True):
-            if isinstance(kind, types.Array):
+            if isinstance(kind, types.BaseTuple):
+                given += cgutils.unpack_tuple(builder, own)
+            elif isinstance(kind, types.Array):
                 given.append(context.make_array(kind)(context, builder, own).data)
             else:
                 given.append(context.cast(builder, own, kind, types.int64))
