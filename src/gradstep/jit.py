@@ -14,6 +14,7 @@ Importing this module imports Numba (0.3 to 0.5 s): import it where training sta
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import pickle
@@ -29,7 +30,6 @@ import numba
 import numpy as np
 from numba.core import event, types
 from numba.core.caching import _Cache
-from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
@@ -50,7 +50,6 @@ __all__ = ["FAST_MATH", "INLINED", "compiled", "compiled_callback", "inlined"]
 # use vector instructions; infinities and NaN keep their meaning (divergence shows in them).
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "nogil": True}
-_CALLBACK: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy"}
 INLINED: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "forceinline": True}
 
 # What compiled code is made of: the components and layouts, and all folders of that name.
@@ -121,21 +120,33 @@ def _settings() -> list[tuple[str, str]]:
 
 
 class _ToClock(event.Listener):
-    """Tells the clock when Numba compiles, and gives up what cannot be compiled."""
+    """Tells the clock when Numba compiles, and gives up what cannot be compiled.
+
+    Meanwhile nobody looks for garbage: a compiler makes millions of objects and little of that, and
+    looking took a fifth of its time.
+    """
+
+    def __init__(self) -> None:
+        self._collects = False
 
     def on_start(self, _event: Any) -> None:
         """Start the clock."""
+        if not CLOCK.is_on:
+            self._collects = gc.isenabled()
+            gc.disable()
         CLOCK.begin()
 
     def on_end(self, event: Any) -> None:
         """Stop it."""
         CLOCK.end()
+        if self._collects and not CLOCK.is_on:
+            gc.enable()
         if event.is_failed and not CLOCK.is_on:
             _CLAIMS.give_back_all()
 
 
 _CLAIMS = Claims()
-_CALLBACKS: list[CFunc] = []
+_BY_ADDRESS: list[Any] = []
 
 
 event.register("numba:compile", _ToClock())
@@ -277,17 +288,11 @@ def compiled_callback(function: Callable[..., Any], signature: Any, of: Any) -> 
     of : Numba type
         The component that it is made for.
     """
-    callback = CFunc(
-        function, (signature.args, signature.return_type), {}, {**_CALLBACK, "nopython": True}
-    )
-    callback._cache = KernelCache(function, of)
-    CLOCK.begin()
-    try:
-        callback.compile()
-    except BaseException:
-        _CLAIMS.give_back_all()
-        raise
-    finally:
-        CLOCK.end()
-    _CALLBACKS.append(callback)  # the machine code lives as long as it does
-    return int(callback.address)
+    dispatcher = numba.njit(**JIT_OPTIONS)(function)
+    dispatcher._cache = KernelCache(function, of)
+    dispatcher.compile(signature)
+    result = dispatcher.overloads[signature.args]
+    _BY_ADDRESS.append(dispatcher)  # the machine code lives as long as it does
+    # the function as C calls it, which Numba makes of each
+    wrapper = result.fndesc.llvm_cfunc_wrapper_name
+    return int(result.library.get_pointer_to_function(wrapper))

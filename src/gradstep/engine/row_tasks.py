@@ -15,6 +15,7 @@ from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import is_same
 from gradstep.engine.kernels.sums import (
     bent_squares_of_rows,
+    dense_products,
     squares_of_rows,
     sum_evaluations,
     sum_squares,
@@ -145,7 +146,7 @@ class Evaluate:
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
         for order in _runs(shard):
             sum_evaluations(
-                *shard.for_kernels, self._compiled, order, self.k, room, *self._fixed, *sums
+                *shard.for_kernels, *self._compiled, order, self.k, room, *self._fixed, *sums
             )
         if self.with_losses and self._same:
             sums[0][1] = sums[0][0]
@@ -158,11 +159,12 @@ class Evaluate:
 
     @cached_property
     def _compiled(self) -> tuple[Any, ...]:
-        """The losses as the kernel takes them."""
+        """The losses as the kernel takes them, and what adds products."""
         loss, before, plain = self.components
         own = loss, None if self._same else before, plain
         with_hessian = self.options is not None
-        return tuple(compiled_loss(c, second_derivatives=with_hessian) for c in own)
+        losses = tuple(compiled_loss(c, second_derivatives=with_hessian) for c in own)
+        return losses, dense_products() if with_hessian else 0
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:

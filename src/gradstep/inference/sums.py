@@ -10,6 +10,7 @@ import numpy as np
 from gradstep.engine.executor import executor_of
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.score_products import sum_by_cluster, sum_score_products
+from gradstep.engine.kernels.sums import dense_products
 from gradstep.engine.row_tasks import RUN_ROWS, scores
 from gradstep.objective.losses import inverse_link
 from gradstep.rows.readonly import readonly
@@ -43,8 +44,8 @@ class ScoreProducts:
         for at in range(0, shard.n, RUN_ROWS):
             order = readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
             sum_score_products(
-                *shard.for_kernels, compiled_loss(self.loss), order, self.k, _TILE,
-                readonly(self.shift), readonly(self.scale), readonly(self.params), matrices,
+                *shard.for_kernels, compiled_loss(self.loss), dense_products(), order, self.k,
+                _TILE, readonly(self.shift), readonly(self.scale), readonly(self.params), matrices,
             )  # fmt: skip
         return matrices
 

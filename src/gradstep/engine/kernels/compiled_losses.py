@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import carray
 from numba.core import cgutils, types
-from numba.core.errors import NumbaError, TypingError
+from numba.core.errors import NumbaError
 from numba.extending import intrinsic, overload
 
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what losses call)
+from gradstep.engine.kernels.by_address import NUMBERS, ROW_NUMBERS, address_of, as_it_is, call
 from gradstep.errors import InvalidComponent
 from gradstep.jit import INLINED, compiled_callback, inlined
 from gradstep.objective.losses import row_slopes, slope, value
@@ -38,7 +38,6 @@ __all__ = [
     "NO_LOSS",
     "CompiledLoss",
     "compiled_loss",
-    "gather_targets",
     "not_compiled",
     "tile_losses",
     "tile_second_derivatives",
@@ -50,20 +49,24 @@ class CompiledLoss(NamedTuple):
 
     Attributes
     ----------
+    tile_losses, tile_second_derivatives : int
+        Addresses of what is the same for all losses: it takes rows' targets and weights.
     losses, second_derivatives : int
-        Addresses of the machine code; 0 where there is no loss.
+        Addresses of the loss's own code; 0 where there is none.
     hyper_parameters : tuple of four float
         Its numbers, and those of losses within it, one after another, then zeros: by value, since
         arrays would be counted by all code that passes them on. Uncompiled, the loss itself.
     """
 
+    tile_losses: int
+    tile_second_derivatives: int
     losses: int
     second_derivatives: int
     hyper_parameters: Any
 
 
 _NO_NUMBERS = (0.0, 0.0, 0.0, 0.0)
-NO_LOSS = CompiledLoss(0, 0, _NO_NUMBERS)
+NO_LOSS = CompiledLoss(0, 0, 0, 0, _NO_NUMBERS)
 
 
 def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLoss:
@@ -90,7 +93,7 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
     if loss is None:
         return NO_LOSS
     if numba.config.DISABLE_JIT:
-        return CompiledLoss(1, 1, loss)
+        return CompiledLoss(1, 1, 1, 1, loss)
     kind: list[Any] = []
     values: list[float] = []
     _take_apart(loss, kind, values)
@@ -98,11 +101,14 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
     if len(values) > len(_NO_NUMBERS):  # more than are passed on: compiled for these very values
         constants, values = tuple(values), []
     of = _Kind(tuple(kind), constants, loss)
+    own, curved = _address(of, losses_of_tile), (0, 0)
+    if second_derivatives:
+        whole = address_of(_make_tile_second_derivatives, _TILE_SECOND_DERIVATIVES)
+        curved = whole, _address(of, second_derivatives_of_tile)
     return CompiledLoss(
-        _address(of, losses_of_tile),
-        _address(of, second_derivatives_of_tile) if second_derivatives else 0,
+        address_of(_make_tile_losses, _TILE_LOSSES), curved[0], own, curved[1],
         (*values, *_NO_NUMBERS[len(values) :]),
-    )
+    )  # fmt: skip
 
 
 # --- compiling a loss -------------------------------------------------------------------
@@ -203,12 +209,11 @@ def is_joint(loss_class: type) -> bool:
     return hasattr(loss_class, "row_slopes")
 
 
-_NUMBERS = types.CPointer(types.float64)
 _HYPER_PARAMETERS = (types.float64,) * len(_NO_NUMBERS)
-_LOSSES = types.void(*_HYPER_PARAMETERS, types.int64, types.int64, _NUMBERS, _NUMBERS)
+_LOSSES = types.void(*_HYPER_PARAMETERS, types.int64, types.int64, NUMBERS, NUMBERS)
 _SECOND_DERIVATIVES = types.void(
-    *_HYPER_PARAMETERS, types.int64, types.int64, types.int64, _NUMBERS, _NUMBERS, _NUMBERS, types.int64,
-    types.int64, _NUMBERS, _NUMBERS,
+    *_HYPER_PARAMETERS, types.int64, types.int64, types.int64, NUMBERS, NUMBERS, NUMBERS,
+    types.int64, types.int64, NUMBERS, NUMBERS,
 )  # fmt: skip
 
 
@@ -307,54 +312,24 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
 # --- what kernels call ------------------------------------------------------------------
 
 
-def _losses(loss, m, k, z, slopes):
-    own = loss.hyper_parameters
-    write, _ = losses_of_tile(_first, _as_it_is, joint=is_joint(type(own)))
-    write(own, 0.0, 0.0, 0.0, m, k, z, slopes)
+def _losses(losses, hyper_parameters, m, k, z, slopes):
+    write, _ = losses_of_tile(_first, as_it_is, joint=is_joint(type(hyper_parameters[0])))
+    write(*hyper_parameters, m, k, z, slopes)
 
 
-def _second_derivatives(loss, m, k, widths, z, targets, out, work):
-    own = loss.hyper_parameters
-    write, _ = second_derivatives_of_tile(_first, _as_it_is, joint=is_joint(type(own)))
-    write(own, 0.0, 0.0, 0.0, m, k, widths.shape[1], widths, z, targets, *out.shape, out, work)
-
-
-def _as_it_is(array: Any, _shape: Any) -> Any:
-    return array
+def _second_derivatives(address, hyper_parameters, m, k, widths, z, targets, out, work):
+    make = second_derivatives_of_tile
+    write, _ = make(_first, as_it_is, joint=is_joint(type(hyper_parameters[0])))
+    write(*hyper_parameters, m, k, widths.shape[1], widths, z, targets, *out.shape, out, work)
 
 
 def _first(hyper_parameters: tuple[Any, ...]) -> Any:
     return hyper_parameters[0]
 
 
-def _call(address: Any, *arguments: Any) -> Any:
-    """Return the signature and the code of a call of what is at an address, which returns nothing.
-
-    Of tuples their numbers are passed, of arrays where they begin, of the rest whole numbers.
-    """
-    if any(isinstance(kind, types.Array) and kind.layout != "C" for kind in arguments):
-        msg = "arrays must lie in one piece"
-        raise TypingError(msg)
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        given = []
-        for kind, own in zip(signature.args[1:], values[1:], strict=True):
-            if isinstance(kind, types.BaseTuple):
-                given += cgutils.unpack_tuple(builder, own)
-            elif isinstance(kind, types.Array):
-                given.append(context.make_array(kind)(context, builder, own).data)
-            else:
-                given.append(context.cast(builder, own, kind, types.int64))
-        code = ir.FunctionType(ir.VoidType(), [each.type for each in given]).as_pointer()
-        builder.call(builder.inttoptr(values[0], code), given)
-        return context.get_dummy_value()
-
-    return types.none(address, *arguments), generate
-
-
 @intrinsic
 def _call_losses(typing_context, address, hyper_parameters, m, k, z, slopes):
-    return _call(address, hyper_parameters, m, k, z, slopes)
+    return call(types.none, address, hyper_parameters, m, k, z, slopes)
 
 
 @intrinsic
@@ -362,89 +337,188 @@ def _call_second_derivatives(
     typing_context, address, hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room,
     out, work,
 ):  # fmt: skip
-    return _call(
-        address, hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room, out, work
-    )
+    return call(
+        types.none, address, hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room,
+        out, work,
+    )  # fmt: skip
 
 
 @overload(_losses, strict=False, jit_options=INLINED)
-def _compiled_losses(loss: Any, *_: Any) -> Any:
-    def losses(loss, m, k, z, slopes):
-        _call_losses(loss.losses, loss.hyper_parameters, m, k, z, slopes)
+def _compiled_losses(*_: Any) -> Any:
+    def losses(losses, hyper_parameters, m, k, z, slopes):
+        _call_losses(losses, hyper_parameters, m, k, z, slopes)
 
     return losses
 
 
 @overload(_second_derivatives, strict=False, jit_options=INLINED)
-def _compiled_second_derivatives(loss: Any, *_: Any) -> Any:
-    def second_derivatives(loss, m, k, widths, z, targets, out, work):
+def _compiled_second_derivatives(*_: Any) -> Any:
+    def second_derivatives(address, hyper_parameters, m, k, widths, z, targets, out, work):
         _call_second_derivatives(
-            loss.second_derivatives, loss.hyper_parameters, m, k, widths.shape[1], widths, z,
-            targets, out.shape[0], out.shape[1], out, work,
+            address, hyper_parameters, m, k, widths.shape[1], widths, z, targets, out.shape[0],
+            out.shape[1], out, work,
         )  # fmt: skip
 
     return second_derivatives
 
 
 @inlined
-def gather_targets(y: Any, order: Any, lo: int, hi: int, k: int, targets: Any) -> None:
-    """Write the targets of rows ``order[lo:hi]``, y (n, k), or (n, 1) for a joint loss.
-
-    Those of a row begin at a multiple of k.
-    """
+def _gather_targets(y, order, lo, hi, k, targets):
+    """Write the targets of rows ``order[lo:hi]``; those of a row begin at a multiple of k."""
     width = y.shape[1]
     last = order.size - 1
     if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
         for i in range(hi - lo):
             prefetch(y, order[min(lo + i + AHEAD, last)] * width)
-    for c in range(width):
+    for one in range(width):
         for i in range(hi - lo):
-            targets[i * k + c] = y[order[lo + i], c]
+            targets[i * k + one] = y[order[lo + i], one]
 
 
-@inlined
+def _make_tile_losses(array: Any) -> Any:
+    def tile_losses(
+        losses, a, b, c, d, n, width, y, n_weights, sample_weight, n_order, order, lo, hi, k, z,
+        slopes,
+    ):  # fmt: skip
+        m = hi - lo
+        y = array(y, (n, width))
+        sample_weight = array(sample_weight, n_weights)
+        order = array(order, n_order)
+        z = array(z, m * k)
+        slopes = array(slopes, m * k)
+        _gather_targets(y, order, lo, hi, k, slopes)
+        _losses(losses, (a, b, c, d), m, k, z, slopes)
+        total = 0.0
+        if width == k:
+            if n_weights > 0:
+                for one in range(k):
+                    for i in range(m):
+                        weight = sample_weight[order[lo + i]]
+                        z[i * k + one] *= weight
+                        slopes[i * k + one] *= weight
+            # A loop of its own: see `gradstep.engine.kernels.tiles.write_in_units`.
+            for i in range(m * k):
+                total += z[i]
+        else:
+            for i in range(m):
+                at = i * k
+                if n_weights == 0:
+                    total += z[at]
+                else:
+                    weight = sample_weight[order[lo + i]]
+                    total += weight * z[at]
+                    for one in range(k):
+                        slopes[at + one] *= weight
+        return total
+
+    return tile_losses
+
+
+def _make_tile_second_derivatives(array: Any) -> Any:
+    def tile_second_derivatives(
+        second_derivatives, a, b, c, d, n, width, y, n_weights, sample_weight, n_order, order, lo,
+        hi, k, n_widths, widths, z, pairs, room, out, targets, work,
+    ):  # fmt: skip
+        m = hi - lo
+        y = array(y, (n, width))
+        sample_weight = array(sample_weight, n_weights)
+        order = array(order, n_order)
+        widths = array(widths, (2, n_widths))
+        z = array(z, m * k)
+        out = array(out, (pairs, room))
+        targets = array(targets, m * k)
+        work = array(work, 2 * max(k, room))
+        _gather_targets(y, order, lo, hi, k, targets)
+        _second_derivatives(second_derivatives, (a, b, c, d), m, k, widths, z, targets, out, work)
+        if n_weights > 0:
+            for pair in range(pairs):
+                for i in range(m):
+                    out[pair, i] *= sample_weight[order[lo + i]]
+
+    return tile_second_derivatives
+
+
+_ROWS = (types.int64, types.int64, NUMBERS, types.int64, NUMBERS, types.int64, ROW_NUMBERS,
+         types.int64, types.int64)  # fmt: skip
+_TILE_LOSSES = types.float64(types.int64, *_HYPER_PARAMETERS, *_ROWS, types.int64, NUMBERS, NUMBERS)
+_TILE_SECOND_DERIVATIVES = types.void(
+    types.int64, *_HYPER_PARAMETERS, *_ROWS, types.int64, types.int64, NUMBERS, NUMBERS,
+    types.int64, types.int64, NUMBERS, NUMBERS, NUMBERS,
+)  # fmt: skip
+
+
 def tile_losses(
     loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
 ) -> float:
     """Turn a tile's scores into slopes, each times its row's weight; return the loss sum.
 
-    Overwrites z.
+    Overwrites z. The targets y are (n, k), or (n, 1) for a joint loss.
     """
-    m = hi - lo
-    gather_targets(y, order, lo, hi, k, slopes)
-    _losses(loss, m, k, z, slopes)
-    total = 0.0
-    width = y.shape[1]
-    if width == k:
-        if sample_weight.size > 0:
-            for c in range(k):
-                for i in range(m):
-                    weight = sample_weight[order[lo + i]]
-                    z[i * k + c] *= weight
-                    slopes[i * k + c] *= weight
-        # A loop of its own: see `gradstep.engine.kernels.tiles.write_in_units`.
-        for i in range(m * k):
-            total += z[i]
-        return total
-    for i in range(m):
-        at = i * k
-        if sample_weight.size == 0:
-            total += z[at]
-        else:
-            weight = sample_weight[order[lo + i]]
-            total += weight * z[at]
-            for c in range(k):
-                slopes[at + c] *= weight
+    total: float = _make_tile_losses(as_it_is)(
+        loss.losses, loss.hyper_parameters, 0.0, 0.0, 0.0, *y.shape, y, sample_weight.size,
+        sample_weight, order.size, order, lo, hi, k, z, slopes,
+    )  # fmt: skip
     return total
 
 
-@inlined
 def tile_second_derivatives(
-    loss: Any, m: int, k: int, widths: Any, z: Any, targets: Any, out: Any, work: Any
-) -> None:
-    """Write second derivatives at a tile's m rows of scores to `out`, a line for each pair.
+    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, widths: Any,
+    z: Any, out: Any, targets: Any, work: Any,
+) -> None:  # fmt: skip
+    """Write weighted second derivatives at a tile's scores to `out`, a line for each pair.
 
     Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
-    `work` has room for two numbers for each row of a tile, or for each output if those are more.
+    `targets` has room for k numbers a row; `work` for two for each row of a tile, or for each
+    output if those are more.
     """
-    _second_derivatives(loss, m, k, widths, z, targets, out, work)
+    _make_tile_second_derivatives(as_it_is)(
+        loss.second_derivatives, loss.hyper_parameters, 0.0, 0.0, 0.0, *y.shape, y,
+        sample_weight.size, sample_weight, order.size, order, lo, hi, k, widths.shape[1], widths,
+        z, *out.shape, out, targets, work,
+    )  # fmt: skip
+
+
+@intrinsic
+def _call_tile_losses(
+    typing_context, address, losses, hyper_parameters, n, width, y, n_weights, sample_weight,
+    n_order, order, lo, hi, k, z, slopes,
+):  # fmt: skip
+    return call(
+        types.float64, address, losses, hyper_parameters, n, width, y, n_weights, sample_weight,
+        n_order, order, lo, hi, k, z, slopes,
+    )  # fmt: skip
+
+
+@intrinsic
+def _call_tile_second_derivatives(
+    typing_context, address, second_derivatives, hyper_parameters, n, width, y, n_weights,
+    sample_weight, n_order, order, lo, hi, k, n_widths, widths, z, pairs, room, out, targets, work,
+):  # fmt: skip
+    return call(
+        types.none, address, second_derivatives, hyper_parameters, n, width, y, n_weights,
+        sample_weight, n_order, order, lo, hi, k, n_widths, widths, z, pairs, room, out, targets,
+        work,
+    )  # fmt: skip
+
+
+@overload(tile_losses, strict=False, jit_options=INLINED)
+def _compiled_tile_losses(*_: Any) -> Any:
+    def losses(loss, y, sample_weight, order, lo, hi, k, z, slopes):
+        return _call_tile_losses(
+            loss.tile_losses, loss.losses, loss.hyper_parameters, y.shape[0], y.shape[1], y,
+            sample_weight.size, sample_weight, order.size, order, lo, hi, k, z, slopes,
+        )  # fmt: skip
+
+    return losses
+
+
+@overload(tile_second_derivatives, strict=False, jit_options=INLINED)
+def _compiled_tile_second_derivatives(*_: Any) -> Any:
+    def second_derivatives(loss, y, sample_weight, order, lo, hi, k, widths, z, out, targets, work):
+        _call_tile_second_derivatives(
+            loss.tile_second_derivatives, loss.second_derivatives, loss.hyper_parameters,
+            y.shape[0], y.shape[1], y, sample_weight.size, sample_weight, order.size, order, lo,
+            hi, k, widths.shape[1], widths, z, out.shape[0], out.shape[1], out, targets, work,
+        )  # fmt: skip
+
+    return second_derivatives

@@ -20,14 +20,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.extending import overload
+from numba.core import types
+from numba.extending import intrinsic, overload
 
-from gradstep.engine.kernels.compiled_losses import (
-    gather_targets,
-    tile_losses,
-    tile_second_derivatives,
-)
-from gradstep.jit import INLINED, compiled, inlined
+from gradstep.engine.kernels.by_address import NUMBERS, address_of, as_it_is, call
+from gradstep.engine.kernels.compiled_losses import tile_losses, tile_second_derivatives
+from gradstep.jit import INLINED, compiled
 from gradstep.rows.layouts import (
     add_gradient,
     add_products,
@@ -39,6 +37,7 @@ from gradstep.rows.layouts import (
 
 __all__ = [
     "bent_squares_of_rows",
+    "dense_products",
     "second_derivatives_of_scores",
     "squares_of_rows",
     "sum_evaluations",
@@ -46,77 +45,110 @@ __all__ = [
 ]
 
 
-@inlined
-def _add_products(x, h, m, q, matrix):
-    """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; `x` has a line for each feature."""
-    room = x.shape[1]
-    scaled = np.empty((2, room))
-    i = 0
-    while i < q:
-        two = min(2, q - i)
-        for a in range(two):
-            line = x[i + a]
-            for t in range(m):
-                scaled[a, t] = h[t] * line[t]
-        if two == 1:
-            scaled[1, :m] = 0.0
-        a0 = scaled[0]
-        a1 = scaled[1]
-        end = i + two
-        j = 0
-        while j + 4 <= end:
-            b0 = x[j]
-            b1 = x[j + 1]
-            b2 = x[j + 2]
-            b3 = x[j + 3]
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
-            for t in range(m):
-                s00 += a0[t] * b0[t]
-                s01 += a0[t] * b1[t]
-                s02 += a0[t] * b2[t]
-                s03 += a0[t] * b3[t]
-                s10 += a1[t] * b0[t]
-                s11 += a1[t] * b1[t]
-                s12 += a1[t] * b2[t]
-                s13 += a1[t] * b3[t]
-            matrix[i, j] += s00
-            matrix[i, j + 1] += s01
-            matrix[i, j + 2] += s02
-            matrix[i, j + 3] += s03
-            if two == 2:
-                matrix[i + 1, j] += s10
-                matrix[i + 1, j + 1] += s11
-                matrix[i + 1, j + 2] += s12
-                matrix[i + 1, j + 3] += s13
-            j += 4
-        while j < end:
-            b0 = x[j]
-            s00 = s10 = 0.0
-            for t in range(m):
-                s00 += a0[t] * b0[t]
-                s10 += a1[t] * b0[t]
-            matrix[i, j] += s00
-            if two == 2:
-                matrix[i + 1, j] += s10
-            j += 1
-        i += two
+def _make_add_products(array: Any) -> Any:
+    def add_products(m, q, room, x, h, matrix):
+        """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; x has a line a feature."""
+        x = array(x, (q, room))
+        h = array(h, room)
+        matrix = array(matrix, (q, q))
+        scaled = np.empty((2, room))
+        i = 0
+        while i < q:
+            two = min(2, q - i)
+            for a in range(two):
+                line = x[i + a]
+                for t in range(m):
+                    scaled[a, t] = h[t] * line[t]
+            if two == 1:
+                scaled[1, :m] = 0.0
+            a0 = scaled[0]
+            a1 = scaled[1]
+            end = i + two
+            j = 0
+            while j + 4 <= end:
+                b0 = x[j]
+                b1 = x[j + 1]
+                b2 = x[j + 2]
+                b3 = x[j + 3]
+                s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+                for t in range(m):
+                    s00 += a0[t] * b0[t]
+                    s01 += a0[t] * b1[t]
+                    s02 += a0[t] * b2[t]
+                    s03 += a0[t] * b3[t]
+                    s10 += a1[t] * b0[t]
+                    s11 += a1[t] * b1[t]
+                    s12 += a1[t] * b2[t]
+                    s13 += a1[t] * b3[t]
+                matrix[i, j] += s00
+                matrix[i, j + 1] += s01
+                matrix[i, j + 2] += s02
+                matrix[i, j + 3] += s03
+                if two == 2:
+                    matrix[i + 1, j] += s10
+                    matrix[i + 1, j + 1] += s11
+                    matrix[i + 1, j + 2] += s12
+                    matrix[i + 1, j + 3] += s13
+                j += 4
+            while j < end:
+                b0 = x[j]
+                s00 = s10 = 0.0
+                for t in range(m):
+                    s00 += a0[t] * b0[t]
+                    s10 += a1[t] * b0[t]
+                matrix[i, j] += s00
+                if two == 2:
+                    matrix[i + 1, j] += s10
+                j += 1
+            i += two
+
+    return add_products
+
+
+_ADD_PRODUCTS = types.void(types.int64, types.int64, types.int64, NUMBERS, NUMBERS, NUMBERS)
+
+
+def dense_products() -> int:
+    """Return the address of what adds products of dense rows, compiled if it has not been."""
+    return address_of(_make_add_products, _ADD_PRODUCTS)
+
+
+def _add_products(products, m, x, h, matrix):
+    _make_add_products(as_it_is)(m, x.shape[0], x.shape[1], x, h, matrix)
+
+
+@intrinsic
+def _call_add_products(typing_context, address, m, q, room, x, h, matrix):
+    return call(types.none, address, m, q, room, x, h, matrix)
+
+
+@overload(_add_products, strict=False, jit_options=INLINED)
+def _compiled_add_products(*_: Any) -> Any:
+    def add_products(products, m, x, h, matrix):
+        _call_add_products(products, m, x.shape[0], x.shape[1], x, h, matrix)
+
+    return add_products
 
 
 def row_products(
-    rows: Any, order: Any, lo: int, hi: int, shift: Any, scale: Any, h: Any, x: Any, matrices: Any
-) -> None:
-    """Add h·x·xᵀ of rows ``order[lo:hi]`` to the lower triangles of the matrices of all pairs."""
+    rows: Any, order: Any, lo: int, hi: int, shift: Any, scale: Any, h: Any, x: Any,
+    matrices: Any, products: int,
+) -> None:  # fmt: skip
+    """Add h·x·xᵀ of rows ``order[lo:hi]`` to the lower triangles of the matrices of all pairs.
+
+    `products` is `dense_products()`.
+    """
     kind = _products_of_few if hasattr(type(rows), "add_products") else _products_of_all
-    kind(rows, order, lo, hi, shift, scale, h, x, matrices)
+    kind(rows, order, lo, hi, shift, scale, h, x, matrices, products)
 
 
-def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices):
+def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices, products):
     spread(rows, order, lo, hi, shift, scale, x)
     for pair in range(h.shape[0]):
-        _add_products(x, h[pair], hi - lo, x.shape[0], matrices[pair])
+        _add_products(products, hi - lo, x, h[pair], matrices[pair])
 
 
-def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices):
+def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices, products):
     for pair in range(h.shape[0]):
         add_products(rows, order, lo, hi, h[pair], matrices[pair])
 
@@ -129,8 +161,8 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 @compiled
 def sum_evaluations(
-    rows, y, sample_weight, components, order, k, room, widths, shift, scale, params, losses,
-    gradient, matrices,
+    rows, y, sample_weight, components, products, order, k, room, widths, shift, scale, params,
+    losses, gradient, matrices,
 ):  # fmt: skip
     """Add what rows ``order`` contribute to losses, gradient and Hessian at a point.
 
@@ -139,6 +171,8 @@ def sum_evaluations(
     components : tuple of three CompiledLoss
         What slopes are taken of, and two more, of which the values are wanted, or `NO_LOSS`. Second
         derivatives are those of the last, if it is there: over widths, they need no smoothing.
+    products : int
+        `dense_products()`.
     room : int
         Rows of a tile.
     widths : ndarray of shape (2, m)
@@ -173,14 +207,11 @@ def sum_evaluations(
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
-            gather_targets(y, order, at, end, k, slopes)
             bent = components[0] if components[2].losses == 0 else components[2]
-            tile_second_derivatives(bent, m, k, widths, z, slopes, h, work)
-            if sample_weight.size > 0:
-                for i in range(m):
-                    for pair in range(pairs):
-                        h[pair, i] *= sample_weight[order[at + i]]
-            row_products(rows, order, at, end, shift, scale, h, x, matrices)
+            tile_second_derivatives(
+                bent, y, sample_weight, order, at, end, k, widths, z, h, slopes, work
+            )
+            row_products(rows, order, at, end, shift, scale, h, x, matrices, products)
         if losses.size > 0:
             for which in range(2, -1, -1):  # the gradient is of the first one's slopes: it is last
                 one = components[which]
@@ -206,16 +237,11 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
-        m = end - at
         tile_scores(rows, order, at, end, params, k, z)
-        gather_targets(y, order, at, end, k, flat)
-        tile_second_derivatives(loss, m, k, widths, z, flat, h, work)
+        tile_second_derivatives(loss, y, sample_weight, order, at, end, k, widths, z, h, flat, work)
         for c in range(k):
-            for i in range(m):
+            for i in range(end - at):
                 flat[i * k + c] = h[c, i]
-            if sample_weight.size > 0:
-                for i in range(m):
-                    flat[i * k + c] *= sample_weight[order[at + i]]
         add_squares(rows, order, at, end, flat, k, squares)
         at = end
 
@@ -234,12 +260,12 @@ def second_derivatives_of_scores(rows, y, sample_weight, loss, order, k, widths,
     while at < order.size:
         end = min(at + room, order.size)
         own = z[at * k : end * k]
-        gather_targets(y, order, at, end, k, targets)
-        tile_second_derivatives(loss, end - at, k, widths, own, targets, h, work)
+        tile_second_derivatives(
+            loss, y, sample_weight, order, at, end, k, widths, own, h, targets, work
+        )
         for c in range(h.shape[0]):
             for i in range(end - at):
-                weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
-                out[c, at + i] = weight * h[c, i]
+                out[c, at + i] = h[c, i]
         at = end
 
 
@@ -264,14 +290,14 @@ def bent_squares_of_rows(
     while at < order.size:
         end = min(at + room, order.size)
         tile_scores(rows, order, at, end, params, k, z)
-        gather_targets(y, order, at, end, k, targets)
-        tile_second_derivatives(loss, end - at, k, widths, z, targets, h, work)
+        tile_second_derivatives(
+            loss, y, sample_weight, order, at, end, k, widths, z, h, targets, work
+        )
         for i in range(end - at):
             whole = 0.0
             for c in range(k):
                 whole += h[c, i]
-            weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
-            bent[at + i] = weight * whole * squares[at + i]
+            bent[at + i] = whole * squares[at + i]
         at = end
 
 
