@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.blas import one_blas_thread
-from gradstep.engine.kernels.launch import launch
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.tiles import losses_of_scores
 from gradstep.rows.layouts import DenseRows
 
@@ -62,7 +62,7 @@ def add_losses_and_gradient(
     p = values.shape[1]
     weights, intercepts = params[: k * p].reshape(k, p), params[k * p :]
     own, own_intercepts = gradient[: k * p].reshape(k, p), gradient[k * p :]
-    slopes = np.empty((_ROWS, k))
+    slopes, compiled = np.empty((_ROWS, k)), compiled_loss(loss)
     with one_blas_thread():
         for order in orders:
             for at in range(0, order.size, _ROWS):
@@ -71,9 +71,8 @@ def add_losses_and_gradient(
                 z = x @ weights.T
                 z += intercepts
                 own_slopes = slopes[: part.size]
-                losses[0] += launch(
-                    losses_of_scores, (loss,), *arrays, part, k, z.reshape(-1),
-                    own_slopes.reshape(-1),
-                )  # fmt: skip
+                losses[0] += losses_of_scores(
+                    *arrays, compiled, part, k, z.reshape(-1), own_slopes.reshape(-1)
+                )
                 own += own_slopes.T @ x
                 own_intercepts += own_slopes.sum(axis=0)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.engine.kernels.launch import is_same, launch
+from gradstep.engine.kernels.compiled_losses import compiled_loss
+from gradstep.engine.kernels.launch import is_same
 from gradstep.engine.kernels.sums import (
     bent_squares_of_rows,
+    dense_products,
     squares_of_rows,
     sum_evaluations,
     sum_squares,
@@ -143,11 +145,26 @@ class Evaluate:
             return sums
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
         for order in _runs(shard):
-            launch(
-                sum_evaluations, self.components, *shard.for_kernels, order, self.k, room,
-                *self._fixed, *sums,
-            )  # fmt: skip
+            sum_evaluations(
+                *shard.for_kernels, *self._compiled, order, self.k, room, *self._fixed, *sums
+            )
+        if self.with_losses and self._same:
+            sums[0][1] = sums[0][0]
         return sums
+
+    @cached_property
+    def _same(self) -> bool:
+        """Whether the loss that another one is compared with is that one."""
+        return is_same(*self.components[:2])
+
+    @cached_property
+    def _compiled(self) -> tuple[Any, ...]:
+        """The losses as the kernel takes them, and what adds products."""
+        loss, before, plain = self.components
+        own = loss, None if self._same else before, plain
+        with_hessian = self.options is not None
+        losses = tuple(compiled_loss(c, second_derivatives=with_hessian) for c in own)
+        return losses, dense_products() if with_hessian else 0
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
@@ -155,12 +172,12 @@ class Evaluate:
         options, p = self.options, self.params.size // self.k - 1
         if options is None:
             options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
-        same = is_same(*self.components[:2])
-        return (same, *map(readonly, options[1:4]), readonly(self.params))
+        return (*map(readonly, options[1:4]), readonly(self.params))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not what is made of the rest."""
-        return {name: kept for name, kept in vars(self).items() if name != "_fixed"}
+        made = {"_compiled", "_fixed", "_same"}
+        return {name: kept for name, kept in vars(self).items() if name not in made}
 
     def _is_wide(self, shard: Dataset) -> bool:
         """Tell whether matrix products sum what is wanted, and are faster."""
@@ -181,8 +198,9 @@ class Squares:
         """Sum over a shard."""
         squares = np.zeros(self.params.size)
         fixed = (self.k, readonly(self.widths), readonly(self.params))
+        loss = compiled_loss(self.loss, second_derivatives=True)
         for order in _runs(shard):
-            launch(sum_squares, (self.loss,), *shard.for_kernels, order, *fixed, squares)
+            sum_squares(*shard.for_kernels, loss, order, *fixed, squares)
         return squares
 
 
@@ -208,11 +226,12 @@ class RowSquares:
         out = np.empty((1 if self.bent is None else 2, at.size))
         order, how = readonly(shard.rows_at(at)), (readonly(self.shift), readonly(self.scale))
         if self.bent is None:
-            launch(squares_of_rows, (), readonly(shard.rows), order, *how, out[0])
+            squares_of_rows(readonly(shard.rows), order, *how, out[0])
             return out.T
         loss, k, widths, params = self.bent
         fixed = (k, readonly(widths), readonly(params), *how)
-        launch(bent_squares_of_rows, (loss,), *shard.for_kernels, order, *fixed, *out)
+        bent = compiled_loss(loss, second_derivatives=True)
+        bent_squares_of_rows(*shard.for_kernels, bent, order, *fixed, *out)
         return out.T
 
 
@@ -235,13 +254,12 @@ class MeanLoss:
 
     def __call__(self, shard: Dataset) -> float:
         """Sum over a shard."""
-        tile = shard.rows.tile_rows()
+        tile, loss = shard.rows.tile_rows(), compiled_loss(self.loss)
         work, params, total = np.empty(2 * tile * self.k), readonly(self.params), 0.0
         for order in _runs(shard):
-            total += launch(
-                sum_of_losses, (self.loss,), *shard.for_kernels, order, 0, order.size, self.k,
-                tile, params, work,
-            )  # fmt: skip
+            total += sum_of_losses(
+                *shard.for_kernels, loss, order, 0, order.size, self.k, tile, params, work
+            )
         return total
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.executor import added
-from gradstep.engine.kernels.launch import launch
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.sums import second_derivatives_of_scores
 from gradstep.engine.row_tasks import scores
 from gradstep.objective.losses import is_quadratic
@@ -150,9 +150,9 @@ def row_curvatures(
         return np.ones((blocks, data.n)) if weights is None else np.tile(weights, (blocks, 1))
     h = np.empty((blocks, data.n))
     order = readonly(data.rows_between(0, data.n))
-    launch(
-        second_derivatives_of_scores, (loss,), *data.for_kernels, order, k, readonly(widths),
-        z.reshape(-1), h,
+    second_derivatives_of_scores(
+        *data.for_kernels, compiled_loss(loss, second_derivatives=True), order, k,
+        readonly(widths), z.reshape(-1), h,
     )  # fmt: skip
     return h
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.executor import executor_of
-from gradstep.engine.kernels.launch import launch
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.score_products import sum_by_cluster, sum_score_products
+from gradstep.engine.kernels.sums import dense_products
 from gradstep.engine.row_tasks import RUN_ROWS, scores
 from gradstep.objective.losses import inverse_link
 from gradstep.rows.readonly import readonly
@@ -42,9 +43,9 @@ class ScoreProducts:
         matrices = np.zeros((self.blocks, q, q))
         for at in range(0, shard.n, RUN_ROWS):
             order = readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
-            launch(
-                sum_score_products, (self.loss,), *shard.for_kernels, order, self.k, _TILE,
-                readonly(self.shift), readonly(self.scale), readonly(self.params), matrices,
+            sum_score_products(
+                *shard.for_kernels, compiled_loss(self.loss), dense_products(), order, self.k,
+                _TILE, readonly(self.shift), readonly(self.scale), readonly(self.params), matrices,
             )  # fmt: skip
         return matrices
 
@@ -120,8 +121,8 @@ class _ByCluster:
         which, own = np.unique(codes, return_inverse=True)
         sums = np.zeros((which.size, self.params.size))
         order = readonly(shard.rows_between(0, shard.n))
-        launch(
-            sum_by_cluster, (self.loss,), *shard.for_kernels, order,
+        sum_by_cluster(
+            *shard.for_kernels, compiled_loss(self.loss), order,
             readonly(own.astype(np.int64)), self.k, readonly(self.params), sums,
         )  # fmt: skip
         return which, sums

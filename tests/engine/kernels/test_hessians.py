@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradstep.engine.kernels.sums import tile_second_derivatives
+from gradstep.engine.kernels.compiled_losses import CompiledLoss, tile_second_derivatives
 from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.objective.classification import Softmax
 from gradstep.objective.losses import is_smooth
@@ -134,8 +134,9 @@ class TestHessian:
         """Uncompiled: compiled code looks at no bounds."""
         k, z = 3, np.array([0.3, -0.2, 0.5])
         out = np.zeros((6, 1))
-        order, work = np.zeros(1, np.uint32), np.empty(2 * k)
-        tile_second_derivatives(Softmax(), np.zeros((1, 1)), order, 0, 1, k, WIDTHS, z, out, work)
+        loss, order = CompiledLoss(1, 1, 1, 1, Softmax()), np.zeros(1, np.uint32)
+        rows = np.zeros((1, 1)), np.empty(0), order, 0, 1
+        tile_second_derivatives(loss, *rows, k, WIDTHS, z, out, np.zeros(k), np.empty(2 * k))
         assert np.isfinite(out).all()
         assert out[0, 0] > 0.0
 

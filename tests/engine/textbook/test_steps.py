@@ -17,6 +17,7 @@ from gradstep.engine.kernels.batches import (
     piece_room,
     run_batches,
 )
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.pieces import close, new_queue, publish
 from gradstep.engine.kernels.tiles import Data
 from gradstep.engine.textbook import steps
@@ -114,7 +115,7 @@ class TestThreads:
             Batches(rows, 1400, 600, divide_by_own=False, mean_weight=1.0, rates=np.ones(3)),
             Outputs(k, fit_intercept=True, intercept_factor=1.0, average_from=0),
             Iterate(params, np.zeros((0, size)), none, np.zeros(5), np.zeros(2)),
-            SquaredError(), L2(0.1), SGD(),
+            compiled_loss(SquaredError()), L2(0.1), SGD(),
             Data(*data.for_kernels), None, None,
             Scratch(tile, none, none, params, work), queue, helping=True,
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.automatic.choice import batch_size
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.svrg import reduced_steps
 from gradstep.engine.row_sums import RUN_ROWS
@@ -91,7 +92,7 @@ class MiniBatches:
         orders, rows_done = self._take(n_steps * batch, at_once, state.rows_done)
         for order in orders:
             launch(
-                reduced_steps, (state.smoothing.loss(of), of.problem.penalty),
+                reduced_steps, (compiled_loss(state.smoothing.loss(of)), of.problem.penalty),
                 *data.for_kernels, readonly(order), batch, data.mean_weight, of.k,
                 data.rows.tile_rows(), readonly(standardisation.shift),
                 readonly(standardisation.scale), readonly(flat), readonly(of.penalty_scale),

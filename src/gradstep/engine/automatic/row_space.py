@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.preconditioner import factored
 from gradstep.engine.blas import one_blas_thread
-from gradstep.engine.kernels.launch import launch
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.linalg import solve
 from gradstep.engine.kernels.tiles import losses_of_scores
 from gradstep.engine.row_tasks import scores
@@ -141,9 +141,8 @@ class RowSpace:
         z = along + intercepts[:, None]
         flat, slopes = z.T.flatten(), np.empty(z.size)
         order = readonly(data.rows_between(0, data.n))
-        total = launch(
-            losses_of_scores, (of.problem.loss,), *data.for_kernels, order, of.k, flat, slopes
-        )
+        loss = compiled_loss(of.problem.loss)
+        total = losses_of_scores(*data.for_kernels, loss, order, of.k, flat, slopes)
         objective = total / data.weight_sum + 0.5 * float((a * along).sum())
         slopes = slopes.reshape(z.T.shape).T / data.weight_sum
         return _Point(a, intercepts, z, slopes, objective)

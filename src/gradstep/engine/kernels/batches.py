@@ -23,11 +23,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what kernels call)
+from gradstep.engine.kernels.compiled_losses import tile_losses
 from gradstep.engine.kernels.pieces import claim, close, finish, publish, wait, wait_for_pieces
 from gradstep.engine.kernels.tiles import (
     count_batch,
     standardise_gradient,
-    tile_losses,
     write_in_units,
 )
 from gradstep.jit import compiled

@@ -8,7 +8,7 @@ from typing import Any
 
 from numba.core.errors import NumbaError
 
-from gradstep.errors import InvalidComponent
+from gradstep.engine.kernels.compiled_losses import not_compiled
 from gradstep.jit import compiled
 
 __all__ = ["is_same", "launch"]
@@ -61,10 +61,4 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
     try:
         return kernel(*arguments[:3], *components, *arguments[3:])
     except NumbaError as error:
-        names = ", ".join(c.__name__ for c in classes if not c.__module__.startswith("gradstep."))
-        msg = (
-            f"The compiled methods of {names or classes} cannot be compiled. They may use "
-            "arithmetic, math, NumPy, gradstep.objective.elementary, and functions decorated with "
-            f"numba.njit or numba.extending.register_jitable. Numba says: {error}"
-        )
-        raise InvalidComponent(msg) from error
+        raise not_compiled(classes, error) from error

@@ -19,7 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what kernels call)
-from gradstep.engine.kernels.tiles import count_batch, tile_losses
+from gradstep.engine.kernels.compiled_losses import tile_losses
+from gradstep.engine.kernels.tiles import count_batch
 from gradstep.jit import compiled, inlined
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.optimizers import At, idle, step, tick

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradstep.engine.kernels.compiled_losses import tile_losses
 from gradstep.engine.kernels.sums import row_products
-from gradstep.engine.kernels.tiles import tile_losses
 from gradstep.jit import compiled
 from gradstep.rows.layouts import add_gradient, tile_scores
 
@@ -18,12 +18,13 @@ __all__ = ["sum_by_cluster", "sum_score_products"]
 
 @compiled
 def sum_score_products(
-    rows, y, sample_weight, loss, order, k, room, shift, scale, params, matrices
+    rows, y, sample_weight, loss, products, order, k, room, shift, scale, params, matrices
 ):  # fmt: skip
     """Add slope·slope·x·xᵀ of rows ``order`` to the lower triangles of the matrices of all pairs.
 
     Pairs of outputs are (0, 0), (1, 0), (1, 1), ...; or (0, 0), (1, 1), ... if there are as many
-    matrices as outputs. Rows are centred and scaled, and followed by a 1.
+    matrices as outputs. Rows are centred and scaled, and followed by a 1. `products` is
+    `dense_products()`.
     """
     pairs, q = matrices.shape[0], shift.size + 1
     x = np.empty((q, room))
@@ -46,7 +47,7 @@ def sum_score_products(
                     for d in range(c + 1):
                         h[pair, i] = slopes[i * k + c] * slopes[i * k + d]
                         pair += 1
-        row_products(rows, order, at, end, shift, scale, h, x, matrices)
+        row_products(rows, order, at, end, shift, scale, h, x, matrices, products)
         at = end
 
 

@@ -20,11 +20,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.extending import overload
+from numba.core import types
+from numba.extending import intrinsic, overload
 
-from gradstep.engine.kernels.tiles import is_joint, tile_losses
-from gradstep.jit import INLINED, compiled, inlined
-from gradstep.objective.losses import row_slopes, slope
+from gradstep.engine.kernels.by_address import NUMBERS, address_of, as_it_is, call
+from gradstep.engine.kernels.compiled_losses import tile_losses, tile_second_derivatives
+from gradstep.jit import INLINED, compiled
 from gradstep.rows.layouts import (
     add_gradient,
     add_products,
@@ -36,6 +37,7 @@ from gradstep.rows.layouts import (
 
 __all__ = [
     "bent_squares_of_rows",
+    "dense_products",
     "second_derivatives_of_scores",
     "squares_of_rows",
     "sum_evaluations",
@@ -43,144 +45,110 @@ __all__ = [
 ]
 
 
-def tile_second_derivatives(
-    loss: Any, y: Any, order: Any, lo: int, hi: int, k: int, widths: Any, z: Any, out: Any,
-    work: Any,
-) -> None:  # fmt: skip
-    """Write second derivatives at a tile of scores to `out`, a line for each pair of outputs.
+def _make_add_products(array: Any) -> Any:
+    def add_products(m, q, room, x, h, matrix):
+        """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; x has a line a feature."""
+        x = array(x, (q, room))
+        h = array(h, room)
+        matrix = array(matrix, (q, q))
+        scaled = np.empty((2, room))
+        i = 0
+        while i < q:
+            two = min(2, q - i)
+            for a in range(two):
+                line = x[i + a]
+                for t in range(m):
+                    scaled[a, t] = h[t] * line[t]
+            if two == 1:
+                scaled[1, :m] = 0.0
+            a0 = scaled[0]
+            a1 = scaled[1]
+            end = i + two
+            j = 0
+            while j + 4 <= end:
+                b0 = x[j]
+                b1 = x[j + 1]
+                b2 = x[j + 2]
+                b3 = x[j + 3]
+                s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+                for t in range(m):
+                    s00 += a0[t] * b0[t]
+                    s01 += a0[t] * b1[t]
+                    s02 += a0[t] * b2[t]
+                    s03 += a0[t] * b3[t]
+                    s10 += a1[t] * b0[t]
+                    s11 += a1[t] * b1[t]
+                    s12 += a1[t] * b2[t]
+                    s13 += a1[t] * b3[t]
+                matrix[i, j] += s00
+                matrix[i, j + 1] += s01
+                matrix[i, j + 2] += s02
+                matrix[i, j + 3] += s03
+                if two == 2:
+                    matrix[i + 1, j] += s10
+                    matrix[i + 1, j + 1] += s11
+                    matrix[i + 1, j + 2] += s12
+                    matrix[i + 1, j + 3] += s13
+                j += 4
+            while j < end:
+                b0 = x[j]
+                s00 = s10 = 0.0
+                for t in range(m):
+                    s00 += a0[t] * b0[t]
+                    s10 += a1[t] * b0[t]
+                matrix[i, j] += s00
+                if two == 2:
+                    matrix[i + 1, j] += s10
+                j += 1
+            i += two
 
-    Pairs are (0, 0), (1, 0), (1, 1), (2, 0), ... for a joint loss, else (0, 0), (1, 1), ...
-    `work` has room for two numbers for each row of a tile, or for each output if those are more.
-    """
-    kind = _second_derivatives_joint if is_joint(type(loss)) else _second_derivatives_apart
-    kind(loss, y, order, lo, hi, k, widths, z, out, work)
-
-
-def _second_derivatives_apart(loss, y, order, lo, hi, k, widths, z, out, work):
-    m = hi - lo
-    targets = work[:m]
-    scores = work[m : 2 * m]
-    for c in range(out.shape[0]):  # one, where they are the same for every output
-        largest = out[c]
-        for i in range(m):
-            targets[i] = y[order[lo + i], c]
-            scores[i] = z[i * k + c]
-            largest[i] = 0.0
-        # Width by width, so that rows are taken several at a time.
-        for at in range(widths.shape[1]):
-            width = widths[0, at]
-            factor = widths[1, at] / (2.0 * width)
-            for i in range(m):
-                up = slope(loss, targets[i], scores[i] + width)
-                rise = up - slope(loss, targets[i], scores[i] - width)
-                largest[i] = max(largest[i], factor * rise)
-
-
-def _second_derivatives_joint(loss, y, order, lo, hi, k, widths, z, out, work):
-    up = work[:k]
-    down = work[k : 2 * k]
-    alone = out.shape[0] == k  # each output's own, of which the largest over all widths counts
-    for at in range(hi - lo):
-        row = order[lo + at]
-        own = z[at * k : at * k + k]
-        pair = 0
-        for c in range(k):
-            score = own[c]
-            if alone:
-                out[c, at] = 0.0
-            # Of pairs there is no largest matrix: they are taken at the first width.
-            for i in range(widths.shape[1] if alone else 1):
-                width = widths[0, i]
-                own[c] = score + width
-                row_slopes(loss, y[row, 0], own, 0, k, up)
-                own[c] = score - width
-                row_slopes(loss, y[row, 0], own, 0, k, down)
-                if alone:
-                    rise = widths[1, i] * (up[c] - down[c])
-                    out[c, at] = max(out[c, at], rise / (2.0 * width))
-                else:
-                    for d in range(c + 1):
-                        out[pair, at] = (up[d] - down[d]) / (2.0 * width)
-                        pair += 1
-            own[c] = score
+    return add_products
 
 
-@overload(tile_second_derivatives, strict=False, jit_options=INLINED)
-def _choose_tile_second_derivatives(loss: Any, *_: Any) -> Any:
-    return _second_derivatives_joint if is_joint(loss.instance_class) else _second_derivatives_apart
+_ADD_PRODUCTS = types.void(types.int64, types.int64, types.int64, NUMBERS, NUMBERS, NUMBERS)
 
 
-@inlined
-def _add_products(x, h, m, q, matrix):
-    """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix; `x` has a line for each feature."""
-    room = x.shape[1]
-    scaled = np.empty((2, room))
-    i = 0
-    while i < q:
-        two = min(2, q - i)
-        for a in range(two):
-            line = x[i + a]
-            for t in range(m):
-                scaled[a, t] = h[t] * line[t]
-        if two == 1:
-            scaled[1, :m] = 0.0
-        a0 = scaled[0]
-        a1 = scaled[1]
-        end = i + two
-        j = 0
-        while j + 4 <= end:
-            b0 = x[j]
-            b1 = x[j + 1]
-            b2 = x[j + 2]
-            b3 = x[j + 3]
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
-            for t in range(m):
-                s00 += a0[t] * b0[t]
-                s01 += a0[t] * b1[t]
-                s02 += a0[t] * b2[t]
-                s03 += a0[t] * b3[t]
-                s10 += a1[t] * b0[t]
-                s11 += a1[t] * b1[t]
-                s12 += a1[t] * b2[t]
-                s13 += a1[t] * b3[t]
-            matrix[i, j] += s00
-            matrix[i, j + 1] += s01
-            matrix[i, j + 2] += s02
-            matrix[i, j + 3] += s03
-            if two == 2:
-                matrix[i + 1, j] += s10
-                matrix[i + 1, j + 1] += s11
-                matrix[i + 1, j + 2] += s12
-                matrix[i + 1, j + 3] += s13
-            j += 4
-        while j < end:
-            b0 = x[j]
-            s00 = s10 = 0.0
-            for t in range(m):
-                s00 += a0[t] * b0[t]
-                s10 += a1[t] * b0[t]
-            matrix[i, j] += s00
-            if two == 2:
-                matrix[i + 1, j] += s10
-            j += 1
-        i += two
+def dense_products() -> int:
+    """Return the address of what adds products of dense rows, compiled if it has not been."""
+    return address_of(_make_add_products, _ADD_PRODUCTS)
+
+
+def _add_products(products, m, x, h, matrix):
+    _make_add_products(as_it_is)(m, x.shape[0], x.shape[1], x, h, matrix)
+
+
+@intrinsic
+def _call_add_products(typing_context, address, m, q, room, x, h, matrix):
+    return call(types.none, address, m, q, room, x, h, matrix)
+
+
+@overload(_add_products, strict=False, jit_options=INLINED)
+def _compiled_add_products(*_: Any) -> Any:
+    def add_products(products, m, x, h, matrix):
+        _call_add_products(products, m, x.shape[0], x.shape[1], x, h, matrix)
+
+    return add_products
 
 
 def row_products(
-    rows: Any, order: Any, lo: int, hi: int, shift: Any, scale: Any, h: Any, x: Any, matrices: Any
-) -> None:
-    """Add h·x·xᵀ of rows ``order[lo:hi]`` to the lower triangles of the matrices of all pairs."""
+    rows: Any, order: Any, lo: int, hi: int, shift: Any, scale: Any, h: Any, x: Any,
+    matrices: Any, products: int,
+) -> None:  # fmt: skip
+    """Add h·x·xᵀ of rows ``order[lo:hi]`` to the lower triangles of the matrices of all pairs.
+
+    `products` is `dense_products()`.
+    """
     kind = _products_of_few if hasattr(type(rows), "add_products") else _products_of_all
-    kind(rows, order, lo, hi, shift, scale, h, x, matrices)
+    kind(rows, order, lo, hi, shift, scale, h, x, matrices, products)
 
 
-def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices):
+def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices, products):
     spread(rows, order, lo, hi, shift, scale, x)
     for pair in range(h.shape[0]):
-        _add_products(x, h[pair], hi - lo, x.shape[0], matrices[pair])
+        _add_products(products, hi - lo, x, h[pair], matrices[pair])
 
 
-def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices):
+def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices, products):
     for pair in range(h.shape[0]):
         add_products(rows, order, lo, hi, h[pair], matrices[pair])
 
@@ -193,22 +161,20 @@ def _choose_row_products(rows: Any, *_: Any) -> Any:
 
 @compiled
 def sum_evaluations(
-    rows, y, sample_weight, loss, before, plain, order, k, room, same, widths, shift, scale,
-    params, losses, gradient, matrices,
+    rows, y, sample_weight, components, products, order, k, room, widths, shift, scale, params,
+    losses, gradient, matrices,
 ):  # fmt: skip
     """Add what rows ``order`` contribute to losses, gradient and Hessian at a point.
 
     Parameters
     ----------
-    loss : Loss
-        What slopes are taken of.
-    before, plain : Loss or None
-        More losses, of which the values are wanted. Second derivatives are those of `plain`, if it
-        is there: over widths, they need no smoothing.
+    components : tuple of three CompiledLoss
+        What slopes are taken of, and two more, of which the values are wanted, or `NO_LOSS`. Second
+        derivatives are those of the last, if it is there: over widths, they need no smoothing.
+    products : int
+        `dense_products()`.
     room : int
         Rows of a tile.
-    same : bool
-        Whether `before` is `loss`.
     widths : ndarray of shape (2, m)
         Half the distance of the two slopes that a second derivative is taken from, and what it
         is multiplied by; of several, the largest counts.
@@ -241,31 +207,22 @@ def sum_evaluations(
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
-            if plain is None:
-                tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
-            else:
-                tile_second_derivatives(plain, y, order, at, end, k, widths, z, h, work)
-            if sample_weight.size > 0:
-                for i in range(m):
-                    for pair in range(pairs):
-                        h[pair, i] *= sample_weight[order[at + i]]
-            row_products(rows, order, at, end, shift, scale, h, x, matrices)
-        if losses.size > 0 and plain is not None:
-            for i in range(m * k):
-                values[i] = z[i]
-            losses[2] += tile_losses(plain, y, sample_weight, order, at, end, k, values, slopes)
-        if gradient.size > 0:
-            if before is not None and not same:
-                for i in range(m * k):
-                    values[i] = z[i]
-                losses[1] += tile_losses(
-                    before, y, sample_weight, order, at, end, k, values, slopes
-                )
-            own = tile_losses(loss, y, sample_weight, order, at, end, k, z, slopes)
-            losses[0] += own
-            if same:
-                losses[1] += own
-            add_gradient(rows, order, at, end, slopes, k, gradient)
+            bent = components[0] if components[2].losses == 0 else components[2]
+            tile_second_derivatives(
+                bent, y, sample_weight, order, at, end, k, widths, z, h, slopes, work
+            )
+            row_products(rows, order, at, end, shift, scale, h, x, matrices, products)
+        if losses.size > 0:
+            for which in range(2, -1, -1):  # the gradient is of the first one's slopes: it is last
+                one = components[which]
+                if one.losses != 0 and (which == 2 or gradient.size > 0):
+                    for i in range(m * k):
+                        values[i] = z[i]
+                    losses[which] += tile_losses(
+                        one, y, sample_weight, order, at, end, k, values, slopes
+                    )
+            if gradient.size > 0:
+                add_gradient(rows, order, at, end, slopes, k, gradient)
         at = end
 
 
@@ -280,15 +237,11 @@ def sum_squares(rows, y, sample_weight, loss, order, k, widths, params, squares)
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
-        m = end - at
         tile_scores(rows, order, at, end, params, k, z)
-        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        tile_second_derivatives(loss, y, sample_weight, order, at, end, k, widths, z, h, flat, work)
         for c in range(k):
-            for i in range(m):
+            for i in range(end - at):
                 flat[i * k + c] = h[c, i]
-            if sample_weight.size > 0:
-                for i in range(m):
-                    flat[i * k + c] *= sample_weight[order[at + i]]
         add_squares(rows, order, at, end, flat, k, squares)
         at = end
 
@@ -301,16 +254,18 @@ def second_derivatives_of_scores(rows, y, sample_weight, loss, order, k, widths,
     """
     room = 128
     h = np.empty((out.shape[0], room))
+    targets = np.empty(room * k)
     work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         own = z[at * k : end * k]
-        tile_second_derivatives(loss, y, order, at, end, k, widths, own, h, work)
+        tile_second_derivatives(
+            loss, y, sample_weight, order, at, end, k, widths, own, h, targets, work
+        )
         for c in range(h.shape[0]):
             for i in range(end - at):
-                weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
-                out[c, at + i] = weight * h[c, i]
+                out[c, at + i] = h[c, i]
         at = end
 
 
@@ -329,18 +284,20 @@ def bent_squares_of_rows(
     room = 128
     z = np.empty(room * k)
     h = np.empty((k, room))
+    targets = np.empty(room * k)
     work = np.empty(2 * max(k, room))
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         tile_scores(rows, order, at, end, params, k, z)
-        tile_second_derivatives(loss, y, order, at, end, k, widths, z, h, work)
+        tile_second_derivatives(
+            loss, y, sample_weight, order, at, end, k, widths, z, h, targets, work
+        )
         for i in range(end - at):
             whole = 0.0
             for c in range(k):
                 whole += h[c, i]
-            weight = 1.0 if sample_weight.size == 0 else sample_weight[order[at + i]]
-            bent[at + i] = weight * whole * squares[at + i]
+            bent[at + i] = whole * squares[at + i]
         at = end
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradstep.engine.kernels.tiles import tile_losses, write_in_units
+from gradstep.engine.kernels.compiled_losses import tile_losses
+from gradstep.engine.kernels.tiles import write_in_units
 from gradstep.jit import compiled
 from gradstep.objective.penalties import prox
 from gradstep.rows.layouts import add_gradient, tile_scores

@@ -9,22 +9,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 
-from gradstep.engine.kernels import components as _registered  # noqa: F401  (what kernels call)
-from gradstep.jit import INLINED, compiled, inlined
-from gradstep.objective.losses import row_slopes, slope, value
-from gradstep.rows.layouts import AHEAD, prefetch, tile_scores
+from gradstep.engine.kernels.compiled_losses import tile_losses
+from gradstep.jit import compiled, inlined
+from gradstep.rows.layouts import tile_scores
 
 __all__ = [
     "Data",
     "count_batch",
-    "is_joint",
     "losses_of_scores",
     "score_rows",
     "standardise_gradient",
     "sum_of_losses",
-    "tile_losses",
     "write_in_units",
 ]
 
@@ -35,76 +31,6 @@ class Data(NamedTuple):
     rows: Any
     y: Any
     sample_weight: Any
-
-
-def tile_losses(
-    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
-) -> float:
-    """Turn a tile's scores into slopes, each times its row's weight; return the loss sum."""
-    kind = _tile_losses_joint if is_joint(type(loss)) else _tile_losses_apart
-    total: float = kind(loss, y, sample_weight, order, lo, hi, k, z, slopes)
-    return total
-
-
-def _tile_losses_apart(
-    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
-) -> float:
-    """For losses of one score: y is (n, k). Overwrites z by the weighted values."""
-    m = hi - lo
-    last = order.size - 1
-    if order[hi - 1] != order[lo] + (m - 1):  # else the processor sees what comes next
-        for i in range(m):
-            prefetch(y, order[min(lo + i + AHEAD, last)] * k)
-    for c in range(k):
-        for i in range(m):
-            slopes[i * k + c] = y[order[lo + i], c]
-    for i in range(m * k):
-        target = slopes[i]
-        score = z[i]
-        z[i] = value(loss, target, score)
-        slopes[i] = slope(loss, target, score)
-    total = 0.0
-    if sample_weight.size == 0:
-        for i in range(m * k):
-            total += z[i]
-    else:
-        for c in range(k):
-            for i in range(m):
-                weight = sample_weight[order[lo + i]]
-                z[i * k + c] *= weight
-                slopes[i * k + c] *= weight
-        for i in range(m * k):  # a loop of its own: see `write_in_units`
-            total += z[i]
-    return total
-
-
-def _tile_losses_joint(
-    loss: Any, y: Any, sample_weight: Any, order: Any, lo: int, hi: int, k: int, z: Any, slopes: Any
-) -> float:
-    """For losses of all scores of a row: y is (n, 1), the index of the class."""
-    total = 0.0
-    for i in range(hi - lo):
-        row = order[lo + i]
-        at = i * k
-        row_loss = row_slopes(loss, y[row, 0], z, at, k, slopes)
-        if sample_weight.size == 0:
-            total += row_loss
-        else:
-            weight = sample_weight[row]
-            total += weight * row_loss
-            for c in range(k):
-                slopes[at + c] *= weight
-    return total
-
-
-def is_joint(loss_class: type) -> bool:
-    """Tell whether a loss looks at all scores of a row at once."""
-    return hasattr(loss_class, "row_slopes")
-
-
-@overload(tile_losses, strict=False, jit_options=INLINED)
-def _choose_tile_losses(loss: Any, *_: Any) -> Any:
-    return _tile_losses_joint if is_joint(loss.instance_class) else _tile_losses_apart
 
 
 @inlined

@@ -23,6 +23,7 @@ from gradstep.engine.kernels.batches import (
     run_batches,
     run_batches_in_place,
 )
+from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import launch
 from gradstep.engine.kernels.lazy import PERIOD, bring_up_to_date, run_lazily
 from gradstep.engine.kernels.pieces import close, new_queue, threads
@@ -255,11 +256,12 @@ class Steps:
         iterate = Iterate(state.params, state.slots, state.average, state.counters, state.sums)
         call = (batches, self._outputs, iterate)
         state.batch = run.batches.stop
+        loss = compiled_loss(problem.loss)
         if self._kind is UpdateKind.IN_PLACE:
-            two = (problem.loss, problem.penalty)
+            two = (loss, problem.penalty)
             launch(run_batches_in_place, two, *call, data, self._work)
             return
-        components = (problem.loss, problem.penalty, problem.optimizer)
+        components = (loss, problem.penalty, problem.optimizer)
         if self._kind is UpdateKind.LAZY:
             self._resume(state)
             waiting = (state.since, state.clock)
