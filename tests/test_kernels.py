@@ -181,8 +181,13 @@ class TestWhole:
             for name in ast.walk(f)
             if isinstance(name, ast.Name)
         }
+        calls = [c for c in ast.walk(tree) if isinstance(c, ast.Call)]
+        made = {c.args[0].id for c in calls if ast.unparse(c.func) == "address_of"}
+        within = {g for f in functions if f.name in made for g in ast.walk(f)}
         for f in functions:
             if re.search("compiled|inlined|overload", by_decorator[f]) or f.name in chosen:
+                continue
+            if f in within:  # compiled, and called by address
                 continue
             called = {c.func.id for c in ast.walk(f) if isinstance(c, ast.Call)
                       and isinstance(c.func, ast.Name)}  # fmt: skip
