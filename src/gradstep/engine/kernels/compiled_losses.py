@@ -24,11 +24,18 @@ from numba.core import cgutils, types
 from numba.core.errors import NumbaError
 from numba.extending import intrinsic, overload
 
-from gradstep.engine.kernels import components as _registered  # noqa: F401  (what losses call)
 from gradstep.engine.kernels.by_address import NUMBERS, ROW_NUMBERS, address_of, as_it_is, call
+from gradstep.engine.kernels.loss_functions import (
+    HYPER_PARAMETERS,
+    NO_NUMBERS,
+    is_joint,
+    losses_of_tile,
+    second_derivatives_of_tile,
+    write_losses,
+    write_second_derivatives,
+)
 from gradstep.errors import InvalidComponent
 from gradstep.jit import INLINED, compiled_callback, inlined
-from gradstep.objective.losses import row_slopes, slope, value
 from gradstep.rows.layouts import AHEAD, prefetch
 
 if TYPE_CHECKING:
@@ -65,8 +72,7 @@ class CompiledLoss(NamedTuple):
     hyper_parameters: Any
 
 
-_NO_NUMBERS = (0.0, 0.0, 0.0, 0.0)
-NO_LOSS = CompiledLoss(0, 0, 0, 0, _NO_NUMBERS)
+NO_LOSS = CompiledLoss(0, 0, 0, 0, NO_NUMBERS)
 
 
 def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLoss:
@@ -98,7 +104,7 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
     values: list[float] = []
     _take_apart(loss, kind, values)
     constants: tuple[float, ...] = ()
-    if len(values) > len(_NO_NUMBERS):  # more than are passed on: compiled for these very values
+    if len(values) > len(NO_NUMBERS):  # more than are passed on: compiled for these very values
         constants, values = tuple(values), []
     of = _Kind(tuple(kind), constants, loss)
     own, curved = _address(of, losses_of_tile), (0, 0)
@@ -107,7 +113,7 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
         curved = whole, _address(of, second_derivatives_of_tile)
     return CompiledLoss(
         address_of(_make_tile_losses, _TILE_LOSSES), curved[0], own, curved[1],
-        (*values, *_NO_NUMBERS[len(values) :]),
+        (*values, *NO_NUMBERS[len(values) :]),
     )  # fmt: skip
 
 
@@ -198,168 +204,7 @@ def _unpacking(of: Any, constants: tuple[float, ...]) -> Any:
     return unpacked
 
 
-# --- what is compiled for each loss -----------------------------------------------------
-#
-# Functions are made of what unpacks a loss, and of what takes a pointer and a shape and returns an
-# array. Uncompiled, they are given a loss and arrays, and both of these return what they get.
-
-
-def is_joint(loss_class: type) -> bool:
-    """Tell whether a loss looks at all scores of a row at once."""
-    return hasattr(loss_class, "row_slopes")
-
-
-_HYPER_PARAMETERS = (types.float64,) * len(_NO_NUMBERS)
-_LOSSES = types.void(*_HYPER_PARAMETERS, types.int64, types.int64, NUMBERS, NUMBERS)
-_SECOND_DERIVATIVES = types.void(
-    *_HYPER_PARAMETERS, types.int64, types.int64, types.int64, NUMBERS, NUMBERS, NUMBERS,
-    types.int64, types.int64, NUMBERS, NUMBERS,
-)  # fmt: skip
-
-
-def losses_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tuple[Any, Any]:
-    """Return the function that writes losses and slopes of a tile, and its signature.
-
-    It turns targets, which are in `slopes`, into slopes, and scores z into losses. For a joint loss
-    the target, and then the loss, of a row are the first of the row's k numbers.
-    """
-
-    def losses_apart(a, b, c, d, m, k, z, slopes):
-        loss = unpacked((a, b, c, d))
-        z = array(z, m * k)
-        slopes = array(slopes, m * k)
-        for i in range(m * k):
-            target = slopes[i]
-            score = z[i]
-            z[i] = value(loss, target, score)
-            slopes[i] = slope(loss, target, score)
-
-    def losses_joint(a, b, c, d, m, k, z, slopes):
-        loss = unpacked((a, b, c, d))
-        z = array(z, m * k)
-        slopes = array(slopes, m * k)
-        for i in range(m):
-            at = i * k
-            z[at] = row_slopes(loss, slopes[at], z, at, k, slopes)
-
-    return losses_joint if joint else losses_apart, _LOSSES
-
-
-def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tuple[Any, Any]:
-    """Return the function that writes second derivatives of a tile, and its signature."""
-
-    def apart(a, b, c, d, m, k, n_widths, widths, z, targets, pairs, room, out, work):
-        loss = unpacked((a, b, c, d))
-        widths = array(widths, (2, n_widths))
-        z = array(z, m * k)
-        targets = array(targets, m * k)
-        out = array(out, (pairs, room))
-        work = array(work, 2 * room)
-        y = work[:m]
-        scores = work[m : 2 * m]
-        for pair in range(pairs):  # one, where they are the same for every output
-            largest = out[pair]
-            for i in range(m):
-                y[i] = targets[i * k + pair]
-                scores[i] = z[i * k + pair]
-                largest[i] = 0.0
-            # Width by width, so that rows are taken several at a time.
-            for at in range(n_widths):
-                width = widths[0, at]
-                factor = widths[1, at] / (2.0 * width)
-                for i in range(m):
-                    up = slope(loss, y[i], scores[i] + width)
-                    rise = factor * (up - slope(loss, y[i], scores[i] - width))
-                    largest[i] = max(largest[i], rise)
-
-    def of_pairs(a, b, c, d, m, k, n_widths, widths, z, targets, pairs, room, out, work):
-        loss = unpacked((a, b, c, d))
-        widths = array(widths, (2, n_widths))
-        z = array(z, m * k)
-        targets = array(targets, m * k)
-        out = array(out, (pairs, room))
-        work = array(work, 2 * k)
-        up = work[:k]
-        down = work[k : 2 * k]
-        alone = pairs == k  # each output's own, of which the largest over all widths counts
-        for at in range(m):
-            y = targets[at * k]
-            own = z[at * k : at * k + k]
-            pair = 0
-            for one in range(k):
-                score = own[one]
-                if alone:
-                    out[one, at] = 0.0
-                # Of pairs there is no largest matrix: they are taken at the first width.
-                for i in range(n_widths if alone else 1):
-                    width = widths[0, i]
-                    own[one] = score + width
-                    row_slopes(loss, y, own, 0, k, up)
-                    own[one] = score - width
-                    row_slopes(loss, y, own, 0, k, down)
-                    if alone:
-                        rise = widths[1, i] * (up[one] - down[one]) / (2.0 * width)
-                        out[one, at] = max(out[one, at], rise)
-                    else:
-                        for other in range(one + 1):
-                            out[pair, at] = (up[other] - down[other]) / (2.0 * width)
-                            pair += 1
-                own[one] = score
-
-    return of_pairs if joint else apart, _SECOND_DERIVATIVES
-
-
-# --- what kernels call ------------------------------------------------------------------
-
-
-def _losses(losses, hyper_parameters, m, k, z, slopes):
-    write, _ = losses_of_tile(_first, as_it_is, joint=is_joint(type(hyper_parameters[0])))
-    write(*hyper_parameters, m, k, z, slopes)
-
-
-def _second_derivatives(address, hyper_parameters, m, k, widths, z, targets, out, work):
-    make = second_derivatives_of_tile
-    write, _ = make(_first, as_it_is, joint=is_joint(type(hyper_parameters[0])))
-    write(*hyper_parameters, m, k, widths.shape[1], widths, z, targets, *out.shape, out, work)
-
-
-def _first(hyper_parameters: tuple[Any, ...]) -> Any:
-    return hyper_parameters[0]
-
-
-@intrinsic
-def _call_losses(typing_context, address, hyper_parameters, m, k, z, slopes):
-    return call(types.none, address, hyper_parameters, m, k, z, slopes)
-
-
-@intrinsic
-def _call_second_derivatives(
-    typing_context, address, hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room,
-    out, work,
-):  # fmt: skip
-    return call(
-        types.none, address, hyper_parameters, m, k, n_widths, widths, z, targets, pairs, room,
-        out, work,
-    )  # fmt: skip
-
-
-@overload(_losses, strict=False, jit_options=INLINED)
-def _compiled_losses(*_: Any) -> Any:
-    def losses(losses, hyper_parameters, m, k, z, slopes):
-        _call_losses(losses, hyper_parameters, m, k, z, slopes)
-
-    return losses
-
-
-@overload(_second_derivatives, strict=False, jit_options=INLINED)
-def _compiled_second_derivatives(*_: Any) -> Any:
-    def second_derivatives(address, hyper_parameters, m, k, widths, z, targets, out, work):
-        _call_second_derivatives(
-            address, hyper_parameters, m, k, widths.shape[1], widths, z, targets, out.shape[0],
-            out.shape[1], out, work,
-        )  # fmt: skip
-
-    return second_derivatives
+# --- tiles of rows: the same for all losses ----------------------------------------------
 
 
 @inlined
@@ -387,7 +232,7 @@ def _make_tile_losses(array: Any) -> Any:
         z = array(z, m * k)
         slopes = array(slopes, m * k)
         _gather_targets(y, order, lo, hi, k, slopes)
-        _losses(losses, (a, b, c, d), m, k, z, slopes)
+        write_losses(losses, (a, b, c, d), m, k, z, slopes)
         total = 0.0
         if width == k:
             if n_weights > 0:
@@ -429,7 +274,9 @@ def _make_tile_second_derivatives(array: Any) -> Any:
         targets = array(targets, m * k)
         work = array(work, 2 * max(k, room))
         _gather_targets(y, order, lo, hi, k, targets)
-        _second_derivatives(second_derivatives, (a, b, c, d), m, k, widths, z, targets, out, work)
+        write_second_derivatives(
+            second_derivatives, (a, b, c, d), m, k, widths, z, targets, out, work
+        )
         if n_weights > 0:
             for pair in range(pairs):
                 for i in range(m):
@@ -440,9 +287,9 @@ def _make_tile_second_derivatives(array: Any) -> Any:
 
 _ROWS = (types.int64, types.int64, NUMBERS, types.int64, NUMBERS, types.int64, ROW_NUMBERS,
          types.int64, types.int64)  # fmt: skip
-_TILE_LOSSES = types.float64(types.int64, *_HYPER_PARAMETERS, *_ROWS, types.int64, NUMBERS, NUMBERS)
+_TILE_LOSSES = types.float64(types.int64, *HYPER_PARAMETERS, *_ROWS, types.int64, NUMBERS, NUMBERS)
 _TILE_SECOND_DERIVATIVES = types.void(
-    types.int64, *_HYPER_PARAMETERS, *_ROWS, types.int64, types.int64, NUMBERS, NUMBERS,
+    types.int64, *HYPER_PARAMETERS, *_ROWS, types.int64, types.int64, NUMBERS, NUMBERS,
     types.int64, types.int64, NUMBERS, NUMBERS, NUMBERS,
 )  # fmt: skip
 
