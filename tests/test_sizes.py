@@ -39,7 +39,20 @@ KERNELS = {
     "engine/kernels/sums.py:sum_evaluations": "losses, gradient and Hessian in one pass",
     "engine/kernels/svrg.py:reduced_steps": "rows, penalty, preconditioner, snapshot, state",
 }
-MANY_PARAMETERS = PUBLIC | KERNELS
+# Called by address: numbers and pointers, each array with its shape, as C has them.
+BY_ADDRESS = {
+    f"engine/kernels/{name}": "rows, scores, and room to write, as C has them"
+    for name in (
+        "compiled_losses.py:_call_tile_losses",
+        "compiled_losses.py:_call_tile_second_derivatives",
+        "compiled_losses.py:_make_tile_losses.tile_losses",
+        "compiled_losses.py:_make_tile_second_derivatives.tile_second_derivatives",
+        "loss_functions.py:_call_second_derivatives",
+        "loss_functions.py:second_derivatives_of_tile.apart",
+        "loss_functions.py:second_derivatives_of_tile.of_pairs",
+    )
+}
+MANY_PARAMETERS = PUBLIC | KERNELS | BY_ADDRESS
 
 
 def sources(folder):

@@ -62,7 +62,7 @@ def add_losses_and_gradient(
     p = values.shape[1]
     weights, intercepts = params[: k * p].reshape(k, p), params[k * p :]
     own, own_intercepts = gradient[: k * p].reshape(k, p), gradient[k * p :]
-    slopes, compiled = np.empty((_ROWS, k)), compiled_loss(loss)
+    slopes, own_loss = np.empty((_ROWS, k)), compiled_loss(loss)
     with one_blas_thread():
         for order in orders:
             for at in range(0, order.size, _ROWS):
@@ -72,7 +72,7 @@ def add_losses_and_gradient(
                 z += intercepts
                 own_slopes = slopes[: part.size]
                 losses[0] += losses_of_scores(
-                    *arrays, compiled, part, k, z.reshape(-1), own_slopes.reshape(-1)
+                    *arrays, own_loss, part, k, z.reshape(-1), own_slopes.reshape(-1)
                 )
                 own += own_slopes.T @ x
                 own_intercepts += own_slopes.sum(axis=0)
