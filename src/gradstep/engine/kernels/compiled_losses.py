@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
@@ -139,21 +138,29 @@ class _Kind:
     example: Any = field(compare=False)
 
 
+def _is_number(field: Any) -> bool:
+    """Tell whether a field is a number that arrives as it is: as a float64, and back."""
+    if isinstance(field, (int, np.integer)):
+        return int(float(field)) == int(field)
+    return isinstance(field, (float, np.float32, np.bool_))
+
+
 def _take_apart(component: Any, kind: list[Any], values: list[float]) -> None:
     """List the classes of a component and of its fields, and their numbers."""
     kind.append(type(component))
     for name, own in zip(component._fields, component, strict=True):
         if isinstance(own, tuple) and hasattr(own, "_fields"):
             _take_apart(own, kind, values)
-        elif isinstance(own, (Real, np.bool_)):
+        elif _is_number(own):
             kind.append(type(own))
             values.append(float(own))
         elif own is None:
             kind.append(None)
         else:
             msg = (
-                f"The field {name!r} of the loss {component!r} is no number: kernels take the "
-                "fields of a loss as numbers, truth values, None, or losses within it."
+                f"The field {name!r} of the loss {component!r} is no number that a float64 "
+                "holds: kernels take the fields of a loss as numbers, truth values, None, or losses "
+                "within it."
             )
             raise InvalidComponent(msg)
 
