@@ -159,8 +159,8 @@ def _take_apart(component: Any, kind: list[Any], values: list[float]) -> None:
         else:
             msg = (
                 f"The field {name!r} of the loss {component!r} is no number that a float64 "
-                "holds: kernels take the fields of a loss as numbers, truth values, None, or losses "
-                "within it."
+                "holds: kernels take the fields of a loss as numbers, truth values, None, or "
+                "losses within it."
             )
             raise InvalidComponent(msg)
 
