@@ -44,10 +44,15 @@ if TYPE_CHECKING:
 
     NewArray = Callable[[Path | None, str, tuple[int, ...], Any], NDArray[Any]]
 
-__all__ = ["BUCKET_BYTES", "TableMaker"]
+__all__ = ["TableMaker", "bucket_rows"]
 
-BUCKET_BYTES = 1 << 23
+_BUCKET_BYTES = 1 << 23
 _THREADS = 2  # that encode; reading has its own
+
+
+def bucket_rows(row_bytes: int) -> int:
+    """Return how many rows of so many bytes a bucket of the shuffle has."""
+    return max(1, _BUCKET_BYTES // row_bytes)
 
 
 class TableMaker:
@@ -144,7 +149,7 @@ class TableMaker:
         train = self._new(folder, "train", n_train, new)
         new = new_array if self.held_out is not None else new
         rest = self._new(folder, "validation", n_held_out, new) if n_held_out else {}
-        buckets = Buckets(n_train, options.seed, max(1, BUCKET_BYTES // first_pass.row_bytes))
+        buckets = Buckets(n_train, options.seed, bucket_rows(first_pass.row_bytes))
         self._encoder = Encoder(
             first_pass.encoding, first_pass.target, options, self._class_weights
         )

@@ -18,7 +18,7 @@ from gradstep.data.features.columns import LeftOut, NumberColumn
 from gradstep.data.preparing.hold_out import HoldOut, Rule, share_of
 from gradstep.data.preparing.placing import Encoder
 from gradstep.data.preparing.prepare import DEFAULT_MEMORY
-from gradstep.data.preparing.second_pass import BUCKET_BYTES
+from gradstep.data.preparing.second_pass import bucket_rows
 from gradstep.fit.one_pass.positions import Positions
 from gradstep.fit.one_pass.streamed import Reader, StreamedRows
 from gradstep.fit.one_pass.sums import HEAD_ROWS, HEAD_TARGETS, Sums
@@ -221,7 +221,7 @@ def _flags(rule: Rule, first: int, n: int) -> NDArray[np.bool_]:
 
 def _bucket_rows(row_bytes: int) -> int:
     """Return the rows of a bucket of the prepared table, whose rows have a target besides."""
-    return max(1, BUCKET_BYTES // (row_bytes + 8))
+    return bucket_rows(row_bytes + 8)
 
 
 def _encoded(
