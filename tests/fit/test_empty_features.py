@@ -127,7 +127,12 @@ def test_goes_on_with_features_that_come_later() -> None:
     assert est.coef_[later].any()
 
 
-def test_goes_on_from_a_checkpoint(tmp_path: Any) -> None:
+class _Own(Checkpoint):
+    """A checkpoint of a user's own class."""
+
+
+@pytest.mark.parametrize("kind", [Checkpoint, _Own])
+def test_goes_on_from_a_checkpoint(tmp_path: Any, kind: type[Checkpoint]) -> None:
     X, used, y = _hashed()
     settings = {"loss": "huber", "tol": 1e-9, "random_state": 0}
     whole = MiniBatchRegressor(**settings).fit(X, y)
@@ -138,10 +143,8 @@ def test_goes_on_from_a_checkpoint(tmp_path: Any) -> None:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        MiniBatchRegressor(**settings, callbacks=[Stop(), Checkpoint(tmp_path, "1epochs")]).fit(
-            X, y
-        )
-    kept = Checkpoint(tmp_path, "1epochs", resume=True)
+        MiniBatchRegressor(**settings, callbacks=[Stop(), kind(tmp_path, "1epochs")]).fit(X, y)
+    kept = kind(tmp_path, "1epochs", resume=True)
     est = MiniBatchRegressor(**settings, callbacks=[kept]).fit(X, y)
     np.testing.assert_array_equal(est.coef_, whole.coef_)
     assert np.count_nonzero(est.coef_) == used.size

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.checkpoint import Checkpoint
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.solvers import is_automatic
 from gradstep.rows.layouts import CsrRows
@@ -110,7 +109,7 @@ class FewerFeatures:
     def callback(self, callback: Any) -> Any:
         """Return a callback that sees all features, unless it is one that looks at none."""
         ours = type(callback).__module__.startswith("gradstep.engine.")
-        return callback if ours or isinstance(callback, Checkpoint) else _SeesAll(callback, self)
+        return callback if ours else _SeesAll(callback, self)
 
     def result(self, result: RunResult) -> RunResult:
         """Return the result of this run as one of all features."""

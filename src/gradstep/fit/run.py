@@ -144,7 +144,9 @@ def run(
     fewer = fewer_features(chosen, data, start)
     if fewer is None:
         return _run(chosen, data, start, validation, callbacks, **rest)
-    seen, judged_by = [fewer.callback(each) for each in callbacks], fewer.validation(validation)
+    checkpoint, others = _apart(callbacks)  # of this run, so that it goes on as what it was
+    seen = [*map(fewer.callback, others), *([] if checkpoint is None else [checkpoint])]
+    judged_by = fewer.validation(validation)
     return fewer.result(_run(fewer.plan, fewer.data, fewer.start, judged_by, seen, **rest))
 
 
