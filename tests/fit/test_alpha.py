@@ -82,6 +82,15 @@ class TestIsJudged:
                 total += np.logaddexp(0.0, -y[part] * z).sum()
             assert loss == pytest.approx(total / y.size, rel=5e-3)
 
+    def test_of_classes_where_one_row_has_nearly_all_the_weight(self):
+        """One less its share of the weights is 0: the others' are summed by themselves."""
+        weight = np.ones(noise().height)
+        weight[3] = 1e19
+        table = noise(of_classes=True).with_columns(w=pl.Series(weight))
+        fit = fit_table(table, "y", sample_weight="w", validation=0)
+        assert np.isfinite(list(fit.alpha.losses.values())).all()
+        assert len(fit.alpha.losses) > 1
+
     def test_by_later_rows_where_those_are_held_out(self):
         table = noise().with_columns(t=pl.arange(150))
         fit = fit_table(table, "y", time_column="t", drop=["t"], refit=False)

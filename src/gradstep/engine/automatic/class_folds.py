@@ -101,11 +101,13 @@ class ClassFolds:
         weights = data.weights()
         own = (np.ones(data.n) if weights is None else weights)[order]
         self._own_weights, total = own, float(own.sum())
-        shares = np.array([own[at].sum() for at in self._slices]) / total
-        self._left = 1.0 - shares  # of the weights, in the rows that each model is trained on
-        self._weights = (own / total) / self._left[:, None]
+        self._weights = np.repeat(own[None] / total, self._n_folds, axis=0)
         for fold, at in enumerate(self._slices):
             self._weights[fold, at] = 0.0
+        # Of the weights, in the rows that each model is trained on: one less the share of its part
+        # would cancel where a row there has nearly all.
+        self._left = self._weights.sum(axis=1)
+        self._weights /= self._left[:, None]
         targets = data.targets()[order, 0]
         self._code, self._sign = as_codes(targets, self._k), np.where(targets > 0.0, 1.0, -1.0)
         self._each = np.empty((self._n_folds, data.n))  # losses of each model at each row
@@ -172,8 +174,9 @@ class ClassFolds:
         start, before = self._at, self._objective(self._at, ridge)
         length = np.ones(self._n_folds)
         for _ in range(_HALVINGS):
-            self._evaluate(start + length[:, None, None] * step)
-            after = self._objective(self._at, ridge)
+            with np.errstate(over="ignore", invalid="ignore"):  # not finite is worse
+                self._evaluate(start + length[:, None, None] * step)
+                after = self._objective(self._at, ridge)
             worse = ~(after <= before + 1e-4 * length * slope + 1e-15 * np.abs(before))
             if not worse.any():
                 return True
@@ -261,9 +264,10 @@ class ClassFolds:
         else:
             mean = self._at.mean(axis=0)
             parts = [self._hessian_of(at, mean, share[at]) for at in self._slices]
-            everything = sum(parts) + self._hessian_of(self._rest, mean, share[self._rest])
+            rest = self._hessian_of(self._rest, mean, share[self._rest])
             blocks = [
-                (everything - part) / left for part, left in zip(parts, self._left, strict=True)
+                (sum(parts[:fold] + parts[fold + 1 :]) + rest) / left
+                for fold, left in enumerate(self._left)
             ]
         whole = np.empty((self._n_folds, k, q, k, q))
         for pair, (c, d) in enumerate(_pairs(k)):
