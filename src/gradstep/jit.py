@@ -44,7 +44,7 @@ from gradstep.files import writing_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAST_MATH", "INLINED", "compiled", "compiled_callback", "inlined"]
+__all__ = ["FAST_MATH", "INLINED", "compile_to_address", "compiled", "inlined"]
 
 # Sums may be taken in another order and products fused, which is what lets the compiler
 # use vector instructions; infinities and NaN keep their meaning (divergence shows in them).
@@ -276,7 +276,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
-def compiled_callback(function: Callable[..., Any], signature: Any, of: Any) -> int:
+def compile_to_address(function: Callable[..., Any], signature: Any, of: Any) -> int:
     """Compile a function that compiled functions call by its address; return the address.
 
     Parameters

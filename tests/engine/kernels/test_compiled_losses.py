@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradstep import MiniBatchRegressor
+from gradstep.engine.kernels.batches import run_batches
 from gradstep.engine.kernels.compiled_losses import NO_LOSS, compiled_loss
 from gradstep.engine.kernels.sums import sum_evaluations
 from gradstep.engine.row_sums import RowSums
@@ -145,3 +146,13 @@ class OfArray(NamedTuple):
 def test_a_field_that_is_no_number_is_named():
     with pytest.raises(InvalidComponent, match="field 'weights' of the loss OfArray"):
         MiniBatchRegressor(loss=OfArray()).fit(X, Y)
+
+
+def test_built_in_penalties_and_optimizers_share_the_kernel():
+    """Also those that stand beside a loss of a user's own, which is compiled by itself."""
+    step = {"optimizer": "momentum", "learning_rate": 0.01, "max_iter": 1, "tol": None}
+    MiniBatchRegressor(**step).fit(X, Y)
+    forms = len(run_batches.signatures)
+    assert forms > 0
+    MiniBatchRegressor(**step, loss=Four()).fit(X, Y)
+    assert len(run_batches.signatures) == forms

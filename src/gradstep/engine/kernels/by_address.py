@@ -19,7 +19,7 @@ from numba import carray
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 
-from gradstep.jit import compiled_callback
+from gradstep.jit import compile_to_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def as_it_is(array: Any, _shape: Any) -> Any:
 
 @cache
 def _address_of(make: Callable[..., Any], signature: Any) -> int:
-    return compiled_callback(make(carray), signature, types.none)
+    return compile_to_address(make(carray), signature, types.none)
 
 
 def address_of(make: Callable[..., Any], signature: Any) -> int:

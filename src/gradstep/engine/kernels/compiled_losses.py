@@ -27,14 +27,14 @@ from gradstep.engine.kernels.by_address import NUMBERS, ROW_NUMBERS, address_of,
 from gradstep.engine.kernels.loss_functions import (
     HYPER_PARAMETERS,
     NO_NUMBERS,
-    is_joint,
     losses_of_tile,
     second_derivatives_of_tile,
     write_losses,
     write_second_derivatives,
 )
 from gradstep.errors import InvalidComponent
-from gradstep.jit import INLINED, compiled_callback, inlined
+from gradstep.jit import INLINED, compile_to_address, inlined
+from gradstep.objective.losses import is_joint
 from gradstep.rows.layouts import AHEAD, prefetch
 
 if TYPE_CHECKING:
@@ -105,15 +105,8 @@ def compiled_loss(loss: Any, *, second_derivatives: bool = False) -> CompiledLos
     constants: tuple[float, ...] = ()
     if len(values) > len(NO_NUMBERS):  # more than are passed on: compiled for these very values
         constants, values = tuple(values), []
-    of = _Kind(tuple(kind), constants, loss)
-    own, curved = _address(of, losses_of_tile), (0, 0)
-    if second_derivatives:
-        whole = address_of(_make_tile_second_derivatives, _TILE_SECOND_DERIVATIVES)
-        curved = whole, _address(of, second_derivatives_of_tile)
-    return CompiledLoss(
-        address_of(_make_tile_losses, _TILE_LOSSES), curved[0], own, curved[1],
-        (*values, *NO_NUMBERS[len(values) :]),
-    )  # fmt: skip
+    addresses = _addresses(_Kind(tuple(kind), constants, loss), second_derivatives)
+    return CompiledLoss(*addresses, (*values, *NO_NUMBERS[len(values) :]))
 
 
 # --- compiling a loss -------------------------------------------------------------------
@@ -166,13 +159,23 @@ def _take_apart(component: Any, kind: list[Any], values: list[float]) -> None:
 
 
 @cache
+def _addresses(kind: _Kind, second_derivatives: bool) -> tuple[int, int, int, int]:
+    """Return the addresses of a `CompiledLoss`; 0 for second derivatives that are not wanted."""
+    losses = address_of(_make_tile_losses, _TILE_LOSSES), _address(kind, losses_of_tile)
+    if not second_derivatives:
+        return losses[0], 0, losses[1], 0
+    of_tile = address_of(_make_tile_second_derivatives, _TILE_SECOND_DERIVATIVES)
+    return losses[0], of_tile, losses[1], _address(kind, second_derivatives_of_tile)
+
+
+@cache
 def _address(kind: _Kind, make: Callable[..., Any]) -> int:
     """Compile one of a loss's two functions; return where it is."""
     of = numba.typeof(kind.example)
-    joint = is_joint(type(kind.example))
-    function, signature = make(_unpacking(of, kind.constants), carray, joint=joint)
+    unpacked = _unpacking(of, kind.constants)
+    function, signature = make(unpacked, carray, joint=is_joint(kind.example))
     try:
-        return compiled_callback(function, signature, of)
+        return compile_to_address(function, signature, of)
     except NumbaError as error:
         raise not_compiled([c for c in kind.classes if hasattr(c, "_fields")], error) from error
 

@@ -15,9 +15,10 @@ __all__ = ["is_same", "launch"]
 
 
 def _classes(component: Any) -> tuple[type, ...]:
-    """Return the class of a component, and those of the components in it."""
+    """Return the class of a component, and those of the components in it; a tuple is none."""
+    own = (type(component),) if hasattr(component, "_fields") else ()
     inner = (_classes(field) for field in component if isinstance(field, tuple))
-    return (type(component), *chain.from_iterable(inner))
+    return (*own, *chain.from_iterable(inner))
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -46,7 +47,7 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
     kernel : compiled function
         One whose first three arguments are the data, and whose next are the components.
     components : tuple
-        Loss, and penalty and optimizer where the kernel takes them; None where one may be missing.
+        Compiled loss, penalty and optimizer, where the kernel takes them.
     *arguments
         Rows, targets, weights; then what comes after the components.
 
@@ -55,7 +56,7 @@ def launch(kernel: Any, components: tuple[Any, ...], *arguments: Any) -> Any:
     InvalidComponent
         If a component cannot be compiled.
     """
-    classes = tuple(chain.from_iterable(_classes(c) for c in components if c is not None))
+    classes = tuple(chain.from_iterable(map(_classes, components)))
     if not _are_built_in(classes) and hasattr(kernel, "py_func"):
         kernel = _kernel_of_their_own(kernel, classes)
     try:

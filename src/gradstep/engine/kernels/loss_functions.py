@@ -14,22 +14,16 @@ from numba.extending import intrinsic, overload
 from gradstep.engine.kernels import components as _registered  # noqa: F401  (what losses call)
 from gradstep.engine.kernels.by_address import NUMBERS, as_it_is, call
 from gradstep.jit import INLINED
-from gradstep.objective.losses import row_slopes, slope, value
+from gradstep.objective.losses import is_joint, row_slopes, slope, value
 
 __all__ = [
     "HYPER_PARAMETERS",
     "NO_NUMBERS",
-    "is_joint",
     "losses_of_tile",
     "second_derivatives_of_tile",
     "write_losses",
     "write_second_derivatives",
 ]
-
-
-def is_joint(loss_class: type) -> bool:
-    """Tell whether a loss looks at all scores of a row at once."""
-    return hasattr(loss_class, "row_slopes")
 
 
 NO_NUMBERS = (0.0, 0.0, 0.0, 0.0)
@@ -138,14 +132,14 @@ def second_derivatives_of_tile(unpacked: Any, array: Any, *, joint: bool) -> tup
 
 def write_losses(losses, hyper_parameters, m, k, z, slopes):
     """Turn targets into slopes and scores into losses, by what is at the address `losses`."""
-    write, _ = losses_of_tile(_first, as_it_is, joint=is_joint(type(hyper_parameters[0])))
+    write, _ = losses_of_tile(_first, as_it_is, joint=is_joint(hyper_parameters[0]))
     write(*hyper_parameters, m, k, z, slopes)
 
 
 def write_second_derivatives(address, hyper_parameters, m, k, widths, z, targets, out, work):
     """Write second derivatives, by what is at an address."""
     make = second_derivatives_of_tile
-    write, _ = make(_first, as_it_is, joint=is_joint(type(hyper_parameters[0])))
+    write, _ = make(_first, as_it_is, joint=is_joint(hyper_parameters[0]))
     write(*hyper_parameters, m, k, widths.shape[1], widths, z, targets, *out.shape, out, work)
 
 
