@@ -51,7 +51,7 @@ def bits(prepared):
 def in_tiny_pieces(monkeypatch):
     """Make chunks of 64 rows and buckets of a few hundred bytes."""
     monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
-    monkeypatch.setattr(second_pass, "BUCKET_BYTES", 500)
+    monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 500)
 
 
 def leftovers(path):

@@ -74,7 +74,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
     monkeypatch.setattr(cutting, "_PIECE_BYTES", 1 << 14)
-    monkeypatch.setattr(second_pass, "BUCKET_BYTES", 1 << 11)
+    monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 1 << 11)
     monkeypatch.setattr(elsewhere, "_GATHERED_BYTES", 1 << 13)
     monkeypatch.setattr(in_store, "_GATHERED_BYTES", 1 << 13)
     monkeypatch.setattr(first_pass, "_KEPT_BYTES", 0)
