@@ -205,6 +205,24 @@ class TestFiles:
         assert call(Huber(1.0), function=scaled_by_large) == (0.0, False)
         assert kernels(folder) == {}
 
+    def test_one_that_compiles_is_waited_for_until_the_file_is_there(self, folder, monkeypatch):
+        """Else who waits finds nothing, and compiles it as well."""
+        save, claims = jit.KernelCache.save_overload, []
+
+        def saving(cache, *arguments):
+            claims.extend(path.suffix for path in folder.iterdir())
+            save(cache, *arguments)
+
+        monkeypatch.setattr(jit.KernelCache, "save_overload", saving)
+        call(Huber(1.0))
+        assert claims == [".claim"]
+        assert [path.suffix for path in folder.iterdir()] == [".bin"]
+
+    def test_one_that_cannot_be_compiled_is_not_waited_for(self, folder):
+        with pytest.raises(numba.TypingError):
+            call(Huber(1.0), "text")
+        assert list(folder.iterdir()) == []
+
     def test_a_folder_that_vanishes(self, folder):
         call(Huber(1.0))
         shutil.rmtree(folder)
