@@ -39,7 +39,7 @@ NO_BYTE_CODE := '/(tests|pip|setuptools|pkg_resources|mypy|mypyc)/'
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-guided fuzz-fits soak lint format types imports docs bench audit clean
+.PHONY: help setup demo test test-slow test-all test-random test-compiled test-bounds golden crash fuzz fuzz-guided fuzz-fits soak lint format types imports docs bench wheel audit clean
 
 help:
 	@echo 'make demo          the notebook to the digit, then 336,776 flights beside an exact solver'
@@ -61,6 +61,7 @@ help:
 	@echo 'make imports       import-linter: which module may import which'
 	@echo 'make docs          the documentation as a site, in build/docs/html (installs Sphinx)'
 	@echo 'make bench         the benchmarks against other libraries (installs PyTorch and JAX)'
+	@echo 'make wheel         a wheel with compiled kernels, for this platform and Python, in dist'
 	@echo 'make audit         advisories about what is installed, and its licences (needs a network)'
 	@echo 'make setup         .venv alone'
 	@echo 'make clean         remove .venv and everything that tools left behind'
@@ -189,6 +190,10 @@ $(BENCH_READY): $(READY) benchmarks/constraints.txt
 
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks
+
+# Kernels of first fits are compiled for any processor with AVX2, and put into the wheel.
+wheel: $(READY)
+	GRADSTEP_WHEEL_KERNELS=1 $(BIN)/python -m hatchling build -t wheel
 
 $(AUDIT_READY): $(READY) tests/audit/constraints.txt
 	@echo 'Installing the tools that audit, apart from what they look at'

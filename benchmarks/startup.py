@@ -8,8 +8,8 @@ Run from the root of the repository, with gradstep installed in the interpreter:
     python -m benchmarks.startup --compiling  # the same in processor seconds, on a busy machine too
 
 Every figure is the median over whole processes, from start to exit; each that finds
-kernels on disk runs once unmeasured first. The compiled kernels go to temporary folders, never to the
-user's own cache.
+kernels on disk runs once unmeasured first. The compiled kernels go to temporary folders, never to
+the user's own cache. What a wheel has brought along (``make wheel``) is found by all of them.
 """
 
 from __future__ import annotations
@@ -382,7 +382,9 @@ def main(
     grid.rows.append(
         ["scikit-learn modules in gradstep demo", "0", str(len(found)), "", result],
     )
-    grid.notes = [f"whole processes, {repeats} rounds in turn, those with kernels on disk once unmeasured before"]
+    grid.notes = [
+        f"whole processes, {repeats} rounds in turn; those with kernels on disk ran once before"
+    ]
     machine = describe_machine()
     facts = Grid("Measured on", list(machine), [list(machine.values())])
     print_grids([facts, grid], markdown=markdown)

@@ -6,7 +6,8 @@ avoids both: every compiled form is one file, named by everything that it depend
 package's compiled sources, the function, the types, the processor, the versions, Numba's
 settings), whole or not there. One process compiles each, while others wait for it. It is read
 only if nobody else can have written it. What was compiled for a user's own component is never
-kept, since its source is not ours to watch.
+kept, since its source is not ours to watch. Before the cache comes what the package brought along
+(`gradstep.wheel_kernels`): so bits do not depend on what the cache holds.
 
 Importing this module imports Numba (0.3 to 0.5 s): import it where training starts.
 """
@@ -19,7 +20,7 @@ import hashlib
 import os
 import pickle
 import re
-import sys
+import sysconfig
 import time
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numba
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 from numba.core import event, types
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
@@ -40,6 +42,7 @@ from gradstep.compiling import CLOCK
 from gradstep.diagnostics.of_machines import CACHE_NOT_TRUSTED
 from gradstep.errors import CacheWarning
 from gradstep.files import writing_file
+from gradstep.wheel_kernels import LEVEL, kernels_brought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,21 +66,39 @@ _COMPILED_SOURCES = (
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file
 # Settings of Numba that change no machine code, and may differ without anyone having set them.
+_OF_LEVEL = {"CPU_NAME": repr(LEVEL.processor), "CPU_FEATURES": repr(LEVEL.features)}
 _NO_CODE = re.compile(r"CUDA|THREAD|CACHE_DIR|COLOR|GDB_BINARY|PROFILER")
 
 
 @cache
-def _kernel_folder() -> Path | None:
-    """Return the folder of kernels compiled from these very sources, None if unwritable."""
+def sources_digest() -> str:
+    """Return what names the sources of kernels, and all that makes machine code of them."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for pattern in _COMPILED_SOURCES:
         for source in sorted(package.glob(pattern)):
             digest.update(source.read_bytes())
-    for version in (numba.__version__, llvmlite.__version__, np.__version__, sys.version):
+    # of NumPy the layout of arrays, of Python that of its objects: as wheels depend on them
+    numpy = ".".join(np.__version__.split(".")[:2])
+    abi = str(sysconfig.get_config_var("SOABI"))
+    for version in (numba.__version__, llvmlite.__version__, numpy, abi):
         digest.update(version.encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _folder_brought() -> Path | None:
+    """Return the folder of kernels that came with the package, None if they are of no use."""
+    if numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None:
+        return None  # somebody wants them for another processor
+    return kernels_brought(sources_digest(), get_host_cpu_features())
+
+
+@cache
+def _kernel_folder() -> Path | None:
+    """Return the folder of kernels compiled from these very sources, None if unwritable."""
     try:
-        folder = private_folder("kernels", digest.hexdigest()[:16])
+        folder = private_folder("kernels", sources_digest())
         # Whoever may write there chooses what runs here: kernels are machine code.
         for path in (folder.parent, folder):
             if why := why_not_trusted(path.lstat()):
@@ -188,6 +209,8 @@ class KernelCache(_Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled form for a signature, None if it is not there."""
         target_context.refresh()
+        if (brought := self._brought(sig, target_context)) is not None:
+            return brought
         path = self._path(sig, target_context.codegen())
         if path is None:
             return None
@@ -213,6 +236,11 @@ class KernelCache(_Cache):
                 data = file.read()
         except OSError:
             return None
+        return KernelCache._rebuilt(data, target_context)
+
+    @staticmethod
+    def _rebuilt(data: bytes, target_context: Any) -> Any:
+        """Return the compiled form that a file holds, None if it is damaged."""
         digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
             return None  # damaged: compiled again, and written over
@@ -241,17 +269,34 @@ class KernelCache(_Cache):
     def flush(self) -> None:
         """Forget nothing: files are named by what they hold."""
 
+    def _brought(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled form that came with the package, None if there is none."""
+        folder = _folder_brought() if self._enabled else None
+        if folder is None:
+            return None
+        triple = target_context.codegen().magic_tuple()[0]
+        settings = [(name, _OF_LEVEL.get(name, value)) for name, value in _settings()]
+        name = self._file_name(sig, (triple, LEVEL.processor, LEVEL.features), settings)
+        # as it lies beside the sources: whoever may write there may write these as well
+        with contextlib.suppress(OSError):
+            return self._rebuilt((folder / name).read_bytes(), target_context) if name else None
+        return None
+
     def _path(self, sig: Any, codegen: Any) -> Path | None:
         folder = _kernel_folder() if self._enabled else None
+        name = folder and self._file_name(sig, codegen.magic_tuple(), _settings())
+        return folder / name if folder and name else None
+
+    def _file_name(self, sig: Any, processor: Any, settings: Any) -> str:
+        """Return the name of the file of a form; empty if that may not be kept."""
         arguments = sig.args if hasattr(sig, "args") else sig
         own = [c for a in (*arguments, self._of) for c in _component_classes(a)]
-        if folder is None or any(c.__module__.partition(".")[0] != "gradstep" for c in own):
-            return None
+        if any(c.__module__.partition(".")[0] != "gradstep" for c in own):
+            return ""
         name = self._function.__name__
-        processor = codegen.magic_tuple()
         module, classes = self._function.__module__, [f"{c.__module__}.{c.__name__}" for c in own]
-        key = repr((module, name, sig, self._of, classes, processor, _settings()))
-        return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.bin"
+        key = repr((module, name, sig, self._of, classes, processor, settings))
+        return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.bin"
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:

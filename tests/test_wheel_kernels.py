@@ -1,0 +1,165 @@
+"""Kernels that a wheel brings along: used where they fit, else compiled as without them."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+
+from gradstep import wheel_kernels
+from gradstep.wheel_kernels import LEVEL, kernels_brought
+from tests.processes import python
+
+HERE = llvm.get_host_cpu_features()
+WANTED = LEVEL.features.replace("+", "").split(",")
+of_this_level = pytest.mark.skipif(
+    not all(HERE.get(name, False) for name in WANTED), reason="the processor is of a lower level"
+)
+PROGRAM = """
+from pathlib import Path
+from gradstep import wheel_kernels
+wheel_kernels.FOLDER = Path({folder!r})
+{more}
+import numpy as np
+from gradstep.data.kernels.columns import _gather_rows
+out = np.zeros((3, 1))
+_gather_rows(np.arange(4.0).reshape(4, 1), np.array([3, 0, 2], np.uint32), out)
+print(*out[:, 0], sum(_gather_rows.stats.cache_hits.values()))
+"""
+OF_LEVEL = {"NUMBA_CPU_NAME": LEVEL.processor, "NUMBA_CPU_FEATURES": LEVEL.features}
+
+
+def run(folder, cache, more="", **environment):
+    """Return what the kernel has written, how often it came from disk, and what was kept."""
+    process = python(PROGRAM.format(folder=str(folder), more=more), cache, **environment)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    *written, hits = out.split()
+    assert written == ["3.0", "0.0", "2.0"]
+    kept = [path.name.partition("-")[0] for path in Path(cache).rglob("*.bin")]
+    return int(hits), kept
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory):
+    """Return the folder that a wheel would have, with one kernel."""
+    cache = tmp_path_factory.mktemp("level")
+    assert run("none", cache, **OF_LEVEL) == (0, ["_gather_rows"])
+    return cache / "kernels"
+
+
+@of_this_level
+class TestAcrossProcesses:
+    def test_are_used_and_nothing_is_compiled(self, brought, tmp_path):
+        assert run(brought, tmp_path) == (1, [])
+
+    def test_come_before_the_cache(self, brought, tmp_path):
+        """So that bits do not depend on whether a kernel was compiled before."""
+        assert run("none", tmp_path) == (0, ["_gather_rows"])
+        (kept,) = tmp_path.rglob("*.bin")
+        kept.write_bytes(b"not to be read")
+        assert run(brought, tmp_path)[0] == 1
+        assert kept.read_bytes() == b"not to be read"
+
+    @pytest.mark.parametrize(
+        "environment",
+        [
+            {"NUMBA_CPU_NAME": "generic"},
+            {"NUMBA_CPU_FEATURES": "+avx"},
+            {"NUMBA_LOOP_VECTORIZE": "0"},
+            {"NUMBA_BOUNDSCHECK": "1"},
+        ],
+        ids=str,
+    )
+    def test_are_not_used_under_other_settings(self, brought, tmp_path, environment):
+        assert run(brought, tmp_path, **environment) == (0, ["_gather_rows"])
+
+    @pytest.mark.slow
+    def test_are_not_used_by_other_sources(self, brought, tmp_path):
+        folder = tmp_path / "other"
+        (found,) = [path for path in brought.iterdir() if path.is_dir()]
+        shutil.copytree(found, folder / ("0" * 16))
+        assert run(folder, tmp_path / "cache") == (0, ["_gather_rows"])
+
+    @pytest.mark.slow
+    def test_are_not_used_by_a_lesser_processor(self, brought, tmp_path):
+        more = "import gradstep.jit; gradstep.jit.get_host_cpu_features = lambda: {'avx': True}"
+        assert run(brought, tmp_path, more) == (0, ["_gather_rows"])
+
+    @pytest.mark.slow
+    def test_a_damaged_one_is_compiled(self, brought, tmp_path):
+        shutil.copytree(brought, tmp_path / "damaged")
+        (path,) = (tmp_path / "damaged").rglob("*.bin")
+        path.write_bytes(path.read_bytes()[:-1])
+        assert run(tmp_path / "damaged", tmp_path / "cache") == (0, ["_gather_rows"])
+
+
+class TestFolder:
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(wheel_kernels, "FOLDER", tmp_path)
+        (tmp_path / "digest").mkdir()
+        return tmp_path / "digest"
+
+    def test_is_that_of_the_sources(self, folder):
+        assert kernels_brought("digest", dict.fromkeys(WANTED, True)) == folder
+        assert kernels_brought("another", dict.fromkeys(WANTED, True)) is None
+
+    @pytest.mark.parametrize("name", WANTED)
+    def test_needs_every_instruction_set_of_the_level(self, name):
+        assert kernels_brought("digest", dict.fromkeys(WANTED, True) | {name: False}) is None
+
+
+class TestWheel:
+    """What the hook puts into a wheel; compiling all takes minutes: `make wheel`."""
+
+    @pytest.fixture
+    def hook(self, tmp_path):
+        found = runpy.run_path("packaging/build_hook.py")["CompiledKernels"]
+        return found(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+
+    def test_is_for_all_platforms_unless_kernels_are_wanted(self, hook, monkeypatch):
+        monkeypatch.delenv("GRADSTEP_WHEEL_KERNELS", raising=False)
+        hook.initialize("standard", build_data := {"force_include": {}})
+        assert build_data == {"force_include": {}}
+
+    def test_installed_for_development_has_none(self, hook, monkeypatch):
+        monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", "1")
+        hook.initialize("editable", build_data := {"force_include": {}})
+        assert build_data == {"force_include": {}}
+
+    def test_has_the_kernels_and_is_for_this_platform(self, hook, monkeypatch, tmp_path):
+        def compile_first_fits(_root, cache):
+            (cache / "kernels/digest").mkdir(parents=True)
+            (cache / "kernels/marks").mkdir()
+            (cache / "kernels/digest/one-1.bin").write_bytes(b"")
+            (cache / "kernels/digest/CACHEDIR.TAG").write_bytes(b"")
+
+        monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", "1")
+        monkeypatch.setitem(
+            hook.initialize.__func__.__globals__, "compile_first_fits", compile_first_fits
+        )
+        hook.initialize("standard", build_data := {"force_include": {}})
+        kernel = tmp_path / "build/wheel-kernels/kernels/digest/one-1.bin"
+        assert build_data == {
+            "force_include": {str(kernel): "gradstep/compiled_kernels/digest/one-1.bin"},
+            "pure_python": False,
+            "infer_tag": True,
+        }
+
+    @pytest.mark.slow
+    def test_first_fits_run(self, tmp_path):
+        """One share of many."""
+        code = (
+            "import runpy, sys; sys.argv[1:] = ['3', '40']; "
+            "runpy.run_path('packaging/first_fits.py', run_name='__main__')"
+        )
+        process = python(code, tmp_path)
+        _, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err
+        assert {"sum_evaluations", "score_rows"} <= {
+            path.name.partition("-")[0] for path in tmp_path.rglob("*.bin")
+        }
