@@ -272,7 +272,13 @@ class TestSettings:
         assert call(Huber(1.0)) == (2.0, True)
 
     @pytest.mark.parametrize(
-        "name, value", [("NUMBA_NUM_THREADS", 1), ("CACHE_DIR", "x"), ("COLOR_SCHEME", "light_bg")]
+        "name, value",
+        [
+            ("NUMBA_NUM_THREADS", 1),
+            ("CACHE_DIR", "x"),
+            ("COLOR_SCHEME", "light_bg"),
+            ("_HAVE_YAML", "?"),
+        ],
     )
     def test_that_change_none_do_not_count(self, folder, monkeypatch, name, value):
         call(Huber(1.0))

@@ -67,7 +67,7 @@ _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file
 # Settings of Numba that change no machine code, and may differ without anyone having set them.
 _OF_LEVEL = {"CPU_NAME": repr(LEVEL.processor), "CPU_FEATURES": repr(LEVEL.features)}
-_NO_CODE = re.compile(r"CUDA|THREAD|CACHE_DIR|COLOR|GDB_BINARY|PROFILER")
+_NO_CODE = re.compile(r"^_|CUDA|THREAD|CACHE_DIR|COLOR|GDB_BINARY|PROFILER")
 
 
 @cache
