@@ -39,6 +39,7 @@ __all__ = [
     "score_unit",
 ]
 
+_A_FEW = 1 << 6
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
 _SAMPLE_ROWS = 1 << 20
@@ -209,7 +210,9 @@ def are_classes(loss: Any, data: Dataset) -> bool:
     """Tell whether the targets are classes: -1 and +1, or the numbers of several."""
     if hasattr(loss, "row_slopes"):
         return True
-    return bool((np.abs(data.sample().targets()) == 1.0).all())
+    y = data.sample().targets()
+    # the first of numbers tell already that they are none
+    return all(bool((np.abs(part) == 1.0).all()) for part in (y[:_A_FEW], y[_A_FEW:]))
 
 
 def row_numbers(at: NDArray[Any], n: int) -> NDArray[Any]:
