@@ -56,6 +56,7 @@ class TestAcrossProcesses:
     def test_are_used_and_nothing_is_compiled(self, brought, tmp_path):
         assert run(brought, tmp_path) == (1, [])
 
+    @pytest.mark.slow
     def test_come_before_the_cache(self, brought, tmp_path):
         """So that bits do not depend on whether a kernel was compiled before."""
         assert run("none", tmp_path) == (0, ["_gather_rows"])
@@ -64,6 +65,7 @@ class TestAcrossProcesses:
         assert run(brought, tmp_path)[0] == 1
         assert kept.read_bytes() == b"not to be read"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "environment",
         [
