@@ -46,9 +46,11 @@ def fits() -> Iterator[Callable[[], Any]]:
         yield lambda kind=kind: of_kind(kind)
     yield lambda: of_kind(np.asarray, penalty="l1")
     yield lambda: of_kind(np.asarray, penalty="elasticnet")
+    rate = {"learning_rate": "constant", "eta0": 1e-3}
     for name in OPTIMIZERS:
-        rate = {"learning_rate": "constant", "eta0": 1e-3}
         yield lambda name=name, rate=rate: of_kind(np.asarray, optimizer=name, **rate)
+    for penalty in (None, "l1", "elasticnet"):
+        yield lambda penalty=penalty: of_kind(np.asarray, optimizer="sgd", penalty=penalty, **rate)
     yield straight
 
 
