@@ -8,7 +8,8 @@ import pytest
 
 from gradstep import InvalidParameter, TableRegressor, fit_table, load, save
 from gradstep.engine.constraints import Constraints
-from gradstep.fit.constraints import ConstraintsOnColumns, bounds_of
+from gradstep.fit.column_constraints import ConstraintsOnColumns
+from gradstep.fit.constraints import bounds_of
 from tests.uncompiled import uncompiled
 
 RNG = np.random.default_rng(1)

@@ -114,7 +114,7 @@ def _tell_origin(to: Console, fitted: Model) -> None:
         f"{Outcome[known['outcome'].upper()].in_short}",
     )  # fmt: skip
     if known.get("constraints"):
-        from gradstep.fit.constraints import ConstraintsOnColumns
+        from gradstep.fit.column_constraints import ConstraintsOnColumns
 
         asked = ConstraintsOnColumns(**known["constraints"])
         report.prose(to, "Constraints", asked.in_words())

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
 from gradstep.estimators import fitting
@@ -242,6 +241,8 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
 
     def _score(self, loss: Any, held_out: Dataset) -> Any:
         """Return the function from scores of the held-out rows to the accuracy."""
+        from sklearn.metrics import accuracy_score  # takes longer to import than most fits do
+
         weight = held_out.weights()
         codes = as_codes(held_out.targets()[:, 0], len(self.classes_) if is_joint(loss) else 1)
         return lambda z: float(accuracy_score(codes, winners(z), sample_weight=weight))

@@ -13,7 +13,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.checks import check_finite
@@ -53,6 +52,9 @@ def _held_out(est: Any, data: Dataset, own: Dataset | None) -> tuple[Dataset, Da
     """Return the rows to train on, and the validation rows: the user's own or a fraction."""
     if own is not None or not est.early_stopping:
         return data, own
+    # takes longer to import than most fits do
+    from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+
     stratify = isinstance(est, ClassifierMixin)
     splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
         test_size=est.validation_fraction, random_state=est.seed_ % (1 << 32)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 
 from gradstep.errors import GradstepError, InvalidData, InvalidParameter
 from gradstep.estimators import fitting
@@ -276,6 +275,8 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
 
     def _score(self, loss: Any, held_out: Dataset) -> Any:
         """Return the function from scores of the held-out rows to R²."""
+        from sklearn.metrics import r2_score  # takes longer to import than most fits do
+
         y, weight = held_out.targets(), held_out.weights()
         if held_out.n < 2:
             msg = "R² needs at least two validation rows: raise validation_fraction, or pass more."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradstep.diagnostics.catalogue import GRAVE
 from gradstep.diagnostics.of_fits import SEPARABLE
 from gradstep.fit.collinear import notes_of_collinear
-from gradstep.fit.constraints import notes_of_bounds
+from gradstep.fit.column_constraints import notes_of_bounds
 from gradstep.fit.generalising import notes_of_held_out
 from gradstep.fit.too_good import note_of_too_good
 

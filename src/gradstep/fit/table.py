@@ -22,8 +22,8 @@ from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
 from gradstep.files import without_secrets
 from gradstep.fit.checks import check_before_reading
+from gradstep.fit.column_constraints import ConstraintsOnColumns
 from gradstep.fit.components import LOSSES, loss_of
-from gradstep.fit.constraints import ConstraintsOnColumns
 from gradstep.fit.folds import check_folds, evaluate_folds
 from gradstep.fit.identity import checkpoint_in
 from gradstep.fit.inference import infer, inference_asked

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradstep.data.preparing.prepared import PreparedTable
     from gradstep.diagnostics.diagnostic import Note
     from gradstep.engine.checkpoint import Checkpoint
-    from gradstep.fit.constraints import ConstraintsOnColumns
+    from gradstep.fit.column_constraints import ConstraintsOnColumns
     from gradstep.fit.plan import Settings
 
 __all__ = ["TablePlan", "plan", "table_plan"]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -293,4 +292,6 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         """
         if isinstance(y, str):
             return self._score_of_table(X, y, sample_weight, "accuracy")
+        from sklearn.metrics import accuracy_score  # takes longer to import than most fits do
+
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 
 from gradstep.errors import GradstepError, InvalidData
@@ -341,5 +340,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         """
         if isinstance(y, str):
             return self._score_of_table(X, y, sample_weight, "r2")
+        from sklearn.metrics import r2_score  # takes longer to import than most fits do
+
         predicted = self.predict(X, offset, exposure)
         return float(r2_score(y, predicted, sample_weight=sample_weight))
