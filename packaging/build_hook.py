@@ -1,7 +1,7 @@
 """What building a wheel does beside copying files: with ``GRADSTEP_WHEEL_KERNELS=1``, kernels.
 
-``make wheel`` sets it. The wheel is one of a platform and a version of Python then; without it, one
-for all.
+``make wheel`` sets it, and so may who runs ``pip install``. The wheel is one of a platform and a
+version of Python then; without it, one for all.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ WANTED = "GRADSTEP_WHEEL_KERNELS"
 
 class CompiledKernels(BuildHookInterface):
     """Compiles what first fits call, and puts it into the wheel."""
+
+    def dependencies(self) -> list[str]:
+        """Return what has to be installed where the wheel is made: all that a fit needs."""
+        wanted = os.environ.get(WANTED) == "1"
+        return list(self.metadata.core.dependencies) if wanted else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, if that is wanted.

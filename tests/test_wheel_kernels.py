@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import llvmlite.binding as llvm
 import pytest
@@ -121,7 +122,13 @@ class TestWheel:
     @pytest.fixture
     def hook(self, tmp_path):
         found = runpy.run_path("packaging/build_hook.py")["CompiledKernels"]
-        return found(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+        metadata = SimpleNamespace(core=SimpleNamespace(dependencies=["numba>=0.61"]))
+        return found(str(tmp_path), {}, None, metadata, str(tmp_path), "wheel")
+
+    @pytest.mark.parametrize("wanted, needed", [("1", ["numba>=0.61"]), ("0", [])])
+    def test_needs_what_fits_need_where_they_run(self, hook, monkeypatch, wanted, needed):
+        monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", wanted)
+        assert hook.dependencies() == needed
 
     def test_is_for_all_platforms_unless_kernels_are_wanted(self, hook, monkeypatch):
         monkeypatch.delenv("GRADSTEP_WHEEL_KERNELS", raising=False)
