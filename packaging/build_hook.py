@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,10 +40,8 @@ class CompiledKernels(BuildHookInterface):
             return
         root = Path(self.root)
         cache = root / "build" / "wheel-kernels"
-        shutil.rmtree(cache, ignore_errors=True)
         self.app.display_info("Compiling the kernels of first fits (some minutes)")
-        compile_first_fits(root, cache)
-        (folder,) = [path for path in (cache / "kernels").iterdir() if path.name != "marks"]
+        folder = cache / "kernels" / compile_first_fits(root, cache)
         for kernel in sorted(folder.glob("*.bin")):
             inside = f"gradstep/compiled_kernels/{folder.name}/{kernel.name}"
             build_data["force_include"][str(kernel)] = inside
@@ -52,8 +49,11 @@ class CompiledKernels(BuildHookInterface):
         build_data["infer_tag"] = True
 
 
-def compile_first_fits(root: Path, cache: Path) -> None:
-    """Run the fits of ``first_fits.py``, compiling for the level.
+def compile_first_fits(root: Path, cache: Path) -> str:
+    """Run the fits of ``first_fits.py``, compiling for the level; return the kernels' folder.
+
+    What is there already, of these very sources, is not compiled again: pip builds a wheel twice,
+    the first time to read its metadata.
 
     Parameters
     ----------
@@ -63,12 +63,13 @@ def compile_first_fits(root: Path, cache: Path) -> None:
         Folder that becomes the cache of kernels.
     """
     level = runpy.run_path(str(root / "src/gradstep/wheel_kernels.py"))["LEVEL"]
+    own = os.environ.get("PYTHONPATH", "")  # where pip puts what it installed for the build
     variables = os.environ | {
         "NUMBA_CPU_NAME": level.processor,
         "NUMBA_CPU_FEATURES": level.features,
         "GRADSTEP_CACHE_DIR": str(cache),
         "GRADSTEP_COMPILE_AHEAD": "0",
-        "PYTHONPATH": str(root / "src"),
+        "PYTHONPATH": os.pathsep.join([str(root / "src"), *own.split(os.pathsep)]),
     }
     shares = os.cpu_count() or 1
     script = str(root / "packaging/first_fits.py")
@@ -80,3 +81,8 @@ def compile_first_fits(root: Path, cache: Path) -> None:
     if failed:
         message = "kernels for the wheel: a fit failed, as said above"
         raise RuntimeError(message)
+    code = "from gradstep.jit import sources_digest; print(sources_digest())"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=variables, check=True, capture_output=True, text=True
+    )
+    return found.stdout.strip()

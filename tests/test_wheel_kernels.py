@@ -143,9 +143,11 @@ class TestWheel:
     def test_has_the_kernels_and_is_for_this_platform(self, hook, monkeypatch, tmp_path):
         def compile_first_fits(_root, cache):
             (cache / "kernels/digest").mkdir(parents=True)
-            (cache / "kernels/marks").mkdir()
+            (cache / "kernels/older").mkdir()
+            (cache / "kernels/older/one-1.bin").write_bytes(b"")
             (cache / "kernels/digest/one-1.bin").write_bytes(b"")
             (cache / "kernels/digest/CACHEDIR.TAG").write_bytes(b"")
+            return "digest"
 
         monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", "1")
         monkeypatch.setitem(
