@@ -7,7 +7,7 @@ one place where rows are read at fixed parameters.
 
 from __future__ import annotations
 
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -22,10 +22,10 @@ from gradstep.engine.row_tasks import (
     Scores,
     Squares,
 )
+from gradstep.engine.symmetric import symmetric
 from gradstep.engine.wide_hessian import WideHessian, is_wide
 from gradstep.objective.regression import SquaredError
 from gradstep.objective.smoothed import as_trained
-from gradstep.rows.readonly import readonly
 from gradstep.rows.shards import by_eights, eights
 
 if TYPE_CHECKING:
@@ -218,12 +218,10 @@ class RowSums:
 
         Of rows of few features they were summed as they are, whose scales mostly are 1.
         """
-        below = _below(matrices.shape[-1])
-        lower = np.where(below, matrices, 0.0)
         if hasattr(self.data.rows, "add_products") and (options.scale != 1.0).any():
             scale = np.append(options.scale, 1.0)
-            lower *= scale[:, None] * scale
-        return np.where(below, lower, lower.transpose(0, 2, 1))
+            matrices = matrices * (scale[:, None] * scale)
+        return symmetric(matrices)
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)
@@ -312,13 +310,6 @@ class RowSums:
             if found.all():
                 return found / (self.data.mean_weight * rows)
         return self.hessian_diagonal(loss, params, widths)
-
-
-@lru_cache(maxsize=2)
-def _below(q: int) -> NDArray[np.bool_]:
-    """Return where the lower triangle of a matrix is, its diagonal included."""
-    below: NDArray[np.bool_] = readonly(np.tri(q, dtype=bool))
-    return below
 
 
 def _contiguous(params: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from gradstep.engine.executor import added
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.sums import second_derivatives_of_scores
 from gradstep.engine.row_tasks import scores
+from gradstep.engine.symmetric import symmetric
 from gradstep.objective.losses import is_quadratic
 from gradstep.rows.layouts import DenseRows
 from gradstep.rows.readonly import readonly
@@ -181,5 +182,4 @@ def _write(strip: NDArray[np.float64], whole: NDArray[np.float64], factor: float
     strip *= factor
     whole[:, lo:hi, :lo] = strip[:, :, :lo]
     whole[:, :lo, lo:hi] = np.transpose(strip[:, :, :lo], (0, 2, 1))
-    corner = np.tril(strip[:, :, lo:])
-    whole[:, lo:hi, lo:hi] = corner + np.transpose(np.tril(corner, -1), (0, 2, 1))
+    whole[:, lo:hi, lo:hi] = symmetric(strip[:, :, lo:])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.engine.symmetric import symmetric
 from gradstep.objective.classification import OneVsRest
 from gradstep.objective.losses import is_joint, is_of_classes, is_quadratic, variance_power
 
@@ -37,8 +38,7 @@ class BlockedProblem:
 
     def blocks(self, pairs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return sums by pairs of outputs as blocks: one of a joint loss, else each output's."""
-        lower = np.tril(pairs)
-        whole = lower + np.transpose(np.tril(pairs, -1), (0, 2, 1))
+        whole = symmetric(pairs)
         if not self.joint:
             return np.broadcast_to(whole, (self.k, self.q, self.q))
         out, pair = np.empty((self.k, self.q, self.k, self.q)), 0

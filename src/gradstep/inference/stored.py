@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.engine.symmetric import symmetric
 from gradstep.inference.covariance import KINDS
 from gradstep.inference.record import Covariance
 
@@ -86,7 +87,7 @@ def from_stored(
     matrix = np.zeros((blocks, size, size))
     for block, own in zip(matrix, np.split(numbers[:n], blocks), strict=True):
         block[lower] = own
-    matrix += np.transpose(np.tril(matrix, -1), (0, 2, 1))
+    matrix = symmetric(matrix)
     undetermined = np.zeros(k * q, bool)
     undetermined[content["undetermined"]] = True
     fields["clusters"] = tuple(fields["clusters"])

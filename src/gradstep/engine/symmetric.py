@@ -1,0 +1,33 @@
+"""Symmetric matrices, of which sums over rows fill the lower triangle."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["symmetric"]
+
+
+def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return matrices (..., q, q) whose upper triangles are their lower ones.
+
+    Examples
+    --------
+    >>> symmetric(np.array([[2.0, np.nan], [1.0, 3.0]]))
+    array([[2., 1.],
+           [1., 3.]])
+    """
+    return np.where(_below(lower.shape[-1]), lower, np.swapaxes(lower, -1, -2))
+
+
+@lru_cache(maxsize=4)
+def _below(q: int) -> NDArray[np.bool_]:
+    """Return where the lower triangle is; small fits ask again and again."""
+    found = np.tri(q, dtype=bool)
+    found.flags.writeable = False
+    return found
