@@ -75,12 +75,13 @@ def _names_in_full() -> Iterator[None]:
     class Folding(Table):
         def add_row(self, *cells: Any, **how: Any) -> None:
             super().add_row(*cells, **how)
-            for each in [*self.columns, *(t for c in cells for t in getattr(c, "renderables", []))]:
-                each.overflow = "fold"  # of a column, and of texts that are a cell together
+            texts = [text for cell in cells for text in getattr(cell, "renderables", ())]
+            for each in [*self.columns, *texts]:  # texts that make a cell together have their own
+                each.overflow = "fold"
 
-    theirs = rich_utils.Table
-    rich_utils.Table = Folding  # type: ignore[misc]
+    module: Any = rich_utils
+    theirs, module.Table = module.Table, Folding
     try:
         yield
     finally:
-        rich_utils.Table = theirs  # type: ignore[misc]
+        module.Table = theirs
