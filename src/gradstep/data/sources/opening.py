@@ -190,6 +190,7 @@ def _expand(source: str) -> list[Path]:
     """Return the files of a path, a glob or a folder, in order of their names."""
     path = path_of(source)
     if path.is_dir():
+        SourceFile.of(path)
         files = sorted(
             p for p in path.rglob("*")
             if p.is_file() and _format_of(p, strict=False)
