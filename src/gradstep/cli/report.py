@@ -142,7 +142,7 @@ def tell_plan(to: Console, plan: TablePlan) -> None:
 def tell_no_errors(to: Console, model: Model) -> None:
     """Print why coefficients have no intervals, where that is known."""
     if model.covariance is None and (why := model.provenance.get("no_inference")):
-        prose(to, "Errors", f"no standard errors: {why}")
+        prose(to, "Errors", f"no standard errors: {spoken(why)}")
 
 
 def tell_curves(to: Console, model: Model) -> None:
