@@ -18,6 +18,7 @@ from gradstep.compiling import CLOCK, CompileClock, Moment, seconds_of
 from gradstep.engine.callbacks import EpochEnd
 from gradstep.engine.records import EpochRecord
 from gradstep.engine.state import Problem
+from gradstep.objective.penalties import L2
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.solvers import SVRG
 
@@ -111,3 +112,18 @@ def test_what_is_left_is_told_not_a_time(monkeypatch):
         ("epoch 3", "loss 0.5, held out 0.25, step 1e-02 → 1e-04", 2.0, 4.0, False),
         ("epoch 3", "loss 0.5, held out 0.25, 1.0 M rows/s", 3.0, 50.0, False),
     ]
+
+
+def test_alphas_that_are_tried_are_named(monkeypatch):
+    """Each is a run of its own, whose epochs begin anew; where rows are held out, it is chosen."""
+    on_a_terminal(monkeypatch)
+    bar = progress.Progress()
+    for alpha, validation in ((0.01, None), (0.001, None), (0.001, -0.25)):
+        problem = Problem(
+            loss=SquaredError(), penalty=L2(alpha=alpha), optimizer=SVRG(), schedule=None,
+            n_features=1, max_epochs=50, tol=1e-4,
+        )  # fmt: skip
+        record = EpochRecord(1, 0.5, validation, 1.0, 1e6, 0.1, optimality=0.01)
+        bar.on_epoch_end(EpochEnd(record, problem, None, None))
+    shown = [what for what, *_ in bar._bar.shown]
+    assert shown == ["alpha 0.01, epoch 1", "alpha 0.001, epoch 1", "epoch 1"]

@@ -188,10 +188,9 @@ def _failing_as(path: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, CannotWrite):
             raise
-        msg = (
-            f"{path} cannot be written: {error.strerror or error}. Free some space, or choose "
-            "another place."
-        )
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        what = "Free some space, or choose another place." if full else "Choose another place."
+        msg = f"{path} cannot be written: {error.strerror or error}. {what}"
         raise CannotWrite(msg) from error
 
 

@@ -204,6 +204,8 @@ def remote_errors(
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and not called.startswith("file:"):
             raise full_disk(error) from error  # of what is copied, and not of the store
-        reason = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
+        cause = getattr(error, "reason", error)  # of urllib, which wraps what went wrong
+        cause = cause.strerror or error if isinstance(cause, OSError) else error
+        reason = str(cause).split("\n", maxsplit=1)[0] or type(error).__name__
         msg = f"{called} cannot be {what}: {reason.rstrip('.')}. Is it right, and may you {do}?"
         raise kind(msg) from error

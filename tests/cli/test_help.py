@@ -42,3 +42,23 @@ def test_options_stand_in_groups_that_fit(gradstep, columns):
     assert max(map(len, out.split("\n"))) <= columns
     options = out.partition("─ Options")[2].partition("╰")[0]
     assert options.count("--") == 1  # --help alone: all others are in a group
+
+
+def test_names_are_never_cut_off(gradstep):
+    """However narrow the terminal: what does not fit goes on in the next line."""
+    _, out, _ = gradstep("train", "--help", columns=60)
+    assert "…" not in out.replace("utf-16, …;", "")
+    cells = [line.split("│")[1][38:] for line in out.split("\n") if line.startswith("│")]
+    flat = "".join(cell.strip() for cell in cells)
+    for name in ("squared_epsilon_insensitive", "modified_huber"):
+        assert name in flat
+    _, out, _ = gradstep("predict", "--help", columns=60)
+    assert "--interval-…" not in out
+
+
+def test_paragraphs_are_filled(gradstep):
+    """Not broken where the source is."""
+    _, out, _ = gradstep("train", "--help", columns=80)
+    lines = out.partition("Ctrl-C")[2].partition("╭")[0].rstrip().split("\n")
+    assert len(lines) > 2
+    assert min(len(line.rstrip()) for line in lines[1:-1]) > 60

@@ -24,6 +24,7 @@ def test_where_there_are_none_it_is_said_why(gradstep, fails, trips):
     short = ("train", trips, "-t", "fare", *SOME, "--optimizer", "sgd", "--max-iter", "1")
     _, out, _ = gradstep(*short, columns=200)
     assert "Errors  no standard errors: a coefficient lies" in out
+    assert "Fit with --optimizer auto and a smaller tol" in " ".join(out.split())
     _, out, _ = gradstep(*short, "--inference", "model", columns=200)
     assert ("note [GS215]: No standard errors: a" in out, "Errors  no" in out) == (True, False)
     gradstep("train", trips, "-t", "fare", *SOME, "--penalty", "l1", "--alpha", "0.01")

@@ -7,6 +7,7 @@ import io
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from socket import socket
 from threading import Thread
 
 import fsspec
@@ -131,8 +132,30 @@ class TestAddresses:
         PLAIN.write_parquet(home / "t.parquet")
         for name in ("t.csv", "t.csv?version=2", "t.parquet"):
             assert bits(gs.prepare(f"{server}/{name}", "fare")) == EXPECTED
+        (home / "download").write_bytes((home / "t.parquet").read_bytes())
+        assert bits(gs.prepare(f"{server}/download", "fare")) == EXPECTED  # by its first bytes
         message = fails("prepare", f"{server}/none.csv", "-t", "fare", "-o", "p")
         assert f"{server}/none.csv cannot be read: HTTP Error 404" in message
+
+    def test_of_what_is_no_table(self, home, server, fails):
+        """A page about a file, a folder that is listed, a name that tells nothing, sparse text."""
+        (home / "t.csv").write_text("\n<!DOCTYPE HTML>\n<title>t.csv</title>")
+        (home / "t.php").write_text(GERMAN)
+        for name, why in [
+            ("t.csv", "is a web page, not a table."),
+            ("", "is a web page, not a table."),
+            ("t.php", "has a suffix that says nothing of a table."),
+            ("t.svm", "is sparse text, which is read from files alone"),
+        ]:
+            message = fails("train", f"{server}/{name}", "-t", "label")
+            assert f"{server}/{name} {why}" in message
+
+    def test_that_nothing_answers(self, fails):
+        with socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}/t.csv"
+            message = fails("train", url, "-t", "fare")
+        assert f"{url} cannot be read: Connection refused. Is it right" in message
 
     def test_keep_their_secrets(self, home, server, told, gradstep):
         """A signed URL would open more than the table to whoever is sent the model, or the page."""

@@ -219,6 +219,18 @@ class TestOddNumbers:
         model = gs.fit_table(tmp_path / "t.csv", "survived", max_iter=2).model
         np.testing.assert_array_equal(model.predict(TABLE), model.predict(tmp_path / "t.csv"))
 
+    @pytest.mark.parametrize("rows", [range(N), [i % 200 for i in range(N)]])
+    def test_of_the_rows_in_a_file_of_pandas(self, tmp_path, rows):
+        """An index that is no range is a column in Parquet; of joined frames it repeats itself."""
+        path = tmp_path / "t.parquet"
+        frame = TABLE.to_pandas().set_axis(rows).sample(frac=1.0, random_state=0)
+        frame.to_parquet(path)
+        assert "__index_level_0__" in pl.read_parquet_schema(path)
+        encoding = gs.prepare(path, "survived").encoding
+        assert encoding.sources == ["x", "word"]
+        (left_out,) = [c for c in encoding.columns if c.source == "__index_level_0__"]
+        assert "numbers the rows" in left_out.reason
+
 
 class TestManyClasses:
     def test_of_numbers(self):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import polars as pl
 import pytest
 
 import gradstep
@@ -46,3 +48,19 @@ def test_sparse_text_knows_its_target(told, fails, tmp_path, monkeypatch):
     assert told("train", path, "--no-cache", "--dry-run")["plan"]["target"]["column"] == "label"
     assert told("prepare", path, "-o", "p")["target"]["column"] == "label"
     assert gradstep.plan(path, validation=0.0).target.classes == (0, 1)
+
+
+@pytest.mark.uncompiled
+def test_an_exposure_that_is_given_as_an_offset_is_noted(gradstep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(3)
+    years = rng.uniform(0.1, 3.0, 600)
+    table = pl.DataFrame({"x": rng.normal(size=600), "y": rng.poisson(2.0 * years), "years": years})
+    table.write_csv("claims.csv")
+    asked = ("train", "claims.csv", "-t", "y", "--loss", "poisson", "--no-cache", "--dry-run")
+    _, out, _ = gradstep(*asked, "--offset", "years")
+    flat = " ".join(out.split())
+    assert "note [GS017]: The offset 'years' is added to the logarithm" in flat
+    assert "--exposure years takes its logarithm." in flat
+    _, out, _ = gradstep(*asked, "--exposure", "years")
+    assert "GS017" not in out

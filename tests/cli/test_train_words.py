@@ -42,6 +42,16 @@ class TestWords:
         coef = gs.load("trips-fare.safetensors").coef_[0, 0]
         assert f"1 more of km adds {coef:.4g} (" in out
 
+    def test_write_large_and_small_figures_out(self, gradstep, home):
+        """The loss of alpha, and an R² next to 0: without powers of ten."""
+        rng = np.random.default_rng(0)
+        x, noise = rng.normal(size=(2, 4000))
+        pl.DataFrame({"x": x, "y": 1e5 * x + 2e4 * noise}).write_csv("t.csv")
+        _, out, _ = gradstep("train", "t.csv", "-t", "y", "--no-cache")
+        flat = " ".join(out.split())
+        assert re.search(r"chosen by cross-validation \(loss \d{3},\d{3},\d{3}\)", flat)
+        assert re.search(r"R² +0\.9\d+ +-0\.00\d+ ", flat)
+
     def test_of_two_classes_are_odds(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "paid", *FEW, "-m", "m.safetensors")
         odds = float(re.search(r"1 more of km: the odds of yes times ([\d.]+)", out)[1])

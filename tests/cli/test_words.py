@@ -60,6 +60,21 @@ class TestErrors:
         monkeypatch.setattr("gradstep.model.file.load", refused)
         assert fails("show", "m.safetensors") == "error: secret.csv: Permission denied."
 
+    @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.ndjson", "t.svm", "."])
+    def test_of_tables_that_may_not_be_read(self, fails, home, monkeypatch, name):
+        """In the same words whatever the format; `chmod` stops no superuser, who may run tests."""
+        (home / "t.csv").touch()
+        (home / name).touch()
+        monkeypatch.setattr("os.access", lambda path, _: str(path) != name)
+        message = fails("train", name, "-t", "label")
+        assert message == f"error: {name} cannot be read: Permission denied."
+
+    def test_of_places_to_write_advise_what_helps(self, fails, trips, home):
+        """To free space helps on a full disk alone."""
+        (home / "there").mkdir()
+        message = fails("train", trips, *ONE, "-m", "there")
+        assert message == "error: there cannot be written: it is a folder. Choose another place."
+
 
 def test_warnings_of_libraries_are_for_debugging(capsys, monkeypatch):
     ours, others = "warning [GS301]: of ours", ["warning: of Polars", "warning: of Python"]

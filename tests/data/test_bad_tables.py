@@ -311,6 +311,12 @@ CASES = {
         {"kinds": {"y": "hash"}},
         kind=InvalidParameter,
     ),
+    "a target of classes for a regression": Case(
+        table(),
+        ["'y' cannot be treated as 'category' with task='regression'", "makes its values classes"],
+        {"kinds": {"y": "category"}, "task": "regression"},
+        kind=InvalidParameter,
+    ),
     "more features than indices": Case(
         table(**{f"c{j}": ["a", "b"] * 20 for j in range(128)}),
         ["2,147,483,649 features", "fewer bits"],

@@ -381,3 +381,18 @@ def test_notebooks_see_escaped_words():
 def test_estimators_of_numbers_point_to_them(kind, table, of):
     with pytest.raises(InvalidData, match=rf"'colour', 'start' \(.*gradstep\.{table} takes text"):
         kind().fit(of(X.drop("hour")), TABLE["ok"].to_numpy().astype(int))
+
+
+@pytest.mark.parametrize("kind", ["object", "text", "pyarrow"])
+def test_estimators_of_numbers_point_to_them_for_arrays_too(kind):
+    frame = pd.DataFrame({"km": [1.0, 2.0, 3.0], "colour": ["red", "green", "red"]})
+    X = {
+        "object": frame.to_numpy(),
+        "text": frame.to_numpy().astype(str),
+        "pyarrow": pl.from_pandas(frame).to_arrow(),
+    }[kind]
+    columns = {"object": "1 ", "text": "0, 1 ", "pyarrow": "'colour' "}[kind]
+    with pytest.raises(InvalidData) as caught:
+        MiniBatchRegressor().fit(X, [1.0, 2.0, 3.0])
+    assert f"columns that are none: {columns}(could not" in str(caught.value)
+    assert "gradstep.TableRegressor takes text" in str(caught.value)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
-from gradstep import InvalidParameter, InvalidTable, evaluate, fit_table
+from gradstep import InvalidParameter, InvalidTable, evaluate, fit_table, plan
+from gradstep.data.preparing.raw_exposure import OffsetSums
 from tests.uncompiled import uncompiled
 
 
@@ -76,3 +78,72 @@ class TestExposures:
             fit_table(self.table(), "y", loss="poisson", exposure="years", offset="x")
         with pytest.raises(InvalidTable, match="The exposure 'yeers' is not a column"):
             fit_table(self.table(), "y", loss="poisson", exposure="yeers")
+
+
+class TestRawExposures:
+    """A time or a population that is given as an offset, as if it were a logarithm already."""
+
+    def table(self, loss="poisson", n=2000, of=lambda years: years):
+        rng = np.random.default_rng(5)
+        x, years = rng.normal(size=n), rng.uniform(0.1, 3.0, n)
+        mean = of(years) * np.exp(0.3 * x - 1.0)
+        y = rng.poisson(mean) if loss == "poisson" else mean * rng.gamma(2.0, 0.5, n)
+        weight = rng.integers(1, 4, n)
+        return pl.DataFrame({"x": x, "years": years, "y": y, "weight": weight})
+
+    def notes(self, table, loss="poisson", **given):
+        noted = plan(table, "y", loss=loss, offset="years", drop="weight", **given).notes
+        return [note for note in noted if note.code == "GS017"]
+
+    @pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+    def test_are_told(self, loss):
+        (note,) = self.notes(self.table(loss), loss)
+        assert "The offset 'years'" in note
+        assert 'exposure="years" takes its logarithm' in note
+
+    def test_of_counts_of_other_units_too(self):
+        """The dispersion is that of the rows: costs in millions have little."""
+        table = self.table("gamma").with_columns(pl.col("y") * 1e-6)
+        assert len(self.notes(table, "tweedie")) == 1
+        assert len(self.notes(table.with_columns(pl.col("y") * 1e12), "tweedie")) == 1
+
+    @pytest.mark.parametrize(
+        "of",
+        [np.exp, np.ones_like, lambda years: 1.0 / years, lambda years: np.exp(years) / years],
+    )
+    def test_that_are_none_are_not(self, of):
+        """A logarithm between .1 and 3; what says nothing; what works the other way."""
+        assert self.notes(self.table(of=of)) == []
+
+    def test_of_few_rows_are_not(self):
+        assert self.notes(self.table(n=15)) == []
+
+    @pytest.mark.parametrize("value", [0.0, -1.0])
+    def test_are_above_0(self, value):
+        table = self.table()
+        years = table["years"].to_numpy().copy()
+        years[7] = value
+        assert self.notes(table.with_columns(years=pl.Series(years))) == []
+
+    def test_of_another_loss_are_not(self):
+        assert self.notes(self.table(), "squared_error") == []
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_are_known_by_the_likelihood_of_a_model_without_features(self, weighted):
+        """Poisson's, of SciPy, divided by the dispersion."""
+        table = self.table()
+        y, o = table["y"].to_numpy().astype(float), table["years"].to_numpy()
+        w = table["weight"].to_numpy().astype(float) if weighted else np.ones(y.size)
+
+        def likelihood(mean):
+            return w @ stats.poisson.logpmf(y, mean * (w @ y) / (w @ mean))
+
+        of_exposure = o * (w @ y) / (w @ o)
+        dispersion = w @ ((y - of_exposure) ** 2 / of_exposure) / y.size
+        rise = likelihood(o) - max(likelihood(np.exp(o)), likelihood(np.ones(y.size)))
+        sums, rest = OffsetSums(), OffsetSums()
+        sums.add(table["years"][:700], y[:700], w[:700] if weighted else None)
+        rest.add(table["years"][700:], y[700:], w[700:] if weighted else None)
+        sums.merge(rest)
+        assert sums.gain == pytest.approx(rise / dispersion)
+        assert sums.gain > 10.0

@@ -98,10 +98,13 @@ def model_path(table: str, target: str) -> Path:
 
     Examples
     --------
-    >>> [str(model_path(table, "fare")) for table in ("in/trips.csv.gz", "trips/*.parquet")]
-    ['trips-fare.safetensors', 'trips-fare.safetensors']
+    >>> tables = ("in/trips.csv.gz", "trips/*.parquet", "https://example.org/trips.csv?token=a.b")
+    >>> {str(model_path(table, "fare")) for table in tables}
+    {'trips-fare.safetensors'}
     """
     table = "stdin" if table == "-" else table
+    if "://" in table and "::" not in table:
+        table = table.partition("?")[0]  # of an address: what follows is no part of the name
     parts = [part for part in Path(table).parts if not re.search(r"[*?\[\]]", part)]
     name = parts[-1] if parts and Path(table).name != ".." else ""
     if name and not Path(table).is_dir():

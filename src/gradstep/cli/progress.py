@@ -111,7 +111,10 @@ class Progress:
         self._show(f"part {done}", "", done, total)
 
     def on_epoch_end(self, event: EpochEnd) -> None:
-        """Show the epoch, and how much of the decrease to tol is left, where that ends the run."""
+        """Show the epoch, and how much of the decrease to tol is left, where that ends the run.
+
+        Where no rows are held out, alpha too: many may be tried, each in a run of its own.
+        """
         record, problem = event.record, event.problem
         text = f"loss {number(record.loss)}"
         if record.validation is not None:
@@ -122,7 +125,9 @@ class Progress:
             done, total = _decades(record.optimality), _decades(problem.tol)
         else:
             text += f", {in_short(record.rows_per_second)} rows/s"
-        self._show(f"epoch {record.epoch}", text, min(done, total), total)
+        alpha = getattr(problem.penalty, "alpha", 0.0)
+        which = f"alpha {number(alpha, 2)}, " if alpha and record.validation is None else ""
+        self._show(f"{which}epoch {record.epoch}", text, min(done, total), total)
 
     def _show(
         self, what: str, text: str, done: float, total: float | None, *,

@@ -20,7 +20,7 @@ from gradstep.diagnostics.diagnostic import without
 from gradstep.engine.records import above_least
 from gradstep.figures import count, number
 from gradstep.model.coefficients import BELOW_ZERO, curve_in_words, points_of_curves
-from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
+from gradstep.model.metrics import constant_in_words, in_figures, metrics_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -142,7 +142,7 @@ def tell_plan(to: Console, plan: TablePlan) -> None:
 def tell_no_errors(to: Console, model: Model) -> None:
     """Print why coefficients have no intervals, where that is known."""
     if model.covariance is None and (why := model.provenance.get("no_inference")):
-        prose(to, "Errors", f"no standard errors: {why}")
+        prose(to, "Errors", f"no standard errors: {spoken(why)}")
 
 
 def tell_curves(to: Console, model: Model) -> None:
@@ -175,7 +175,8 @@ def tell_importance(to: Console, found: Sequence[Mapping[str, Any]]) -> None:
         if "deviation" in entry:
             deviation = f"{'+' if entry['sign'] > 0 else ''}{number(entry['deviation'])}"
         bar = [Bar(1.0, 0.0, min(abs(entry["share"]), 1.0), width=_BAR)] if drawn else []
-        table.add_row(escape(entry["column"]), f"{100.0 * entry['share']:.1f} %", deviation, *bar)
+        share = round(100.0 * entry["share"], 1) + 0.0  # no -0.0
+        table.add_row(escape(entry["column"]), f"{share:.1f} %", deviation, *bar)
     to.print(table)
 
 
@@ -190,8 +191,8 @@ def metrics_table(
         table.add_column(constant_in_words(model.exposure), justify="right")
     for key, words in metrics_in_words(model.loss).items():
         if key in found:
-            cells = [words, number(found[key], DIGITS)]
-            constant = number(baseline.get(key, math.nan), DIGITS) if baseline else ""
+            cells = [words, in_figures(key, found[key])]
+            constant = in_figures(key, baseline.get(key, math.nan)) if baseline else ""
             table.add_row(*cells, *([constant] if baseline else []))
     return table
 
@@ -207,7 +208,7 @@ def folds_table(loss: Any, folds: Sequence[dict[str, Any]]) -> Table:
     found = mean_and_spread(folds)
     for key, words in metrics_in_words(loss).items():
         if key in found:
-            table.add_row(words, *(number(value, DIGITS) for value in found[key]))
+            table.add_row(words, *(in_figures(key, value) for value in found[key]))
     return table
 
 

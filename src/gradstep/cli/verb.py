@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
@@ -11,6 +12,8 @@ from gradstep.diagnostics.catalogue import codes_of
 from gradstep.diagnostics.of_machines import OLD_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gradstep.diagnostics.diagnostic import Note
 
 __all__ = ["Verb"]
@@ -26,6 +29,16 @@ _NEW = {
 
 class Verb(TyperCommand):
     """A verb that takes options by their old names, too, and says what they are called now."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        paragraphs = (self.help or "").split("\n\n")
+        self.help = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the help; names longer than a column of a narrow terminal go on in a new line."""
+        with _names_in_full():
+            super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, after options have got their names of today."""
@@ -51,3 +64,24 @@ class Verb(TyperCommand):
             raise
         say_notes(notes, codes_of(ctx.params.get("ignore")))
         return left
+
+
+@contextmanager
+def _names_in_full() -> Iterator[None]:
+    """Have tables of options fold what does not fit, which Typer has them cut off."""
+    from rich.table import Table
+    from typer import rich_utils
+
+    class Folding(Table):
+        def add_row(self, *cells: Any, **how: Any) -> None:
+            super().add_row(*cells, **how)
+            texts = [text for cell in cells for text in getattr(cell, "renderables", ())]
+            for each in [*self.columns, *texts]:  # texts that make a cell together have their own
+                each.overflow = "fold"
+
+    module: Any = rich_utils
+    theirs, module.Table = module.Table, Folding
+    try:
+        yield
+    finally:
+        module.Table = theirs

@@ -17,6 +17,7 @@ __all__ = [
     "PARTLY_NUMBERS",
     "PLACEHOLDER",
     "RARE_LEVELS",
+    "RAW_EXPOSURE",
     "RECOGNISED_FORMAT",
     "ROW_NUMBERS",
     "TAKEN_AS_MISSING",
@@ -179,4 +180,17 @@ CHOSEN_TERMS = Diagnostic(
     "and has taken those that lower the loss on rows that were held out, or none.",
     why="The note says which, and what they gain.",
     fix="Nothing. Terms that are given (`splines=...`, `crosses=...`) are not chosen.",
+)
+RAW_EXPOSURE = Diagnostic(
+    "GS017",
+    "An offset looks like an exposure",
+    what="With a loss of counts, costs or rates a column is the offset, and the target is "
+    "proportional to the column itself rather than to its exponential: with nothing else in the "
+    "model, the quasi-likelihood of the column as an exposure is above that of an offset, and "
+    "above that of neither, by 10 or more.",
+    why="An offset is added to the logarithm of the prediction. A row of three years is then "
+    "predicted e² times what a row of one year is, not three times, and coefficients make up for "
+    "it as far as they can.",
+    fix='If it is a time, an area or a population: `exposure="COLUMN"` in place of '
+    '`offset="COLUMN"` takes the logarithm.',
 )

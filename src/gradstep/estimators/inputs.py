@@ -147,16 +147,8 @@ def _is_as_wanted(est: Any, X: Any, y: Any, *, reset: bool) -> bool:
 
 
 def _point_to_tables(est: Any, X: Any, error: Exception) -> None:
-    """Say which estimator takes a frame that has columns of other kinds than numbers."""
-    dtypes = getattr(X, "dtypes", None)  # of pandas by column, of Polars a list
-    if dtypes is None or isinstance(X, np.ndarray):
-        return
-    other = [
-        str(name)
-        for name, dtype in zip(X.columns, list(dtypes), strict=True)
-        if getattr(dtype, "kind", "") not in tuple("biuf")
-        and not getattr(dtype, "is_numeric", lambda: False)()
-    ]
+    """Say which estimator takes a table that has columns of other kinds than numbers."""
+    other = _columns_of_text(X)
     if not other:
         return
     name = type(est).__name__
@@ -167,6 +159,26 @@ def _point_to_tables(est: Any, X: Any, error: Exception) -> None:
         "values as they are."
     )
     raise InvalidData(msg) from error
+
+
+def _columns_of_text(X: Any) -> list[str | int]:
+    """Return the columns of a table that are no numbers: by name, of an array by number."""
+    if isinstance(X, np.ndarray):
+        if X.ndim != 2 or X.dtype.kind not in "OUS":
+            return []
+        return [j for j in range(X.shape[1]) if any(isinstance(v, (str, bytes)) for v in X[:, j])]
+    if hasattr(X, "schema") and hasattr(X, "column_names"):  # pyarrow
+        numbers = ("int", "uint", "float", "double", "halffloat", "decimal", "bool")
+        return [each.name for each in X.schema if not str(each.type).startswith(numbers)]
+    dtypes = getattr(X, "dtypes", None)  # of pandas by column, of Polars a list
+    if dtypes is None:
+        return []
+    return [
+        str(name)
+        for name, dtype in zip(X.columns, list(dtypes), strict=True)
+        if getattr(dtype, "kind", "") not in tuple("biuf")
+        and not getattr(dtype, "is_numeric", lambda: False)()
+    ]
 
 
 def _check_indices(X: Any, name: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.diagnostics.of_fits import ALPHA_AT_EDGE
+from gradstep.figures import number
 from gradstep.fit.alpha_trials import Interrupted, going_on, has_l1, trials_of, with_penalty
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class ChosenAlpha(NamedTuple):
         """How it was chosen, for people."""
         edge = f", the {self.edge} of them" if self.edge else ""
         return (
-            f"chosen by {self.judge} (loss {self.losses[self.value]:.5g}) from "
+            f"chosen by {self.judge} (loss {number(self.losses[self.value], 5)}) from "
             f"{max(self.losses):g} to {min(self.losses):g}{edge}"
         )
 

@@ -26,6 +26,7 @@ from gradstep.data.features.terms.crosses import Cross
 from gradstep.data.features.terms.options import AUTO, as_terms
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.data.preparing.choosing import Chosen
+from gradstep.figures import number
 from gradstep.fit.components import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, loss_for, loss_of
 from gradstep.fit.plan import Settings, plan
 from gradstep.fit.run import run, start_of
@@ -171,8 +172,8 @@ def _in_words(sample: Sample, plain: _Fit, best: _Fit) -> str:
     ]
     return (
         f"Terms were chosen on {sample.n:,} training rows, of which a third was held out: "
-        f"{' and '.join(kinds)} (loss {plain.losses.mean():.6g} without, {best.losses.mean():.6g} "
-        "with them)."
+        f"{' and '.join(kinds)} (loss {number(plain.losses.mean(), 5)} without, "
+        f"{number(best.losses.mean(), 5)} with them)."
     )
 
 

@@ -40,6 +40,7 @@ from gradstep.fit.separable import is_unbounded
 from gradstep.fit.table_plan import TablePlan, table_plan
 from gradstep.floating_point import as_by_default
 from gradstep.model.evaluation import evaluate_held_out
+from gradstep.model.metrics import in_figures
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class TableFit:
     def __repr__(self) -> str:
         """Return the model, how the run ended, and how good it is on rows held out."""
         name, value = next(iter((k, v) for k, v in self.validation.items() if k != "rows"), ("", 0))
-        good = f", {name} {value:.5g} on rows held out" if name else ""
+        good = f", {name} {in_figures(name, value)} on rows held out" if name else ""
         return f"<TableFit of {self.model!r}, {self.outcome.name}{good}>"
 
     def _repr_html_(self) -> str:

@@ -17,7 +17,7 @@ from gradstep.diagnostics.of_models import (
     UNDETERMINED,
 )
 from gradstep.errors import InvalidParameter
-from gradstep.figures import aligned, p_value
+from gradstep.figures import aligned, number, p_value
 from gradstep.inference.validity import RANDOM_SCALING
 from gradstep.markup import table_of, tag
 from gradstep.objective.losses import inverse_link, is_quadratic
@@ -365,7 +365,7 @@ class Inference:
                 label = f"{entry['output']}: {label}"
             numbers = [entry["coefficient"], entry["standard_error"], entry["statistic"]]
             lines.append([
-                label, *(f"{number:.4g}" for number in numbers), p_value(entry["p"]),
-                f"{entry['low']:.4g}", f"{entry['high']:.4g}",
+                label, *map(number, numbers), p_value(entry["p"]),
+                number(entry["low"]), number(entry["high"]),
             ])  # fmt: skip
         return lines

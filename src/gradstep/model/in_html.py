@@ -9,7 +9,7 @@ from gradstep.figures import count, number
 from gradstep.markup import Markup, tag, text
 from gradstep.model.coefficients import coefficients, importance, in_words
 from gradstep.model.intervals import of_errors, with_errors
-from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
+from gradstep.model.metrics import constant_in_words, in_figures, metrics_in_words
 
 if TYPE_CHECKING:
     from gradstep.model.model import Model
@@ -65,8 +65,8 @@ def _quality(model: Model) -> list[Markup]:
     head = [f"{count(found['rows'], 'row', 'rows')} held out", "model", constant]
     lines = [
         tag(
-            "tr", tag("td", words), tag("td", number(found[key], DIGITS)),
-            tag("td", number(baseline.get(key, math.nan), DIGITS)),
+            "tr", tag("td", words), tag("td", in_figures(key, found[key])),
+            tag("td", in_figures(key, baseline.get(key, math.nan))),
         )
         for key, words in metrics_in_words(model.loss).items()
         if key in found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.figures import number
 from gradstep.model.ranking import Scores, area, calibration, precision_area
 from gradstep.objective.regression import Pinball
 
@@ -26,6 +27,7 @@ __all__ = [
     "RegressionMetrics",
     "constant_in_words",
     "deviance",
+    "in_figures",
     "metrics_in_words",
 ]
 
@@ -44,6 +46,20 @@ _IN_WORDS = {
 }
 
 _LEAST = float(np.finfo(np.float64).eps)  # of a probability, as its logarithm is taken
+
+
+def in_figures(metric: str, value: float) -> str:
+    """Return a metric's value as people read it; R², a share of 1, with decimals alone.
+
+    Examples
+    --------
+    >>> in_figures("rmse", 1136.28), in_figures("log_loss", 0.0000123), in_figures("r2", -0.0000123)
+    ('1,136.3', '1.23e-05', '-0.00001')
+    """
+    if metric != "r2" or not math.isfinite(value) or abs(value) >= 1.0:
+        return number(value, DIGITS)
+    text = f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def metrics_in_words(loss: Any) -> dict[str, str]:

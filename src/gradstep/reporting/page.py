@@ -17,7 +17,7 @@ from gradstep.files import without_secrets
 from gradstep.markup import Markup, joined, tag, text
 from gradstep.model.coefficients import importance
 from gradstep.model.evaluation import evaluate_with_rows
-from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
+from gradstep.model.metrics import constant_in_words, in_figures, metrics_in_words
 from gradstep.model.model import Model
 from gradstep.model.unseen import unseen_notes
 from gradstep.reporting.document import document, fact_list
@@ -277,7 +277,7 @@ def _facts(model: Model, tested: Mapping[str, Any] | None) -> Markup:
         beside = ""
         if key in baseline:
             beside = f"{constant_in_words(model.exposure)} {number(baseline[key], 4)}"
-        facts.append((f"{words[key]}, {where}", number(found[key], DIGITS), beside))
+        facts.append((f"{words[key]}, {where}", in_figures(key, found[key]), beside))
     first = importance(model)[:1]
     if first:
         facts.append(

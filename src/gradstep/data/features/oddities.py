@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["is_index", "notes_of_columns"]
 
 _UNNAMED = ("", "Unnamed: 0", "...1", "rownames")  # of pandas, and of R's packages
+_OF_FRAMES = "__index_level_0__"  # of pandas in Parquet and Arrow, also where frames were joined
 _FEWEST_ROWS = 20
 _FEW_VALUES = 10  # of a column that counts, or says yes or no: a rare value is no slip
 _RARE, _MANY_LEVELS = 5, 100  # rows of a level, and levels
@@ -23,6 +24,8 @@ _RARE, _MANY_LEVELS = 5, 100  # rows of a level, and levels
 
 def is_index(name: str, profile: NumberProfile) -> bool:
     """Tell whether a column is the numbers of the rows that pandas and R write without a name."""
+    if name == _OF_FRAMES:
+        return profile.whole
     return name in _UNNAMED and not profile.missing and profile.whole and (
         profile.distinct is None or len(profile.distinct) == profile.numbers.count
     )  # fmt: skip

@@ -121,6 +121,8 @@ class FirstPass:
         self.n_kept = sum(int(f.sum()) if f is not None else n for f, n in
                           zip(self.kept, self.sizes, strict=True))  # fmt: skip
         self.target = target_of(self)
+        if options.offset is not None:
+            self.notes += self.found.offset.notes(options.offset)
         if options.missing == "error":
             self._refuse_missing()
         encoding = decide(

@@ -20,6 +20,7 @@ from gradstep.data.features.profile import add_to, profile_of
 from gradstep.data.features.terms.counts import ValueCounts
 from gradstep.data.formats.recognition import Spelling
 from gradstep.data.preparing.class_weights import count_classes
+from gradstep.data.preparing.raw_exposure import OffsetSums
 from gradstep.data.roles import has_value, weighs, weights_of
 from gradstep.data.sources.bad_value import BadValue
 from gradstep.errors import InvalidTable
@@ -65,6 +66,8 @@ class Profiles:
         Rows of each class, if classes are to have weights.
     leaks : LeakSearch
         The columns that may give the target away.
+    offset : OffsetSums
+        What tells whether an offset is an exposure.
     """
 
     columns: dict[str, Any]
@@ -78,6 +81,7 @@ class Profiles:
     first_class: str | None = None
     counts: Counter[Any] = field(default_factory=Counter)
     leaks: LeakSearch = field(default_factory=LeakSearch)
+    offset: OffsetSums = field(default_factory=OffsetSums)
 
     @property
     def rows(self) -> int:
@@ -100,6 +104,7 @@ class Profiles:
         self.first_class = self.first_class or other.first_class
         self.counts.update(other.counts)
         self.leaks.merge(other.leaks)
+        self.offset.merge(other.offset)
         return self
 
 
@@ -230,9 +235,11 @@ class Reading:
         else:
             to.target.add(target, rows)
             y = _as_two(to, target)
-        if options.weight is not None:
-            heaviest = weights_of(frame[options.weight], rows).max(initial=0.0)
-            to.heaviest = max(to.heaviest, float(heaviest))
+        weight = None if options.weight is None else weights_of(frame[options.weight], rows)
+        if weight is not None:
+            to.heaviest = max(to.heaviest, float(weight.max(initial=0.0)))
+        if options.offset is not None and options.log_power is not None and y is not None:
+            to.offset.add(frame[options.offset], y, weight)
         add_to(to.columns, frame, rows, y, pool)
         to.leaks.add(frame, target, to.columns)
 

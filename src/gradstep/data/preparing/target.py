@@ -44,10 +44,13 @@ def kind_of_target(table: Table, options: PrepareOptions) -> str:
         raise InvalidTable(msg)
     asked = {None, kind, "category", *(["number"] if dtype == pl.String else [])}
     if as_kind not in asked or (as_kind == "category" and options.task == "regression"):
-        msg = (
-            f"The target {options.target!r} cannot be treated as {as_kind!r} here: only as "
-            "'category', for classification."
+        why = (
+            f"with task='regression': {given('kinds', {options.target: 'category'})} makes its "
+            "values classes"
+            if as_kind == "category"
+            else "here: only as 'category', for classification"
         )
+        msg = f"The target {options.target!r} cannot be treated as {as_kind!r} {why}."
         raise InvalidParameter(msg)
     if as_kind == "category" or (dtype == pl.Boolean and options.task != "regression"):
         return "category"

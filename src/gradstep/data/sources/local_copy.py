@@ -51,6 +51,8 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz",
           b"\x28\xb5\x2f\xfd": ".csv.zst", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz",
           b"PK\x03\x04": ".zip"}  # fmt: skip
+_PAGE = (b"<!doctype html", b"<html")
+_LONGEST_PAGE_MARK = max(map(len, _PAGE))
 _ENCRYPTED = 1  # of a ZIP archive's flags
 # Of an archive: RuntimeError that it is packed in a way that Python does not know, ValueError that
 # a name in it is none.
@@ -174,27 +176,43 @@ def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCop
     """Return a copy of a file behind a URL: of HTTP by Python itself, of others by fsspec.
 
     `below` is its path in the folder of the copy: by default its name, of a chained address
-    (``zip://trips.csv::s3://bucket/trips.zip``) that of the first part.
+    (``zip://trips.csv::s3://bucket/trips.zip``) that of the first part. What a file without a
+    suffix is, its first bytes tell.
+
+    Raises
+    ------
+    InvalidTable
+        If it cannot be read, or is a web page.
     """
     scheme, called = url.partition("://")[0], without_secrets(url)
     first = next((part for part in url.split("::") if "://" in part), url)
-    name = Path(first.partition("://")[2].partition("?")[0]).name
-    copy = LocalCopy(below or name or "table.csv")
+    name = below or Path(first.partition("://")[2].partition("/")[2].partition("?")[0]).name
     besides = ", or download the file first"
     with (
         remote_errors(called, InvalidTable, "read", "read it", besides=besides),
         _remote(scheme.lower(), url) as source,
     ):
-        _write(_blocks(source, told, size=getattr(source, "length", 0) or 0), copy.path)
+        blocks = _blocks(source, told, size=getattr(source, "length", 0) or 0)
+        start = next(blocks, b"")
+        if start.lstrip()[:_LONGEST_PAGE_MARK].lower().startswith(_PAGE):
+            msg = f"{called} is a web page, not a table. Name the file that it shows or links to."
+            raise InvalidTable(msg)
+        copy = LocalCopy(name if Path(name).suffix else f"{name or 'table'}{suffix_of(start)}")
+        _write(chain([start], blocks), copy.path)
     return copy
 
 
 def _remote(scheme: str, url: str) -> Any:
     """Open a file elsewhere."""
     if scheme in {"http", "https"}:
+        from urllib.error import HTTPError
         from urllib.request import urlopen
 
-        return urlopen(url, timeout=_PATIENCE)  # noqa: S310  # one of the two
+        try:
+            return urlopen(url, timeout=_PATIENCE)  # noqa: S310  # one of the two
+        except HTTPError as error:
+            error.close()  # a response, too
+            raise
     import fsspec
 
     return fsspec.open(url, "rb")

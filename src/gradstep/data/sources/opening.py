@@ -130,7 +130,7 @@ def _open_stored(
         files = [file for file in files if _format_of(Path(file.below), strict=False)]
         if not files:
             _refuse_folder(name, prepared=prepared)
-    formats = {_format_of(Path(file.below)) for file in files}
+    formats = {_format_of(Path(file.below), file.name) for file in files}
     if len(formats) > 1:
         msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
         raise InvalidTable(msg)
@@ -190,6 +190,7 @@ def _expand(source: str) -> list[Path]:
     """Return the files of a path, a glob or a folder, in order of their names."""
     path = path_of(source)
     if path.is_dir():
+        SourceFile.of(path)
         files = sorted(
             p for p in path.rglob("*")
             if p.is_file() and _format_of(p, strict=False)
@@ -222,7 +223,7 @@ def _told_bytes(told: Told, size: int, at: int) -> None:
     told("unpacking", at, size)
 
 
-def _format_of(path: Path, *, strict: bool = True) -> str:
+def _format_of(path: Path, called: str = "", *, strict: bool = True) -> str:
     name = path
     if path.suffix.lower() in COPIED and (strict or path.suffix.lower() != ".zip"):
         name = Path(plain_name(path))
@@ -233,7 +234,7 @@ def _format_of(path: Path, *, strict: bool = True) -> str:
             suffixes = []
     found = _FORMATS.get(suffixes[-1] if suffixes else "", "")
     if strict and not found:
-        msg = f"{path} has a suffix that says nothing of a table. Known are {_KNOWN}."
+        msg = f"{called or path} has a suffix that says nothing of a table. Known are {_KNOWN}."
         raise InvalidTable(msg)
     return found
 
@@ -252,12 +253,12 @@ def _open_files(
     if not paths:
         msg = "a table needs at least one file; the list is empty."
         raise InvalidTable(msg)
-    files = [SourceFile.of(path) for path in paths]
+    files, called = [SourceFile.of(path) for path in paths], called or [str(p) for p in paths]
     for path in paths:
         if path.is_dir():
             msg = f"{path} is a folder among files."
             raise InvalidTable(msg)
-    formats = {_format_of(path) for path in paths}
+    formats = {_format_of(*pair) for pair in zip(paths, called, strict=True)}
     if len(formats) > 1:
         msg = f"{name} has files of several formats ({', '.join(sorted(formats))}): use one."
         raise InvalidTable(msg)
@@ -267,7 +268,6 @@ def _open_files(
         copy = copy_of(path, reading.encoding, is_text=kind in {"csv", "ndjson"}, told=told)
         kept += [copy] if copy else []
         read.append(copy.path if copy else path)
-    called = called or [str(path) for path in paths]
     texts = [TextFile.of(*pair) for pair in zip(read, called, strict=True)] if kind == "csv" else []
     packed = [text for text in texts if text.path.suffix.lower() in PACKED]
     for text in packed:  # Polars has all of a line in memory, however few bytes it is packed to

@@ -13,6 +13,7 @@ may be another number after each mount, so that nothing would be used again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -49,7 +50,7 @@ class SourceFile:
         Raises
         ------
         InvalidTable
-            If there is none.
+            If there is none, or it may not be read.
         """
         path_of(path)
         try:
@@ -65,6 +66,9 @@ class SourceFile:
                 f"{path} is a pipe or a device, and a table is read more than once. Write it to a "
                 "file first, and name that."
             )
+            raise InvalidTable(msg)
+        if not os.access(path, os.R_OK):
+            msg = f"{path} cannot be read: {os.strerror(errno.EACCES)}."
             raise InvalidTable(msg)
         return cls(path, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
 

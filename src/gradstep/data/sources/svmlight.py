@@ -18,6 +18,7 @@ from gradstep.data.kernels.svmlight import parse
 from gradstep.data.sources.source_file import SourceFile, fingerprint
 from gradstep.data.sources.text_files import LONGEST_LINE, UNPACKING, opened, path_of
 from gradstep.errors import InvalidTable
+from gradstep.files import without_secrets
 from gradstep.rows.layouts import CsrRows
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class SparseTable:
     at = 0
 
     def __init__(self, source: str | Path) -> None:
+        if "://" in str(source):
+            called = without_secrets(str(source))
+            msg = (
+                f"{called} is sparse text, which is read from files alone, not from addresses: "
+                "download it, and name the file."
+            )
+            raise InvalidTable(msg)
         self.path, self.name = path_of(source), str(source)
         self._file = SourceFile.of(self.path)
         if self.path.is_dir():

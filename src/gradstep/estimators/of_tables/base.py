@@ -10,6 +10,7 @@ import polars as pl
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
+from gradstep.data.features.terms.formula import with_formula
 from gradstep.data.preparing.place import prepared_in
 from gradstep.data.preparing.prepared import PreparedTable
 from gradstep.diagnostics.catalogue import GRAVE
@@ -59,6 +60,7 @@ class TableEstimator:
     tol: float | None
     alpha: float | str
     encoding: str
+    formula: str | None
     model_: Model
     _library: str
 
@@ -78,6 +80,8 @@ class TableEstimator:
         """Fit, and set the fitted attributes."""
         self._forget()
         X = prepared_in(X)
+        if y is None and self.formula is not None and not isinstance(X, PreparedTable):
+            y, _ = with_formula(None, {"formula": self.formula})
         if y is None and not isinstance(X, PreparedTable):
             msg = (
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give a "
@@ -214,12 +218,12 @@ class TableEstimator:
             table = table.with_columns(pl.col(name).alias(str(column)))
         return model.table_scores(table, encoding=self.encoding)
 
-    def _score_of_table(self, X: Any, y: str, sample_weight: Any, metric: str) -> float:
+    def _score_of_table(self, X: Any, y: str | None, sample_weight: Any, metric: str) -> float:
         """Return a metric on a table that has the target as one of its columns."""
         from gradstep.model.evaluation import evaluate
 
         check_is_fitted(self)
-        if y != self.model_.target.column:
+        if y is not None and y != self.model_.target.column:
             msg = f"y={y!r} is not the target that was fitted, {self.model_.target.column!r}."
             raise InvalidParameter(msg)
         table, weight = joined(table_of(self, X, reset=False), sample_weight, "sample_weight")

@@ -206,8 +206,8 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         ----------
         X : table
             As in `TableRegressor.fit`.
-        y : str or array of shape (n_rows,)
-            The column of classes, or classes apart.
+        y : str or array of shape (n_rows,), optional
+            The column of classes, or classes apart. A formula may name it.
         sample_weight : str or array of shape (n_rows,), optional
             How often each row counts: a column, or numbers apart.
 
@@ -278,19 +278,19 @@ class TableClassifier(TableEstimator, ClassifierMixin, BaseEstimator):
         return self.model_.probabilities(z)
 
     @as_by_default
-    def score(self, X: Any, y: ArrayLike | str, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: ArrayLike | str | None = None, sample_weight: Any = None) -> float:
         """Return the share of rows whose class is predicted.
 
         Parameters
         ----------
         X : table
             As for `decision_function`.
-        y : str or array of shape (n_rows,)
-            The target's column, or classes apart.
+        y : str or array of shape (n_rows,), optional
+            The target's column, by default as it was fitted; or classes apart.
         sample_weight : optional
             As in `fit`.
         """
-        if isinstance(y, str):
+        if y is None or isinstance(y, str):
             return self._score_of_table(X, y, sample_weight, "accuracy")
         from sklearn.metrics import accuracy_score  # takes longer to import than most fits do
 

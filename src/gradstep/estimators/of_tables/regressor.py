@@ -280,8 +280,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         X : table
             A frame, a query, an array, a path, a list of paths, a glob, a folder; or,
             alone, a `PreparedTable` or the folder of one.
-        y : str or array of shape (n_rows,)
-            The column to predict, or numbers apart.
+        y : str or array of shape (n_rows,), optional
+            The column to predict, or numbers apart. A formula may name it.
         sample_weight : str or array of shape (n_rows,), optional
             How often each row counts: a column, or numbers apart.
         offset : str or array of shape (n_rows,), optional
@@ -324,8 +324,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
 
     @as_by_default
     def score(
-        self, X: Any, y: ArrayLike | str, sample_weight: Any = None, offset: Any = None,
-        exposure: Any = None,
+        self, X: Any, y: ArrayLike | str | None = None, sample_weight: Any = None,
+        offset: Any = None, exposure: Any = None,
     ) -> float:  # fmt: skip
         """Return R² of the predictions.
 
@@ -333,12 +333,12 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         ----------
         X : table
             As for `predict`.
-        y : str or array of shape (n_rows,)
-            The target's column, or targets apart.
+        y : str or array of shape (n_rows,), optional
+            The target's column, by default as it was fitted; or targets apart.
         sample_weight, offset, exposure : optional
             As in `fit`.
         """
-        if isinstance(y, str):
+        if y is None or isinstance(y, str):
             return self._score_of_table(X, y, sample_weight, "r2")
         from sklearn.metrics import r2_score  # takes longer to import than most fits do
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradstep.data.roles import written
 from gradstep.figures import count, number
 from gradstep.markup import Markup, tag
-from gradstep.model.metrics import DIGITS, constant_in_words, metrics_in_words
+from gradstep.model.metrics import DIGITS, constant_in_words, in_figures, metrics_in_words
 from gradstep.reporting.figures import figure, table
 from gradstep.reporting.plot import Plot
 from gradstep.reporting.scales import Linear
@@ -32,9 +32,9 @@ def quality_table(
     rows = []
     for key, words in metrics_in_words(model.loss).items():
         if key in found:
-            row = [words, number(found[key], DIGITS)]
+            row = [words, in_figures(key, found[key])]
             if baseline:
-                row.append(number(baseline.get(key, math.nan), DIGITS))
+                row.append(in_figures(key, baseline.get(key, math.nan)))
             rows.append(row)
     return table(head, rows, caption="How good predictions are")
 
