@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -41,6 +42,14 @@ class TestWords:
             assert words in flat
         coef = gs.load("trips-fare.safetensors").coef_[0, 0]
         assert f"1 more of km adds {coef:.4g} (" in out
+
+    def test_point_to_classes_where_numbers_may_be_codes(self, gradstep, trips):
+        Path("codes.csv").write_text("x,kind\n" + "".join(f"{i},{i % 3}\n" for i in range(60)))
+        _, out, _ = gradstep("train", "codes.csv", "-t", "kind", "--dry-run")
+        words = "the target is a number (--task classification predicts classes)"
+        assert words in " ".join(out.split())
+        _, out, _ = gradstep("train", trips, "-t", "fare", "--dry-run")
+        assert "Loss SquaredError, as the target is a number Penalty" in " ".join(out.split())
 
     def test_write_large_and_small_figures_out(self, gradstep, home):
         """The loss of alpha, and an R² next to 0: without powers of ten."""

@@ -51,6 +51,7 @@ class TestThePlan:
             ("claims", {"loss": "poisson", "drop": []}, "Poisson, as asked for"),
             ("late", {}, "late, one of 2 classes: no, yes"),
             ("claims", {"drop": []}, "claims, a number from 0 to 3"),
+            ("claims", {"drop": []}, 'is a number (task="classification" predicts classes)\n'),
             ("fare", {"penalty": None}, "Penalty   none"),
             (
                 "fare",

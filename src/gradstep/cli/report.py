@@ -133,7 +133,7 @@ def tell_plan(to: Console, plan: TablePlan) -> None:
     tell_rows(to, plan.rows)
     _tell_columns(to, plan.columns, plan.n_features)
     for head, text in plan.words.items():
-        prose(to, head, text)
+        prose(to, head, spoken(text))
     if plan.writes:
         prose(to, "Writes", plan.in_files)
     print_notes(to, plan.notes)

@@ -17,6 +17,7 @@ from gradstep.figures import count, number
 from gradstep.fit.plan import batch_size_of, checked_optimizer, is_auto
 from gradstep.fit.refit import alpha_is_judged_by_held_out
 from gradstep.optim.solvers import Exact, is_automatic
+from gradstep.parameters import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TablePlan", "plan", "table_plan"]
 
-_FEW_CLASSES = 10
+_FEW_CLASSES, _FEW_NUMBERS = 10, 10
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,10 @@ def _why(asked_loss: Any, prepared: PreparedTable) -> str:
     if task != "auto":
         return f"for {task}, as asked for"
     if target.classes is None:
-        return "as the target is a number"
+        why = "as the target is a number"
+        low, high = (prepared.meta["target"][name] for name in ("low", "high"))
+        few = float(low).is_integer() and float(high).is_integer() and high - low < _FEW_NUMBERS
+        return f"{why} ({given('task', 'classification')} predicts classes)" if few else why
     return f"as the target is one of {len(target.classes):,} classes"
 
 
