@@ -14,6 +14,7 @@ import numpy as np
 
 from gradstep.figures import number
 from gradstep.model.ranking import Scores, area, calibration, precision_area
+from gradstep.objective.losses import is_joint
 from gradstep.objective.regression import Pinball
 
 if TYPE_CHECKING:
@@ -69,12 +70,14 @@ def metrics_in_words(loss: Any) -> dict[str, str]:
 
     Examples
     --------
-    >>> from gradstep import Pinball, SquaredError
+    >>> from gradstep import Pinball, Softmax, SquaredError
     >>> metrics_in_words(Pinball(quantile=0.9))
     {'pinball': 'pinball loss', 'coverage': 'share at or below (asked for 0.9)'}
-    >>> list(metrics_in_words(SquaredError()))[:3]
-    ['rmse', 'mae', 'r2']
+    >>> list(metrics_in_words(SquaredError()))[:3], metrics_in_words(Softmax())["f1"]
+    (['rmse', 'mae', 'r2'], 'F1, mean over classes')
     """
+    if is_joint(loss):  # more than two classes
+        return _IN_WORDS | {"f1": "F1, mean over classes"}
     if not isinstance(loss, Pinball):
         return dict(_IN_WORDS)
     covered = f"share at or below (asked for {loss.quantile:g})"
