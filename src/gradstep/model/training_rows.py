@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Part", "TrainingRows", "parts_of", "training_rows"]
 
 _MOST_ROWS, _FEWEST_ROWS = 1 << 16, 1 << 12  # of more, as many at random are measured
-# Parts of scores, of all rows and at a time: these stay in the second-level cache.
-_NUMBERS, _CHUNK_NUMBERS = 1 << 25, 1 << 17
+# Parts of scores, of all rows and at a time: these stay in the second-level cache. Of very many
+# columns so few rows would cost a call for each number: they come in some rows, or 64 MB.
+_NUMBERS, _CHUNK_NUMBERS, _CHUNK_ROWS, _LARGE_CHUNK = 1 << 25, 1 << 17, 64, 1 << 23
 _LARGEST = sys.float_info.max
 _OF_ANOTHER = "what is kept of the training rows is not of this model"
 
@@ -175,7 +176,7 @@ def training_rows(
     squares = [np.zeros(encoding.terms.size(c)) for c in encoding.placed]
     each_row = max(1, len(columns) * coef.shape[0])
     n = min(data.n, max(_FEWEST_ROWS, min(_MOST_ROWS, _NUMBERS // each_row)))
-    chunk = max(1, _CHUNK_NUMBERS // each_row)
+    chunk = max(1, _CHUNK_NUMBERS // each_row, min(_CHUNK_ROWS, _LARGE_CHUNK // each_row))
     data = data.part(0, n)
     weights = data.weights()
     rows: Any = data.rows
