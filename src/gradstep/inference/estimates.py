@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from gradstep.diagnostics.of_models import (
     FEW_CLUSTERS,
@@ -18,6 +17,7 @@ from gradstep.diagnostics.of_models import (
 )
 from gradstep.errors import InvalidParameter
 from gradstep.figures import aligned, number, p_value
+from gradstep.inference.distributions import Normal, Student, above_chi_square, above_f
 from gradstep.inference.validity import RANDOM_SCALING
 from gradstep.markup import table_of, tag
 from gradstep.objective.losses import inverse_link, is_quadratic
@@ -122,7 +122,7 @@ class Inference:
 
             return RandomScaling()
         degrees = self.covariance.degrees
-        return stats.norm if degrees is None else stats.t(degrees)
+        return Normal() if degrees is None else Student(degrees)
 
     @property
     def _by_random_scaling(self) -> bool:
@@ -183,10 +183,10 @@ class Inference:
         square = float(((vectors[:, kept].T @ theta) ** 2 / values[kept]).sum())
         degrees = self.covariance.degrees
         if degrees is not None and df:
-            p = stats.f.sf(square / df, df, degrees)
-            return {"statistic": square / df, "df": df, "p": float(p)}
-        p = self.p_of(square**0.5) if self._by_random_scaling else stats.chi2.sf(square, df)
-        return {"statistic": square, "df": df, "p": float(p)}
+            p = above_f(square / df, df, degrees)
+            return {"statistic": square / df, "df": df, "p": p}
+        p = self.p_of(square**0.5) if self._by_random_scaling else above_chi_square(square, df)
+        return {"statistic": square, "df": df, "p": p}
 
     def whole(self) -> NDArray[np.float64]:
         """Return the covariance of all parameters, (k·q, k·q): outputs apart know no other."""
