@@ -127,7 +127,7 @@ def scaled_by_large(component, x):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(jit, "_kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(jit, "kernel_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -195,7 +195,7 @@ class TestFiles:
         with warnings.catch_warnings() if wrong == "a link" else pytest.warns(match=wrong):
             assert call(Huber(5.0)) == (10.0, False)
         monkeypatch.undo()
-        monkeypatch.setattr(jit, "_kernel_folder", lambda: folder)
+        monkeypatch.setattr(jit, "kernel_folder", lambda: folder)
         assert call(Huber(5.0)) == (10.0, True)
         assert stat.S_IMODE(path.lstat().st_mode) == 0o600
         assert not (folder / "harm").exists()
@@ -237,7 +237,7 @@ class TestFiles:
         assert kernels(folder) == {}  # what could not be finished is taken away
 
     def test_without_a_folder(self, monkeypatch):
-        monkeypatch.setattr(jit, "_kernel_folder", lambda: None)
+        monkeypatch.setattr(jit, "kernel_folder", lambda: None)
         assert call(Huber(3.0)) == (6.0, False)
 
 
@@ -313,9 +313,9 @@ class TestFolder:
     @pytest.fixture(autouse=True)
     def own_cache(self, tmp_path, monkeypatch):
         monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path))
-        jit._kernel_folder.cache_clear()
+        jit.kernel_folder.cache_clear()
         yield
-        jit._kernel_folder.cache_clear()
+        jit.kernel_folder.cache_clear()
 
     def folder_of_age(self, tmp_path, name, days, *, ours=True):
         folder = tmp_path / "kernels" / name
@@ -330,7 +330,7 @@ class TestFolder:
     def test_old_ones_are_forgotten(self, tmp_path):
         old = self.folder_of_age(tmp_path, "old", days=40)
         recent = self.folder_of_age(tmp_path, "recent", days=10)
-        current = jit._kernel_folder()
+        current = jit.kernel_folder()
         assert current.parent == tmp_path / "kernels"
         assert (old.exists(), recent.exists()) == (False, True)
 
@@ -341,14 +341,14 @@ class TestFolder:
         os.utime(mine, (0, 0))
         elsewhere = self.folder_of_age(tmp_path / "elsewhere", "old", days=400)
         (tmp_path / "kernels/link").symlink_to(elsewhere)
-        jit._kernel_folder()
+        jit.kernel_folder()
         assert (mine / "kernel.bin").exists()
         assert (elsewhere / "kernel.bin").exists()
 
     def test_is_for_its_owner_alone(self, tmp_path):
         before = os.umask(0)
         try:
-            current = jit._kernel_folder()
+            current = jit.kernel_folder()
         finally:
             os.umask(before)
         for folder in (current, current.parent):
@@ -357,8 +357,8 @@ class TestFolder:
     @pytest.mark.parametrize("which", ["kernels", "version"])
     @pytest.mark.parametrize("wrong", ["others may write to it", "it is a link"])
     def test_is_not_used_where_others_may_write(self, which, wrong, tmp_path):
-        current = jit._kernel_folder()
-        jit._kernel_folder.cache_clear()
+        current = jit.kernel_folder()
+        jit.kernel_folder.cache_clear()
         folder = current if which == "version" else current.parent
         if wrong == "it is a link":
             folder.rename(tmp_path / "elsewhere")
@@ -366,24 +366,24 @@ class TestFolder:
         else:
             folder.chmod(0o770)
         with pytest.warns(RuntimeWarning, match=f"{folder} is not used, since {wrong}: .* Delete"):
-            assert jit._kernel_folder() is None
-        assert jit._kernel_folder() is None  # and is not said twice
+            assert jit.kernel_folder() is None
+        assert jit.kernel_folder() is None  # and is not said twice
 
     def test_is_not_used_where_another_user_owns_it(self, tmp_path, monkeypatch):
-        jit._kernel_folder()
-        jit._kernel_folder.cache_clear()
+        jit.kernel_folder()
+        jit.kernel_folder.cache_clear()
         monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
         monkeypatch.setattr(cache_folder, "_TRUSTED", set())
         with pytest.warns(RuntimeWarning, match="since it belongs to another user"):
-            assert jit._kernel_folder() is None
+            assert jit.kernel_folder() is None
 
     def test_the_current_one_is_not_forgotten(self):
-        current = jit._kernel_folder()
+        current = jit.kernel_folder()
         (current / "kernel.bin").write_bytes(b"")
         long_ago = time.time() - 86400 * 400
         os.utime(current, (long_ago, long_ago))
-        jit._kernel_folder.cache_clear()
-        assert jit._kernel_folder() == current
+        jit.kernel_folder.cache_clear()
+        assert jit.kernel_folder() == current
         assert (current / "kernel.bin").exists()
         assert current.stat().st_mtime > time.time() - 86400  # used today
 
@@ -391,10 +391,10 @@ class TestFolder:
         """Since its parent is a file: that stops the superuser, too."""
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "file/cache"))
-        assert jit._kernel_folder() is None
+        assert jit.kernel_folder() is None
 
     def test_one_that_another_process_forgets_at_the_same_time(self, tmp_path):
         """It is listed, but no longer there: like a link that leads nowhere."""
         (tmp_path / "kernels").mkdir()
         (tmp_path / "kernels/gone").symlink_to(tmp_path / "nowhere")
-        assert jit._kernel_folder() is not None
+        assert jit.kernel_folder() is not None

@@ -8,20 +8,23 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
 
-from gradstep import wheel_kernels
+from gradstep import jit, wheel_kernels
+from gradstep.machines.identity import identity
 from gradstep.wheel_kernels import LEVEL, kernels_brought
 from tests.processes import python
 
 HERE = llvm.get_host_cpu_features()
-WANTED = LEVEL.features.replace("+", "").split(",")
+WANTED = LEVEL.names
 of_this_level = pytest.mark.skipif(
     not all(HERE.get(name, False) for name in WANTED), reason="the processor is of a lower level"
 )
 PROGRAM = """
 from pathlib import Path
-from gradstep import wheel_kernels
+from gradstep import jit, wheel_kernels
+from gradstep.machines.identity import identity
 wheel_kernels.FOLDER = Path({folder!r})
 {more}
 import numpy as np
@@ -116,59 +119,123 @@ class TestFolder:
         assert kernels_brought("digest", dict.fromkeys(WANTED, True) | {name: False}) is None
 
 
+class TestDigest:
+    """What a folder of kernels is known by: a wheel takes it to other machines."""
+
+    @pytest.fixture
+    def digest(self):
+        return jit.sources_digest.__wrapped__
+
+    @pytest.mark.parametrize("package", [jit.numba, jit.llvmlite], ids=["numba", "llvmlite"])
+    def test_tells_versions(self, digest, package, monkeypatch):
+        before = digest()
+        monkeypatch.setattr(package, "__version__", f"{package.__version__}.post1")
+        assert digest() != before
+
+    def test_tells_the_minor_version_of_numpy_but_not_its_last_number(self, digest, monkeypatch):
+        before, (major, minor, *_) = digest(), np.__version__.split(".")
+        monkeypatch.setattr(jit.np, "__version__", f"{major}.{minor}.99")
+        assert digest() == before
+        monkeypatch.setattr(jit.np, "__version__", f"{major}.{int(minor) + 1}.0")
+        assert digest() != before
+
+    @pytest.mark.parametrize("abi", ["cpython-311d-x86_64-linux-gnu", "cpython-399t-darwin"])
+    def test_tells_builds_of_python(self, digest, abi, monkeypatch):
+        before = digest()
+        monkeypatch.setattr(jit.sysconfig, "get_config_var", lambda _: abi)
+        assert digest() != before
+
+    def test_workers_with_and_without_a_wheel_differ(self, monkeypatch):
+        without = identity.__wrapped__()
+        monkeypatch.setattr("gradstep.machines.identity.folder_brought", lambda: Path("/wheel"))
+        assert {k for k, v in identity.__wrapped__().items() if v != without[k]} == {"kernels"}
+
+
 class TestWheel:
     """What the hook puts into a wheel; compiling all takes minutes: `make wheel`."""
 
     @pytest.fixture
-    def hook(self, tmp_path):
-        found = runpy.run_path("packaging/build_hook.py")["CompiledKernels"]
-        metadata = SimpleNamespace(core=SimpleNamespace(dependencies=["numba>=0.61"]))
-        return found(str(tmp_path), {}, None, metadata, str(tmp_path), "wheel")
+    def module(self):
+        return runpy.run_path("build_support/build_hook.py")
 
-    @pytest.mark.parametrize("wanted, needed", [("1", ["numba>=0.61"]), ("0", [])])
+    @pytest.fixture
+    def hook(self, module, tmp_path):
+        (tmp_path / "src").symlink_to(Path("src").resolve())
+        metadata = SimpleNamespace(core=SimpleNamespace(dependencies=["numba>=0.61"]))
+        return module["CompiledKernels"](str(tmp_path), {}, None, metadata, str(tmp_path), "wheel")
+
+    def patched(self, hook, monkeypatch, **functions):
+        for name, function in functions.items():
+            monkeypatch.setitem(hook.initialize.__func__.__globals__, name, function)
+
+    @pytest.mark.parametrize("wanted, needed", [("1", ["numba>=0.61"]), ("0", []), ("", [])])
     def test_needs_what_fits_need_where_they_run(self, hook, monkeypatch, wanted, needed):
         monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", wanted)
         assert hook.dependencies() == needed
 
-    def test_is_for_all_platforms_unless_kernels_are_wanted(self, hook, monkeypatch):
-        monkeypatch.delenv("GRADSTEP_WHEEL_KERNELS", raising=False)
-        hook.initialize("standard", build_data := {"force_include": {}})
+    def test_refuses_other_words(self, hook, monkeypatch):
+        monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", "true")
+        with pytest.raises(ValueError, match=r"must be 1, or 0 .*, not 'true'"):
+            hook.dependencies()
+
+    @pytest.mark.parametrize("version, wanted", [("standard", "0"), ("editable", "1")])
+    def test_is_for_all_platforms_unless_kernels_are_wanted(
+        self, hook, monkeypatch, version, wanted
+    ):
+        monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", wanted)
+        hook.initialize(version, build_data := {"force_include": {}})
         assert build_data == {"force_include": {}}
 
-    def test_installed_for_development_has_none(self, hook, monkeypatch):
+    def test_is_for_all_platforms_where_the_processor_is_of_no_use(self, hook, monkeypatch, capsys):
         monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", "1")
-        hook.initialize("editable", build_data := {"force_include": {}})
+        names = " ".join(set(WANTED) - {"avx2", "fma"})
+        self.patched(hook, monkeypatch, run=lambda *_: names)
+        hook.initialize("standard", build_data := {"force_include": {}})
         assert build_data == {"force_include": {}}
+        assert "not of the level x86-64-v3: it lacks avx2, fma." in capsys.readouterr().err
 
     def test_has_the_kernels_and_is_for_this_platform(self, hook, monkeypatch, tmp_path):
-        def compile_first_fits(_root, cache):
-            (cache / "kernels/digest").mkdir(parents=True)
-            (cache / "kernels/older").mkdir()
-            (cache / "kernels/older/one-1.bin").write_bytes(b"")
-            (cache / "kernels/digest/one-1.bin").write_bytes(b"")
-            (cache / "kernels/digest/CACHEDIR.TAG").write_bytes(b"")
-            return "digest"
-
+        kernel = tmp_path / "kernels/digest/one-1.bin"
         monkeypatch.setenv("GRADSTEP_WHEEL_KERNELS", "1")
-        monkeypatch.setitem(
-            hook.initialize.__func__.__globals__, "compile_first_fits", compile_first_fits
-        )
+        self.patched(
+            hook, monkeypatch, run=lambda *_: " ".join(WANTED),
+            compile_first_fits=lambda *_: [kernel],
+        )  # fmt: skip
         hook.initialize("standard", build_data := {"force_include": {}})
-        kernel = tmp_path / "build/wheel-kernels/kernels/digest/one-1.bin"
         assert build_data == {
             "force_include": {str(kernel): "gradstep/compiled_kernels/digest/one-1.bin"},
             "pure_python": False,
             "infer_tag": True,
         }
 
+    def test_compiles_for_the_level_and_under_no_other_settings(self, module, monkeypatch):
+        monkeypatch.setenv("NUMBA_OPT", "0")
+        monkeypatch.setenv("PYTHONPATH", "/of/pip")
+        found = module["environment"](Path("/root"), LEVEL)
+        assert {k: v for k, v in found.items() if k.startswith("NUMBA")} == OF_LEVEL
+        assert found["PYTHONPATH"] == "/root/src:/of/pip"
+        assert found["GRADSTEP_CACHE_DIR"] == "/root/build/wheel-kernels"
+
+    @pytest.mark.parametrize("end, why", [(1, "ended with"), (0, "none were kept in")])
+    def test_without_kernels_no_wheel_is_made(self, module, monkeypatch, tmp_path, end, why):
+        class Process:
+            def __init__(self, *_, **__):
+                self.wait, self.kill = lambda: end, lambda: None
+
+        compile_first_fits = module["compile_first_fits"]
+        monkeypatch.setattr(module["subprocess"], "Popen", Process)
+        monkeypatch.setitem(compile_first_fits.__globals__, "run", lambda *_: "")
+        with pytest.raises(RuntimeError, match=why):
+            compile_first_fits(tmp_path, LEVEL)
+
     @pytest.mark.slow
     def test_first_fits_run(self, tmp_path):
         """One share of many."""
         code = (
             "import runpy, sys; sys.argv[1:] = ['3', '40']; "
-            "runpy.run_path('packaging/first_fits.py', run_name='__main__')"
+            "runpy.run_path('build_support/first_fits.py', run_name='__main__')"
         )
-        process = python(code, tmp_path)
+        process = python(code, tmp_path, **OF_LEVEL)
         _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
         assert {"sum_evaluations", "score_rows"} <= {

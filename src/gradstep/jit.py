@@ -47,7 +47,16 @@ from gradstep.wheel_kernels import LEVEL, kernels_brought
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAST_MATH", "INLINED", "compile_to_address", "compiled", "inlined"]
+__all__ = [
+    "FAST_MATH",
+    "INLINED",
+    "compile_to_address",
+    "compiled",
+    "folder_brought",
+    "inlined",
+    "kernel_folder",
+    "sources_digest",
+]
 
 # Sums may be taken in another order and products fused, which is what lets the compiler
 # use vector instructions; infinities and NaN keep their meaning (divergence shows in them).
@@ -65,8 +74,9 @@ _COMPILED_SOURCES = (
 )
 _FORGET_AFTER_DAYS = 30
 _DIGEST_BYTES = 32  # of SHA-256, in front of each file
-# Settings of Numba that change no machine code, and may differ without anyone having set them.
+# Settings of Numba under which kernels were compiled that came with the package.
 _OF_LEVEL = {"CPU_NAME": repr(LEVEL.processor), "CPU_FEATURES": repr(LEVEL.features)}
+# Settings of Numba that change no machine code, and may differ without anyone having set them.
 _NO_CODE = re.compile(r"^_|CUDA|THREAD|CACHE_DIR|COLOR|GDB_BINARY|PROFILER")
 
 
@@ -87,15 +97,19 @@ def sources_digest() -> str:
 
 
 @cache
-def _folder_brought() -> Path | None:
+def folder_brought() -> Path | None:
     """Return the folder of kernels that came with the package, None if they are of no use."""
     if numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None:
         return None  # somebody wants them for another processor
-    return kernels_brought(sources_digest(), get_host_cpu_features())
+    try:
+        features = get_host_cpu_features()
+    except RuntimeError:  # LLVM does not know
+        return None
+    return kernels_brought(sources_digest(), features)
 
 
 @cache
-def _kernel_folder() -> Path | None:
+def kernel_folder() -> Path | None:
     """Return the folder of kernels compiled from these very sources, None if unwritable."""
     try:
         folder = private_folder("kernels", sources_digest())
@@ -204,7 +218,7 @@ class KernelCache(_Cache):
     @property
     def cache_path(self) -> str:
         """Return the folder, or an empty string if nothing can be kept."""
-        return str(_kernel_folder() or "")
+        return str(kernel_folder() or "")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled form for a signature, None if it is not there."""
@@ -271,7 +285,7 @@ class KernelCache(_Cache):
 
     def _brought(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled form that came with the package, None if there is none."""
-        folder = _folder_brought() if self._enabled else None
+        folder = folder_brought() if self._enabled else None
         if folder is None:
             return None
         triple = target_context.codegen().magic_tuple()[0]
@@ -283,7 +297,7 @@ class KernelCache(_Cache):
         return None
 
     def _path(self, sig: Any, codegen: Any) -> Path | None:
-        folder = _kernel_folder() if self._enabled else None
+        folder = kernel_folder() if self._enabled else None
         name = folder and self._file_name(sig, codegen.magic_tuple(), _settings())
         return folder / name if folder and name else None
 

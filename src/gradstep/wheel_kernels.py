@@ -2,8 +2,8 @@
 
 To compile what a first run calls takes ten to twenty seconds. A wheel made by ``make wheel`` has it
 in a folder beside the sources: the cache of kernels as it stands after the fits of
-``packaging/first_fits.py``, which were compiled not for the processor of the machine that made it,
-but for `LEVEL`. Any processor that has the instructions of that level runs it, to the same bits.
+``build_support/first_fits.py``, compiled not for the processor of the machine that made it, but for
+`LEVEL`. Any processor that has the instructions of that level runs it.
 
 It is used where all that made it is the same: the sources, the versions of Numba and llvmlite,
 those of Python and NumPy but for the last number, and Numba's settings. Otherwise kernels are
@@ -37,6 +37,11 @@ class Level(NamedTuple):
     processor: str
     features: str
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the instruction sets."""
+        return self.features.replace("+", "").split(",")
+
 
 # What Haswell and Zen have, and all that came after them but for some Atoms: AVX2 and FMA.
 LEVEL = Level(
@@ -56,7 +61,6 @@ def kernels_brought(digest: str, features: Mapping[str, bool]) -> Path | None:
     features : mapping of str to bool
         The processor's instruction sets.
     """
-    needed = LEVEL.features.replace("+", "").split(",")
     folder = FOLDER / digest
-    has_all = all(features.get(name, False) for name in needed)
+    has_all = all(features.get(name, False) for name in LEVEL.names)
     return folder if has_all and folder.is_dir() else None

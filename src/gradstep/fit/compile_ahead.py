@@ -211,8 +211,11 @@ def _processes(guess: Guess) -> Iterator[None]:
 def work() -> None:
     """Compile one part; the main function of a process."""
     threading.Thread(target=_end_with_the_run, daemon=True).start()
+    from gradstep.jit import folder_brought  # imports Numba
+
     part, guess = sys.argv[1], Guess(**json.loads(sys.argv[2]))
-    compile_part(part, guess)
+    if folder_brought() is None:  # else what first runs call came with the package
+        compile_part(part, guess)
     os._exit(0)
 
 

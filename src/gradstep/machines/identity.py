@@ -10,7 +10,9 @@ import llvmlite.binding
 import numba
 import numpy as np
 
+from gradstep.jit import folder_brought
 from gradstep.version import VERSION
+from gradstep.wheel_kernels import LEVEL
 
 __all__ = ["identity"]
 
@@ -22,7 +24,7 @@ def identity() -> dict[str, str]:
     Examples
     --------
     >>> sorted(identity())
-    ['Python', 'gradstep', 'llvmlite', 'numba', 'numpy', 'processor']
+    ['Python', 'gradstep', 'kernels', 'llvmlite', 'numba', 'numpy', 'processor']
     """
     features = llvmlite.binding.get_host_cpu_features().flatten()
     return {
@@ -31,5 +33,6 @@ def identity() -> dict[str, str]:
         "numpy": np.__version__,
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
+        "kernels": f"for {LEVEL.processor}" if folder_brought() else "for the processor",
         "processor": f"{llvmlite.binding.get_host_cpu_name()} {features}",
     }

@@ -1,9 +1,9 @@
 """Fits whose kernels a wheel brings along: what people run first, one of each kind.
 
-``packaging/build_hook.py`` runs this, in processes that compile for a level of instruction sets
+``build_support/build_hook.py`` runs this, in processes that compile for a level of instruction sets
 (`gradstep.wheel_kernels`), each with a share of the fits::
 
-    python packaging/first_fits.py 0 2    # the first of two shares
+    python build_support/first_fits.py 0 2    # the first of two shares
 """
 
 from __future__ import annotations
@@ -49,9 +49,11 @@ def fits() -> Iterator[Callable[[], Any]]:
     rate = {"learning_rate": "constant", "eta0": 1e-3}
     for name in OPTIMIZERS:
         yield lambda name=name, rate=rate: of_kind(np.asarray, optimizer=name, **rate)
+        yield lambda name=name: of_mixed_table(optimizer=name)
     for penalty in (None, "l1", "elasticnet"):
         yield lambda penalty=penalty: of_kind(np.asarray, optimizer="sgd", penalty=penalty, **rate)
     yield straight
+    yield of_sparse_text
 
 
 def columns(n: int, p: int, classes: int) -> tuple[Any, Any]:
@@ -101,6 +103,31 @@ def of_table(loss: str, *, classes: int) -> None:
         )
         for table in (numbers, mixed):
             through_files(table, loss)
+
+
+def of_mixed_table(**options: Any) -> None:
+    """Fit a table with categories and what is missing, with options."""
+    X, y = columns(2_000, 3, 2)
+    table = pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(
+        pl.when(pl.col("b") < 1.0).then("b").alias("b"),
+        pl.Series("city", np.where(X[:, 0] > 0.0, "Ulm", "Kiel")),
+        pl.Series("number", X[:, 0] + y),
+        pl.format("class {}", pl.Series("target", y)),
+    )
+    for target in ("number", "target"):
+        gradstep.fit_table(table, target, max_iter=2, **options)
+
+
+def of_sparse_text() -> None:
+    """Fit svmlight, of numbers and of classes."""
+    from sklearn.datasets import dump_svmlight_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        for classes in (0, 2):
+            path = Path(folder) / f"{classes}.svm"
+            X, y = columns(2_000, 20, classes)
+            dump_svmlight_file(np.where(X > 1.0, X, 0.0), 2 * y - 1 if classes else y, str(path))
+            gradstep.fit_table(path)
 
 
 def through_files(table: pl.DataFrame, loss: str) -> None:
