@@ -276,6 +276,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         "arguments, message",
         [
+            ("-t fare --drop nope", "--drop nope: 'nope' is not a column of .*trips.csv"),
+            ("-t fare --spline nope", "--spline nope: 'nope' is not a column of"),
+            ("-t fare --cross km:nope", "--cross: 'nope' is not a column of"),
+            ("-t fare --poly nope:2", "--poly: 'nope' is not a column of"),
+            ("-t fare --as nope=text", "--as nope=text: 'nope' is not a column of"),
             ("-t fair", "The target 'fair' is not a column of .*trips.csv. Did you mean 'fare'?"),
             ("-t fare --loss poison", "--loss poison is not known. Did you mean 'poisson'?"),
             ("-t fare --penalty l3", "--penalty l3 .* one of l2, l1, elasticnet, none."),

@@ -87,10 +87,9 @@ class FirstPass:
         if options.target in options.drop:
             msg = f"The target {options.target!r} cannot be left out."
             raise InvalidParameter(msg)
-        for column in (*options.drop, *options.only, *(c for c, _ in options.kinds)):
-            self.table.check_column(column, "The column")
+        for column, parameter in options.named:
+            self.table.check_column(column, f"{parameter}:")
         for column in options.of_terms:
-            self.table.check_column(column, "The term's column")
             if column in options.no_features:
                 msg = f"{column!r} is the {options.role_of(column)}: it can be in no term."
                 raise InvalidParameter(msg)

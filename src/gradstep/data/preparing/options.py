@@ -15,10 +15,11 @@ from gradstep.data.formats.date_format import DateFormat
 from gradstep.data.roles import Offset
 from gradstep.data.sources.read_options import ReadOptions
 from gradstep.errors import InvalidParameter, nearest
+from gradstep.parameters import given
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -166,6 +167,16 @@ class PrepareOptions(TermOptions):
     def no_features(self) -> list[str]:
         """The columns with a role that keeps them from being features; time and clusters do not."""
         return [column for role, column in self.roles.items() if role not in _FEATURES_TOO]
+
+    @property
+    def named(self) -> Iterator[tuple[str, str]]:
+        """The columns that something was asked of, each with the parameter that asked it."""
+        for parameter in ("drop", "only"):
+            for column in getattr(self, parameter):
+                yield column, given(parameter, [column])
+        for column, kind in self.kinds:
+            yield column, given("kinds", {column: kind})
+        yield from self.named_in_terms
 
     def role_of(self, column: str) -> str:
         """Return what a column is besides a feature; empty if nothing."""

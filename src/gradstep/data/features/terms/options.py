@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.checks import check_number
 from gradstep.errors import InvalidParameter
+from gradstep.parameters import given
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "AUTO",
@@ -63,6 +67,20 @@ class TermOptions:
             *self.logs,
         ]
         return list(dict.fromkeys(each))
+
+    @property
+    def named_in_terms(self) -> Iterator[tuple[str, str]]:
+        """The columns that terms are made of, each with the parameter that asked for it."""
+        for column, knots in self.splines:
+            if (column, knots) != (AUTO, 0):
+                yield column, given("splines", [column])
+        for pair in self.crosses:
+            for column in pair:
+                yield column, given("crosses")
+        for column, _ in self.polynomials:
+            yield column, given("polynomials")
+        for column in self.logs:
+            yield column, given("logs", [column])
 
     def check_terms(self) -> None:
         """Refuse what cannot be a term of any table."""
