@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+import typer.core
+from rich.table import Table
+from typer import rich_utils
 
 from gradstep.cli import method_options
 from gradstep.cli.options import one_of
@@ -54,6 +59,24 @@ def test_names_are_never_cut_off(gradstep):
         assert name in flat
     _, out, _ = gradstep("predict", "--help", columns=60)
     assert "--interval-…" not in out
+
+
+@pytest.mark.parametrize("another", ["without tables", "of another kind", "without Rich"])
+def test_another_typer_shows_its_help(gradstep, monkeypatch, another):
+    """How it makes tables is its own; names are only cut off again if it does so otherwise."""
+    monkeypatch.setattr(rich_utils, "rich_format_help", lambda **_: sys.stdout.write("its help"))
+    if another == "without tables":
+        monkeypatch.delattr(rich_utils, "Table")
+    elif another == "of another kind":
+        monkeypatch.setattr(rich_utils, "Table", print)
+    else:
+        monkeypatch.setattr(typer.core, "HAS_RICH", False)
+        monkeypatch.setitem(sys.modules, "typer.rich_utils", None)
+        monkeypatch.delattr(typer, "rich_utils")
+    status, out, _ = gradstep("train", "--help")
+    assert status == 0
+    assert ("its help" if another != "without Rich" else "--target") in out
+    assert getattr(rich_utils, "Table", None) in {None, print, Table}  # as it was
 
 
 def test_paragraphs_are_filled(gradstep):

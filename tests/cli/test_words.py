@@ -65,7 +65,7 @@ class TestErrors:
         """In the same words whatever the format; `chmod` stops no superuser, who may run tests."""
         (home / "t.csv").touch()
         (home / name).touch()
-        monkeypatch.setattr("os.access", lambda path, _: str(path) != name)
+        monkeypatch.setattr("os.access", lambda path, *_, **__: str(path) != name)
         message = fails("train", name, "-t", "label")
         assert message == f"error: {name} cannot be read: Permission denied."
 

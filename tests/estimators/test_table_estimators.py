@@ -201,6 +201,39 @@ class TestWeightsAndOffsets:
             TableRegressor.load(tmp_path / "m").predict(more), one.predict(more)
         )
 
+    def test_a_score_is_with_those_that_are_given(self, tmp_path):
+        """Whether the target is a column or comes apart, and in place of the table's own."""
+        y, weight = TABLE["claims"], TABLE["often"].to_numpy()
+        more = TABLE.select(*COLUMNS, "claims", "often", pl.col("log_exposure").exp().alias("e"))
+        exposure = more["e"].to_numpy()[::-1]
+        by_name = TableRegressor("poisson", only=COLUMNS).fit(more, "claims", exposure="e")
+        apart = TableRegressor("poisson").fit(X, y, exposure=more["e"].to_numpy())
+        expected = r2_score(y, by_name.predict(X, exposure=exposure))
+        assert by_name.score(more, exposure=exposure) == pytest.approx(expected)
+        other = more.with_columns(other=exposure)
+        assert by_name.score(other, exposure="other") == pytest.approx(expected)
+        assert by_name.score(X, y, exposure=exposure) == pytest.approx(expected)
+        called = apart.model_.target.column
+        assert apart.score(X.with_columns(y.alias(called)), exposure=exposure) == pytest.approx(
+            expected
+        )
+        assert by_name.score(more) != pytest.approx(expected)
+        expected = r2_score(y, by_name.predict(X, exposure=exposure), sample_weight=weight)
+        assert by_name.score(more, None, "often", exposure=exposure) == pytest.approx(expected)
+        shifted = more.with_columns(pl.col("e").log())
+        of_offset = TableRegressor("poisson", only=COLUMNS).fit(shifted, "claims", offset="e")
+        zero = np.zeros(N)
+        assert of_offset.score(shifted, offset=zero) == pytest.approx(
+            r2_score(y, of_offset.predict(X, offset=zero))
+        )
+        more.write_parquet(tmp_path / "t.parquet")
+        with pytest.raises(InvalidParameter, match="exposure must be the name of a column"):
+            by_name.score(tmp_path / "t.parquet", exposure=exposure)
+        with pytest.raises(InvalidParameter, match="exposure must be the column 'e'"):
+            by_name.score(tmp_path / "t.parquet", exposure="often")
+        with pytest.raises(InvalidParameter, match=r"offset was given, .* fitted without one"):
+            by_name.score(more, offset=zero)
+
     @pytest.mark.parametrize("role", ["sample_weight", "offset", "exposure"])
     def test_of_another_length(self, role):
         with pytest.raises(InvalidData, match=rf"{role} has shape \(3,\), but X has 300 rows"):

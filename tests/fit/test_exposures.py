@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from gradstep import InvalidParameter, InvalidTable, evaluate, fit_table, plan
 from gradstep.data.preparing.raw_exposure import OffsetSums
@@ -115,6 +115,25 @@ class TestRawExposures:
         """A logarithm between .1 and 3; what says nothing; what works the other way."""
         assert self.notes(self.table(of=of)) == []
 
+    @pytest.mark.parametrize("elasticity", [0.1, 0.2, 0.27, 0.3, 0.5, 1.0])
+    @pytest.mark.parametrize("low, high", [(6.0, 14.0), (2.0, 5.0)])
+    def test_logarithms_that_counts_grow_more_slowly_than_are_not(self, elasticity, low, high):
+        """Of a population, of which counts are a power below 1, as of infections or of patents."""
+        rng = np.random.default_rng(6)
+        o = rng.uniform(low, high, 3000)
+        mean = np.exp(elasticity * (o - o.mean()) + 1.0)
+        table = {"x": rng.normal(size=3000), "years": o, "y": rng.poisson(mean), "weight": 1}
+        assert self.notes(pl.DataFrame(table)) == []
+        sums = OffsetSums()
+        sums.add(pl.Series(o), mean, None)  # nor without noise
+        assert sums.notes("o") == []
+
+    def test_that_cannot_be_computed_are_not(self):
+        sums = OffsetSums()
+        sums.add(pl.Series(np.ones(30)), np.full(30, np.nan), None)
+        assert np.isnan(sums.gain)
+        assert sums.notes("o") == []
+
     def test_of_few_rows_are_not(self):
         assert self.notes(self.table(n=15)) == []
 
@@ -140,10 +159,14 @@ class TestRawExposures:
 
         of_exposure = o * (w @ y) / (w @ o)
         dispersion = w @ ((y - of_exposure) ** 2 / of_exposure) / y.size
-        rise = likelihood(o) - max(likelihood(np.exp(o)), likelihood(np.ones(y.size)))
+        of_offset = -optimize.minimize_scalar(
+            lambda t: -likelihood(np.exp(t * o)), bounds=(0.0, 1.0), method="bounded",
+            options={"xatol": 1e-9},
+        ).fun  # fmt: skip
+        rise = likelihood(o) - of_offset
         sums, rest = OffsetSums(), OffsetSums()
         sums.add(table["years"][:700], y[:700], w[:700] if weighted else None)
         rest.add(table["years"][700:], y[700:], w[700:] if weighted else None)
         sums.merge(rest)
-        assert sums.gain == pytest.approx(rise / dispersion)
+        assert sums.gain == pytest.approx(rise / dispersion, rel=1e-3)  # a parabola
         assert sums.gain > 10.0

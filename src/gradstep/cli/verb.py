@@ -68,9 +68,22 @@ class Verb(TyperCommand):
 
 @contextmanager
 def _names_in_full() -> Iterator[None]:
-    """Have tables of options fold what does not fit, which Typer has them cut off."""
+    """Have tables of options fold what does not fit, which Typer has them cut off.
+
+    Typer promises nothing of how it makes them: another one may cut names off, but shows its help.
+    """
     from rich.table import Table
-    from typer import rich_utils
+
+    try:
+        from typer import rich_utils
+    except ImportError:
+        yield
+        return
+    module: Any = rich_utils
+    theirs = getattr(module, "Table", None)
+    if theirs is not Table:
+        yield
+        return
 
     class Folding(Table):
         def add_row(self, *cells: Any, **how: Any) -> None:
@@ -79,8 +92,7 @@ def _names_in_full() -> Iterator[None]:
             for each in [*self.columns, *texts]:  # texts that make a cell together have their own
                 each.overflow = "fold"
 
-    module: Any = rich_utils
-    theirs, module.Table = module.Table, Folding
+    module.Table = Folding
     try:
         yield
     finally:

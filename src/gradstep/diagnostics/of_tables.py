@@ -184,10 +184,10 @@ CHOSEN_TERMS = Diagnostic(
 RAW_EXPOSURE = Diagnostic(
     "GS017",
     "An offset looks like an exposure",
-    what="With a loss of counts, costs or rates a column is the offset, and the target is "
-    "proportional to the column itself rather than to its exponential: with nothing else in the "
-    "model, the quasi-likelihood of the column as an exposure is above that of an offset, and "
-    "above that of neither, by 10 or more.",
+    what="With a loss of counts, costs or rates a column is the offset, and the target is closer "
+    "to proportional to the column itself than to its exponential: with nothing else in the "
+    "model, the quasi-likelihood of the column as an exposure is above that of an offset, "
+    "whatever its coefficient from 0 to 1, by 10 or more.",
     why="An offset is added to the logarithm of the prediction. A row of three years is then "
     "predicted e² times what a row of one year is, not three times, and coefficients make up for "
     "it as far as they can.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import gzip
+import io
+import lzma
 import tracemalloc
 import zipfile
 from itertools import pairwise
@@ -17,8 +19,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from gradstep import InvalidTable
+from gradstep.data.sources import local_copy, store_copies, store_files, text_scan, typed_files
 from gradstep.data.sources import pieces as cutting
-from gradstep.data.sources import store_copies, store_files, text_scan, typed_files
 from gradstep.data.sources.opening import files_of, open_table
 from gradstep.data.sources.pieces import pieces_of
 
@@ -220,6 +222,57 @@ def test_chained_addresses(both, tmp_path):
         found = open_table(address)
         assert found.name == address
         assert rows(found).equals(expected)
+
+
+@pytest.mark.parametrize("kind", ["tsv", "parquet", "ndjson", "ndjson.xz"])
+def test_names_without_a_folder_say_what_a_file_is(both, tmp_path, kind):
+    """HTTP alone has a server before the path; elsewhere the name itself may come first."""
+    plain = kind.removesuffix(".xz")
+    path = both(plain)[0] / f"2.{plain}"
+    expected = rows(open_table(path))
+    content = path.read_bytes() if kind == plain else lzma.compress(path.read_bytes())
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr(f"t.{kind}", content)
+    memory, there = fsspec.filesystem("memory"), f"memory://t.{kind}"
+    memory.pipe_file(f"/t.{kind}", content)
+    try:
+        for address in (f"zip://t.{kind}::file://{tmp_path}/t.zip", there, f"simplecache::{there}"):
+            assert rows(open_table(address)).equals(expected)
+    finally:
+        memory.rm(f"/t.{kind}")
+
+
+def test_names_of_what_is_not_read_are_refused(tmp_path):
+    """As they are here: no text in CSV is looked for in them."""
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("t.ndjson.gz", gzip.compress(b'{"x": 1}\n'))
+    with pytest.raises(InvalidTable, match=r"t\.ndjson\.gz::.* has a suffix that says nothing"):
+        open_table(f"zip://t.ndjson.gz::file://{tmp_path}/t.zip")
+
+
+@pytest.mark.parametrize(
+    "url, name",
+    [
+        ("https://host.org", ""), ("HTTP://host.org/a/t.csv?v=a/b.tsv", "t.csv"),
+        ("zip://t.tsv", "t.tsv"), ("zip://a/t.ndjson.gz", "t.ndjson.gz"), ("s3://b/t.csv", "t.csv"),
+    ],
+)  # fmt: skip
+def test_names_in_addresses(url, name):
+    assert local_copy._name_in(url) == name
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_pages_are_known_behind_a_byte_order_mark(encoding, monkeypatch):
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    for text, is_page in [("\n<!DOCTYPE html>", True), ("<HTML lang='de'>", True), ("x,y", False)]:
+        first = f"{mark}{text}\n".encode(encoding)
+        assert local_copy._is_page(first) == is_page
+    address = "zip://t.csv::memory://bucket/page.zip"
+    monkeypatch.setattr(
+        local_copy, "_remote", lambda *_: io.BytesIO(b"\xef\xbb\xbf<!doctype html>")
+    )
+    with pytest.raises(InvalidTable, match="is a web page, not a table"):
+        open_table(address)
 
 
 @pytest.mark.usefixtures("both")

@@ -53,6 +53,7 @@ _MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz",
           b"PK\x03\x04": ".zip"}  # fmt: skip
 _PAGE = (b"<!doctype html", b"<html")
 _LONGEST_PAGE_MARK = max(map(len, _PAGE))
+_HTTP = {"http", "https"}
 _ENCRYPTED = 1  # of a ZIP archive's flags
 # Of an archive: RuntimeError that it is packed in a way that Python does not know, ValueError that
 # a name in it is none.
@@ -186,7 +187,7 @@ def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCop
     """
     scheme, called = url.partition("://")[0], without_secrets(url)
     first = next((part for part in url.split("::") if "://" in part), url)
-    name = below or Path(first.partition("://")[2].partition("/")[2].partition("?")[0]).name
+    name = below or _name_in(first)
     besides = ", or download the file first"
     with (
         remote_errors(called, InvalidTable, "read", "read it", besides=besides),
@@ -194,7 +195,7 @@ def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCop
     ):
         blocks = _blocks(source, told, size=getattr(source, "length", 0) or 0)
         start = next(blocks, b"")
-        if start.lstrip()[:_LONGEST_PAGE_MARK].lower().startswith(_PAGE):
+        if _is_page(start):
             msg = f"{called} is a web page, not a table. Name the file that it shows or links to."
             raise InvalidTable(msg)
         copy = LocalCopy(name if Path(name).suffix else f"{name or 'table'}{suffix_of(start)}")
@@ -202,9 +203,24 @@ def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCop
     return copy
 
 
+def _name_in(url: str) -> str:
+    """Return the name of the file that a URL leads to; of HTTP a server comes before its path."""
+    scheme, _, path = url.partition("?")[0].partition("://")
+    return Path(path.partition("/")[2] if scheme.lower() in _HTTP else path).name
+
+
+def _is_page(first: bytes) -> bool:
+    """Tell whether a web page begins with these bytes, after a byte-order mark or none."""
+    mark = next((each for each in (codecs.BOM_UTF8, *_MARKS) if first.startswith(each)), b"")
+    text = first.removeprefix(mark)
+    if mark in _MARKS:  # two bytes a character
+        text = text.replace(b"\0", b"")
+    return text.lstrip()[:_LONGEST_PAGE_MARK].lower().startswith(_PAGE)
+
+
 def _remote(scheme: str, url: str) -> Any:
     """Open a file elsewhere."""
-    if scheme in {"http", "https"}:
+    if scheme in _HTTP:
         from urllib.error import HTTPError
         from urllib.request import urlopen
 

@@ -67,7 +67,8 @@ class SourceFile:
                 "file first, and name that."
             )
             raise InvalidTable(msg)
-        if not os.access(path, os.R_OK):
+        effective = os.access in os.supports_effective_ids  # whose rights `open` has
+        if not os.access(path, os.R_OK, effective_ids=effective):
             msg = f"{path} cannot be read: {os.strerror(errno.EACCES)}."
             raise InvalidTable(msg)
         return cls(path, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))

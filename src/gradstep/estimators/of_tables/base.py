@@ -201,9 +201,12 @@ class TableEstimator:
     def _scores(self, X: Any, **shift: Any) -> NDArray[np.float64]:
         """Return scores, shape (n, n_outputs); an offset or exposure may come apart."""
         check_is_fitted(self)
-        model = self.model_
-        table = table_of(self, X, reset=False)
-        known = {"offset": model.offset, "exposure": model.exposure}
+        table = self._shifted(table_of(self, X, reset=False), shift)
+        return self.model_.table_scores(table, encoding=self.encoding)
+
+    def _shifted(self, table: Any, shift: Mapping[str, Any]) -> Any:
+        """Return a table with the offset or exposure that came apart in its column."""
+        known = {"offset": self.model_.offset, "exposure": self.model_.exposure}
         for role, values in shift.items():
             column = known[role]
             if values is not None and column is None:
@@ -216,9 +219,11 @@ class TableEstimator:
                 msg = f"The {role} must be the column {column!r}, as when it was fitted."
                 raise InvalidParameter(msg)
             table = table.with_columns(pl.col(name).alias(str(column)))
-        return model.table_scores(table, encoding=self.encoding)
+        return table
 
-    def _score_of_table(self, X: Any, y: str | None, sample_weight: Any, metric: str) -> float:
+    def _score_of_table(
+        self, X: Any, y: str | None, sample_weight: Any, metric: str, **shift: Any
+    ) -> float:
         """Return a metric on a table that has the target as one of its columns."""
         from gradstep.model.evaluation import evaluate
 
@@ -226,7 +231,8 @@ class TableEstimator:
         if y is not None and y != self.model_.target.column:
             msg = f"y={y!r} is not the target that was fitted, {self.model_.target.column!r}."
             raise InvalidParameter(msg)
-        table, weight = joined(table_of(self, X, reset=False), sample_weight, "sample_weight")
+        table = self._shifted(table_of(self, X, reset=False), shift)
+        table, weight = joined(table, sample_weight, "sample_weight")
         found = evaluate(self.model_, table, sample_weight=weight, encoding=self.encoding)
         return float(found[metric])
 

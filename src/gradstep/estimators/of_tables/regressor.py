@@ -311,8 +311,8 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         ----------
         X : table
             With the columns that the model reads, in any order; others are ignored.
-        offset, exposure : array of shape (n_rows,), optional
-            Of a model with one, where it is no column of the table.
+        offset, exposure : str or array of shape (n_rows,), optional
+            Of a model with one, in place of the column of the table that it was fitted with.
 
         Returns
         -------
@@ -335,11 +335,13 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
             As for `predict`.
         y : str or array of shape (n_rows,), optional
             The target's column, by default as it was fitted; or targets apart.
-        sample_weight, offset, exposure : optional
+        sample_weight : optional
             As in `fit`.
+        offset, exposure : optional
+            As in `predict`.
         """
         if y is None or isinstance(y, str):
-            return self._score_of_table(X, y, sample_weight, "r2")
+            return self._score_of_table(X, y, sample_weight, "r2", offset=offset, exposure=exposure)
         from sklearn.metrics import r2_score  # takes longer to import than most fits do
 
         predicted = self.predict(X, offset, exposure)
