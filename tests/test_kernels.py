@@ -92,6 +92,7 @@ class TestSources:
             "diagnostics.of_machines",
             "errors",
             "files",
+            "wheel_kernels",
         )
     )
 

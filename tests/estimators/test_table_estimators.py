@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,6 @@ from gradstep import (
     InvalidModel,
     InvalidParameter,
     InvalidTable,
-    MiniBatchClassifier,
-    MiniBatchRegressor,
     TableClassifier,
     TableRegressor,
     fit_table,
@@ -394,38 +391,3 @@ class TestFiles:
         assert clone(model).alpha == 1e-3
         with pytest.raises(NotFittedError):
             clone(model).predict(X)
-
-
-def test_notebooks_see_escaped_words():
-    table = TABLE.select(pl.col("km").alias("<b>km</b>"), "colour", "fare")
-    model = TableRegressor()
-    assert "<table><caption>" not in model._repr_html_()
-    model.fit(table, "fare")
-    html = model._repr_html_().rpartition("<table><caption>fare</caption>")[2]
-    assert "&lt;b&gt;km&lt;/b&gt; adds" in html
-    assert "<b>" not in html
-    assert model._repr_mimebundle_()["text/html"].count("<caption>fare") == 1
-    assert re.fullmatch(r"TableRegressor\(alpha=0\.1\)", repr(TableRegressor(alpha=0.1)))
-
-
-@pytest.mark.parametrize("kind, table", [(MiniBatchRegressor, "TableRegressor"),
-                                         (MiniBatchClassifier, "TableClassifier")])  # fmt: skip
-@pytest.mark.parametrize("of", [pandas_of, lambda frame: frame], ids=["pandas", "polars"])
-def test_estimators_of_numbers_point_to_them(kind, table, of):
-    with pytest.raises(InvalidData, match=rf"'colour', 'start' \(.*gradstep\.{table} takes text"):
-        kind().fit(of(X.drop("hour")), TABLE["ok"].to_numpy().astype(int))
-
-
-@pytest.mark.parametrize("kind", ["object", "text", "pyarrow"])
-def test_estimators_of_numbers_point_to_them_for_arrays_too(kind):
-    frame = pd.DataFrame({"km": [1.0, 2.0, 3.0], "colour": ["red", "green", "red"]})
-    X = {
-        "object": frame.to_numpy(),
-        "text": frame.to_numpy().astype(str),
-        "pyarrow": pl.from_pandas(frame).to_arrow(),
-    }[kind]
-    columns = {"object": "1 ", "text": "0, 1 ", "pyarrow": "'colour' "}[kind]
-    with pytest.raises(InvalidData) as caught:
-        MiniBatchRegressor().fit(X, [1.0, 2.0, 3.0])
-    assert f"columns that are none: {columns}(could not" in str(caught.value)
-    assert "gradstep.TableRegressor takes text" in str(caught.value)

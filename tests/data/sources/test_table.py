@@ -21,29 +21,11 @@ from gradstep.data.preparing import first_pass
 from gradstep.data.preparing.prepared import Target
 from gradstep.data.sources import table as tables
 from gradstep.data.sources.opening import open_table
-from gradstep.data.sources.source_file import SourceFile
 from gradstep.data.sources.table import chunk_rows
 from tests.data.cases import bits
 from tests.examples import examples
 
 N = 300
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_who_may_read_a_file_is_who_the_process_acts_as(tmp_path, monkeypatch, known):
-    """As `open` has it; but for systems where that cannot be asked."""
-    asked = []
-
-    def access(path, mode, *, effective_ids=False):
-        asked.append((path, mode, effective_ids))
-        return effective_ids == known
-
-    path = tmp_path / "t.csv"
-    path.write_text("x\n1\n")
-    monkeypatch.setattr(os, "access", access)
-    monkeypatch.setattr(os, "supports_effective_ids", {access} if known else set())
-    SourceFile.of(path)
-    assert asked == [(path, os.R_OK, known)]
 
 
 def made(n=N, seed=0):
