@@ -11,9 +11,12 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WANTED = "GRADSTEP_WHEEL_KERNELS"
 MOST_PROCESSES = 8  # each has half a gigabyte, and compiles what others compile, too
@@ -60,7 +63,7 @@ class CompiledKernels(BuildHookInterface):
             return
         root = Path(self.root)
         level = runpy.run_path(str(root / "src/gradstep/wheel_kernels.py"))["LEVEL"]
-        missing = set(level.names) - set(run(["-c", FEATURES], os.environ).split())
+        missing = set(level.names) - set(run(FEATURES, os.environ).split())
         if missing:
             self.app.display_warning(
                 f"{WANTED}: no kernels are made, since this processor is not of the level "
@@ -109,7 +112,7 @@ def compile_first_fits(root: Path, level: Any) -> list[Path]:
     if any(ends):
         message = f"kernels for the wheel: processes of first fits ended with {ends}"
         raise RuntimeError(message)
-    folder = run(["-c", KERNELS_OF], variables)
+    folder = run(KERNELS_OF, variables)
     kernels = sorted(Path(folder).glob("*.bin")) if folder else []
     if not kernels:
         message = (
@@ -142,13 +145,8 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def run(arguments: list[str], variables: Any) -> str:
-    """Return what a Python prints."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=dict(variables),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+def run(code: str, variables: Mapping[str, str]) -> str:
+    """Return what a piece of Python prints; what it says of an error is seen."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.rows.readonly import readonly
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,6 +30,5 @@ def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
 @lru_cache(maxsize=4)
 def _below(q: int) -> NDArray[np.bool_]:
     """Return where the lower triangle is; small fits ask again and again."""
-    found = np.tri(q, dtype=bool)
-    found.flags.writeable = False
-    return found
+    below: NDArray[np.bool_] = readonly(np.tri(q, dtype=bool))
+    return below

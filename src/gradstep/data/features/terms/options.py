@@ -60,13 +60,7 @@ class TermOptions:
     @property
     def of_terms(self) -> list[str]:
         """The columns that terms are made of."""
-        each = [
-            *(name for name, _ in self.splines if (name, _) != (AUTO, 0)),
-            *(name for pair in self.crosses for name in pair),
-            *(name for name, _ in self.polynomials),
-            *self.logs,
-        ]
-        return list(dict.fromkeys(each))
+        return list(dict.fromkeys(column for column, _ in self.named_in_terms))
 
     @property
     def named_in_terms(self) -> Iterator[tuple[str, str]]:
