@@ -106,7 +106,7 @@ def test_what_is_left_is_told_not_a_time(monkeypatch):
         bar.on_epoch_end(EpochEnd(record, problem, None, None))
     assert recorder.shown == [
         ("reading", "12.3 of 31.0 MB, 2,000 rows", 12_345_678, 31_000_000, False),
-        ("compiling", "once, about 10 s:", 0, None, True),
+        ("compiling", "once, 10 to 20 s:", 0, None, True),
         ("reading", "12.3 of 31.0 MB, 2,000 rows", 12_345_678, 31_000_000, False),
         ("encoding", "500 of 2,000 rows", 500, 2000, False),
         ("epoch 3", "loss 0.5, held out 0.25, step 1e-02 → 1e-04", 2.0, 4.0, False),

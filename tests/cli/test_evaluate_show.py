@@ -132,7 +132,12 @@ class TestEvaluate:
         assert found["brier"] == pytest.approx(brier_score_loss(y, p))
         assert found["f1"] == pytest.approx(f1_score(y, predicted, average="macro"))
         assert found["confusion"] == confusion_matrix(y, predicted).tolist()
+        right, sure = np.array(y) == predicted, p.max(axis=1)
+        observed, expected = calibration_curve(right, sure, n_bins=10, strategy="quantile")
+        assert [t["observed"] for t in found["calibration"]] == pytest.approx(observed)
+        assert [t["predicted"] for t in found["calibration"]] == pytest.approx(expected)
         status, out, err = gradstep("evaluate", model, later, columns=50)
+        assert "tenth of the rows" in out
         assert (status, err) == (0, "")
         assert "true \\ predicted" in out
         assert f"{found['accuracy']:.5g}" in out

@@ -232,6 +232,44 @@ class TestOddNumbers:
         assert "numbers the rows" in left_out.reason
 
 
+def identifiers(table, **options):
+    told = notes(table, "survived", **options)
+    return [note.split("'")[1] for note in told if note.startswith("GS018")]
+
+
+@pytest.mark.usefixtures("chunks")
+class TestIdentifiers:
+    @pytest.mark.parametrize("numbers", [
+        RNG.permutation(np.arange(5, 3 * N))[:N],  # given out one by one, some gone
+        RNG.choice(90_000, N, replace=False) + 10_000,
+        RNG.choice(9_000_000, N, replace=False) + 1_000_000,
+    ])  # fmt: skip
+    def test_numbers_that_come_once(self, numbers):
+        table = TABLE.with_columns(key=pl.Series(numbers))
+        (note,) = [note for note in notes(table, "survived") if "'key'" in note]
+        assert note.startswith("GS018: Column 'key' has another whole number in each row")
+        assert note.endswith('drop=["key"].')
+        assert identifiers(table, kinds={"key": "number"}) == []
+        assert identifiers(TABLE.with_columns(key=pl.Series([numbers[1], *numbers[1:]]))) == []
+
+    @pytest.mark.parametrize("name", ["id", "ID", "PassengerId", "store_id", "customer.ID", "zip"])
+    def test_names(self, name):
+        table = TABLE.with_columns(pl.Series(name, RNG.integers(1, 60, N)))
+        (note,) = [note for note in notes(table, "survived") if note.startswith("GS018")]
+        assert f"Column {name!r} is named like an identifier" in note
+        assert f"kinds={{\"{name}\": \"category\"}}" in note
+
+    def test_quantities_are_none(self):
+        table = TABLE.with_columns(
+            people=pl.Series(np.exp(RNG.normal(8.0, 1.5, N)) * 1000.0).round(),
+            year=pl.Series(RNG.permutation(np.arange(1500, 1500 + N))),
+            width=pl.Series(RNG.integers(10, 99, N)), humid=pl.Series(RNG.integers(0, 9, N)),
+            idle=pl.Series(RNG.normal(size=N)), has_phone=pl.Series(np.arange(N) % 2),
+        )  # fmt: skip
+        assert table["people"].n_unique() == N
+        assert identifiers(table) == []
+
+
 class TestManyClasses:
     def test_of_numbers(self):
         table = TABLE.with_columns(y=pl.Series(np.arange(N) % 60))

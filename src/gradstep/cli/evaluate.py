@@ -50,7 +50,7 @@ def evaluate(
     to = report.console()
     to.print(report.metrics_table(fitted, found, found.get("baseline")))
     if found.get("calibration"):
-        to.print(report.calibration_table(found["calibration"], fitted.target.names[1]))
+        to.print(report.calibration_table(found["calibration"], fitted.target.names))
     if fitted.target.classes is not None:
         to.print(report.confusion_table(found["confusion"], fitted.target.classes))
     notes = unseen_notes(fitted)

@@ -90,7 +90,7 @@ class Progress:
         if began is None:
             self._shown()
         else:
-            self._draw("compiling", "once, about 10 s:", 0, None, since=began)
+            self._draw("compiling", "once, 10 to 20 s:", 0, None, since=began)
 
     def rounds(self, workers: Callable[[], int]) -> Callable[[int, int], None]:
         """Return what shows the rounds of a cluster: shards done, and how many `workers` it has."""

@@ -228,11 +228,15 @@ def confusion_table(confusion: Sequence[Sequence[float]], classes: Sequence[Any]
     return table
 
 
-def calibration_table(tenths: Sequence[Mapping[str, float]], label: Any) -> Table:
-    """Return how often a class was there, beside how probable it was said to be."""
+def calibration_table(tenths: Sequence[Mapping[str, float]], classes: Sequence[Any]) -> Table:
+    """Return how often a class was there, beside how probable it was said to be.
+
+    That is the second of two classes, of more the one that is predicted.
+    """
+    label = written(classes[1]) if len(classes) == 2 else "probability of the class"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("tenth of the rows")
-    table.add_column(escape(f"predicted {written(label)}"), justify="right")
+    table.add_column(escape(f"predicted {label}"), justify="right")
     table.add_column("observed", justify="right")
     for at, tenth in enumerate(tenths, 1):
         table.add_row(str(at), f"{tenth['predicted']:.4f}", f"{tenth['observed']:.4f}")

@@ -100,7 +100,7 @@ def train(
     cv: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Cross-validate in so many parts, too.", rich_help_panel=opt.HELD_OUT
+            help="Cross-validate in so many parts, too; 2 or more.", rich_help_panel=opt.HELD_OUT
         ),
     ] = None,
     no_refit: Annotated[

@@ -8,6 +8,7 @@ __all__ = [
     "AMBIGUOUS_FORMAT",
     "CHOSEN_TERMS",
     "FAR_OUT",
+    "IDENTIFIER",
     "LACKING_COLUMN",
     "LEAK",
     "MANY_CLASSES",
@@ -29,7 +30,8 @@ LEAK = Diagnostic(
     "A column gives the target away",
     what="A column is a copy of the target, says it in other words (`alive` is `no` wherever "
     "`survived` is 0), decides it by itself in many rows, or has a correlation with it above "
-    "0.9999. Or it is missing in all rows of one class, and in no other; or one of two classes has "
+    "0.9999. Or it orders the rows as the target does, without an exception: its logarithm, its "
+    "bands (`low`, `high`). Or it is missing in all rows of one class, and in no other; or one of two classes has "
     "the smaller numbers, the other the larger ones, of 200 rows or more.",
     why="Such a column is often filled in after the target is known. A model that leans on it is "
     "nearly perfect on this table, and of no use on rows whose target is still open.",
@@ -193,4 +195,17 @@ RAW_EXPOSURE = Diagnostic(
     "it as far as they can.",
     fix='If it is a time, an area or a population: `exposure="COLUMN"` in place of '
     '`offset="COLUMN"` takes the logarithm.',
+)
+IDENTIFIER = Diagnostic(
+    "GS018",
+    "A number may be an identifier",
+    what="A column of whole numbers has `id`, `zip` or the like in its name. Or none of its numbers "
+    "comes twice, although a hundred rows or more drawn from their range would have ten pairs "
+    "alike; or two hundred or more have all the same number of digits, five or more.",
+    why="As a number it has one coefficient: who has a number twice as large would have twice the "
+    "effect. What a model learns of it is chance, or the order in which numbers were given out, "
+    "which new rows do not continue.",
+    fix='Leave it out: `drop=["COLUMN"]`. If several rows share a number and each deserves a '
+    'coefficient: `kinds={"COLUMN": "category"}`. If it is a quantity: '
+    '`kinds={"COLUMN": "number"}`.',
 )

@@ -43,10 +43,12 @@ def _metrics(model: Model) -> Any:
 def _result(metrics: Any, model: Model, *, constant: bool = False) -> dict[str, Any]:
     """Return what metrics tell; the best constant prediction has no calibration."""
     found: dict[str, Any]
-    if model.gives_probabilities and model.n_outputs == 1 and not constant:
+    if not model.gives_probabilities or constant:
+        found = metrics.result()
+    elif model.n_outputs == 1:
         found = metrics.result(lambda z: model.probabilities(z[:, None])[:, 1])
     else:
-        found = metrics.result()
+        found = metrics.result(lambda p: p)
     return found
 
 
@@ -188,9 +190,10 @@ def evaluate(
         (its mean), of a quantile ``pinball`` and ``coverage`` (the share of targets that are at
         most what is predicted); for classes ``accuracy``, ``f1`` (of the second of two classes,
         else the mean over classes), ``confusion`` (a row for each class, a column for each
-        prediction), with probabilities ``log_loss`` and ``brier``; of two classes ``auc``
-        (ROC), ``pr_auc`` (average precision) and ``calibration``: by tenths of the rows the mean
-        probability of the second class and how often it was there. Areas and calibration keep up
+        prediction), with probabilities ``log_loss``, ``brier`` and ``calibration``: by tenths of the
+        rows the mean probability of the second of two classes, of more that of the predicted class,
+        and how often it was there; of two classes ``auc`` (ROC) and ``pr_auc`` (average precision).
+        Areas and calibration keep up
         to 262,144 scores of each class, and of more a bounded sample by rank, to 1e-4 or so.
         ``baseline`` has the same of the best constant of the training rows, where the model's file
         has it. ``missing_target`` counts the rows left out.

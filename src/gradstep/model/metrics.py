@@ -221,10 +221,14 @@ class ClassificationMetrics:
             self._log_loss -= float((s * np.log(clipped)).sum())
             squares = (probabilities**2).sum(axis=1) - own**2 + (1.0 - own) ** 2
             self._brier += float((s * squares).sum())
-        if score is not None and len(self.classes) == 2:
+        kinds = code
+        if len(self.classes) > 2:  # of the class that is predicted: wrong ones, and right ones
+            score = None if probabilities is None else probabilities[np.arange(code.size), predicted]
+            kinds = (code == predicted).astype(np.intp)
+        if score is not None:
             self._scores = self._scores or [Scores(), Scores()]
-            for c, scores in enumerate(self._scores):
-                scores.add(score[code == c], s[code == c])
+            for kind, scores in enumerate(self._scores):
+                scores.add(score[kinds == kind], s[kinds == kind])
 
     def merged(self, other: ClassificationMetrics) -> ClassificationMetrics:
         """Return the metrics of these rows and of others that come after them."""
@@ -248,15 +252,16 @@ class ClassificationMetrics:
         Parameters
         ----------
         probability : callable, optional
-            Returns the probability of the second of two classes for scores; adds the calibration.
+            Returns the probability of the second of two classes for scores, of more that of the
+            predicted class for itself; adds the calibration.
 
         Returns
         -------
         dict
             ``rows``, ``accuracy``, ``f1`` (of the second of two classes, of more the mean over
             classes), ``confusion``; with probabilities ``log_loss`` and ``brier`` (of more than
-            two classes the sum over them); of two classes ``auc`` and ``pr_auc``, and
-            ``calibration`` by tenths of the rows.
+            two classes the sum over them) and ``calibration`` by tenths of the rows; of two classes
+            ``auc`` and ``pr_auc``.
         """
         found: dict[str, Any] = {"rows": self._rows}
         if self._weight == 0.0:
@@ -267,8 +272,9 @@ class ClassificationMetrics:
             found["brier"] = self._brier / self._weight / (2.0 if len(self.classes) == 2 else 1.0)
         found["f1"] = self._f1()
         if self._scores:
-            found["auc"] = area(*self._scores)
-            found["pr_auc"] = precision_area(*self._scores)
+            if len(self.classes) == 2:
+                found["auc"] = area(*self._scores)
+                found["pr_auc"] = precision_area(*self._scores)
             if probability is not None:
                 found["calibration"] = calibration(self._scores[0], self._scores[1], probability)
         found["confusion"] = self._confusion.tolist()

@@ -32,7 +32,12 @@ from gradstep.reporting.sections.notes import (
     note_list,
     notes_of_model,
 )
-from gradstep.reporting.sections.quality import calibration_figure, confusion_parts, quality_table
+from gradstep.reporting.sections.quality import (
+    calibrated,
+    calibration_figure,
+    confusion_parts,
+    quality_table,
+)
 from gradstep.reporting.sections.run import run_parts
 from gradstep.reporting.sections.section import Section, or_why_not
 
@@ -216,10 +221,8 @@ def _held_out(model: Model, held_out: HeldOut | None) -> list[Markup]:
     if held_out is not None:
         parts.append(grid(diagnostic_figures(held_out.model, held_out.rows, found, "held-out")))
     elif found.get("calibration"):
-        classes = model.target.classes or ()
-        parts.append(
-            grid([calibration_figure("held-out-calibration", found["calibration"], classes[1])])
-        )
+        what = calibrated(model.target.classes or ())
+        parts.append(grid([calibration_figure("held-out-calibration", found["calibration"], what)]))
     if found.get("confusion") and model.target.classes:
         parts += confusion_parts(found["confusion"], model.target.classes)
     return parts

@@ -2,7 +2,7 @@
 
 A recoded target is found by its values: each level of the column has one class, and each class one
 level. So is a level that all rows of one class alone have, and a column that splits the rows as the
-classes do (splits.py). All are read off the first chunk and have to hold in all others, so that a
+classes do (splits.py) or orders them as a target that is a number does (orders.py). All are read off the first chunk and have to hold in all others, so that a
 column that has nothing to do with it costs next to nothing.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gradstep.data.features.orders import Orders
 from gradstep.data.features.profile import LevelProfile, NumberProfile
 from gradstep.data.features.splits import Splits
 from gradstep.diagnostics.of_tables import LEAK
@@ -56,12 +57,15 @@ class LeakSearch:
         The share of each class in the first rows.
     splits : Splits
         The columns that split the rows as the classes do.
+    orders : Orders
+        The columns that order the rows as the target does.
     """
 
     recoded: dict[str, dict[str, str]] | None = None
     deciding: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     splits: Splits = field(default_factory=Splits)
+    orders: Orders = field(default_factory=Orders)
 
     def add(self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]) -> None:
         """Look at more rows."""
@@ -69,10 +73,15 @@ class LeakSearch:
             return
         if self.recoded is None:
             self.recoded = {}
+            if target.dtype.is_numeric():
+                self._begin_orders(frame, target, profiles)
             if frame.height >= _FEWEST_ROWS and target.head(_HEAD).n_unique() <= _MOST_CLASSES:
                 self._begin(frame, target, profiles)
-        elif self.recoded or self.deciding or self.splits:
-            self._confirm(frame, _text(target))
+        else:
+            if self.orders:
+                self.orders.confirm(frame, target)
+            if self.recoded or self.deciding or self.splits:
+                self._confirm(frame, _text(target))
 
     def begun(self) -> LeakSearch:
         """Return a search of the same columns that has looked at no rows."""
@@ -81,15 +90,16 @@ class LeakSearch:
             for column, levels in self.deciding.items()
         }
         recoded, shares = deepcopy(self.recoded), dict(self.shares)
-        return LeakSearch(recoded, deciding, shares, self.splits.begun())
+        return LeakSearch(recoded, deciding, shares, self.splits.begun(), self.orders.begun())
 
     def merge(self, other: LeakSearch) -> None:
         """Add what is known of later rows, looked at by a search that was `begun` as this one."""
         if self.recoded is None:
             self.recoded, self.deciding, self.shares = other.recoded, other.deciding, other.shares
-            self.splits = other.splits
+            self.splits, self.orders = other.splits, other.orders
             return
         self.splits.merge(other.splits)
+        self.orders.merge(other.orders)
         for column in list(self.recoded):
             known, found = self.recoded[column], (other.recoded or {}).get(column, {})
             both = {**known, **found}
@@ -140,7 +150,7 @@ class LeakSearch:
             numbers = [c for c, profile in profiles.items() if isinstance(profile, NumberProfile)]
             self.splits = Splits.of(frame, classes, profiles, numbers if len(count) == 2 else [])
         for column, profile in profiles.items():
-            if hasattr(profile, "parts") or frame[column].head(_HEAD).n_unique() > _HEAD // 5:
+            if hasattr(profile, "parts") or not _has_few_levels(frame[column]):
                 continue
             pairs = _pairs(frame[column], classes)
             pure = {v: next(iter(of.items())) for v, of in pairs.items() if len(of) == 1}
@@ -154,6 +164,16 @@ class LeakSearch:
                 }  # fmt: skip
                 if deciding:
                     self.deciding[column] = deciding
+
+    def _begin_orders(
+        self, frame: pl.DataFrame, target: pl.Series, profiles: Mapping[str, Any]
+    ) -> None:
+        kinds = {column: type(profile) for column, profile in profiles.items()}
+        numbers = [c for c, kind in kinds.items() if kind is NumberProfile]
+        levels = [
+            c for c, kind in kinds.items() if kind is LevelProfile and _has_few_levels(frame[c])
+        ]
+        self.orders = Orders.of(frame, target, numbers, levels)
 
     def notes(
         self, profiles: Mapping[str, Any], used: Collection[str], target: str
@@ -182,6 +202,7 @@ class LeakSearch:
                 self._of_levels(name, target)
                 or self._of_missing(name, target, profile.missing)
                 or self._of_threshold(name, target, profile)
+                or self.orders.in_words(name, target)
             ):
                 yield LEAK.note(
                     f"Column {name!r} {found}. If it is not known when predictions are made, "
@@ -226,6 +247,11 @@ class LeakSearch:
             f"is at most {high:g} wherever {target!r} is {below}, and at least {low:g} wherever it "
             f"is {above}"
         )
+
+
+def _has_few_levels(column: pl.Series) -> bool:
+    """Tell whether a column has few different values, by its first rows."""
+    return column.head(_HEAD).n_unique() <= _HEAD // 5
 
 
 def _pairs(column: pl.Series, classes: pl.Series) -> dict[str, dict[str, int]]:

@@ -1,15 +1,22 @@
-"""What a person would notice at a glance in columns: row numbers, -999, a slip of a key."""
+"""What a person would notice at a glance in columns: identifiers, -999, a slip of a key."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from gradstep.data.features.profile import LevelProfile, NumberProfile
-from gradstep.diagnostics.of_tables import FAR_OUT, PLACEHOLDER, RARE_LEVELS, ROW_NUMBERS
+from gradstep.diagnostics.of_tables import (
+    FAR_OUT,
+    IDENTIFIER,
+    PLACEHOLDER,
+    RARE_LEVELS,
+    ROW_NUMBERS,
+)
 from gradstep.parameters import given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from gradstep.diagnostics.diagnostic import Note
 
@@ -19,6 +26,13 @@ _UNNAMED = ("", "Unnamed: 0", "...1", "rownames")  # of pandas, and of R's packa
 _OF_FRAMES = "__index_level_0__"  # of pandas in Parquet and Arrow, also where frames were joined
 _FEWEST_ROWS = 20
 _FEW_VALUES = 10  # of a column that counts, or says yes or no: a rare value is no slip
+_WORDS = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")  # of a name, also where only capitals part them
+_NAMES = {"id", "ids", "identifier", "uuid", "guid", "isbn"}
+_NAMES |= {"zip", "zipcode", "postcode", "postal", "fips", "phone"}
+_UNIQUE = "has another whole number in each row"
+_FEWEST_DENSE, _PAIRS = 100, 10.0  # rows, and pairs among them that chance would make alike
+_FEWEST_LONG, _LONG = 200, 5  # rows of which no two are alike, and their digits
+_FIRST_YEAR, _LAST_YEAR = 1000.0, 2100.0
 _RARE, _MANY_LEVELS = 5, 100  # rows of a level, and levels
 
 
@@ -31,8 +45,18 @@ def is_index(name: str, profile: NumberProfile) -> bool:
     )  # fmt: skip
 
 
-def notes_of_columns(profiles: Mapping[str, Any], used: set[str]) -> Iterator[Note]:
-    """Yield notes of odd values, of columns that number the rows, and of rare levels."""
+def notes_of_columns(
+    profiles: Mapping[str, Any], used: Collection[str], asked: Collection[str] = ()
+) -> Iterator[Note]:
+    """Yield notes of odd values, of columns that number the rows, and of rare levels.
+
+    Parameters
+    ----------
+    profiles : mapping
+        Column to what is known of it.
+    used, asked : collection of str
+        The columns that become features, and those whose kind was asked for.
+    """
     for name, profile in profiles.items():
         if name in used and isinstance(profile, LevelProfile):
             yield from _of_levels(name, profile)
@@ -58,6 +82,12 @@ def notes_of_columns(profiles: Mapping[str, Any], used: set[str]) -> Iterator[No
             yield ROW_NUMBERS.note(
                 f"Column {name!r} numbers the rows. If it says nothing else, leave it out "
                 f"({given('drop', [name])})."
+            )
+        elif name not in asked and (why := _why_identifier(name, profile)):
+            category = "" if why == _UNIQUE else f" or {given('kinds', {name: 'category'})}"
+            yield IDENTIFIER.note(
+                f"Column {name!r} {why}, and is taken as a quantity. If it is an identifier: "
+                f"{given('drop', [name])}{category}."
             )
 
 
@@ -89,6 +119,28 @@ def _numbers_rows(profile: NumberProfile) -> bool:
     return numbers.low in {0.0, 1.0} and numbers.high - numbers.low == n - 1 and abs(
         12.0 * numbers.squares / n - (n * n - 1.0)
     ) < 1e-6 * n * n  # fmt: skip
+
+
+def _why_identifier(name: str, profile: NumberProfile) -> str:
+    """Return why whole numbers may be an identifier: their name, or that none comes twice.
+
+    So many numbers drawn from their range would repeat one, unless they are given out (the expected
+    number of pairs that are alike is n²/2 over the range). Random numbers of one length are, too;
+    years are, and are quantities all the same.
+    """
+    numbers = profile.numbers
+    n, low, high = numbers.count, numbers.low, numbers.high
+    if n < _FEWEST_ROWS or not profile.whole or low < 0.0:
+        return ""
+    what = _UNIQUE if profile.repeats is not None and not profile.repeats else ""
+    few = profile.distinct is not None and len(profile.distinct) <= 2
+    words = {word.lower() for word in _WORDS.findall(re.sub("([a-z])([A-Z])", r"\1 \2", name))}
+    if words & _NAMES and not few:
+        return what or "is named like an identifier"
+    dense = n >= _FEWEST_DENSE and n * n > 2.0 * _PAIRS * (high - low)
+    of_one_length = n >= _FEWEST_LONG and len(f"{low:.0f}") == len(f"{high:.0f}") >= _LONG
+    years = _FIRST_YEAR <= low <= high <= _LAST_YEAR
+    return what if (dense or of_one_length) and not years else ""
 
 
 def _of_levels(name: str, profile: LevelProfile) -> Iterator[Note]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gradstep.data.features.missing import add_missing, add_nulls, merge_missing
+from gradstep.data.features.repeats import Repeats
 from gradstep.data.features.text import TextProfile
 from gradstep.data.kernels.columns import Summary, summarise
 from gradstep.errors import InvalidTable
@@ -148,6 +149,7 @@ class NumberProfile:
     single: bool = True  # whether the source is float32
     whole: bool = True
     distinct: set[float] | None = field(default_factory=set)
+    repeats: Repeats | None = field(default_factory=Repeats)  # None where it does not matter
     sentinels: dict[float, int] = field(default_factory=dict)  # how often each value is there
     inner_low: float = math.inf  # without these
     inner_high: float = -math.inf
@@ -175,6 +177,14 @@ class NumberProfile:
             self.counts.add(x)
         if self.distinct is not None:
             self._count_distinct(x[~np.isnan(x)] if found.missing else x)
+        self._look_for_repeats(x)
+
+    def _look_for_repeats(self, x: NDArray[Any]) -> None:
+        """Look whether whole numbers, none of them missing, each come once."""
+        if not self.whole or self.missing:
+            self.repeats = None
+        elif self.repeats is not None:
+            self.repeats.add(x)
 
     def _look_for_sentinels(self, x: NDArray[Any], found: Summary) -> None:
         """Count what may stand for a missing value, as -999, where it is the least or largest."""
@@ -197,6 +207,10 @@ class NumberProfile:
         if self.distinct is not None:
             both = None if other.distinct is None else self.distinct | other.distinct
             self.distinct = None if both is None or len(both) > _FEW else both
+        if self.repeats is None or other.repeats is None:
+            self.repeats = None
+        else:
+            self.repeats.merge(other.repeats)
         for value, n in other.sentinels.items():
             self.sentinels[value] = self.sentinels.get(value, 0) + n
         self.inner_low = min(self.inner_low, other.inner_low)

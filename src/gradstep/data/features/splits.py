@@ -18,10 +18,10 @@ from gradstep.data.roles import has_value
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Splits"]
+__all__ = ["Ranges", "Splits", "apart", "ranges_of", "widened"]
 
 _HEAD = 1000  # rows in which most columns turn out to split nothing
-_Ranges = dict[str, tuple[float, float]]
+Ranges = dict[str, tuple[float, float]]
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Splits:
     """
 
     missing: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    ranges: dict[str, _Ranges] = field(default_factory=dict)
+    ranges: dict[str, Ranges] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -51,10 +51,10 @@ class Splits:
     ) -> Splits:  # fmt: skip
         """Return those of the first rows; a threshold is looked for in `numbers` alone."""
         missing = {name: _missing(frame[name], classes) for name in columns}
-        ranges = {name: _ranges(frame[name], classes) for name in numbers}
+        ranges = {name: ranges_of(frame[name], classes) for name in numbers}
         return cls(
             {name: found for name, found in missing.items() if found is not None},
-            {name: found for name, found in ranges.items() if len(found) == 2 and _apart(found)},
+            {name: found for name, found in ranges.items() if len(found) == 2 and apart(found)},
         )
 
     def begun(self) -> Splits:
@@ -67,7 +67,7 @@ class Splits:
             if not (((classes == label) == has_value(frame[name])) != gone).all():
                 del self.missing[name]
         for name in list(self.ranges):
-            self._widen(name, _ranges(frame[name], classes))
+            self._widen(name, ranges_of(frame[name], classes))
 
     def merge(self, other: Splits) -> None:
         """Drop what does not hold in other rows."""
@@ -79,12 +79,9 @@ class Splits:
             else:
                 del self.ranges[name]
 
-    def _widen(self, name: str, more: _Ranges) -> None:
-        known = self.ranges[name]
-        for label, (low, high) in more.items():
-            least, most = known.get(label, (low, high))
-            known[label] = min(low, least), max(high, most)
-        if not _apart(known):
+    def _widen(self, name: str, more: Ranges) -> None:
+        self.ranges[name] = widened(self.ranges[name], more)
+        if not apart(self.ranges[name]):
             del self.ranges[name]
 
 
@@ -98,23 +95,32 @@ def _missing(column: pl.Series, classes: pl.Series) -> tuple[str, bool] | None:
     return (without.pop(), True) if len(without) == 1 else (others.pop(), False)
 
 
-def _ranges(column: pl.Series, classes: pl.Series) -> _Ranges:
-    """Return the range of each class; none once they overlap in the first rows."""
-    found: _Ranges = {}
+def ranges_of(column: pl.Series, classes: pl.Series) -> Ranges:
+    """Return the range of a column in each class; of the first rows, once they overlap there."""
+    found: Ranges = {}
     for rows in (min(_HEAD, column.len()), column.len()):
         some = column.head(rows).cast(pl.Float64).fill_nan(None)
         of = classes.head(rows)
-        for label in of.unique():
+        for label in of.drop_nulls().unique():
             x = some.filter(of == label)
             low, high = x.min(), x.max()
             if isinstance(low, float) and isinstance(high, float):
                 found[label] = low, high
-        if not _apart(found):
+        if not apart(found):
             break
     return found
 
 
-def _apart(ranges: _Ranges) -> bool:
+def widened(ranges: Ranges, more: Ranges) -> Ranges:
+    """Return the ranges that hold those of both."""
+    found = dict(ranges)
+    for label, (low, high) in more.items():
+        least, most = found.get(label, (low, high))
+        found[label] = min(low, least), max(high, most)
+    return found
+
+
+def apart(ranges: Ranges) -> bool:
     """Tell whether all numbers of one class are below those of the next."""
     highest = -math.inf
     for low, high in sorted(ranges.values()):

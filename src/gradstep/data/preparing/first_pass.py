@@ -367,7 +367,7 @@ class FirstPass:
                 *self.table.notes,
                 *self.notes,
                 *self._of_rows(),
-                *notes_of_columns(self.profiles, used),
+                *notes_of_columns(self.profiles, used, dict(self.options.kinds)),
                 *self.found.leaks.notes(self.profiles, used, self.options.target),
             ],
         }

@@ -189,6 +189,8 @@ def copy_of_url(url: str, told: Told | None = None, below: str = "") -> LocalCop
     first = next((part for part in url.split("::") if "://" in part), url)
     name = below or _name_in(first)
     besides = ", or download the file first"
+    if "*" in url and scheme.lower() in _HTTP:
+        besides = ", or download the files first, as HTTP has no list that * could choose from"
     with (
         remote_errors(called, InvalidTable, "read", "read it", besides=besides),
         _remote(scheme.lower(), url) as source,

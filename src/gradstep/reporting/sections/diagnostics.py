@@ -189,13 +189,13 @@ def _of_classes(
         tenths = found.get("calibration") or calibration_of(
             rows.z[:, 0], rows.y == 1, rows.weight, lambda z: model.probabilities(z[:, None])[:, 1]
         )
-        figures.append(calibration_figure(f"{where}-calibration", tenths, classes[1]))
+        figures.append(calibration_figure(f"{where}-calibration", tenths, written(classes[1])))
     elif each is not None:
         figures += [
             calibration_figure(
                 f"{where}-calibration-{c}",
                 calibration_of(each[:, c], rows.y == c, rows.weight, lambda p: p),
-                classes[c],
+                written(classes[c]),
             )
             for c in chosen
         ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gradstep.model.model import Model
 
-__all__ = ["calibration_figure", "confusion_parts", "quality_table"]
+__all__ = ["calibrated", "calibration_figure", "confusion_parts", "quality_table"]
 
 _FEW = 10
 
@@ -39,7 +39,12 @@ def quality_table(
     return table(head, rows, caption="How good predictions are")
 
 
-def calibration_figure(name: str, tenths: Sequence[Mapping[str, float]], label: Any) -> Markup:
+def calibrated(classes: Sequence[Any]) -> str:
+    """Return whose probabilities the calibration of an evaluation is of, in words."""
+    return written(classes[1]) if len(classes) == 2 else "the predicted class"
+
+
+def calibration_figure(name: str, tenths: Sequence[Mapping[str, float]], what: str) -> Markup:
     """Return how often a class was there, against how probable it was said to be."""
     x = [float(tenth["predicted"]) for tenth in tenths]
     y = [float(tenth["observed"]) for tenth in tenths]
@@ -53,7 +58,6 @@ def calibration_figure(name: str, tenths: Sequence[Mapping[str, float]], label: 
          number(float(t["weight"]))]
         for at, t in enumerate(tenths, 1)
     ]  # fmt: skip
-    what = written(label)
     return figure(
         name, f"Calibration of {what}",
         f"In tenths of the rows, what was observed of {what} lies at most {number(off, 2)} from "
