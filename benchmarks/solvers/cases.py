@@ -115,7 +115,7 @@ class Case(NamedTuple):
             score = score + rng.normal(0.0, 0.3, size)[code]
         y = _TARGETS[self.loss](rng, score)
         weight = rng.uniform(0.2, 1.0, n)
-        hot = [sp.csr_array((np.ones(n), (np.arange(n), code))) for code in codes]
+        hot = [_csr(np.ones(n), np.arange(n), code, n, code.max() + 1) for code in codes]
         X = sp.csr_array(sp.hstack([sp.csr_array(x), *hot]))
         target = np.where(y > 0, "b", "a") if self.loss == "log_loss" else y
         columns = {f"x{j}": x[:, j] for j in range(numbers)}
@@ -129,17 +129,21 @@ def _text(rng: np.random.Generator, n: int, p: int) -> Any:
     chance = 1.0 / np.arange(1, p + 1) ** 0.8
     columns = rng.choice(p, size=n * COUNTS, p=chance / chance.sum())
     rows = np.repeat(np.arange(n), COUNTS)
-    X = sp.csr_array((rng.exponential(size=n * COUNTS), (rows, columns)), shape=(n, p))
-    length = np.sqrt(X.multiply(X).sum(axis=1))
-    return sp.csr_array(X.multiply(1.0 / length[:, None]))
+    X = _csr(rng.exponential(size=n * COUNTS), rows, columns, n, p)
+    X.data /= np.repeat(np.sqrt(np.add.reduceat(X.data**2, X.indptr[:-1])), np.diff(X.indptr))
+    return X
 
 
 def _binary(rng: np.random.Generator, n: int, p: int) -> Any:
     """Draw rows of which each has 14 features, all of them 1."""
     columns = np.concatenate([rng.integers(lo, hi, (n, 1)) for lo, hi in _spans(p)], axis=1)
     rows = np.repeat(np.arange(n), columns.shape[1])
-    ones = np.ones(columns.size)
-    return sp.csr_array((ones, (rows, columns.ravel())), shape=(n, p))
+    return _csr(np.ones(columns.size), rows, columns.ravel(), n, p)
+
+
+def _csr(values: Any, rows: Any, columns: Any, n: int, p: int) -> Any:
+    """Return sparse rows with indices of 32 bits, as scikit-learn's solvers ask for."""
+    return sp.csr_array((values, (rows.astype(np.int32), columns.astype(np.int32))), shape=(n, p))
 
 
 def _spans(p: int) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from functools import partial
 from importlib import import_module, util
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -235,4 +236,5 @@ def _snapml(task: Task) -> list[Side]:
             fit_intercept=True, dual=o.penalty == "l2",
         )  # fmt: skip
 
-    return [_side("snapml", make, o)]
+    known = replace(o, X=sp.csr_matrix(o.X)) if sp.issparse(o.X) else o  # it knows no arrays
+    return [_side("snapml", make, known)]

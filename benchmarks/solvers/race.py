@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -98,15 +99,18 @@ def race(case: Case, *, excess: float, repeats: int, say: Callable[[str], None])
 
     task = case.make()
     o, tried = task.objective, {}
+    failed: dict[str, str] = {}  # what a library says of a case that it cannot do
     least = np.inf
     for side in sides(task):
+        _compiled(side)
         ours = not tried  # gradstep goes to the end: it says what the others are asked for
         tried[side] = _ladder(
-            side, say, -np.inf if ours else least + excess * (o.of_constant - least)
+            side, say, failed, -np.inf if ours else least + excess * (o.of_constant - least)
         )
         least = min([least, *(rung.value for rung in tried[side])])
     for side, rungs in tried.items():  # whose target was too easy, before another came lower
-        tried[side] = rungs + _ladder(side, say, least + excess * (o.of_constant - least), rungs)
+        target = least + excess * (o.of_constant - least)
+        tried[side] = rungs + _ladder(side, say, failed, target, rungs)
         least = min([least, *(rung.value for rung in tried[side])])
     gap = o.of_constant - least
     chosen: dict[Any, float] = {}
@@ -120,7 +124,7 @@ def race(case: Case, *, excess: float, repeats: int, say: Callable[[str], None])
         else:
             nearest = min((rung.value for rung in rungs), default=np.nan)
             slow = any(rung.seconds > PATIENCE for rung in rungs)
-            why = f"> {PATIENCE:.0f} s" if slow else "misses the target"
+            why = f"> {PATIENCE:.0f} s" if slow else failed.get(side.name, "misses the target")
             found[side.name] = Found(side.name, [], np.nan, (nearest - least) / gap, why)
     for turn in range(-1, repeats):
         for side, tol in chosen.items():
@@ -137,8 +141,9 @@ class _Rung(NamedTuple):
 
 
 def _ladder(
-    side: Side, say: Callable[[str], None], target: float, before: Sequence[_Rung] = ()
-) -> list[_Rung]:
+    side: Side, say: Callable[[str], None], failed: dict[str, str], target: float,
+    before: Sequence[_Rung] = (),
+) -> list[_Rung]:  # fmt: skip
     """Try tolerances after those before, loosest first, until one reaches the target."""
     rungs: list[_Rung] = []
     if before and (before[-1].value <= target or before[-1].seconds > PATIENCE):
@@ -148,7 +153,8 @@ def _ladder(
             model, seconds = _timed(side, tol)
             value = side.value(model)
         except Exception as error:  # noqa: BLE001  (a peer's own, whatever it is)
-            say(f"{side.name} at {tol:g}: {type(error).__name__}: {error}"[:160])
+            failed[side.name] = f"{type(error).__name__}: {error}"[:160]
+            say(f"{side.name} at {tol:g}: {failed[side.name]}")
             break
         rungs.append(_Rung(tol, value, seconds))
         say(f"{side.name} at {tol:g}: {value:.12g} in {seconds:.2f} s")
@@ -157,6 +163,12 @@ def _ladder(
         if value <= target or seconds > PATIENCE or settled:
             break
     return rungs
+
+
+def _compiled(side: Side) -> None:
+    """Fit once, so that no time counts in which kernels are compiled."""
+    with contextlib.suppress(Exception):  # it is told where the side is tried
+        _timed(side, side.tolerances[0])
 
 
 def _timed(side: Side, tol: float) -> tuple[Any, float]:

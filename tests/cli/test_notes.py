@@ -257,7 +257,7 @@ class TestIdentifiers:
         table = TABLE.with_columns(pl.Series(name, RNG.integers(1, 60, N)))
         (note,) = [note for note in notes(table, "survived") if note.startswith("GS018")]
         assert f"Column {name!r} is named like an identifier" in note
-        assert f"kinds={{\"{name}\": \"category\"}}" in note
+        assert f'kinds={{"{name}": "category"}}' in note
 
     def test_quantities_are_none(self):
         table = TABLE.with_columns(

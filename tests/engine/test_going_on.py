@@ -15,7 +15,7 @@ from gradstep.engine.state_check import state_of
 from gradstep.engine.training import train
 from gradstep.errors import InvalidParameter
 from gradstep.objective.classification import Hinge, LogLoss, Softmax
-from gradstep.objective.penalties import L1, L2
+from gradstep.objective.penalties import L1, L2, Scaled
 from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.optim.optimizers import Adam
 from gradstep.optim.solvers import Exact
@@ -40,7 +40,15 @@ CASES = {
     "diagonal, kinks": lambda: (*sized("diagonal", Hinge()), case("diagonal", Hinge())),
     "reduced": lambda: (
         *sized("diagonal", LogLoss()),
-        {"loss": LogLoss(), "penalty": L1(0.002), "max_epochs": 12},
+        {"loss": LogLoss(), "penalty": Scaled(L1(0.002), 1.0), "max_epochs": 12},
+    ),
+    "working sets": lambda: (
+        *sized("diagonal", LogLoss()),
+        {"loss": LogLoss(), "penalty": L1(0.002), "tol": 1e-9},
+    ),
+    "working sets without room": lambda: (
+        *sized("diagonal", LogLoss()),
+        {"loss": LogLoss(), "penalty": L1(0.0005), "max_epochs": 8},
     ),
     "few rows": lambda: (*few_rows(LogLoss()), {"loss": LogLoss(), "penalty": L2(1e-3)}),
     "kinks": lambda: (*sized("newton", Hinge()), case("newton", Hinge())),

@@ -173,8 +173,15 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "auto start from a sample": partial(_array, "two", n=30_000),
     "auto quasi-newton": partial(_array, "two", n=110_000, p=70),
     "auto variance-reduced": partial(
-        _csr, "two", p=3000, penalty="l1", max_iter=10, optimizer=gradstep.SVRG(share=0.3)
+        _csr,
+        "two",
+        p=3000,
+        loss="hinge",
+        penalty="l1",
+        max_iter=10,
+        optimizer=gradstep.SVRG(share=0.3),
     ),
+    "auto working set": partial(_csr, "two", p=3000, penalty="l1", alpha=0.01),
     "auto diagonal": partial(_csr, "two", p=3000, alpha=0.0, max_iter=10, tol=None),
     "auto few rows": partial(_csr, "two", p=3000, max_iter=10, tol=None),
     "auto csr": partial(_csr, "two"),

@@ -31,8 +31,8 @@ LEAK = Diagnostic(
     what="A column is a copy of the target, says it in other words (`alive` is `no` wherever "
     "`survived` is 0), decides it by itself in many rows, or has a correlation with it above "
     "0.9999. Or it orders the rows as the target does, without an exception: its logarithm, its "
-    "bands (`low`, `high`). Or it is missing in all rows of one class, and in no other; or one of two classes has "
-    "the smaller numbers, the other the larger ones, of 200 rows or more.",
+    "bands (`low`, `high`). Or it is missing in all rows of one class, and in no other; or one of "
+    "two classes has the smaller numbers, the other the larger ones, of 200 rows or more.",
     why="Such a column is often filled in after the target is known. A model that leans on it is "
     "nearly perfect on this table, and of no use on rows whose target is still open.",
     fix="Ask when the column is known. If that is not before the prediction is made, leave it out: "
@@ -199,7 +199,7 @@ RAW_EXPOSURE = Diagnostic(
 IDENTIFIER = Diagnostic(
     "GS018",
     "A number may be an identifier",
-    what="A column of whole numbers has `id`, `zip` or the like in its name. Or none of its numbers "
+    what="A column of whole numbers has `id`, `zip` or the like in its name. Or none of them "
     "comes twice, although a hundred rows or more drawn from their range would have ten pairs "
     "alike; or two hundred or more have all the same number of digits, five or more.",
     why="As a number it has one coefficient: who has a number twice as large would have twice the "

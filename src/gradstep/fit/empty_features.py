@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradstep.engine.some_features import columns_of, problem_of, rows_of
 from gradstep.objective.penalties import NoPenalty
 from gradstep.optim.solvers import is_automatic
 from gradstep.rows.layouts import CsrRows
-from gradstep.rows.statistics import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,18 +81,16 @@ class FewerFeatures:
     @cached_property
     def plan(self) -> Plan:
         """The plan of this run."""
-        problem, scales = self.whole.problem, self.whole.problem.penalty_scales
-        problem = replace(
-            problem, n_features=self.used.size,
-            penalty_scales=None if scales is None else scales[self.used],
+        columns = self.whole.columns
+        return replace(
+            self.whole, problem=problem_of(self.whole.problem, self.used),
+            columns=None if columns is None else columns_of(columns, self.used),
         )  # fmt: skip
-        columns = None if self.whole.columns is None else Columns.unmeasured(self.used.size)
-        return replace(self.whole, problem=problem, columns=columns)
 
     @property
     def data(self) -> Dataset:
         """The training rows."""
-        return self._of_used(self.rows)
+        return rows_of(self.rows, self.used)
 
     @property
     def start(self) -> TrainState:
@@ -104,7 +102,7 @@ class FewerFeatures:
         """Return held-out rows, without what they have of other features: its weight is 0."""
         if validation is None:
             return None
-        return replace(validation, data=self._of_used(validation.data))
+        return replace(validation, data=rows_of(validation.data, self.used))
 
     def callback(self, callback: Any) -> Any:
         """Return a callback that sees all features, unless it is one that looks at none."""
@@ -134,22 +132,6 @@ class FewerFeatures:
             stalled=state.stalled, best_score=state.best_score, restarts=state.restarts,
             best_params=None if best is None else self.params(best),
         )  # fmt: skip
-
-    def _of_used(self, data: Dataset) -> Dataset:
-        """Return rows with these features alone."""
-        rows: Any = data.rows
-        if not isinstance(rows, CsrRows):  # dense rows to validate on
-            return replace(data, rows=type(rows)(np.ascontiguousarray(rows.values[:, self.used])))
-        part = slice(rows.starts[0], rows.starts[-1])
-        number = np.full(rows.n_features, -1, rows.columns.dtype)
-        number[self.used] = np.arange(self.used.size)
-        columns, values, starts = number[rows.columns[part]], rows.values[part], rows.starts
-        starts = starts - part.start
-        kept = columns >= 0
-        if not kept.all():
-            starts = np.concatenate([[0], kept.cumsum()])[starts]
-            columns, values = columns[kept], values[kept]
-        return replace(data, rows=CsrRows(values, columns, starts, self.used.size))
 
 
 class _SeesAll:

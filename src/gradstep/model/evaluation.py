@@ -190,11 +190,11 @@ def evaluate(
         (its mean), of a quantile ``pinball`` and ``coverage`` (the share of targets that are at
         most what is predicted); for classes ``accuracy``, ``f1`` (of the second of two classes,
         else the mean over classes), ``confusion`` (a row for each class, a column for each
-        prediction), with probabilities ``log_loss``, ``brier`` and ``calibration``: by tenths of the
-        rows the mean probability of the second of two classes, of more that of the predicted class,
-        and how often it was there; of two classes ``auc`` (ROC) and ``pr_auc`` (average precision).
-        Areas and calibration keep up
-        to 262,144 scores of each class, and of more a bounded sample by rank, to 1e-4 or so.
+        prediction), with probabilities ``log_loss``, ``brier`` and ``calibration``: by tenths of
+        the rows the mean probability of the second of two classes, of more that of the predicted
+        class, and how often it was there; of two classes ``auc`` (ROC) and ``pr_auc`` (average
+        precision). Areas and calibration keep up to 262,144 scores of each class, and of more a
+        bounded sample by rank, to 1e-4 or so.
         ``baseline`` has the same of the best constant of the training rows, where the model's file
         has it. ``missing_target`` counts the rows left out.
 

@@ -223,7 +223,9 @@ class ClassificationMetrics:
             self._brier += float((s * squares).sum())
         kinds = code
         if len(self.classes) > 2:  # of the class that is predicted: wrong ones, and right ones
-            score = None if probabilities is None else probabilities[np.arange(code.size), predicted]
+            score = (
+                None if probabilities is None else probabilities[np.arange(code.size), predicted]
+            )
             kinds = (code == predicted).astype(np.intp)
         if score is not None:
             self._scores = self._scores or [Scores(), Scores()]

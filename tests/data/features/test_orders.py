@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -46,7 +48,7 @@ def test_logarithms_powers_and_bands_are_noted_and_nothing_else():
 @pytest.mark.parametrize("name", LEAKS)
 @pytest.mark.parametrize("at", [0, -1])
 def test_one_exception_is_enough(name, at):
-    """In whatever chunk: the row with the smallest target gets the value of that with the largest."""
+    """In whatever chunk: the row of the least target gets the value of that of the largest."""
     frame = table().sort("y", descending=at == -1)
     whole = frame[name].drop_nulls()
     wrong = pl.concat([whole[[-1 if at == 0 else 0]], frame[name][1:]])
@@ -82,7 +84,7 @@ def test_parts_find_what_the_whole_does():
     first = LeakSearch()
     first.add(frame[:50], frame["y"][:50], profiles)
     merged = LeakSearch()
-    for lo, hi in zip(CUTS, CUTS[1:], strict=False):
+    for lo, hi in itertools.pairwise(CUTS):
         part = first.begun()
         for at in range(lo, hi, 50):
             part.add(frame[at : at + 50], frame["y"][at : at + 50], profiles)

@@ -17,7 +17,7 @@ from gradstep.engine.automatic.choice import (
     sample_rows,
 )
 from gradstep.engine.automatic.scaled_problem import ScaledProblem
-from gradstep.objective.classification import LogLoss, OneVsRest, Softmax
+from gradstep.objective.classification import Hinge, LogLoss, OneVsRest, Softmax
 from gradstep.objective.penalties import L1, L2, Scaled
 from gradstep.objective.regression import Pinball, Poisson
 from gradstep.optim.solvers import Exact
@@ -84,7 +84,10 @@ class TestChoice:
         (10, 2000, {"loss": LogLoss(), "penalty": L2(0.0)}, StepKind.QUASI_NEWTON),
         (3000, 2000, {}, StepKind.QUASI_NEWTON),  # a Hessian in single precision
         (3000, 2000, {"penalty": L2(1e-7)}, StepKind.NEWTON),
-        (10, 2000, {"penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
+        (10, 2000, {"penalty": L1(0.1)}, StepKind.WORKING_SET),
+        (10, 2000, {"loss": Hinge(), "penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),
+        (10**6, 2000, {"penalty": L1(0.1)}, StepKind.VARIANCE_REDUCED),  # no room for a copy
+        (10, 2000, {"penalty": Scaled(L1(0.1), 1.0)}, StepKind.VARIANCE_REDUCED),
         (10, 5, {"penalty": Scaled(L2(0.1), 1.0)}, StepKind.VARIANCE_REDUCED),
         (10**6, 5, {"loss": Softmax(), "k": 4}, StepKind.QUASI_NEWTON),
         (10**4, 5, {"loss": Softmax(), "k": 4}, StepKind.NEWTON),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradstep.engine import executor
-from gradstep.engine.automatic import preconditioner
+from gradstep.engine.automatic import l1_minimum
 from gradstep.engine.automatic.choice import StepKind
 from gradstep.engine.automatic.quadratic_model import QuadraticModel
 from gradstep.engine.kernels.linalg import minimise_quadratic
@@ -17,7 +17,7 @@ from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.errors import Diverged
 from gradstep.objective.classification import LogLoss
-from gradstep.objective.penalties import L1, L2, NoPenalty
+from gradstep.objective.penalties import L1, L2, NoPenalty, Scaled
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.optimizers import SGD
 from gradstep.optim.schedules import Constant
@@ -62,7 +62,7 @@ class TestOutcome:
         data, _ = sized("newton", SquaredError())
         asked = {"loss": SquaredError(), "penalty": L1(0.03), **changes}
         expected = solve(data, **asked)
-        monkeypatch.setattr(preconditioner, "minimise_quadratic", gives_up)
+        monkeypatch.setattr(l1_minimum, "minimise_quadratic", gives_up)
         found = solve(data, **asked)
         assert expected.outcome in {Outcome.OPTIMAL, Outcome.ROUNDING}
         assert found.outcome is Outcome.STALLED
@@ -159,7 +159,8 @@ class TestRecords:
         data, _ = sized("diagonal", LogLoss())
         for share in (0.25, 0.5):
             optimizer = SVRG(share=share)
-            asked = {"loss": LogLoss(), "penalty": L1(0.002), "optimizer": optimizer}
+            penalty = Scaled(L1(0.002), 1.0)  # known by its map alone
+            asked = {"loss": LogLoss(), "penalty": penalty, "optimizer": optimizer}
             found = solve(data, **asked, max_epochs=3)
             told = [record.passes for record in found.records]
             assert set(found.kinds) == {StepKind.VARIANCE_REDUCED}
@@ -263,7 +264,7 @@ class TestBits:
         assert ends[0] == ends[1] == ends[2] == ends[3]
 
     @pytest.mark.parametrize("name, changes", [
-        ("sampled", {}), ("quasi-newton", {}), ("diagonal", {"penalty": L1(0.002)}),
+        ("sampled", {}), ("quasi-newton", {}), ("diagonal", {"penalty": Scaled(L1(0.002), 1.0)}),
     ])  # fmt: skip
     def test_are_others_with_another_seed(self, solve, name, changes):
         one, other = (self.fitted(solve, name, seed=seed, **changes) for seed in (0, 1))

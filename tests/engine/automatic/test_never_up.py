@@ -11,7 +11,7 @@ from gradstep.engine.automatic.choice import StepKind
 from gradstep.engine.automatic.method import Automatic
 from gradstep.engine.records import Outcome
 from gradstep.objective.classification import LogLoss
-from gradstep.objective.penalties import L1, L2
+from gradstep.objective.penalties import L1, L2, Scaled
 from gradstep.objective.regression import Poisson
 from gradstep.rows.dataset import Dataset
 from tests.engine.automatic.problems import (
@@ -52,6 +52,7 @@ class TestNeverUp:
         ("quasi-newton", L2(1e-3)),
         pytest.param("diagonal", L2(1e-2), marks=pytest.mark.slow),
         pytest.param("diagonal", L1(1e-2), marks=pytest.mark.slow),
+        pytest.param("diagonal", Scaled(L1(1e-2), 1.0), marks=pytest.mark.slow),
     ], ids=str)  # fmt: skip
     def test_with_many_features_and_rows_that_are_far_out(self, solve, name, penalty):
         """Steps that are too long are shortened, or taken back; the run ends all the same."""

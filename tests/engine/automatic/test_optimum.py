@@ -127,9 +127,7 @@ class TestPenalties:
         data, X = sized(name, loss)
         changes = {"loss": loss, "penalty": penalty, "n_outputs": outputs(loss)}
         found = solve(data, **changes)
-        assert set(found.kinds) == {
-            StepKind.NEWTON if name == "newton" else StepKind.VARIANCE_REDUCED
-        }
+        assert set(found.kinds) == {StepKind.NEWTON if name == "newton" else StepKind.WORKING_SET}
         slopes = Objective.of(data, X, **changes)(found.params)[1]
         (w, _), (slope, slope_b) = (
             problem(data, **changes).split(a) for a in (found.params, slopes)

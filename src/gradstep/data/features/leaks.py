@@ -2,8 +2,9 @@
 
 A recoded target is found by its values: each level of the column has one class, and each class one
 level. So is a level that all rows of one class alone have, and a column that splits the rows as the
-classes do (splits.py) or orders them as a target that is a number does (orders.py). All are read off the first chunk and have to hold in all others, so that a
-column that has nothing to do with it costs next to nothing.
+classes do (splits.py) or orders them as a target that is a number does (orders.py). All are read
+off the first chunk and have to hold in all others, so that a column that has nothing to do with it
+costs next to nothing.
 """
 
 from __future__ import annotations

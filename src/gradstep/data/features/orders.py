@@ -175,5 +175,5 @@ def _says_much(column: pl.Series) -> bool:
     values, rows = there.n_unique(), there.len()
     if values >= _MANY_VALUES:
         return rows >= _FEWEST_ROWS
-    most = int(there.alias("value").value_counts(name="n")["n"].max() or 0)
-    return values > 1 and rows >= _FEWEST_SPLIT and rows - most >= _FEWEST_OTHERS
+    most = there.alias("value").value_counts(name="n")["n"].to_numpy().max(initial=0)
+    return bool(values > 1 and rows >= _FEWEST_SPLIT and rows - most >= _FEWEST_OTHERS)

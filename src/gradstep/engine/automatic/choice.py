@@ -35,6 +35,7 @@ __all__ = [
     "has_matrix",
     "hessian_rows",
     "is_summed_in_single",
+    "most_in_working_set",
     "rule_for",
     "sample_rows",
 ]
@@ -59,6 +60,8 @@ _SQUARE_A_FEATURE = 128
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
 _MOST_NUMBERS = 1 << 24
+# Most bytes of all rows of which a working set has a copy of some features (ADR 0054).
+_MOST_COPIED = 1 << 31
 # Products that always pay for the Hessian of a sample: some 20 ms (ADR 0010 has the speed).
 CHEAP_PRODUCTS = 5e8
 # Products that pay for the Hessian of all rows at each step: they take a millisecond (ADR 0043).
@@ -97,6 +100,7 @@ class StepKind(IntEnum):
     NEWTON = 1
     QUASI_NEWTON = 2
     VARIANCE_REDUCED = 3
+    WORKING_SET = 4
 
     @property
     def words(self) -> str:
@@ -109,6 +113,7 @@ _WORDS = (
     "a Newton step",
     "a quasi-Newton step",
     "variance-reduced steps",
+    "the optimum of a working set",
 )
 
 
@@ -184,6 +189,19 @@ def can_take_newton_steps(of: ScaledProblem) -> bool:
     return has_matrix(of)
 
 
+def most_in_working_set(of: ScaledProblem) -> int:
+    """Return how many features a working set has room for."""
+    return _most_parameters(of)
+
+
+def _has_working_sets(of: ScaledProblem) -> bool:
+    """Tell whether the optimum is found in sets of few features, of rows that are here."""
+    rows = of.data.rows
+    here = isinstance(rows, DenseRows | CsrRows) and of.data.executor is None
+    small = here and of.data.n * rows.row_bytes() <= _MOST_COPIED
+    return small and of.has_l1 and of.has_optimality and of.k == 1
+
+
 def _is_solved_at_once(of: ScaledProblem) -> bool:
     """Tell whether one Hessian solves it and costs little: least squares of sparse rows."""
     sparse = of.products < of.q * of.q
@@ -236,6 +254,10 @@ RULES = (
     _newton(  # ADR 0010
         lambda of: of.has_l1, "an l1 penalty, whose zeros coordinate descent finds"
     ),
+    Rule(  # ADR 0054
+        _has_working_sets, StepKind.WORKING_SET,
+        "an l1 penalty and too many parameters for a matrix of them, most of which stay zero",
+    ),
     Rule(  # ADR 0017
         lambda of: of.has_l1, StepKind.VARIANCE_REDUCED,
         "an l1 penalty and too many parameters for a matrix of them",
@@ -282,7 +304,7 @@ def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
 
     This alone decides whether the first epoch is a `SAMPLE`; `RULES` decide what follows.
     """
-    if of.wants_exact or kind is StepKind.VARIANCE_REDUCED:
+    if of.wants_exact or kind in {StepKind.VARIANCE_REDUCED, StepKind.WORKING_SET}:
         return 0
     if of.quadratic and kind is StepKind.NEWTON and (not of.has_l1 or all_rows_are_cheap(of)):
         return 0  # the first Newton step is the last

@@ -11,8 +11,10 @@ epoch goes from one to the next:
    - a quasi-Newton step: L-BFGS, which begins with the Hessian of a sample (PROMISE; Frangella,
      Rathore, Zhao and Udell, JMLR 25(346), 2024), or with its diagonal if there are more than about
      a thousand features (`quasi_newton`);
+   - the optimum of a working set, if the penalty has l1 and a matrix of all features has no room
+     (`working_set`);
    - variance-reduced mini-batch steps in a diagonal preconditioner, with the penalty's proximal
-     map, if the penalty has no derivative and a matrix has no room (`variance_reduced`).
+     map, if the penalty has no derivative and neither is possible (`variance_reduced`).
 
    With many rows, the first epoch goes to the solution of a sample of 40 rows per feature or more.
    If the second derivative has no bound and columns have heavy tails, few rows decide: then rows
@@ -63,6 +65,7 @@ from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.automatic.variance_reduced import reduced_steps
+from gradstep.engine.automatic.working_set import Optimum, WorkingSets
 from gradstep.engine.records import Epoch, joined
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
@@ -90,6 +93,8 @@ _NAMED = 5
 _ROUGHLY = 0.05
 # The same for a sample that has the gradient of all rows (ADR 0025).
 _CLOSELY = 0.01
+# Epochs that going to the optimum of a working set may take.
+_EPOCHS_OF_A_SET = 100
 # Epochs that solving a sample may take.
 _SAMPLE_EPOCHS = 30
 _NOT_SPREAD = (
@@ -135,6 +140,7 @@ class Automatic:
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums, tilt)
         self._batches = MiniBatches(self.of, self.row_sums)
+        self._working_sets = WorkingSets(self._model, self._columns, _optimum)
 
     def close(self) -> None:
         """End the threads."""
@@ -318,7 +324,12 @@ class Automatic:
         state = state.changed(smoothing=smoothing)
         kind = StepKind(state.kind)
         note = ""
-        if kind is StepKind.NEWTON:
+        if kind is StepKind.WORKING_SET:
+            state = self._working_sets.step(state)
+            kind = StepKind(state.kind)
+        if kind is StepKind.WORKING_SET:
+            pass
+        elif kind is StepKind.NEWTON:
             state = newton_step(self._model, state)
         elif kind is StepKind.QUASI_NEWTON:
             state = quasi_newton_step(self._model, state)
@@ -344,6 +355,8 @@ class Automatic:
                         state.diagonal, batch_size(of)
                     )
                     length = proximal_length(of, snapshot, inverse, rate)
+            elif state.kind == StepKind.WORKING_SET:
+                length = self._working_sets.length(state)
             else:
                 there = snapshot.hessian is not None or self._model.in_row_space
                 if state.kind == StepKind.NEWTON and there:
@@ -369,3 +382,17 @@ class Automatic:
         step, _ = self._model.direction(state, snapshot)
         scaled = self.of.standardisation.scaled_params(snapshot.params)
         return self._model.full_preconditioner(state), scaled + step
+
+
+def _optimum(
+    problem: Problem, data: Dataset, columns: Columns, params: NDArray[np.float64], goal: float
+) -> Optimum:  # fmt: skip
+    """Go to where the next step is no longer than a goal, or to the optimum."""
+    with closing(Automatic(problem, data, columns, is_sample=True)) as method:
+        state, outcome = AutomaticState(start=params, params=params), None
+        while outcome is None and state.epoch < _EPOCHS_OF_A_SET:
+            state, epoch, _ = method.epoch(state)
+            outcome = method.outcome(state, epoch)
+            if state.progress.length <= goal:
+                break
+    return Optimum(state.params, state.progress.length, state.rows_read)

@@ -8,13 +8,15 @@ many features for a matrix, the preconditioner is diagonal.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradstep.engine.automatic.box import minimum_within
+from gradstep.engine.automatic.l1_minimum import minimise_with_l1
 from gradstep.engine.blas import one_blas_thread
-from gradstep.engine.kernels.linalg import DEPENDENT, factor, minimise_quadratic, solve
+from gradstep.engine.kernels.linalg import DEPENDENT, factor, solve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +29,6 @@ __all__ = ["DiagonalPreconditioner", "Preconditioner", "factored"]
 
 # Columns of a matrix that LAPACK factorises, on one thread; our own loops take ten times as long.
 _LARGE = 384
-# Sweeps of coordinate descent, at most.
-_MOST_SWEEPS = 20_000
 # A joint loss is blind to a shift of all outputs if the Hessian's sums over outputs are no larger
 # than this share of its largest entry.
 _BLIND = 1e-4
@@ -58,13 +58,17 @@ class Preconditioner:
         self.joint = hessian.shape[0] > of.k
         self.ridge = np.tile(of.ridge, of.k) if self.joint else of.ridge
         self.hessian = _joined(hessian, of.k, of.ridge) if self.joint else hessian
+        own = np.sqrt(np.einsum("bii->bi", self.hessian) + self.ridge)
+        self.scale = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0.0)
+
+    @cached_property
+    def _lower(self) -> list[NDArray[np.float64]]:
+        """The lower Cholesky factor of each block, scaled to a unit diagonal."""
         whole = self.hessian.copy()
         np.einsum("bii->bi", whole)[:] += self.ridge
-        own = np.sqrt(np.einsum("bii->bi", whole))
-        self.scale = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0.0)
         whole *= self.scale[:, :, None]
         whole *= self.scale[:, None, :]
-        self._lower = [factored(block, whole=matrices.whole) for block in whole]
+        return [factored(block, whole=self.matrices.whole) for block in whole]
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
         return each.reshape(1, -1) if self.joint else each
@@ -120,7 +124,7 @@ class Preconditioner:
                 y0 = np.where(scale > 0.0, x0 / scale, 0.0)
             linear = g * scale - np.einsum("ij,j->i", scaled, y0) - ridge * y0
             y = y0.copy()
-            solved = minimise_quadratic(scaled, linear, y, strengths * scale, ridge, _MOST_SWEEPS)
+            solved = minimise_with_l1(scaled, linear, y, strengths * scale, ridge)
             all_solved = all_solved and bool(solved)
             step[c] = (y - y0) * scale
         return step.reshape(gradient.shape), all_solved

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradstep.jit import compiled, inlined
 
-__all__ = ["DEPENDENT", "factor", "minimise_quadratic", "solve"]
+__all__ = ["DEPENDENT", "descend", "factor", "minimise_quadratic", "solve"]
 
 # A pivot below it says that a column is a combination of those before, to rounding.
 DEPENDENT = 1e-12
@@ -123,6 +123,29 @@ def _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance):
         if everything and change <= tolerance:
             return True
     return False
+
+
+@compiled
+def descend(matrix, g, x, l1, ridge, sweeps, tolerance):
+    """Run coordinate descent on what `minimise_quadratic` minimises, from `x` on, in place.
+
+    Parameters
+    ----------
+    matrix, g, x, l1, ridge
+        As of `minimise_quadratic`.
+    sweeps : int
+        How many, at most.
+    tolerance : float
+        Twice what a step gains that ends it, if no step of a sweep over all gains more.
+    """
+    q = x.size
+    product = np.zeros(q)
+    for j in range(q):
+        if x[j] != 0.0:
+            row = matrix[j]
+            for t in range(q):
+                product[t] += x[j] * row[t]
+    _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance)
 
 
 @inlined

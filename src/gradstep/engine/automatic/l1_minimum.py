@@ -1,0 +1,124 @@
+"""The minimum of a quadratic with l1: of few coordinates compiled, of many with LAPACK."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.kernels.linalg import DEPENDENT, descend, minimise_quadratic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["minimise_with_l1"]
+
+# Sweeps of coordinate descent, at most.
+_MOST_SWEEPS = 20_000
+# Coordinates that LAPACK solves for, on one thread; compiled loops take ten times as long.
+_LARGE = 384
+# Sweeps before those that are not zero are solved for, again and again.
+_SWEEPS = (8, 16, 32, 64, 128)
+# Twice what a step gains that ends them, as a share of what can be gained, nearly.
+_DESCENDED = 1e-20
+# Length of slopes, beside that where all is zero, which conjugate gradients leave; their steps.
+_LITTLE, _MOST_STEPS = 1e-11, 60
+# A slope may be off by so much of what it is the sum of, and be no larger than l1 nevertheless.
+_ROUNDING = 1e-14
+_AT_THE_EDGE = 1.0 + 1e-9
+
+
+def minimise_with_l1(
+    matrix: NDArray[np.float64], g: NDArray[np.float64], x: NDArray[np.float64],
+    l1: NDArray[np.float64], ridge: NDArray[np.float64],
+) -> bool:  # fmt: skip
+    """Minimise g·x + ½ x·M·x + Σ ½ ridge_j x_j² + Σ l1_j |x_j|, from `x` on, in place.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (q, q)
+        Symmetric, with ridge of unit diagonal.
+    g, l1, ridge : ndarray of shape (q,)
+        The linear part; strengths of the two penalties.
+    x : ndarray of shape (q,)
+        Where to start; the minimiser afterwards.
+
+    Returns
+    -------
+    bool
+        Whether it is the minimiser.
+    """
+    if x.size >= _LARGE:
+        own = np.einsum("ii->i", matrix) + ridge
+        gain = float(np.divide(g * g, own, out=np.zeros_like(g), where=own > 0.0).sum())
+        for sweeps in _SWEEPS:
+            descend(matrix, g, x, l1, ridge, sweeps, _DESCENDED * gain)
+            found = _on_support(matrix, g, x, l1, ridge, _LITTLE * math.sqrt(gain))
+            if found is not None:
+                x[:] = found
+                return True
+    return bool(minimise_quadratic(matrix, g, x, l1, ridge, _MOST_SWEEPS))
+
+
+def _on_support(
+    matrix: NDArray[np.float64], g: NDArray[np.float64], x: NDArray[np.float64],
+    l1: NDArray[np.float64], ridge: NDArray[np.float64], little: float,
+) -> NDArray[np.float64] | None:  # fmt: skip
+    """Return the minimum if it has the zeros and the signs of x, else None.
+
+    `little` is a length of slopes that is none.
+    """
+    there = ((x != 0.0) | (l1 == 0.0)) & (np.einsum("ii->i", matrix) + ridge > 0.0)
+    signs = np.sign(x)
+    wanted = np.where(there, -(g + signs * l1), 0.0)
+    found = _solved(matrix, ridge, there, wanted, np.where(there, x, 0.0), little)
+    if found is None or (found * signs < 0.0)[l1 > 0.0].any():
+        return None
+    slope = np.abs(g + np.einsum("ij,j->i", matrix, found))
+    rounding = _ROUNDING * (np.abs(g) + np.abs(found).sum())  # no product is larger
+    zero = ~there & (l1 > 0.0)
+    return None if (slope > l1 * _AT_THE_EDGE + rounding)[zero].any() else found
+
+
+def _solved(
+    matrix: NDArray[np.float64], ridge: NDArray[np.float64], there: NDArray[np.bool_],
+    wanted: NDArray[np.float64], x: NDArray[np.float64], little: float,
+) -> NDArray[np.float64] | None:  # fmt: skip
+    """Return the solution of a linear system of some coordinates; the others are zero.
+
+    By conjugate gradients from x on, and if they take too long by factors.
+    """
+
+    def product(v: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(there, np.einsum("ij,j->i", matrix, v) + ridge * v, 0.0)
+
+    residual = wanted - product(x)
+    square, way = float((residual * residual).sum()), residual
+    for _ in range(_MOST_STEPS):
+        if square <= little * little:
+            return x
+        bent = product(way)
+        bend = float((way * bent).sum())
+        if not bend > 0.0:
+            return None
+        step = square / bend
+        x, residual = x + step * way, residual - step * bent
+        before, square = square, float((residual * residual).sum())
+        way = residual + (square / before) * way
+    at = np.flatnonzero(there)
+    block = matrix[np.ix_(at, at)]
+    np.einsum("ii->i", block)[:] += ridge[at]
+    with one_blas_thread():
+        try:
+            lower = np.linalg.cholesky(block)
+        except np.linalg.LinAlgError:
+            return None
+        if np.einsum("ii->i", lower).min(initial=1.0) ** 2 <= DEPENDENT:
+            return None
+        half = solve_triangular(lower, wanted[at], lower=True, check_finite=False)
+        x = np.zeros_like(x)
+        x[at] = solve_triangular(lower.T, half, lower=False, check_finite=False)
+    return x

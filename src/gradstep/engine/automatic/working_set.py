@@ -1,0 +1,154 @@
+"""Steps in a working set: with l1 and many features, the optimum of the few that matter.
+
+A coefficient that is zero at the optimum has no part in it. So an epoch goes to the optimum of a
+set of features, the *working set*: those that are not zero, and of the others those that promise
+most. It leaves all other coefficients at zero. Then one pass over all features tells which of them
+would move, and the next set has them (Johnson and Guestrin, "Blitz", ICML 2015; Massias, Gramfort
+and Salmon, "Celer", ICML 2018). Of so few features there is room for a matrix, so the optimum of a
+set takes a few Newton steps (docs/adr/0054).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradstep.engine.automatic.choice import StepKind, most_in_working_set
+from gradstep.engine.automatic.optimality import noise_of
+from gradstep.engine.some_features import columns_of, problem_of, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from gradstep.engine.automatic.quadratic_model import QuadraticModel
+    from gradstep.engine.automatic.state import AutomaticState, Snapshot
+    from gradstep.engine.state import Problem
+    from gradstep.rows.dataset import Dataset
+    from gradstep.rows.statistics import Columns
+
+__all__ = ["Optimum", "WorkingSets"]
+
+# Features that are added to a working set: as many as it has, or so many if those are fewer.
+_FEWEST_ADDED = 512
+# The optimum of a set is left at this share of the length that there was to go.
+_NEARER = 0.1
+# Share of `tol` that it is taken to at least.
+_OF_TOL = 0.5
+# Second derivative of a feature, as a share of the largest one, that is taken for less.
+_FLAT = 1e-12
+
+
+class Optimum(NamedTuple):
+    """Where a run of some of the features has come to.
+
+    Attributes
+    ----------
+    params : ndarray of shape (size,)
+        Its parameters.
+    length : float
+        Length of the next step there; NaN if it is not known.
+    rows_read : int
+        Rows read on the way.
+    """
+
+    params: NDArray[np.float64]
+    length: float
+    rows_read: int
+
+
+class WorkingSets:
+    """Chooses working sets and goes to their optima; keeps nothing beyond an epoch.
+
+    Parameters
+    ----------
+    model : QuadraticModel
+        Gives gradients of all features.
+    columns : Columns
+        Statistics of the columns.
+    optimum : callable
+        Goes to the optimum of a problem: from the problem, its rows, their columns, where to start
+        and the length of a step at which it is near enough.
+    """
+
+    def __init__(
+        self, model: QuadraticModel, columns: Columns,
+        optimum: Callable[[Problem, Dataset, Columns, NDArray[np.float64], float], Optimum],
+    ) -> None:  # fmt: skip
+        self._model, self._columns, self._optimum = model, columns, optimum
+        self._left = 0.0  # what is left to go within the working set of this epoch
+        self._gains_at: tuple[Snapshot, NDArray[np.float64]] | None = None
+
+    def step(self, state: AutomaticState) -> AutomaticState:
+        """Go to about the optimum of a working set; where too many matter, take other steps.
+
+        Then the kind of the state has changed, and nothing else.
+        """
+        of, data = self._model.of, self._model.of.data
+        snapshot, gains = state.at, self._gains(state)
+        features = self._chosen(state, gains)
+        if features is None:
+            return state.changed(kind=int(StepKind.VARIANCE_REDUCED))
+        tol, length = of.problem.tol, state.progress.length
+        goal = _NEARER * (math.sqrt(float(gains.sum())) if math.isnan(length) else length)
+        if tol is not None:
+            goal = max(goal, _OF_TOL * tol * math.sqrt(2.0 * state.decrease))
+        at = np.append(features, of.q - 1)  # the intercept is the last parameter
+        some = rows_of(data, features)
+        found = self._optimum(
+            problem_of(of.problem, features), some, columns_of(self._columns, features),
+            snapshot.params[at], goal,
+        )  # fmt: skip
+        share = some.rows.row_bytes() / max(1, data.rows.row_bytes())
+        self._model.row_sums.rows_read += int(share * found.rows_read)
+        params = snapshot.params.copy()
+        params[at] = found.params
+        trial = self._model.evaluate(state, params)
+        self._left = found.length
+        if trial.objective <= snapshot.objective + noise_of(state, snapshot):
+            return state.accepted(trial, 1.0)
+        return state.changed(rejected=True, stuck=True, rate=0.0)
+
+    def length(self, state: AutomaticState) -> float:
+        """Return the length of the next step, from what each feature by itself would gain."""
+        gains = self._gains(state)
+        self._model.row_sums.rows_read += self._model.of.data.n  # here alone: once a snapshot
+        return math.sqrt(self._left * self._left + float(gains.sum()))
+
+    def _gains(self, state: AutomaticState) -> NDArray[np.float64]:
+        """Return twice what each feature whose coefficient is zero would gain by itself: (p,).
+
+        That is v²/h, with v what its slope is beyond the penalty's, h its second derivative.
+        """
+        of, snapshot, known = self._model.of, state.at, self._gains_at
+        if known is not None and known[0] is snapshot:
+            return known[1]
+        slope = self._model.gradient(snapshot)[0, :-1]
+        zero = self._model.scaled(snapshot)[0, :-1] == 0.0
+        beyond = np.where(zero, np.maximum(np.abs(slope) - of.l1[:-1], 0.0), 0.0)
+        read = self._model.row_sums.rows_read
+        own = self._model.hessians.diagonal(snapshot.params, state.smoothing).own[0]
+        self._model.row_sums.rows_read = read
+        own = np.maximum(own + of.ridge[:-1], _FLAT * own.max(initial=0.0))
+        gains: NDArray[np.float64] = np.divide(
+            beyond * beyond, own, out=np.zeros_like(own), where=own > 0.0
+        )
+        self._gains_at = snapshot, gains
+        return gains
+
+    def _chosen(
+        self, state: AutomaticState, gains: NDArray[np.float64]
+    ) -> NDArray[np.intp] | None:  # fmt: skip
+        """Return the features of the next working set; None if there is no room for them."""
+        there = np.flatnonzero(self._model.scaled(state.at)[0, :-1])
+        others = np.flatnonzero(gains)
+        room = most_in_working_set(self._model.of) - there.size
+        if room < 0 or (room == 0 and others.size):
+            return None
+        most = min(max(2 * there.size, _FEWEST_ADDED), room)
+        if others.size > most:
+            others = others[np.argpartition(-gains[others], most)[:most]]
+        return np.sort(np.append(there, others))
