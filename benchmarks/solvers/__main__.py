@@ -21,7 +21,7 @@ import typer
 
 from benchmarks.grids import Grid, print_grids
 from benchmarks.machine import describe_machine
-from benchmarks.solvers.cases import cases, scaling
+from benchmarks.solvers.cases import cases, papers, scaling
 from benchmarks.solvers.race import PATIENCE, Result, race_apart
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def main(
     grow: Annotated[
         bool, typer.Option("--scaling", help="Cases of more and more rows, features, classes.")
     ] = False,
+    published: Annotated[
+        bool, typer.Option("--papers", help="Cases of others' benchmarks.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="Processors that all may use.")] = 1,
     excess: Annotated[float, typer.Option(help="The target, as a share of the gap.")] = 1e-6,
     verbose: Annotated[bool, typer.Option(help="Print every trial.")] = False,
@@ -48,7 +51,8 @@ def main(
 ) -> None:
     """Race gradstep against its peers."""
     results, of = [], []
-    for case in (scaling if grow else cases)(quick=quick):
+    chosen = papers if published else scaling if grow else cases
+    for case in chosen(quick=quick):
         if not only or any(part in case.name for part in only):
             result = race_apart(
                 case,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Case", "Task", "cases", "scaling"]
+__all__ = ["Case", "Task", "cases", "papers", "scaling"]
 
 CONDITION = 1e3
 COUNTS = 75  # features that a row of text has
@@ -28,7 +28,9 @@ SHAPES = {
     "narrow": ((11, 22), 4),
     "intermediate": ((100, 80, 50, 30, 20, 15, 10, 8), 1),
     "wide": ((150, 120, 100, 80, 50, 40, 30, 22, 20, 15, 11, 10), 4),
+    "airline": ((12, 31, 7, 22, 300, 300), 2),  # months, days, carriers, airports; time, distance
 }
+_INSURANCE = ("narrow", "intermediate", "wide")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    layout : {"dense", "text", "binary", or a key of `SHAPES`}
+    layout : {"dense", "normal", "text", "binary", or a key of `SHAPES`}
         How rows are drawn.
     loss, penalty : str
         The objective.
@@ -87,6 +89,9 @@ class Case(NamedTuple):
         X = _ROWS[self.layout](rng, self.n, self.p)
         score = np.asarray(X @ rng.normal(size=(self.p, self.k if self.k > 2 else 1)))
         score = (score - score.mean(axis=0)) / score.std(axis=0)
+        if self.layout == "normal":  # classes without noise, numbers of nothing else
+            y = score[:, 0] > 0.0 if self.loss == "log_loss" else rng.normal(size=self.n)
+            return Task(self._objective(X, y.astype(float)))
         return Task(self._objective(X, self._targets(rng, score)))
 
     def _objective(self, X: Any, y: Any, weight: Any = None) -> Objective:
@@ -162,6 +167,7 @@ def _mean(score: NDArray[np.float64]) -> NDArray[np.float64]:
 _OF_CLASSES = ("log_loss",)
 _ROWS = {
     "dense": lambda rng, n, p: columns_of_condition(rng, n, p, CONDITION, ""),
+    "normal": lambda rng, n, p: rng.normal(size=(n, p)),
     "text": _text,
     "binary": _binary,
 }
@@ -185,6 +191,20 @@ def scaling(*, quick: bool) -> Iterator[Case]:
         yield Case("dense", "log_loss", "l2", 20_000 // share, 64, 1e-4, k)
 
 
+def papers(*, quick: bool) -> Iterator[Case]:
+    """Yield cases of others' benchmarks: benchopt's `logreg_l2` and `ols`, szilard's benchm-ml.
+
+    The first have no intercept there; the last is drawn in the shape of the airline table.
+    """
+    share = 10 if quick else 1
+    for n, p in ((200, 500), (1000, 10), (100_000, 400)):
+        yield Case("normal", "log_loss", "l2", n // share, p, share / n)
+    for n, p in ((1000, 500), (5000, 200)):
+        yield Case("normal", "squared_error", "l2", n // share, p, 0.0)
+    for n in (100_000, 1_000_000, 10_000_000):
+        yield Case("airline", "log_loss", "l2", n // share, 0, 1e-6)
+
+
 def cases(*, quick: bool) -> Iterator[Case]:
     """Yield all cases, or each with a tenth of its rows."""
     share = 10 if quick else 1
@@ -206,7 +226,7 @@ def cases(*, quick: bool) -> Iterator[Case]:
     for k in (5, 50):
         yield Case("dense", "log_loss", "l2", 20_000 // share, 512, 1e-4, k)
     yield Case("dense", "log_loss", "l2", 200_000 // share, 50, 1e-4, 5)
-    for shape in SHAPES:
+    for shape in _INSURANCE:
         for loss in ("squared_error", "log_loss", "poisson", "gamma", "tweedie"):
             yield Case(shape, loss, "l2", 600_000 // share, 0)
         yield Case(shape, "poisson", "l1", 600_000 // share, 0, 1e-3)

@@ -20,8 +20,8 @@ __all__ = ["minimise_with_l1"]
 _MOST_SWEEPS = 20_000
 # Coordinates that LAPACK solves for, on one thread; compiled loops take ten times as long.
 _LARGE = 384
-# Sweeps before those that are not zero are solved for, again and again.
-_SWEEPS = (8, 16, 32, 64, 128)
+# Sweeps of a round; after one that has changed no sign, those that are not zero are solved for.
+_SWEEPS, _MOST_ROUNDS = 8, 32
 # Twice what a step gains that ends them, as a share of what can be gained, nearly.
 _DESCENDED = 1e-20
 # Length of slopes, beside that where all is zero, which conjugate gradients leave; their steps.
@@ -54,8 +54,11 @@ def minimise_with_l1(
     if x.size >= _LARGE:
         own = np.einsum("ii->i", matrix) + ridge
         gain = float(np.divide(g * g, own, out=np.zeros_like(g), where=own > 0.0).sum())
-        for sweeps in _SWEEPS:
-            descend(matrix, g, x, l1, ridge, sweeps, _DESCENDED * gain)
+        for _ in range(_MOST_ROUNDS):
+            signs = np.sign(x)
+            descend(matrix, g, x, l1, ridge, _SWEEPS, _DESCENDED * gain)
+            if not np.array_equal(np.sign(x), signs):
+                continue
             found = _on_support(matrix, g, x, l1, ridge, _LITTLE * math.sqrt(gain))
             if found is not None:
                 x[:] = found

@@ -62,6 +62,13 @@ class Preconditioner:
         self.scale = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0.0)
 
     @cached_property
+    def _scaled(self) -> NDArray[np.float64]:
+        """The Hessian of the loss, scaled so that with the penalty it has a unit diagonal."""
+        scaled: NDArray[np.float64] = self.hessian * self.scale[:, :, None]
+        scaled *= self.scale[:, None, :]
+        return scaled
+
+    @cached_property
     def _lower(self) -> list[NDArray[np.float64]]:
         """The lower Cholesky factor of each block, scaled to a unit diagonal."""
         whole = self.hessian.copy()
@@ -116,9 +123,8 @@ class Preconditioner:
         step, all_solved = np.empty_like(blocks), True
         for c, (g, x0) in enumerate(zip(blocks, at_params, strict=True)):
             at = c % self.hessian.shape[0]
-            scale, matrix = self.scale[at], self.hessian[at]
             # Scaled to a unit diagonal, in terms of the parameters themselves: y = x / scale.
-            scaled = matrix * scale[:, None] * scale[None, :]
+            scale, scaled = self.scale[at], self._scaled[at]
             ridge = self.ridge * scale * scale
             with np.errstate(divide="ignore", invalid="ignore"):
                 y0 = np.where(scale > 0.0, x0 / scale, 0.0)
