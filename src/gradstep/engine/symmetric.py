@@ -24,7 +24,7 @@ def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
     array([[2., 1.],
            [1., 3.]])
     """
-    return np.where(_below(lower.shape[-1]), lower, np.swapaxes(lower, -1, -2))
+    return np.where(_below(lower.shape[-1]), lower, lower.swapaxes(-1, -2))
 
 
 @lru_cache(maxsize=4)

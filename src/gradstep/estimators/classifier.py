@@ -235,8 +235,11 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         return loss_of(self.loss, {"epsilon": self.epsilon}, CLASSIFICATION_LOSSES)
 
     def _loss_of_classes(self) -> tuple[Any, int]:
-        """Return the loss for this many classes, and the number of outputs."""
-        loss = for_classes(self._loss(), len(self.classes_))
+        return self._of_classes(self._loss())
+
+    def _of_classes(self, loss: Any) -> tuple[Any, int]:
+        """Return a loss for this many classes, and the number of outputs."""
+        loss = for_classes(loss, len(self.classes_))
         return loss, len(self.classes_) if is_joint(loss) else 1
 
     def _score(self, loss: Any, held_out: Dataset) -> Any:
@@ -291,15 +294,17 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
                 y_val=y_val, sample_weight_val=sample_weight_val,
             )  # fmt: skip
             return self
-        self._loss()
+        loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y)
-        check_kind_of_classes(y)
+        distinct = check_kind_of_classes(y)
         labels = np.asarray(y)
         weight = sample_weight_of(sample_weight, labels.shape[0])
-        self.classes_ = classes_of(labels, "y", weight)
-        codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
+        self.classes_ = classes_of(labels, "y", weight, distinct)
+        codes = np.searchsorted(self.classes_, labels)
+        if weight is not None:  # rows of weight 0 may have a class of their own
+            codes = codes.clip(max=len(self.classes_) - 1)
         weight = class_weights(self, codes, weight, incremental=False)
-        loss, k = self._loss_of_classes()
+        loss, k = self._of_classes(loss)
         own = validation_data(
             self, X_val, y_val, sample_weight_val,
             lambda y: as_targets(codes_of(y, self.classes_, "y_val"), k)[:, None],

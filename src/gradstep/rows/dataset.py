@@ -90,7 +90,7 @@ class Dataset:
             part = replace(self.permuted(counted), shuffled=self.shuffled)
         vars(self).update(vars(part))
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of rows that count."""
         return self.rows.n_rows if self.index is None else int(self.index.size)
@@ -212,6 +212,8 @@ def are_classes(loss: Any, data: Dataset) -> bool:
         return True
     y = data.sample().targets()
     # the first of numbers tell already that they are none
+    if y.size and abs(float(y[0, 0])) != 1.0:
+        return False
     return all(bool((np.abs(part) == 1.0).all()) for part in (y[:_A_FEW], y[_A_FEW:]))
 
 
@@ -243,9 +245,10 @@ def _quantiles(numbers: NDArray[np.float64], shares: Sequence[float]) -> list[ND
     """
     last, found = numbers.shape[0] - 1, []
     below = [math.floor(share * last) for share in shares]
-    ordered = np.partition(numbers, [at for lo in below for at in (lo, min(lo + 1, last))], axis=0)
+    ordered = numbers.T.copy()
+    ordered.partition([at for lo in below for at in (lo, min(lo + 1, last))])
     for share, lo in zip(shares, below, strict=True):
-        low, high, t = ordered[lo], ordered[min(lo + 1, last)], share * last - lo
+        low, high, t = ordered[:, lo], ordered[:, min(lo + 1, last)], share * last - lo
         found.append(low + (high - low) * t if t < 0.5 else high - (high - low) * (1.0 - t))
     return found
 
@@ -258,14 +261,15 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    some = y[scattered(y.shape[0], _ENOUGH_TARGETS)]
+    some = y if y.shape[0] <= _ENOUGH_TARGETS else y[scattered(y.shape[0], _ENOUGH_TARGETS)]
     single = y.shape[0] == 1  # of a stream: it has no spread
     for outer, of_normal, numbers in (
         () if single else ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y))
     ):
         low, high = _quantiles(numbers, (outer, 1.0 - outer))
         with np.errstate(over="ignore"):  # not finite, it is passed over
-            spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
+            squares = np.square((high - low) / of_normal)
+            spread = math.sqrt(np.add.reduce(squares) / squares.size)
         if 0.0 < spread < np.inf:
             return spread
     return max(1.0, float(np.abs(y).max()))

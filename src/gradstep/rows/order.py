@@ -56,7 +56,7 @@ def order_of(
     """
     if callable(shuffle):
         return lambda epoch: checked_order(shuffle(epoch, n), n), False
-    if shuffle == "none":
+    if shuffle == "none" or n == 1:  # as a stream's rows come one by one
         return lambda _epoch: AsTheyLie(n), False
     if n > 1 << 32:
         msg = (
