@@ -187,7 +187,8 @@ class Callbacks:
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """Call all; True if one of them asks to end the run."""
-        return any([c.on_epoch_end(event) for c in self._at_epoch_ends])  # all are called
+        answers = [callback.on_epoch_end(event) for callback in self._at_epoch_ends]
+        return any(answers)
 
     @property
     def pauses(self) -> bool:

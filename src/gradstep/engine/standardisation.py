@@ -44,6 +44,11 @@ class Standardisation:
         scale = np.zeros(deviation.shape)
         return cls(center, np.divide(1.0, deviation, out=scale, where=deviation > 0.0), k)
 
+    def is_by(self, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> bool:
+        """Tell whether these numbers are its own."""
+        pairs = (scale, self.scale), (shift, self.shift)
+        return all(a is b or (a.shape == b.shape and (a == b).all()) for a, b in pairs)
+
     def _by_output(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.k == 1:
             return flat.reshape(1, -1)

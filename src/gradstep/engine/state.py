@@ -266,10 +266,6 @@ def _value(array: NDArray[Any]) -> Any:
     return array.item() if array.ndim == 0 else np.array(array)
 
 
-def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return one is other or (one.shape == other.shape and bool((one == other).all()))
-
-
 @dataclass(kw_only=True)
 class TextbookState(TrainState):
     """What evolves in a run of mini-batches; its size is O(features · outputs).
@@ -356,24 +352,16 @@ class TextbookState(TrainState):
 
         `shown` is what `current` returns, if that is known.
         """
-        if how is None and not self.scale.size:
+        if not self.scale.size if how is None else how.is_by(self.shift, self.scale):
             return self
-        same = how is not None and _is_same(self.scale, how.scale)
-        if how is not None and same and _is_same(self.shift, how.shift):
-            return self
-        shift, scale = (_NONE, _NONE) if how is None else (how.shift, how.scale)
-
-        def changed(params: NDArray[np.float64]) -> NDArray[np.float64]:
-            known = shown is not None and params is self.params and self.counters[4] == 1.0
-            in_units = shown if known and not self.averaged else self._in_units(params)
-            if how is None:
-                return in_units
-            k = params.size // (how.scale.size + 1)
-            return Standardisation(shift, scale, k).flat(in_units)
-
-        average = changed(self.average) if self.average.size else self.average
+        if shown is None or self.averaged or self.counters[4] != 1.0:
+            shown = self._in_units(self.params)
+        average = self._in_units(self.average) if self.average.size else self.average
+        if how is None:
+            return self.changed(params=shown, average=average, shift=_NONE, scale=_NONE)
+        average = how.flat(average) if average.size else average
         return self.changed(
-            params=changed(self.params), average=average, shift=shift, scale=scale
+            params=how.flat(shown), average=average, shift=how.shift, scale=how.scale
         )  # fmt: skip
 
     def multiply_scale_in(self) -> None:

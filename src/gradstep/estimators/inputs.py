@@ -66,9 +66,11 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 def check_parameters(est: Any) -> None:
     """Refuse wrong numbers and choices; components check their own.
 
-    What is the very object that is the parameter's default needs no look.
+    What is the very object that is our default of the parameter needs no look.
     """
-    owner, defaults = type(est).__name__, getattr(type(est).__init__, "__kwdefaults__", None) or {}
+    owner, init = type(est).__name__, type(est).__init__
+    ours = init.__module__.startswith("gradstep.")  # a subclass may have others
+    defaults = init.__kwdefaults__ or {} if ours else {}
     for name, (span, *others) in _NUMBERS.items():
         value = getattr(est, name)
         if value is defaults.get(name, _NO_DEFAULT):

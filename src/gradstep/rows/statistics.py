@@ -64,7 +64,9 @@ class Columns:
     def deviation(self) -> NDArray[np.float64]:
         """Standard deviations; exactly zero for a constant column."""
         deviation = np.sqrt(self.square / self.weight)
-        return readonly(np.where(self.low < self.high, deviation, 0.0))
+        own: NDArray[np.float64] = np.where(self.low < self.high, deviation, 0.0)
+        own.flags.writeable = False
+        return own
 
     @property
     def length(self) -> NDArray[np.float64]:
@@ -75,7 +77,7 @@ class Columns:
     def scale(self) -> NDArray[np.float64]:
         """Deviations; 1 for a constant column, as behind a StandardScaler."""
         deviation, there = self.deviation, self.deviation > 0.0
-        return deviation if there.all() else readonly(np.where(there, deviation, 1.0))
+        return deviation if there.all() else np.where(there, deviation, 1.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes, which gives the same bits."""

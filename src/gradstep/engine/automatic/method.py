@@ -189,11 +189,11 @@ class Automatic:
         columns = self._columns
         if not columns.measured or not self.of.problem.fit_intercept:
             return note
-        constant = columns.low >= columns.high
-        if not constant.any():
+        alike = columns.low >= columns.high
+        if not alike.any():
             return note
         zero = ~state.params[: -self.of.k].reshape(self.of.k, -1).any(axis=0)  # unless held off it
-        constant = (zero & constant).nonzero()[0]
+        constant = (zero & alike).nonzero()[0]
         if not constant.size:
             return note
         more = ", ..." if constant.size > _NAMED else ""
@@ -204,13 +204,12 @@ class Automatic:
     def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
-        if of.constraints is not None:
-            state = state.changed(params=of.within(state.params))
         if self._columns.measured and not self._is_sample and of.data.columns is None:
             self.row_sums.rows_read += of.data.n  # they were measured for this run
-        start = state.params.copy()
+        params = of.within(state.params)
+        start = params.copy()
         state = state.changed(
-            kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
+            params=params, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
         )
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.

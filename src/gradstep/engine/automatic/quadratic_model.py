@@ -77,7 +77,7 @@ class QuadraticModel:
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
         self._made_of: Matrices | Factors | Diagonal | None = None
-        self._made_at: tuple[Snapshot, NDArray[np.float64], tuple[Any, Any]] | None = None
+        self._made_at: tuple[Snapshot, NDArray[np.float64], tuple[Any, Any, Any]] | None = None
         self._penalty_known: tuple[NDArray[np.float64], Problem, float] | None = None
         self._scaled_of: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
@@ -119,19 +119,20 @@ class QuadraticModel:
             return None
         assert state.matrices is not None  # noqa: S101
         units, hessian = of.standardisation, state.matrices.hessian[0]
-        own = self.scaled(snapshot)
+        own, gradient, _ = self._at(snapshot)
         step = self.scaled_at(params) - own
-        gradient = units.gradient(snapshot.gradient)
         change = np.einsum("ci,ij->cj", step, hessian)
         # The gradient's rounding error, with signs as they might be, as a step to correct it.
         error = _ERROR * np.einsum("ci,ij->cj", np.abs(step), np.abs(hessian))
         error *= _signs(step.shape)
         correction = self.full_preconditioner(state).direction(error)
-        if -float((error * correction).sum()) > (_SURELY * tol) ** 2 * float((change * step).sum()):
+        bend = float(np.add.reduce(change * step, axis=None))  # dᵀHd
+        miss = -float(np.add.reduce(error * correction, axis=None))
+        if miss > (_SURELY * tol) ** 2 * bend:
             return None
         before = snapshot.objective - self._penalty_of(snapshot.params)
         before -= self._tilted(snapshot.params)
-        loss = before + float((gradient * step).sum()) + 0.5 * float((change * step).sum())
+        loss = before + float(np.add.reduce(gradient * step, axis=None)) + 0.5 * bend
         if not loss > _DIGITS * before:
             return None
         objective = loss + self._penalty_of(params) + self._tilted(params)
@@ -197,19 +198,22 @@ class QuadraticModel:
 
     def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the gradient of loss and l2 penalty, for standardised features."""
-        return self._at(snapshot)[1]
+        return self._at(snapshot)[2]
 
     def scaled(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the parameters for standardised features: (k, q)."""
         return self._at(snapshot)[0]
 
-    def _at(self, snapshot: Snapshot) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return parameters and gradient for standardised features."""
+    def _at(
+        self, snapshot: Snapshot
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return parameters and gradients, of the loss and with l2, for standardised features."""
         of, known = self.of, self._made_at
         if known is None or known[0] is not snapshot or known[1] is not of.ridge:
             scaled = self.scaled_at(snapshot.params)
-            gradient = of.standardisation.gradient(snapshot.gradient) + of.ridge * scaled
-            self._made_at = known = snapshot, of.ridge, (scaled, gradient)
+            of_loss = of.standardisation.gradient(snapshot.gradient)
+            gradient = of_loss + of.ridge * scaled
+            self._made_at = known = snapshot, of.ridge, (scaled, of_loss, gradient)
         return known[2]
 
     def scaled_at(self, params: NDArray[np.float64]) -> NDArray[np.float64]:

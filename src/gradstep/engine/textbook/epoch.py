@@ -109,10 +109,9 @@ class EpochBatches:
         self._data = data
         self._orders = ReadAhead(order, in_thread=in_thread)
         self._steps = Steps(problem, data.rows, self.batch_size, mean_weight)
-        self._pool, self._buffers = None, cycle(())
-        if self._gathering_pays():
-            self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows")
-            self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1)])
+        gathers = self._gathering_pays()
+        self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows") if gathers else None
+        self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1 if gathers else 0)])
 
     def _gathering_pays(self) -> bool:
         if threads() == 1 or self._steps.helpers:
