@@ -39,6 +39,7 @@ __all__ = [
     "score_unit",
 ]
 
+_NO_WEIGHTS = readonly(np.empty(0))
 _A_FEW = 1 << 6
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
@@ -127,8 +128,8 @@ class Dataset:
     @cached_property
     def for_kernels(self) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
         """Rows, targets and weights, read-only; without weights, an empty array of them."""
-        weight = np.empty(0) if self.sample_weight is None else self.sample_weight
-        return readonly(self.rows), readonly(self.y), readonly(weight)
+        weight = _NO_WEIGHTS if self.sample_weight is None else readonly(self.sample_weight)
+        return readonly(self.rows), readonly(self.y), weight
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not the views for kernels, which would be copies."""
@@ -244,12 +245,16 @@ def _quantiles(numbers: NDArray[np.float64], shares: Sequence[float]) -> list[ND
     [array([1.5]), array([3.])]
     """
     last, found = numbers.shape[0] - 1, []
-    below = [math.floor(share * last) for share in shares]
+    at = [min(math.floor(share * last) + up, last) for share in shares for up in (0, 1)]
     ordered = numbers.T.copy()
-    ordered.partition([at for lo in below for at in (lo, min(lo + 1, last))])
-    for share, lo in zip(shares, below, strict=True):
-        low, high, t = ordered[:, lo], ordered[:, min(lo + 1, last)], share * last - lo
-        found.append(low + (high - low) * t if t < 0.5 else high - (high - low) * (1.0 - t))
+    ordered.partition(at)
+    around = ordered[:, at].T.tolist()
+    for i, share in enumerate(shares):
+        t, pairs = share * last - at[2 * i], zip(around[2 * i], around[2 * i + 1], strict=True)
+        if t < 0.5:
+            found.append(np.array([low + (high - low) * t for low, high in pairs]))
+        else:
+            found.append(np.array([high - (high - low) * (1.0 - t) for low, high in pairs]))
     return found
 
 
@@ -261,8 +266,9 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    some = y if y.shape[0] <= _ENOUGH_TARGETS else y[scattered(y.shape[0], _ENOUGH_TARGETS)]
-    single = y.shape[0] == 1  # of a stream: it has no spread
+    n = y.shape[0]
+    some = y if n < 2 * _ENOUGH_TARGETS else y[scattered(n, _ENOUGH_TARGETS)]
+    single = n == 1  # of a stream: it has no spread
     for outer, of_normal, numbers in (
         () if single else ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y))
     ):

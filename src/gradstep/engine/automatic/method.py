@@ -213,12 +213,11 @@ class Automatic:
         )
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
-        uneven = start[: -of.k].any() and self._columns.measured and self._has_few(rows)
-        if uneven or not rows:
+        if not rows or (start[: -of.k].any() and self._columns.measured and self._has_few(rows)):
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
-        if not np.array_equal(state.start, start):  # it goes on from another run's result
+        if (state.start != start).any():  # it goes on from another run's result
             begun = max(at_start, self._model.objective(state.start))
         offset = float(np.abs(self._model.scaled_at(start)[:, -1]).max()) / of.score_unit
         state = state.changed(least=at_start,

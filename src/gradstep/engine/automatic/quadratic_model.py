@@ -177,8 +177,9 @@ class QuadraticModel:
 
     def knows_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the Hessian is the same everywhere, and known."""
-        whole = state.matrices is not None and state.matrices.whole
-        return self.of.quadratic and (whole or self.in_row_space)
+        if not self.of.quadratic:
+            return False
+        return self.in_row_space or (state.matrices is not None and state.matrices.whole)
 
     def keeps_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the next Newton step is taken in the Hessian of the last.
