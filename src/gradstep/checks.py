@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _FARTHEST_WEIGHT = 1e100
+_FEW = 1 << 12  # numbers that are looked at one by one as fast as they are summed
 OUT_OF_RANGE = (  # of weights
     "what it is multiplied by would leave the range of floating-point numbers. Only the ratios of "
     "weights count: divide them by their mean."
@@ -81,9 +82,10 @@ def check_number(
 def is_one_of(value: Any, allowed: Collection[Any]) -> bool:
     """Tell whether a value is one of those allowed; 1 is not True."""
     plain = value.item() if isinstance(value, np.generic) else value
-    return any(
-        plain is choice or (type(plain) is type(choice) and plain == choice) for choice in allowed
-    )
+    for choice in allowed:
+        if plain is choice or (type(plain) is type(choice) and plain == choice):
+            return True
+    return False
 
 
 def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) -> None:
@@ -95,9 +97,11 @@ def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) ->
 
 
 def _all_finite(values: NDArray[Any]) -> bool:
-    """Tell whether all are finite, usually from their sum alone."""
+    """Tell whether all are finite; of many, usually from their sum alone."""
+    if values.size <= _FEW:
+        return bool(np.logical_and.reduce(np.isfinite(values), axis=None))
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):
+        if math.isfinite(np.add.reduce(values, axis=None)):
             return True
     return bool(np.isfinite(values).all())
 

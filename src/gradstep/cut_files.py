@@ -16,15 +16,11 @@ import ctypes
 import mmap
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from gradstep.errors import InvalidTable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["refuse_cut_files", "refusing_cut_files"]
 
@@ -54,14 +50,12 @@ class _Watch:
         self.zeros: list[tuple[int, int]] = []  # the addresses at which they were put
         self.lock = Lock()  # of the readers
         self.mending = Lock()  # held by handlers alone
-        self.before = _Action()
 
 
 _WATCH = _Watch()
 
 
-@contextmanager
-def refusing_cut_files() -> Iterator[None]:
+class refusing_cut_files(ContextDecorator):  # noqa: N801  (used as a function is)
     """Make an error of a file that is cut while it is read here.
 
     Raises
@@ -69,23 +63,24 @@ def refusing_cut_files() -> Iterator[None]:
     InvalidTable
         With the name of the file.
     """
-    if sys.platform != "linux":
-        yield
-        return
-    with _WATCH.lock:
-        _WATCH.readers += 1
-        if _WATCH.readers == 1:
-            _WATCH.cut.clear()
-            _WATCH.zeros.clear()
-            action = _Action(ctypes.cast(_HANDLER, ctypes.c_void_p).value, flags=_WITH_ADDRESS)
-            _LIBC.sigaction(signal.SIGBUS, ctypes.byref(action), ctypes.byref(_WATCH.before))
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        if sys.platform != "linux":
+            return
+        with _WATCH.lock:
+            _WATCH.readers += 1
+            if _WATCH.readers == 1:
+                _WATCH.cut.clear()
+                _WATCH.zeros.clear()
+                _LIBC.sigaction(signal.SIGBUS, _OURS, _BEFORE)
+
+    def __exit__(self, *_error: object) -> None:
+        if sys.platform != "linux":
+            return
         with _WATCH.lock:
             _WATCH.readers -= 1
             if _WATCH.readers == 0:
-                _LIBC.sigaction(signal.SIGBUS, ctypes.byref(_WATCH.before), None)
+                _LIBC.sigaction(signal.SIGBUS, _BEFORE, None)
         refuse_cut_files()  # whatever came of them, another error too
 
 
@@ -112,7 +107,7 @@ def _handle(_number: int, told: int, _context: int) -> None:
         with _WATCH.mending:
             _put_zeros(address)
     except BaseException:  # noqa: BLE001  (lost here, and the signal would come again)
-        _LIBC.sigaction(signal.SIGBUS, ctypes.byref(_WATCH.before), None)
+        _LIBC.sigaction(signal.SIGBUS, _BEFORE, None)
         signal.raise_signal(signal.SIGBUS)  # comes when this returns
 
 
@@ -153,3 +148,5 @@ if sys.platform == "linux":
         ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
     )  # fmt: skip
     _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(_handle)
+    _ACTION = _Action(ctypes.cast(_HANDLER, ctypes.c_void_p).value, flags=_WITH_ADDRESS)
+    _OURS, _BEFORE = ctypes.byref(_ACTION), ctypes.byref(_Action())

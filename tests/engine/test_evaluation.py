@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gradstep.engine.evaluation import mean_loss, scores
-from gradstep.objective.regression import SquaredError
+from gradstep.engine.row_sums import HessianOptions, RowSums
+from gradstep.objective.regression import Huber, SquaredError
 from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
 from tests.engine.cases import csr, dense, matrix, regression
@@ -80,3 +81,19 @@ def test_parameters_may_be_read_only():
     frozen = PARAMS.copy()
     frozen.flags.writeable = False
     assert mean_loss(SquaredError(), data, frozen, 2) == mean_loss(SquaredError(), data, PARAMS, 2)
+
+
+@pytest.mark.parametrize("with_hessian", [False, True])
+def test_sums_of_one_loss_are_not_those_of_the_loss_before(with_hessian):
+    """What was compiled for one evaluation is used for the next of the same loss alone."""
+    data, p = regression(p=5, k=1), 5
+    point = np.linspace(-1.0, 2.0, p + 1)
+    z = data.rows.values @ point[:p] + point[p]
+    options = HessianOptions(1, np.array([[1e-4], [1.0]]), np.zeros(p), np.ones(p))
+    huber, wider = Huber(0.1), Huber(3.0)
+    with RowSums(data, 1) as sums:
+        for loss in (huber, wider, SquaredError(), huber, huber, SquaredError()):
+            found = sums.evaluate(loss, point, options if with_hessian else None)
+            each = [loss.value(y, at) for y, at in zip(data.y[:, 0], z, strict=True)]
+            assert found.loss == pytest.approx(np.mean(each), rel=1e-12)
+            assert (found.hessian is not None) == with_hessian

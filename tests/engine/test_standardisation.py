@@ -77,6 +77,38 @@ def both(of, data, center, scale, **changes):
     return state, np.append(w.ravel(), b - w @ center)
 
 
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("spread", [[8.0, 0.01, 3.0], [8.0, 0.0, 3.0]])
+class TestForms:
+    """Of parameters and gradients, in units and of standardised features."""
+
+    def drawn(self, k, spread):
+        how = Standardisation.of(MEANS, np.array(spread), k)
+        rng = np.random.default_rng(0)
+        return how, rng.normal(size=(k, 3)), rng.normal(size=k)
+
+    def test_scores_of_parameters_are_the_same(self, k, spread):
+        how, w, b = self.drawn(k, spread)
+        x = MEANS + np.random.default_rng(1).normal(size=(5, 3)) * spread
+        scaled = how.scaled_params(np.concatenate([w.ravel(), b]))
+        z = ((x - MEANS) * how.scale) @ scaled[:, :-1].T + scaled[:, -1]
+        np.testing.assert_allclose(z, x @ w.T + b, rtol=1e-12)
+        flat = how.in_units(scaled)
+        own, intercepts = flat[: 3 * k].reshape(k, 3), flat[3 * k :]
+        np.testing.assert_allclose(own, np.where(how.scale > 0.0, w, 0.0), rtol=1e-12)
+        np.testing.assert_allclose(x @ own.T + intercepts, z, rtol=1e-12)
+        np.testing.assert_array_equal(how.flat_in_units(how.flat(flat)), how.in_units(scaled))
+
+    def test_gradients_are_those_of_the_chain_rule(self, k, spread):
+        how, g, g_b = self.drawn(k, spread)
+        scaled = how.gradient(np.concatenate([g.ravel(), g_b]))
+        expected = (g - MEANS * g_b[:, None]) * how.scale
+        np.testing.assert_allclose(scaled, np.column_stack([expected, g_b]), rtol=1e-12)
+        back = how.gradient_in_units(scaled)
+        known = np.where(how.scale > 0.0, g, MEANS * g_b[:, None])
+        np.testing.assert_allclose(back, np.concatenate([known.ravel(), g_b]), rtol=1e-9)
+
+
 class TestStandardisation:
     @pytest.mark.parametrize("optimizer, penalty", ALL_PAIRS, ids=repr)
     def test_is_training_on_a_standardised_copy(self, optimizer, penalty):

@@ -19,6 +19,7 @@ from gradstep import (
     InvalidComponent,
     InvalidData,
     InvalidParameter,
+    MiniBatchRegressor,
     Momentum,
     Softmax,
     StepDecay,
@@ -240,3 +241,12 @@ def test_a_model_that_is_not_fitted_says_so(method):
     arguments = {"score": (X, LABELS), "sparsify": (), "densify": ()}.get(method, (X,))
     with pytest.raises(NotFittedError, match="MiniBatchClassifier instance is not fitted yet"):
         getattr(classifier(), method)(*arguments)
+
+
+def test_of_a_default_of_a_subclass():
+    class Wrong(MiniBatchRegressor):
+        def __init__(self, *, alpha=-1.0):
+            super().__init__(alpha=alpha)
+
+    with pytest.raises(InvalidParameter, match=r"alpha=-1\.0 of Wrong must be"):
+        Wrong().fit([[0.0], [1.0]], [0.0, 1.0])

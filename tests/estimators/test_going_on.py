@@ -164,6 +164,25 @@ class TestPartialFit:
         model.partial_fit(*two_classes)
         np.testing.assert_allclose(model.coef_, [[0.0, 5.0, 0.0]], atol=1e-10)
 
+    @pytest.mark.parametrize("changes", [{}, {"alpha": 2.0}, {"optimizer": "momentum"}])
+    def test_row_by_row_keeps_nothing_that_a_parameter_decides(self, numbers, changes):
+        """What is kept between calls saves time alone: a copy without it goes the same way."""
+        X, y = numbers
+        model = MiniBatchRegressor().partial_fit(X, y)
+        for i in range(6):
+            copy = pickle.loads(pickle.dumps(model))
+            copy._shown = None
+            if i == 3:
+                model.set_params(**changes)
+            copy.set_params(**model.get_params())
+            model.partial_fit(X[i : i + 1], y[i : i + 1])
+            copy.partial_fit(X[i : i + 1], y[i : i + 1])
+            assert copy.coef_.tobytes() == model.coef_.tobytes()
+        plain = MiniBatchRegressor().partial_fit(X, y)
+        for i in range(6):
+            plain.partial_fit(X[i : i + 1], y[i : i + 1])
+        assert (plain.coef_.tobytes() == model.coef_.tobytes()) == (not changes)
+
     def test_of_an_average_starts_it_again_at_weights_that_the_user_sets(self, numbers):
         model = MiniBatchRegressor(average=True, **STILL)
         for _ in range(3):

@@ -174,6 +174,8 @@ class Callbacks:
                 )
                 raise InvalidComponent(msg)
         self._callbacks = callbacks
+        self._at_epoch_ends = [c for c in callbacks if hasattr(c, "on_epoch_end")]
+        self._at_pauses = [c for c in callbacks if hasattr(c, "on_pause")]
         self._started: list[Any] = []
 
     def on_start(self, start: Start) -> None:
@@ -185,22 +187,21 @@ class Callbacks:
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """Call all; True if one of them asks to end the run."""
-        answers = [c.on_epoch_end(event) for c in self._callbacks if hasattr(c, "on_epoch_end")]
+        answers = [callback.on_epoch_end(event) for callback in self._at_epoch_ends]
         return any(answers)
 
     @property
     def pauses(self) -> bool:
         """Whether any is to be called within epochs."""
-        return any(hasattr(callback, "on_pause") for callback in self._callbacks)
+        return bool(self._at_pauses)
 
     def on_pause(self, pause: Pause) -> Outcome | None:
         """Call all; each sees in `outcome` whether one before it has ended the run."""
-        for callback in self._callbacks:
-            if hasattr(callback, "on_pause"):
-                answer = callback.on_pause(pause)
-                if answer and pause.outcome is None:
-                    how = answer if isinstance(answer, Outcome) else Outcome.CALLBACK
-                    pause = replace(pause, outcome=how)
+        for callback in self._at_pauses:
+            answer = callback.on_pause(pause)
+            if answer and pause.outcome is None:
+                how = answer if isinstance(answer, Outcome) else Outcome.CALLBACK
+                pause = replace(pause, outcome=how)
         return pause.outcome
 
     def batches_to(self, state: TrainState) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,12 +84,17 @@ class Threads:
     most_bytes = 1 << 27
 
     def __init__(self, data: Dataset) -> None:
-        # Views that are no memory maps, which take ten times as long to cut.
-        rows, y, weight = data.for_kernels
-        weighted = data.sample_weight is not None
-        self._data = Dataset(rows, y, weight if weighted else None, data.index, data.shuffled)
+        self._data = data
         self._shards: dict[Bounds, Dataset] = {}
         self._pool: ThreadPoolExecutor | None = None
+
+    @cached_property
+    def _views(self) -> Dataset:
+        """Views that are no memory maps, which take ten times as long to cut."""
+        rows, y, weight = self._data.for_kernels
+        weighted = self._data.sample_weight is not None
+        own = self._data.index, self._data.shuffled
+        return Dataset(rows, y, weight if weighted else None, *own)
 
     def close(self) -> None:
         """End the threads."""
@@ -99,12 +104,12 @@ class Threads:
     def _shard(self, bounds: Bounds) -> Dataset:
         if bounds not in self._shards:
             whole = bounds == (0, self._data.n)
-            self._shards[bounds] = self._data if whole else self._data.part(*bounds)
+            self._shards[bounds] = self._data if whole else self._views.part(*bounds)
         return self._shards[bounds]
 
     def take(self, at: NDArray[np.uint32]) -> Dataset:
         """Return a copy of the rows at ascending positions."""
-        return self._data.permuted(at)
+        return self._views.permuted(at)
 
     def run(
         self, task: Task, groups: Sequence[Sequence[Bounds]], own: Sequence[Any] | None = None

@@ -82,6 +82,7 @@ class RowSums:
         self.rows_read = 0
         self._executor = executor_of(data)
         self._shards = data.shards()
+        self._latest: Evaluate | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -165,12 +166,14 @@ class RowSums:
         if plain is not None and before is None:
             before = loss  # always of this type, so that a kernel is compiled only once
         wide = hessian is not None and is_wide(self.data.rows)
-        losses, gradient, matrices = self._evaluated(
-            Evaluate(
-                (loss, before, plain), self.k, _contiguous(params), None if wide else hessian,
-                constant=constant,
-            )
+        task = Evaluate(
+            (loss, before, plain), self.k, _contiguous(params), None if wide else hessian,
+            constant=constant,
         )  # fmt: skip
+        if self._latest is not None:
+            task.share(self._latest)
+        self._latest = task
+        losses, gradient, matrices = self._evaluated(task)
         self.rows_read += 0 if constant else self.data.n
         weight = self.data.weight_sum
         first, second, third = (losses / weight).tolist()
@@ -231,8 +234,9 @@ class RowSums:
 
     def follows_from_moments(self, *losses: Any) -> bool:
         """Tell whether sums of these losses follow from what came with the rows."""
-        of_squares = all(loss is None or isinstance(loss, SquaredError) for loss in losses)
-        return of_squares and self.k == 1 and self.data.moments is not None
+        if self.data.moments is None or self.k != 1:
+            return False
+        return all(loss is None or isinstance(loss, SquaredError) for loss in losses)
 
     def _of_moments(
         self, params: NDArray[np.float64], options: HessianOptions | None = None

@@ -6,7 +6,7 @@ Their results are arrays and numbers, which are added up over the shards or conc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -144,39 +144,47 @@ class Evaluate:
             )
             return sums
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
+        (same, *compiled), fixed = self._losses, self._fixed
         for order in _runs(shard):
-            sum_evaluations(
-                *shard.for_kernels, *self._compiled, order, self.k, room, *self._fixed, *sums
-            )
-        if self.with_losses and self._same:
+            sum_evaluations(*shard.for_kernels, *compiled, order, self.k, room, *fixed, *sums)
+        if self.with_losses and same:
             sums[0][1] = sums[0][0]
         return sums
 
-    @cached_property
-    def _same(self) -> bool:
-        """Whether the loss that another one is compared with is that one."""
-        return is_same(*self.components[:2])
+    def share(self, other: Evaluate) -> None:
+        """Take over what another task has compiled, if its losses are these."""
+        (loss, before, plain), (own, own_before, own_plain) = other.components, self.components
+        same = loss is own and before is own_before and plain is own_plain
+        if same and (self.options is None) is (other.options is None) and "_losses" in vars(other):
+            vars(self)["_losses"] = other._losses
 
     @cached_property
-    def _compiled(self) -> tuple[Any, ...]:
-        """The losses as the kernel takes them, and what adds products."""
+    def _losses(self) -> tuple[bool, tuple[Any, ...], int]:
+        """The losses as the kernel takes them, and what adds products.
+
+        Before these, whether the loss that another one is compared with is that one.
+        """
         loss, before, plain = self.components
-        own = loss, None if self._same else before, plain
-        with_hessian = self.options is not None
-        losses = tuple(compiled_loss(c, second_derivatives=with_hessian) for c in own)
-        return losses, dense_products() if with_hessian else 0
+        same, with_hessian = is_same(loss, before), self.options is not None
+        losses = (
+            compiled_loss(loss, second_derivatives=with_hessian),
+            compiled_loss(None if same else before, second_derivatives=with_hessian),
+            compiled_loss(plain, second_derivatives=with_hessian),
+        )
+        return same, losses, _dense_products() if with_hessian else 0
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
-        """What the kernel takes that is the same for all shards."""
-        options, p = self.options, self.params.size // self.k - 1
+        """What else the kernel takes that is the same for all shards."""
+        options = self.options
         if options is None:
-            options = HessianOptions(0, np.ones((2, 1)), np.zeros(p), np.ones(p))
-        return (*map(readonly, options[1:4]), readonly(self.params))
+            return *_no_hessian(self.params.size // self.k - 1), readonly(self.params)
+        how = readonly(options.widths), readonly(options.shift), readonly(options.scale)
+        return *how, readonly(self.params)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not what is made of the rest."""
-        made = {"_compiled", "_fixed", "_same"}
+        made = {"_losses", "_fixed"}
         return {name: kept for name, kept in vars(self).items() if name not in made}
 
     def _is_wide(self, shard: Dataset) -> bool:
@@ -298,6 +306,18 @@ def _runs(shard: Dataset) -> Iterator[NDArray[np.uint32]]:
         return
     for at in range(0, shard.n, RUN_ROWS):
         yield readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
+
+
+@cache
+def _dense_products() -> int:
+    """Return the address of what adds products: to look it up takes as long as a small sum."""
+    return dense_products()
+
+
+@lru_cache(maxsize=2)
+def _no_hessian(p: int) -> tuple[NDArray[np.float64], ...]:
+    """Return the widths, shift and scale of no Hessian."""
+    return readonly(np.ones((2, 1))), readonly(np.zeros(p)), readonly(np.ones(p))
 
 
 @lru_cache(maxsize=2)

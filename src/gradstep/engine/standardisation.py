@@ -41,53 +41,73 @@ class Standardisation:
     @classmethod
     def of(cls, center: NDArray[np.float64], deviation: NDArray[np.float64], k: int) -> Self:
         """Return the standardisation of a StandardScaler, without columns of deviation 0."""
-        with np.errstate(divide="ignore"):
-            return cls(center, np.where(deviation > 0.0, 1.0 / deviation, 0.0), k)
+        scale = np.zeros(deviation.shape)
+        return cls(center, np.divide(1.0, deviation, out=scale, where=deviation > 0.0), k)
+
+    def is_by(self, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> bool:
+        """Tell whether these numbers are its own."""
+        pairs = (scale, self.scale), (shift, self.shift)
+        return all(a is b or (a.shape == b.shape and (a == b).all()) for a, b in pairs)
 
     def _by_output(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.k == 1:
+            return flat.reshape(1, -1)
         p = self.shift.size
-        w, b = flat[: self.k * p].reshape(self.k, p), flat[self.k * p :]
-        return np.concatenate([w, b[:, None]], axis=1)
+        whole = np.empty((self.k, p + 1))
+        whole[:, :-1] = flat[: self.k * p].reshape(self.k, p)
+        whole[:, -1] = flat[self.k * p :]
+        return whole
+
+    def _flat(self, by_output: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.k == 1:
+            return by_output.reshape(-1)
+        return np.concatenate([by_output[:, :-1].reshape(-1), by_output[:, -1]])
 
     @cached_property
-    def _has_all(self) -> bool:
+    def has_all(self) -> bool:
         """Whether no feature is left out."""
         return bool((self.scale > 0.0).all())
 
-    def _divided(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return numbers of the features (k, p), divided by their scales; 0 where left out."""
-        if self._has_all:
-            return each / self.scale
+    @cached_property
+    def _with_intercept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shift and scale of the features, and of a last one, which is the intercept's: 0 and 1."""
+        shift, scale = np.zeros(self.shift.size + 1), np.ones(self.shift.size + 1)
+        shift[:-1], scale[:-1] = self.shift, self.scale
+        return shift, scale
+
+    def _divided(self, by_output: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return numbers (k, p + 1), but the last, divided by their scales; 0 where left out."""
+        scale = self._with_intercept[1]
+        if self.has_all:
+            return by_output / scale
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.scale > 0.0, each / self.scale, 0.0)
+            return np.where(scale > 0.0, by_output / scale, 0.0)
 
     def gradient(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradient (k, p + 1) for standardised features, from that for their units."""
-        p = self.shift.size
-        g, g_b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
-        scaled = (g - self.shift * g_b[:, None]) * self.scale
-        return np.concatenate([scaled, g_b[:, None]], axis=1)
+        own, (shift, scale) = self._by_output(in_units), self._with_intercept
+        return (own - shift * own[:, -1:]) * scale
 
     def gradient_in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradient (size,) for the features' units, from that of standardised ones.
 
         That of a feature that is left out is not known, but that its standardised one is zero.
         """
-        own = self._divided(scaled[:, :-1])
-        return np.concatenate([(own + self.shift * scaled[:, -1:]).reshape(-1), scaled[:, -1]])
+        return self._flat(self._divided(scaled) + self._with_intercept[0] * scaled[:, -1:])
 
     def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) in the features' units, from scaled ones (k, p + 1)."""
-        w = scaled[:, :-1] * self.scale
-        b = scaled[:, -1] - (w * self.shift).sum(axis=1)
-        return np.concatenate([w.reshape(-1), b])
+        own = np.empty(scaled.shape)
+        w = np.multiply(scaled[:, :-1], self.scale, out=own[:, :-1])
+        own[:, -1] = scaled[:, -1] - np.add.reduce(w * self.shift, axis=1)
+        return self._flat(own)
 
     def scaled_params(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled parameters (k, p + 1), from those in the features' units (size,)."""
-        p = self.shift.size
-        w, b = in_units[: self.k * p].reshape(self.k, p), in_units[self.k * p :]
-        wide = self._divided(w)
-        return np.concatenate([wide, (b + (w * self.shift).sum(axis=1))[:, None]], axis=1)
+        own = self._by_output(in_units)
+        scaled = self._divided(own)
+        scaled[:, -1] += np.add.reduce(own[:, :-1] * self.shift, axis=1)
+        return scaled
 
     def flat_in_units(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) in the features' units, from flat scaled ones (size,)."""
@@ -95,5 +115,4 @@ class Standardisation:
 
     def flat(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return flat scaled parameters (size,), from those in the features' units (size,)."""
-        scaled = self.scaled_params(in_units)
-        return np.concatenate([scaled[:, :-1].reshape(-1), scaled[:, -1]])
+        return self._flat(self.scaled_params(in_units))

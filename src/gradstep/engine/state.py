@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Problem", "TextbookState", "TrainState", "Validation"]
 
+# What has no numbers may be shared.
+_NONE, _NO_MATRIX, _NO_STEPS = np.zeros(0), np.zeros((0, 0)), np.zeros(0, np.int32)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -109,9 +112,9 @@ class Problem:
             start=raw,
             params=raw.copy() if how is None else how.flat(raw),
             slots=np.zeros((self.optimizer.n_slots(), self.size)),
-            average=np.zeros(self.size if self.average_from else 0),
-            shift=np.zeros(0) if how is None else how.shift,
-            scale=np.zeros(0) if how is None else how.scale,
+            average=np.zeros(self.size) if self.average_from else _NONE,
+            shift=_NONE if how is None else how.shift,
+            scale=_NONE if how is None else how.scale,
             path=path_of(self),
         )
 
@@ -131,6 +134,8 @@ class Problem:
             return self.penalty_scales
         if self.penalty_scales is None:
             return how.scale
+        if self.penalty_scales is self.scale and how.has_all:
+            return None
         there = how.scale > 0.0
         if np.array_equal(self.penalty_scales[there], np.asarray(self.scale)[there]):
             return None  # the two scales cancel
@@ -143,15 +148,19 @@ class Problem:
 
     def penalty_of(self, params: NDArray[np.float64]) -> float:
         """Return the penalty of the weights."""
+        with np.errstate(over="ignore", invalid="ignore"):  # weights of a run that has diverged
+            return self.penalty_as_it_is(params)
+
+    def penalty_as_it_is(self, params: NDArray[np.float64]) -> float:
+        """Return the same where overflow is ignored anyway."""
         coef = self.split(params)[0]
         if self.penalty_scales is not None:
             coef = coef * self.penalty_scales
-        with np.errstate(over="ignore", invalid="ignore"):  # weights of a run that has diverged
-            try:
-                each = self.penalty.value(coef)
-            except (TypeError, ValueError):  # a user's own penalty, written for a single weight
-                each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
-            return float(np.add.reduce(each, axis=None))
+        try:
+            each = self.penalty.value(coef)
+        except (TypeError, ValueError):  # a user's own penalty, written for a single weight
+            each = np.vectorize(self.penalty.value, otypes=[np.float64])(coef)
+        return float(np.add.reduce(each, axis=None))
 
 
 @dataclass(kw_only=True)
@@ -208,9 +217,9 @@ class TrainState:
 
     def changed(self, **fields: Any) -> Self:
         """Return the same state with other values of some fields: a quick `dataclasses.replace`."""
-        assert vars(self).keys() >= fields.keys()  # noqa: S101
         other = object.__new__(type(self))
-        vars(other).update(vars(self), **fields)
+        other.__dict__ = vars(self) | fields
+        assert len(vars(other)) == len(vars(self)), fields.keys()  # noqa: S101  (no other field)
         return other
 
     def copy(self) -> Self:
@@ -300,11 +309,11 @@ class TextbookState(TrainState):
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     batch: int = 0
     rate_factor: float = 1.0
-    since: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    clock: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    behind: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    since: NDArray[np.int32] = field(default_factory=lambda: _NO_STEPS)
+    clock: NDArray[np.float64] = field(default_factory=lambda: _NO_MATRIX)
+    behind: NDArray[np.float64] = field(default_factory=lambda: _NO_MATRIX)
+    shift: NDArray[np.float64] = field(default_factory=lambda: _NONE)
+    scale: NDArray[np.float64] = field(default_factory=lambda: _NONE)
     seen: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     path: AveragePath | None = None
 
@@ -336,25 +345,23 @@ class TextbookState(TrainState):
         scale = self.counters[4]
         return self._in_units(self.params if scale == 1.0 else self.params * scale)
 
-    def standardised(self, how: Standardisation | None) -> TextbookState:
-        """Return the same state for another standardisation: statistics of a stream change."""
-        if how is None and not self.scale.size:
-            return self
-        same = how is not None and np.array_equal(self.scale, how.scale)
-        if how is not None and same and np.array_equal(self.shift, how.shift):
-            return self
-        shift, scale = (np.zeros(0),) * 2 if how is None else (how.shift, how.scale)
+    def standardised(
+        self, how: Standardisation | None, shown: NDArray[np.float64] | None = None
+    ) -> TextbookState:
+        """Return the same state for another standardisation: statistics of a stream change.
 
-        def changed(params: NDArray[np.float64]) -> NDArray[np.float64]:
-            in_units = self._in_units(params)
-            if how is None:
-                return in_units
-            k = params.size // (how.scale.size + 1)
-            return Standardisation(shift, scale, k).flat(in_units)
-
-        average = changed(self.average) if self.average.size else self.average
+        `shown` is what `current` returns, if that is known.
+        """
+        if not self.scale.size if how is None else how.is_by(self.shift, self.scale):
+            return self
+        if shown is None or self.averaged or self.counters[4] != 1.0:
+            shown = self._in_units(self.params)
+        average = self._in_units(self.average) if self.average.size else self.average
+        if how is None:
+            return self.changed(params=shown, average=average, shift=_NONE, scale=_NONE)
+        average = how.flat(average) if average.size else average
         return self.changed(
-            params=changed(self.params), average=average, shift=shift, scale=scale
+            params=how.flat(shown), average=average, shift=how.shift, scale=how.scale
         )  # fmt: skip
 
     def multiply_scale_in(self) -> None:

@@ -71,6 +71,8 @@ def columns_of(data: Dataset) -> Columns:
     if columns is None:
         with RowSums(data, 1) as row_sums:
             columns = row_sums.total(measure)
+    if ((columns.square >= columns.weight * _LEAST_SQUARE) & (columns.square < np.inf)).all():
+        return columns
     beyond = ~np.isfinite(columns.square)
     if beyond.any():
         j = int(beyond.argmax())

@@ -24,7 +24,9 @@ def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
     array([[2., 1.],
            [1., 3.]])
     """
-    return np.where(_below(lower.shape[-1]), lower, np.swapaxes(lower, -1, -2))
+    whole = lower.swapaxes(-1, -2).copy()
+    np.copyto(whole, lower, where=_below(lower.shape[-1]))
+    return whole
 
 
 @lru_cache(maxsize=4)

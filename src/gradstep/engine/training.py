@@ -131,7 +131,9 @@ def train(
                 if outcome is None and current.epoch >= last_epoch:
                     outcome = at_last
                 # 5. Here, as after a slice, the run could end and go on later.
-                outcome = listeners.on_pause(Pause(problem, data, current, outcome, method.show))
+                if listeners.pauses:
+                    pause = Pause(problem, data, current, outcome, method.show)
+                    outcome = listeners.on_pause(pause)
                 epoch_began = Moment.now().seconds
     except BaseException as exception:
         error = exception

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 
 from gradstep.estimators import fitting
-from gradstep.estimators.dask_arrays import lazy_on_collections, takes_collections
+from gradstep.estimators.class_predictions import PredictsClasses
+from gradstep.estimators.dask_arrays import takes_collections
 from gradstep.estimators.fitted import Fitted
 from gradstep.estimators.inference import classes_as_in_fit
 from gradstep.estimators.inputs import (
@@ -29,29 +29,22 @@ from gradstep.estimators.targets import (
     classes_of,
     classes_to_come,
     codes_of,
-    has_probabilities,
 )
 from gradstep.fit.components import CLASSIFICATION_LOSSES, loss_of
 from gradstep.floating_point import as_by_default
-from gradstep.objective.classification import (
-    as_codes,
-    as_targets,
-    class_probabilities,
-    for_classes,
-    winners,
-)
+from gradstep.objective.classification import as_codes, as_targets, winners
 from gradstep.objective.losses import is_joint
 from gradstep.rows.dataset import Dataset
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from gradstep.data.preparing.prepared import PreparedTable
 
 __all__ = ["MiniBatchClassifier"]
 
 
-class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
+class MiniBatchClassifier(PredictsClasses, Fitted, ClassifierMixin, BaseEstimator):
     """Logistic regression, softmax and linear support vector machines by mini-batches.
 
     Minimises ``(1 / Σ s_i) Σ s_i loss(y_i, x_i·w + b) + alpha R(w)`` with s the sample
@@ -234,11 +227,6 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
     def _loss(self) -> Any:
         return loss_of(self.loss, {"epsilon": self.epsilon}, CLASSIFICATION_LOSSES)
 
-    def _loss_of_classes(self) -> tuple[Any, int]:
-        """Return the loss for this many classes, and the number of outputs."""
-        loss = for_classes(self._loss(), len(self.classes_))
-        return loss, len(self.classes_) if is_joint(loss) else 1
-
     def _score(self, loss: Any, held_out: Dataset) -> Any:
         """Return the function from scores of the held-out rows to the accuracy."""
         from sklearn.metrics import accuracy_score  # takes longer to import than most fits do
@@ -291,15 +279,17 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
                 y_val=y_val, sample_weight_val=sample_weight_val,
             )  # fmt: skip
             return self
-        self._loss()
+        loss = self._loss()
         X, y = check_features(self, X, reset=True, y=y)
-        check_kind_of_classes(y)
+        distinct = check_kind_of_classes(y)
         labels = np.asarray(y)
         weight = sample_weight_of(sample_weight, labels.shape[0])
-        self.classes_ = classes_of(labels, "y", weight)
-        codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
+        self.classes_ = classes_of(labels, "y", weight, distinct)
+        codes = np.searchsorted(self.classes_, labels)
+        if weight is not None:  # rows of weight 0 may have a class of their own
+            codes = codes.clip(max=len(self.classes_) - 1)
         weight = class_weights(self, codes, weight, incremental=False)
-        loss, k = self._loss_of_classes()
+        loss, k = self._of_classes(loss)
         own = validation_data(
             self, X_val, y_val, sample_weight_val,
             lambda y: as_targets(codes_of(y, self.classes_, "y_val"), k)[:, None],
@@ -342,88 +332,10 @@ class MiniBatchClassifier(Fitted, ClassifierMixin, BaseEstimator):
         codes = codes_of(y, self.classes_, "y")
         weight = sample_weight_of(sample_weight, codes.shape[0])
         weight = class_weights(self, codes, weight, incremental=True)
-        loss, k = self._loss_of_classes()
+        loss, k = self._of_classes(self._loss())
         data = Dataset(rows_of(X), as_targets(codes, k)[:, None], weight)
         fitting.partial_fit(self, loss, k, data)
         return self
-
-    @lazy_on_collections
-    @as_by_default
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the scores of each row.
-
-        Parameters
-        ----------
-        X : array, sparse matrix or data frame of shape (n_rows, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,) for two classes, else (n_rows, n_classes)
-            Scores; above zero for `classes_[1]`, or largest for the predicted class.
-        """
-        z = fitting.decision(self, X)
-        if z.shape[1] == 2 and len(self.classes_) == 2:
-            return z[:, 1] - z[:, 0]
-        return z[:, 0] if z.shape[1] == 1 else z
-
-    @lazy_on_collections
-    @as_by_default
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict the class of each row.
-
-        Parameters
-        ----------
-        X : array, sparse matrix or data frame of shape (n_rows, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            Classes.
-        """
-        z = fitting.decision(self, X)
-        labels: NDArray[Any] = self.classes_[winners(z)]
-        return labels
-
-    @available_if(has_probabilities)
-    @lazy_on_collections
-    @as_by_default
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability of each class, for losses that give one.
-
-        Parameters
-        ----------
-        X : array, sparse matrix or data frame of shape (n_rows, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_classes)
-            Probabilities in the order of `classes_`, each row summing to 1.
-        """
-        z = fitting.decision(self, X)
-        return class_probabilities(self._loss_of_classes()[0], z)
-
-    @available_if(has_probabilities)
-    @lazy_on_collections
-    @as_by_default
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the logarithm of each class's probability.
-
-        Parameters
-        ----------
-        X : array, sparse matrix or data frame of shape (n_rows, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_classes)
-            Logarithms of `predict_proba`.
-        """
-        with np.errstate(divide="ignore"):
-            logs: NDArray[np.float64] = np.log(self.predict_proba(X))
-        return logs
 
     _as_in_fit = classes_as_in_fit
     score = as_by_default(ClassifierMixin.score)

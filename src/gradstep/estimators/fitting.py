@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from gradstep.checks import check_finite
 from gradstep.diagnostics.diagnostic import warn
 from gradstep.diagnostics.of_fits import MAX_ITER, SEPARABLE, STALLED
-from gradstep.engine.callbacks import History, ProgressBar
+from gradstep.engine.callbacks import ProgressBar
 from gradstep.engine.records import Outcome
 from gradstep.engine.state import TextbookState, Validation
 from gradstep.errors import Diverged, InvalidCheckpoint, InvalidData, InvalidParameter
@@ -126,7 +126,7 @@ def _show(
     _set_rate(est, result.problem, rate)
     est.t_, est.n_iter_ = state.steps, state.epoch
     est._outcome = result.outcome.name
-    est.converged_ = result.outcome in {Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION}
+    est.converged_ = result.outcome in (Outcome.OPTIMAL, Outcome.CONVERGED, Outcome.VALIDATION)
     est.history_ = result.records
     est.loss_curve_ = [record.loss for record in result.records]
     est.validation_scores_ = [record.validation for record in result.records] if validated else None
@@ -135,7 +135,7 @@ def _show(
 
 def _keep(est: Any, problem: Problem, state: TrainState, columns: Columns | None) -> None:
     """Keep what `partial_fit` goes on from; of averaged runs also what random scaling asks."""
-    est._state, est._columns = state, columns
+    est._state, est._columns, est._shown = state, columns, None
     est._problem = problem if problem.average_from else None
 
 
@@ -198,10 +198,14 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
         state = state.changed(slots=slots)
     if bool(problem.average_from) != bool(state.average.size):
         state = state.changed(average=np.zeros(problem.size if problem.average_from else 0))
+    known: NDArray[np.float64] | None = None
     if hasattr(est, "coef_"):
         coef = est.coef_.toarray() if sp.issparse(est.coef_) else est.coef_
-        shown = np.concatenate([np.ravel(coef), np.ravel(est.intercept_)]).astype(np.float64)
-        if not np.array_equal(shown, state.current()):  # the user has set other weights
+        shown = np.concatenate([np.ravel(coef), np.ravel(est.intercept_)], dtype=np.float64)
+        known = vars(est).get("_shown")  # the state's
+        if known is None or state is not earlier:
+            known = state.current()
+        if shown.size != known.size or not (shown == known).all():  # the user has set other weights
             counters = state.counters.copy()
             counters[2] = 0.0
             own = problem.start(*problem.split(shown))
@@ -209,7 +213,7 @@ def _resume(est: Any, problem: Problem) -> TextbookState:
                 params=own.params, shift=own.shift, scale=own.scale, counters=counters,
                 path=own.path,
             )  # fmt: skip
-    return state.standardised(problem.standardisation)
+    return state.standardised(problem.standardisation, known)
 
 
 def forget(est: Any) -> None:
@@ -281,10 +285,10 @@ def fit(
 def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) -> TextbookState:
     from gradstep.engine.training import train  # imports Numba
 
-    callbacks = [History(), *(est.callbacks or ())]
     state, outcome = train(
-        problem, data, state, callbacks=callbacks, until_epoch=state.epoch + 1, incremental=True
-    )
+        problem, data, state, callbacks=est.callbacks or (), until_epoch=state.epoch + 1,
+        incremental=True,
+    )  # fmt: skip
     est._outcome = outcome.name
     return state
 
@@ -298,7 +302,8 @@ def _restarted(
     rate = problem.schedule.eta0  # type: ignore[attr-defined]
     factor = getattr(est, "_rate_factor", 1.0) if getattr(est, "_state", None) is not None else 1.0
     for attempt in range(_RESTARTS):
-        problem = replace(problem, schedule=Constant(rate * factor))
+        if factor != 1.0:
+            problem = replace(problem, schedule=Constant(rate * factor))
         try:
             after = _one_epoch(est, problem, data, state)
         except Diverged as error:
@@ -346,10 +351,12 @@ def partial_fit(est: Any, loss: Any, n_outputs: int, data: Dataset) -> None:
         problem, state = _restarted(est, problem, data, state)
     else:
         state = _one_epoch(est, problem, data, state)
-    for name, value in _weights_as_attributes(est, problem, state.current()).items():
+    shown = state.current()
+    for name, value in _weights_as_attributes(est, problem, shown).items():
         setattr(est, name, value)
     _set_rate(est, problem, chosen.rate)
     _keep(est, problem, state, chosen.columns)
+    est._shown = shown
     est.t_, est.n_iter_, est.converged_ = state.steps, 1, False
 
 

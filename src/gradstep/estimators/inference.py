@@ -41,7 +41,7 @@ def classes_as_in_fit(est: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any
     codes = codes_of(y, est.classes_, "y")
     weight = sample_weight_of(sample_weight, codes.shape[0])
     weight = class_weights(est, codes, weight, incremental=False)
-    loss, k = est._loss_of_classes()
+    loss, k = est._of_classes(est._loss())
     names = [None] if k == 1 else est.classes_.tolist()
     return loss, rows_of(X), as_targets(codes, k)[:, None], weight, names
 

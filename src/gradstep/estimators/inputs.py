@@ -37,7 +37,7 @@ __all__ = [
     "validation_data",
 ]
 
-_NO_Y = object()
+_NO_Y, _NO_DEFAULT = object(), object()
 _PLAIN_KINDS = "biufU"  # of labels that no check changes
 _log = logging.getLogger("gradstep")
 # The numbers that are allowed, and what else may stand there.
@@ -55,30 +55,44 @@ _NUMBERS: dict[str, tuple[dict[str, Any], *tuple[Any, ...]]] = {
     "verbose": ({"low": 0, "whole": True}, False, True),
     "average": ({"low": 0, "whole": True}, False, True),
 }
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "last_batch": ("scale", "mean", "drop"),
+    "penalty_scale": ("deviation", "unit"),
+    "precondition": ("auto", True, False),
+    "shuffle": (True, False, "exact", "blocks"),
+}
 
 
 def check_parameters(est: Any) -> None:
-    """Refuse wrong numbers and choices; components check their own."""
-    owner = type(est).__name__
+    """Refuse wrong numbers and choices; components check their own.
+
+    What is the very object that is our default of the parameter needs no look.
+    """
+    owner, init = type(est).__name__, type(est).__init__
+    ours = init.__module__.startswith("gradstep.")  # a subclass may have others
+    defaults = init.__kwdefaults__ or {} if ours else {}
     for name, (span, *others) in _NUMBERS.items():
         value = getattr(est, name)
+        if value is defaults.get(name, _NO_DEFAULT):
+            continue
         if type(value) in {int, float} or not is_one_of(value, others):
             check_number(owner, name, value, **span)
     if est.penalty == "elasticnet":
         check_number(owner, "l1_ratio", est.l1_ratio, low=0.0, high=1.0)
-    _check_choices(owner, est)
+    _check_choices(owner, est, defaults)
     if est.callbacks is not None and not isinstance(est.callbacks, (list, tuple)):
         msg = f"callbacks={est.callbacks!r} of {owner} must be a list of callbacks, or None."
         raise InvalidParameter(msg)
 
 
-def _check_choices(owner: str, est: Any) -> None:
+def _check_choices(owner: str, est: Any, defaults: dict[str, Any]) -> None:
     """Refuse what is none of the values allowed."""
-    check_choice(owner, "last_batch", est.last_batch, ("scale", "mean", "drop"))
-    check_choice(owner, "penalty_scale", est.penalty_scale, ("deviation", "unit"))
-    check_choice(owner, "precondition", est.precondition, ("auto", True, False))
-    if not callable(est.shuffle):
-        check_choice(owner, "shuffle", est.shuffle, (True, False, "exact", "blocks"))
+    for name, allowed in _CHOICES.items():
+        value = getattr(est, name)
+        if value is not defaults.get(name, _NO_DEFAULT) and not (
+            name == "shuffle" and callable(value)
+        ):
+            check_choice(owner, name, value, allowed)
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         if not isinstance(getattr(est, name), (bool, np.bool_, int)):
             msg = f"{name}={getattr(est, name)!r} of {owner} must be True or False."
@@ -99,7 +113,10 @@ def draw_seed(random_state: Any) -> int:
 def check_features(
     est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, name: str = "Input X", **y_options: Any
 ) -> Any:
-    """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite."""
+    """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite.
+
+    Whether an array y is finite that is of numbers (`y_options`) is left to `numbers_of`.
+    """
     options: dict[str, Any] = {
         "accept_sparse": "csr",
         "dtype": [np.float64, np.float32],
@@ -108,10 +125,11 @@ def check_features(
         "accept_large_sparse": True,
         "reset": reset,
     }
-    if y is not _NO_Y and y is not None and not sp.issparse(y):
+    as_wanted = _is_as_wanted(est, X, y, reset=reset)
+    if y is not _NO_Y and y is not None and not sp.issparse(y) and not (as_wanted and y_options):
         check_labels(np.asarray(y), "Input y")
     try:
-        if _is_as_wanted(est, X, y, reset=reset):
+        if as_wanted:
             checked, est.n_features_in_ = X, X.shape[1]
         elif y is _NO_Y:
             checked = validate_data(est, X, **options)

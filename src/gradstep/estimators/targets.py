@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from gradstep.checks import check_finite, check_labels, check_number, check_weights
 from gradstep.errors import InvalidData, InvalidParameter
 from gradstep.objective.classification import gives_probabilities
-from gradstep.objective.losses import target_range
+from gradstep.objective.losses import TargetRange, target_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,6 +72,8 @@ def check_targets(
         Whether they are one part of a stream, which may hold nothing but zeros.
     """
     allowed = target_range(loss)
+    if allowed == TargetRange():
+        return
     wrong = ~allowed.holds(y)
     if weight is not None:
         wrong &= weight[:, None] > 0.0
@@ -93,20 +95,34 @@ def check_targets(
         raise InvalidData(msg)
 
 
-def check_kind_of_classes(y: Any) -> None:
+def check_kind_of_classes(y: Any) -> NDArray[Any] | None:
     """Refuse labels that are numbers to be predicted, as scikit-learn does.
 
-    Its check takes a tenth of a small fit: it is left out where labels can only be classes.
+    Its check takes a tenth of a small fit: it is left out where labels can only be classes. Returns
+    the distinct labels, if it took them to tell.
     """
-    plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU"
-    if not plain or (y.size > _FEW_LABELS and 2 * np.unique(y).size > y.size):
-        check_classification_targets(y)
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
+        if y.size <= _FEW_LABELS:
+            return None
+        distinct: NDArray[Any] = np.unique(y)
+        if 2 * distinct.size <= y.size:
+            return distinct
+    check_classification_targets(y)
+    return None
 
 
-def classes_of(y: Any, name: str, weight: NDArray[np.float64] | None = None) -> NDArray[Any]:
-    """Return the classes of the rows that weigh anything, in order; one alone is refused."""
-    y = np.asarray(y)
-    classes: NDArray[Any] = np.unique(y if weight is None else y[weight > 0.0])
+def classes_of(
+    y: Any, name: str, weight: NDArray[np.float64] | None = None,
+    distinct: NDArray[Any] | None = None,
+) -> NDArray[Any]:  # fmt: skip
+    """Return the classes of the rows that weigh anything, in order; one alone is refused.
+
+    `distinct` are those of all rows, if they are known.
+    """
+    if weight is not None:
+        classes: NDArray[Any] = np.unique(np.asarray(y)[weight > 0.0])
+    else:
+        classes = np.unique(np.asarray(y)) if distinct is None else distinct
     if len(classes) < 2:
         which = name if weight is None else f"{name}, in the rows of weight above 0,"
         msg = (

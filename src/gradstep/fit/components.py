@@ -248,10 +248,10 @@ def optimizer_of(value: Any) -> Any:
     Momentum(momentum=0.9)
     """
     if isinstance(value, str):
-        known = {**OPTIMIZERS, **SOLVERS}
-        if value not in known:
-            _refuse("optimizer", value, {"auto": None, **known})
-        value = known[value]()
+        make = OPTIMIZERS.get(value) or SOLVERS.get(value)
+        if make is None:
+            _refuse("optimizer", value, {"auto": None, **OPTIMIZERS, **SOLVERS})
+        return _checked("optimizer", make())
     methods = ("n_slots",) if solvers.is_automatic(value) else ("n_slots", "step")
     return _checked("optimizer", value, *methods)
 

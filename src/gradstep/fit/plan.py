@@ -14,7 +14,7 @@ from gradstep.fit.components import optimizer_of, penalty_of, schedule_of
 from gradstep.fit.constraints import bounds_of, check_constraints
 from gradstep.objective.losses import has_optimum, is_quadratic, slope
 from gradstep.objective.penalties import NoPenalty
-from gradstep.optim.automatic import Rate, stable_rate
+from gradstep.optim.automatic import Rate, depends_on_unit, stable_rate
 from gradstep.optim.schedules import Adaptive, Constant
 from gradstep.optim.solvers import Exact, is_automatic
 from gradstep.rows.dataset import mean_square_norm, score_unit
@@ -267,10 +267,13 @@ def _rate(settings: Settings, loss: Any, optimizer: Any, data: Dataset, scale: A
         return None
     if settings.eta0 is not None:
         return Rate(float(settings.eta0), 1.0)
-    sample = data.sample()
-    mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
+    mean, unit = 0.0, 1.0
+    if hasattr(loss, "curvature_at"):
+        sample = data.sample()
+        mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
     square = mean_square_norm(data) if scale is None else float(np.count_nonzero(scale))
-    unit = score_unit(loss, data) if is_auto(settings.learning_rate) else 1.0
+    if is_auto(settings.learning_rate) and depends_on_unit(optimizer, loss):
+        unit = score_unit(loss, data)
     return stable_rate(optimizer, loss, square, mean, unit)
 
 

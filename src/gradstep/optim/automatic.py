@@ -16,7 +16,7 @@ from gradstep.objective.losses import curvature
 if TYPE_CHECKING:
     from gradstep.optim.optimizers import Optimizer
 
-__all__ = ["Rate", "stable_rate"]
+__all__ = ["Rate", "depends_on_unit", "stable_rate"]
 
 _SCALE_FREE_RATE = 0.01
 
@@ -26,6 +26,12 @@ class Rate(NamedTuple):
 
     eta0: float
     intercept_factor: float
+
+
+def depends_on_unit(optimizer: Optimizer, loss: Any) -> bool:
+    """Tell whether a stable rate depends on how far scores have to go."""
+    free = getattr(optimizer, "scale_free", False)
+    return free or (curvature(loss) is None and not hasattr(loss, "curvature_at"))
 
 
 def stable_rate(

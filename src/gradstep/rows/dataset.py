@@ -39,6 +39,7 @@ __all__ = [
     "score_unit",
 ]
 
+_NO_WEIGHTS = readonly(np.empty(0))
 _A_FEW = 1 << 6
 _ENOUGH_TARGETS = 1 << 12
 _ENOUGH_NUMBERS = 1_000_000
@@ -90,7 +91,7 @@ class Dataset:
             part = replace(self.permuted(counted), shuffled=self.shuffled)
         vars(self).update(vars(part))
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of rows that count."""
         return self.rows.n_rows if self.index is None else int(self.index.size)
@@ -127,8 +128,8 @@ class Dataset:
     @cached_property
     def for_kernels(self) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
         """Rows, targets and weights, read-only; without weights, an empty array of them."""
-        weight = np.empty(0) if self.sample_weight is None else self.sample_weight
-        return readonly(self.rows), readonly(self.y), readonly(weight)
+        weight = _NO_WEIGHTS if self.sample_weight is None else readonly(self.sample_weight)
+        return readonly(self.rows), readonly(self.y), weight
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not the views for kernels, which would be copies."""
@@ -212,6 +213,8 @@ def are_classes(loss: Any, data: Dataset) -> bool:
         return True
     y = data.sample().targets()
     # the first of numbers tell already that they are none
+    if y.size and abs(float(y[0, 0])) != 1.0:
+        return False
     return all(bool((np.abs(part) == 1.0).all()) for part in (y[:_A_FEW], y[_A_FEW:]))
 
 
@@ -242,11 +245,16 @@ def _quantiles(numbers: NDArray[np.float64], shares: Sequence[float]) -> list[ND
     [array([1.5]), array([3.])]
     """
     last, found = numbers.shape[0] - 1, []
-    below = [math.floor(share * last) for share in shares]
-    ordered = np.partition(numbers, [at for lo in below for at in (lo, min(lo + 1, last))], axis=0)
-    for share, lo in zip(shares, below, strict=True):
-        low, high, t = ordered[lo], ordered[min(lo + 1, last)], share * last - lo
-        found.append(low + (high - low) * t if t < 0.5 else high - (high - low) * (1.0 - t))
+    at = [min(math.floor(share * last) + up, last) for share in shares for up in (0, 1)]
+    ordered = numbers.T.copy()
+    ordered.partition(at)
+    around = ordered[:, at].T.tolist()
+    for i, share in enumerate(shares):
+        t, pairs = share * last - at[2 * i], zip(around[2 * i], around[2 * i + 1], strict=True)
+        if t < 0.5:
+            found.append(np.array([low + (high - low) * t for low, high in pairs]))
+        else:
+            found.append(np.array([high - (high - low) * (1.0 - t) for low, high in pairs]))
     return found
 
 
@@ -258,14 +266,16 @@ def score_unit(loss: Any, data: Dataset) -> float:
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
     y = data.sample().targets()
-    some = y[scattered(y.shape[0], _ENOUGH_TARGETS)]
-    single = y.shape[0] == 1  # of a stream: it has no spread
+    n = y.shape[0]
+    some = y if n < 2 * _ENOUGH_TARGETS else y[scattered(n, _ENOUGH_TARGETS)]
+    single = n == 1  # of a stream: it has no spread
     for outer, of_normal, numbers in (
         () if single else ((0.25, 1.349, some), (0.05, 3.29, y), (0.0, 6.0, y))
     ):
         low, high = _quantiles(numbers, (outer, 1.0 - outer))
         with np.errstate(over="ignore"):  # not finite, it is passed over
-            spread = float(np.sqrt(np.mean(np.square((high - low) / of_normal))))
+            squares = np.square((high - low) / of_normal)
+            spread = math.sqrt(np.add.reduce(squares) / squares.size)
         if 0.0 < spread < np.inf:
             return spread
     return max(1.0, float(np.abs(y).max()))

@@ -56,7 +56,7 @@ def order_of(
     """
     if callable(shuffle):
         return lambda epoch: checked_order(shuffle(epoch, n), n), False
-    if shuffle == "none":
+    if shuffle == "none" or n == 1:  # as a stream's rows come one by one
         return lambda _epoch: AsTheyLie(n), False
     if n > 1 << 32:
         msg = (
@@ -98,7 +98,8 @@ class AsTheyLie:
 
     def __getitem__(self, part: slice) -> NDArray[np.uint32]:
         """Return the rows at positions ``lo:hi``."""
-        return row_numbers(np.arange(part.start, min(part.stop, self._n)), self._n)
+        kind = np.uint32 if self._n <= 1 << 32 else np.int64  # as `row_numbers` has them
+        return np.arange(part.start, min(part.stop, self._n), dtype=kind)
 
 
 def order_once(n: int, seed: int) -> NDArray[np.uint32]:

@@ -10,6 +10,7 @@ their order, whoever measures them: when a table is prepared, or when rows are f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -59,22 +60,24 @@ class Columns:
         zeros, ones = np.zeros(n_features), np.ones(n_features)
         return cls(1.0, zeros, ones, -ones, ones, measured=False)
 
-    @property
+    @cached_property
     def deviation(self) -> NDArray[np.float64]:
         """Standard deviations; exactly zero for a constant column."""
-        deviation: NDArray[np.float64] = np.sqrt(self.square / self.weight)
-        return np.where(self.low < self.high, deviation, 0.0)
+        deviation = np.sqrt(self.square / self.weight)
+        own: NDArray[np.float64] = np.where(self.low < self.high, deviation, 0.0)
+        own.flags.writeable = False
+        return own
 
     @property
     def length(self) -> NDArray[np.float64]:
         """Root mean squares: deviations from zero."""
         return np.sqrt(self.square / self.weight + self.mean * self.mean)
 
-    @property
+    @cached_property
     def scale(self) -> NDArray[np.float64]:
         """Deviations; 1 for a constant column, as behind a StandardScaler."""
-        deviation = self.deviation
-        return np.where(deviation > 0.0, deviation, 1.0)
+        deviation, there = self.deviation, self.deviation > 0.0
+        return deviation if there.all() else np.where(there, deviation, 1.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes, which gives the same bits."""
@@ -158,7 +161,9 @@ def measure(shard: Dataset) -> Columns:
     p = values.shape[1]
     tile = max(16, min(_TILE_BYTES // max(1, values[:1].nbytes), 1024))
     rows, weight = readonly(values), readonly(shard.sample_weight)
-    mean, square, low, high = np.zeros(p), np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf)
+    mean, square, low, high = np.zeros((4, p))
+    low.fill(np.inf)
+    high.fill(-np.inf)
     order = readonly(shard.rows_between(0, shard.n))
     with np.errstate(all="ignore"):
         total = measure_rows(rows, weight, order, tile, mean, square, low, high)

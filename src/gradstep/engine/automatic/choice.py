@@ -154,8 +154,10 @@ def has_matrix(of: ScaledProblem) -> bool:
 def has_few_rows(of: ScaledProblem) -> bool:
     """Tell whether Newton steps are taken in the space of the rows: see `row_space`."""
     n, rows = of.data.n, of.data.rows
+    if n >= of.q:
+        return False
     kind = isinstance(rows, DenseRows | CsrRows) and of.smooth and of.is_plain and not of.joint
-    if not (kind and not of.only_prox and n < of.q and n <= _FEW_ROWS_OF_ALL):
+    if not (kind and not of.only_prox and n <= _FEW_ROWS_OF_ALL):
         return False
     if not (of.quadratic or n * n <= _SQUARE_A_FEATURE * of.q):
         return False
@@ -219,7 +221,7 @@ def all_rows_are_cheap(of: ScaledProblem) -> bool:
 
 
 def _newton(holds: Callable[[ScaledProblem], bool], why: str) -> Rule:
-    return Rule(lambda of: can_take_newton_steps(of) and holds(of), StepKind.NEWTON, why)
+    return Rule(lambda of: holds(of) and can_take_newton_steps(of), StepKind.NEWTON, why)
 
 
 RULES = (
@@ -279,7 +281,10 @@ RULES = (
 
 def rule_for(of: ScaledProblem) -> Rule:
     """Return the rule that decides how epochs go, once the first is over."""
-    return next(rule for rule in RULES if rule.holds(of))
+    for rule in RULES:
+        if rule.holds(of):
+            return rule
+    raise AssertionError  # the last one always holds
 
 
 def hessian_rows(of: ScaledProblem) -> int:

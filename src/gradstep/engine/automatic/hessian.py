@@ -56,6 +56,7 @@ class Hessians:
     def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
         self._of, self._row_sums = of, row_sums
         self._sampler = Sampler(of, row_sums)
+        self._always_all = of.wants_exact or all_rows_are_cheap(of)
         self._standardised = (
             readonly(of.standardisation.shift), readonly(of.standardisation.scale),
         )  # fmt: skip
@@ -77,7 +78,7 @@ class Hessians:
     def _newton_rows(self, sampling: Sampling) -> int:
         """Return the sample size of a Newton step's Hessian: all rows, or as many as affordable."""
         of, n = self._of, self._of.data.n
-        if of.wants_exact or all_rows_are_cheap(of):
+        if self._always_all:
             return n
         wanted = max(_NEWTON_ROWS_A_FEATURE * of.q, CHEAP_PRODUCTS / of.products)
         return int(min(n, wanted * sampling.factor))

@@ -195,8 +195,11 @@ class Automatic:
         columns = self._columns
         if not columns.measured or not self.of.problem.fit_intercept:
             return note
+        alike = columns.low >= columns.high
+        if not alike.any():
+            return note
         zero = ~state.params[: -self.of.k].reshape(self.of.k, -1).any(axis=0)  # unless held off it
-        constant = (zero & (columns.low >= columns.high)).nonzero()[0]
+        constant = (zero & alike).nonzero()[0]
         if not constant.size:
             return note
         more = ", ..." if constant.size > _NAMED else ""
@@ -207,23 +210,22 @@ class Automatic:
     def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
-        state = state.changed(params=of.within(state.params))
         if self._columns.measured and not self._is_sample and of.data.columns is None:
             self.row_sums.rows_read += of.data.n  # they were measured for this run
-        start = state.params.copy()
+        params = of.within(state.params)
+        start = params.copy()
         state = state.changed(
-            kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
+            params=params, kind=int(self.rule.kind), smoothing=Smoothing.first(of, near=rows > 0)
         )
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
-        uneven = start[: -of.k].any() and self._columns.measured and self._has_few(rows)
-        if uneven or not rows:
+        if not rows or (start[: -of.k].any() and self._columns.measured and self._has_few(rows)):
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
-        if not np.array_equal(state.start, start):  # it goes on from another run's result
+        if (state.start != start).any():  # it goes on from another run's result
             begun = max(at_start, self._model.objective(state.start))
-        offset = float(np.abs(of.standardisation.scaled_params(start)[:, -1]).max()) / of.score_unit
+        offset = float(np.abs(self._model.scaled_at(start)[:, -1]).max()) / of.score_unit
         state = state.changed(least=at_start,
             progress=state.progress._replace(at_start=begun, last=at_start, offset=offset),
         )  # fmt: skip
@@ -321,7 +323,8 @@ class Automatic:
     def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""
         smoothing, before = state.smoothing.settled(), state.at
-        state = state.changed(smoothing=smoothing)
+        if smoothing is not state.smoothing:
+            state = state.changed(smoothing=smoothing)
         kind = StepKind(state.kind)
         note = ""
         if kind is StepKind.WORKING_SET:
@@ -336,7 +339,8 @@ class Automatic:
         else:
             state, note = reduced_steps(self._model, self._batches, state)
         after = state.at
-        state = state.changed(gap=after.objective - after.true)
+        gap = after.objective - after.true
+        state = state if gap == state.gap else state.changed(gap=gap)
         if not state.rejected and not is_narrow_enough(self.of, state):
             least = state.progress.at_start - state.decrease
             gained = min(before.true, least) - after.true
@@ -367,7 +371,8 @@ class Automatic:
                         length = math.sqrt(square)
                     before = state.progress.length
                     if state.kind == StepKind.NEWTON and not math.isnan(before):
-                        state = state.changed(poor=int(not length <= _LED_FAR * before))
+                        poor = int(not length <= _LED_FAR * before)
+                        state = state if poor == state.poor else state.changed(poor=poor)
         return progressed(of, state, length)
 
     def solution(

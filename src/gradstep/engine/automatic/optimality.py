@@ -142,14 +142,13 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
     progress, snapshot = state.progress, state.at
     objective = snapshot.true
     gained = progress.last - objective
-    params, least = state.params, state.least
+    least = state.least
     if objective < least or (of.has_optimality and objective == least):
-        least, params = objective, snapshot.params.copy()
+        state = state.changed(params=snapshot.params.copy(), least=objective)
     recent, highest = progress.recent, progress.highest
     if not state.rejected:  # the objective itself, not the least: it may be above the start
-        recent = np.append(recent, objective)[-recent_epochs(of.problem.patience) :]
+        recent = np.concatenate((recent, (objective,)))[-recent_epochs(of.problem.patience) :]
         highest = max(highest, objective)
-    state = state.changed(params=params, least=least)
     noise = noise_of(state, snapshot)
     stalls, optimality = progress.stalls, math.nan
     nothing = gained <= noise

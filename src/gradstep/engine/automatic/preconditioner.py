@@ -58,8 +58,9 @@ class Preconditioner:
         self.joint = hessian.shape[0] > of.k
         self.ridge = np.tile(of.ridge, of.k) if self.joint else of.ridge
         self.hessian = _joined(hessian, of.k, of.ridge) if self.joint else hessian
-        own = np.sqrt(np.einsum("bii->bi", self.hessian) + self.ridge)
-        self.scale = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0.0)
+        diagonals = self.hessian.reshape(len(self.hessian), -1)[:, :: self.hessian.shape[1] + 1]
+        own = np.sqrt(diagonals + self.ridge)
+        self.scale = np.divide(1.0, own, out=np.zeros(own.shape), where=own > 0.0)
 
     @cached_property
     def _scaled(self) -> NDArray[np.float64]:
@@ -72,7 +73,7 @@ class Preconditioner:
     def _lower(self) -> list[NDArray[np.float64]]:
         """The lower Cholesky factor of each block, scaled to a unit diagonal."""
         whole = self.hessian.copy()
-        np.einsum("bii->bi", whole)[:] += self.ridge
+        whole.reshape(len(whole), -1)[:, :: whole.shape[1] + 1] += self.ridge  # the diagonals
         whole *= self.scale[:, :, None]
         whole *= self.scale[:, None, :]
         return [factored(block, whole=self.matrices.whole) for block in whole]
@@ -82,13 +83,10 @@ class Preconditioner:
 
     def direction(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the step to the minimum of the quadratic model: (k, q), for a smooth penalty."""
-        blocks = self._blocks(gradient)
-        step = np.empty_like(blocks)
-        for c, g in enumerate(blocks):
-            at = c % len(self._lower)
-            x = -g * self.scale[at]
-            solve(self._lower[at], x)
-            step[c] = x * self.scale[at]
+        step = -self._blocks(gradient) * self.scale
+        for c, x in enumerate(step):
+            solve(self._lower[c % len(self._lower)], x)
+        step *= self.scale
         return step.reshape(gradient.shape)
 
     def step_to_minimum(
@@ -171,7 +169,7 @@ class Preconditioner:
         total = 0.0
         for c, d in enumerate(self._blocks(step)):
             matrix = self.hessian[c % self.hessian.shape[0]]
-            total += float(np.einsum("i,ij,j->", d, matrix, d) + (self.ridge * d * d).sum())
+            total += float(np.einsum("i,ij,j->", d, matrix, d) + np.add.reduce(self.ridge * d * d))
         return total
 
 

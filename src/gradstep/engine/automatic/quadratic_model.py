@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
     from gradstep.engine.automatic.state import AutomaticState, Diagonal, Factors, Matrices
     from gradstep.engine.row_sums import RowSums
+    from gradstep.engine.state import Problem
 
     _Preconditioner = (
         Preconditioner | RowSpacePreconditioner | KroneckerPreconditioner | DiagonalPreconditioner
@@ -76,7 +77,9 @@ class QuadraticModel:
         # Kept to save time: what was computed last, and the records that it was computed from.
         self._preconditioner: _Preconditioner | None = None
         self._made_of: Matrices | Factors | Diagonal | None = None
-        self._made_at: tuple[Snapshot, NDArray[np.float64], tuple[Any, Any]] | None = None
+        self._made_at: tuple[Snapshot, NDArray[np.float64], tuple[Any, Any, Any]] | None = None
+        self._penalty_known: tuple[NDArray[np.float64], Problem, float] | None = None
+        self._scaled_of: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
 
     def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
@@ -90,14 +93,16 @@ class QuadraticModel:
         with np.errstate(all="ignore"):
             if of.has_optimality:
                 found = self.row_sums.evaluate(loss, params, options)
-                losses = np.full(3, found.loss)
+                before = true = found.loss
             else:
                 found = self.row_sums.evaluate(
                     loss, params, options, before=smoothing.loss_before(of), plain=of.problem.loss
                 )
-                losses = np.array([found.loss, found.before, found.plain])
-            own = of.problem.penalty_of(params) + self._tilted(params)
-            objective, before, true = (losses + own).tolist()
+                before, true = found.before, found.plain
+            own = self.of.problem.penalty_as_it_is(params)
+            self._penalty_known = params, of.problem, own
+            own += self._tilted(params)
+        objective, before, true = found.loss + own, before + own, true + own
         gradient = found.gradient if self._tilt is None else found.gradient + self._tilt
         return Snapshot(params, objective, before, true, gradient, found.hessian)
 
@@ -109,28 +114,36 @@ class QuadraticModel:
         None where it does not follow from them to enough digits for `tol`, or for the loss.
         """
         of, tol = self.of, self.of.problem.tol
-        known = self.knows_hessian(state) and state.matrices is not None and of.is_plain
-        if not known or of.wants_exact or tol is None:
+        known = of.quadratic and self.knows_hessian(state) and state.matrices is not None
+        if not (known and of.is_plain) or of.wants_exact or tol is None:
             return None
         assert state.matrices is not None  # noqa: S101
         units, hessian = of.standardisation, state.matrices.hessian[0]
-        step = units.scaled_params(params) - self.scaled(snapshot)
-        gradient = units.gradient(snapshot.gradient)
+        own, gradient, _ = self._at(snapshot)
+        step = self.scaled_at(params) - own
         change = np.einsum("ci,ij->cj", step, hessian)
         # The gradient's rounding error, with signs as they might be, as a step to correct it.
         error = _ERROR * np.einsum("ci,ij->cj", np.abs(step), np.abs(hessian))
         error *= _signs(step.shape)
         correction = self.full_preconditioner(state).direction(error)
-        if -float((error * correction).sum()) > (_SURELY * tol) ** 2 * float((change * step).sum()):
+        bend = float(np.add.reduce(change * step, axis=None))  # dᵀHd
+        miss = -float(np.add.reduce(error * correction, axis=None))
+        if miss > (_SURELY * tol) ** 2 * bend:
             return None
-        before = snapshot.objective - of.problem.penalty_of(snapshot.params)
+        before = snapshot.objective - self._penalty_of(snapshot.params)
         before -= self._tilted(snapshot.params)
-        loss = before + float((gradient * step).sum()) + 0.5 * float((change * step).sum())
+        loss = before + float(np.add.reduce(gradient * step, axis=None)) + 0.5 * bend
         if not loss > _DIGITS * before:
             return None
-        objective = loss + of.problem.penalty_of(params) + self._tilted(params)
+        objective = loss + self._penalty_of(params) + self._tilted(params)
         at_end = snapshot.gradient + units.gradient_in_units(change)
         return Snapshot(params, objective, objective, objective, at_end, None)
+
+    def _penalty_of(self, params: NDArray[np.float64]) -> float:
+        known, problem = self._penalty_known, self.of.problem
+        if known is None or known[0] is not params or known[1] is not problem:
+            self._penalty_known = known = params, problem, problem.penalty_of(params)
+        return known[2]
 
     def _tilted(self, params: NDArray[np.float64]) -> float:
         return 0.0 if self._tilt is None else float((self._tilt * params).sum())
@@ -164,8 +177,9 @@ class QuadraticModel:
 
     def knows_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the Hessian is the same everywhere, and known."""
-        whole = state.matrices is not None and state.matrices.whole
-        return self.of.quadratic and (whole or self.in_row_space)
+        if not self.of.quadratic:
+            return False
+        return self.in_row_space or (state.matrices is not None and state.matrices.whole)
 
     def keeps_hessian(self, state: AutomaticState) -> bool:
         """Tell whether the next Newton step is taken in the Hessian of the last.
@@ -185,24 +199,34 @@ class QuadraticModel:
 
     def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the gradient of loss and l2 penalty, for standardised features."""
-        return self._at(snapshot)[1]
+        return self._at(snapshot)[2]
 
     def scaled(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the parameters for standardised features: (k, q)."""
         return self._at(snapshot)[0]
 
-    def _at(self, snapshot: Snapshot) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return parameters and gradient for standardised features."""
+    def _at(
+        self, snapshot: Snapshot
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return parameters and gradients, of the loss and with l2, for standardised features."""
         of, known = self.of, self._made_at
         if known is None or known[0] is not snapshot or known[1] is not of.ridge:
-            scaled = of.standardisation.scaled_params(snapshot.params)
-            gradient = of.standardisation.gradient(snapshot.gradient) + of.ridge * scaled
-            self._made_at = known = snapshot, of.ridge, (scaled, gradient)
+            scaled = self.scaled_at(snapshot.params)
+            of_loss = of.standardisation.gradient(snapshot.gradient)
+            gradient = of_loss + of.ridge * scaled
+            self._made_at = known = snapshot, of.ridge, (scaled, of_loss, gradient)
         return known[2]
+
+    def scaled_at(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the parameters for standardised features."""
+        known = self._scaled_of
+        if known is None or known[0] is not params:
+            self._scaled_of = known = params, self.of.standardisation.scaled_params(params)
+        return known[1]
 
     def slope_along(self, step: NDArray[np.float64], snapshot: Snapshot) -> float:
         """Return the slope of loss and l2 penalty along a step, at a snapshot."""
-        return float((self.gradient(snapshot) * step).sum())
+        return float(np.add.reduce(self.gradient(snapshot) * step, axis=None))
 
     def with_hessian_of_snapshot(self, state: AutomaticState) -> AutomaticState:
         """Return the state with the Hessian of its snapshot as the preconditioner."""
@@ -279,8 +303,10 @@ class QuadraticModel:
         """Return the step to the minimum of the model, and whether that minimum was found."""
         preconditioner, known = self.preconditioner(state), self._direction_of
         key = (snapshot, preconditioner, state.pairs)
-        if known is not None and all(a is b for a, b in zip(known[0], key, strict=True)):
-            return known[1], known[2]
+        if known is not None:
+            at, made_by, pairs = known[0]
+            if at is snapshot and made_by is preconditioner and pairs is state.pairs:
+                return known[1], known[2]
         gradient, solved = self.gradient(snapshot), True
         if state.kind == StepKind.QUASI_NEWTON:
             step = quasi_newton_direction(self, state, gradient)

@@ -72,14 +72,15 @@ class ScaledProblem:
         spread = columns.deviation if centred or not columns.measured else columns.length
         center = columns.mean if centred else np.zeros(p)
         self.standardisation = Standardisation.of(center, spread, self.k)
-        scales = np.ones(p) if problem.penalty_scales is None else problem.penalty_scales
-        self.penalty_scale = scales * self.standardisation.scale
+        own, scales = self.standardisation.scale, problem.penalty_scales
+        self.penalty_scale = own if scales is None else scales * own
         strengths = getattr(problem.penalty, "strengths", None)
         self.only_prox = strengths is None
         l1, l2 = (0.0, 0.0) if strengths is None else strengths()
-        self.l1 = np.append(l1 * self.penalty_scale, 0.0)
-        self.ridge = np.append(l2 * self.penalty_scale * self.penalty_scale, 0.0)
-        self.has_l1 = bool(self.l1.any())
+        self.l1, self.ridge = np.zeros(self.q), np.zeros(self.q)  # none of the intercept
+        np.multiply(l1, self.penalty_scale, out=self.l1[:-1])
+        np.multiply(l2 * self.penalty_scale, self.penalty_scale, out=self.ridge[:-1])
+        self.has_l1 = l1 != 0.0 and bool(self.l1.any())
         self.constraints = problem.constraints
         self.smooth = is_smooth(problem.loss)
         self.has_curvature_bound = curvature(problem.loss) is not None
@@ -108,12 +109,12 @@ class ScaledProblem:
         moved = float(((coef - params[:-1]) * self.standardisation.shift).sum())
         return np.append(coef, params[-1] - moved)
 
-    @property
+    @cached_property
     def has_optimality(self) -> bool:
         """Whether a step's length tells how near the optimum is; not if the loss's slope jumps."""
         return self.smooth or self.has_curvature_bound
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """Number of blocks of the Hessian: one per output, or pair of outputs of a joint loss.
 
@@ -169,4 +170,4 @@ class ScaledProblem:
     @cached_property
     def score_unit(self) -> float:
         """The unit of scores: 1, or the spread of the target if scores predict it directly."""
-        return score_unit(self.problem.loss, self.data)
+        return 1.0 if self.of_classes else score_unit(self.problem.loss, self.data)

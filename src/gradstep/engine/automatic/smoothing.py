@@ -122,7 +122,7 @@ class Smoothing(NamedTuple):
 
     def settled(self) -> Self:
         """Go on from a snapshot whose objective is that of the present width."""
-        return self._replace(before=self.width)
+        return self if self.before == self.width else self._replace(before=self.width)
 
     # ------------------------------------------------------------------ how often it is doubled
 
@@ -141,7 +141,7 @@ class Smoothing(NamedTuple):
         beyond = self.beyond
         if of.has_curvature_bound:  # the Hessian is large enough without wide doublings
             beyond = max(0.1 * beyond, _LEAST_BEYOND)
-        return self._replace(doublings=max(0, self.doublings - 1), beyond=beyond)
+        return type(self)(self.width, self.before, max(0, self.doublings - 1), beyond)
 
     def lengthened(self, t: float) -> Self:
         """Give full weight to more doublings, since a step had to be shortened to t."""

@@ -195,6 +195,9 @@ class Progress(NamedTuple):
     recent: NDArray[np.float64] = np.zeros(0)
 
 
+_OF_ALL_METHODS = tuple(each.name for each in fields(TrainState))
+
+
 @dataclass
 class AutomaticState(TrainState):
     """The state of a run from snapshot to snapshot; `params` are the best so far.
@@ -268,8 +271,12 @@ class AutomaticState(TrainState):
         """Return a state of this method that shares no array: itself, or one that begins there."""
         if isinstance(state, cls):
             return state.copy()
-        common = {each.name: getattr(state, each.name) for each in fields(TrainState)}
-        return cls(**common | {"params": state.current()}).copy()
+        common = {name: getattr(state, name) for name in _OF_ALL_METHODS}
+        best = state.best_params
+        return cls(**common).changed(
+            start=state.start.copy(), params=state.current().copy(),
+            best_params=None if best is None else best.copy(),
+        )  # fmt: skip
 
     @property
     def has_preconditioner(self) -> bool:

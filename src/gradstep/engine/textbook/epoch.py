@@ -109,8 +109,9 @@ class EpochBatches:
         self._data = data
         self._orders = ReadAhead(order, in_thread=in_thread)
         self._steps = Steps(problem, data.rows, self.batch_size, mean_weight)
-        self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows") if self._gathering_pays() else None
-        self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1)])
+        gathers = self._gathering_pays()
+        self._pool = ThreadPoolExecutor(_AHEAD, "gradstep-rows") if gathers else None
+        self._buffers = cycle([_Buffer() for _ in range(_AHEAD + 1 if gathers else 0)])
 
     def _gathering_pays(self) -> bool:
         if threads() == 1 or self._steps.helpers:
@@ -194,7 +195,7 @@ class EpochBatches:
             Horizon(self._problem.max_epochs, self.n_batches),
         )
         rates = np.asarray(rates, dtype=np.float64) * state.rate_factor
-        if rates.shape != number.shape or not np.all(np.isfinite(rates) & (rates >= 0.0)):
+        if rates.shape != number.shape or not ((rates >= 0.0) & (rates < np.inf)).all():
             msg = (
                 f"{schedule!r} must give {number.size} finite learning rates >= 0 for the steps "
                 f"from {state.steps} on; it gave {rates!r}."

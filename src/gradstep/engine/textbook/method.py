@@ -65,7 +65,7 @@ class Textbook:
         """Return a state of this method, which shares no array with the one given."""
         if not isinstance(state, TextbookState):
             state = problem.start(*problem.split(state.current()))
-        state = state.copy().standardised(problem.standardisation)
+        state = state.standardised(problem.standardisation).copy()
         if why_no_path(problem):
             state.path = None
         elif state.path is None and not state.averaged:
