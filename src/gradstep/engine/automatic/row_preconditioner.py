@@ -15,7 +15,7 @@ Computing 23(4), 2001).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -50,10 +50,9 @@ class RowFactor(NamedTuple):
     root: NDArray[np.float64]
 
     @classmethod
-    def of(cls, gram: NDArray[Any], root: NDArray[np.float64]) -> RowFactor:
+    def of(cls, gram: NDArray[np.float64], root: NDArray[np.float64]) -> RowFactor:
         """Factorise."""
-        diagonal = np.asarray(np.einsum("ii->i", gram), np.float64)
-        scale = 1.0 / np.sqrt(1.0 + root * root * diagonal)
+        scale = 1.0 / np.sqrt(1.0 + root * root * np.einsum("ii->i", gram))
         own = root * scale
         matrix = gram * own
         matrix *= own[:, None]
@@ -92,7 +91,7 @@ class RowSpacePreconditioner:
     """
 
     def __init__(
-        self, rows: RowProducts, gram: NDArray[Any], inverse: NDArray[np.float64],
+        self, rows: RowProducts, gram: NDArray[np.float64], inverse: NDArray[np.float64],
         h: NDArray[np.float64], *, with_intercept: bool, known: Sequence[RowFactor] = (),
     ) -> None:  # fmt: skip
         self._rows, self._inverse, self._gram = rows, inverse, gram
@@ -160,7 +159,12 @@ class _System:
     """The equations of an output, above, and a factor that solves them or leads there."""
 
     def __init__(
-        self, gram: NDArray[Any], root: NDArray[np.float64], factor: RowFactor, *, intercept: bool
+        self,
+        gram: NDArray[np.float64],
+        root: NDArray[np.float64],
+        factor: RowFactor,
+        *,
+        intercept: bool,
     ) -> None:
         self._gram, self._root, self._factor = gram, root, factor
         self._fresh = factor.root is root
@@ -181,8 +185,8 @@ class _System:
 
     def _times(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return B·u."""
-        product = np.asarray(self._gram @ (self._root * u).astype(self._gram.dtype), np.float64)
-        return u + self._root * product
+        product: NDArray[np.float64] = u + self._root * (self._gram @ (self._root * u))
+        return product
 
     def _kept(
         self, u: NDArray[np.float64], target: float = 0.0

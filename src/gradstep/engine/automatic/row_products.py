@@ -30,8 +30,8 @@ _POWER_STEPS = 4
 class RowProducts(Protocol):
     """Products with standardised rows X."""
 
-    def gram(self, factor: NDArray[np.float64], *, single: bool) -> NDArray[Any]:
-        """Return XD²Xᵀ, D being a diagonal matrix: (n, n); perhaps in single precision."""
+    def gram(self, factor: NDArray[np.float64], *, single: bool) -> NDArray[np.float64]:
+        """Return XD²Xᵀ, D being a diagonal matrix: (n, n); perhaps summed in single precision."""
         ...
 
     def scores(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ class _DenseProducts:
             rows = slice(lo, min(lo + each, n))
             yield rows, self._values[rows].astype(np.float64, copy=False)
 
-    def gram(self, factor: NDArray[np.float64], *, single: bool) -> NDArray[Any]:
+    def gram(self, factor: NDArray[np.float64], *, single: bool) -> NDArray[np.float64]:
         n, p = self._values.shape
         kind = np.float32 if single else np.float64
         total, product = np.empty((n, n), kind), np.empty((n, n), kind)
@@ -78,7 +78,7 @@ class _DenseProducts:
             np.matmul(x, x.T, out=product if lo else total)
             if lo:
                 total += product
-        return total
+        return total.astype(np.float64, copy=False)
 
     def scores(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         own, found = weights * self._scale, np.empty((weights.shape[0], self._values.shape[0]))
@@ -108,10 +108,11 @@ class _SparseProducts:
         # In one step, which gives columns in any order that they came in the same sums.
         self._across = self._x.T.tocsr()
 
-    def gram(self, factor: NDArray[np.float64], *, single: bool) -> NDArray[Any]:
+    def gram(self, factor: NDArray[np.float64], *, single: bool) -> NDArray[np.float64]:
+        del single  # only large products are faster
         own = self._scale * factor
         scaled = self._x.multiply(own * own).tocsr()
-        return np.asarray((scaled @ self._across).toarray(), np.float32 if single else np.float64)
+        return np.asarray((scaled @ self._across).toarray())
 
     def scores(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.ascontiguousarray((self._x @ (weights * self._scale).T).T)
@@ -120,7 +121,7 @@ class _SparseProducts:
         return np.ascontiguousarray((self._across @ each.T).T) * self._scale
 
 
-def norm_of(gram: NDArray[Any]) -> float:
+def norm_of(gram: NDArray[np.float64]) -> float:
     """Return about the largest eigenvalue of a positive matrix, by the power method.
 
     Examples
@@ -128,10 +129,10 @@ def norm_of(gram: NDArray[Any]) -> float:
     >>> norm_of(np.diag([1.0, 4.0, 2.0]))
     4.0
     """
-    v, norm = np.asarray(gram[np.argmax(np.einsum("ii->i", gram))], np.float64), 0.0
+    v = gram[np.argmax(np.einsum("ii->i", gram))]
     for _ in range(_POWER_STEPS):
         norm = float(np.linalg.norm(v))
         if not 0.0 < norm < np.inf:
             return norm
-        v = np.asarray(gram @ (v / norm).astype(gram.dtype), np.float64)
+        v = gram @ (v / norm)
     return float(np.linalg.norm(v))

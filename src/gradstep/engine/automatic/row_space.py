@@ -97,12 +97,14 @@ class RowSpace:
         ridge = of.ridge[:-1]
         self._inverse = np.where(ridge > 0.0, 1.0 / np.where(ridge > 0.0, ridge, 1.0), 0.0)
         self._rows = row_products(of, data)
-        self._known: tuple[NDArray[Any], float] | None = None  # K; its norm, in single precision
+        self._known: tuple[NDArray[np.float64], float] | None = (
+            None  # K; its norm, in single precision
+        )
         self._made_of: NDArray[np.float64] | None = None
         self._made: RowSpacePreconditioner | None = None
         self._ended: tuple[NDArray[np.float64], Callable[[Any], float]] | None = None
 
-    def _gram(self, most: float = 0.0) -> NDArray[Any]:
+    def _gram(self, most: float = 0.0) -> NDArray[np.float64]:
         """Return K, in double precision if its error would matter at second derivatives up to."""
         if self._known is not None and not most * self._known[1] > _MOST_IN_SINGLE:
             return self._known[0]
@@ -185,7 +187,7 @@ class RowSpace:
         """Return a·K, (k, n)."""
         gram = self._gram()
         with one_blas_thread():
-            return np.asarray(a.astype(gram.dtype, copy=False) @ gram, np.float64)
+            return a @ gram
 
     def _at(self, a: NDArray[np.float64], intercepts: NDArray[np.float64]) -> _Point:
         """Return the point with these numbers of the rows (k, n) and intercepts (k,)."""
