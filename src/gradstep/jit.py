@@ -54,6 +54,7 @@ __all__ = [
     "compiled",
     "folder_brought",
     "inlined",
+    "inlined_in_order",
     "kernel_folder",
     "sources_digest",
 ]
@@ -63,6 +64,7 @@ __all__ = [
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 JIT_OPTIONS: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "nogil": True}
 INLINED: dict[str, Any] = {"fastmath": FAST_MATH, "error_model": "numpy", "forceinline": True}
+_IN_ORDER: dict[str, Any] = INLINED | {"fastmath": FAST_MATH - {"reassoc"}}
 
 # What compiled code is made of: the components and layouts, and all folders of that name.
 _COMPILED_SOURCES = (
@@ -321,6 +323,12 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     and which of these runs depends on what the process happened to load first.
     """
     inlined_function: Callable[..., Any] = register_jitable(**INLINED)(function)
+    return inlined_function
+
+
+def inlined_in_order(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function a part of those that call it, in which sums are taken as they are written."""
+    inlined_function: Callable[..., Any] = register_jitable(**_IN_ORDER)(function)
     return inlined_function
 
 

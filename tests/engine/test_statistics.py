@@ -14,7 +14,7 @@ from gradstep.engine.statistics import columns_of
 from gradstep.errors import InvalidData
 from gradstep.rows import shards
 from gradstep.rows.dataset import Dataset
-from gradstep.rows.statistics import Columns
+from gradstep.rows.statistics import Columns, measure
 from tests.engine.cases import SOME, csr, dense, matrix
 from tests.rows.test_table_rows import ROWS
 
@@ -212,3 +212,16 @@ def test_other_rows_are_neither_centred_nor_scaled(layout):
         found = getattr(columns, name)
         assert found.shape == (layout.n_features,)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 7, 1025, 2050])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_four_rows_at_a_time_are_as_one_after_another(n, kind):
+    """With weights, rows come one after another."""
+    X = np.random.default_rng(n).normal(3.0, 1.0, (n, 5)).astype(kind)
+    found, one_by_one = (
+        measure(Dataset(dense(X), np.zeros((n, 1)), weight)) for weight in (None, np.ones(n))
+    )
+    assert_same(found, by_hand(X))
+    for name in FIELDS:
+        np.testing.assert_allclose(getattr(found, name), getattr(one_by_one, name), rtol=1e-14)

@@ -32,7 +32,10 @@ def model_of(prepared: PreparedTable, loss: Any, params: NDArray[np.float64]) ->
 def models_of(prepared: PreparedTable, loss: Any, found: Phases) -> tuple[Model, Model]:
     """Return the model that is judged, and the one that is written: of all rows, or the same."""
     judged = model_of(prepared, loss, found.judged.params)
-    judged.training = training_of(judged, prepared)
+    of = found.judged.problem.loss
+    same = "class_weights" not in prepared.meta and type(of) is type(judged.loss)
+    same = same and of == judged.loss
+    judged.training = training_of(judged, prepared, constant=found.constant if same else None)
     if found.refit is None:
         return judged, judged
     model = model_of(prepared, loss, found.params)
@@ -40,12 +43,26 @@ def models_of(prepared: PreparedTable, loss: Any, found: Phases) -> tuple[Model,
     return judged, model
 
 
-def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False) -> TrainingRows:
-    """Return what a model is to keep of the rows that it was trained on: also those held out."""
+def training_of(
+    model: Model, prepared: PreparedTable, *, all_rows: bool = False,
+    constant: NDArray[np.float64] | None = None,
+) -> TrainingRows:  # fmt: skip
+    """Return what a model is to keep of the rows that it was trained on: also those held out.
+
+    The best constant prediction is found here unless it is known.
+    """
+    k, p = model.n_outputs, model.encoding.n_features
+    coef = model.params[: k * p].reshape(k, p)
+    if constant is None:
+        constant = _constant_of(model, prepared, all_rows=all_rows)
+    return training_rows(model.encoding, prepared.train, coef, constant)
+
+
+def _constant_of(model: Model, prepared: PreparedTable, *, all_rows: bool) -> NDArray[np.float64]:
+    """Return the scores of the best constant prediction, of what is predicted."""
     from gradstep.engine.baseline import best_constant  # these import Numba
     from gradstep.engine.parts import together
 
-    k, p = model.n_outputs, model.encoding.n_features
     sample = prepared.train.sample()
     plain = sample.without_features()
     if all_rows and sample is prepared.train:
@@ -56,6 +73,4 @@ def training_of(model: Model, prepared: PreparedTable, *, all_rows: bool = False
             prepared.meta["class_weights"], plain.sample_weight, plain.y[:, 0]
         )
         plain = replace(plain, sample_weight=weight)
-    constant = best_constant(model.loss, plain, k)
-    coef = model.params[: k * p].reshape(k, p)
-    return training_rows(model.encoding, prepared.train, coef, constant)
+    return best_constant(model.loss, plain, model.n_outputs)

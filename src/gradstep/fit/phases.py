@@ -62,6 +62,8 @@ class Phases:
         The strength of the penalty, if it was chosen.
     refit : Refit or None
         The refit, if there was one.
+    constant : ndarray of shape (k,) or None
+        The scores of the best constant prediction of the rows that were judged, if they are known.
     """
 
     judged: RunResult
@@ -72,6 +74,7 @@ class Phases:
     notes: list[Note] = field(default_factory=list)
     alpha: ChosenAlpha | None = None
     refit: Refit | None = None
+    constant: NDArray[np.float64] | None = None
 
 
 def fit_in_phases(
@@ -135,6 +138,7 @@ def fit_in_phases(
         return result
 
     start = start_of(chosen.problem, data, at_constant=True)
+    constant = start.start[-k:].copy() if chosen.problem.fit_intercept else None
     files = prepared.meta["fingerprint"]
     with checkpointed(callbacks, asked, settings.seed, data, held_out, start.start, files):
         alpha = None
@@ -162,7 +166,10 @@ def fit_in_phases(
         last = validation is not None and validation.takes_last(judged.outcome)
         kept = len(judged.records) if last or alpha is not None else kept_epoch(judged.records)
         notes = [*judged.notes, *_notes_of(judged)]
-        found = Phases(judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha)
+        found = Phases(
+            judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha,
+            constant=constant,
+        )  # fmt: skip
         if not refit or judged.outcome is Outcome.INTERRUPTED:
             return found
         return _refitted(found, chosen, prepared, train, again)

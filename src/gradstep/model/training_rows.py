@@ -20,7 +20,7 @@ from gradstep.data.features.sparse_encoding import SparseEncoding
 from gradstep.data.features.terms.crosses import PairColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -171,7 +171,7 @@ def training_rows(
     coef = coef - coef.mean(axis=0) if coef.shape[0] > 1 else coef
     with_none = np.hstack([coef, np.zeros((coef.shape[0], 1))])
     columns = parts_of(encoding).values()
-    numbers, parts = _Moments(), _Moments()
+    numbers, parts = _Moments(), _Moments(with_sum=True)
     levels = [np.zeros(_n_levels(encoding, column)) for column in encoding.coded]
     squares = [np.zeros(encoding.terms.size(c)) for c in encoding.placed]
     each_row = max(1, len(columns) * coef.shape[0])
@@ -219,21 +219,27 @@ class _Some(NamedTuple):
             for name in cls._fields
         ]
         values, codes, places, amounts = found
-        return cls(values.astype(np.float64), codes, places, amounts.astype(np.float64))
+        numbers = [each.astype(np.float64, copy=False) for each in (values, amounts)]
+        return cls(numbers[0], codes, places, numbers[1])
 
     def part(self, coef: NDArray[np.float64], column: Part) -> NDArray[np.float64]:
         """Return what a column adds to the scores of the rows, shape (k, n).
 
         Of coefficients (k, p + 1) the last are those of no feature, whose code is -1: zeros.
         """
-        found = np.zeros((coef.shape[0], self.values.shape[1]))
+        found: NDArray[np.float64] | None = None
+        for each in self._terms(coef, column):
+            found = each if found is None else np.add(found, each, out=found)
+        return np.zeros((coef.shape[0], self.values.shape[1])) if found is None else found
+
+    def _terms(self, coef: NDArray[np.float64], column: Part) -> Iterator[NDArray[np.float64]]:
+        """Yield what each feature, code and amount of a column adds."""
         for j in column.numbers:
-            found += coef[:, j, None] * self.values[j]
+            yield coef[:, j, None] * self.values[j]
         for q in column.codes:
-            found += coef.take(self.codes[q], axis=1)
+            yield coef.take(self.codes[q], axis=1)
         for q in column.places:
-            found += coef.take(self.places[q], axis=1) * self.amounts[q]
-        return found
+            yield coef.take(self.places[q], axis=1) * self.amounts[q]
 
     def add_squares(
         self, encoding: Encoding, weight: NDArray[np.float64], sums: list[NDArray[np.float64]]
@@ -249,13 +255,13 @@ class _Some(NamedTuple):
 
 
 class _Moments:
-    """Weighted co-moments of lines, each with itself and with the sum of all.
+    """Weighted co-moments of lines, each with itself and, if that is wanted, with the sum of all.
 
     Their numbers come in chunks (Chan, Golub and LeVeque, 1979).
     """
 
-    def __init__(self) -> None:
-        self.weight = 0.0
+    def __init__(self, *, with_sum: bool = False) -> None:
+        self.weight, self._wants_sum = 0.0, with_sum
         self._mean: Any = 0.0
         self._own: Any = 0.0
         self._with_sum: Any = 0.0
@@ -269,9 +275,10 @@ class _Moments:
         apart, share = mean - self._mean, 1.0 - self.weight / both
         between = apart * self.weight * share
         own = np.einsum("...n,...n->...", weighted, centred)
-        with_sum = np.einsum("...n,...n->...", weighted, centred.sum(axis=0)[None])
         self._own = self._own + own + between * apart
-        self._with_sum = self._with_sum + with_sum + between * apart.sum(axis=0)
+        if self._wants_sum:
+            with_sum = np.einsum("...n,...n->...", weighted, centred.sum(axis=0)[None])
+            self._with_sum = self._with_sum + with_sum + between * apart.sum(axis=0)
         self._mean = self._mean + apart * share
         self.weight = both
 

@@ -146,7 +146,9 @@ class Dataset:
         if self.index is not None:
             return replace(self, index=self.index[lo:hi], executor=None, columns=None, moments=None)
         weight = None if self.sample_weight is None else self.sample_weight[lo:hi]
-        return Dataset(self.rows.part(lo, hi), self.y[lo:hi], weight, shuffled=self.shuffled)
+        part = Dataset(self.rows.part(lo, hi), self.y[lo:hi], shuffled=self.shuffled)
+        vars(part)["sample_weight"] = weight  # none is 0, so that none need be looked for
+        return part
 
     def shards(self) -> list[tuple[int, int]]:
         """Return the bounds of the parts that sums are made of (`gradstep.rows.shards`)."""

@@ -29,11 +29,13 @@ __all__ = [
     "StepKind",
     "all_rows_are_cheap",
     "batch_size",
+    "can_descend",
     "can_take_newton_steps",
     "has_factors",
     "has_few_rows",
     "has_matrix",
     "hessian_rows",
+    "is_rough",
     "is_summed_in_single",
     "most_in_working_set",
     "rule_for",
@@ -56,6 +58,11 @@ _LEAST_RIDGE = 1e-5
 _FEW_ROWS_OF_ALL = 2048
 # Square of the rows, per feature, up to which that pays for losses that take several steps.
 _SQUARE_A_FEATURE = 128
+# Least `tol` that sums in single precision lead to (ADR 0052).
+_ROUGH = 1e-4
+# Fewest of few rows that quick steps are tried for before their matrix is made, and most numbers
+# that they have: 64 MB in single precision (ADR 0052).
+_WORTH_STEPS, _MOST_COPIED = 256, 1 << 24
 # Most outputs of a joint loss, whose Hessian for the scores is a matrix of them (ADR 0038).
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
@@ -164,6 +171,21 @@ def has_few_rows(of: ScaledProblem) -> bool:
     free = of.standardisation.scale > 0.0
     penalised = bool((of.ridge[:-1][free] > 0.0).all())
     return penalised and n * of.products + of.q**3 / 3 > _NEWTON_PRODUCTS
+
+
+def is_rough(of: ScaledProblem) -> bool:
+    """Tell whether steps in single precision lead as near the optimum as is asked for."""
+    return of.problem.tol is not None and of.problem.tol >= _ROUGH and not of.wants_exact
+
+
+def can_descend(of: ScaledProblem) -> bool:
+    """Tell whether quick steps are tried before the matrix of few rows: see `row_descent`.
+
+    A loss whose second derivative has no bound takes too many of them.
+    """
+    bent = of.has_curvature_bound and not of.quadratic
+    copied = isinstance(of.data.rows, DenseRows) and of.data.n * of.q <= _MOST_COPIED
+    return bent and copied and of.data.n >= _WORTH_STEPS and is_rough(of)
 
 
 def is_summed_in_single(of: ScaledProblem) -> bool:

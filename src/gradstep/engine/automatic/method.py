@@ -265,7 +265,7 @@ class Automatic:
         if not self._model.in_row_space or start[: -self.of.k].any():
             return None
         found = self._model.row_space.solution(start, state.smoothing)
-        self.row_sums.rows_read += 2 * self.of.data.n
+        self.row_sums.rows_read += self._model.row_space.passes * self.of.data.n
         snapshot = self._model.evaluate(state, found)
         return state.accepted(snapshot, 1.0) if snapshot.true <= state.least else None
 
@@ -361,6 +361,8 @@ class Automatic:
                     length = proximal_length(of, snapshot, inverse, rate)
             elif state.kind == StepKind.WORKING_SET:
                 length = self._working_sets.length(state)
+            elif (left := self._model.square_left(snapshot)) is not None:
+                length = math.sqrt(max(left, 0.0))
             else:
                 there = snapshot.hessian is not None or self._model.in_row_space
                 if state.kind == StepKind.NEWTON and there:

@@ -12,7 +12,7 @@ from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.kronecker import KroneckerPreconditioner
 from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
 from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
-from gradstep.engine.automatic.row_space import RowSpace, RowSpacePreconditioner
+from gradstep.engine.automatic.row_space import RowSpace
 from gradstep.engine.automatic.state import Snapshot
 from gradstep.objective.smoothed import smoothed
 from gradstep.rows.readonly import readonly
@@ -20,6 +20,7 @@ from gradstep.rows.readonly import readonly
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gradstep.engine.automatic.row_preconditioner import RowSpacePreconditioner
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
     from gradstep.engine.automatic.state import AutomaticState, Diagonal, Factors, Matrices
     from gradstep.engine.row_sums import RowSums
@@ -324,6 +325,12 @@ class QuadraticModel:
         if state.kind == StepKind.QUASI_NEWTON or self.in_row_space:
             return max(-float((self.gradient(snapshot) * step).sum()), 0.0)
         return max(self.full_preconditioner(state).square(step), 0.0)
+
+    def square_left(self, snapshot: Snapshot) -> float | None:
+        """Return about the same where a run has just ended in the space of its rows, or None."""
+        if not self.in_row_space:
+            return None
+        return self.row_space.square_left(snapshot.params, self.gradient(snapshot))
 
     def is_poor(self, state: AutomaticState, before: Snapshot, trial: Snapshot) -> bool:
         """Tell whether an epoch has not halved the length of the next step."""
