@@ -252,7 +252,9 @@ class TestIdentifiers:
         assert identifiers(table, kinds={"key": "number"}) == []
         assert identifiers(TABLE.with_columns(key=pl.Series([numbers[1], *numbers[1:]]))) == []
 
-    @pytest.mark.parametrize("name", ["id", "ID", "PassengerId", "store_id", "customer.ID", "zip"])
+    @pytest.mark.parametrize(
+        "name", ["id", "ID", "PassengerId", "store_id", "customer.ID", "HTTPId", "zip"]
+    )
     def test_names(self, name):
         table = TABLE.with_columns(pl.Series(name, RNG.integers(1, 60, N)))
         (note,) = [note for note in notes(table, "survived") if note.startswith("GS018")]
@@ -265,6 +267,9 @@ class TestIdentifiers:
             year=pl.Series(RNG.permutation(np.arange(1500, 1500 + N))),
             width=pl.Series(RNG.integers(10, 99, N)), humid=pl.Series(RNG.integers(0, 9, N)),
             idle=pl.Series(RNG.normal(size=N)), has_phone=pl.Series(np.arange(N) % 2),
+            phone_calls=pl.Series(RNG.integers(0, 50, N)), n_ids=pl.Series(RNG.integers(0, 50, N)),
+            stamp=pl.Series(1_700_000_000 + RNG.permutation(9 * N)[:N]),
+            day=pl.Series(20_240_100 + RNG.permutation(2 * N)[:N]),
         )  # fmt: skip
         assert table["people"].n_unique() == N
         assert identifiers(table) == []

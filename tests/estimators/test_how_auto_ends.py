@@ -8,7 +8,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor, fit_table
-from gradstep.engine.automatic import preconditioner
+from gradstep.engine.automatic import l1_minimum
 from gradstep.engine.records import Outcome
 
 LASSO = {"penalty": "l1", "penalty_scale": "unit", "fit_intercept": False}
@@ -35,7 +35,7 @@ def test_the_optimum_is_reached_without_an_intercept(alpha, asked):
 
 
 def test_a_run_whose_steps_are_not_solved_says_so(monkeypatch):
-    monkeypatch.setattr(preconditioner, "minimise_quadratic", lambda *_: False)
+    monkeypatch.setattr(l1_minimum, "minimise_quadratic", lambda *_: False)
     with pytest.warns(ConvergenceWarning, match="may have ended short of the optimum"):
         model = MiniBatchRegressor(**LASSO).fit(*far_from_zero())
     assert model.outcome_ is Outcome.STALLED

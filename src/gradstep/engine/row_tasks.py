@@ -6,7 +6,7 @@ Their results are arrays and numbers, which are added up over the shards or conc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -171,7 +171,7 @@ class Evaluate:
             compiled_loss(None if same else before, second_derivatives=with_hessian),
             compiled_loss(plain, second_derivatives=with_hessian),
         )
-        return same, losses, _dense_products() if with_hessian else 0
+        return same, losses, dense_products() if with_hessian else 0
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
@@ -306,12 +306,6 @@ def _runs(shard: Dataset) -> Iterator[NDArray[np.uint32]]:
         return
     for at in range(0, shard.n, RUN_ROWS):
         yield readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
-
-
-@cache
-def _dense_products() -> int:
-    """Return the address of what adds products: to look it up takes as long as a small sum."""
-    return dense_products()
 
 
 @lru_cache(maxsize=2)

@@ -11,6 +11,13 @@ from sklearn.linear_model import Lasso
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.engine.automatic import choice, working_set
 from gradstep.engine.automatic.l1_minimum import minimise_with_l1
+from gradstep.engine.automatic.preconditioner import Preconditioner
+from gradstep.engine.automatic.scaled_problem import ScaledProblem
+from gradstep.engine.automatic.state import Matrices
+from gradstep.engine.statistics import columns_of
+from gradstep.objective.penalties import L1
+from gradstep.objective.regression import SquaredError
+from tests.engine.automatic.problems import problem, sized
 
 N, P = 600, 3000
 WORDS = "the optimum of a working set"
@@ -149,3 +156,29 @@ def test_the_minimum_of_a_large_quadratic(q, correlated):
     assert 0 < np.count_nonzero(x) < q
     np.testing.assert_allclose(slope[x != 0.0], -(l1 * np.sign(x))[x != 0.0], atol=1e-8)
     assert (np.abs(slope) <= l1 + 1e-8)[x == 0.0].all()
+
+
+def test_with_as_many_coefficients_as_rows_it_ends_no_worse_than_before():
+    """The quadratic of a set is singular, to rounding: what is found counts, and all is said."""
+    X, score = sparse(8, n=120)
+    y = targets("squared_error", score, np.random.default_rng(7))
+    model = fitted("squared_error", X, y, 1e-4, tol=1e-3, max_iter=20)
+    losses = [record.loss for record in model.history_]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.02 * y.var()
+    lasso = Lasso(alpha=1e-4, tol=1e-10, max_iter=20_000).fit(X, y)
+    at = 0.5 * np.mean((y - lasso.predict(X)) ** 2) + 1e-4 * np.abs(lasso.coef_).sum()
+    assert losses[-1] == pytest.approx(at, rel=0.02)
+
+
+def test_what_comes_back_to_zero_is_zero():
+    """And not the rounding error of a step that leads there."""
+    data, _ = sized("newton", SquaredError())
+    columns = columns_of(data)
+    of = ScaledProblem(problem(data, penalty=L1(100.0)), data, columns)
+    A = np.random.default_rng(0).normal(size=(50, of.q))
+    model = Preconditioner(of, Matrices((A.T @ A / 50)[None], np.zeros(of.q), whole=True))
+    for at in np.random.default_rng(1).normal(size=(100, 1, of.q)):
+        step, solved = model.step_to_minimum(np.zeros((1, of.q)), at)
+        assert solved
+        assert not (at + step)[0, :-1].any()

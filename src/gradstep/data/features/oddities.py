@@ -26,13 +26,16 @@ _UNNAMED = ("", "Unnamed: 0", "...1", "rownames")  # of pandas, and of R's packa
 _OF_FRAMES = "__index_level_0__"  # of pandas in Parquet and Arrow, also where frames were joined
 _FEWEST_ROWS = 20
 _FEW_VALUES = 10  # of a column that counts, or says yes or no: a rare value is no slip
-_WORDS = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")  # of a name, also where only capitals part them
-_NAMES = {"id", "ids", "identifier", "uuid", "guid", "isbn"}
+_WORDS = re.compile(
+    r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+"
+)  # of a name, also where only capitals part them
+_NAMES = {"id", "identifier", "uuid", "guid", "isbn"}
 _NAMES |= {"zip", "zipcode", "postcode", "postal", "fips", "phone"}
 _UNIQUE = "has another whole number in each row"
 _FEWEST_DENSE, _PAIRS = 100, 10.0  # rows, and pairs among them that chance would make alike
 _FEWEST_LONG, _LONG = 200, 5  # rows of which no two are alike, and their digits
-_FIRST_YEAR, _LAST_YEAR = 1000.0, 2100.0
+# Years, days as 20240131, and seconds or milliseconds since 1970 until 2039: quantities.
+_TIMES = ((1e3, 2100.0), (19_000_101.0, 21_001_231.0), (1e9, 2.2e9), (1e12, 2.2e12))
 _RARE, _MANY_LEVELS = 5, 100  # rows of a level, and levels
 
 
@@ -126,7 +129,7 @@ def _why_identifier(name: str, profile: NumberProfile) -> str:
 
     So many numbers drawn from their range would repeat one, unless they are given out (the expected
     number of pairs that are alike is n²/2 over the range). Random numbers of one length are, too;
-    years are, and are quantities all the same.
+    times are, and are quantities all the same.
     """
     numbers = profile.numbers
     n, low, high = numbers.count, numbers.low, numbers.high
@@ -134,13 +137,13 @@ def _why_identifier(name: str, profile: NumberProfile) -> str:
         return ""
     what = _UNIQUE if profile.repeats is not None and not profile.repeats else ""
     few = profile.distinct is not None and len(profile.distinct) <= 2
-    words = {word.lower() for word in _WORDS.findall(re.sub("([a-z])([A-Z])", r"\1 \2", name))}
-    if words & _NAMES and not few:
+    *_, last = ["", *(word.lower() for word in _WORDS.findall(name))]
+    if last in _NAMES and not few:
         return what or "is named like an identifier"
     dense = n >= _FEWEST_DENSE and n * n > 2.0 * _PAIRS * (high - low)
     of_one_length = n >= _FEWEST_LONG and len(f"{low:.0f}") == len(f"{high:.0f}") >= _LONG
-    years = _FIRST_YEAR <= low <= high <= _LAST_YEAR
-    return what if (dense or of_one_length) and not years else ""
+    is_time = any(first <= low <= high <= end for first, end in _TIMES)
+    return what if (dense or of_one_length) and not is_time else ""
 
 
 def _of_levels(name: str, profile: LevelProfile) -> Iterator[Note]:

@@ -67,12 +67,14 @@ class Repeats:
 
     def add(self, x: NDArray[Any]) -> None:
         """Add the numbers of a chunk, none of them NaN."""
-        for part in (x[:_HEAD], x):
+        hashes = _hashed(x.astype(np.float64))
+        for part in (hashes[:_HEAD], hashes):
             if self.in_chunk:
                 return
-            self.in_chunk = np.unique(part).size < part.size
+            part.sort()
+            self.in_chunk = bool((part[1:] == part[:-1]).any())
         if not self.in_chunk:
-            hashes = np.sort(_hashed(x.astype(np.float64)))
+            hashes = hashes[self._divisible(hashes)]
             self._add(hashes, np.zeros(hashes.size, np.bool_))
 
     def merge(self, other: Repeats) -> None:
@@ -90,8 +92,12 @@ class Repeats:
         first = np.append(np.ones(min(both.size, 1), np.bool_), ~same)
         self.kept, self.twice = both[first], twice[first]
         while True:
-            divisible = (self.kept & np.uint64((1 << self.cut) - 1)) == 0
+            divisible = self._divisible(self.kept)
             self.kept, self.twice = self.kept[divisible], self.twice[divisible]
             if self.kept.size <= _MOST:
                 return
             self.cut += 1
+
+    def _divisible(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (hashes & np.uint64((1 << self.cut) - 1)) == 0
+        return found

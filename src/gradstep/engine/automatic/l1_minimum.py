@@ -14,18 +14,18 @@ from gradstep.engine.kernels.linalg import DEPENDENT, descend, minimise_quadrati
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["minimise_with_l1"]
+__all__ = ["LARGE", "minimise_with_l1"]
 
 # Sweeps of coordinate descent, at most.
 _MOST_SWEEPS = 20_000
-# Coordinates that LAPACK solves for, on one thread; compiled loops take ten times as long.
-_LARGE = 384
+# Columns of a matrix that LAPACK factorises, on one thread; compiled loops take ten times as long.
+LARGE = 384
 # Sweeps of a round; after one that has changed no sign, those that are not zero are solved for.
-_SWEEPS, _MOST_ROUNDS = 8, 32
+_SWEEPS, _MOST_ROUNDS, _MOST_SOLVES = 8, 32, 3
 # Twice what a step gains that ends them, as a share of what can be gained, nearly.
 _DESCENDED = 1e-20
-# Length of slopes, beside that where all is zero, which conjugate gradients leave; their steps.
-_LITTLE, _MOST_STEPS = 1e-11, 60
+# Norm of the residual at which conjugate gradients end, as a share of that of zero; their steps.
+_RESIDUAL, _MOST_STEPS = 1e-11, 60
 # A slope may be off by so much of what it is the sum of, and be no larger than l1 nevertheless.
 _ROUNDING = 1e-14
 _AT_THE_EDGE = 1.0 + 1e-9
@@ -51,33 +51,37 @@ def minimise_with_l1(
     bool
         Whether it is the minimiser.
     """
-    if x.size >= _LARGE:
+    if x.size >= LARGE:
         own = np.einsum("ii->i", matrix) + ridge
         gain = float(np.divide(g * g, own, out=np.zeros_like(g), where=own > 0.0).sum())
+        solves = 0
         for _ in range(_MOST_ROUNDS):
             signs = np.sign(x)
-            descend(matrix, g, x, l1, ridge, _SWEEPS, _DESCENDED * gain)
-            if not np.array_equal(np.sign(x), signs):
+            over = descend(matrix, g, x, l1, ridge, _SWEEPS, _DESCENDED * gain)
+            if not over and not np.array_equal(np.sign(x), signs):
                 continue
-            found = _on_support(matrix, g, x, l1, ridge, _LITTLE * math.sqrt(gain))
+            found = _on_support(matrix, g, x, l1, ridge, _RESIDUAL * math.sqrt(gain))
             if found is not None:
                 x[:] = found
                 return True
+            solves += 1
+            if solves == _MOST_SOLVES:
+                break
     return bool(minimise_quadratic(matrix, g, x, l1, ridge, _MOST_SWEEPS))
 
 
 def _on_support(
     matrix: NDArray[np.float64], g: NDArray[np.float64], x: NDArray[np.float64],
-    l1: NDArray[np.float64], ridge: NDArray[np.float64], little: float,
+    l1: NDArray[np.float64], ridge: NDArray[np.float64], tolerance: float,
 ) -> NDArray[np.float64] | None:  # fmt: skip
     """Return the minimum if it has the zeros and the signs of x, else None.
 
-    `little` is a length of slopes that is none.
+    `tolerance` is a norm of the residual that is taken for zero.
     """
     there = ((x != 0.0) | (l1 == 0.0)) & (np.einsum("ii->i", matrix) + ridge > 0.0)
     signs = np.sign(x)
     wanted = np.where(there, -(g + signs * l1), 0.0)
-    found = _solved(matrix, ridge, there, wanted, np.where(there, x, 0.0), little)
+    found = _solved(matrix, ridge, there, wanted, np.where(there, x, 0.0), tolerance)
     if found is None or (found * signs < 0.0)[l1 > 0.0].any():
         return None
     slope = np.abs(g + np.einsum("ij,j->i", matrix, found))
@@ -88,7 +92,7 @@ def _on_support(
 
 def _solved(
     matrix: NDArray[np.float64], ridge: NDArray[np.float64], there: NDArray[np.bool_],
-    wanted: NDArray[np.float64], x: NDArray[np.float64], little: float,
+    wanted: NDArray[np.float64], x: NDArray[np.float64], tolerance: float,
 ) -> NDArray[np.float64] | None:  # fmt: skip
     """Return the solution of a linear system of some coordinates; the others are zero.
 
@@ -99,18 +103,18 @@ def _solved(
         return np.where(there, np.einsum("ij,j->i", matrix, v) + ridge * v, 0.0)
 
     residual = wanted - product(x)
-    square, way = float((residual * residual).sum()), residual
+    square, direction = float((residual * residual).sum()), residual
     for _ in range(_MOST_STEPS):
-        if square <= little * little:
+        if square <= tolerance * tolerance:
             return x
-        bent = product(way)
-        bend = float((way * bent).sum())
-        if not bend > 0.0:
+        image = product(direction)
+        curvature = float((direction * image).sum())
+        if not curvature > 0.0:
             return None
-        step = square / bend
-        x, residual = x + step * way, residual - step * bent
+        step = square / curvature
+        x, residual = x + step * direction, residual - step * image
         before, square = square, float((residual * residual).sum())
-        way = residual + (square / before) * way
+        direction = residual + (square / before) * direction
     at = np.flatnonzero(there)
     block = matrix[np.ix_(at, at)]
     np.einsum("ii->i", block)[:] += ridge[at]

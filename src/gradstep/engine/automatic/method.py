@@ -65,13 +65,15 @@ from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.automatic.variance_reduced import reduced_steps
-from gradstep.engine.automatic.working_set import Optimum, WorkingSets
+from gradstep.engine.automatic.working_set import WorkingSets
 from gradstep.engine.records import Epoch, joined
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.errors import Diverged, InvalidParameter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.preconditioner import Preconditioner
@@ -93,8 +95,6 @@ _NAMED = 5
 _ROUGHLY = 0.05
 # The same for a sample that has the gradient of all rows (ADR 0025).
 _CLOSELY = 0.01
-# Epochs that going to the optimum of a working set may take.
-_EPOCHS_OF_A_SET = 100
 # Epochs that solving a sample may take.
 _SAMPLE_EPOCHS = 30
 _NOT_SPREAD = (
@@ -140,7 +140,7 @@ class Automatic:
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums, tilt)
         self._batches = MiniBatches(self.of, self.row_sums)
-        self._working_sets = WorkingSets(self._model, self._columns, _optimum)
+        self._working_sets = WorkingSets(self._model, self._columns, _run)
 
     def close(self) -> None:
         """End the threads."""
@@ -307,16 +307,11 @@ class Automatic:
         """Return about the optimum of a sample, or where a pass over all rows has led to."""
         of, sums = self.of, self.row_sums
         problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=tol)
-        with closing(
-            Automatic(problem, sample, self._columns, is_sample=True, tilt=tilt)
-        ) as method:
-            at = AutomaticState(start=state.start, params=start)
-            most, outcome = sums.rows_read + of.data.n, None
-            while outcome is None and at.epoch < problem.max_epochs:
-                at, epoch, _ = method.epoch(at)
-                outcome = method.outcome(at, epoch)
-                if sums.rows_read + at.rows_read > most:
-                    break
+        most = sums.rows_read + of.data.n
+        at = _run(
+            problem, sample, self._columns, AutomaticState(start=state.start, params=start),
+            lambda at: sums.rows_read + at.rows_read > most, tilt,
+        )  # fmt: skip
         sums.rows_read += at.rows_read
         return at.params
 
@@ -329,14 +324,12 @@ class Automatic:
         note = ""
         if kind is StepKind.WORKING_SET:
             state = self._working_sets.step(state)
-            kind = StepKind(state.kind)
-        if kind is StepKind.WORKING_SET:
-            pass
-        elif kind is StepKind.NEWTON:
+            kind = StepKind(state.kind)  # mini-batches take over where a set has no room
+        if kind is StepKind.NEWTON:
             state = newton_step(self._model, state)
         elif kind is StepKind.QUASI_NEWTON:
             state = quasi_newton_step(self._model, state)
-        else:
+        elif kind is StepKind.VARIANCE_REDUCED:
             state, note = reduced_steps(self._model, self._batches, state)
         after = state.at
         gap = after.objective - after.true
@@ -391,15 +384,14 @@ class Automatic:
         return self._model.full_preconditioner(state), scaled + step
 
 
-def _optimum(
-    problem: Problem, data: Dataset, columns: Columns, params: NDArray[np.float64], goal: float
-) -> Optimum:  # fmt: skip
-    """Go to where the next step is no longer than a goal, or to the optimum."""
-    with closing(Automatic(problem, data, columns, is_sample=True)) as method:
-        state, outcome = AutomaticState(start=params, params=params), None
-        while outcome is None and state.epoch < _EPOCHS_OF_A_SET:
+def _run(
+    problem: Problem, data: Dataset, columns: Columns, state: AutomaticState,
+    is_enough: Callable[[AutomaticState], bool], tilt: NDArray[np.float64] | None = None,
+) -> AutomaticState:  # fmt: skip
+    """Return where a run of some rows or features ends, or is enough."""
+    with closing(Automatic(problem, data, columns, is_sample=True, tilt=tilt)) as method:
+        outcome = None
+        while outcome is None and state.epoch < problem.max_epochs and not is_enough(state):
             state, epoch, _ = method.epoch(state)
             outcome = method.outcome(state, epoch)
-            if state.progress.length <= goal:
-                break
-    return Optimum(state.params, state.progress.length, state.rows_read)
+    return state

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.engine.automatic.box import minimum_within
-from gradstep.engine.automatic.l1_minimum import minimise_with_l1
+from gradstep.engine.automatic.l1_minimum import LARGE, minimise_with_l1
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.kernels.linalg import DEPENDENT, factor, solve
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DiagonalPreconditioner", "Preconditioner", "factored"]
 
-# Columns of a matrix that LAPACK factorises, on one thread; our own loops take ten times as long.
-_LARGE = 384
 # A joint loss is blind to a shift of all outputs if the Hessian's sums over outputs are no larger
 # than this share of its largest entry.
 _BLIND = 1e-4
@@ -130,7 +128,7 @@ class Preconditioner:
             y = y0.copy()
             solved = minimise_with_l1(scaled, linear, y, strengths * scale, ridge)
             all_solved = all_solved and bool(solved)
-            step[c] = (y - y0) * scale
+            step[c] = np.where(y == 0.0, -x0, (y - y0) * scale)  # to zero itself, not nearly
         return step.reshape(gradient.shape), all_solved
 
     def _step_within(
@@ -198,7 +196,7 @@ class DiagonalPreconditioner:
 
 def factored(matrix: NDArray[np.float64], *, whole: bool) -> NDArray[np.float64]:
     """Return the lower Cholesky factor of a symmetric matrix of unit diagonal."""
-    if matrix.shape[0] >= _LARGE:
+    if matrix.shape[0] >= LARGE:
         with one_blas_thread(), suppress(np.linalg.LinAlgError):
             lower = np.asarray(np.linalg.cholesky(matrix), np.float64)
             if np.einsum("ii->i", lower).min() ** 2 > DEPENDENT:

@@ -11,12 +11,14 @@ set takes a few Newton steps (docs/adr/0054).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradstep.engine.automatic.choice import StepKind, most_in_working_set
 from gradstep.engine.automatic.optimality import noise_of
+from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.some_features import columns_of, problem_of, rows_of
 
 if TYPE_CHECKING:
@@ -25,43 +27,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.quadratic_model import QuadraticModel
-    from gradstep.engine.automatic.state import AutomaticState, Snapshot
+    from gradstep.engine.automatic.state import Snapshot
     from gradstep.engine.state import Problem
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
 
-__all__ = ["Optimum", "WorkingSets"]
+__all__ = ["WorkingSets"]
 
 # Features that are added to a working set: as many as it has, or so many if those are fewer.
 _FEWEST_ADDED = 512
 # The optimum of a set is left at this share of the length that there was to go.
 _NEARER = 0.1
+# Epochs that going there may take.
+_MOST_EPOCHS = 30
 # Share of `tol` that it is taken to at least.
 _OF_TOL = 0.5
 # Second derivative of a feature, as a share of the largest one, that is taken for less.
 _FLAT = 1e-12
 
 
-class Optimum(NamedTuple):
-    """Where a run of some of the features has come to.
-
-    Attributes
-    ----------
-    params : ndarray of shape (size,)
-        Its parameters.
-    length : float
-        Length of the next step there; NaN if it is not known.
-    rows_read : int
-        Rows read on the way.
-    """
-
-    params: NDArray[np.float64]
-    length: float
-    rows_read: int
-
-
 class WorkingSets:
-    """Chooses working sets and goes to their optima; keeps nothing beyond an epoch.
+    """Chooses working sets and goes to their optima; keeps nothing that a later epoch depends on.
 
     Parameters
     ----------
@@ -69,16 +55,19 @@ class WorkingSets:
         Gives gradients of all features.
     columns : Columns
         Statistics of the columns.
-    optimum : callable
-        Goes to the optimum of a problem: from the problem, its rows, their columns, where to start
-        and the length of a step at which it is near enough.
+    run : callable
+        Takes a run of some of the features: from the problem, its rows, their columns, the state
+        where it begins, and what tells of a state whether it is enough.
     """
 
     def __init__(
         self, model: QuadraticModel, columns: Columns,
-        optimum: Callable[[Problem, Dataset, Columns, NDArray[np.float64], float], Optimum],
+        run: Callable[
+            [Problem, Dataset, Columns, AutomaticState, Callable[[AutomaticState], bool]],
+            AutomaticState,
+        ],
     ) -> None:  # fmt: skip
-        self._model, self._columns, self._optimum = model, columns, optimum
+        self._model, self._columns, self._run = model, columns, run
         self._left = 0.0  # what is left to go within the working set of this epoch
         self._gains_at: tuple[Snapshot, NDArray[np.float64]] | None = None
 
@@ -98,16 +87,27 @@ class WorkingSets:
             goal = max(goal, _OF_TOL * tol * math.sqrt(2.0 * state.decrease))
         at = np.append(features, of.q - 1)  # the intercept is the last parameter
         some = rows_of(data, features)
-        found = self._optimum(
-            problem_of(of.problem, features), some, columns_of(self._columns, features),
-            snapshot.params[at], goal,
+        problem = replace(
+            problem_of(of.problem, features), max_epochs=_MOST_EPOCHS,
+            tol=None if tol is None else _OF_TOL * tol,
+        )  # fmt: skip
+
+        def is_enough(there: AutomaticState) -> bool:
+            """Tell whether it is near enough, or no minimum of the model was found any more."""
+            lost = there.epoch > 0 and math.isnan(there.progress.optimality)
+            return lost or there.progress.length <= goal
+
+        found = self._run(  # from where this run began: its decrease counts
+            problem, some, columns_of(self._columns, features),
+            AutomaticState(start=state.start[at], params=snapshot.params[at]), is_enough,
         )  # fmt: skip
         share = some.rows.row_bytes() / max(1, data.rows.row_bytes())
         self._model.row_sums.rows_read += int(share * found.rows_read)
         params = snapshot.params.copy()
         params[at] = found.params
         trial = self._model.evaluate(state, params)
-        self._left = found.length
+        lost = math.isnan(found.progress.optimality)
+        self._left = math.nan if lost else found.progress.length
         if trial.objective <= snapshot.objective + noise_of(state, snapshot):
             return state.accepted(trial, 1.0)
         return state.changed(rejected=True, stuck=True, rate=0.0)

@@ -137,6 +137,11 @@ def descend(matrix, g, x, l1, ridge, sweeps, tolerance):
         How many, at most.
     tolerance : float
         Twice what a step gains that ends it, if no step of a sweep over all gains more.
+
+    Returns
+    -------
+    bool
+        Whether that has ended it.
     """
     q = x.size
     product = np.zeros(q)
@@ -145,7 +150,7 @@ def descend(matrix, g, x, l1, ridge, sweeps, tolerance):
             row = matrix[j]
             for t in range(q):
                 product[t] += x[j] * row[t]
-    _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance)
+    return _descend(matrix, g, x, l1, ridge, product, sweeps, tolerance)
 
 
 @inlined
