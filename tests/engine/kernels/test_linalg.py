@@ -268,3 +268,22 @@ class TestMinimiseQuadratic:
             g, start = M @ rng.normal(size=20), rng.normal(size=20)
             x = minimum(M, g, 0.01, start=start, sweeps=sweeps)
             assert value(x, M, g, 0.01, 0.0) <= value(start, M, g, 0.01, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_two_columns_that_are_one_the_penalised_has_no_weight(seed):
+    """As a constant column beside an intercept: all slopes vanish, also that of a dependent one."""
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(40, 6)) @ np.diag(10.0 ** rng.uniform(-3.0, 3.0, 6))
+    A[:, -1] = A[:, 2]
+    own = np.sqrt((A * A).sum(axis=0))
+    A, l1 = A / own, 0.01 / own
+    l1[-1] = 0.0
+    M, g = A.T @ A, -A.T @ rng.normal(size=40) / 40.0
+    x = rng.normal(size=6)
+    x[-1] = 0.0
+    assert minimise_quadratic(M, g, x, l1, np.zeros(6), 256)
+    assert x[2] == 0.0
+    slope = g + M @ x
+    assert abs(slope[-1]) < 1e-9
+    assert (np.abs(slope) <= l1 + 1e-9).all()

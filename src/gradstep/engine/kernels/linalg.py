@@ -21,6 +21,7 @@ _AT_THE_EDGE = 1.0 + 1e-9  # of a column that is the same as another, the slope 
 _ROUNDING = 1e-14  # of what a slope is the sum of: it may be off by as much
 _MOST_WORK = 5e8  # of coordinate descent, in products: some tenths of a second
 _SUPPORT_WORK = 1e7  # of solving on a support at first, in products: some milliseconds
+_FLAT = 1e-9  # of l1: a slope that is none
 _PROXIMAL = 1e-9  # of a diagonal of ones
 _FARTHEST = 1e9  # times such a step: where the model is flat, to rounding, zeros alone end it
 _DESCENDED = 1e-28  # of the model's decrease, nearly: what steps of a sweep are below at its end
@@ -265,6 +266,21 @@ def _leaves_zero(matrix, g, x, l1, ridge):
 
 
 @inlined
+def _is_flat(matrix, g, x, l1, ridge):
+    """Tell whether no coordinate that is not zero has a slope: also those that depend on others."""
+    for j in range(x.size):
+        if (x[j] != 0.0 or l1[j] == 0.0) and matrix[j, j] + ridge[j] > 0.0:
+            dot = g[j] + ridge[j] * x[j] + np.sign(x[j]) * l1[j]
+            size = abs(g[j]) + abs(ridge[j] * x[j]) + l1[j]
+            for t in range(x.size):
+                dot += matrix[j, t] * x[t]
+                size += abs(matrix[j, t] * x[t])
+            if abs(dot) > _FLAT * l1.max() + _ROUNDING * size:
+                return False
+    return True
+
+
+@inlined
 def _on_support(matrix, g, x, l1, ridge, most_work):
     """Go to the minimum on the coordinates that are not zero, and from there to that of all.
 
@@ -287,7 +303,7 @@ def _on_support(matrix, g, x, l1, ridge, most_work):
         dependent = _solve_on_support(matrix, g, x, l1, ridge, 0.0, full)
         there = not _stop_at_zero(x, full, l1)
         leaves, to = _leaves_zero(matrix, g, full, l1, ridge) if there else (-1, 0.0)
-        if there and leaves < 0:
+        if there and leaves < 0 and (dependent == 0 or _is_flat(matrix, g, full, l1, ridge)):
             x[:] = full
             return True, True, work
         after, own = _model(matrix, g, full, l1, ridge)
@@ -302,7 +318,7 @@ def _on_support(matrix, g, x, l1, ridge, most_work):
                 return False, there, work
         x[:] = full
         before, rounding = after, own
-        if there and not joined:
+        if there and leaves >= 0 and not joined:
             x[leaves] = to
             before, rounding = _model(matrix, g, x, l1, ridge)
     return False, there, work
