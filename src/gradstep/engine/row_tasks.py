@@ -144,9 +144,9 @@ class Evaluate:
             )
             return sums
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
-        (same, *compiled), fixed = self._losses, self._fixed
+        (same, *losses), fixed = self._losses, self._fixed
         for order in _runs(shard):
-            sum_evaluations(*shard.for_kernels, *compiled, order, self.k, room, *fixed, *sums)
+            sum_evaluations(*shard.for_kernels, *losses, order, self.k, room, *fixed, *sums)
         if self.with_losses and same:
             sums[0][1] = sums[0][0]
         return sums

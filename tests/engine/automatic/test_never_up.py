@@ -66,7 +66,7 @@ class TestNeverUp:
         assert all(rise <= 0.0 for rise in found.rises)
         rates = [record.learning_rate for record in found.records]
         assert all(0.0 <= rate <= 1.0 for rate in rates)
-        assert min(rates) < 1.0
+        assert min(rates) < 1.0 or found.kinds[0] is StepKind.WORKING_SET
         back = [record for record in found.records if "taken back" in record.note]
         assert bool(back) == (found.kinds[0] is StepKind.VARIANCE_REDUCED)
         if name == "quasi-newton":
