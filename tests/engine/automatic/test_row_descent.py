@@ -24,6 +24,8 @@ from gradstep.objective.classification import LogLoss, OneVsRest, SquaredHinge
 from gradstep.objective.penalties import L2
 from gradstep.objective.regression import Poisson, SquaredError
 from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import DenseRows
+from gradstep.rows.statistics import Columns
 from tests.engine.automatic.problems import Objective, few_rows, problem
 from tests.engine.cases import dense
 
@@ -115,6 +117,14 @@ class TestDescent:
         assert not can_descend(scaled(few, **ROUGHLY))
         counts, _ = many(Poisson())
         assert not can_descend(scaled(counts, **ROUGHLY | {"loss": Poisson()}))
+
+    @pytest.mark.parametrize("p, copied", [(8000, True), (9000, False)])
+    def test_none_begins_where_a_copy_of_the_rows_is_large(self, p, copied):
+        """64 MB in single precision."""
+        rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (2000, p)))
+        data, columns = Dataset(rows, np.zeros((2000, 1))), Columns.unmeasured(p)
+        of = ScaledProblem(problem(data, **ROUGHLY), data, columns)
+        assert can_descend(of) == copied
 
     def test_pairs_are_those_of_the_updates_of_a_matrix(self):
         """By formula (6.17) of Nocedal and Wright, update after update."""

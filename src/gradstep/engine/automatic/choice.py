@@ -68,7 +68,7 @@ _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
 _MOST_NUMBERS = 1 << 24
 # Most bytes of all rows of which a working set has a copy of some features (ADR 0054).
-_MOST_COPIED = 1 << 31
+_MOST_BYTES_OF_SETS = 1 << 31
 # Products that always pay for the Hessian of a sample: some 20 ms (ADR 0010 has the speed).
 CHEAP_PRODUCTS = 5e8
 # Products that pay for the Hessian of all rows at each step: they take a millisecond (ADR 0043).
@@ -222,7 +222,7 @@ def _has_working_sets(of: ScaledProblem) -> bool:
     """Tell whether the optimum is found in sets of few features, of rows that are here."""
     rows = of.data.rows
     here = isinstance(rows, DenseRows | CsrRows) and of.data.executor is None
-    small = here and of.data.n * rows.row_bytes() <= _MOST_COPIED
+    small = here and of.data.n * rows.row_bytes() <= _MOST_BYTES_OF_SETS
     return small and of.has_l1 and of.has_optimality and of.k == 1
 
 
