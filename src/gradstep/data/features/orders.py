@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.splits import Ranges, apart, ranges_of, widened
+from gradstep.data.features.splits import Ranges, apart, merge_ranges, ranges_of, widen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -119,22 +119,13 @@ class Orders:
             if not marks.hold(*_there(frame[name].cast(pl.Float64), y)):
                 del self.numbers[name]
         for name in list(self.levels):
-            self._widen(name, ranges_of(y, frame[name].cast(pl.String)))
+            widen(self.levels, name, ranges_of(y, frame[name].cast(pl.String)))
 
     def merge(self, other: Orders) -> None:
         """Drop what does not hold in other rows."""
         for name in self.numbers.keys() - other.numbers.keys():
             del self.numbers[name]
-        for name in list(self.levels):
-            if name in other.levels:
-                self._widen(name, other.levels[name])
-            else:
-                del self.levels[name]
-
-    def _widen(self, name: str, more: Ranges) -> None:
-        self.levels[name] = widened(self.levels[name], more)
-        if not apart(self.levels[name]):
-            del self.levels[name]
+        merge_ranges(self.levels, other.levels)
 
     def in_words(self, name: str, target: str) -> str:
         """Return what a column does; nothing if it does not order the rows."""

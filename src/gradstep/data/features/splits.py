@@ -18,7 +18,7 @@ from gradstep.data.roles import has_value
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Ranges", "Splits", "apart", "ranges_of", "widened"]
+__all__ = ["Ranges", "Splits", "apart", "merge_ranges", "ranges_of", "widen"]
 
 _HEAD = 1000  # rows in which most columns turn out to split nothing
 Ranges = dict[str, tuple[float, float]]
@@ -67,22 +67,13 @@ class Splits:
             if not (((classes == label) == has_value(frame[name])) != gone).all():
                 del self.missing[name]
         for name in list(self.ranges):
-            self._widen(name, ranges_of(frame[name], classes))
+            widen(self.ranges, name, ranges_of(frame[name], classes))
 
     def merge(self, other: Splits) -> None:
         """Drop what does not hold in other rows."""
         for name in self.missing.keys() - other.missing.keys():
             del self.missing[name]
-        for name in list(self.ranges):
-            if name in other.ranges:
-                self._widen(name, other.ranges[name])
-            else:
-                del self.ranges[name]
-
-    def _widen(self, name: str, more: Ranges) -> None:
-        self.ranges[name] = widened(self.ranges[name], more)
-        if not apart(self.ranges[name]):
-            del self.ranges[name]
+        merge_ranges(self.ranges, other.ranges)
 
 
 def _missing(column: pl.Series, classes: pl.Series) -> tuple[str, bool] | None:
@@ -111,13 +102,22 @@ def ranges_of(column: pl.Series, classes: pl.Series) -> Ranges:
     return found
 
 
-def widened(ranges: Ranges, more: Ranges) -> Ranges:
-    """Return the ranges that hold those of both."""
-    found = dict(ranges)
+def widen(known: dict[str, Ranges], name: str, more: Ranges) -> None:
+    """Widen the ranges of a column to hold more; forget it once they overlap."""
     for label, (low, high) in more.items():
-        least, most = found.get(label, (low, high))
-        found[label] = min(low, least), max(high, most)
-    return found
+        least, most = known[name].get(label, (low, high))
+        known[name][label] = min(low, least), max(high, most)
+    if not apart(known[name]):
+        del known[name]
+
+
+def merge_ranges(known: dict[str, Ranges], other: dict[str, Ranges]) -> None:
+    """Widen the ranges of columns to hold those of other rows; forget columns that these lack."""
+    for name in list(known):
+        if name in other:
+            widen(known, name, other[name])
+        else:
+            del known[name]
 
 
 def apart(ranges: Ranges) -> bool:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.state import AutomaticState, Snapshot
 
 __all__ = [
+    "gain_after",
     "how_it_ends",
     "is_narrow_enough",
     "noise_of",
@@ -196,6 +197,14 @@ def _still_to_gain(recent: NDArray[np.float64], noise: float) -> float:
     before, last = -np.diff(recent[[-1 - 2 * half, -1 - half, -1]])
     if not last > noise:
         return 0.0
+    return gain_after(before, last)
+
+
+def gain_after(before: float, last: float) -> float:
+    """Return what gains that shrink geometrically add after those of two spans of epochs or steps.
+
+    A ratio of these that is too near 1 to tell is not extrapolated.
+    """
     shrunk = min(last / before, _SLOWEST) if before > 0.0 else _SLOWEST
     return float(last * shrunk / (1.0 - shrunk))
 

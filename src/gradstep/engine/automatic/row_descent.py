@@ -15,6 +15,7 @@ import numpy as np
 
 from gradstep.engine.automatic.choice import can_descend
 from gradstep.engine.automatic.line_search import backtrack
+from gradstep.engine.automatic.optimality import gain_after
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.tiles import losses_of_scores
@@ -37,8 +38,6 @@ _NUMBERS = 1 << 16
 _ROWS_A_STEP, _TRIED = 10, 16
 # Steps whose gains are compared, and the share of all that is too much to gain still.
 _WINDOW, _FAR = 4, 5e-3
-# Largest ratio of the gains of some steps to those before that is extrapolated.
-_SLOWEST = 0.9
 # Rounding error of the objective, relative to its size.
 _ROUNDING = 1e-9
 
@@ -160,8 +159,7 @@ class RowDescent:
         if len(gains) < 2 * _WINDOW:
             return np.inf
         before, last = sum(gains[-2 * _WINDOW : -_WINDOW]), max(sum(gains[-_WINDOW:]), 0.0)
-        shrunk = min(last / before, _SLOWEST) if before > 0.0 else _SLOWEST
-        return 2.0 * last * shrunk / (1.0 - shrunk)
+        return 2.0 * gain_after(before, last)
 
     def _direction(self, gradient: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """Return the step at a gradient, and the square of its length."""
