@@ -165,18 +165,27 @@ class CsrRows(NamedTuple):
         """Add weight times x·xᵀ of rows ``order[lo:hi]`` to a lower triangle."""
         values, columns, starts = self.values, self.columns, self.starts
         p = self.width
+        last = matrix[p]
         for i in range(lo, hi):
             r = order[i]
             weight = weights[i - lo]
-            first, end = starts[r], starts[r + 1]
+            first, end = as_index(starts[r]), as_index(starts[r + 1])
+            ascending = True
+            for a in range(first + 1, end):
+                ascending &= columns[a - 1] <= columns[a]
             for a in range(first, end):
-                j = columns[a]
+                j = as_index(columns[a])
                 own = weight * values[a]
-                for b in range(first, a + 1):
-                    t = columns[b]
-                    matrix[max(j, t), min(j, t)] += own * values[b]
-                matrix[p, j] += own
-            matrix[p, p] += weight
+                if ascending:  # as nearly always: the line of the triangle is known
+                    line = matrix[j]
+                    for b in range(first, a + 1):
+                        line[as_index(columns[b])] += own * values[b]
+                else:
+                    for b in range(first, a + 1):
+                        t = as_index(columns[b])
+                        matrix[max(j, t), min(j, t)] += own * values[b]
+                last[j] += own
+            last[p] += weight
 
     def write_squares(self, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:
         """Write the sum of squares of each row ``order[lo:hi]``, scaled."""
