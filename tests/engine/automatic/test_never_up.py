@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradstep.engine.automatic.choice import StepKind
-from gradstep.engine.automatic.method import Automatic
+from gradstep.engine.automatic.solved_samples import SolvedSamples
 from gradstep.engine.records import Outcome
 from gradstep.objective.classification import LogLoss
 from gradstep.objective.penalties import L1, L2, Scaled
@@ -78,7 +78,7 @@ class TestNeverUp:
         data, X = sized("sampled", LogLoss())
         for bad in (100.0, np.nan):
             found = lambda _, state, rows, bad=bad: (state, np.full(9, bad))  # noqa: ARG005, E731
-            monkeypatch.setattr(Automatic, "_solution_of_sample", found)
+            monkeypatch.setattr(SolvedSamples, "solution", found)
             ran = solve(data, **case("sampled", LogLoss()))
             assert ran.records[0].note == (
                 "GS102: the solution of a sample was worse than the start: not taken"

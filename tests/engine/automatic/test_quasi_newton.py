@@ -18,9 +18,9 @@ from gradstep.engine.records import Outcome
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.objective.classification import LogLoss
-from gradstep.objective.penalties import NoPenalty
+from gradstep.objective.penalties import L2, NoPenalty
 from gradstep.rows.dataset import Dataset
-from tests.engine.automatic.problems import case, problem, sized
+from tests.engine.automatic.problems import Objective, case, problem, sized
 from tests.engine.cases import csr, dense
 
 
@@ -108,6 +108,59 @@ class TestQuasiNewton:
         least = -counts @ (rates * np.log(rates) + (1.0 - rates) * np.log(1.0 - rates))
         assert found.outcome is Outcome.OPTIMAL
         assert found.records[-1].loss - least < 1e-12
+
+
+class TestDiagonalFirst:
+    """Where a matrix is dear steps begin in a diagonal, and end there if that leads on fast."""
+
+    @staticmethod
+    def _problem(monkeypatch, *, correlated, layout=dense, n=2500, p=30, sampled=False):
+        for name, number in {
+            "ALWAYS_NEWTON": 0, "_NEWTON_PRODUCTS": 0.0, "CHEAP_PRODUCTS": 0.0,
+            "_LEAST_ROWS": 1, "_DIAGONAL_PAYS": 0.1, "_SAMPLE_PAYS": 1.2 if sampled else 1e9,
+        }.items():  # fmt: skip
+            monkeypatch.setattr(choice, name, number)
+        rng = np.random.default_rng(5)
+        X = rng.normal(size=(n, p))
+        if correlated:
+            X = X @ rng.normal(size=(p, p))
+        y = np.where(X[:, :5].mean(axis=1) + rng.logistic(size=n) > 0.0, 1.0, -1.0)
+        changes = {"loss": LogLoss(), "penalty": L2(1e-3), "tol": 1e-6}
+        return Dataset(layout(X), y[:, None]), X, changes
+
+    @pytest.mark.parametrize("sampled", [False, True])
+    @pytest.mark.parametrize("layout", [dense, csr])
+    def test_uncorrelated_features_need_no_matrix(self, solve, monkeypatch, layout, sampled):
+        data, X, changes = self._problem(
+            monkeypatch, correlated=False, layout=layout, sampled=sampled
+        )
+        found = solve(data, **changes)
+        assert found.ran.state.matrices is None
+        assert found.ran.state.diagonal is not None
+        assert (found.kinds[0] is StepKind.SAMPLE) == sampled
+        assert found.outcome is Outcome.OPTIMAL
+        assert found.records[-1].passes < 16
+        objective = Objective.of(data, X, **changes)
+        least, at_start = objective.least(), objective(objective.start)[0]
+        assert objective(found.params)[0] - least < 1e-10 * (at_start - least)
+
+    @pytest.mark.parametrize("sampled", [False, True])
+    def test_a_first_step_that_does_not_lead_on_is_forgotten(self, solve, monkeypatch, sampled):
+        data, _, changes = self._problem(monkeypatch, correlated=True, sampled=sampled)
+        monkeypatch.setattr(quasi_newton, "_FAST_AT_FIRST", 0.0)
+        tried = solve(data, **changes)
+        monkeypatch.setattr(choice, "_DIAGONAL_PAYS", np.inf)
+        plain = solve(data, **changes)
+        assert tried.ran.state.matrices is not None
+        assert tried.ran.state.diagonal is None
+        np.testing.assert_array_equal(tried.params, plain.params)
+        assert 0.0 < tried.records[-1].passes - plain.records[-1].passes < 6.0
+
+    def test_steps_among_correlated_ones_end_in_a_matrix(self, solve, monkeypatch):
+        data, X, changes = self._problem(monkeypatch, correlated=True)
+        found = solve(data, **changes)
+        assert found.ran.state.matrices is not None
+        Objective.of(data, X, **changes).assert_solved_by(found.params)
 
 
 def test_no_period_of_rows_hides_from_the_longest_diagonal_step():

@@ -40,6 +40,7 @@ __all__ = [
     "most_in_working_set",
     "rule_for",
     "sample_rows",
+    "tries_diagonal",
 ]
 
 # Parameters of an output with which a Hessian of all rows, where one is summed, costs no more than
@@ -94,6 +95,9 @@ _MOST_A_FEATURE = 400
 _MOST_SAMPLED = 1 << 26
 # Rows per feature of a sample whose solution a run starts from, at least (ADR 0017).
 _SOLVED_A_FEATURE = 40
+# Products of a sample's Hessian, per number of all rows, from which steps in a diagonal are tried
+# before it is summed: about four passes (ADR 0055).
+_DIAGONAL_PAYS = 50
 # Rows of any sample, at least.
 _LEAST_ROWS = 2000
 # A run starts from the solution of a sample if it has at least so many times its rows (ADR 0017).
@@ -324,6 +328,18 @@ def _rows_to_solve(of: ScaledProblem) -> float:
     """Return the size of a sample that is worth solving for: 4 to 100 rows per feature."""
     affordable = min(_SAMPLE_PASSES * of.data.n / of.q, _ENOUGH_A_FEATURE * of.q)
     return max(affordable, _LEAST_A_FEATURE * of.q, _LEAST_ROWS)
+
+
+def tries_diagonal(of: ScaledProblem) -> bool:
+    """Tell whether quasi-Newton steps begin in a diagonal, since a matrix costs many passes.
+
+    Where features are nearly uncorrelated, such steps arrive before the matrix would be made.
+    """
+    known = of.smooth and of.is_plain and of.has_curvature_bound and not of.joint
+    if not (known and has_matrix(of)):
+        return False
+    n = of.data.n
+    return min(n, hessian_rows(of)) * of.products >= _DIAGONAL_PAYS * n * of.numbers_a_row
 
 
 def sample_rows(of: ScaledProblem, kind: StepKind) -> int:

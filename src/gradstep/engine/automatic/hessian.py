@@ -117,6 +117,12 @@ class Hessians:
             self._fill(hessian, sampling)
         return Matrices(hessian, params, whole=sample is None and not single), sampling
 
+    def of_sample(self, known: Matrices, sampling: Sampling) -> Matrices:
+        """Return the Hessian of a sample that was trained on, as one of quasi-Newton steps."""
+        hessian = known.hessian.copy()
+        self._fill(hessian, sampling)
+        return Matrices(hessian, known.at, whole=False)
+
     def _fill(self, hessian: NDArray[np.float64], sampling: Sampling) -> None:
         """Give features that no row of a sample has their own second derivative, in place."""
         of, k = self._of, self._of.k
@@ -183,11 +189,23 @@ class Hessians:
 
     # ------------------------------------------------------------------ the diagonal
 
-    def diagonal(self, params: NDArray[np.float64], smoothing: Smoothing) -> Diagonal:
-        """Return what the diagonal preconditioner is made of, at some parameters."""
+    def diagonal(
+        self, params: NDArray[np.float64], smoothing: Smoothing, *, rough: bool = False
+    ) -> Diagonal:
+        """Return what the diagonal preconditioner is made of, at some parameters.
+
+        It is rough from some rows alone, where they tell it.
+        """
         of, k, p = self._of, self._of.k, self._of.q - 1
-        scale = of.standardisation.scale
-        found = self._row_sums.hessian_diagonal(of.problem.loss, params, smoothing.widths(of))
+        scale, sums = of.standardisation.scale, self._row_sums
+        at = of.problem.loss, params, smoothing.widths(of)
+        if rough and isinstance(of.data.rows, DenseRows):
+            some = sums.take(scattered(of.data.n, _ROWS_OF_SCORES))
+            sums.rows_read += some.n
+            with RowSums(some, k) as part:
+                found = part.hessian_diagonal(*at)
+        else:
+            found = sums.rough_hessian_diagonal(*at) if rough else sums.hessian_diagonal(*at)
         intercepts = found[k * p :]
         if isinstance(of.data.rows, DenseRows):  # standardised: all squares have the mean 1
             own = intercepts[:, None] * np.ones(p)

@@ -9,19 +9,15 @@ epoch goes from one to the next:
    - a Newton step: to the minimum of the quadratic model (with l1 by coordinate descent, under
      constraints by `box`), shortened until the objective falls enough (`line_search`);
    - a quasi-Newton step: L-BFGS, which begins with the Hessian of a sample (PROMISE; Frangella,
-     Rathore, Zhao and Udell, JMLR 25(346), 2024), or with its diagonal if there are more than about
-     a thousand features (`quasi_newton`);
+     Rathore, Zhao and Udell, JMLR 25(346), 2024), or with a diagonal if there are more than about
+     a thousand features, or if that leads on as fast (`quasi_newton`);
    - the optimum of a working set, if the penalty has l1 and a matrix of all features has no room
      (`working_set`);
    - variance-reduced mini-batch steps in a diagonal preconditioner, with the penalty's proximal
      map, if the penalty has no derivative and neither is possible (`variance_reduced`).
 
-   With many rows, the first epoch goes to the solution of a sample of 40 rows per feature or more.
-   If the second derivative has no bound and columns have heavy tails, few rows decide: then rows
-   are drawn again by their second derivatives there, and the objective of the new sample, with
-   the gradient of all rows, is minimised from there (DANE; Shamir, Srebro and Zhang,
-   "Communication-efficient distributed optimization using an approximate Newton-type method",
-   ICML 2014).
+   With many rows, the first epoch goes to the solution of a sample of 40 rows per feature or more
+   (`solved_samples`).
 2. It evaluates all rows there: this gives the next snapshot, and the Hessian if the next step is to
    use it. Of least squares it follows from the Hessian, mostly to digits enough; with l1, a Hessian
    that leads far is used again.
@@ -37,7 +33,6 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +41,6 @@ from gradstep.diagnostics.of_fits import CONSTANT_COLUMNS, REJECTED_STEPS
 from gradstep.engine.automatic.choice import (
     StepKind,
     batch_size,
-    hessian_rows,
     rule_for,
     sample_rows,
 )
@@ -63,7 +57,7 @@ from gradstep.engine.automatic.quadratic_model import QuadraticModel
 from gradstep.engine.automatic.quasi_newton import quasi_newton_step
 from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
-from gradstep.engine.automatic.state import AutomaticState
+from gradstep.engine.automatic.solved_samples import SolvedSamples
 from gradstep.engine.automatic.variance_reduced import reduced_steps
 from gradstep.engine.automatic.working_set import WorkingSets
 from gradstep.engine.records import Epoch, joined
@@ -77,7 +71,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.preconditioner import Preconditioner
-    from gradstep.engine.automatic.state import Snapshot
+    from gradstep.engine.automatic.state import AutomaticState
     from gradstep.engine.records import Outcome
     from gradstep.engine.state import Problem
     from gradstep.rows.dataset import Dataset
@@ -91,12 +85,6 @@ _FAR = 0.02
 _LED_FAR = 0.25
 # Constant columns that a note names.
 _NAMED = 5
-# `tol` for a sample: its optimum lies farther than that from the optimum of all rows (ADR 0017).
-_ROUGHLY = 0.05
-# The same for a sample that has the gradient of all rows (ADR 0025).
-_CLOSELY = 0.01
-# Epochs that solving a sample may take.
-_SAMPLE_EPOCHS = 30
 _NOT_SPREAD = (
     "This problem takes mini-batch steps ({}), which cannot be spread over machines: use an l2 "
     "penalty, or fewer features, or train on this machine."
@@ -140,6 +128,7 @@ class Automatic:
         self._sample_rows = 0 if is_sample else sample_rows(self.of, self.rule.kind)
         self._model = QuadraticModel(self.of, self.row_sums, tilt)
         self._batches = MiniBatches(self.of, self.row_sums)
+        self._samples = SolvedSamples(self._model, self._columns, _run)
         self._working_sets = WorkingSets(self._model, self._columns, _run)
 
     def close(self) -> None:
@@ -219,7 +208,8 @@ class Automatic:
         )
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
-        if not rows or (start[: -of.k].any() and self._columns.measured and self._has_few(rows)):
+        uneven = bool(start[: -of.k].any()) and self._columns.measured
+        if not rows or (uneven and self._samples.is_decided_by_few(rows)):
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
@@ -233,14 +223,16 @@ class Automatic:
         if rows:
             snapshot = known
             if snapshot is None:
-                state, found = self._solution_of_sample(state, rows)
+                state, found = self._samples.solution(state, rows)
                 snapshot = self._model.evaluate(state, found)
             worse = not snapshot.true <= at_start
-            if self._has_few(rows) and (self._columns.measured or worse):
-                state, snapshot = self._corrected(state, snapshot, worse=worse)
+            if self._samples.is_decided_by_few(rows) and (self._columns.measured or worse):
+                state, snapshot = self._samples.corrected(state, snapshot, worse=worse)
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
-            state = state.changed(smoothing=Smoothing.first(of, near=False))
+            state = state.changed(
+                smoothing=Smoothing.first(of, near=False), matrices=None, diagonal=None
+            )
             known = None
             note = REJECTED_STEPS.note(
                 "the solution of a sample was worse than the start: not taken"
@@ -268,52 +260,6 @@ class Automatic:
         self.row_sums.rows_read += self._model.row_space.passes * self.of.data.n
         snapshot = self._model.evaluate(state, found)
         return state.accepted(snapshot, 1.0) if snapshot.true <= state.least else None
-
-    def _solution_of_sample(
-        self, state: AutomaticState, rows: int
-    ) -> tuple[AutomaticState, NDArray[np.float64]]:
-        """Return roughly the optimum of a sample, for about a pass over all rows at most."""
-        sample, sampling = self._model.hessians.draw(
-            state.params, rows, state.smoothing, state.sampling
-        )
-        found = self._solved(sample, state, state.params, _ROUGHLY)
-        return state.changed(sampling=sampling), found
-
-    def _has_few(self, rows: int) -> bool:
-        """Tell whether few rows may decide the Hessian near the optimum, unknown to the draw."""
-        return self.of.smooth and not self.of.has_curvature_bound and self.of.is_uneven(rows)
-
-    def _corrected(
-        self, state: AutomaticState, snapshot: Snapshot, *, worse: bool
-    ) -> tuple[AutomaticState, Snapshot]:
-        """Return the better of a snapshot and the solution of a sample that is drawn by it."""
-        of, there = self.of, snapshot.params
-        sample, sampling = self._model.hessians.draw(
-            there, hessian_rows(of), state.smoothing, state.sampling.at(there)
-        )
-        state, tilt, start = state.changed(sampling=sampling), None, state.params
-        if not worse:
-            with RowSums(sample, of.k) as sums:
-                tilt = snapshot.gradient - sums.gradient(of.problem.loss, there)[1]
-            self.row_sums.rows_read += sample.n
-            start = there
-        found = self._model.evaluate(state, self._solved(sample, state, start, _CLOSELY, tilt))
-        return state, found if found.true <= snapshot.true else snapshot
-
-    def _solved(
-        self, sample: Dataset, state: AutomaticState, start: NDArray[np.float64], tol: float,
-        tilt: NDArray[np.float64] | None = None,
-    ) -> NDArray[np.float64]:  # fmt: skip
-        """Return about the optimum of a sample, or where a pass over all rows has led to."""
-        of, sums = self.of, self.row_sums
-        problem = replace(of.problem, max_epochs=_SAMPLE_EPOCHS, tol=tol)
-        most = sums.rows_read + of.data.n
-        at = _run(
-            problem, sample, self._columns, AutomaticState(start=state.start, params=start),
-            lambda at: sums.rows_read + at.rows_read > most, tilt,
-        )  # fmt: skip
-        sums.rows_read += at.rows_read
-        return at.params
 
     def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import StepKind, has_factors, has_few_rows, has_matrix
+from gradstep.engine.automatic.choice import (
+    StepKind,
+    has_factors,
+    has_few_rows,
+    has_matrix,
+    tries_diagonal,
+)
 from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.kronecker import KroneckerPreconditioner
 from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
@@ -255,8 +261,16 @@ class QuadraticModel:
             return self.with_factors(state, None)
         if not has_matrix(self.of):
             return state.changed(diagonal=self.hessians.diagonal(at, state.smoothing))
-        matrices, sampling = self.hessians.for_steps(at, state.smoothing, state.sampling)
-        return state.changed(matrices=matrices, sampling=sampling)
+        if not state.sampling.draws and tries_diagonal(self.of):
+            return state.changed(diagonal=self.hessians.diagonal(at, state.smoothing, rough=True))
+        return self.with_matrices(state)
+
+    def with_matrices(self, state: AutomaticState) -> AutomaticState:
+        """Return the state with the Hessian of a sample at its snapshot as the preconditioner."""
+        matrices, sampling = self.hessians.for_steps(
+            state.at.params, state.smoothing, state.sampling
+        )
+        return state.changed(matrices=matrices, sampling=sampling, diagonal=None)
 
     def with_factors(
         self, state: AutomaticState, features: NDArray[np.float64] | None
@@ -332,6 +346,11 @@ class QuadraticModel:
             return None
         return self.row_space.square_left(snapshot.params, self.gradient(snapshot))
 
-    def is_poor(self, state: AutomaticState, before: Snapshot, trial: Snapshot) -> bool:
-        """Tell whether an epoch has not halved the length of the next step."""
-        return _POOR * self.square(state, before) < self.square(state, trial)
+    def is_poor(
+        self, state: AutomaticState, before: Snapshot, trial: Snapshot, enough: float = _POOR
+    ) -> bool:
+        """Tell whether an epoch has not shrunk the square of the next step's length enough.
+
+        By default that is to a quarter.
+        """
+        return enough * self.square(state, before) < self.square(state, trial)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradstep.engine.automatic.choice import has_matrix
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import is_narrow_enough, noise_of
 from gradstep.engine.automatic.state import Pairs
@@ -29,6 +30,9 @@ _MOST_NUMBERS = 1 << 26  # in all of them, where there is a choice
 _POOR_STEPS = 1  # in a row, after which a preconditioner is taken anew, from a larger sample
 # The same for the outputs' factor, doubled each time; the pairs stay true.
 _POOR_STEPS_IN_FACTORS = 20
+# What the square of the next step's length must shrink to with each step in a diagonal, so that no
+# matrix is made: with the first and with later ones (ADR 0055).
+_FAST_AT_FIRST, _FAST = 0.08, 0.35
 _MOST_ROWS = 8  # times as many rows as usual in it
 
 
@@ -56,7 +60,7 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
     """Take a quasi-Newton step, shortened until it meets the Armijo condition."""
     of, snapshot = model.of, state.at
     # 1. The direction, and how steeply it leads down.
-    state = model.with_preconditioner(state)
+    begun = state = model.with_preconditioner(state)
     gradient, (step, _) = model.gradient(snapshot), model.direction(state, snapshot)
     slope = float((gradient * step).sum())
     # 2. The line search, by the loss as it was smoothed for the snapshot.
@@ -80,22 +84,56 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
             state = state.changed(pairs=state.pairs.added(t * step, change, most))
     else:
         state = _forgetting(ahead)
-    # 4. Where steps lead on slowly, the preconditioner is that of other rows, and of another place.
-    state = state.accepted(trial, rate=t)
-    if state.matrices is None and state.factors is None:
+    # 4. Where steps lead on slowly, the preconditioner is another one.
+    return _with_another_if_slow(model, state.accepted(trial, rate=t), begun)
+
+
+def _with_another_if_slow(
+    model: QuadraticModel, state: AutomaticState, begun: AutomaticState
+) -> AutomaticState:
+    """Return the state after a step, with another preconditioner if it leads on slowly."""
+    if state.matrices is not None:
+        return _with_more_rows_if_slow(model, state, begun.at)
+    if state.factors is not None:
+        return _with_other_factors_if_slow(model, state, begun.at)
+    if not has_matrix(model.of):
         return state
-    state = state.changed(poor=state.poor + 1 if model.is_poor(state, snapshot, trial) else 0)
+    first = state.pairs.steps.shape[0] <= 1
+    if not model.is_poor(state, begun.at, state.at, _FAST_AT_FIRST if first else _FAST):
+        return state
+    if first:  # a matrix leads farther from where it came
+        return quasi_newton_step(model, model.with_matrices(begun))
+    return model.with_matrices(state.changed(pairs=Pairs()))
+
+
+def _with_more_rows_if_slow(
+    model: QuadraticModel, state: AutomaticState, before: Snapshot
+) -> AutomaticState:
+    """Return the state with the Hessian of more rows, and of where it is, after poor steps."""
+    state = _counted(model, state, before)
     factor = 2 * state.sampling.factor
-    if (known := state.factors) is not None:
-        if state.poor < _POOR_STEPS_IN_FACTORS * state.sampling.factor:
-            return state
-        state = state.changed(poor=0, sampling=state.sampling._replace(factor=factor))
-        return model.with_factors(state, known.features)
     if state.poor <= _POOR_STEPS or factor > _MOST_ROWS:
         return state
     sampling = state.sampling._replace(factor=factor)
-    state = state.changed(matrices=None, pairs=Pairs(), poor=0, sampling=sampling)
-    return model.with_preconditioner(state)
+    return model.with_matrices(state.changed(pairs=Pairs(), poor=0, sampling=sampling))
+
+
+def _with_other_factors_if_slow(
+    model: QuadraticModel, state: AutomaticState, before: Snapshot
+) -> AutomaticState:
+    """Return the state with the outputs' factor of where it is, after many poor steps."""
+    state, known = _counted(model, state, before), state.factors
+    assert known is not None  # noqa: S101
+    if state.poor < _POOR_STEPS_IN_FACTORS * state.sampling.factor:
+        return state
+    sampling = state.sampling._replace(factor=2 * state.sampling.factor)
+    return model.with_factors(state.changed(poor=0, sampling=sampling), known.features)
+
+
+def _counted(model: QuadraticModel, state: AutomaticState, before: Snapshot) -> AutomaticState:
+    """Return the state with how many steps in a row have been poor."""
+    poor = model.is_poor(state, before, state.at)
+    return state.changed(poor=state.poor + 1 if poor else 0)
 
 
 def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
