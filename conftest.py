@@ -85,8 +85,15 @@ def _verbs_made_once():
     """Have Typer make its commands once in a process, as it does where the command line is run."""
     import typer.main  # where tests are run: collecting them needs none
 
+    make = typer.main.get_command
+
+    @functools.cache
+    def made(app, _shells):
+        return make(app)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        shells = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # it has other options then
+        patch.setattr(typer.main, "get_command", lambda app: made(app, os.environ.get(shells)))
         yield
 
 
