@@ -21,6 +21,7 @@ it shows; one without is only run.
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -68,10 +69,32 @@ def pytest_collection_modifyitems(items):
     """Mark what is slow, by its name or its page, and pages whose kernels are not compiled."""
     slow = set(listed())
     for item in items:
-        if item.nodeid in slow or item.path.name in SLOW_PAGES:
+        names = {item.nodeid, item.nodeid.partition("[")[0]}  # of a function all cases
+        if names & slow:
+            item.add_marker("listed")
+        if names & slow or item.path.name in SLOW_PAGES:
             item.add_marker("slow")
         if item.path.name in UNCOMPILED_PAGES:
             item.add_marker("uncompiled")
+    # The longest files first, so that no worker is left alone with one.
+    items.sort(key=lambda item: item.path.name not in SLOW_PAGES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _verbs_made_once():
+    """Have Typer make its commands once in a process, as it does where the command line is run."""
+    import typer.main  # where tests are run: collecting them needs none
+
+    make = typer.main.get_command
+
+    @functools.cache
+    def made(app, _shells):
+        return make(app)
+
+    with pytest.MonkeyPatch.context() as patch:
+        shells = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # it has other options then
+        patch.setattr(typer.main, "get_command", lambda app: made(app, os.environ.get(shells)))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

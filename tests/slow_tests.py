@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 LIST = Path(__file__).with_suffix(".txt")
-SECONDS = 0.5
+SECONDS = 0.2
 _DURATION = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+(tests/\S.*)")
 
 

@@ -20,9 +20,9 @@ def test_names_functions_of_files():
 
 def test_what_a_test_and_its_fixtures_take_is_added_up():
     log = """
-0.40s setup    tests/test_a.py::test_of_numbers[1.0 s]
-0.20s call     tests/test_a.py::test_of_numbers[1.0 s]
-0.40s call     tests/test_a.py::test_other
+0.15s setup    tests/test_a.py::test_of_numbers[1.0 s]
+0.10s call     tests/test_a.py::test_of_numbers[1.0 s]
+0.15s call     tests/test_a.py::test_other
 3.00s call     docs/page.md::line:5,column:1
 """
     assert slow_ones(log) == {"tests/test_a.py::test_of_numbers[1.0 s]"}

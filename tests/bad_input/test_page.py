@@ -10,7 +10,9 @@ import pytest
 
 from tests.bad_input.cases import CASES, TOPICS
 from tests.bad_input.page import PAGE, a_folder_for, page, said
+from tests.uncompiled import uncompiled
 
+pytestmark = uncompiled  # what is said does not depend on it
 REPOSITORY = Path(__file__).parents[2]
 NAMES = [f"{case.topic}: {case.what}" for case in CASES]
 

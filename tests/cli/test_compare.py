@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.reporting.pages import check
+from tests.uncompiled import uncompiled
 
 
+@uncompiled
 @pytest.mark.parametrize("columns", [60, 100])
 def test_the_notebook_fits_the_terminal(gradstep, columns):
     status, out, err = gradstep("compare", "--batch-size", "64,all", "--max-iter", "2",

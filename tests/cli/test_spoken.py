@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import shlex
@@ -48,8 +49,13 @@ def parameters():
     return found
 
 
+@functools.cache
 def messages():
-    """Yield the file and the text of each string that a message may be made of."""
+    """Return the file and the text of each string that a message may be made of."""
+    return list(_messages())
+
+
+def _messages():
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
         if name.startswith(OF_THE_COMMAND_LINE):

@@ -78,7 +78,7 @@ class TestTerminal:
     @pytest.mark.parametrize("columns", [60, 80])
     def test_shows_progress_that_fits(self, trips, columns):
         shown, out = self.seen(
-            columns, "train", trips, "-t", "fare", *FEW, *SLOW, "--max-iter", "4000"
+            columns, "train", trips, "-t", "fare", *FEW, *SLOW, "--max-iter", "1500"
         )
         text = "".join(shown)
         assert "loss" in text
@@ -86,7 +86,7 @@ class TestTerminal:
         assert "rows/s" in text
         assert max(map(len, shown)) <= columns
         assert "rows/s" not in out
-        assert "4,000 epochs" in out
+        assert "1,500 epochs" in out
 
     @pytest.mark.slow
     def test_shows_none_for_machines(self, trips):

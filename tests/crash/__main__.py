@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.crash.runs import JOBS, Count, Job, trial, write_tables
@@ -34,7 +35,8 @@ def main() -> int:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gradstep-crash-") as home:
         write_tables(Path(home))
-        jobs = [Job.measured(Path(home), i) for i in range(len(JOBS))]
+        with ThreadPoolExecutor(asked.workers) as pool:  # beside each other, as they are killed
+            jobs = list(pool.map(partial(Job.measured, Path(home)), range(len(JOBS))))
         count = Count(asked.kills)
 
         def work(worker: int) -> None:

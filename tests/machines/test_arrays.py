@@ -110,7 +110,7 @@ def test_blocks_stay_with_the_workers(client, tmp_path):
 
 @pytest.mark.slow
 def test_many_partitions():
-    many = (5,) * 300
+    many = (15,) * 100
     same(
         MiniBatchRegressor().fit(*arrays(X, Y["number"], chunks=many)),
         MiniBatchRegressor().fit(X, Y["number"]),

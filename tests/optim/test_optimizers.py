@@ -155,16 +155,20 @@ def exact(X, y, l1, l2):
     return np.append(model.coef_, model.intercept_)
 
 
-@pytest.mark.parametrize(
-    "penalty, l1, l2",
-    [
-        pytest.param(
-            *parts, id=name, marks=() if "l1" in name or "net" in name else pytest.mark.slow
-        )
-        for name, parts in PENALTIES.items()
-    ],
-)
-@every_optimizer(pytest.mark.slow)
+def converging():
+    """Yield each optimizer with both penalties at once; the first of its class with each, too."""
+    for case in OPTIMIZERS.values():
+        for at, optimizer in enumerate(case.optimizers):
+            for name, parts in PENALTIES.items():
+                if name == "elasticnet" or at == 0:
+                    quick = at == 0 and name == "elasticnet" and not isinstance(optimizer, ALIKE)
+                    marks = () if quick else pytest.mark.slow
+                    yield pytest.param(
+                        case, optimizer, *parts, id=f"{optimizer}-{name}", marks=marks
+                    )
+
+
+@pytest.mark.parametrize("case, optimizer, penalty, l1, l2", list(converging()))
 def test_full_batches_converge_to_the_minimiser(case, optimizer, penalty, l1, l2):
     X, y = data(60, 5)
     if type(penalty) is NoPenalty:

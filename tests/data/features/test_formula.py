@@ -12,6 +12,7 @@ import gradstep
 from gradstep import fit_table, prepare
 from gradstep.data.features.terms.formula import with_formula
 from gradstep.errors import InvalidParameter
+from tests.uncompiled import uncompiled
 
 NOTHING = {"only": [], "kinds": {}}
 
@@ -88,6 +89,7 @@ TABLE = pl.DataFrame({
 })  # fmt: skip
 
 
+@uncompiled
 def test_is_fitted_as_formulaic_would():
     """Least squares on its own matrix: the same predictions, but for the penalty."""
     formula = "y ~ log(x)*C(kind) + z + I(z**2)"
@@ -98,6 +100,7 @@ def test_is_fitted_as_formulaic_would():
     np.testing.assert_allclose(model.predict(TABLE), X.to_numpy() @ weights, rtol=1e-5)
 
 
+@uncompiled
 def test_of_every_front():
     asked = {"formula": "y ~ bs(x, df=6)*kind", "validation": 0.0}
     model = fit_table(TABLE, **asked).model

@@ -28,8 +28,8 @@ def data_of(k, layout=dense, n=83):
     return replace(found, sample_weight=np.random.default_rng(5).integers(1, 4, n).astype(float))
 
 
-def oracle(data, at, alpha, **changes):
-    """Return parameters of the minimum on the rows that are not in a part."""
+def oracle(data, at, alpha, start=None, **changes):
+    """Return parameters of the minimum on the rows that are not in a part, from a start."""
     rest = np.setdiff1d(np.arange(data.n), at)
     X = _matrix(data)
     weight = data.sample_weight[rest]
@@ -39,7 +39,8 @@ def oracle(data, at, alpha, **changes):
         changes.get("fit_intercept", True),
     )  # fmt: skip
     options = {"maxiter": 5000, "ftol": 0.0, "gtol": 1e-9}
-    return X, minimize(own, own.start, jac=True, method="L-BFGS-B", options=options).x
+    start = own.start if start is None else start
+    return X, minimize(own, start, jac=True, method="L-BFGS-B", options=options).x
 
 
 def _matrix(data):
@@ -76,11 +77,12 @@ def test_losses_are_those_of_models_that_have_not_seen_the_rows(
     parts = [np.arange(part, data.n, 5).astype(np.uint32) for part in range(n_parts)]
     changes = {"loss": loss, "n_outputs": outputs}
     folds, first = folds_of(data, parts, **changes)
+    ends = [None] * n_parts  # of the oracle, where it goes on
     for alpha in ALPHAS:
         total = weight = 0.0
-        for at in parts:
-            X, params = oracle(data, at, alpha, **changes)
-            own = data.sample_weight[at]
+        for part, at in enumerate(parts):
+            X, params = oracle(data, at, alpha, ends[part], **changes)
+            ends[part], own = params, data.sample_weight[at]
             total += own @ loss_of(outputs, X[at], data.y[at, 0], params)
             weight += own.sum()
         found = folds.loss(replace(first, penalty=L2(alpha)))
@@ -120,10 +122,12 @@ def test_separable_classes_and_a_row_far_out_end(monkeypatch):
     data = replace(data, rows=dense(X), y=np.where(X[:, :1] > 0.0, 1.0, -1.0))
     parts = [np.arange(part, data.n, 5).astype(np.uint32) for part in range(5)]
     folds, first = folds_of(data, parts, loss=LogLoss())
+    ends = [None] * 5
     for alpha in 10.0 ** -np.arange(7):
         found, total = folds.loss(replace(first, penalty=L2(alpha))), 0.0
-        for at in parts:
-            X, params = oracle(data, at, alpha, loss=LogLoss())
+        for part, at in enumerate(parts):
+            X, ends[part] = oracle(data, at, alpha, ends[part], loss=LogLoss())
+            params = ends[part]
             losses = np.minimum(loss_of(1, X[at], data.y[at, 0], params), 52.0 * np.log(2.0))
             total += data.sample_weight[at] @ losses
         assert found == pytest.approx(total / data.sample_weight.sum(), rel=1e-2)
