@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE", "race"]
 
 PATIENCE = 30.0  # seconds of one fit
-BUDGET = 60.0  # seconds of all trials of a peer
+BUDGET = 45.0  # seconds of all trials of a peer
 # A peer whose trials took so long in all is given up if the last took 10 times as long as ours and
 # all are still a hundred targets away, or if it took a hundred times as long.
 HOPELESS, TIMES, TARGETS = 15.0, 10.0, 100.0
@@ -198,10 +198,15 @@ class _Judge:
 
 
 def _compiled(side: Side, trials: Trials) -> None:
-    """Fit once, so that no time counts in which kernels are compiled."""
+    """Fit once, so that no time counts in which kernels are compiled; a long fit is a trial."""
+    if any(rung.seconds > HOPELESS for rung in trials.rungs.get(side.name, [])):
+        return
+    setting, rate = side.settings[0], side.rates[-1] if side.rates else 0.0
     trials.begin(side.name, FIRST)
     with contextlib.suppress(Exception):  # it is told where the side is tried
-        timed(side, side.settings[0], side.rates[-1] if side.rates else 0.0)
+        model, seconds = timed(side, setting, rate)
+        if seconds > HOPELESS and side.name != NAME:
+            trials.add(side, setting, rate, model, seconds)
 
 
 def _main() -> None:

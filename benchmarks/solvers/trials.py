@@ -78,18 +78,21 @@ class Trials:
 
     def attempt(self, side: Side, setting: float, rate: float) -> Rung | None:
         """Fit once, and evaluate; None if the library says no."""
-        what = f"{side.unit} {setting:g}" + (f", rate {rate:g}" if rate else "")
-        self.begin(side.name, what)
+        self.begin(side.name, _told(side, setting, rate))
         try:
             model, seconds = timed(side, setting, rate)
-            with np.errstate(all="ignore"):
-                value = side.value(model)
+            return self.add(side, setting, rate, model, seconds)
         except Exception as error:  # noqa: BLE001  (a peer's own, whatever it is)
             self.fail(side.name, f"{type(error).__name__}: {error}"[:160])
             return None
+
+    def add(self, side: Side, setting: float, rate: float, model: Any, seconds: float) -> Rung:
+        """Evaluate what a fit returned, and keep it as a trial."""
+        with np.errstate(all="ignore"):
+            value = side.value(model)
         rung = Rung(setting, rate, value if np.isfinite(value) else np.inf, seconds)
         self.rungs.setdefault(side.name, []).append(rung)
-        self.say(f"{side.name} at {what}: {value:.12g} in {seconds:.2f} s")
+        self.say(f"{side.name} at {_told(side, setting, rate)}: {value:.12g} in {seconds:.2f} s")
         self.end()
         return rung
 
@@ -102,6 +105,10 @@ class Trials:
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(content))
         part.replace(self.path)
+
+
+def _told(side: Side, setting: float, rate: float) -> str:
+    return f"{side.unit} {setting:g}" + (f", rate {rate:g}" if rate else "")
 
 
 def timed(side: Side, setting: float, rate: float = 0.0) -> tuple[Any, float]:
