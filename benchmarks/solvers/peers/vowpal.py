@@ -1,8 +1,9 @@
 """Vowpal Wabbit: BFGS, and its online learner; from a cache of its own, made off the clock.
 
 Its squared loss has no half, so l2 is twice as strong there; BFGS sums losses. The online learner
-goes without l2, which with steps that adapt to each feature shrinks weights by another strength, and
-overflows: what it comes to is judged with the penalty all the same. Weights are in single precision.
+goes without l2, which with steps that adapt to each feature shrinks weights by another strength,
+and overflows: what it comes to is judged with the penalty all the same. Weights are in single
+precision.
 """
 
 from __future__ import annotations
