@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.solvers.ours import NAME, ours
 from benchmarks.solvers.peers import sides
 from benchmarks.solvers.results import Found, Result
-from benchmarks.solvers.trials import FIRST, Rung, Trials, timed
+from benchmarks.solvers.trials import FIRST, Rung, Trials, timed, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +93,7 @@ def _entering(task: Any, trials: Trials, *, small_batches: bool) -> Iterator[Sid
         try:
             theirs = make()
         except Exception as error:  # noqa: BLE001  (a peer's own, whatever it is)
-            trials.fail(package, f"{type(error).__name__}: {error}"[:160])
+            trials.fail(package, told(error))
             continue
         trials.end()
         yield from theirs

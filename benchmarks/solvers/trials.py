@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.solvers.side import Side
 
-__all__ = ["FIRST", "Rung", "Trials", "timed"]
+__all__ = ["FIRST", "Rung", "Trials", "timed", "told"]
 
 FIRST = "the first fit"  # with what is compiled for it, and converted: may take longer
 
@@ -83,7 +83,7 @@ class Trials:
             model, seconds = timed(side, setting, rate)
             return self.add(side, setting, rate, model, seconds)
         except Exception as error:  # noqa: BLE001  (a peer's own, whatever it is)
-            self.fail(side.name, f"{type(error).__name__}: {error}"[:160])
+            self.fail(side.name, told(error))
             return None
 
     def add(self, side: Side, setting: float, rate: float, model: Any, seconds: float) -> Rung:
@@ -109,6 +109,12 @@ class Trials:
 
 def _told(side: Side, setting: float, rate: float) -> str:
     return f"{side.unit} {setting:g}" + (f", rate {rate:g}" if rate else "")
+
+
+def told(error: Exception) -> str:
+    """Return the kind of an error and the first line of its message."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"[:160]
 
 
 def timed(side: Side, setting: float, rate: float = 0.0) -> tuple[Any, float]:

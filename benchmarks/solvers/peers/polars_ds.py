@@ -1,6 +1,7 @@
 """polars-ds: ``lin_reg`` of a frame: ridge by a factorisation, the lasso by coordinate descent.
 
-With weights of rows it leaves penalties out, so those cases are not its.
+With weights of rows it leaves penalties out, so those cases are not its. Its test for columns that
+depend on others is off: a penalty makes them no less fit, and it would return nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def sides(task: Task, *, small_batches: bool) -> list[Side]:
     o = task.objective
     if o.loss != "squared_error" or sp.issparse(o.X) or o.weight is not None:
         return []
+    if not o.l1_share and len(o.y) < o.X.shape[1]:
+        return []  # "#Data < #features", with a penalty, too
     pds = import_module("polars_ds")
     names = [f"x{j}" for j in range(o.X.shape[1])]
     frame = pl.DataFrame(dict(zip(names, o.X.T, strict=True)) | {"y": o.y})
@@ -36,7 +39,13 @@ def sides(task: Task, *, small_batches: bool) -> list[Side]:
 
     def fit(tol: float) -> Any:
         made = pds.lin_reg(
-            *names, target="y", add_bias=True, tol=tol, max_iter=100_000, **strengths
+            *names,
+            target="y",
+            add_bias=True,
+            tol=tol,
+            max_iter=100_000,
+            singular_x_tol=0.0,
+            **strengths,
         )
         return frame.select(made).item()
 
