@@ -15,14 +15,20 @@ import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmarks.plots import draw_all
+from benchmarks.records import read_json
 from benchmarks.solvers.files import Run, merged, read
 from benchmarks.solvers.results import LEVEL, LOST, MISSED, Result, verdict
 from benchmarks.solvers.table import notes, ratio_of, sorted_results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.records import CellResult
 
 WORDS = Path(__file__).parent / "solvers" / "would_win.toml"
 UNKNOWN = "not known yet"
@@ -62,7 +68,7 @@ def would_win(case: str, peer: str, path: Path = WORDS) -> str:
     return UNKNOWN
 
 
-def page(runs: list[Run], pictures: list[str]) -> str:
+def page(runs: list[Run], pictures: list[str], epochs: Sequence[CellResult] = ()) -> str:
     """Return the page in Markdown: what is lost first.
 
     Parameters
@@ -71,8 +77,10 @@ def page(runs: list[Run], pictures: list[str]) -> str:
         Of `solvers`, at most one of a kind and a number of threads.
     pictures : list of str
         Those that are there, by name.
+    epochs : sequence of CellResult
+        Of `epoch_time`: what is lost there stands with the rest.
     """
-    parts = [HEAD, _warning(runs), "## What is lost\n", _lost(runs)]
+    parts = [HEAD, _warning(runs), "## What is lost\n", _lost(runs, epochs)]
     parts += [f"![{_PICTURES[name]}]({name}.svg)\n\n*{_PICTURES[name]}.*\n" for name in pictures]
     for run in runs:
         parts += [f"## {_title(run)}\n", _ABOUT.get(run.about["kind"], ""), _table(run)]
@@ -89,8 +97,8 @@ def _warning(runs: list[Run]) -> str:
     )
 
 
-def _lost(runs: list[Run]) -> str:
-    rows = []
+def _lost(runs: list[Run], epochs: Sequence[CellResult]) -> str:
+    rows = list(_lost_epochs(epochs))
     for run in runs:
         for result in run.results:
             if result.verdict == MISSED:
@@ -105,8 +113,19 @@ def _lost(runs: list[Run]) -> str:
         return "No cell.\n"
     header = ["", "case", "in", "to", "times as long as gradstep", "what would win it"]
     count = len({(row[1], row[2]) for row in rows})
-    told = f"{count} of {sum(len(run.results) for run in runs)} cells.\n\n"
+    told = f"{count} of {len(epochs) + sum(len(run.results) for run in runs)} cells.\n\n"
     return told + _markdown(header, rows)
+
+
+def _lost_epochs(epochs: Sequence[CellResult]) -> Iterator[list[str]]:
+    """Yield a line for each peer whose epoch takes less time than ours."""
+    for cell in epochs:
+        ours = next((one for one in cell.timed() if one.is_ours), None)
+        for peer in cell.timed() if ours is not None else ():
+            ratios = [b / a for a, b in zip(ours.epoch_seconds, peer.epoch_seconds, strict=False)]
+            if not peer.is_ours and verdict(ratios) == LOST:
+                name, words = cell.cell.name, would_win(cell.cell.name, peer.name)
+                yield [RED, name, "An epoch", peer.name, ratio_of(ratios), words]
 
 
 def _title(run: Run) -> str:
@@ -197,7 +216,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     pictures = draw_all(runs, found["limit"], found["epochs"], out)
     path = out / "solvers.md"
-    path.write_text(page(runs, pictures), encoding="utf-8")
+    _, cells = read_json(found["epochs"])
+    path.write_text(page(runs, pictures, cells), encoding="utf-8")
     print(path)
 
 

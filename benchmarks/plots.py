@@ -168,7 +168,7 @@ def batches(files: list[Path]) -> Figure:
     shapes = sorted({(c.cell.layout, c.cell.features) for c in cells}, reverse=True)
     shapes.sort(key=lambda shape: (shape[0] != "dense", shape[1]))
     figure, grid = plt.subplots(
-        1, len(shapes), figsize=(WIDTH, 3.6), layout="constrained", squeeze=False, sharey=True
+        1, len(shapes), figsize=(WIDTH, 3.6), layout="constrained", squeeze=False
     )
     names: list[str] = []
     for axes, shape in zip(grid[0], shapes, strict=True):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "cores_for", "race_apart"]
 
 LONGEST = 2.0 * PATIENCE  # seconds after which a fit is ended, with the process that makes it
-FIRST_TIMES = 3.0  # how many times as long a first fit may take
+FIRST_TIMES = 5.0  # how many times as long our first fit may take, for which kernels are compiled
 CASE_LIMIT = 1200.0  # seconds of a case
 MODULE = "benchmarks.solvers.race"  # what the process runs
 STARTS = 6  # of the process of a case: each but the first leaves a side out
@@ -126,9 +126,10 @@ def _run(order: dict[str, object], settings: Settings, until: float) -> str:
             while process.poll() is None:
                 running = _running(trials)
                 if running is not None:
-                    longest = settings.longest * (FIRST_TIMES if running[1] == FIRST else 1.0)
+                    compiling = running[:2] == (NAME, FIRST)
+                    longest = settings.longest * (FIRST_TIMES if compiling else 1.0)
                     if time.time() - running[2] > longest:
-                        return f"> {longest:.0f} s"
+                        return f"> {longest:.3g} s"
                 if time.monotonic() > until:
                     return f"no end of the case after {settings.limit:.0f} s"
                 time.sleep(0.1)

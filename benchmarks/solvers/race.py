@@ -30,8 +30,9 @@ BUDGET = 45.0  # seconds of all trials of a peer
 # A peer whose trials took so long in all is given up if the last took 10 times as long as ours and
 # all are still a hundred targets away, or if it took a hundred times as long.
 HOPELESS, TIMES, TARGETS = 15.0, 10.0, 100.0
-SLOW = 5.0  # seconds from which a peer that takes 10 times as long as we runs fewer rounds
-FEWER = 2
+# A peer that takes so many seconds and 10 times as long as we: its trial counts as a round, and it
+# runs one more, unless it takes a hundred times as long.
+SLOW = 5.0
 SETTLED = 1e-5  # the tolerance from which three equal values say that no lower one will follow
 
 
@@ -72,6 +73,9 @@ def race(
         if name not in found
     }
     chosen = {side.name: (side, judge.chosen(side)) for side in entered}
+    for name, (_, rung) in chosen.items():
+        if rung is not None and _is_slow(rung, judge.ours()):
+            found[name].seconds.append(rung.seconds)
     for turn in range(-1, repeats):
         for name, (side, rung) in chosen.items():
             if rung is not None and _takes_turn(turn, rung, judge.ours()):
@@ -99,9 +103,12 @@ def _entering(task: Any, trials: Trials, *, small_batches: bool) -> Iterator[Sid
         yield from theirs
 
 
+def _is_slow(rung: Rung, ours: float) -> bool:
+    return rung.seconds > SLOW and rung.seconds > TIMES * ours
+
+
 def _takes_turn(turn: int, rung: Rung, ours: float) -> bool:
-    slow = rung.seconds > SLOW and rung.seconds > TIMES * ours
-    return 0 <= turn < FEWER if slow else True
+    return not _is_slow(rung, ours) or (turn == 0 and rung.seconds < TIMES**2 * ours)
 
 
 class _Judge:

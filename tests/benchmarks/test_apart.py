@@ -17,7 +17,7 @@ SETTINGS = Settings(longest=0.2)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "does, why",
-    [("hangs", "> 0 s, at tolerance 0.1"), ("crashes", "crashed (signal 11), at tolerance 0.1")],
+    [("hangs", "> 0.2 s, at tolerance 0.1"), ("crashes", "crashed (signal 11), at tolerance 0.1")],
 )
 def test_the_culprit_is_left_out(monkeypatch, does, why):
     monkeypatch.setattr(apart, "MODULE", "tests.benchmarks.culprit")

@@ -99,8 +99,8 @@ def test_the_command_writes_the_page_and_every_picture_that_it_shows(tmp_path, c
             {
                 "cell": {"layout": "dense", "features": 10, "batch": batch}, "rows": 100,
                 "rate": 0.1, "libraries": [
-                    {"name": name, "version": "1", "is_ours": name == "g", "epoch_seconds": [1.0]}
-                    for name in "gh"
+                    {"name": name, "version": "1", "is_ours": name == "g", "epoch_seconds": [times]}
+                    for name, times in zip("ghi", (1.0, 0.5, 2.0), strict=True)
                 ],
             }
             for batch in (32, 256)
@@ -118,6 +118,8 @@ def test_the_command_writes_the_page_and_every_picture_that_it_shows(tmp_path, c
     assert "x.json: nothing for the page" in capsys.readouterr().out
     names = {"solvers", "peers", "scaling", "batches", "bandwidth"}
     text = (tmp_path / "out/solvers.md").read_text(encoding="utf-8")
+    assert f"| {RED} | dense-10-32 | An epoch | h | 0.50 (0.50-0.50) | {UNKNOWN} |" in text
+    assert "dense-10-32 | An epoch | i" not in text
     for name in names:
         assert f"]({name}.svg)" in text
         assert (tmp_path / f"out/{name}.svg").read_text().startswith("<?xml")
