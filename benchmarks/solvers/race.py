@@ -72,19 +72,26 @@ def race(
         for name, why in trials.failed.items()
         if name not in found
     }
-    chosen = {side.name: (side, judge.chosen(side)) for side in entered}
-    for name, (_, rung) in chosen.items():
-        if rung is not None and _is_slow(rung, judge.ours()):
-            found[name].seconds.append(rung.seconds)
-    for turn in range(-1, repeats):
-        for name, (side, rung) in chosen.items():
-            if rung is not None and _takes_turn(turn, rung, judge.ours()):
-                trials.begin(name, f"round {turn + 1}")
-                seconds = timed(side, rung.setting, rung.rate)[1]
-                if turn >= 0:
-                    found[name].seconds.append(seconds)
+    _take_turns(entered, judge, found, repeats)
     trials.end()
     return Result(case.name, list(found.values()))
+
+
+def _take_turns(
+    entered: list[Side], judge: _Judge, found: dict[str, Found], repeats: int
+) -> None:  # fmt: skip
+    """Time all sides that reached the target, in turns."""
+    chosen = [(side, rung) for side in entered if (rung := judge.chosen(side)) is not None]
+    for side, rung in chosen:
+        if _is_slow(rung, judge.ours()):
+            found[side.name].seconds.append(rung.seconds)
+    for turn in range(-1, repeats):
+        for side, rung in chosen:
+            if _takes_turn(turn, rung, judge.ours()):
+                judge.trials.begin(side.name, f"round {turn + 1}")
+                seconds = timed(side, rung.setting, rung.rate)[1]
+                if turn >= 0:
+                    found[side.name].seconds.append(seconds)
 
 
 def _entering(task: Any, trials: Trials, *, small_batches: bool) -> Iterator[Side]:
