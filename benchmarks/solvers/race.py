@@ -33,6 +33,8 @@ HOPELESS, TIMES, TARGETS = 15.0, 10.0, 100.0
 # A peer that takes so many seconds and 10 times as long as we: its trial counts as a round, and it
 # runs one more, unless it takes a hundred times as long.
 SLOW = 5.0
+# A fit that takes fewer seconds is made several times in a round, and their mean counts.
+SHORT, CALLS = 0.1, 10
 SETTLED = 1e-5  # the tolerance from which three equal values say that no lower one will follow
 
 
@@ -89,9 +91,10 @@ def _take_turns(
         for side, rung in chosen:
             if _takes_turn(turn, rung, judge.ours()):
                 judge.trials.begin(side.name, f"round {turn + 1}")
-                seconds = timed(side, rung.setting, rung.rate)[1]
+                calls = min(CALLS, int(SHORT / max(rung.seconds, 1e-9)) + 1)
+                each = [timed(side, rung.setting, rung.rate)[1] for _ in range(calls)]
                 if turn >= 0:
-                    found[side.name].seconds.append(seconds)
+                    found[side.name].seconds.append(sum(each) / calls)
 
 
 def _entering(task: Any, trials: Trials, *, small_batches: bool) -> Iterator[Side]:
