@@ -216,13 +216,13 @@ class _Judge:
 
 def _compiled(side: Side, trials: Trials) -> None:
     """Fit once, so that no time counts in which kernels are compiled; a long fit is a trial."""
-    if any(rung.seconds > HOPELESS for rung in trials.rungs.get(side.name, [])):
+    if any(rung.seconds > PATIENCE for rung in trials.rungs.get(side.name, [])):
         return
     setting, rate = side.settings[0], side.rates[-1] if side.rates else 0.0
     trials.begin(side.name, FIRST)
     with contextlib.suppress(Exception):  # it is told where the side is tried
         model, seconds = timed(side, setting, rate)
-        if seconds > HOPELESS and side.name != NAME:
+        if seconds > PATIENCE and side.name != NAME:
             trials.add(side, setting, rate, model, seconds)
 
 

@@ -107,7 +107,13 @@ def test_a_slow_peer_far_from_the_target_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "TIMES", -1.0)
     made = Sides(gradstep=1.0, far=1e3)
     _raced(monkeypatch, tmp_path, made)
-    # The first fit took long: it counts as a trial.
+    assert [call[1] for call in made.calls if call[0] == "far"] == [0.1, 0.1]
+
+
+def test_a_first_fit_that_takes_too_long_is_a_trial(monkeypatch, tmp_path):
+    made = Sides(gradstep=1.0, far=1e3)
+    monkeypatch.setattr(module, "PATIENCE", -1.0)
+    _raced(monkeypatch, tmp_path, made)
     assert [call[1] for call in made.calls if call[0] == "far"] == [0.1]
 
 
