@@ -25,9 +25,10 @@ __all__ = ["Settings", "cores_for", "race_apart"]
 
 LONGEST = 2.0 * PATIENCE  # seconds after which a fit is ended, with the process that makes it
 FIRST_TIMES = 5.0  # how many times as long our first fit may take, for which kernels are compiled
-CASE_LIMIT = 1200.0  # seconds of a case
+CASE_LIMIT = 900.0  # seconds of a case
+TRYING = 1.0 / 3.0  # the share of them in which peers are tried
 MODULE = "benchmarks.solvers.race"  # what the process runs
-STARTS = 6  # of the process of a case: each but the first leaves a side out
+STARTS = 12  # of the process of a case: each but the first leaves a side out
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
     "POLARS_MAX_THREADS", "RAYON_NUM_THREADS",
@@ -93,7 +94,7 @@ def race_apart(
         order = {
             "case": list(case), "cores": list(cores), "excess": settings.excess,
             "repeats": settings.repeats, "small_batches": small_batches,
-            "trials": str(trials), "out": str(out),
+            "trials": str(trials), "out": str(out), "until": time.time() + TRYING * settings.limit,
         }  # fmt: skip
         for _ in range(STARTS):
             why = _run(order, settings, began + settings.limit)

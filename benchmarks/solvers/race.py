@@ -41,7 +41,8 @@ SETTLED = 1e-5  # the tolerance from which three equal values say that no lower 
 
 
 def race(
-    case: Case, trials: Trials, *, excess: float, repeats: int, small_batches: bool
+    case: Case, trials: Trials, *, excess: float, repeats: int, small_batches: bool,
+    until: float = np.inf,
 ) -> Result:  # fmt: skip
     """Let all sides that can do a case take turns.
 
@@ -58,17 +59,19 @@ def race(
         Rounds that count; one before them does not.
     small_batches : bool
         Whether libraries that step for a few rows take part.
+    until : float
+        The time from which peers are tried no more.
     """
     task = case.make()
     judge = _Judge(task.objective, trials, excess)
     entered: list[Side] = []
     for side in _entering(task, trials, small_batches=small_batches):
         entered.append(side)
-        if side.name not in trials.failed:
+        if side.name not in trials.failed and (side.name == NAME or time.time() < until):
             _compiled(side, trials)
             judge.climb(side)
     for side in entered:  # whose target was too easy, before another came lower
-        if side.name not in trials.failed:
+        if side.name not in trials.failed and time.time() < until:
             judge.climb(side)
     found = {side.name: judge.found(side) for side in entered}
     found |= {
@@ -204,7 +207,7 @@ class _Judge:
         rungs = self.trials.rungs.get(side.name, [])
         why = self.trials.failed.get(side.name, "")
         if not rungs:
-            return Found(side.name, [], skipped=why or "no trial")
+            return Found(side.name, [], skipped=why or "not tried: the time of the case was up")
         near = min(rungs, key=lambda r: r.value)
         excess = self.excess(near.value)
         told = f"excess {excess:.1e} after {near.seconds:.2g} s"
@@ -244,7 +247,7 @@ def _main() -> None:
     trials = Trials(Path(order["trials"]), lambda line: print(line, flush=True))
     found = race(
         Case(*order["case"]), trials, excess=order["excess"], repeats=order["repeats"],
-        small_batches=order["small_batches"],
+        small_batches=order["small_batches"], until=order["until"],
     )  # fmt: skip
     Path(order["out"]).write_text(json.dumps(found))
 

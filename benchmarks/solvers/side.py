@@ -20,7 +20,7 @@ MOST = 100_000  # iterations
 MOST_CHOLESKY = 3000  # parameters of which a peer may make a matrix
 TOLERANCES = tuple(10.0**-e for e in range(1, 13))
 EPOCHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
-RATES = (1.0, 0.3, 0.1, 0.03, 0.01)
+RATES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)  # of plain steps; text needs the large ones
 
 
 class Side(NamedTuple):

@@ -125,3 +125,10 @@ def test_trials_that_were_made_are_not_made_again(monkeypatch, tmp_path):
     calls = [call[1] for call in again.calls if call[0] == "near"]
     assert calls == [0.1, *[1e-3] * 3 * module.CALLS]
     assert found["near"].setting == 1e-3
+
+
+def test_when_the_time_is_up_peers_are_tried_no_more(monkeypatch, tmp_path):
+    made = Sides(gradstep=1.0, near=1.0)
+    found, _ = _raced(monkeypatch, tmp_path, made, until=0.0)
+    assert found["near"].skipped == "not tried: the time of the case was up"
+    assert len(found[NAME].seconds) == 2

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PEERS", "sides", "versions"]
 
-PEERS = (
-    "scikit_learn", "glum", "skglm", "celer", "snapml", "polars_ds", "statsmodels", "vowpal",
-    "river", "torch", "jax",
+PEERS = (  # those that take longest last: a case's time may be up before
+    "scikit_learn", "glum", "skglm", "celer", "snapml", "polars_ds", "jax", "torch", "statsmodels",
+    "river", "vowpal",
 )  # fmt: skip
 
 
@@ -36,9 +36,9 @@ def sides(task: Task, *, small_batches: bool) -> Iterator[tuple[str, Callable[[]
 
 
 def versions() -> dict[str, str]:
-    """Return the version of each library, gradstep's first; of what is missing, that."""
+    """Return the version of each library, gradstep's first, and of what they compute with."""
     packages = ["gradstep", *(import_module(f"{__name__}.{name}").PACKAGE for name in PEERS)]
-    return {package: _version(package) for package in packages}
+    return {package: _version(package) for package in [*packages, "optax", "numpy", "scipy"]}
 
 
 def _version(package: str) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from benchmarks.solvers.side import EPOCHS, RATES, Fitted, Side
+from benchmarks.solvers.side import EPOCHS, Fitted, Side
 
 if TYPE_CHECKING:
     from benchmarks.solvers.cases import Task
 
 PACKAGE = MODULE = "river"
 BATCH = 256
+RATES = (1.0, 0.3, 0.1, 0.03, 0.01)
 _MODELS = {"squared_error": ("LinearRegression", 2.0), "log_loss": ("LogisticRegression", 1.0)}
 
 

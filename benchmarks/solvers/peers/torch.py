@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PACKAGE = MODULE = "torch"
 BATCH = 256
-RATES = (0.1, 0.03, 0.01, 0.003)
+RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 
 
 def sides(task: Task, *, small_batches: bool) -> list[Side]:
