@@ -21,6 +21,7 @@ import typer
 
 from benchmarks.plots import draw_all
 from benchmarks.records import read_json
+from benchmarks.solvers.cases import KINDS
 from benchmarks.solvers.files import Run, merged, read
 from benchmarks.solvers.results import LEVEL, LOST, MISSED, Result, verdict
 from benchmarks.solvers.table import notes, ratio_of, sorted_results
@@ -164,8 +165,10 @@ def _short(each: list[float]) -> str:
 
 def _notes(run: Run) -> list[str]:
     about = run.about
-    how = f"{about['date']}, {about['repeats']} rounds that count"
-    return [how, *notes(run.results, about)]
+    rounds = f"{about['repeats']} round{'s' * (about['repeats'] > 1)} that count"
+    all_of_them = len(list(KINDS[about["kind"]](quick=about["quick"])))
+    of = f"{len(run.results)} of {all_of_them} cases"
+    return [f"{about['date']}, {rounds}, {of}", *notes(run.results, about)]
 
 
 def _markdown(header: list[str], rows: list[list[str]]) -> str:

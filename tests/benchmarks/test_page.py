@@ -44,6 +44,7 @@ def test_verdicts_and_their_order():
     assert rows == ["gone", "even", "won", "alone"]
     assert "⬜ level" in table
     assert "glum: why" in table
+    assert f"3 rounds that count, 4 of {len(list(KINDS['cases'](quick=False)))} cases" in table
 
 
 def test_says_that_no_cell_is_lost():
