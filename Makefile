@@ -15,6 +15,8 @@ PROBLEMS ?= 2000
 KIND ?= model
 RUNS ?= 100000
 MINUTES ?= 60
+QUICK ?=
+JOBS ?= 1
 # What brings every kernel, row layout and file to its edges.
 BOUNDS_TESTS ?= tests/data/features tests/data/preparing tests/data/sources \
     tests/model/test_file.py tests/model/test_claims.py tests/rows/test_table_rows.py \
@@ -62,7 +64,7 @@ help:
 	@echo 'make types         mypy'
 	@echo 'make imports       import-linter: which module may import which'
 	@echo 'make docs          the documentation as a site, in build/docs/html (installs Sphinx)'
-	@echo 'make bench         the benchmarks against other libraries (installs PyTorch and JAX)'
+	@echo 'make bench         the benchmarks against other libraries, which it installs (QUICK=1 JOBS=2)'
 	@echo 'make wheel         a wheel with compiled kernels, for this platform and Python, in dist'
 	@echo 'make audit         advisories about what is installed, and its licences (needs a network)'
 	@echo 'make setup         .venv alone'
@@ -192,8 +194,9 @@ $(BENCH_READY): $(READY) benchmarks/constraints.txt
 	    $(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
 	@touch $@
 
+# Hours; QUICK=1: minutes, to see that all runs. JOBS=2: cases of solvers at a time.
 bench: $(BENCH_READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --jobs $(JOBS)
 
 # Kernels of first fits are compiled for any processor with AVX2, and put into the wheel.
 wheel: $(READY)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass
@@ -77,6 +83,26 @@ def print_grids(grids: list[Grid], *, markdown: bool) -> None:
             print(grid.markdown())
         else:
             grid.show(console)
+
+
+def write_grids(path: Path, grids: list[Grid], machine: dict[str, str]) -> None:
+    """Write tables as JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it exists.
+    grids : list of Grid
+        The tables.
+    machine : dict
+        What they were measured on.
+    """
+    content = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine,
+        "grids": [asdict(grid) for grid in grids],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _line(entries: list[str]) -> str:

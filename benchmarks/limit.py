@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Callable  # noqa: TC003  (in an alias)
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -241,7 +242,9 @@ def main(
         grids.append(grid)
     machine = describe_machine()
     if out is not None:
-        out.write_text(json.dumps({"machine": machine, "points": points}, indent=1) + "\n")
+        date = datetime.now(UTC).date().isoformat()
+        content = {"date": date, "machine": machine, "quick": quick, "points": points}
+        out.write_text(json.dumps(content, indent=1) + "\n")
     grids.append(Grid("Measured on", list(machine), [list(machine.values())]))
     print_grids(grids, markdown=markdown)
 

@@ -2,6 +2,7 @@
 
 python -m benchmarks.small_fits
     --quick       few rounds
+    --json FILE   results are written here
     --markdown    the table as Markdown
 
 CPU seconds of this process, on one thread of BLAS (set OPENBLAS_NUM_THREADS=1, and pin the process
@@ -15,6 +16,7 @@ import argparse
 import gc
 import time
 import warnings
+from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +25,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDRegressor
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from benchmarks.grids import Grid, print_grids
+from benchmarks.grids import Grid, print_grids, write_grids
+from benchmarks.machine import describe_machine
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 
 if TYPE_CHECKING:
@@ -131,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.small_fits")
     parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="results are written here")
     asked = parser.parse_args(arguments)
     rounds = _FEW if asked.quick else _ROUNDS
     grid = Grid(
@@ -141,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warnings.simplefilter("ignore", ConvergenceWarning)
         grid.rows = [_row(cell, rounds) for cell in _cells()]
     grid.notes = [f"{rounds} rounds in turn; a ratio above 1 says that gradstep takes longer"]
+    if asked.json is not None:
+        write_grids(asked.json, [grid], describe_machine())
     print_grids([grid], markdown=asked.markdown)
 
 

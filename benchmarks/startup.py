@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.grids import Grid, print_grids
+from benchmarks.grids import Grid, print_grids, write_grids
 from benchmarks.machine import describe_machine
 
 if TYPE_CHECKING:
@@ -358,6 +358,8 @@ def demo_imports(package: str) -> list[str]:
 def main(
     *,
     repeats: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
+    quick: Annotated[bool, typer.Option(help="One measured run of each.")] = False,
+    out: Annotated[Path | None, typer.Option("--json", help="Results are written here.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
     flights: Annotated[
         bool, typer.Option("--flights", help="Time first commands on the flights alone.")
@@ -367,6 +369,7 @@ def main(
     ] = False,
 ) -> None:
     """Time imports, the command line and first fits in fresh interpreters."""
+    repeats = 1 if quick else repeats
     if processor:
         with tempfile.TemporaryDirectory() as folder:
             print_grids([compiling(Path(folder))], markdown=markdown)
@@ -387,6 +390,8 @@ def main(
     ]
     machine = describe_machine()
     facts = Grid("Measured on", list(machine), [list(machine.values())])
+    if out is not None:
+        write_grids(out, [grid], machine)
     print_grids([facts, grid], markdown=markdown)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.grids import Grid, print_grids
+from benchmarks.grids import Grid, print_grids, write_grids
 from benchmarks.machine import describe_machine
 from benchmarks.startup import CACHE_VARIABLE
 from benchmarks.table_figures import Bench, by_label, csv, mixed, parquet
@@ -61,6 +61,7 @@ def main(
     folder: Annotated[
         Path | None, typer.Option(help="Where the temporary folder is made; 7 GB.")
     ] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Results are written here.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
     """Time and weigh gradstep on tables, beside its peers."""
@@ -82,7 +83,10 @@ def main(
             shutil.rmtree(place)
     machine = describe_machine() | {"share of the full size": f"1/{divisor}"} | _versions()
     facts = Grid("Measured on", list(machine), [list(machine.values())])
-    print_grids([facts, *make_grids(reports, rounds, judged=not quick)], markdown=markdown)
+    grids = make_grids(reports, rounds, judged=not quick)
+    if out is not None:
+        write_grids(out, grids, machine)
+    print_grids([facts, *grids], markdown=markdown)
 
 
 def _versions() -> dict[str, str]:

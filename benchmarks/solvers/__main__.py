@@ -4,30 +4,35 @@ Run from the root of the repository::
 
     python -m benchmarks.solvers [--quick] [--only narrow --only wide] [--threads 1] [--json FILE]
 
-Each case has a process of its own, pinned to so many processors. A side's tolerance is the loosest
-of a ladder that reaches the target; then all sides take turns, and the whole call counts.
+Each case has a process of its own, pinned to so many processors. A side's setting is the least of a
+ladder that reaches the target; then all sides take turns, and the whole call counts.
 """
 
 from __future__ import annotations
 
-import json
-from importlib import metadata
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003  (Typer reads it)
-from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from benchmarks.grids import Grid, print_grids
+from benchmarks.grids import print_grids
 from benchmarks.machine import describe_machine
-from benchmarks.solvers.cases import cases, papers, scaling
-from benchmarks.solvers.race import PATIENCE, Result, race_apart
+from benchmarks.solvers.apart import Settings, cores_for, race_apart
+from benchmarks.solvers.cases import KINDS, rough
+from benchmarks.solvers.files import Run, read, write
+from benchmarks.solvers.peers import versions
+from benchmarks.solvers.table import grid_of, row_of
 
 if TYPE_CHECKING:
-    from benchmarks.solvers.cases import Case
+    from collections.abc import Iterator
 
-PACKAGES = ("gradstep", "scikit-learn", "glum", "skglm", "celer", "snapml")
+    from benchmarks.solvers.cases import Case
+    from benchmarks.solvers.results import Result
+
+EXCESS, ROUGH_EXCESS = 1e-6, 1e-2
 
 
 def main(
@@ -42,97 +47,96 @@ def main(
     published: Annotated[
         bool, typer.Option("--papers", help="Cases of others' benchmarks.")
     ] = False,
-    threads: Annotated[int, typer.Option(help="Processors that all may use.")] = 1,
-    excess: Annotated[float, typer.Option(help="The target, as a share of the gap.")] = 1e-6,
+    loose: Annotated[
+        bool, typer.Option("--rough", help="Cases to an excess of 1e-2, small steps take part.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Processors that a case may use; 0: as each library likes.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Cases at a time.")] = 1,
+    excess: Annotated[
+        float | None, typer.Option(help="The target, as a share of the gap (1e-6; --rough 1e-2).")
+    ] = None,
     verbose: Annotated[bool, typer.Option(help="Print every trial.")] = False,
-    repeats: Annotated[int, typer.Option(help="Rounds that count.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds that count.")] = 3,
     out: Annotated[Path | None, typer.Option("--json", help="Results are written here.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the cases that the file of --json has.")
+    ] = False,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
     """Race gradstep against its peers."""
-    results, of = [], []
-    chosen = papers if published else scaling if grow else cases
-    for case in chosen(quick=quick):
-        if not only or any(part in case.name for part in only):
-            result = race_apart(
-                case,
-                threads=threads,
-                excess=excess,
-                repeats=1 if quick else repeats,
-                verbose=verbose,
-            )
-            results.append(result)
-            of.append(case)
-            print(" | ".join(_row(result)), flush=True)
-            if out is not None:
-                _write(out, of, results, threads, excess)
-    print_grids([_grid(results, threads, excess)], markdown=markdown)
-
-
-def _grid(results: list[Result], threads: int, excess: float) -> Grid:
-    """Return the table, cases that are lost first."""
-    grid = Grid(
-        f"Seconds of a fit to an excess of {excess:g}, {threads} processor(s)",
-        ["case", "gradstep", "peers: seconds, times as long as gradstep", "result"],
-    )
-    ordered = sorted(results, key=lambda r: (not r.lost_to, bool(r.sides[0].seconds)))
-    grid.rows = [_row(result) for result in ordered]
-    best = [min(median(each) for each in r.ratios.values()) for r in results if r.ratios]
-    if best:
-        mean = float(np.exp(np.mean(np.log(best))))
-        lost = sum(bool(r.lost_to) for r in results)
-        grid.notes.append(
-            f"the fastest peer takes {mean:.2f} times as long, geometric mean of {len(best)} "
-            f"cases, of which {lost} are lost"
-        )
-    grid.notes += [
-        "excess: (F - F*) / (F(best constant) - F*), F* the least that any side came to",
-        "medians of the rounds in turn; a ratio is the median of the rounds' own (least to most)",
-        f"a side that takes more than {PATIENCE:.0f} s, or misses the target, says so",
-        ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
-        ", ".join(f"{key}: {value}" for key, value in describe_machine().items()),
-    ]
-    return grid
-
-
-def _row(result: Result) -> list[str]:
-    ours = result.sides[0]
-    told = f"{median(ours.seconds):.3f}" if ours.seconds else ours.skipped
-    peers = []
-    for side in result.sides[1:]:
-        each = result.ratios.get(side.name)
-        if each is None:
-            peers.append(f"{side.name}: {side.skipped or 'not compared'}")
-        else:
-            peers.append(
-                f"{side.name} {median(side.seconds):.3f}: {median(each):.2f} "
-                f"({min(each):.2f}-{max(each):.2f})"
-            )
-    verdict = f"LOST to {', '.join(result.lost_to)}" if result.lost_to else "ahead"
-    if not result.ratios:
-        verdict = "no peer"
-    return [result.case, told, "; ".join(peers), verdict if ours.seconds else "MISSED"]
-
-
-def _version(name: str) -> str:
+    if grow + published + loose > 1:
+        message = "one of --scaling, --papers, --rough"
+        raise typer.BadParameter(message)
+    kind = "scaling" if grow else "papers" if published else "rough" if loose else "cases"
+    target = excess or (ROUGH_EXCESS if loose else EXCESS)
+    settings = Settings(threads, target, 1 if quick else repeats, verbose)
     try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _write(
-    out: Path, of: list[Case], results: list[Result], threads: int, excess: float
-) -> None:  # fmt: skip
-    content = {
-        "machine": describe_machine(), "threads": threads, "excess": excess,
-        "versions": {name: _version(name) for name in PACKAGES},
-        "results": [
-            {"case": r.case, "of": case._asdict(), "sides": [s._asdict() for s in r.sides]}
-            for case, r in zip(of, results, strict=True)
-        ],
+        cores = cores_for(jobs, threads)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--jobs") from None
+    chosen = [
+        case for case in KINDS[kind](quick=quick)
+        if not only or any(part in case.name for part in only)
+    ]  # fmt: skip
+    about = {
+        "kind": kind, "quick": quick, "date": datetime.now(UTC).date().isoformat(),
+        "machine": describe_machine(), "threads": threads, "jobs": jobs, "excess": target,
+        "repeats": settings.repeats, "versions": versions(),
     }  # fmt: skip
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    results = _kept(out, about) if resume and out is not None else {}
+    small = {case.name for case in rough(quick=quick)}
+    for case, result in _raced(
+        [c for c in chosen if c.name not in results], settings, cores, small
+    ):
+        results[case.name] = result
+        print(" | ".join(row_of(result)), flush=True)
+        if out is not None:
+            write(out, _run(about, chosen, results))
+    print_grids([grid_of(_run(about, chosen, results).results, about)], markdown=markdown)
+
+
+def _run(about: dict[str, Any], chosen: list[Case], results: dict[str, Result]) -> Run:
+    done = [case for case in chosen if case.name in results]
+    return Run(about, done, [results[case.name] for case in done])
+
+
+def _raced(
+    chosen: list[Case], settings: Settings, cores: list[list[int]], small: set[str]
+) -> Iterator[tuple[Case, Result]]:
+    """Yield results as they come, so many cases at a time as there are sets of processors."""
+    free: SimpleQueue[list[int]] = SimpleQueue()
+    for each in cores:
+        free.put(each)
+
+    def run(case: Case) -> Result:
+        own = free.get()
+        try:
+            return race_apart(case, settings, own, small_batches=case.name in small)
+        finally:
+            free.put(own)
+
+    with ThreadPoolExecutor(len(cores)) as pool:
+        futures = {pool.submit(run, case): case for case in chosen}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _kept(path: Path, about: dict[str, Any]) -> dict[str, Result]:
+    """Return the results of a file that were made in the same way, with times of gradstep's."""
+    if not path.exists():
+        return {}
+    run = read(path)
+    for key in ("kind", "quick", "threads", "excess", "repeats", "versions"):
+        if run.about[key] != about[key]:
+            message = f"{path} has {key} {run.about[key]}, not {about[key]}"
+            raise typer.BadParameter(message, param_hint="--resume")
+    return {result.case: result for result in run.results if result.sides[0].seconds}
 
 
 if __name__ == "__main__":
