@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE", "race"]
 
 PATIENCE = 30.0  # seconds of one fit
-BUDGET = 45.0  # seconds of all trials of a peer
+BUDGET = 25.0  # seconds of all trials of a peer
 # A peer whose trials took so long in all is given up if the last took 10 times as long as ours and
 # all are still a hundred targets away, or if it took a hundred times as long.
-HOPELESS, TIMES, TARGETS = 15.0, 10.0, 100.0
+HOPELESS, TIMES, TARGETS = 6.0, 10.0, 100.0
 # A peer that takes so many seconds and 10 times as long as we: its trial counts as a round, and it
 # runs one more, unless it takes a hundred times as long.
 SLOW = 5.0

@@ -172,6 +172,7 @@ FITS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "auto early stopping": partial(_array, "two", early_stopping=True),
     "auto start from a sample": partial(_array, "two", n=30_000),
     "auto quasi-newton": partial(_array, "two", n=110_000, p=70),
+    "auto quasi-newton, diagonal tried": partial(_array, "two", n=8000, p=300),
     "auto variance-reduced": partial(
         _csr,
         "two",

@@ -300,7 +300,7 @@ RULES = (
     ),
     Rule(  # ADR 0017; the size of the sample: ADR 0022
         lambda _: True, StepKind.QUASI_NEWTON,
-        "a pass over the rows a step, in the Hessian of a sample",
+        "a pass over the rows a step, in the Hessian of a sample or a diagonal as good",
     ),
 )  # fmt: skip
 
