@@ -156,6 +156,17 @@ class TestDiagonalFirst:
         np.testing.assert_array_equal(tried.params, plain.params)
         assert 0.0 < tried.records[-1].passes - plain.records[-1].passes < 6.0
 
+    def test_a_step_that_would_be_shortened_costs_one_pass(self, solve, monkeypatch):
+        """Along what all features share a diagonal's step is far too long."""
+        data, X, changes = self._problem(monkeypatch, correlated=False)
+        shared = 30.0 * np.random.default_rng(1).normal(size=(X.shape[0], 1))
+        data = Dataset(dense(X + shared), data.y)
+        tried = solve(data, **changes)
+        monkeypatch.setattr(choice, "_DIAGONAL_PAYS", np.inf)
+        plain = solve(data, **changes)
+        np.testing.assert_array_equal(tried.params, plain.params)
+        assert tried.records[0].passes - plain.records[0].passes < 2.7  # the diagonal's rows, too
+
     def test_steps_among_correlated_ones_end_in_a_matrix(self, solve, monkeypatch):
         data, X, changes = self._problem(monkeypatch, correlated=True)
         found = solve(data, **changes)

@@ -194,7 +194,7 @@ class Hessians:
     ) -> Diagonal:
         """Return what the diagonal preconditioner is made of, at some parameters.
 
-        It is rough from some rows alone, where they tell it.
+        If it may be rough, some rows tell it.
         """
         of, k, p = self._of, self._of.k, self._of.q - 1
         scale, sums = of.standardisation.scale, self._row_sums

@@ -43,8 +43,9 @@ T = TypeVar("T", bound=Trial)
 
 
 def backtrack(
-    evaluate: Callable[[float], T], objective: float, slope: float, noise: float, *, smooth: bool
-) -> tuple[T | None, float]:
+    evaluate: Callable[[float], T], objective: float, slope: float, noise: float, *, smooth: bool,
+    whole: bool = False,
+) -> tuple[T | None, float]:  # fmt: skip
     """Shorten a step until it meets the Armijo condition.
 
     That is, until the objective falls by a share of t·slope. Each trial is at the minimum of the
@@ -61,6 +62,8 @@ def backtrack(
         Rounding error of the objective. A step that promises less need only not lead up by more.
     smooth : bool
         Whether the loss has no kinks.
+    whole : bool
+        Whether only the whole step is tried.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def backtrack(
         The share that was taken.
     """
     t = 1.0
-    for _ in range(_HALVINGS if smooth else _FEW_HALVINGS):
+    for _ in range(1 if whole else _HALVINGS if smooth else _FEW_HALVINGS):
         trial = evaluate(t)
         if trial.before <= objective + _ENOUGH * t * min(slope, 0.0):
             return trial, t

@@ -165,7 +165,7 @@ def progressed(of: ScaledProblem, state: AutomaticState, length: float) -> Autom
         if length > smallest:
             square = length * length
             if state.kind == StepKind.QUASI_NEWTON and not _knows_hessian(of, state):
-                square = max(square, 2.0 * _still_to_gain(recent, noise))
+                square = max(square, 2.0 * _still_to_gain(recent, noise, decrease))
             optimality = math.sqrt(square / (2.0 * decrease + square))
         else:
             optimality = 0.0
@@ -185,15 +185,17 @@ def _knows_hessian(of: ScaledProblem, state: AutomaticState) -> bool:
     return state.matrices is not None and state.matrices.hessian.shape[0] == of.blocks
 
 
-def _still_to_gain(recent: NDArray[np.float64], noise: float) -> float:
+def _still_to_gain(recent: NDArray[np.float64], noise: float, decrease: float) -> float:
     """Return what is still to be gained if gains shrink geometrically, as they did so far.
+
+    After an epoch or two that cannot be told: then it may be as much as the `decrease` so far.
 
     Without a matrix, quasi-Newton steps know the Hessian only along the last steps. With correlated
     features their length can say that a fiftieth is left of what really is (ADR 0017).
     """
     half = min(recent.size - 1, _WINDOW) // 2
     if half < 1:
-        return 0.0
+        return decrease
     before, last = -np.diff(recent[[-1 - 2 * half, -1 - half, -1]])
     if not last > noise:
         return 0.0

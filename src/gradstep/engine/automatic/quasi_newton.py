@@ -71,10 +71,11 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
 
     noise = noise_of(state, snapshot)
     trial, t = None, 0.0
+    tried = state.diagonal is not None and has_matrix(of)  # while a matrix may take over
     if slope < 0.0:
-        trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=True)
+        trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=True, whole=tried)
     if trial is None:
-        return _no_way_down(model, state)
+        return _in_a_matrix(model, begun) if tried else _no_way_down(model, state)
     # 3. What the step has shown of the Hessian; nothing, if the gradient is that of another loss.
     if ahead is state or of.has_optimality:
         state = ahead
@@ -102,8 +103,13 @@ def _with_another_if_slow(
     if not model.is_poor(state, begun.at, state.at, _FAST_AT_FIRST if first else _FAST):
         return state
     if first:  # a matrix leads farther from where it came
-        return quasi_newton_step(model, model.with_matrices(begun))
+        return _in_a_matrix(model, begun)
     return model.with_matrices(state.changed(pairs=Pairs()))
+
+
+def _in_a_matrix(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
+    """Take a step in a matrix instead, from where one in a diagonal began."""
+    return quasi_newton_step(model, model.with_matrices(state.changed(pairs=Pairs())))
 
 
 def _with_more_rows_if_slow(

@@ -73,7 +73,7 @@ class SolvedSamples:
         state = state.changed(sampling=sampling)
         if state.kind == StepKind.QUASI_NEWTON and self._model.of.smooth:
             hessians, known = self._model.hessians, at.matrices
-            if at.diagonal is not None:  # which was enough
+            if at.diagonal is not None and len(at.pairs.steps) > 1:  # steps in it led on fast
                 own = hessians.diagonal(at.params, state.smoothing, rough=True)
                 state = state.changed(diagonal=own)
             elif known is not None and known.whole and rows >= hessian_rows(self._model.of):

@@ -77,7 +77,7 @@ class Matrices(NamedTuple):
 
 
 class Diagonal(NamedTuple):
-    """What the diagonal preconditioner is made from; taken once.
+    """What the diagonal preconditioner is made from; given up where a matrix takes over.
 
     Attributes
     ----------
@@ -215,7 +215,7 @@ class AutomaticState(TrainState):
     stuck : bool
         Whether no step leads down any more.
     poor : int
-        Quasi-Newton epochs in a row that have not halved the step's length
+        Quasi-Newton epochs in a row, not in a diagonal, that have not halved the step's length
         (`QuadraticModel.is_poor`); of Newton steps, whether the last one has not led far.
     step_factor : float
         What mini-batch steps have been shortened to.
