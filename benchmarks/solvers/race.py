@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "race"]
 
-PATIENCE = 30.0  # seconds of one fit
-BUDGET = 25.0  # seconds of all trials of a peer
+PATIENCE = 15.0  # seconds of one fit
+BUDGET = 10.0  # seconds of all trials of a peer
 # A peer whose trials took so long in all is given up if the last took 10 times as long as ours and
 # all are still a hundred targets away, or if it took a hundred times as long.
-HOPELESS, TIMES, TARGETS = 6.0, 10.0, 100.0
+HOPELESS, TIMES, TARGETS = 3.0, 10.0, 100.0
 # A peer that takes so many seconds and 10 times as long as we: its trial counts as a round, and it
 # runs one more, unless it takes a hundred times as long.
-SLOW = 5.0
+SLOW = 1.0
 # A fit that takes fewer seconds is made several times in a round, and their mean counts.
 SHORT, CALLS = 0.1, 10
 SETTLED = 1e-5  # the tolerance from which three equal values say that no lower one will follow
