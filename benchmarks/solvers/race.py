@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.solvers.cases import Case
     from benchmarks.solvers.side import Side
 
-__all__ = ["PATIENCE", "race"]
+__all__ = ["BUDGET", "HOPELESS", "PATIENCE", "race"]
 
 PATIENCE = 15.0  # seconds of one fit
 BUDGET = 10.0  # seconds of all trials of a peer

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.grids import Grid
-from benchmarks.solvers.race import PATIENCE
+from benchmarks.solvers.race import BUDGET, HOPELESS, PATIENCE
 from benchmarks.solvers.results import LEVEL, LOST, MISSED, Result
 
 __all__ = ["grid_of", "notes", "row_of", "sorted_results"]
@@ -54,10 +54,16 @@ def notes(results: list[Result], about: dict[str, Any]) -> list[str]:
         "excess: (F - F*) / (F(best constant) - F*), F* the least that any side came to",
         "medians of the rounds in turn; a ratio is the median of the rounds' own (least to most)",
         "level: the rounds' ratios reach across 1",
-        f"a side that takes more than {PATIENCE:.0f} s or misses the target says how near it came",
+        _GIVEN_UP,
         versions,
         machine,
     ]
+
+
+_GIVEN_UP = (
+    f"a side that takes more than {PATIENCE:.0f} s, or misses the target in {BUDGET:.0f} s of "
+    f"trials ({HOPELESS:.0f} s where it is hopeless), says how near it came"
+)
 
 
 def row_of(result: Result) -> list[str]:
