@@ -36,6 +36,9 @@ HOPELESS, TIMES, TARGETS = 3.0, 10.0, 100.0
 # A peer that takes so many seconds and 10 times as long as we: its trial counts as a round, and it
 # runs one more, unless it takes a hundred times as long.
 SLOW = 1.0
+# A trial that takes so many times as long as the one before, and over a second, is made once more:
+# it may have compiled what a tighter tolerance needs.
+JUMP = 20.0
 # A fit that takes fewer seconds is made several times in a round, and their mean counts.
 SHORT, CALLS = 0.1, 10
 SETTLED = 1e-5  # the tolerance from which three equal values say that no lower one will follow
@@ -162,11 +165,19 @@ class _Judge:
             for rate in self._rates(side, done, setting):
                 if any((r.setting, r.rate) == (setting, rate) for r in done):
                     continue
-                rung = self.trials.attempt(side, setting, rate)
+                rung = self._attempt(side, setting, rate)
                 if rung is None or (not to_the_end and self.excess(rung.value) <= self.target):
                     return
                 if self._is_over(side, done, to_the_end=to_the_end):
                     return
+
+    def _attempt(self, side: Side, setting: float, rate: float) -> Rung | None:
+        before = self.trials.rungs[side.name][-1:]
+        rung = self.trials.attempt(side, setting, rate)
+        if rung is None or not before or rung.seconds < max(SLOW, JUMP * before[0].seconds):
+            return rung
+        self.trials.rungs[side.name].remove(rung)
+        return self.trials.attempt(side, setting, rate)
 
     def _is_over(self, side: Side, done: Sequence[Rung], *, to_the_end: bool) -> bool:
         if not done:
