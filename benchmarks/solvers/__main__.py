@@ -76,10 +76,8 @@ def main(
         cores = cores_for(jobs, threads)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--jobs") from None
-    chosen = [
-        case for case in KINDS[kind](quick=quick)
-        if not only or any(part in case.name for part in only)
-    ]  # fmt: skip
+    cases = list(KINDS[kind](quick=quick))
+    chosen = [case for case in cases if not only or any(part in case.name for part in only)]
     about = {
         "kind": kind, "quick": quick, "date": datetime.now(UTC).date().isoformat(),
         "machine": describe_machine(), "threads": threads, "jobs": jobs, "excess": target,
@@ -93,12 +91,12 @@ def main(
         results[case.name] = result
         print(" | ".join(row_of(result)), flush=True)
         if out is not None:
-            write(out, _run(about, chosen, results))
-    print_grids([grid_of(_run(about, chosen, results).results, about)], markdown=markdown)
+            write(out, _run(about, cases, results))
+    print_grids([grid_of(_run(about, cases, results).results, about)], markdown=markdown)
 
 
-def _run(about: dict[str, Any], chosen: list[Case], results: dict[str, Result]) -> Run:
-    done = [case for case in chosen if case.name in results]
+def _run(about: dict[str, Any], cases: list[Case], results: dict[str, Result]) -> Run:
+    done = [case for case in cases if case.name in results]
     return Run(about, done, [results[case.name] for case in done])
 
 
