@@ -109,6 +109,8 @@ def test_solvers_keep_what_is_there(tmp_path, monkeypatch, capsys):
     assert names[0] == "gradstep"
     assert "scikit-learn Ridge cholesky" in names
     assert all(len(s["seconds"]) == 1 for s in second["results"][1]["sides"][:3])
+    solvers.main(**(options | {"only": ["60"]}), out=out, resume=True)  # and keeps the others
+    assert json.loads(out.read_text())["results"] == second["results"]
     with pytest.raises(typer.BadParameter, match="excess"):
         solvers.main(**(options | {"excess": 0.1}), out=out, resume=True)
     assert "geometric mean" in capsys.readouterr().out
