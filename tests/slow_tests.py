@@ -1,8 +1,8 @@
 """Which tests `make test` leaves to `make test-slow`, besides those marked where they stand.
 
 `make test` is to end within four minutes on two cores with no compiled kernel on the disk, so what
-takes half a second or more then is in slow_tests.txt. What a test takes depends on which kernels
-others have compiled before it, so the list is measured, not written::
+takes a fifth of a second or more then is in slow_tests.txt. What a test takes depends on which
+kernels others have compiled before it, so the list is measured, not written::
 
     export GRADSTEP_CACHE_DIR=$(mktemp -d)
     make test PYTEST_ADDOPTS='--durations=0 --durations-min=0.02' | tee log

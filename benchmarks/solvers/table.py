@@ -13,6 +13,11 @@ from benchmarks.solvers.results import LEVEL, LOST, MISSED, Result
 
 __all__ = ["grid_of", "notes", "row_of", "sorted_results"]
 
+_GIVEN_UP = (
+    f"a side that takes more than {PATIENCE:.0f} s, or misses the target in {BUDGET:.0f} s of "
+    f"trials ({HOPELESS:.0f} s where it is hopeless), says how near it came"
+)
+
 
 def sorted_results(results: list[Result]) -> list[Result]:
     """Return results, what is missed and lost first."""
@@ -58,12 +63,6 @@ def notes(results: list[Result], about: dict[str, Any]) -> list[str]:
         versions,
         machine,
     ]
-
-
-_GIVEN_UP = (
-    f"a side that takes more than {PATIENCE:.0f} s, or misses the target in {BUDGET:.0f} s of "
-    f"trials ({HOPELESS:.0f} s where it is hopeless), says how near it came"
-)
 
 
 def row_of(result: Result) -> list[str]:

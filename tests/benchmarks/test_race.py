@@ -132,3 +132,14 @@ def test_when_the_time_is_up_peers_are_tried_no_more(monkeypatch, tmp_path):
     found, _ = _raced(monkeypatch, tmp_path, made, until=0.0)
     assert found["near"].skipped == "not tried: the time of the case was up"
     assert len(found[NAME].seconds) == 2
+
+
+def test_a_trial_that_may_have_compiled_is_made_once_more(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "SLOW", 0.0)
+    monkeypatch.setattr(module, "JUMP", 0.0)  # each trial but the first takes so many times as long
+    made = Sides(gradstep=1.0, near=0.5)
+    found, _ = _raced(monkeypatch, tmp_path, made)
+    tried = [call[1] for call in made.calls if call[0] == "near"]
+    assert tried[:6] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]  # the first of all compiles
+    assert found["near"].setting == 1e-3
+    assert len(Trials(tmp_path / "trials.json").rungs["near"]) == 3

@@ -155,11 +155,18 @@ class TestDiagonalFirst:
         np.testing.assert_array_equal(tried.params, plain.params)
         assert 0.0 < tried.records[-1].passes - plain.records[-1].passes < 2.7
 
+    def test_no_run_ends_before_its_gains_tell_how_far_it_is(self, solve, monkeypatch):
+        """In a diagonal a step's length alone can be far too small."""
+        data, _, changes = self._problem(monkeypatch, correlated=False)
+        found = solve(data, **changes | {"tol": 0.6})
+        assert found.ran.state.diagonal is not None
+        assert len(found.records) == 3
+
     def test_a_step_that_would_be_shortened_costs_one_pass(self, solve, monkeypatch):
         """Along what all features share a diagonal's step is far too long."""
         data, X, changes = self._problem(monkeypatch, correlated=False)
-        shared = 30.0 * np.random.default_rng(1).normal(size=(X.shape[0], 1))
-        data = Dataset(dense(X + shared), data.y)
+        shared = np.random.default_rng(1).normal(size=(X.shape[0], 1)) + data.y
+        data = Dataset(dense(X + 30.0 * shared), data.y)
         tried = solve(data, **changes)
         monkeypatch.setattr(choice, "_DIAGONAL_PAYS", np.inf)
         plain = solve(data, **changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from gradstep.objective.regression import SquaredError
 from gradstep.objective.smoothed import Smoothed
 from gradstep.rows.dataset import Dataset
 from tests.contracts.losses import LOSSES
-from tests.engine.cases import dense, matrix
+from tests.engine.cases import csr, dense, matrix
 from tests.engine.kernels.sums import (
     COMPILED,
     EXACT,
@@ -62,6 +64,23 @@ def hessian(of, widths, pairs, rows=None, shift=None, scale=None):
     with of.row_sums(None if rows is None else of.data.select(rows)) as summed:
         asked = options(of, widths, pairs, shift, scale)
         return summed.hessian(of.loss, of.params, asked)
+
+
+def test_sparse_rows_may_have_their_columns_in_any_order():
+    """Only the lower triangle is summed: an element above it would be lost."""
+    rng, X = np.random.default_rng(3), matrix(40, 7, density=0.6)
+    rows = csr(X)
+    values, columns = rows.values.copy(), rows.columns.copy()
+    for first, end in pairwise(rows.starts[:30]):  # the others stay as they are
+        order = first + rng.permutation(end - first)
+        values[first:end], columns[first:end] = rows.values[order], rows.columns[order]
+    assert (columns != rows.columns).any()
+    asked = HessianOptions(1, ONE_WIDTH, np.zeros(7), np.ones(7))
+    A = np.column_stack([X, np.ones(40)])
+    for layout in (rows, rows._replace(values=values, columns=columns)):
+        with RowSums(Dataset(layout, np.zeros((40, 1))), 1) as sums:
+            found = sums.hessian(SquaredError(), np.zeros(8), asked)[0]
+        np.testing.assert_allclose(found, A.T @ A / 40, rtol=1e-13, atol=1e-15)
 
 
 class TestHessian:

@@ -37,8 +37,10 @@ __all__ = ["Hessians"]
 
 _NEWTON_ROWS_A_FEATURE = 100
 _LARGEST_ROWS = 4096
-# Rows per feature that the products of features are taken from, and rows that those of outputs are.
-_ROWS_OF_FACTORS, _ROWS_OF_SCORES = 20, 4096
+# Rows per feature that the products of features are taken from.
+_ROWS_OF_FACTORS = 20
+# Rows that tell the products of outputs, and the second derivative of a rough diagonal.
+_SCATTERED_ROWS = 4096
 _POWER_STEPS = 8
 
 
@@ -181,11 +183,16 @@ class Hessians:
             with RowSums(data, 1) as one:
                 options = self.options(smoothing, 1)
                 features = one.hessian(SquaredError(), np.zeros(of.q), options)[0]
-        some = sums.take(scattered(of.data.n, _ROWS_OF_SCORES))
-        sums.rows_read += some.n
+        some = self._scattered()
         with RowSums(some, of.k) as part, one_blas_thread():
             outputs = loss.score_hessian(part.scores(params), some.weights())
         return Factors(features, outputs), sampling
+
+    def _scattered(self) -> Dataset:
+        """Return some rows, from all over the data."""
+        some = self._row_sums.take(scattered(self._of.data.n, _SCATTERED_ROWS))
+        self._row_sums.rows_read += some.n
+        return some
 
     # ------------------------------------------------------------------ the diagonal
 
@@ -200,9 +207,7 @@ class Hessians:
         scale, sums = of.standardisation.scale, self._row_sums
         at = of.problem.loss, params, smoothing.widths(of)
         if rough and isinstance(of.data.rows, DenseRows):
-            some = sums.take(scattered(of.data.n, _ROWS_OF_SCORES))
-            sums.rows_read += some.n
-            with RowSums(some, k) as part:
+            with RowSums(self._scattered(), k) as part:
                 found = part.hessian_diagonal(*at)
         else:
             found = sums.rough_hessian_diagonal(*at) if rough else sums.hessian_diagonal(*at)

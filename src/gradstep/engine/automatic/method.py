@@ -230,6 +230,7 @@ class Automatic:
                 state, snapshot = self._samples.corrected(state, snapshot, worse=worse)
             if snapshot.true <= at_start:
                 return state.accepted(snapshot, 1.0), StepKind.SAMPLE, note
+            # Not the record of draws: where a sample led astray, no diagonal is tried.
             state = state.changed(
                 smoothing=Smoothing.first(of, near=False), matrices=None, diagonal=None
             )

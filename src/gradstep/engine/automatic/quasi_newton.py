@@ -4,7 +4,8 @@ The Hessian of a sample, taken once, is corrected by what the last steps have sh
 the gradient of all rows changed by y, which the Hessian must map s to. The two loops over these
 pairs are those of Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
 Computation 35(151), 1980, with the preconditioner's inverse in the middle. So an epoch costs one
-pass over the rows, whatever the number of features.
+pass over the rows, whatever the number of features. Where that Hessian costs many passes, steps are
+tried in a diagonal first, and go on there as long as they lead on fast (docs/adr/0055).
 """
 
 from __future__ import annotations
