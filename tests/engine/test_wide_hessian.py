@@ -17,7 +17,7 @@ from tests.engine.cases import dense, matrix
 @pytest.fixture(name="wide")
 def all_is_wide(monkeypatch):
     """Let few features count as many, and several parts of rows and columns be made of them."""
-    monkeypatch.setattr(row_sums, "is_wide", lambda _: True)
+    monkeypatch.setattr(row_sums, "is_wide", lambda *_, **__: True)
     monkeypatch.setattr(wide_hessian, "_ROWS", 100)
     monkeypatch.setattr(wide_hessian, "_COLUMNS", 8)
     return monkeypatch

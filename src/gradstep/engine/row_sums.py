@@ -165,7 +165,7 @@ class RowSums:
             return flat._replace(gradient=flat.gradient[-1:])
         if plain is not None and before is None:
             before = loss  # always of this type, so that a kernel is compiled only once
-        wide = hessian is not None and is_wide(self.data.rows)
+        wide = hessian is not None and self._is_wide(hessian)
         task = Evaluate(
             (loss, before, plain), self.k, _contiguous(params), None if wide else hessian,
             constant=constant,
@@ -201,7 +201,7 @@ class RowSums:
             matrix = self._of_moments(params, options).hessian
             assert matrix is not None  # noqa: S101
             return matrix
-        if is_wide(self.data.rows):
+        if self._is_wide(options):
             self.rows_read += self.data.n
             return self._wide(loss if plain is None else plain, params, options)
         components = loss, loss if plain is not None else None, plain
@@ -250,6 +250,9 @@ class RowSums:
         return Evaluation(loss, loss, loss, gradient, hessian)
 
     # ------------------------------------------------------------------
+
+    def _is_wide(self, options: HessianOptions) -> bool:
+        return is_wide(self.data.rows, pairs=options.blocks > self.k)
 
     def _wide(
         self, loss: Any, params: NDArray[np.float64], options: HessianOptions

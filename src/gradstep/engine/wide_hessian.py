@@ -1,7 +1,7 @@
 """The Hessian of many dense features, as products of matrices: a task.
 
-Beyond about a thousand features a matrix fits no cache of the processor, and blocks of it that BLAS
-multiplies are filled several times as fast as by the kernel that sums few features
+From some hundred features on a matrix fits no cache of the processor, and blocks of it that BLAS
+multiplies are filled faster, in the end several times, than by the kernel that sums few features
 (`gradstep.engine.kernels.sums`). Rows are brought together across shards, since each product reads
 and writes the whole matrix.
 """
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WideHessian", "is_wide", "row_curvatures", "standardised"]
 
-# Features from which products of matrices sum a Hessian: measured in ADR 0045.
-_FEWEST_FEATURES = 1025
+# Features from which products of matrices sum a Hessian (ADR 0056), and one with blocks of pairs of
+# outputs (ADR 0045).
+_FEWEST, _FEWEST_OF_PAIRS = 640, 1025
 # Rows of a product, and of a group of shards at least: each product reads and writes the whole.
 _ROWS = 2048
 # Columns of a strip, of which only what lies below the diagonal is made.
@@ -49,9 +50,18 @@ _PARTS = 4
 Strips = tuple["NDArray[np.float64]", ...]
 
 
-def is_wide(rows: Rows) -> bool:
-    """Tell whether the Hessian of such rows is summed as products of matrices."""
-    return isinstance(rows, DenseRows) and rows.n_features >= _FEWEST_FEATURES
+def is_wide(rows: Rows, *, pairs: bool) -> bool:
+    """Tell whether the Hessian of such rows is summed as products of matrices.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    pairs : bool
+        Whether it has blocks of pairs of outputs.
+    """
+    fewest = _FEWEST_OF_PAIRS if pairs else _FEWEST
+    return isinstance(rows, DenseRows) and rows.n_features >= fewest
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,9 @@ class WideHessian:
                     part = shard.part(at, min(shard.n, at + _ROWS - filled))
                     rows = slice(filled, filled + part.n)
                     standardised(part, self.options.shift, self.options.scale, x[rows])
-                    z = scores(part.rows, self.params, self.k, part.index)
+                    z = None
+                    if not is_quadratic(self.loss):
+                        z = scores(part.rows, self.params, self.k, part.index)
                     h[:, rows] = row_curvatures(
                         self.loss, self.k, part, z, self.options.widths, blocks
                     )
@@ -142,13 +154,17 @@ def standardised(
 
 
 def row_curvatures(
-    loss: Any, k: int, data: Dataset, z: NDArray[np.float64], widths: NDArray[np.float64],
+    loss: Any, k: int, data: Dataset, z: NDArray[np.float64] | None, widths: NDArray[np.float64],
     blocks: int,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return the weighted second derivatives at the scores (n, k) of rows: (blocks, n)."""
+    """Return the weighted second derivatives at the scores (n, k) of rows: (blocks, n).
+
+    Those of least squares are the same everywhere, so scores may be None.
+    """
     if is_quadratic(loss):
         weights = data.weights()
         return np.ones((blocks, data.n)) if weights is None else np.tile(weights, (blocks, 1))
+    assert z is not None  # noqa: S101
     h = np.empty((blocks, data.n))
     order = readonly(data.rows_between(0, data.n))
     second_derivatives_of_scores(

@@ -199,7 +199,7 @@ def is_summed_in_single(of: ScaledProblem) -> bool:
     the penalty. It is one of the steps alone: the gradient is exact.
     """
     penalised = of.ridge[:-1][of.standardisation.scale > 0.0]
-    return is_wide(of.data.rows) and bool((penalised >= _LEAST_RIDGE).all())
+    return is_wide(of.data.rows, pairs=of.joint) and bool((penalised >= _LEAST_RIDGE).all())
 
 
 def has_factors(of: ScaledProblem) -> bool:

@@ -21,7 +21,7 @@ from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import AutomaticState, Matrices, Pairs, Progress
 from gradstep.engine.row_sums import RowSums
-from gradstep.engine.wide_hessian import is_wide
+from gradstep.rows.layouts import DenseRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from gradstep.rows.statistics import Columns
 
 __all__ = ["LeastSquaresPath", "Path", "has_path", "work_of"]
+
+# Dense features of which a matrix for each part of the rows is kept, at most.
+_MOST_DENSE = 1024
 
 
 class Path:
@@ -121,8 +124,8 @@ def work_of(problem: Problem, data: Dataset, columns: Columns) -> float:
 def has_path(problem: Problem, data: Dataset, columns: Columns) -> bool:
     """Tell whether `LeastSquaresPath` can be used."""
     of = ScaledProblem(problem, data, columns)
-    narrow = not is_wide(data.rows) and can_take_newton_steps(of)
-    return of.quadratic and of.k == 1 and narrow
+    wide = isinstance(data.rows, DenseRows) and data.rows.n_features > _MOST_DENSE
+    return of.quadratic and of.k == 1 and not wide and can_take_newton_steps(of)
 
 
 class LeastSquaresPath:
