@@ -334,27 +334,29 @@ class Tweedie(NamedTuple):
 
     def value(self, y: float, z: float) -> float:
         """Return the loss of a row."""
-        if self.power == 1.0:
-            return exp(z) - y * z
-        if self.power == 2.0:
-            return z + y * exp(-z)
         a = 2.0 - self.power
         b = 1.0 - self.power
-        if y == 0.0:
-            return exp(a * z) / a
-        # the larger power is taken out, so that no infinity is subtracted from another
-        if z < 0.0:
-            return exp(b * z) * (exp(z) / a - y / b)
-        return exp(a * z) * (1.0 / a - y * exp(-z) / b)
+        # Without branches, so that rows are taken several at a time. Of the two powers of the mean
+        # the larger is taken out, so that no infinity is subtracted from another.
+        small = exp(-abs(z))
+        of_mean = small if z < 0.0 and y != 0.0 else 1.0
+        of_target = 1.0 if z < 0.0 else small
+        larger = exp((b if z < 0.0 and y != 0.0 else a) * z)
+        over_a = 0.0 if a == 0.0 else 1.0 / a
+        over_b = 0.0 if b == 0.0 else 1.0 / b
+        # The limits of what is divided by a and by b there, but for a constant.
+        limit = z if a == 0.0 else -y * z if b == 0.0 else 0.0
+        return larger * (of_mean * over_a - y * of_target * over_b) + limit
 
     def slope(self, y: float, z: float) -> float:
         """Return exp((2 - power) z) - y exp((1 - power) z)."""
         a = 2.0 - self.power
-        if y == 0.0:
-            return exp(a * z)
-        if z < 0.0:
-            return exp((a - 1.0) * z) * (exp(z) - y)
-        return exp(a * z) * (1.0 - y * exp(-z))
+        b = 1.0 - self.power
+        small = exp(-abs(z))
+        of_mean = small if z < 0.0 and y != 0.0 else 1.0
+        of_target = 1.0 if z < 0.0 else small
+        larger = exp((b if z < 0.0 and y != 0.0 else a) * z)
+        return larger * (of_mean - y * of_target)
 
     def is_smooth(self) -> bool:
         """Return True: there is a second derivative everywhere."""
