@@ -192,12 +192,13 @@ class QuadraticModel:
         """Tell whether the next Newton step is taken in the Hessian of the last.
 
         With l1, which quasi-Newton steps do not take, also where the Hessian was that of a point so
-        near that the last step in it has led far: to sum it again costs two passes, or six.
+        near that the last step in it has led far: to sum it again costs two passes, or six. Of
+        least squares it may be a sample's, which is as near wherever it is.
         """
         of, matrices = self.of, state.matrices
         if self.knows_hessian(state):
             return True
-        near = matrices is not None and matrices.whole and not state.poor
+        near = matrices is not None and (matrices.whole or of.quadratic) and not state.poor
         return near and of.smooth and of.has_l1 and not of.wants_exact
 
     def knows_excess(self, state: AutomaticState) -> bool:
