@@ -260,3 +260,36 @@ class TestDamagedCsr:
         for call in (MiniBatchRegressor().fit, lambda X, _: model.predict(X)):
             with pytest.raises(InvalidData, match="is a damaged CSR matrix"):
                 call(X, np.arange(10.0))
+
+
+class TestLargeArraysThatAreNotFinite:
+    """Statistics tell, so that X is not read once more; the message is that of small ones."""
+
+    @pytest.fixture(autouse=True)
+    def all_are_large(self, monkeypatch):
+        monkeypatch.setattr("gradstep.estimators.inputs._WORTH_A_PASS", 1)
+
+    @pytest.mark.parametrize("value, what", [(np.nan, "NaN"), (np.inf, "infinity")])
+    @pytest.mark.parametrize(
+        "settings, weight",
+        [
+            ({}, None),
+            ({}, np.arange(40) % 8),  # 0 for the row, which no statistic is of
+            ({"early_stopping": True}, None),  # row 8 is held out
+            (BRIEF | {"optimizer": "sgd", "precondition": False}, None),  # no statistics
+            (BRIEF | {"optimizer": "sgd", "learning_rate": "auto"}, None),
+        ],
+    )
+    @pytest.mark.parametrize("kind", [MiniBatchRegressor, MiniBatchClassifier])
+    def test_are_refused_by_row_and_column(self, kind, settings, weight, value, what):
+        X = np.random.default_rng(0).normal(size=(40, 3))
+        X[8, 2] = value
+        model = kind(**{"random_state": 0} | settings)
+        with pytest.raises(InvalidData, match=f"Input X contains {what}.* at row 8, column 2"):
+            model.fit(X, np.arange(40) % 2, sample_weight=weight)
+
+    def test_others_are_fitted_as_small_ones(self, monkeypatch):
+        X = np.random.default_rng(0).normal(size=(40, 3))
+        later = MiniBatchRegressor().fit(X, X[:, 0])
+        monkeypatch.undo()
+        np.testing.assert_array_equal(later.coef_, MiniBatchRegressor().fit(X, X[:, 0]).coef_)

@@ -16,6 +16,7 @@ from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
     draw_seed,
+    is_looked_at_later,
     rows_of,
     sample_weight_of,
     validation_data,
@@ -280,7 +281,8 @@ class MiniBatchClassifier(PredictsClasses, Fitted, ClassifierMixin, BaseEstimato
             )  # fmt: skip
             return self
         loss = self._loss()
-        X, y = check_features(self, X, reset=True, y=y)
+        later = is_looked_at_later(X)
+        X, y = check_features(self, X, reset=True, y=y, look=not later)
         distinct = check_kind_of_classes(y)
         labels = np.asarray(y)
         weight = sample_weight_of(sample_weight, labels.shape[0])
@@ -297,7 +299,7 @@ class MiniBatchClassifier(PredictsClasses, Fitted, ClassifierMixin, BaseEstimato
         fitting.fit(
             self, loss, k, Dataset(rows_of(X), as_targets(codes, k)[:, None], weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            fit_arguments=(X, y, sample_weight),
+            fit_arguments=(X, y, sample_weight), looked=not later,
         )  # fmt: skip
         return self
 

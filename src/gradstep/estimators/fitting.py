@@ -27,7 +27,7 @@ from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit.identity import checkpoint_in, checkpointed
-from gradstep.fit.plan import Settings, is_auto, plan
+from gradstep.fit.plan import Plan, Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
@@ -243,8 +243,13 @@ def fit(
     score: Any,
     fit_arguments: tuple[Any, Any, Any] = (None, None, None),
     stored_in: NDArray[np.float64] | None = None,
+    looked: bool = True,
 ) -> None:
-    """Fit: the part after labels and targets are numbers."""
+    """Fit: the part after labels and targets are numbers.
+
+    Unless X, the first of `fit_arguments`, has been `looked` at, whether it is finite is yet to be
+    seen.
+    """
     checkpoint = checkpoint_in(est.callbacks or ())
     est.seed_ = draw_seed(est.random_state)
     if checkpoint is not None:
@@ -252,7 +257,10 @@ def fit(
         if est.random_state is None:  # drawn by the run that is to go on
             est.seed_ = est.seed_ if checkpoint.seed is None else checkpoint.seed
     data, held_out = on_cluster(est, *_held_out(est, data, own), own)
-    chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
+    if looked:
+        chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
+    else:
+        chosen = _plan_and_look(est, loss, data, n_outputs, fit_arguments[0])
     at_constant = is_auto(est.learning_rate) or stored_in is not None
     given = _given(est, chosen.problem, *init)
     start = start_of(chosen.problem, data, *given, at_constant=at_constant)
@@ -280,6 +288,25 @@ def fit(
     _warn(est, result, data, stops=validation is not None and validation.stops)
     if bridge is not None:
         bridge.close()
+
+
+def _plan_and_look(est: Any, loss: Any, data: Dataset, n_outputs: int, X: NDArray[Any]) -> Plan:
+    """Return the plan; refuse an X that is not finite.
+
+    Statistics of columns are refused if they are not. They are of the rows that are trained on, but
+    for those that weigh nothing.
+    """
+    names = getattr(est, "feature_names_in_", None)
+    if data.sample_weight is not None or data.n < len(X):
+        check_finite(X, "Input X", names)
+    try:
+        chosen = plan(Settings.of(est), loss, data, n_outputs)
+    except InvalidData:
+        check_finite(X, "Input X", names)
+        raise
+    if chosen.columns is None:
+        check_finite(X, "Input X", names)
+    return chosen
 
 
 def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) -> TextbookState:

@@ -32,12 +32,14 @@ __all__ = [
     "check_features",
     "check_parameters",
     "draw_seed",
+    "is_looked_at_later",
     "rows_of",
     "sample_weight_of",
     "validation_data",
 ]
 
 _NO_Y, _NO_DEFAULT = object(), object()
+_WORTH_A_PASS = 1 << 16  # numbers that take longer to look at than to call what does
 _PLAIN_KINDS = "biufU"  # of labels that no check changes
 _log = logging.getLogger("gradstep")
 # The numbers that are allowed, and what else may stand there.
@@ -110,12 +112,19 @@ def draw_seed(random_state: Any) -> int:
     raise InvalidParameter(msg)
 
 
+def is_looked_at_later(X: Any) -> bool:
+    """Tell whether `fit` finds what is not finite in the statistics of X, which it takes anyway."""
+    return isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.size >= _WORTH_A_PASS
+
+
 def check_features(
-    est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, name: str = "Input X", **y_options: Any
-) -> Any:
+    est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, name: str = "Input X", look: bool = True,
+    **y_options: Any,
+) -> Any:  # fmt: skip
     """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite.
 
-    Whether an array y is finite that is of numbers (`y_options`) is left to `numbers_of`.
+    Whether X is finite is not looked at without `look`, and whether an array y is that is of
+    numbers (`y_options`) is left to `numbers_of`.
     """
     options: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -140,7 +149,7 @@ def check_features(
         raise
     if sp.issparse(checked):
         _check_indices(checked, name)
-    if vars(est).get("_finite") is not X:  # of a Dask Array, its blocks' workers have looked
+    if look and vars(est).get("_finite") is not X:  # of a Dask Array, its blocks' workers have
         check_finite(checked, name, getattr(est, "feature_names_in_", None))
     if checked is not X:
         _tell_of_copy(est, X, checked)

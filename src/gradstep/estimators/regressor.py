@@ -17,6 +17,7 @@ from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
     draw_seed,
+    is_looked_at_later,
     rows_of,
     sample_weight_of,
     validation_data,
@@ -336,7 +337,10 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
             )  # fmt: skip
             return self
         loss = self._loss()
-        X, y = check_features(self, X, reset=True, y=y, multi_output=True, y_numeric=True)
+        later = is_looked_at_later(X)
+        X, y = check_features(
+            self, X, reset=True, y=y, look=not later, multi_output=True, y_numeric=True
+        )
         targets = numbers_of(y, "Input y")
         weight = sample_weight_of(sample_weight, targets.shape[0])
         check_targets(loss, targets, weight)
@@ -352,7 +356,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         fitting.fit(
             self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            fit_arguments=(X, y, sample_weight),
+            fit_arguments=(X, y, sample_weight), looked=not later,
         )  # fmt: skip
         return self
 
