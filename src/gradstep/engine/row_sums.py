@@ -158,11 +158,14 @@ class RowSums:
             Whether the rows are taken without features, so that only targets are read; then
             `params` are the intercepts.
         """
-        if self.follows_from_moments(loss, before, plain):
+        if self._is_known(params, loss, before, plain, constant=constant):
             if not constant:
                 return self._of_moments(params, hessian)
             flat = self._of_moments(np.append(np.zeros(self.data.rows.n_features), params))
             return flat._replace(gradient=flat.gradient[-1:])
+        if hessian is not None and self.follows_from_moments(loss, before, plain):
+            here = self.evaluate(loss, params, before=before, plain=plain)
+            return here._replace(hessian=self.hessian(loss, params, hessian))
         if plain is not None and before is None:
             before = loss  # always of this type, so that a kernel is compiled only once
         wide = hessian is not None and self._is_wide(hessian)
@@ -238,6 +241,15 @@ class RowSums:
             return False
         return all(loss is None or isinstance(loss, SquaredError) for loss in losses)
 
+    def _is_known(self, params: NDArray[np.float64], *losses: Any, constant: bool = False) -> bool:
+        """Tell whether these losses follow from moments to all digits there.
+
+        Far from a constant digits cancel, so rows are read that are here.
+        """
+        if not self.follows_from_moments(*losses):
+            return False
+        return constant or self.data.executor is not None or not params[:-1].any()
+
     def _of_moments(
         self, params: NDArray[np.float64], options: HessianOptions | None = None
     ) -> Evaluation:
@@ -263,7 +275,7 @@ class RowSums:
 
     def mean_loss(self, loss: Any, params: NDArray[np.float64]) -> float:
         """Return the weighted mean loss, without penalty."""
-        if self.follows_from_moments(loss):
+        if self._is_known(params, loss):
             return self._of_moments(params).loss
         total: float = self.total(MeanLoss(loss, self.k, _contiguous(params)))
         return total / self.data.weight_sum

@@ -27,7 +27,7 @@ from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit.identity import checkpoint_in, checkpointed
-from gradstep.fit.plan import Plan, Settings, is_auto, plan
+from gradstep.fit.plan import Plan, Settings, is_auto, plan, with_moments
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
@@ -257,10 +257,8 @@ def fit(
         if est.random_state is None:  # drawn by the run that is to go on
             est.seed_ = est.seed_ if checkpoint.seed is None else checkpoint.seed
     data, held_out = on_cluster(est, *_held_out(est, data, own), own)
-    if looked:
-        chosen = plan(Settings.of(est), loss, data, n_outputs, stored_in=stored_in)
-    else:
-        chosen = _plan_and_look(est, loss, data, n_outputs, fit_arguments[0])
+    unseen = None if looked else fit_arguments[0]
+    data, chosen = _planned(est, loss, data, n_outputs, stored_in, unseen)
     at_constant = is_auto(est.learning_rate) or stored_in is not None
     given = _given(est, chosen.problem, *init)
     start = start_of(chosen.problem, data, *given, at_constant=at_constant)
@@ -290,23 +288,32 @@ def fit(
         bridge.close()
 
 
-def _plan_and_look(est: Any, loss: Any, data: Dataset, n_outputs: int, X: NDArray[Any]) -> Plan:
-    """Return the plan; refuse an X that is not finite.
+def _planned(
+    est: Any, loss: Any, data: Dataset, n_outputs: int, stored_in: NDArray[np.float64] | None,
+    unseen: NDArray[Any] | None,
+) -> tuple[Dataset, Plan]:  # fmt: skip
+    """Return the rows, perhaps measured, and the plan; refuse an unseen X that is not finite.
 
     Statistics of columns are refused if they are not. They are of the rows that are trained on, but
     for those that weigh nothing.
     """
-    names = getattr(est, "feature_names_in_", None)
-    if data.sample_weight is not None or data.n < len(X):
-        check_finite(X, "Input X", names)
+    settings = Settings.of(est)
+
+    def look() -> None:
+        if unseen is not None:
+            check_finite(unseen, "Input X", getattr(est, "feature_names_in_", None))
+
+    if unseen is not None and (data.sample_weight is not None or data.n < len(unseen)):
+        look()
     try:
-        chosen = plan(Settings.of(est), loss, data, n_outputs)
+        data = with_moments(settings, loss, data, n_outputs)
+        chosen = plan(settings, loss, data, n_outputs, stored_in=stored_in)
     except InvalidData:
-        check_finite(X, "Input X", names)
+        look()
         raise
     if chosen.columns is None:
-        check_finite(X, "Input X", names)
-    return chosen
+        look()
+    return data, chosen
 
 
 def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) -> TextbookState:

@@ -14,10 +14,12 @@ from gradstep.fit.components import optimizer_of, penalty_of, schedule_of
 from gradstep.fit.constraints import bounds_of, check_constraints
 from gradstep.objective.losses import has_optimum, is_quadratic, slope
 from gradstep.objective.penalties import NoPenalty
+from gradstep.objective.regression import SquaredError
 from gradstep.optim.automatic import Rate, depends_on_unit, stable_rate
 from gradstep.optim.schedules import Adaptive, Constant
 from gradstep.optim.solvers import Exact, is_automatic
 from gradstep.rows.dataset import mean_square_norm, score_unit
+from gradstep.rows.layouts import DenseRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +27,20 @@ if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
     from gradstep.rows.statistics import Columns
 
-__all__ = ["Plan", "Settings", "batch_size_of", "checked_optimizer", "is_auto", "plan"]
+__all__ = [
+    "Plan",
+    "Settings",
+    "batch_size_of",
+    "checked_optimizer",
+    "is_auto",
+    "plan",
+    "with_moments",
+]
+
+# Numbers of rows that are measured in one pass: with fewer, the calls around it are what counts.
+_WORTH_MOMENTS = 1 << 14
+# Features of which statistics are a part that counts of what products of features take.
+_MOST_FEATURES = 256
 
 # Rows of a batch by default: a hundredth of all rows, but no more than 64 and no fewer than 8.
 _BATCH = 64
@@ -190,6 +205,26 @@ def plan(
     )
     check_constraints(problem)
     return Plan(problem, columns, rate)
+
+
+def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -> Dataset:
+    """Return rows with statistics and moments, if these are all that a fit takes of the rows.
+
+    That is least squares of so few features, or so little data, that one Newton step solves it.
+    """
+    plain = isinstance(loss, SquaredError) and n_outputs == 1
+    plain = plain and settings.penalty in (None, "l2", "l1", "elasticnet")
+    here = isinstance(data.rows, DenseRows) and data.executor is None and data.index is None
+    if not (plain and here) or data.sample_weight is not None or data.columns is not None:
+        return data
+    if not is_automatic(checked_optimizer(settings, loss, incremental=False)):
+        return data
+    from gradstep.engine.automatic.choice import is_cheap  # imports Numba
+    from gradstep.engine.moments import measured_with_moments
+
+    n, p = data.n, data.rows.n_features
+    worth_it = n * p >= _WORTH_MOMENTS and p <= _MOST_FEATURES and n > p + 1
+    return measured_with_moments(data) if worth_it and is_cheap(n, p) else data
 
 
 def _penalty_scales(

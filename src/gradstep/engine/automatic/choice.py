@@ -35,6 +35,7 @@ __all__ = [
     "has_few_rows",
     "has_matrix",
     "hessian_rows",
+    "is_cheap",
     "is_rough",
     "is_summed_in_single",
     "most_in_working_set",
@@ -239,6 +240,11 @@ def _is_solved_at_once(of: ScaledProblem) -> bool:
 def _costs(of: ScaledProblem, most: float) -> bool:
     """Tell whether the Hessian of all rows costs so many products at most."""
     return of.data.n * of.products <= most
+
+
+def is_cheap(n: int, p: int) -> bool:
+    """Tell whether the Hessian of so many dense rows of least squares is summed at once."""
+    return p < ALWAYS_NEWTON or n * (p + 1) ** 2 <= CHEAP_PRODUCTS
 
 
 def all_rows_are_cheap(of: ScaledProblem) -> bool:

@@ -36,6 +36,7 @@ from gradstep.rows.layouts import (
 )
 
 __all__ = [
+    "add_dense_products",
     "bent_squares_of_rows",
     "dense_products",
     "second_derivatives_of_scores",
@@ -113,7 +114,8 @@ def dense_products() -> int:
     return address_of(_make_add_products, _ADD_PRODUCTS)
 
 
-def _add_products(products, m, x, h, matrix):
+def add_dense_products(products, m, x, h, matrix):
+    """Add Σ_t h_t·x_it·x_jt to the lower triangle of a matrix, by what is at `products`."""
     _make_add_products(as_it_is)(m, x.shape[0], x.shape[1], x, h, matrix)
 
 
@@ -122,7 +124,7 @@ def _call_add_products(typing_context, address, m, q, room, x, h, matrix):
     return call(types.none, address, m, q, room, x, h, matrix)
 
 
-@overload(_add_products, strict=False, jit_options=INLINED)
+@overload(add_dense_products, strict=False, jit_options=INLINED)
 def _compiled_add_products(*_: Any) -> Any:
     def add_products(products, m, x, h, matrix):
         _call_add_products(products, m, x.shape[0], x.shape[1], x, h, matrix)
@@ -145,7 +147,7 @@ def row_products(
 def _products_of_all(rows, order, lo, hi, shift, scale, h, x, matrices, products):
     spread(rows, order, lo, hi, shift, scale, x)
     for pair in range(h.shape[0]):
-        _add_products(products, hi - lo, x, h[pair], matrices[pair])
+        add_dense_products(products, hi - lo, x, h[pair], matrices[pair])
 
 
 def _products_of_few(rows, order, lo, hi, shift, scale, h, x, matrices, products):

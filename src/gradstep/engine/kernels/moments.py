@@ -1,0 +1,62 @@
+"""Products of dense features and a target, and extremes, in one pass over the rows. Compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradstep.engine.kernels.sums import add_dense_products
+from gradstep.jit import compiled, inlined_in_order
+from gradstep.rows.layouts import spread
+
+__all__ = ["sum_products"]
+
+
+@inlined_in_order
+def _add_extremes(values, a, b, c, d, low, high):
+    """Add four rows to the extremes, which are read and written once for them."""
+    for j in range(low.size):
+        x0 = np.float64(values[a, j])
+        x1 = np.float64(values[b, j])
+        x2 = np.float64(values[c, j])
+        x3 = np.float64(values[d, j])
+        low[j] = min(low[j], x0, x1, x2, x3)
+        high[j] = max(high[j], x0, x1, x2, x3)
+
+
+@compiled
+def sum_products(rows, values, y, order, products, room, shift, low, high, matrix):
+    """Add what rows ``order`` contribute to products about a point, and to extremes.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, p)
+        The numbers of the rows.
+    products : int
+        `gradstep.engine.kernels.sums.dense_products()`.
+    room : int
+        Rows of a tile.
+    shift : ndarray of shape (p + 1,)
+        The point: of the features, then of the target.
+    low, high : ndarray of shape (p,)
+        Extremes of the features.
+    matrix : ndarray of shape (p + 2, p + 2)
+        Products of features, target and 1: added to, in the lower triangle.
+    """
+    p = low.size
+    x = np.empty((p + 2, room))
+    x[p + 1, :] = 1.0
+    ones = np.ones(max(p, room))
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        spread(rows, order, at, end, shift, ones, x)
+        for i in range(at, end):
+            x[p, i - at] = y[order[i], 0] - shift[p]
+        for i in range(at, end, 4):
+            last = end - 1
+            _add_extremes(
+                values, order[i], order[min(i + 1, last)], order[min(i + 2, last)],
+                order[min(i + 3, last)], low, high,
+            )  # fmt: skip
+        add_dense_products(products, end - at, x, ones[:room], matrix)
+        at = end
