@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dsymv
 
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.kernels.linalg import DEPENDENT, descend, minimise_quadratic
@@ -84,10 +85,17 @@ def _on_support(
     found = _solved(matrix, ridge, there, wanted, np.where(there, x, 0.0), tolerance)
     if found is None or (found * signs < 0.0)[l1 > 0.0].any():
         return None
-    slope = np.abs(g + np.einsum("ij,j->i", matrix, found))
+    slope = np.abs(g + _product(matrix, found))
     rounding = _ROUNDING * (np.abs(g) + np.abs(found).sum())  # no product is larger
     zero = ~there & (l1 > 0.0)
     return None if (slope > l1 * _AT_THE_EDGE + rounding)[zero].any() else found
+
+
+def _product(matrix: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the product of a symmetric matrix, of which half is read, with a vector."""
+    with one_blas_thread():
+        product: NDArray[np.float64] = dsymv(1.0, matrix.T, v)
+    return product
 
 
 def _solved(
@@ -100,7 +108,7 @@ def _solved(
     """
 
     def product(v: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(there, np.einsum("ij,j->i", matrix, v) + ridge * v, 0.0)
+        return np.where(there, _product(matrix, v) + ridge * v, 0.0)
 
     residual = wanted - product(x)
     square, direction = float((residual * residual).sum()), residual
