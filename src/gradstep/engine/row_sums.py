@@ -286,15 +286,16 @@ class RowSums:
 
     def row_squares(
         self, at: NDArray[np.uint32], shift: NDArray[np.float64], scale: NDArray[np.float64],
-        bent: tuple[Any, NDArray[np.float64], NDArray[np.float64]] | None = None,
+        hessian_at: tuple[Any, NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:  # fmt: skip
         """Return the sum of squares of each row at ascending positions, centred and scaled.
 
-        And times its second derivative, if `bent` is a loss, its widths and a point: (n, 1 or 2).
+        And times its second derivative, its part in the Hessian, if `hessian_at` is a loss, its
+        widths and a point: (n, 1 or 2).
         """
         task = RowSquares(shift, scale)
-        if bent is not None:
-            loss, widths, params = bent
+        if hessian_at is not None:
+            loss, widths, params = hessian_at
             task = RowSquares(shift, scale, (loss, self.k, widths, _contiguous(params)))
         groups, own = [[shard] for shard in self._shards], cut_positions(at, self._shards)
         found = self._executor.run(task, groups, own)

@@ -14,8 +14,8 @@ import numpy as np
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import is_same
 from gradstep.engine.kernels.sums import (
-    bent_squares_of_rows,
     dense_products,
+    hessian_squares_of_rows,
     squares_of_rows,
     sum_evaluations,
     sum_squares,
@@ -220,26 +220,26 @@ class RowSquares:
     ----------
     shift, scale : ndarray of shape (p,)
         How rows are centred and scaled.
-    bent : tuple of (Loss, int, ndarray, ndarray), optional
+    hessian_at : tuple of (Loss, int, ndarray, ndarray), optional
         The loss, the number of outputs, the widths of second derivatives and the point, where the
         squares times second derivatives there are wanted as well.
     """
 
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
-    bent: tuple[Any, int, NDArray[np.float64], NDArray[np.float64]] | None = None
+    hessian_at: tuple[Any, int, NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def __call__(self, shard: Dataset, at: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Return the sums for the rows at some positions of a shard."""
-        out = np.empty((1 if self.bent is None else 2, at.size))
+        out = np.empty((1 if self.hessian_at is None else 2, at.size))
         order, how = readonly(shard.rows_at(at)), (readonly(self.shift), readonly(self.scale))
-        if self.bent is None:
+        if self.hessian_at is None:
             squares_of_rows(readonly(shard.rows), order, *how, out[0])
             return out.T
-        loss, k, widths, params = self.bent
+        loss, k, widths, params = self.hessian_at
         fixed = (k, readonly(widths), readonly(params), *how)
-        bent = compiled_loss(loss, second_derivatives=True)
-        bent_squares_of_rows(*shard.for_kernels, bent, order, *fixed, *out)
+        hessian_at = compiled_loss(loss, second_derivatives=True)
+        hessian_squares_of_rows(*shard.for_kernels, hessian_at, order, *fixed, *out)
         return out.T
 
 

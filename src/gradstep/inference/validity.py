@@ -28,8 +28,8 @@ def why_not(problem: Problem) -> str | None:
             "an l1 penalty moves coefficients to zero, and their distribution is not normal. Fit "
             "without it (penalty='l2', or None) on the features that it has kept, on other rows"
         )
-    bent = getattr(loss, "curvature", None) is not None or getattr(loss, "is_smooth", False)
-    if not bent and not isinstance(loss, Pinball):
+    smooth = getattr(loss, "curvature", None) is not None or getattr(loss, "is_smooth", False)
+    if not smooth and not isinstance(loss, Pinball):
         return (
             f"the slope of {type(inner).__name__} jumps, so that it has no Hessian. Use a smooth "
             "loss: 'log_loss' for classes, 'squared_error' or 'huber' for numbers"

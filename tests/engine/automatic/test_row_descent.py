@@ -129,16 +129,16 @@ class TestDescent:
     def test_pairs_are_those_of_the_updates_of_a_matrix(self):
         """By formula (6.17) of Nocedal and Wright, update after update."""
         rng, size = np.random.default_rng(0), 14
-        bent = rng.normal(size=(size, size))
-        bent = bent @ bent.T + np.eye(size)
+        hessian = rng.normal(size=(size, size))
+        hessian = hessian @ hessian.T + np.eye(size)
         pairs, known = _Pairs(size), []
         g = rng.normal(size=size)
         assert pairs.times(g) is g
         for _ in range(13):
             s = rng.normal(size=size)
-            pairs.add(s, bent @ s)
-            pairs.add(s, -bent @ s)  # no second derivative is negative: it is left out
-            known.append((s, bent @ s))
+            pairs.add(s, hessian @ s)
+            pairs.add(s, -hessian @ s)  # no second derivative is negative: it is left out
+            known.append((s, hessian @ s))
             s, y = known[-1]
             inverse = np.eye(size) * (s @ y) / (y @ y)
             for s, y in known[-10:]:

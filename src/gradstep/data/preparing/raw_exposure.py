@@ -116,7 +116,7 @@ def _maximum(values: NDArray[np.float64]) -> float:
     """Return the maximum of a concave function, by the parabola through the largest values."""
     at = min(max(int(values.argmax()), 1), values.size - 2)
     before, middle, after = values[at - 1 : at + 2]
-    bend, slope = 2.0 * middle - before - after, 0.5 * (after - before)
-    if abs(slope) < bend:  # the top lies between the three
-        return float(middle + 0.5 * slope * slope / bend)
+    curvature, slope = 2.0 * middle - before - after, 0.5 * (after - before)
+    if abs(slope) < curvature:  # the top lies between the three
+        return float(middle + 0.5 * slope * slope / curvature)
     return float(values.max())

@@ -243,9 +243,9 @@ def _slide(
     solve(lower, way)
     way[most] = -np.sign(pull[most])
     block = model.matrix[np.ix_(at, at)]
-    bend = float(np.einsum("i,ij,j->", way, block, way))
-    if bend > _ROUNDING * float((way * way).sum()):
-        return np.asarray(way * (abs(pull[most]) / bend))
+    curvature = float(np.einsum("i,ij,j->", way, block, way))
+    if curvature > _ROUNDING * float((way * way).sum()):
+        return np.asarray(way * (abs(pull[most]) / curvature))
     end = _end_of(model, x, sign, at, way)[1]
     return np.asarray(way * (2.0 * end if end > 0.0 else 1.0)) if end < np.inf else None
 

@@ -188,9 +188,9 @@ def can_descend(of: ScaledProblem) -> bool:
 
     A loss whose second derivative has no bound takes too many of them.
     """
-    bent = of.has_curvature_bound and not of.quadratic
+    bounded = of.has_curvature_bound and not of.quadratic
     copied = isinstance(of.data.rows, DenseRows) and of.data.n * of.q <= _MOST_COPIED
-    return bent and copied and of.data.n >= _WORTH_STEPS and is_rough(of)
+    return bounded and copied and of.data.n >= _WORTH_STEPS and is_rough(of)
 
 
 def is_summed_in_single(of: ScaledProblem) -> bool:

@@ -85,10 +85,10 @@ def backtrack(
 
 def _shorter(t: float, rise: float, slope: float) -> float:
     """Return the factor that a step is shortened by after it missed the Armijo condition."""
-    bend = rise - slope * t
-    if not 0.0 < bend < math.inf:
+    curvature = rise - slope * t
+    if not 0.0 < curvature < math.inf:
         return _LEAST_SHARE
-    return min(max(-slope * t / (2.0 * bend), _LEAST_SHARE), 0.5)
+    return min(max(-slope * t / (2.0 * curvature), _LEAST_SHARE), 0.5)
 
 
 def extend(

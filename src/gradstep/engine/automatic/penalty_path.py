@@ -193,6 +193,6 @@ class LeastSquaresPath:
             scaled = self._scaled[f] = scaled + step
             moved = (scaled - first)[0]
             slope = float((own_gradient[0] * moved).sum())
-            bend = float(np.einsum("i,ij,j->", moved, own_hessian[0], moved))
-            total += share * (self._losses[f] + slope + 0.5 * bend)
+            curvature = float(np.einsum("i,ij,j->", moved, own_hessian[0], moved))
+            total += share * (self._losses[f] + slope + 0.5 * curvature)
         return float(total / sum(shares))

@@ -133,13 +133,13 @@ class QuadraticModel:
         error = _ERROR * np.einsum("ci,ij->cj", np.abs(step), np.abs(hessian))
         error *= _signs(step.shape)
         correction = self.full_preconditioner(state).direction(error)
-        bend = float(np.add.reduce(change * step, axis=None))  # dᵀHd
+        curvature = float(np.add.reduce(change * step, axis=None))  # dᵀHd
         miss = -float(np.add.reduce(error * correction, axis=None))
-        if miss > (_SURELY * tol) ** 2 * bend:
+        if miss > (_SURELY * tol) ** 2 * curvature:
             return None
         before = snapshot.objective - self._penalty_of(snapshot.params)
         before -= self._tilted(snapshot.params)
-        loss = before + float(np.add.reduce(gradient * step, axis=None)) + 0.5 * bend
+        loss = before + float(np.add.reduce(gradient * step, axis=None)) + 0.5 * curvature
         if not loss > _DIGITS * before:
             return None
         objective = loss + self._penalty_of(params) + self._tilted(params)

@@ -177,15 +177,15 @@ class RowDescent:
         slopes = slopes.reshape(z.shape) / data.weight_sum
         gradient = np.asarray(slopes.T.astype(np.float32) @ self._rows, np.float64)
         gradient[:, -1] *= self._fitted
-        bent = self._ridge * at
-        gradient += bent
-        return _Point(at, total / data.weight_sum + 0.5 * float((bent * at).sum()), gradient)
+        of_penalty = self._ridge * at
+        gradient += of_penalty
+        return _Point(at, total / data.weight_sum + 0.5 * float((of_penalty * at).sum()), gradient)
 
     def _shortened(self, step: NDArray[np.float64], left: float) -> tuple[Any, float]:
         """Return the first step, to the minimum of the quadratic model along it; and its fall."""
         z = np.asarray(self._rows @ step.astype(np.float32).T, np.float64)
-        bend = float((self._h * (z * z).T).sum() + (self._ridge * step * step).sum())
-        t = min(1.0, left / bend) if bend > 0.0 else 1.0
+        curvature = float((self._h * (z * z).T).sum() + (self._ridge * step * step).sum())
+        t = min(1.0, left / curvature) if curvature > 0.0 else 1.0
         return t * step, t * left
 
 

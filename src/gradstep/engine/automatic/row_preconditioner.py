@@ -210,21 +210,21 @@ class _System:
             return u, moved
         if self._grown > _MOST_GROWN:
             return None
-        rest = right - self._times(u)
-        better, moved = self._kept(self._through(rest))
-        along, size = better, float((rest * better).sum())
+        residual = right - self._times(u)
+        preconditioned, moved = self._kept(self._through(residual))
+        direction, size = preconditioned, float((residual * preconditioned).sum())
         for _ in range(max(1, z.size // _ROWS_AN_ITERATION)):
             # The square of the step's length, which is its decrement.
             length = whole - float((right * u).sum()) - g_b * moved
             if size * self._grown <= _CLOSE * length:
                 return u, moved
-            onward = self._times(along)
-            bend = float((along * onward).sum())
-            if not bend > 0.0:
+            image = self._times(direction)
+            curvature = float((direction * image).sum())
+            if not curvature > 0.0:
                 return None
-            u = u + size / bend * along
-            rest = rest - size / bend * onward
-            better, moved = self._kept(self._through(rest))
-            before, size = size, float((rest * better).sum())
-            along = better + size / before * along
+            u = u + size / curvature * direction
+            residual = residual - size / curvature * image
+            preconditioned, moved = self._kept(self._through(residual))
+            before, size = size, float((residual * preconditioned).sum())
+            direction = preconditioned + size / before * direction
         return None

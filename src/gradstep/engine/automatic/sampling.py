@@ -136,10 +136,10 @@ class Sampler:
         if squares.size:
             with np.errstate(divide="ignore"):
                 factor = np.where(squares > 0.0, factor / np.sqrt(squares), 0.0)
-        at, bent = row_numbers(there, of.data.n), None
+        at, hessian_at = row_numbers(there, of.data.n), None
         if sampling.point.size:
-            bent = of.problem.loss, smoothing.widths(of), sampling.point
-        own = self._row_sums.row_squares(at, of.standardisation.shift, factor, bent)
+            hessian_at = of.problem.loss, smoothing.widths(of), sampling.point
+        own = self._row_sums.row_squares(at, of.standardisation.shift, factor, hessian_at)
         most = _LARGEST / there.size
         own = np.nan_to_num(np.minimum(own, most, out=own), copy=False, nan=most)
         total = own.sum(axis=0)

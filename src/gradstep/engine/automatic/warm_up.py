@@ -62,8 +62,8 @@ def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool)
         at = np.arange(data.n, dtype=np.uint32)
         RowSquares(options.shift, options.scale)(data, at)
         if curvature(loss) is None and is_smooth(loss):
-            bent = loss, k, options.widths, params
-            RowSquares(options.shift, options.scale, bent)(data, at)
+            hessian_at = loss, k, options.widths, params
+            RowSquares(options.shift, options.scale, hessian_at)(data, at)
     q = data.rows.n_features + 1
     matrix, x = np.eye(q)[None][0], np.zeros(q)
     if l1:

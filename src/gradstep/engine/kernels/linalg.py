@@ -209,7 +209,7 @@ def _lengthen(matrix, g, x, l1, ridge, full):
     """Lengthen the way from x to full to the least of the model along it, were signs to stay."""
     q = x.size
     slope = 0.0
-    bend = 0.0
+    curvature = 0.0
     for i in range(q):
         step = full[i] - x[i]
         at = g[i] + ridge[i] * x[i] + np.sign(x[i]) * l1[i]
@@ -218,8 +218,8 @@ def _lengthen(matrix, g, x, l1, ridge, full):
             at += matrix[i, t] * x[t]
             along += matrix[i, t] * (full[t] - x[t])
         slope += at * step
-        bend += along * step
-    times = -slope / bend if bend > 0.0 else _FARTHEST
+        curvature += along * step
+    times = -slope / curvature if curvature > 0.0 else _FARTHEST
     if times > 1.0:
         times = min(times, _FARTHEST)
         for j in range(q):

@@ -37,8 +37,8 @@ from gradstep.rows.layouts import (
 
 __all__ = [
     "add_dense_products",
-    "bent_squares_of_rows",
     "dense_products",
+    "hessian_squares_of_rows",
     "second_derivatives_of_scores",
     "squares_of_rows",
     "sum_evaluations",
@@ -209,9 +209,9 @@ def sum_evaluations(
         m = end - at
         tile_scores(rows, order, at, end, params, k, z)
         if pairs > 0:
-            bent = components[0] if components[2].losses == 0 else components[2]
+            of_hessian = components[0] if components[2].losses == 0 else components[2]
             tile_second_derivatives(
-                bent, y, sample_weight, order, at, end, k, widths, z, h, slopes, work
+                of_hessian, y, sample_weight, order, at, end, k, widths, z, h, slopes, work
             )
             row_products(rows, order, at, end, shift, scale, h, x, matrices, products)
         if losses.size > 0:
@@ -278,8 +278,8 @@ def squares_of_rows(rows, order, shift, scale, squares):
 
 
 @compiled
-def bent_squares_of_rows(
-    rows, y, sample_weight, loss, order, k, widths, params, shift, scale, squares, bent
+def hessian_squares_of_rows(
+    rows, y, sample_weight, loss, order, k, widths, params, shift, scale, squares, in_hessian
 ):
     """Write the same, and times the row's second derivative and weight: its part in the Hessian."""
     row_squares(rows, order, shift, scale, squares)
@@ -299,7 +299,7 @@ def bent_squares_of_rows(
             whole = 0.0
             for c in range(k):
                 whole += h[c, i]
-            bent[at + i] = whole * squares[at + i]
+            in_hessian[at + i] = whole * squares[at + i]
         at = end
 
 
