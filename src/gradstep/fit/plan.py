@@ -37,8 +37,6 @@ __all__ = [
     "with_moments",
 ]
 
-# Numbers of rows that are measured in one pass: with fewer, the calls around it are what counts.
-_WORTH_MOMENTS = 1 << 14
 # Features of which statistics are a part that counts of what products of features take.
 _MOST_FEATURES = 256
 
@@ -223,8 +221,8 @@ def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -
     from gradstep.engine.moments import measured_with_moments
 
     n, p = data.n, data.rows.n_features
-    worth_it = n * p >= _WORTH_MOMENTS and p <= _MOST_FEATURES and n > p + 1
-    return measured_with_moments(data) if worth_it and is_cheap(n, p) else data
+    taken = p <= _MOST_FEATURES and n > p + 1 and is_cheap(n, p)
+    return measured_with_moments(data) if taken else data
 
 
 def _penalty_scales(
