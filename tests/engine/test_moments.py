@@ -11,9 +11,20 @@ from gradstep.engine.moments import measured_with_moments
 from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.fit import plan
+from gradstep.objective.penalties import L2
 from gradstep.objective.regression import SquaredError
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
+
+
+class Twice(SquaredError):
+    """Half the squared distance from twice the target."""
+
+    def value(self, y: float, z: float) -> float:
+        return 0.5 * (z - 2.0 * y) ** 2
+
+    def slope(self, y: float, z: float) -> float:
+        return z - 2.0 * y
 
 
 def rows(n=1001, p=5, offset=0.0, dtype=np.float64):
@@ -101,6 +112,29 @@ class TestFits:
         monkeypatch.setattr("gradstep.estimators.fitting.with_moments", plan.with_moments)
         np.testing.assert_allclose(found, model.fit(X, y).coef_, rtol=1e-9)
         assert passes < model.history_[-1].passes
+
+    def test_of_weighted_rows_are_those_of_rows_that_often(self):
+        _, X, y = rows()
+        times = np.random.default_rng(1).integers(0, 4, len(y))
+        model = MiniBatchRegressor(penalty="l2", alpha=0.1, penalty_scale="unit", tol=1e-8)
+        found = model.fit(X, y, sample_weight=times).coef_
+        many = model.fit(np.repeat(X, times, axis=0), np.repeat(y, times)).coef_
+        np.testing.assert_allclose(found, many, rtol=1e-11)
+        ones = model.fit(X, y, sample_weight=np.ones(len(y))).coef_
+        np.testing.assert_array_equal(ones, model.fit(X, y).coef_)
+
+    def test_of_a_loss_that_inherits_are_of_its_own_slopes(self):
+        _, X, y = rows()
+        found = MiniBatchRegressor(loss=Twice(), penalty=None, tol=1e-8).fit(X, y).coef_
+        expected = np.linalg.lstsq(np.column_stack([X, np.ones(len(y))]), 2.0 * y, rcond=None)[0]
+        np.testing.assert_allclose(found, expected[:-1], rtol=1e-6)
+
+    def test_of_a_penalty_by_its_name_and_as_an_object_are_the_same(self):
+        _, X, y = rows()
+        named = MiniBatchRegressor(penalty="l2", alpha=0.1).fit(X, y)
+        np.testing.assert_array_equal(
+            named.coef_, MiniBatchRegressor(penalty=L2(0.1)).fit(X, y).coef_
+        )
 
     def test_read_no_row_again(self):
         _, X, y = rows(4000)

@@ -32,7 +32,7 @@ _TILE, _FEW_NUMBERS, _FEW_ROWS = 128, 1 << 15, 64
 
 @dataclass(frozen=True)
 class _Sums:
-    """Extremes of the features, and products of features, target and 1: a lower triangle."""
+    """Extremes of the features; weighted products of features, target and 1: a lower triangle."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -55,7 +55,7 @@ class _Products:
 
     def __call__(self, shard: Dataset) -> _Sums:
         """Sum over a shard."""
-        rows, y, _ = shard.for_kernels
+        rows, y, weight = shard.for_kernels
         values: Any = rows.values  # type: ignore[attr-defined]
         p = self.shift.size - 1
         low, high = np.full(p, np.inf), np.full(p, -np.inf)
@@ -63,32 +63,33 @@ class _Products:
         for at in range(0, shard.n, RUN_ROWS):
             order = readonly(shard.rows_between(at, min(at + RUN_ROWS, shard.n)))
             sum_products(
-                rows, values, y, order, dense_products(), _TILE, readonly(self.shift), low, high,
-                matrix,
+                rows, values, y, weight, order, dense_products(), _TILE, readonly(self.shift), low,
+                high, matrix,
             )  # fmt: skip
         return _Sums(low, high, matrix)
 
 
 def measured_with_moments(data: Dataset) -> Dataset:
-    """Return dense rows without weights, their statistics and moments with them: one pass.
+    """Return dense rows with their statistics and moments: one pass.
 
     Parameters
     ----------
     data : Dataset
-        Rows that are here, with one target.
+        Rows that are here and all count, with one target.
     """
     values: Any = data.rows.values  # type: ignore[attr-defined]
     n, p = values.shape
     apart = max(1, n // max(_FEW_ROWS, _FEW_NUMBERS // p))
-    few = np.column_stack([values[::apart], data.y[::apart]])
-    shift = few.mean(axis=0, dtype=np.float64)
+    few, weight = np.column_stack([values[::apart], data.y[::apart]]), data.weight_sum
     with RowSums(data, 1) as row_sums, np.errstate(all="ignore"):
+        shift = few.mean(axis=0, dtype=np.float64)
         sums: _Sums = row_sums.total(_Products(shift), 8 * (shift.size + 1) ** 2)
-        offset = sums.products[-1, :-1] / n
+        offset = sums.products[-1, :-1] / weight
         products = symmetric(sums.products[None, :-1, :-1])[0]
-        products -= n * np.multiply.outer(offset, offset)
+        products -= weight * np.multiply.outer(offset, offset)
         mean, square = shift + offset, np.maximum(products.diagonal()[:-1], 0.0)
         alike = (sums.low == sums.high) & np.isfinite(square)  # extremes do not tell of NaN
     mean[:-1] = np.where(alike, sums.low, mean[:-1])
-    columns = Columns(float(n), mean[:-1], np.where(alike, 0.0, square), sums.low, sums.high)
-    return replace(data, columns=columns, moments=Moments(float(n), mean, products))
+    columns = Columns(weight, mean[:-1], np.where(alike, 0.0, square), sums.low, sums.high)
+    moments = Moments(weight, mean, products)
+    return replace(data, columns=columns, moments=moments, moments_at_constants=True)

@@ -123,7 +123,7 @@ class Together(Dataset):
             moments = one.moments.merged(other.moments)
         return cls(
             one.rows, one.y, one.sample_weight, one.index, one.shuffled, executor, columns,
-            moments, parts=(one, other),
+            moments, one.moments_at_constants or other.moments_at_constants, parts=(one, other),
         )  # fmt: skip
 
     def __enter__(self) -> Self:

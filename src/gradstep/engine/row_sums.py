@@ -158,7 +158,7 @@ class RowSums:
             Whether the rows are taken without features, so that only targets are read; then
             `params` are the intercepts.
         """
-        if self._is_known(params, loss, before, plain, constant=constant):
+        if self._follows_at(params, loss, before, plain, constant=constant):
             if not constant:
                 return self._of_moments(params, hessian)
             flat = self._of_moments(np.append(np.zeros(self.data.rows.n_features), params))
@@ -239,16 +239,16 @@ class RowSums:
         """Tell whether sums of these losses follow from what came with the rows."""
         if self.data.moments is None or self.k != 1:
             return False
-        return all(loss is None or isinstance(loss, SquaredError) for loss in losses)
+        return all(loss is None or type(loss) is SquaredError for loss in losses)
 
-    def _is_known(self, params: NDArray[np.float64], *losses: Any, constant: bool = False) -> bool:
-        """Tell whether these losses follow from moments to all digits there.
-
-        Far from a constant digits cancel, so rows are read that are here.
-        """
+    def _follows_at(
+        self, params: NDArray[np.float64], *losses: Any, constant: bool = False
+    ) -> bool:
+        """Tell whether they do so at a point: anywhere, or where all weights are 0."""
         if not self.follows_from_moments(*losses):
             return False
-        return constant or self.data.executor is not None or not params[:-1].any()
+        everywhere = constant or not self.data.moments_at_constants
+        return everywhere or not params[:-1].any()
 
     def _of_moments(
         self, params: NDArray[np.float64], options: HessianOptions | None = None
@@ -275,7 +275,7 @@ class RowSums:
 
     def mean_loss(self, loss: Any, params: NDArray[np.float64]) -> float:
         """Return the weighted mean loss, without penalty."""
-        if self._is_known(params, loss):
+        if self._follows_at(params, loss):
             return self._of_moments(params).loss
         total: float = self.total(MeanLoss(loss, self.k, _contiguous(params)))
         return total / self.data.weight_sum

@@ -16,7 +16,7 @@ from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
     draw_seed,
-    is_looked_at_later,
+    is_checked_by_statistics,
     rows_of,
     sample_weight_of,
     validation_data,
@@ -281,8 +281,8 @@ class MiniBatchClassifier(PredictsClasses, Fitted, ClassifierMixin, BaseEstimato
             )  # fmt: skip
             return self
         loss = self._loss()
-        later = is_looked_at_later(X)
-        X, y = check_features(self, X, reset=True, y=y, look=not later)
+        later = is_checked_by_statistics(X)
+        X, y = check_features(self, X, reset=True, y=y, check_values=not later)
         distinct = check_kind_of_classes(y)
         labels = np.asarray(y)
         weight = sample_weight_of(sample_weight, labels.shape[0])
@@ -299,7 +299,7 @@ class MiniBatchClassifier(PredictsClasses, Fitted, ClassifierMixin, BaseEstimato
         fitting.fit(
             self, loss, k, Dataset(rows_of(X), as_targets(codes, k)[:, None], weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            fit_arguments=(X, y, sample_weight), looked=not later,
+            fit_arguments=(X, y, sample_weight), checked=not later,
         )  # fmt: skip
         return self
 

@@ -243,12 +243,11 @@ def fit(
     score: Any,
     fit_arguments: tuple[Any, Any, Any] = (None, None, None),
     stored_in: NDArray[np.float64] | None = None,
-    looked: bool = True,
+    checked: bool = True,
 ) -> None:
     """Fit: the part after labels and targets are numbers.
 
-    Unless X, the first of `fit_arguments`, has been `looked` at, whether it is finite is yet to be
-    seen.
+    Unless X, the first of `fit_arguments`, has been `checked`, it may be not finite.
     """
     checkpoint = checkpoint_in(est.callbacks or ())
     est.seed_ = draw_seed(est.random_state)
@@ -257,8 +256,8 @@ def fit(
         if est.random_state is None:  # drawn by the run that is to go on
             est.seed_ = est.seed_ if checkpoint.seed is None else checkpoint.seed
     data, held_out = on_cluster(est, *_held_out(est, data, own), own)
-    unseen = None if looked else fit_arguments[0]
-    data, chosen = _planned(est, loss, data, n_outputs, stored_in, unseen)
+    unchecked = None if checked else fit_arguments[0]
+    data, chosen = _planned(est, loss, data, n_outputs, stored_in, unchecked)
     at_constant = is_auto(est.learning_rate) or stored_in is not None
     given = _given(est, chosen.problem, *init)
     start = start_of(chosen.problem, data, *given, at_constant=at_constant)
@@ -290,29 +289,29 @@ def fit(
 
 def _planned(
     est: Any, loss: Any, data: Dataset, n_outputs: int, stored_in: NDArray[np.float64] | None,
-    unseen: NDArray[Any] | None,
+    unchecked: NDArray[Any] | None,
 ) -> tuple[Dataset, Plan]:  # fmt: skip
-    """Return the rows, perhaps measured, and the plan; refuse an unseen X that is not finite.
+    """Return the rows, perhaps measured, and the plan; refuse an unchecked X that is not finite.
 
     Statistics of columns are refused if they are not. They are of the rows that are trained on, but
     for those that weigh nothing.
     """
     settings = Settings.of(est)
 
-    def look() -> None:
-        if unseen is not None:
-            check_finite(unseen, "Input X", getattr(est, "feature_names_in_", None))
+    def check() -> None:
+        if unchecked is not None:
+            check_finite(unchecked, "Input X", getattr(est, "feature_names_in_", None))
 
-    if unseen is not None and (data.sample_weight is not None or data.n < len(unseen)):
-        look()
+    if unchecked is not None and data.n < len(unchecked):
+        check()
     try:
         data = with_moments(settings, loss, data, n_outputs)
         chosen = plan(settings, loss, data, n_outputs, stored_in=stored_in)
     except InvalidData:
-        look()
+        check()
         raise
     if chosen.columns is None:
-        look()
+        check()
     return data, chosen
 
 

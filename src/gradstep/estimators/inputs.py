@@ -32,7 +32,7 @@ __all__ = [
     "check_features",
     "check_parameters",
     "draw_seed",
-    "is_looked_at_later",
+    "is_checked_by_statistics",
     "rows_of",
     "sample_weight_of",
     "validation_data",
@@ -112,19 +112,19 @@ def draw_seed(random_state: Any) -> int:
     raise InvalidParameter(msg)
 
 
-def is_looked_at_later(X: Any) -> bool:
+def is_checked_by_statistics(X: Any) -> bool:
     """Tell whether `fit` finds what is not finite in the statistics of X, which it takes anyway."""
     return isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.size >= _WORTH_A_PASS
 
 
 def check_features(
-    est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, name: str = "Input X", look: bool = True,
-    **y_options: Any,
+    est: Any, X: Any, *, reset: bool, y: Any = _NO_Y, name: str = "Input X",
+    check_values: bool = True, **y_options: Any,
 ) -> Any:  # fmt: skip
     """Return X (and y) as scikit-learn sees them: float, dense in C order or CSR, finite.
 
-    Whether X is finite is not looked at without `look`, and whether an array y is that is of
-    numbers (`y_options`) is left to `numbers_of`.
+    Without `check_values` X may be not finite. Whether an array y is finite that is of numbers
+    (`y_options`) is left to `numbers_of`.
     """
     options: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -149,7 +149,9 @@ def check_features(
         raise
     if sp.issparse(checked):
         _check_indices(checked, name)
-    if look and vars(est).get("_finite") is not X:  # of a Dask Array, its blocks' workers have
+    if (
+        check_values and vars(est).get("_finite") is not X
+    ):  # of a Dask Array, its blocks' workers have
         check_finite(checked, name, getattr(est, "feature_names_in_", None))
     if checked is not X:
         _tell_of_copy(est, X, checked)

@@ -17,7 +17,7 @@ from gradstep.estimators.inputs import (
     check_features,
     check_parameters,
     draw_seed,
-    is_looked_at_later,
+    is_checked_by_statistics,
     rows_of,
     sample_weight_of,
     validation_data,
@@ -337,9 +337,9 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
             )  # fmt: skip
             return self
         loss = self._loss()
-        later = is_looked_at_later(X)
+        later = is_checked_by_statistics(X)
         X, y = check_features(
-            self, X, reset=True, y=y, look=not later, multi_output=True, y_numeric=True
+            self, X, reset=True, y=y, check_values=not later, multi_output=True, y_numeric=True
         )
         targets = numbers_of(y, "Input y")
         weight = sample_weight_of(sample_weight, targets.shape[0])
@@ -356,7 +356,7 @@ class MiniBatchRegressor(Fitted, RegressorMixin, BaseEstimator):
         fitting.fit(
             self, loss, targets.shape[1], Dataset(rows_of(X), targets, weight),
             init=(coef_init, intercept_init), own=own, score=self._score,
-            fit_arguments=(X, y, sample_weight), looked=not later,
+            fit_arguments=(X, y, sample_weight), checked=not later,
         )  # fmt: skip
         return self
 

@@ -13,7 +13,7 @@ from gradstep.errors import InvalidParameter
 from gradstep.fit.components import optimizer_of, penalty_of, schedule_of
 from gradstep.fit.constraints import bounds_of, check_constraints
 from gradstep.objective.losses import has_optimum, is_quadratic, slope
-from gradstep.objective.penalties import NoPenalty
+from gradstep.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from gradstep.objective.regression import SquaredError
 from gradstep.optim.automatic import Rate, depends_on_unit, stable_rate
 from gradstep.optim.schedules import Adaptive, Constant
@@ -39,6 +39,7 @@ __all__ = [
 
 # Features of which statistics are a part that counts of what products of features take.
 _MOST_FEATURES = 256
+_PENALTIES = (NoPenalty, L1, L2, ElasticNet)  # under which one step ends there
 
 # Rows of a batch by default: a hundredth of all rows, but no more than 64 and no fewer than 8.
 _BATCH = 64
@@ -210,10 +211,12 @@ def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -
 
     That is least squares of so few features, or so little data, that one Newton step solves it.
     """
-    plain = isinstance(loss, SquaredError) and n_outputs == 1
-    plain = plain and settings.penalty in (None, "l2", "l1", "elasticnet")
+    plain = type(loss) is SquaredError and n_outputs == 1
     here = isinstance(data.rows, DenseRows) and data.executor is None and data.index is None
-    if not (plain and here) or data.sample_weight is not None or data.columns is not None:
+    if not (plain and here) or data.columns is not None:
+        return data
+    known = {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio}
+    if type(penalty_of(settings.penalty, known)) not in _PENALTIES:
         return data
     if not is_automatic(checked_optimizer(settings, loss, incremental=False)):
         return data

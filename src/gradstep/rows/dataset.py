@@ -69,6 +69,9 @@ class Dataset:
         Statistics of the columns over these rows, if they came with them.
     moments : Moments, optional
         Means and products of features and target over these rows, if they came with them.
+    moments_at_constants : bool
+        Whether moments serve where all weights are 0 alone, since digits cancel elsewhere, and the
+        rows are here to be read.
     """
 
     rows: Rows
@@ -79,6 +82,7 @@ class Dataset:
     executor: Executor | None = field(default=None, compare=False)
     columns: Columns | None = field(default=None, compare=False)
     moments: Moments | None = field(default=None, compare=False)
+    moments_at_constants: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         """Take out the rows of weight 0."""

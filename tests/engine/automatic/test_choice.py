@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -84,6 +85,7 @@ class TestChoice:
         (10, 2000, {"penalty": L2(0.0)}, StepKind.NEWTON),  # least squares, one step
         (1500, 2000, {"loss": LogLoss()}, StepKind.QUASI_NEWTON),  # a step costs many passes
         (10, 2000, {"loss": LogLoss(), "penalty": L2(0.0)}, StepKind.QUASI_NEWTON),
+        (4000, 1000, {}, StepKind.NEWTON),  # too little data to gain by single precision
         (3000, 2000, {}, StepKind.QUASI_NEWTON),
         (3000, 2000, {"penalty": L2(1e-7)}, StepKind.NEWTON),
         (10, 2000, {"penalty": L1(0.1)}, StepKind.WORKING_SET),
@@ -99,6 +101,13 @@ class TestChoice:
     ])  # fmt: skip
     def test_follows_from_sizes(self, n, p, changes, expected):
         assert way(n, p, columns=even(p), **changes) is expected
+
+    @pytest.mark.parametrize("p", [1000, 2000])
+    def test_a_row_far_out_asks_for_double_precision(self, p):
+        columns = even(p)
+        columns.high[3] = 0.5 * math.sqrt(20_000)
+        assert way(20_000, p, columns=even(p)) is StepKind.QUASI_NEWTON
+        assert way(20_000, p, columns=columns) is StepKind.NEWTON
 
     def test_of_softmax_follows_from_all_its_parameters_together(self):
         rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (10**6, 500)))

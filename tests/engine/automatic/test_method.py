@@ -147,6 +147,31 @@ class TestRecords:
         assert summed[-1] is True
         np.testing.assert_allclose(found.params, anew.params, rtol=1e-8)
 
+    def test_of_least_squares_a_sample_has_one_hessian_while_it_leads_far(self, solve, monkeypatch):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(30_000, 70)) + rng.normal(size=(30_000, 1))
+        y = X[:, :5] @ np.ones(5) + rng.normal(size=30_000)
+        data = Dataset(dense(X), y[:, None])
+        for module in ("choice", "hessian"):  # of fewer products than this all rows are taken
+            monkeypatch.setattr(f"gradstep.engine.automatic.{module}.CHEAP_PRODUCTS", 1e7)
+        summed, hessian = [], RowSums.hessian
+
+        def watched(self, *asked, **more):
+            summed.append(self.data.n)
+            return hessian(self, *asked, **more)
+
+        monkeypatch.setattr(RowSums, "hessian", watched)
+        asked = {"loss": SquaredError(), "penalty": L1(1e-3), "tol": 1e-5}
+        found = solve(data, **asked)
+        assert found.outcome is Outcome.OPTIMAL
+        steps = sum(record.step.startswith("a Newton step") for record in found.records)
+        assert steps > len(summed) == 1
+        monkeypatch.setattr(QuadraticModel, "keeps_hessian", QuadraticModel.knows_hessian)
+        summed.clear()
+        anew = solve(data, **asked)
+        assert len(summed) > 1
+        np.testing.assert_allclose(found.params, anew.params, atol=1e-4)
+
     def test_where_little_is_left_of_the_loss_the_last_pass_is_made(self, solve):
         """The loss would be a difference of numbers that are far larger."""
         data, _ = sized("newton", SquaredError())

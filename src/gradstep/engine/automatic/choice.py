@@ -56,6 +56,9 @@ _MOST_DENSE = 4096
 # Least second derivative of the penalty, as a share of a standardised feature's, with which the
 # Hessian of many dense features may be summed in single precision (ADR 0045).
 _LEAST_RIDGE = 1e-5
+# Largest share of a feature's sum of squares that is a single row's there, and products from which
+# that pays for least squares, of which one step in double precision is the last (ADR 0056).
+_FARTHEST, _WORTH_SINGLE = 0.1, 5e9
 # Most rows that a step is taken in the space of, where they have more features (ADR 0045).
 _FEW_ROWS_OF_ALL = 2048
 # Square of the rows, per feature, up to which that pays for losses that take several steps.
@@ -197,10 +200,15 @@ def is_summed_in_single(of: ScaledProblem) -> bool:
     """Tell whether the Hessian of quasi-Newton steps may be summed in single precision.
 
     Its error, some 1e-6 of a standardised feature's second derivative, must be small beside that of
-    the penalty. It is one of the steps alone: the gradient is exact.
+    the penalty, and beside what all rows but the one farthest out contribute. It is one of the
+    steps alone: the gradient is exact.
     """
-    penalised = of.ridge[:-1][of.standardisation.scale > 0.0]
-    return is_wide(of.data.rows, pairs=of.joint) and bool((penalised >= _LEAST_RIDGE).all())
+    wide = is_wide(of.data.rows, pairs=of.joint)
+    if of.quadratic and of.q <= _MOST_PARAMETERS + 1:
+        wide = wide and not _costs(of, _WORTH_SINGLE)
+    if not wide or of.is_uneven_by(_FARTHEST):
+        return False
+    return bool((of.ridge[:-1][of.standardisation.scale > 0.0] >= _LEAST_RIDGE).all())
 
 
 def has_factors(of: ScaledProblem) -> bool:

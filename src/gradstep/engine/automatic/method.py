@@ -199,10 +199,9 @@ class Automatic:
     def _first(self, state: AutomaticState) -> tuple[AutomaticState, StepKind | None, str]:
         """Take the first snapshot: at the solution of a sample where that pays, or at the start."""
         of, rows = self.of, self._sample_rows
-        here, data = of.data.executor is None, of.data
-        for_this_run = data.columns is None or (here and data.moments is not None)
+        for_this_run = of.data.columns is None or of.data.moments_at_constants
         if self._columns.measured and not self._is_sample and for_this_run:
-            self.row_sums.rows_read += data.n  # they were measured, perhaps with moments
+            self.row_sums.rows_read += of.data.n  # they were measured, perhaps with moments
         params = of.within(state.params)
         start = params.copy()
         state = state.changed(

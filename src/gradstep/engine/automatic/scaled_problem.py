@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -155,12 +156,21 @@ class ScaledProblem:
 
     def is_uneven(self, rows: int) -> bool:
         """Tell whether a feature's sum of squares may depend on rows that an even draw misses."""
+        return self._farthest_squared > rows / _FEW
+
+    def is_uneven_by(self, share: float) -> bool:
+        """Tell whether more than a share of a feature's sum of squares may be a single row's."""
+        return self._farthest_squared > share * self.data.n
+
+    @cached_property
+    def _farthest_squared(self) -> float:
+        """The square of the largest number there is, centred and scaled; unknown, infinity."""
         columns, standardisation = self.columns, self.standardisation
         if not columns.measured:
-            return True
+            return math.inf
         shift = standardisation.shift
         farthest = np.maximum(np.abs(columns.high - shift), np.abs(columns.low - shift))
-        return bool(((farthest * standardisation.scale) ** 2 > rows / _FEW).any())
+        return float(((farthest * standardisation.scale) ** 2).max(initial=0.0))
 
     @cached_property
     def of_classes(self) -> bool:

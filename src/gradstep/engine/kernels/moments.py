@@ -24,13 +24,17 @@ def _add_extremes(values, a, b, c, d, low, high):
 
 
 @compiled
-def sum_products(rows, values, y, order, products, room, shift, low, high, matrix):
+def sum_products(
+    rows, values, y, sample_weight, order, products, room, shift, low, high, matrix
+):  # fmt: skip
     """Add what rows ``order`` contribute to products about a point, and to extremes.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, p)
         The numbers of the rows.
+    sample_weight : ndarray of shape (n_rows,) or (0,)
+        Weights, all of them positive.
     products : int
         `gradstep.engine.kernels.sums.dense_products()`.
     room : int
@@ -40,23 +44,26 @@ def sum_products(rows, values, y, order, products, room, shift, low, high, matri
     low, high : ndarray of shape (p,)
         Extremes of the features.
     matrix : ndarray of shape (p + 2, p + 2)
-        Products of features, target and 1: added to, in the lower triangle.
+        Weighted products of features, target and 1: added to, in the lower triangle.
     """
     p = low.size
     x = np.empty((p + 2, room))
     x[p + 1, :] = 1.0
     ones = np.ones(max(p, room))
+    weights = np.ones(room)
     at = 0
     while at < order.size:
         end = min(at + room, order.size)
         spread(rows, order, at, end, shift, ones, x)
         for i in range(at, end):
             x[p, i - at] = y[order[i], 0] - shift[p]
+            if sample_weight.size > 0:
+                weights[i - at] = sample_weight[order[i]]
         for i in range(at, end, 4):
             last = end - 1
             _add_extremes(
                 values, order[i], order[min(i + 1, last)], order[min(i + 2, last)],
                 order[min(i + 3, last)], low, high,
             )  # fmt: skip
-        add_dense_products(products, end - at, x, ones[:room], matrix)
+        add_dense_products(products, end - at, x, weights, matrix)
         at = end
