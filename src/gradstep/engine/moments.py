@@ -75,12 +75,13 @@ def measured_with_moments(data: Dataset) -> Dataset:
     Parameters
     ----------
     data : Dataset
-        Rows that are here and all count, with one target.
+        Rows that are here, with one target.
     """
     values: Any = data.rows.values  # type: ignore[attr-defined]
-    n, p = values.shape
-    apart = max(1, n // max(_FEW_ROWS, _FEW_NUMBERS // p))
-    few, weight = np.column_stack([values[::apart], data.y[::apart]]), data.weight_sum
+    p = values.shape[1]
+    apart = max(1, data.n // max(_FEW_ROWS, _FEW_NUMBERS // p))
+    at = data.rows_at(np.arange(0, data.n, apart, dtype=np.uint32))
+    few, weight = np.column_stack([values[at], data.y[at]]), data.weight_sum
     with RowSums(data, 1) as row_sums, np.errstate(all="ignore"):
         shift = few.mean(axis=0, dtype=np.float64)
         sums: _Sums = row_sums.total(_Products(shift), 8 * (shift.size + 1) ** 2)

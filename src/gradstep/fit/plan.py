@@ -212,7 +212,7 @@ def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -
     That is least squares of so few features, or so little data, that one Newton step solves it.
     """
     plain = type(loss) is SquaredError and n_outputs == 1
-    here = isinstance(data.rows, DenseRows) and data.executor is None and data.index is None
+    here = isinstance(data.rows, DenseRows) and data.executor is None
     if not (plain and here) or data.columns is not None:
         return data
     known = {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio}
