@@ -157,7 +157,7 @@ class TestStdout:
 
     @pytest.mark.parametrize(
         "line",
-        ["show M", *slow("predict M T --json", "show M --json", "predict M T", "--version")],
+        ["show M", *slow("predict M T --json", "--version")],
     )
     def test_full(self, table, model, line):
         with Path("/dev/full").open("w") as full:

@@ -23,12 +23,17 @@ NEED_THE_OPTIMUM = {
     "check_sample_weight_equivalence_on_sparse_data",
 }
 
+# Each compiles kernels of its own, so few have all that differs.
 VARIANTS = [
-    MiniBatchRegressor(optimizer="adam", average=True, shuffle="blocks"),
-    MiniBatchRegressor("huber", penalty="l1", learning_rate="adaptive", batch_size=8),
-    MiniBatchClassifier("hinge", penalty="elasticnet", learning_rate="invscaling"),
-    MiniBatchClassifier("modified_huber", optimizer="momentum", last_batch="mean"),
-]
+    MiniBatchRegressor(
+        "huber", penalty="l1", optimizer="adam", learning_rate="adaptive", batch_size=8,
+        average=True, shuffle="blocks",
+    ),
+    MiniBatchClassifier(
+        "hinge", penalty="elasticnet", optimizer="momentum", learning_rate="invscaling",
+        last_batch="mean",
+    ),
+]  # fmt: skip
 
 
 def name_of(check):
