@@ -71,14 +71,14 @@ def home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     """Many chunks, pieces, buckets and tasks."""
-    monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 64)
+    monkeypatch.setattr(tables, "_MOST_CHUNK_ROWS", 128)
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
     monkeypatch.setattr(cutting, "_PIECE_BYTES", 1 << 14)
     monkeypatch.setattr(second_pass, "_BUCKET_BYTES", 1 << 11)
     monkeypatch.setattr(elsewhere, "_GATHERED_BYTES", 1 << 13)
     monkeypatch.setattr(in_store, "_GATHERED_BYTES", 1 << 13)
     monkeypatch.setattr(first_pass, "_KEPT_BYTES", 0)
-    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 11)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 12)
     monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 0.1)
 
 

@@ -97,7 +97,7 @@ def case(request, tmp_path_factory):
 
 def test_with_any_number_of_workers(case, cluster, client):
     prepared, options = case
-    assert len(prepared.train.shards()) > 8
+    assert len(prepared.train.shards()) > 4
     here = bits(fit_table(prepared, **options))
     for n in (1, 3):
         have_workers(cluster, client, n)
