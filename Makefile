@@ -38,7 +38,7 @@ FUZZ_READY := $(VENV)/.ready-fuzz-$(VERSION)
 DOCS_READY := $(VENV)/.ready-docs-$(VERSION)
 # pip makes byte code of all that it installs, in one process: a third of the set-up. Without what
 # these folders hold, and on all cores, it takes less than a third of that.
-NO_BYTE_CODE := '/(tests|pip|setuptools|pkg_resources|mypy|mypyc)/'
+NO_BYTE_CODE := '/(tests|pip|setuptools|pkg_resources|mypy|mypyc|fontTools|lexers|cuda)/'
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 
