@@ -18,7 +18,9 @@ MINUTES ?= 60
 QUICK ?=
 JOBS ?= 1
 # What brings every kernel, row layout and file to its edges.
-BOUNDS_TESTS ?= tests/data/features tests/data/preparing tests/data/sources \
+BOUNDS_TESTS ?= tests/data/features $(addprefix tests/data/preparing/test_, \
+        claims.py measuring.py prepare.py prepared.py) \
+    $(addprefix tests/data/sources/test_,svmlight.py table.py typed_checks.py) \
     tests/model/test_file.py tests/model/test_claims.py tests/rows/test_table_rows.py \
     tests/engine/kernels tests/engine/test_statistics.py tests/engine/test_training.py \
     tests/engine/test_mini_batches.py tests/engine/textbook/test_epoch.py
