@@ -18,7 +18,9 @@ MINUTES ?= 60
 QUICK ?=
 JOBS ?= 1
 # What brings every kernel, row layout and file to its edges.
-BOUNDS_TESTS ?= tests/data/features tests/data/preparing tests/data/sources \
+BOUNDS_TESTS ?= tests/data/features $(addprefix tests/data/preparing/test_, \
+        claims.py measuring.py prepare.py prepared.py) \
+    $(addprefix tests/data/sources/test_,svmlight.py table.py typed_checks.py) \
     tests/model/test_file.py tests/model/test_claims.py tests/rows/test_table_rows.py \
     tests/engine/kernels tests/engine/test_statistics.py tests/engine/test_training.py \
     tests/engine/test_mini_batches.py tests/engine/textbook/test_epoch.py
@@ -38,7 +40,7 @@ FUZZ_READY := $(VENV)/.ready-fuzz-$(VERSION)
 DOCS_READY := $(VENV)/.ready-docs-$(VERSION)
 # pip makes byte code of all that it installs, in one process: a third of the set-up. Without what
 # these folders hold, and on all cores, it takes less than a third of that.
-NO_BYTE_CODE := '/(tests|pip|setuptools|pkg_resources|mypy|mypyc)/'
+NO_BYTE_CODE := '/(tests|pip|setuptools|pkg_resources|mypy|mypyc|fontTools|lexers|cuda)/'
 # Both names: pip before 25.3 applies the first to build requirements as well, later ones the second.
 PIN = PIP_CONSTRAINT=$(1) PIP_BUILD_CONSTRAINT=$(1) PIP_DISABLE_PIP_VERSION_CHECK=1
 

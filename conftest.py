@@ -23,10 +23,12 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import os
 import sys
 from contextlib import contextmanager
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -35,10 +37,10 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from tests.slow_tests import listed
 
-# Pages that fit with so many losses and optimizers that their kernels are not compiled.
-UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md"}
-# Pages of components of a reader's own, which every process compiles anew; and of losses that are
-# compiled for no other test.
+# Pages that fit with so many losses and optimizers that their kernels are not compiled; and of
+# components of a reader's own, which every process compiles anew (tests/contracts compiles some).
+UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md", "own_components.md"}
+# Pages whose fits take long, or that have kernels compiled for no other test.
 SLOW_PAGES = {"components.md", "own_components.md", "tables.md", "tutorial.md"}
 
 os.environ["GRADSTEP_COMPILE_AHEAD"] = "0"  # no process that a test did not start
@@ -108,9 +110,21 @@ def pytest_collection():
         gc.enable()
 
 
+@functools.cache
+def _kernels_imported():
+    """Import whatever names kernels: what is first imported while they are plain keeps them so."""
+    import gradstep
+
+    home = Path(gradstep.__file__).parents[1]
+    for path in home.glob("gradstep/**/*.py"):
+        if "kernels" in path.parts or ".kernels" in path.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(path.relative_to(home).with_suffix("").parts))
+
+
 @contextmanager
 def without_compilation():
     """Put the plain functions in the place of compiled ones, wherever gradstep names them."""
+    _kernels_imported()
     import numba  # where a test needs it: it takes a while to import
     import numpy as np
     from numba.core.registry import CPUDispatcher

@@ -230,9 +230,9 @@ class TestWheel:
 
     @pytest.mark.slow
     def test_first_fits_run(self, tmp_path):
-        """One share of many."""
+        """The third alone."""
         code = (
-            "import runpy, sys; sys.argv[1:] = ['3', '40']; "
+            "import runpy, sys; sys.argv[1:] = ['2', '1000']; "
             "runpy.run_path('build_support/first_fits.py', run_name='__main__')"
         )
         process = python(code, tmp_path, **OF_LEVEL)

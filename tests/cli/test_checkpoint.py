@@ -19,7 +19,6 @@ from gradstep.cli.train import _option
 from gradstep.cli.train_report import TrainReport
 from gradstep.data.preparing.options import PrepareOptions
 from gradstep.fit.plan import Settings
-from tests.slow import slow
 
 FEW = ("--only", "km,hour,colour", "--no-cache")
 ADAM = ("--optimizer", "adam", "--max-iter", "60", "--tol", "none")
@@ -135,10 +134,9 @@ class TestSignals:
         gradstep(*train, "-m", "whole")
         assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
-    @pytest.mark.parametrize("moment", ["reading", *slow("encoding")])
-    def test_before_training_leave_nothing(self, trips, tmp_path, moment):
+    def test_before_training_leave_nothing(self, trips, tmp_path):
         kept = ("--cache", "cache", "-m", "m", "--checkpoint", "run")
-        done = signalled(moment, "15", "train", trips, "-t", "fare", *kept)
+        done = signalled("encoding", "15", "train", trips, "-t", "fare", *kept)
         assert done.returncode == 143
         assert (done.stdout, done.stderr) == ("", f"{INTERRUPTED}\n")
         assert "none is written, and the same command starts over" in done.stderr

@@ -127,6 +127,13 @@ def test_own_loss_penalty_and_optimizer_in_the_regressor(X):
     assert model.score(X, y) > 0.3
 
 
+def test_own_loss_with_all_defaults(X):
+    y = X @ [1.0, -1.0, 0.5, 0.0] + 2.0 + 0.3 * np.random.default_rng(1).standard_t(2, size=80)
+    model = MiniBatchRegressor(loss=LogCosh(0.5), penalty=None, tol=1e-6).fit(X, y)
+    found = [*model.coef_, *model.intercept_]
+    np.testing.assert_allclose(found, scipy_minimum(LogCosh(0.5), X, y), atol=1e-4)
+
+
 @uncompiled
 def test_own_loss_of_two_classes_in_the_classifier(X):
     y = X[:, 0] - X[:, 1] + np.random.default_rng(1).normal(size=80) > 0.0

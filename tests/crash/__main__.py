@@ -3,11 +3,12 @@
 python -m tests.crash                      1,000 kills
 python -m tests.crash --kills 50 --seed 1  fewer, at other instants
 
-Real processes with `--checkpoint` are ended by SIGKILL at random instants: while they start,
-prepare their table, train, write a checkpoint or the model. Each is begun again with `--resume`,
-killed up to eight times, and then let run to its end. The model must be that of a run that nobody
-killed, byte for byte; what lies in the checkpoint's folder must be readable after every kill; and
-nothing may be left in the end but the model, one checkpoint, and the prepared table.
+Processes of their own with `--checkpoint` are ended by SIGKILL at random instants: while they
+prepare their table, train, write a checkpoint or the model (imports are behind them). Each is begun
+again with `--resume`, killed up to eight times, and then let run to its end. The model must be that
+of a run that nobody killed, byte for byte; what lies in the checkpoint's folder must be readable
+after every kill; and nothing may be left in the end but the model, one checkpoint, and the prepared
+table.
 """
 
 from __future__ import annotations

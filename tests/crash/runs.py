@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
+import signal
 import threading
 import time
 import warnings
@@ -18,6 +17,7 @@ import polars as pl
 
 from gradstep.engine.checkpoint_folder import CheckpointFolder, Content
 from gradstep.errors import InvalidCheckpoint
+from tests.crash.processes import started
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,14 +68,22 @@ def _command(home: Path, place: Path, number: int, *, checkpoint: bool = True) -
     if not checkpoint:
         asked, kept = asked[:-2], []
     return [
-        sys.executable, "-m", "gradstep", "train", str(home / "table.csv"), *asked, *kept,
+        "train", str(home / "table.csv"), *asked, *kept,
         "--cache", str(place / "cache"), "--model", str(place / "model"), "--json",
     ]  # fmt: skip
 
 
-def _to_the_end(command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_LIMIT)
-    told: dict[str, Any] = json.loads(done.stdout)
+def _to_the_end(command: list[str], place: Path) -> dict[str, Any]:
+    """Return what the run tells; ValueError if it fails."""
+    out = place.with_suffix(".out")
+    process = started(command, out)
+    process.join(_LIMIT)
+    text = out.read_text(encoding="utf-8")
+    if process.exitcode != 0:
+        process.kill()
+        msg = f"exit status {process.exitcode}: {text}"
+        raise ValueError(msg)
+    told: dict[str, Any] = json.loads(text)
     return told
 
 
@@ -96,19 +104,19 @@ class Job:
     def measured(cls, home: Path, number: int) -> Job:
         """Run it to the end without a checkpoint, and with."""
         place = home / f"whole-{number}"
-        _to_the_end(_command(home, place, number, checkpoint=False))  # compiles, too
+        _to_the_end(_command(home, place, number, checkpoint=False), place)  # compiles, too
         digest = _sha256(place / "model")
         place = home / f"checkpointed-{number}"
         began, first, last = time.perf_counter(), 0.0, 0.0
-        process = subprocess.Popen(_command(home, place, number), stdout=subprocess.DEVNULL)
-        while process.poll() is None:
+        process = started(_command(home, place, number), place.with_suffix(".out"))
+        while process.exitcode is None:
             now = time.perf_counter() - began
             if not first and CheckpointFolder(place / "run").files():
                 first = now
             if not last and (place / "model").exists():
                 last = now
             time.sleep(0.002)
-        if process.returncode or _sha256(place / "model") != digest:
+        if process.exitcode or _sha256(place / "model") != digest:
             msg = f"{JOBS[number]} comes to another model with --checkpoint, without a kill"
             raise AssertionError(msg)
         return cls(number, digest, first, max(first, last))
@@ -170,16 +178,16 @@ def trial(home: Path, job: Job, count: Count, seed: tuple[int, int]) -> None:
         training = rng.random() < 3 / 4
         low = max(0.0, job.to_training - 0.4) * (rng.random() < 0.8)
         after = rng.uniform(0.0, left) if training else rng.uniform(low, job.to_training)
-        if not _killed(command, float(after), place / "run" if training else None):
+        if not _killed(command, float(after), place, wait=training):
             break
         left -= after if training else 0.0
         if not count.take_kill():
             break
         _look(place, job, count)
     try:
-        told = _to_the_end(command)
-    except (subprocess.SubprocessError, ValueError) as error:
-        count.fail(f"trial {seed}: {error} {getattr(error, 'stderr', '')}")
+        told = _to_the_end(command, place)
+    except ValueError as error:
+        count.fail(f"trial {seed}: {error}")
         return
     count.add("models", *(["went on"] if told["went_on"] else []))
     if _sha256(place / "model") == job.sha256:
@@ -189,22 +197,22 @@ def trial(home: Path, job: Job, count: Count, seed: tuple[int, int]) -> None:
     _look_for_rest(place, count, seed)
 
 
-def _killed(command: list[str], after: float, run: Path | None) -> bool:
+def _killed(command: list[str], after: float, place: Path, *, wait: bool) -> bool:
     """Run for some seconds, then kill; tell whether it was still running.
 
-    The seconds are from the next checkpoint in the folder `run` on, if one is given.
+    With `wait` the seconds are from the next checkpoint in its folder on.
     """
-    before = [] if run is None else CheckpointFolder(run).files()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while run is not None and CheckpointFolder(run).files()[:1] == before[:1]:
-        if process.poll() is not None:
+    run = CheckpointFolder(place / "run")
+    before = run.files()
+    process = started(command, place.with_suffix(".out"))
+    while wait and run.files()[:1] == before[:1]:
+        if process.exitcode is not None:
             break
         time.sleep(0.001)
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    return process.wait() < 0
+    process.join(after)
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 def _look(place: Path, job: Job, count: Count) -> None:

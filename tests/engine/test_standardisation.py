@@ -276,14 +276,7 @@ class TestPenaltyScales:
 
     @pytest.mark.parametrize(
         "penalty, optimizer, layout",
-        [
-            *compiled_if(among(ENDS[:1]), ENDS),
-            *(
-                pytest.param(*case, marks=[uncompiled, pytest.mark.slow])
-                for case in product(PENALTIES[1:], [SGD(), Momentum(), Nesterov()], [dense, csr])
-                if not among(ENDS)(case)
-            ),
-        ],
+        compiled_if(among(ENDS[:1]), ENDS),
         ids=lambda part: getattr(part, "__name__", None) or repr(part),
     )
     def test_the_end_is_where_the_optimality_conditions_hold(self, penalty, optimizer, layout):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -33,6 +32,27 @@ guess = compile_ahead.Guess("huber", 0, True, False, False, False)
 with compile_ahead._processes(guess):
     print(os.getpid(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+# Compiles ahead, then runs the command line; prints which kernels each asks the cache for.
+ASKED_FOR = """
+import contextlib, os, sys
+from gradstep import jit
+from gradstep.fit.compile_ahead import Guess, _PARTS, compile_part
+asked, load = [], jit.KernelCache.load_overload
+def load_overload(self, *of):
+    asked.append(self._function.__name__)
+    return load(self, *of)
+jit.KernelCache.load_overload = load_overload
+for part in _PARTS:
+    compile_part(part, eval(sys.argv[1]))
+print(*asked)
+asked.clear()
+del sys.argv[1]
+from gradstep.cli.main import main
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.suppress(SystemExit):
+        main()
+print(*asked)
 """
 
 
@@ -152,11 +172,10 @@ def watching():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss, target, classes", [
-    (None, "fare", 0), ("poisson", "fare", 0), ("huber", "fare", 0), ("pinball", "fare", 0),
-    (None, "late", 2), (None, "by", 3),
+    (None, "fare", 0), ("pinball", "fare", 0), (None, "late", 2), (None, "by", 3),
 ])  # fmt: skip
 def test_what_it_compiles_is_what_the_run_calls(tmp_path, loss, target, classes):
-    """In a cache that it has filled, a run compiles nothing that trains."""
+    """A run then asks the cache for nothing that trains: it has it all."""
     rng = np.random.default_rng(0)
     n = 60_000
     table = pl.DataFrame({
@@ -170,21 +189,14 @@ def test_what_it_compiles_is_what_the_run_calls(tmp_path, loss, target, classes)
     table.write_csv(path)
     guess = Guess(**{**vars(guess_of(str(path), target, loss, {})), "sampled": True})
     assert guess.classes == classes
-    environment = {**os.environ, "GRADSTEP_CACHE_DIR": str(tmp_path / "cache")}
-    program = "from gradstep.fit.compile_ahead import *; from gradstep.fit import compile_ahead\n"
-    parts = "".join(f"compile_ahead.compile_part({part!r}, {guess!r})\n"
-                    for part in compile_ahead._PARTS)  # fmt: skip
-    subprocess.run([sys.executable, "-c", program + parts], env=environment, check=True)
-
-    def kernels():
-        return {each.name for each in (tmp_path / "cache/kernels").rglob("*.bin")}
-
-    before = kernels()
     options = [] if loss is None else ["--loss", loss]
-    subprocess.run(
-        [sys.executable, "-m", "gradstep", "train", path, "-t", target, "--no-cache", "--max-iter",
-         "5", "-m", tmp_path / "m", *options],
-        env=environment, check=True, stdout=subprocess.DEVNULL,
+    words = ["train", path, "-t", target, "--no-cache", "--max-iter", "5", "-m", tmp_path / "m"]
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED_FOR, repr(guess), *map(str, words), *options],
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
+    assert (tmp_path / "m").exists()
+    first, then = (set(line.split()) for line in done.stdout.splitlines()[:2])
     trains = ("sum_", "squares_", "factor", "solve", "score_")
-    assert [name for name in kernels() - before if name.startswith(trains)] == []
+    assert any(name.startswith("sum_") for name in first)
+    assert [name for name in then if name.startswith(trains)] == []

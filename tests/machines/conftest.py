@@ -34,7 +34,7 @@ def client(cluster):
 @pytest.fixture
 def _many_shards(monkeypatch):
     """Cut small tables into many shards."""
-    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 11)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1 << 12)
     monkeypatch.setattr(shards, "_NUMBERS_A_FEATURE", 0.1)
 
 

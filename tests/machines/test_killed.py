@@ -32,9 +32,16 @@ class _Killer:
             os.kill(min(self.client.run(os.getpid).values()), signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def client():
+    """A client of a cluster of processes."""
+    with connected("local:2") as client:
+        yield client
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["", "file://"])
-def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch, scheme):
+def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch, client):
+    """In a folder, and in a store."""
     monkeypatch.setattr(cutting, "_LEAST_BYTES", 0)
     table = tmp_path / "table"
     table.mkdir()
@@ -47,19 +54,18 @@ def test_files_of_a_killed_worker_are_written_again(tmp_path, monkeypatch, schem
         )
     model = fit_table(prepare(table, "y", out=tmp_path / "here")).model
     predict_parts(model, table, tmp_path / "parts here")
-    with connected("local:2") as client:
+    for number, scheme in enumerate(("", "file://")):
+        prepared, parts = tmp_path / f"there {number}", tmp_path / f"parts there {number}"
         killers = _Killer(client), _Killer(client)
-        there = f"{scheme}{tmp_path}/there", f"{scheme}{tmp_path}/parts there"
-        prepare(table, "y", out=there[0], client=client, watch=killers[0])
-        predict_parts(model, table, there[1], client=client, watch=killers[1])
-    assert [killer.left for killer in killers] == [0, 0]
-    assert _content(tmp_path / "there") == _content(tmp_path / "here")
-    here, there = _content(tmp_path / "parts here"), _content(tmp_path / "parts there")
-    assert here == there
+        prepare(table, "y", out=f"{scheme}{prepared}", client=client, watch=killers[0])
+        predict_parts(model, table, f"{scheme}{parts}", client=client, watch=killers[1])
+        assert [killer.left for killer in killers] == [0, 0]
+        assert _content(prepared) == _content(tmp_path / "here")
+        assert _content(parts) == _content(tmp_path / "parts here")
 
 
 @pytest.mark.slow
-def test_blocks_that_a_killed_worker_kept_are_made_again():
+def test_blocks_that_a_killed_worker_kept_are_made_again(client):
     import dask.array as da
 
     rng = np.random.default_rng(0)
@@ -74,7 +80,7 @@ def test_blocks_that_a_killed_worker_kept_are_made_again():
                 killed.append(min(client.run(os.getpid).values()))
                 os.kill(killed[0], signal.SIGKILL)
 
-    with connected("local:2") as client, client.as_current():
+    with client.as_current():
         far = da.from_array(X, chunks=(7_001, 20))
         there = MiniBatchClassifier(callbacks=[Kill()]).fit(far, y)
     assert len(killed) == 1

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradstep.data.formats import recognition
-from gradstep.data.formats.date_format import DATE_PATTERNS, DateFormat, IsoDates
+from gradstep.data.formats.date_format import DATE_PATTERNS, DateFormat, IsoDates, fitting
 from gradstep.data.formats.number_format import NumberFormat, misfits
 from gradstep.data.formats.recognition import Hints, Spelling, recognise
 from tests.examples import examples
@@ -165,6 +165,16 @@ def test_dates_are_pythons(pattern):
     else:
         expected = time(14, 35, 20 if "%S" in pattern else 0)
     assert value == expected
+
+
+def test_patterns_whose_marks_are_not_there_fit_nothing():
+    when = datetime(2024, 11, 26, 14, 35, 20)  # noqa: DTZ001
+    for written in ["%d/%m/%Y", "%Y-%m-%dT%H:%M:%S", "%B %d, %Y", "%Y W%V", "%d.%m.%y %I:%M %p"]:
+        text = pl.Series([when.strftime(written), None, "soon"])
+        each = {pattern: DateFormat(pattern).read(text).is_not_null() for pattern in DATE_PATTERNS}
+        found = fitting(text, DATE_PATTERNS)
+        assert list(found) == [pattern for pattern, fits in each.items() if fits.any()] != []
+        assert all(fits.to_list() == each[pattern].to_list() for pattern, fits in found.items())
 
 
 def test_iso_dates_of_several_lengths():

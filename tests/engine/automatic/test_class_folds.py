@@ -19,7 +19,7 @@ from gradstep.rows.layouts import DenseRows
 from tests.engine.automatic.problems import Objective, problem
 from tests.engine.cases import classes, csr, dense
 
-ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.003, 0.3, 3.0)  # there, and back past where the path began
+ALPHAS = (1.0, 0.03, 0.001, 3.0)  # there, and back past where the path began
 
 
 def data_of(k, layout=dense, n=83):
@@ -65,9 +65,15 @@ def folds_of(data, parts, **changes):
     return ClassFolds(first, data, columns, parts, start), first
 
 
-@pytest.mark.parametrize("layout", [dense, csr])
-@pytest.mark.parametrize("k, loss", [(2, LogLoss()), (3, Softmax())])
-@pytest.mark.parametrize("n_parts", [1, 5])
+@pytest.mark.parametrize(
+    "k, loss, layout, n_parts",
+    [
+        (2, LogLoss(), dense, 5),
+        (2, LogLoss(), csr, 1),
+        (3, Softmax(), dense, 1),
+        (3, Softmax(), csr, 5),
+    ],
+)
 def test_losses_are_those_of_models_that_have_not_seen_the_rows(
     k, loss, layout, n_parts, monkeypatch
 ):

@@ -71,6 +71,7 @@ class TestEqualsThePlainSteps:
         self.check_problem(changes, *pair, alpha, period)
 
     @pytest.mark.slow
+    @uncompiled  # to compile them all takes minutes
     @SOME
     @given(
         PROBLEMS,

@@ -209,10 +209,23 @@ def swapped(pattern: str) -> str:
 
 
 def fitting(text: pl.Series, patterns: Sequence[str]) -> dict[str, pl.Series]:
-    """Return, of these patterns, those that any text fits, and which texts do."""
+    """Return, of these patterns, those that any text fits, and which texts do.
+
+    To compile the regular expression of a pattern takes longer than to read a small table with it,
+    so those whose punctuation is nowhere in the texts are not tried.
+    """
+    marks = set().union(*map(_marks, patterns))
+    there = {mark for mark in marks if text.str.contains(mark, literal=True).any()}
     found = {}
     for pattern in patterns:
-        there = DateFormat(pattern).read(text).is_not_null()
-        if there.any():
-            found[pattern] = there
+        if not _marks(pattern) <= there:
+            continue
+        fits = DateFormat(pattern).read(text).is_not_null()
+        if fits.any():
+            found[pattern] = fits
     return found
+
+
+def _marks(pattern: str) -> set[str]:
+    """Return the characters that stand for themselves in a pattern."""
+    return set(re.sub(r"%(?:\.f|#z|.)", "", pattern))
