@@ -109,7 +109,7 @@ class TestFits:
         found = model.fit(X, y).coef_
         passes = model.history_[-1].passes
         monkeypatch.setattr(plan, "with_moments", lambda _settings, _loss, data, _k: data)
-        monkeypatch.setattr("gradstep.estimators.fitting.with_moments", plan.with_moments)
+        monkeypatch.setattr("gradstep.estimators.plans.with_moments", plan.with_moments)
         np.testing.assert_allclose(found, model.fit(X, y).coef_, rtol=1e-9)
         assert passes < model.history_[-1].passes
 

@@ -25,9 +25,10 @@ from gradstep.errors import Diverged, InvalidCheckpoint, InvalidData, InvalidPar
 from gradstep.estimators.dask_arrays import as_given, on_cluster
 from gradstep.estimators.fitted import in_shape
 from gradstep.estimators.inputs import check_features, draw_seed, rows_of
+from gradstep.estimators.plans import planned
 from gradstep.estimators.sklearn_callbacks import Bridge
 from gradstep.fit.identity import checkpoint_in, checkpointed
-from gradstep.fit.plan import Plan, Settings, is_auto, plan, with_moments
+from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
 from gradstep.optim.schedules import Constant
@@ -257,7 +258,7 @@ def fit(
             est.seed_ = est.seed_ if checkpoint.seed is None else checkpoint.seed
     data, held_out = on_cluster(est, *_held_out(est, data, own), own)
     unchecked = None if checked else fit_arguments[0]
-    data, chosen = _planned(est, loss, data, n_outputs, stored_in, unchecked)
+    data, chosen = planned(est, loss, data, n_outputs, stored_in, unchecked)
     at_constant = is_auto(est.learning_rate) or stored_in is not None
     given = _given(est, chosen.problem, *init)
     start = start_of(chosen.problem, data, *given, at_constant=at_constant)
@@ -285,34 +286,6 @@ def fit(
     _warn(est, result, data, stops=validation is not None and validation.stops)
     if bridge is not None:
         bridge.close()
-
-
-def _planned(
-    est: Any, loss: Any, data: Dataset, n_outputs: int, stored_in: NDArray[np.float64] | None,
-    unchecked: NDArray[Any] | None,
-) -> tuple[Dataset, Plan]:  # fmt: skip
-    """Return the rows, perhaps measured, and the plan; refuse an unchecked X that is not finite.
-
-    Statistics of columns are refused if they are not. They are of the rows that are trained on, but
-    for those that weigh nothing.
-    """
-    settings = Settings.of(est)
-
-    def check() -> None:
-        if unchecked is not None:
-            check_finite(unchecked, "Input X", getattr(est, "feature_names_in_", None))
-
-    if unchecked is not None and data.n < len(unchecked):
-        check()
-    try:
-        data = with_moments(settings, loss, data, n_outputs)
-        chosen = plan(settings, loss, data, n_outputs, stored_in=stored_in)
-    except InvalidData:
-        check()
-        raise
-    if chosen.columns is None:
-        check()
-    return data, chosen
 
 
 def _one_epoch(est: Any, problem: Problem, data: Dataset, state: TextbookState) -> TextbookState:
