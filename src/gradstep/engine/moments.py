@@ -75,15 +75,13 @@ def measured_with_moments(data: Dataset) -> Dataset:
     Parameters
     ----------
     data : Dataset
-        Rows that are here, with one target.
+        The rows, with one target; they may be elsewhere.
     """
-    values: Any = data.rows.values  # type: ignore[attr-defined]
-    p = values.shape[1]
-    apart = max(1, data.n // max(_FEW_ROWS, _FEW_NUMBERS // p))
-    at = data.rows_at(np.arange(0, data.n, apart, dtype=np.uint32))
-    few, weight = np.column_stack([values[at], data.y[at]]), data.weight_sum
+    weight = data.weight_sum
+    apart = max(1, data.n // max(_FEW_ROWS, _FEW_NUMBERS // data.rows.n_features))
     with RowSums(data, 1) as row_sums, np.errstate(all="ignore"):
-        shift = few.mean(axis=0, dtype=np.float64)
+        few: Any = row_sums.take(np.arange(0, data.n, apart, dtype=np.uint32))
+        shift = np.append(*(x.mean(axis=0, dtype=np.float64) for x in (few.rows.values, few.y)))
         sums: _Sums = row_sums.total(_Products(shift), 8 * (shift.size + 1) ** 2)
         offset = sums.products[-1, :-1] / weight
         products = symmetric(sums.products[None, :-1, :-1])[0]

@@ -212,8 +212,7 @@ def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -
     That is least squares of so few features, or so little data, that one Newton step solves it.
     """
     plain = type(loss) is SquaredError and n_outputs == 1
-    here = isinstance(data.rows, DenseRows) and data.executor is None
-    if not (plain and here) or data.columns is not None:
+    if not plain or not isinstance(data.rows, DenseRows) or data.columns is not None:
         return data
     known = {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio}
     if type(penalty_of(settings.penalty, known)) not in _PENALTIES:

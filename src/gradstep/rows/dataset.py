@@ -70,8 +70,8 @@ class Dataset:
     moments : Moments, optional
         Means and products of features and target over these rows, if they came with them.
     moments_at_constants : bool
-        Whether moments serve where all weights are 0 alone, since digits cancel elsewhere, and the
-        rows are here to be read.
+        Whether moments serve where all weights are 0 alone, since digits cancel elsewhere, and rows
+        can be read again.
     """
 
     rows: Rows
