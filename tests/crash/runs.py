@@ -41,6 +41,8 @@ JOBS: tuple[tuple[str, ...], ...] = (
 _ROWS = 6_000
 _KILLS = 8  # of a run, at most
 _LIMIT = 1200.0  # seconds for a run that nobody kills, and that compiles, on a busy machine
+# Seconds after which a run removes what another one has left (`gradstep.files`), and some more.
+_GRACE = 1.5
 
 
 def write_tables(home: Path) -> None:
@@ -184,6 +186,7 @@ def trial(home: Path, job: Job, count: Count, seed: tuple[int, int]) -> None:
         if not count.take_kill():
             break
         _look(place, job, count)
+    time.sleep(_GRACE)
     try:
         told = _to_the_end(command, place)
     except ValueError as error:
