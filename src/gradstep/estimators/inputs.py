@@ -149,9 +149,8 @@ def check_features(
         raise
     if sp.issparse(checked):
         _check_indices(checked, name)
-    if (
-        check_values and vars(est).get("_finite") is not X
-    ):  # of a Dask Array, its blocks' workers have
+    # Of a Dask Array, its blocks' workers have looked.
+    if check_values and vars(est).get("_finite") is not X:
         check_finite(checked, name, getattr(est, "feature_names_in_", None))
     if checked is not X:
         _tell_of_copy(est, X, checked)
