@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 import gradstep as gs
 from gradstep import Checkpoint, MiniBatchRegressor, Outcome, tensor_file
 from gradstep.engine.checkpoint_folder import CheckpointFolder, Content
+from gradstep.files import temporary_folder
 from tests.checkpoints.stops import Stop
 from tests.engine.cases import regression
 
@@ -80,6 +81,16 @@ class TestKept:
         ended.with_name("checkpoint-00000001.safetensors").write_bytes(before)
         assert fit(run).coef_.tobytes() == whole.coef_.tobytes()
         assert files(run) == [ended]
+
+    def test_what_a_kill_has_left_unfinished_goes_though_nothing_more_is_written(self, run, whole):
+        fit(run)
+        with temporary_folder(run) as left:
+            pass
+        left.write_bytes(b"half a checkpoint")
+        os.utime(left, (0, 0))
+        assert fit(run).coef_.tobytes() == whole.coef_.tobytes()
+        assert len(files(run)) == 1
+        assert not left.exists()
 
     def test_none_of_a_short_run(self, tmp_path):
         fit(tmp_path / "run", every="1h")

@@ -20,7 +20,7 @@ from gradstep.diagnostics.diagnostic import notes_of
 from gradstep.diagnostics.of_machines import CHECKPOINT_DAMAGED
 from gradstep.engine.records import EpochRecord, Outcome
 from gradstep.errors import CannotWrite, CheckpointWarning, InvalidCheckpoint
-from gradstep.files import lasting_folder
+from gradstep.files import lasting_folder, sweep
 from gradstep.tensor_file import MISSTATED, TensorFile
 from gradstep.version import VERSION
 
@@ -195,7 +195,7 @@ class CheckpointFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other runs out of the folder.
+        """Keep other runs out of the folder, and remove what a killed one has left in it.
 
         Raises
         ------
@@ -224,6 +224,7 @@ class CheckpointFolder:
             if not os.access(self.path, os.W_OK | os.X_OK):
                 msg = f"{self.path} cannot be written: {os.strerror(errno.EACCES)}. Name another."
                 raise CannotWrite(msg)
+            sweep(self.path)  # also for a run that has ended, and writes nothing more
             yield
         finally:
             os.close(handle)

@@ -12,6 +12,7 @@ import pytest
 from gradstep import open_prepared, prepare
 from gradstep.data.preparing import second_pass
 from gradstep.data.sources import source_file
+from gradstep.files import temporary_folder
 from tests.data.cases import bits, leftovers, numbered
 
 N = 400
@@ -40,6 +41,17 @@ class TestCache:
         assert len(reads) == 1
         assert again.folder == first.folder
         assert bits(again) == bits(first) == bits(prepare(source, "y"))
+
+    def test_what_a_killed_run_has_left_goes(self, source, reads, tmp_path):
+        """Also where the table is there, so that nothing is written."""
+        prepare(source, "y", cache=tmp_path)
+        with temporary_folder(tmp_path) as left:
+            pass
+        left.mkdir()
+        os.utime(left, (0, 0))
+        prepare(source, "y", cache=tmp_path)
+        assert len(reads) == 1
+        assert not left.exists()
 
     def test_in_the_users_folder(self, source, reads, tmp_path, monkeypatch):
         monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "mine"))

@@ -198,6 +198,7 @@ def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
     """Return the folder for a key in the cache; None if nothing can be kept in the user's."""
     if not isinstance(cache, bool):
         refuse_address(cache)
+        sweep(Path(cache))
         return Path(cache) / key
     try:
         base = private_folder("tables")
