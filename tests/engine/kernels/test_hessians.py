@@ -14,6 +14,7 @@ from gradstep.objective.losses import is_smooth
 from gradstep.objective.regression import SquaredError
 from gradstep.objective.smoothed import Smoothed
 from gradstep.rows.dataset import Dataset
+from gradstep.rows.layouts import TableRows
 from tests.contracts.losses import LOSSES
 from tests.engine.cases import csr, dense, matrix
 from tests.engine.kernels.sums import (
@@ -81,6 +82,27 @@ def test_sparse_rows_may_have_their_columns_in_any_order():
         with RowSums(Dataset(layout, np.zeros((40, 1))), 1) as sums:
             found = sums.hessian(SquaredError(), np.zeros(8), asked)[0]
         np.testing.assert_allclose(found, A.T @ A / 40, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 3, 4, 5, 8, 9, 14])
+@pytest.mark.parametrize("gone, shuffled", [(0.0, False), (0.1, False), (0.0, True), (0.3, True)])
+def test_rows_of_a_table_may_have_any_columns(columns, gone, shuffled):
+    """Four lines are added to at once where all codes are there and ascend, else one."""
+    rng, n, numbers, levels = np.random.default_rng([columns, int(10 * gone)]), 90, 3, 4
+    p = numbers + columns * levels
+    codes = numbers + levels * np.arange(columns) + rng.integers(0, levels, (n, columns))
+    codes[rng.random((n, columns)) < gone] = -1
+    if shuffled:
+        codes[: n // 2] = rng.permuted(codes[: n // 2], axis=1)
+    rows = TableRows(rng.normal(size=(n, numbers)), codes.astype(np.int32), p)
+    one_hot = (codes[:, :, None] == np.arange(p)).any(axis=1).astype(float)
+    one_hot[:, :numbers] = rows.values
+    A, weight = np.column_stack([one_hot, np.ones(n)]), rng.uniform(0.1, 2.0, n)
+    asked = HessianOptions(1, ONE_WIDTH, np.zeros(p), np.ones(p))
+    with RowSums(Dataset(rows, np.zeros((n, 1)), weight), 1) as sums:
+        found = sums.hessian(SquaredError(), np.zeros(p + 1), asked)[0]
+    expected = (A.T * (weight / weight.sum())) @ A
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-15)
 
 
 class TestHessian:

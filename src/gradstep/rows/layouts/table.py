@@ -240,20 +240,62 @@ class TableRows(NamedTuple):
         for i in range(lo, hi):
             r = order[i]
             weight = weights[i - lo]
+            before = below = 0
             for a in range(columns):
-                j = codes[r, a]
-                if j < 0:
-                    continue
-                line = matrix[as_index(j)]
+                below |= codes[r, a] - before  # negative, once one of them was
+                before = codes[r, a]
+            a = 0
+            while below >= 0 and a + 4 <= columns:  # all are there, ascending: four lines at once
+                c0, c1 = as_index(codes[r, a]), as_index(codes[r, a + 1])
+                c2, c3 = as_index(codes[r, a + 2]), as_index(codes[r, a + 3])
+                line0, line1, line2, line3 = matrix[c0], matrix[c1], matrix[c2], matrix[c3]
+                for t in range(numbers):
+                    own = weight * x[r, t]
+                    line0[t] += own
+                    line1[t] += own
+                    line2[t] += own
+                    line3[t] += own
+                for b in range(a):
+                    other = as_index(codes[r, b])
+                    line0[other] += weight
+                    line1[other] += weight
+                    line2[other] += weight
+                    line3[other] += weight
+                line0[c0] += weight
+                line1[c0] += weight
+                line2[c0] += weight
+                line3[c0] += weight
+                line1[c1] += weight
+                line2[c1] += weight
+                line3[c1] += weight
+                line2[c2] += weight
+                line3[c2] += weight
+                line3[c3] += weight
+                last[c0] += weight
+                last[c1] += weight
+                last[c2] += weight
+                last[c3] += weight
+                a += 4
+            while below >= 0 and a < columns:
+                j = as_index(codes[r, a])
+                line = matrix[j]
                 for t in range(numbers):
                     line[t] += weight * x[r, t]
                 for b in range(a + 1):
-                    other = codes[r, b]
-                    if other > j:
-                        matrix[as_index(other), as_index(j)] += weight
-                    elif other >= 0:
-                        line[as_index(other)] += weight
-                last[as_index(j)] += weight
+                    line[as_index(codes[r, b])] += weight
+                last[j] += weight
+                a += 1
+            while a < columns:
+                j = codes[r, a]
+                if j >= 0:
+                    for t in range(numbers):
+                        matrix[as_index(j), t] += weight * x[r, t]
+                    for b in range(a + 1):
+                        other = codes[r, b]
+                        if other >= 0:
+                            matrix[as_index(max(j, other)), as_index(min(j, other))] += weight
+                    last[as_index(j)] += weight
+                a += 1
         total = 0.0
         for i in range(hi - lo):
             total += weights[i]
