@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradstep.engine.constant_scores import sums_at_score
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import is_same
 from gradstep.engine.kernels.sums import (
@@ -132,6 +133,10 @@ class Evaluate:
     ) -> tuple[NDArray[np.float64], ...]:
         """Add the sums of a shard to `sums`, in place; return `sums`."""
         if self.constant:
+            if (found := self._at_score(shard)) is not None:
+                sums[0][0] += found[0]
+                sums[1][0] += found[1]
+                return sums
             shard = shard.without_features()
         if self._is_wide(shard):
             add_losses_and_gradient(
@@ -186,6 +191,14 @@ class Evaluate:
         """Return what is pickled: not what is made of the rest."""
         made = {"_losses", "_fixed"}
         return {name: kept for name, kept in vars(self).items() if name not in made}
+
+    def _at_score(self, shard: Dataset) -> tuple[float, float] | None:
+        """Return the sums of a shard whose rows have one score, if they take no pass."""
+        loss, *others = self.components
+        alone = self.k == 1 and others == [None, None] and self.options is None
+        if not (alone and self.with_losses and self.with_gradient):
+            return None
+        return sums_at_score(loss, shard, float(self.params[0]))
 
     def _is_wide(self, shard: Dataset) -> bool:
         """Tell whether matrix products sum what is wanted, and are faster."""

@@ -31,18 +31,41 @@ from tests.engine.cases import csr, matrix
 FEW, ENOUGH, MANY = 10**4, 2 * 10**5, 10**8  # rows of 100 parameters
 
 
+def sizes(n, q, k=1, products=None):
+    """Return a problem that is known by its sizes alone."""
+    products = q * q if products is None else products
+    return SimpleNamespace(
+        q=q, k=k, products=products, data=SimpleNamespace(n=n), wants_exact=False, quadratic=False
+    )
+
+
 @pytest.mark.parametrize(
-    "n, hessian, solved", [(FEW, 2000, 0), (ENOUGH, 10_000, 10_000), (MANY, 40_000, 10_000)]
+    "n, hessian, solved", [(FEW, 2000, 0), (ENOUGH, 10_000, 10_000), (MANY, 40_000, 40_000)]
 )
 def test_a_sample_is_small_beside_a_pass(n, hessian, solved):
-    of = SimpleNamespace(q=100, data=SimpleNamespace(n=n), wants_exact=False, quadratic=False)
+    of = sizes(n, 100)
     assert hessian_rows(of) == hessian
     assert sample_rows(of, StepKind.QUASI_NEWTON) == solved
 
 
+@pytest.mark.parametrize(
+    "n, q, k, products, solved",
+    [
+        (500_000, 31, 1, 31**2, 400 * 31),  # as many as the Hessian of its steps has
+        (100_000, 31, 1, 31**2, 100_000 // 31),  # whose cost is a pass
+        (600_000, 300, 1, 2_000, 600_000 // 16),  # a small part of all
+        (500_000, 31, 3, 6 * 31**2, 500_000 * 31 * 3 // (6 * 31**2)),
+        (10_000, 6, 1, 36, 2_000),  # at least
+        (7_000, 6, 1, 36, 0),
+    ],
+)
+def test_a_sample_that_is_solved_has_more_rows_where_they_are_cheap(n, q, k, products, solved):
+    assert sample_rows(sizes(n, q, k, products), StepKind.QUASI_NEWTON) == solved
+
+
 def test_it_grows_smoothly():
     rows = [
-        hessian_rows(SimpleNamespace(q=100, data=SimpleNamespace(n=n)))
+        hessian_rows(sizes(n, 100))
         for n in range(2000, 10**6, 1000)
     ]
     assert rows == sorted(rows)
