@@ -158,8 +158,8 @@ class TableRows(NamedTuple):
                     gradient[w + j] += g * x[order[i], j]
                 i += 1
             for i in range(lo, hi):
-                r = order[i]
-                g = slopes[(i - lo) * k + c]
+                r = order[as_index(i)]
+                g = slopes[as_index((i - lo) * k + c)]
                 for q in range(columns):
                     code = codes[r, q]
                     if code >= 0:
@@ -238,8 +238,8 @@ class TableRows(NamedTuple):
                 last[j] += own
             i += 1
         for i in range(lo, hi):
-            r = order[i]
-            weight = weights[i - lo]
+            r = order[as_index(i)]
+            weight = weights[as_index(i - lo)]
             before = below = 0
             for a in range(columns):
                 below |= codes[r, a] - before  # negative, once one of them was
