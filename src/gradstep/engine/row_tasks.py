@@ -14,6 +14,7 @@ import numpy as np
 from gradstep.engine.constant_scores import sums_at_score
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.launch import is_same
+from gradstep.engine.kernels.moments import sum_at_score
 from gradstep.engine.kernels.sums import (
     dense_products,
     hessian_squares_of_rows,
@@ -23,6 +24,7 @@ from gradstep.engine.kernels.sums import (
 )
 from gradstep.engine.kernels.tiles import score_rows, sum_of_losses
 from gradstep.engine.matrix_products import add_losses_and_gradient, pays
+from gradstep.objective.regression import SquaredError
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
@@ -149,6 +151,13 @@ class Evaluate:
             )
             return sums
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
+        if self._is_least_squares_at_score(shard):
+            score, (losses, gradient, matrices) = float(self.params[-1]), sums
+            for order in _runs(shard):
+                sum_at_score(
+                    *shard.for_kernels, order, room, score, losses, gradient, matrices[0]
+                )  # fmt: skip
+            return sums
         (same, *losses), fixed = self._losses, self._fixed
         for order in _runs(shard):
             sum_evaluations(*shard.for_kernels, *losses, order, self.k, room, *fixed, *sums)
@@ -199,6 +208,14 @@ class Evaluate:
         if not (alone and self.with_losses and self.with_gradient):
             return None
         return sums_at_score(loss, shard, float(self.params[0]))
+
+    def _is_least_squares_at_score(self, shard: Dataset) -> bool:
+        """Tell whether the Hessian is that of least squares, whose rows have one score here."""
+        loss, *others = self.components
+        known = type(loss) is SquaredError and others == [None, None] and self.k == 1
+        wanted = self.options is not None and self.with_losses and self.with_gradient
+        few = hasattr(shard.rows, "add_products")
+        return known and wanted and few and not self.params[:-1].any()
 
     def _is_wide(self, shard: Dataset) -> bool:
         """Tell whether matrix products sum what is wanted, and are faster."""

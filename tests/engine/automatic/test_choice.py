@@ -64,10 +64,7 @@ def test_a_sample_that_is_solved_has_more_rows_where_they_are_cheap(n, q, k, pro
 
 
 def test_it_grows_smoothly():
-    rows = [
-        hessian_rows(sizes(n, 100))
-        for n in range(2000, 10**6, 1000)
-    ]
+    rows = [hessian_rows(sizes(n, 100)) for n in range(2000, 10**6, 1000)]
     assert rows == sorted(rows)
     assert all(later - before <= 250 for before, later in pairwise(rows))
 

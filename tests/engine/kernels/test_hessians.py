@@ -84,6 +84,36 @@ def test_sparse_rows_may_have_their_columns_in_any_order():
         np.testing.assert_allclose(found, A.T @ A / 40, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("score", [0.0, -2.5])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("layout", ["csr", "table", "some of a table"])
+def test_of_least_squares_where_all_rows_have_one_score(layout, weighted, score):
+    """Whose scores are not computed; the losses and the gradient are those of a pass."""
+    rng, n = np.random.default_rng(8), 300
+    X = matrix(n, 7, density=0.6)
+    rows, index = csr(X), None
+    if layout != "csr":
+        codes = rng.integers(0, 4, n)
+        X = np.column_stack([rng.normal(size=(n, 3)), np.eye(4)[codes]])
+        rows = TableRows(X[:, :3].copy(), (3 + codes[:, None]).astype(np.int32), 7)
+        index = np.arange(0, n, 3, dtype=np.uint32) if layout != "table" else None
+    y = rng.normal(5.0, 2.0, n)
+    weight = rng.uniform(0.1, 2.0, n) if weighted else np.ones(n)
+    data = Dataset(rows, y[:, None], weight if weighted else None, index)
+    asked = HessianOptions(1, ONE_WIDTH, np.zeros(7), np.ones(7))
+    with RowSums(data, 1) as sums:
+        found = sums.evaluate(SquaredError(), np.append(np.zeros(7), score), asked)
+        again = sums.evaluate(SquaredError(), np.append(np.full(7, 1e-300), score), asked)
+    at = slice(None) if index is None else index
+    A, off, share = np.column_stack([X, np.ones(n)])[at], (score - y)[at], weight[at]
+    share = share / share.sum()
+    assert found.loss == pytest.approx(0.5 * share @ off**2, rel=1e-13)
+    np.testing.assert_allclose(found.gradient, A.T @ (share * off), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(found.hessian[0], (A.T * share) @ A, rtol=1e-13, atol=1e-15)
+    for own, theirs in zip(found, again, strict=True):  # the point is the same, and not seen to be
+        np.testing.assert_allclose(own, theirs, rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize("columns", [0, 1, 3, 4, 5, 8, 9, 14])
 @pytest.mark.parametrize("gone, shuffled", [(0.0, False), (0.1, False), (0.0, True), (0.3, True)])
 def test_rows_of_a_table_may_have_any_columns(columns, gone, shuffled):

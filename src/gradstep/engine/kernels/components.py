@@ -113,6 +113,9 @@ def _as_index(number: Any) -> Any:
     return as_index
 
 
+inlined(layouts.add_four_lines)
+
+
 # --- elementary functions ---------------------------------------------------------------
 #
 # exp: x = n·ln 2 + r with |r| <= ½ ln 2; e^r is its Taylor polynomial of degree 13 (rest below

@@ -1,4 +1,4 @@
-"""Products of dense features and a target, and extremes, in one pass over the rows. Compiled."""
+"""Products of features and a target, which least squares asks for, in one pass. Compiled."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from gradstep.engine.kernels.sums import add_dense_products
 from gradstep.jit import compiled, inlined_in_order
-from gradstep.rows.layouts import spread
+from gradstep.rows.layouts import add_gradient, add_products, spread
 
-__all__ = ["sum_products"]
+__all__ = ["sum_at_score", "sum_products"]
 
 
 @inlined_in_order
@@ -66,4 +66,35 @@ def sum_products(
                 order[min(i + 3, last)], low, high,
             )  # fmt: skip
         add_dense_products(products, end - at, x, weights, matrix)
+        at = end
+
+
+@compiled
+def sum_at_score(rows, y, sample_weight, order, room, score, losses, gradient, matrix):
+    """Add the losses, gradient and Hessian of least squares where all rows have one score.
+
+    Parameters
+    ----------
+    rows
+        Of few features each (`add_products`).
+    sample_weight : ndarray of shape (n_rows,) or (0,)
+        Weights.
+    losses, gradient, matrix : ndarray of shape (3,), (p + 1,), (p + 1, p + 1)
+        As in `gradstep.engine.kernels.sums.sum_evaluations`.
+    """
+    weights = np.ones(room)
+    slopes = np.empty(room)
+    at = 0
+    while at < order.size:
+        end = min(at + room, order.size)
+        total = 0.0
+        for i in range(end - at):
+            off = score - y[order[at + i], 0]
+            if sample_weight.size > 0:
+                weights[i] = sample_weight[order[at + i]]
+            slopes[i] = weights[i] * off
+            total += slopes[i] * off
+        losses[0] += 0.5 * total
+        add_products(rows, order, at, end, weights, matrix)
+        add_gradient(rows, order, at, end, slopes, 1, gradient)
         at = end

@@ -16,7 +16,7 @@ from gradstep.rows.layouts.base import (
 )
 from gradstep.rows.layouts.dense import DenseRows
 from gradstep.rows.layouts.sparse import CsrRows
-from gradstep.rows.layouts.table import TableRows
+from gradstep.rows.layouts.table import TableRows, add_four_lines
 from gradstep.rows.layouts.terms import TermRows
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "TableRows",
     "TermRows",
+    "add_four_lines",
     "add_gradient",
     "add_products",
     "add_squares",

@@ -11,7 +11,41 @@ from gradstep.rows.layouts.base import AHEAD, LINE, MOST_LINES, as_index, prefet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TableRows"]
+__all__ = ["TableRows", "add_four_lines"]
+
+
+def add_four_lines(x: Any, codes: Any, r: int, a: int, weight: float, matrix: Any) -> None:
+    """Add products of row r's codes a to a + 3, and of all before them (kernels call this)."""
+    last = matrix[matrix.shape[0] - 1]
+    c0, c1 = as_index(codes[r, a]), as_index(codes[r, a + 1])
+    c2, c3 = as_index(codes[r, a + 2]), as_index(codes[r, a + 3])
+    line0, line1, line2, line3 = matrix[c0], matrix[c1], matrix[c2], matrix[c3]
+    for t in range(x.shape[1]):
+        own = weight * x[r, t]
+        line0[t] += own
+        line1[t] += own
+        line2[t] += own
+        line3[t] += own
+    for b in range(a):
+        other = as_index(codes[r, b])
+        line0[other] += weight
+        line1[other] += weight
+        line2[other] += weight
+        line3[other] += weight
+    line0[c0] += weight
+    line1[c0] += weight
+    line2[c0] += weight
+    line3[c0] += weight
+    line1[c1] += weight
+    line2[c1] += weight
+    line3[c1] += weight
+    line2[c2] += weight
+    line3[c2] += weight
+    line3[c3] += weight
+    last[c0] += weight
+    last[c1] += weight
+    last[c2] += weight
+    last[c3] += weight
 
 
 class TableRows(NamedTuple):
@@ -246,35 +280,7 @@ class TableRows(NamedTuple):
                 before = codes[r, a]
             a = 0
             while below >= 0 and a + 4 <= columns:  # all are there, ascending: four lines at once
-                c0, c1 = as_index(codes[r, a]), as_index(codes[r, a + 1])
-                c2, c3 = as_index(codes[r, a + 2]), as_index(codes[r, a + 3])
-                line0, line1, line2, line3 = matrix[c0], matrix[c1], matrix[c2], matrix[c3]
-                for t in range(numbers):
-                    own = weight * x[r, t]
-                    line0[t] += own
-                    line1[t] += own
-                    line2[t] += own
-                    line3[t] += own
-                for b in range(a):
-                    other = as_index(codes[r, b])
-                    line0[other] += weight
-                    line1[other] += weight
-                    line2[other] += weight
-                    line3[other] += weight
-                line0[c0] += weight
-                line1[c0] += weight
-                line2[c0] += weight
-                line3[c0] += weight
-                line1[c1] += weight
-                line2[c1] += weight
-                line3[c1] += weight
-                line2[c2] += weight
-                line3[c2] += weight
-                line3[c3] += weight
-                last[c0] += weight
-                last[c1] += weight
-                last[c2] += weight
-                last[c3] += weight
+                add_four_lines(x, codes, r, a, weight, matrix)
                 a += 4
             while below >= 0 and a < columns:
                 j = as_index(codes[r, a])
