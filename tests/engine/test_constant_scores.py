@@ -73,3 +73,22 @@ def test_large_targets_keep_their_digits():
     y, weight = of.y[:, 0].astype(np.longdouble), of.sample_weight.astype(np.longdouble)
     expected = (weight * (np.exp(np.longdouble(score)) - y * np.longdouble(score))).sum()
     assert value == pytest.approx(float(expected), rel=1e-14)
+
+
+def test_a_rare_class_keeps_its_digits():
+    """Without a row of one class the other has all the weight, to the last bit."""
+    rng, n = np.random.default_rng(1), 100_000
+    y, weight = np.full(n, -1.0), rng.uniform(0.1, 3.0, n)
+    none = Dataset(DenseRows(np.zeros((n, 1))), y[:, None], weight)
+    value, slope = sums_at_score(LogLoss(), none, -27.6)
+    assert value == pytest.approx(weight.sum() * np.exp(-27.6), rel=1e-9)
+    assert slope == pytest.approx(weight.sum() * np.exp(-27.6), rel=1e-9)
+    y[7] = 1.0
+    one = Dataset(DenseRows(np.zeros((n, 1))), y[:, None], weight)
+    rest = np.delete(weight, 7).sum() * np.exp(-30.0)
+    assert sums_at_score(LogLoss(), one, -30.0)[0] == pytest.approx(30.0 * weight[7] + rest)
+
+
+def test_no_rows_have_no_losses():
+    none = Dataset(DenseRows(np.zeros((0, 1))), np.zeros((0, 1)))
+    assert sums_at_score(Poisson(), none, 0.5) == (0.0, 0.0)

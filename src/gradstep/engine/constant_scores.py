@@ -46,13 +46,15 @@ def sums_at_score(loss: Any, shard: Dataset, score: float) -> tuple[float, float
     if kind not in _LINEAR and kind is not LogLoss:
         return None
     y, weight = shard.targets()[:, 0], shard.weights()
-    whole = float(shard.n) if weight is None else float(weight.sum())
-    of_targets = float(y.sum()) if weight is None else float(np.einsum("i,i->", y, weight))
-    if kind is LogLoss:
-        positive = 0.5 * (whole + of_targets)
-        shares = ((1.0, positive), (-1.0, whole - positive))
+    weight = np.ones(y.size) if weight is None else weight
+    shares: tuple[tuple[float, float], ...]
+    if kind is LogLoss:  # each class by itself: no digits of a rare one cancel
+        positive = y > 0.0
+        shares = ((1.0, float(weight[positive].sum())), (-1.0, float(weight[~positive].sum())))
     else:
-        shares = ((of_targets / whole, whole),)
+        whole = float(weight.sum())
+        mean = float(np.einsum("i,i->", y, weight)) / whole if whole > 0.0 else 1.0
+        shares = ((mean, whole),)
     value = sum(share * loss.value(target, score) for target, share in shares)
     slope = sum(share * loss.slope(target, score) for target, share in shares)
     return float(value), float(slope)

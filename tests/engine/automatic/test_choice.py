@@ -31,12 +31,14 @@ from tests.engine.cases import csr, matrix
 FEW, ENOUGH, MANY = 10**4, 2 * 10**5, 10**8  # rows of 100 parameters
 
 
-def sizes(n, q, k=1, products=None):
+def sizes(n, q, k=1, products=None, numbers=None):
     """Return a problem that is known by its sizes alone."""
     products = q * q if products is None else products
+    numbers = q if numbers is None else numbers
     return SimpleNamespace(
-        q=q, k=k, products=products, data=SimpleNamespace(n=n), wants_exact=False, quadratic=False
-    )
+        q=q, k=k, blocks=k, products=products, numbers_a_row=numbers, is_sparse=numbers < q,
+        joint=False, wants_exact=False, quadratic=False, data=SimpleNamespace(n=n, rows=None),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -49,18 +51,20 @@ def test_a_sample_is_small_beside_a_pass(n, hessian, solved):
 
 
 @pytest.mark.parametrize(
-    "n, q, k, products, solved",
+    "of, solved",
     [
-        (500_000, 31, 1, 31**2, 400 * 31),  # as many as the Hessian of its steps has
-        (100_000, 31, 1, 31**2, 100_000 // 31),  # whose cost is a pass
-        (600_000, 300, 1, 2_000, 600_000 // 16),  # a small part of all
-        (500_000, 31, 3, 6 * 31**2, 500_000 * 31 * 3 // (6 * 31**2)),
-        (10_000, 6, 1, 36, 2_000),  # at least
-        (7_000, 6, 1, 36, 0),
+        (sizes(500_000, 31), 400 * 31),  # as many as the Hessian of its steps has
+        (sizes(100_000, 31), 100_000 // 31),  # whose cost is a pass
+        (sizes(600_000, 300, 1, 968, 11), 600_000 // 16),  # a small part of all
+        (sizes(500_000, 31, 3, 6 * 31**2), 500_000 * 31 * 3 // (6 * 31**2)),
+        (sizes(10**7, 1001, 1, 21_632, 52), 100 * 1001),  # of more there were too many numbers
+        (sizes(10**8, 20_001, 1, 83_232, 102), 40 * 20_001),  # no matrix, so no Newton steps
+        (sizes(10_000, 6), 2_000),  # at least
+        (sizes(7_000, 6), 0),
     ],
 )
-def test_a_sample_that_is_solved_has_more_rows_where_they_are_cheap(n, q, k, products, solved):
-    assert sample_rows(sizes(n, q, k, products), StepKind.QUASI_NEWTON) == solved
+def test_a_sample_that_is_solved_has_more_rows_where_they_are_cheap(of, solved):
+    assert sample_rows(of, StepKind.QUASI_NEWTON) == solved
 
 
 def test_it_grows_smoothly():

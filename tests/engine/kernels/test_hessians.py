@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from gradstep.engine import row_tasks
 from gradstep.engine.kernels.compiled_losses import CompiledLoss, tile_second_derivatives
 from gradstep.engine.row_sums import HessianOptions, RowSums
 from gradstep.objective.classification import Softmax
@@ -86,24 +87,29 @@ def test_sparse_rows_may_have_their_columns_in_any_order():
 
 @pytest.mark.parametrize("score", [0.0, -2.5])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("layout", ["csr", "table", "some of a table"])
-def test_of_least_squares_where_all_rows_have_one_score(layout, weighted, score):
+@pytest.mark.parametrize("layout", ["csr", "table", "float32", "some of a table"])
+def test_of_least_squares_where_all_rows_have_one_score(layout, weighted, score, monkeypatch):
     """Whose scores are not computed; the losses and the gradient are those of a pass."""
     rng, n = np.random.default_rng(8), 300
     X = matrix(n, 7, density=0.6)
     rows, index = csr(X), None
     if layout != "csr":
         codes = rng.integers(0, 4, n)
-        X = np.column_stack([rng.normal(size=(n, 3)), np.eye(4)[codes]])
-        rows = TableRows(X[:, :3].copy(), (3 + codes[:, None]).astype(np.int32), 7)
-        index = np.arange(0, n, 3, dtype=np.uint32) if layout != "table" else None
+        values = rng.normal(size=(n, 3)).astype(np.float32 if layout == "float32" else np.float64)
+        X = np.column_stack([values, np.eye(4)[codes]])
+        rows = TableRows(values, (3 + codes[:, None]).astype(np.int32), 7)
+        index = np.arange(0, n, 3, dtype=np.uint32) if layout[0] == "s" else None
     y = rng.normal(5.0, 2.0, n)
     weight = rng.uniform(0.1, 2.0, n) if weighted else np.ones(n)
     data = Dataset(rows, y[:, None], weight if weighted else None, index)
     asked = HessianOptions(1, ONE_WIDTH, np.zeros(7), np.ones(7))
+    called, kernel = [], row_tasks.sum_at_score
+    monkeypatch.setattr(row_tasks, "sum_at_score", lambda *a: (called.append(1), kernel(*a)))
     with RowSums(data, 1) as sums:
         found = sums.evaluate(SquaredError(), np.append(np.zeros(7), score), asked)
+        assert called == [1]
         again = sums.evaluate(SquaredError(), np.append(np.full(7, 1e-300), score), asked)
+    assert called == [1]
     at = slice(None) if index is None else index
     A, off, share = np.column_stack([X, np.ones(n)])[at], (score - y)[at], weight[at]
     share = share / share.sum()

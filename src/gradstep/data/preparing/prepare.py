@@ -195,7 +195,10 @@ def _make_there(maker: Any, address: str, *, spread: bool) -> PreparedTable:
 
 
 def _place_in_cache(cache: bool | str | Path, key: str) -> Path | None:
-    """Return the folder for a key in the cache; None if nothing can be kept in the user's."""
+    """Return the folder for a key in the cache; None if nothing can be kept in the user's.
+
+    What killed runs have left there goes.
+    """
     if not isinstance(cache, bool):
         refuse_address(cache)
         sweep(Path(cache))

@@ -41,7 +41,9 @@ def compile_evaluations(loss: Any, data: Dataset, k: int) -> None:
     k : int
         Number of outputs.
     """
-    Evaluate(as_trained(loss), k, _params(data, k), _options(data, k))(data)
+    params, options = _params(data, k), _options(data, k)
+    for point in (params, params + 1.0):  # at 0, least squares may have a kernel of its own
+        Evaluate(as_trained(loss), k, point, options)(data)
 
 
 def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool) -> None:
