@@ -99,9 +99,8 @@ _MOST_A_FEATURE = 400
 _MOST_SAMPLED = 1 << 26
 # Rows per feature of a sample whose solution a run starts from, at least (ADR 0017).
 _SOLVED_A_FEATURE = 40
-# Most passes over all rows that a Hessian of a larger sample may cost; rows of the data for each of
-# its rows, at least; products that a number of a sparse row counts for in a pass (ADR 0058).
-_SOLVED_PASSES, _SOLVED_SHARE, _A_NUMBER = 1, 16, 8
+# Rows of all for each of a larger sample, which Newton steps solve, at least (ADR 0058).
+_SOLVED_SHARE = 16
 # Products of a sample's Hessian, per number of all rows, from which steps in a diagonal are tried
 # before it is summed: about four passes (ADR 0055).
 _DIAGONAL_PAYS = 50
@@ -370,10 +369,8 @@ def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
         return 0  # the first Newton step is the last
     n = of.data.n
     rows = int(max(_rows_to_solve(of), _SOLVED_A_FEATURE * of.q))
-    if has_matrix(of):
-        of_pass = n * min(of.q, _A_NUMBER * of.numbers_a_row) * of.k
-        cheap = min(_SOLVED_PASSES * of_pass // of.products, n // _SOLVED_SHARE)
-        rows = max(rows, min(cheap, _MOST_A_FEATURE * of.q, _MOST_SAMPLED // of.q))
+    larger = min(_NEWTON_PRODUCTS // of.products, n // _SOLVED_SHARE, _MOST_A_FEATURE * of.q)
+    rows = max(rows, int(larger))
     return rows if n >= _SAMPLE_PAYS * rows else 0
 
 
