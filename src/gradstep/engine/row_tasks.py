@@ -152,11 +152,9 @@ class Evaluate:
             return sums
         room = shard.rows.tile_rows() if self.options is None else _HESSIAN_TILE
         if self._is_least_squares_at_score(shard):
-            score, (losses, gradient, matrices) = float(self.params[-1]), sums
+            score, (own, gradient, matrices) = float(self.params[-1]), sums
             for order in _runs(shard):
-                sum_at_score(
-                    *shard.for_kernels, order, room, score, losses, gradient, matrices[0]
-                )  # fmt: skip
+                sum_at_score(*shard.for_kernels, order, room, score, own, gradient, matrices[0])
             return sums
         (same, *losses), fixed = self._losses, self._fixed
         for order in _runs(shard):
