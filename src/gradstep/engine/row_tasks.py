@@ -199,26 +199,26 @@ class Evaluate:
         made = {"_losses", "_fixed"}
         return {name: kept for name, kept in vars(self).items() if name not in made}
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether losses and gradient of one loss alone are wanted."""
+        return self.components[1:] == (None, None) and self.with_losses and self.with_gradient
+
     def _at_score(self, shard: Dataset) -> tuple[float, float] | None:
         """Return the sums of a shard whose rows have one score, if they take no pass."""
-        loss, *others = self.components
-        alone = self.k == 1 and others == [None, None] and self.options is None
-        if not (alone and self.with_losses and self.with_gradient):
+        if not (self._is_plain and self.options is None and self.k == 1):
             return None
-        return sums_at_score(loss, shard, float(self.params[0]))
+        return sums_at_score(self.components[0], shard, float(self.params[0]))
 
     def _is_least_squares_at_score(self, shard: Dataset) -> bool:
         """Tell whether the Hessian is that of least squares, whose rows have one score here."""
-        loss, *others = self.components
-        known = type(loss) is SquaredError and others == [None, None] and self.k == 1
-        wanted = self.options is not None and self.with_losses and self.with_gradient
-        few = hasattr(shard.rows, "add_products")
-        return known and wanted and few and not self.params[:-1].any()
+        known = type(self.components[0]) is SquaredError and self.k == 1
+        few = self.options is not None and hasattr(shard.rows, "add_products")
+        return self._is_plain and known and few and not self.params[:-1].any()
 
     def _is_wide(self, shard: Dataset) -> bool:
         """Tell whether matrix products sum what is wanted, and are faster."""
-        plain = self.options is None and self.components[1:] == (None, None)
-        return plain and self.with_losses and self.with_gradient and pays(shard.rows, self.k)
+        return self._is_plain and self.options is None and pays(shard.rows, self.k)
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ from tests.engine.cases import csr, matrix
 FEW, ENOUGH, MANY = 10**4, 2 * 10**5, 10**8  # rows of 100 parameters
 
 
-def sizes(n, q, k=1, products=None):
+def sizes(n, q, products=None):
     """Return a problem that is known by its sizes alone."""
     products = q * q if products is None else products
     return SimpleNamespace(
-        q=q, k=k, products=products, data=SimpleNamespace(n=n), wants_exact=False, quadratic=False
+        q=q, products=products, data=SimpleNamespace(n=n), wants_exact=False, quadratic=False
     )
 
 
@@ -54,8 +54,8 @@ def test_a_sample_is_small_beside_a_pass(n, hessian, solved):
         (sizes(500_000, 31), 400 * 31),  # as many as the Hessian of its steps has
         (sizes(100_000, 31), 100_000 // 16),  # a small part of all
         (sizes(500_000, 51), 7_689),  # its Hessian takes a millisecond
-        (sizes(600_000, 301, 1, 968), 100 * 301),  # else Newton steps would not solve it
-        (sizes(10**8, 20_001, 1, 83_232), 40 * 20_001),
+        (sizes(600_000, 301, 968), 100 * 301),  # else Newton steps would not solve it
+        (sizes(10**8, 20_001, 83_232), 40 * 20_001),
         (sizes(10_000, 6), 2_000),  # at least
         (sizes(7_000, 6), 0),
     ],

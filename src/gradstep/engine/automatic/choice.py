@@ -99,7 +99,7 @@ _MOST_A_FEATURE = 400
 _MOST_SAMPLED = 1 << 26
 # Rows per feature of a sample whose solution a run starts from, at least (ADR 0017).
 _SOLVED_A_FEATURE = 40
-# Rows of all for each of a larger sample, which Newton steps solve, at least (ADR 0058).
+# Rows of the data per row of a larger sample, which Newton steps solve, at least (ADR 0058).
 _SOLVED_SHARE = 16
 # Products of a sample's Hessian, per number of all rows, from which steps in a diagonal are tried
 # before it is summed: about four passes (ADR 0055).
@@ -368,9 +368,8 @@ def sample_rows(of: ScaledProblem, kind: StepKind) -> int:
     if of.quadratic and kind is StepKind.NEWTON and (not of.has_l1 or all_rows_are_cheap(of)):
         return 0  # the first Newton step is the last
     n = of.data.n
-    rows = int(max(_rows_to_solve(of), _SOLVED_A_FEATURE * of.q))
     larger = min(_NEWTON_PRODUCTS // of.products, n // _SOLVED_SHARE, _MOST_A_FEATURE * of.q)
-    rows = max(rows, int(larger))
+    rows = int(max(_rows_to_solve(of), _SOLVED_A_FEATURE * of.q, larger))
     return rows if n >= _SAMPLE_PAYS * rows else 0
 
 
