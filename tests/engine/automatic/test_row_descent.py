@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gradstep.engine.automatic import row_space
-from gradstep.engine.automatic.choice import StepKind, can_descend
-from gradstep.engine.automatic.row_descent import RowDescent, _Pairs
+from gradstep.engine.automatic.choice import StepKind
+from gradstep.engine.automatic.quadratic_model import QuadraticModel
+from gradstep.engine.automatic.row_descent import RowDescent, _Pairs, can_descend
 from gradstep.engine.automatic.row_preconditioner import RowFactor, RowSpacePreconditioner
 from gradstep.engine.automatic.row_products import norm_of, row_products
-from gradstep.engine.automatic.row_space import RowSpace
 from gradstep.engine.automatic.scaled_problem import ScaledProblem
 from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.automatic.state import AutomaticState
@@ -20,15 +20,18 @@ from gradstep.engine.records import Outcome
 from gradstep.engine.row_sums import RowSums
 from gradstep.engine.statistics import columns_of
 from gradstep.engine.training import train
-from gradstep.objective.classification import LogLoss, OneVsRest, SquaredHinge
-from gradstep.objective.penalties import L2
+from gradstep.objective.classification import LogLoss, OneVsRest
+from gradstep.objective.penalties import L1, L2, ElasticNet, Scaled
 from gradstep.objective.regression import Poisson, SquaredError
+from gradstep.optim.solvers import Exact
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
+from gradstep.rows.moments import Moments
 from gradstep.rows.statistics import Columns
 from tests.engine.automatic.problems import Objective, few_rows, problem
 from tests.engine.cases import dense
 
+P = 1600
 ROUGHLY = {"loss": LogLoss(), "penalty": L2(1e-2), "tol": 1e-3}
 
 
@@ -36,7 +39,7 @@ def scaled(data, **changes):
     return ScaledProblem(problem(data, **changes), data, columns_of(data))
 
 
-def many(loss=None, n=450, p=700):
+def many(loss=None, n=450, p=P):
     data, X = few_rows(LogLoss() if loss is None else loss, n=n, p=p)
     X = X - X.mean(axis=0)  # without an intercept nothing is centred
     return replace(data, rows=dense(X)), X
@@ -57,11 +60,14 @@ def descended(data, **changes):
     return descent, descent.end()
 
 
+# Least squares of enough data for conjugate gradients.
+GRADIENTS = {"loss": SquaredError(), "penalty": L2(1e-3), "tol": 1e-3}
+
+
 CHANGES = {
     "as it is": {},
     "no intercept": {"fit_intercept": False},
-    "scales": {"penalty_scales": np.linspace(0.5, 2.0, 700)},
-    "another loss": {"loss": SquaredHinge(), "penalty": L2(1.0)},
+    "scales": {"penalty_scales": np.linspace(0.5, 2.0, P)},
 }
 
 
@@ -69,7 +75,7 @@ class TestDescent:
     @pytest.mark.parametrize("name", CHANGES)
     def test_it_ends_near_the_optimum(self, name):
         changes = CHANGES[name]
-        data, X = many(changes.get("loss"))
+        data, X = many()
         descent, found = descended(data, **changes)
         assert descent.passes < 60
         Objective.of(data, X, **ROUGHLY | changes).assert_solved_by(found, rel=1e-7)
@@ -118,13 +124,33 @@ class TestDescent:
         counts, _ = many(Poisson())
         assert not can_descend(scaled(counts, **ROUGHLY | {"loss": Poisson()}))
 
-    @pytest.mark.parametrize("p, copied", [(8000, True), (9000, False)])
-    def test_none_begins_where_a_copy_of_the_rows_is_large(self, p, copied):
-        """64 MB in single precision."""
-        rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (2000, p)))
-        data, columns = Dataset(rows, np.zeros((2000, 1))), Columns.unmeasured(p)
-        of = ScaledProblem(problem(data, **ROUGHLY), data, columns)
-        assert can_descend(of) == copied
+    @pytest.mark.parametrize(
+        "n, p, begins",
+        [
+            (2000, 8000, True), (2000, 9000, False), (8000, 250, True), (8000, 270, False),
+            (1000, 180, False), (300, 1200, True), (240, 1200, False), (300, 800, False),
+        ],
+    )  # fmt: skip
+    def test_of_least_squares_it_depends_on_rows_and_features(self, n, p, begins):
+        """A copy of few rows has 64 MB at most, one of many rows 8; a matrix takes longer."""
+        rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (n, p)))
+        data, columns = Dataset(rows, np.zeros((n, 1))), Columns.unmeasured(p)
+        of = ScaledProblem(problem(data, **GRADIENTS), data, columns)
+        assert can_descend(of) == begins
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"tol": 1e-5}, {"optimizer": Exact()}, {"penalty": L1(1e-3)},
+            {"penalty": ElasticNet(1e-3, 0.5)}, {"penalty": Scaled(L2(1e-3), 1.0)},
+        ],
+    )  # fmt: skip
+    def test_of_least_squares_none_begins_where_the_minimum_is_asked_for_otherwise(self, changes):
+        data, _ = few_rows(SquaredError(), n=1200, p=300)
+        assert can_descend(scaled(data, **GRADIENTS))
+        assert not can_descend(scaled(data, **GRADIENTS | changes))
+        known = replace(data, moments=Moments(1.0, np.zeros(301), np.eye(301)))
+        assert not can_descend(scaled(known, **GRADIENTS))
 
     def test_pairs_are_those_of_the_updates_of_a_matrix(self):
         """By formula (6.17) of Nocedal and Wright, update after update."""
@@ -147,6 +173,67 @@ class TestDescent:
             np.testing.assert_allclose(pairs.times(g), inverse @ g, rtol=1e-6)
 
 
+GRADIENTS_CHANGES = {
+    "as it is": {},
+    "no intercept": {"fit_intercept": False},
+    "scales": {"penalty_scales": np.geomspace(0.5, 2.0, 800)},
+}
+
+
+class TestLeastSquares:
+    """Conjugate gradients."""
+
+    @pytest.mark.parametrize("n", [400, 1500])
+    @pytest.mark.parametrize("name", GRADIENTS_CHANGES)
+    def test_ends_near_the_optimum(self, n, name):
+        """With few rows even where the penalties of features are far apart."""
+        changes = GRADIENTS | GRADIENTS_CHANGES[name]
+        data, X = many(SquaredError(), n=n, p=800)
+        descent, found = descended(data, **changes)
+        assert descent.passes < 60
+        Objective.of(data, X, **changes).assert_solved_by(found, rel=1e-7)
+
+    @pytest.mark.parametrize("n", [400, 1500])
+    def test_tells_what_is_left(self, n):
+        data, X = many(SquaredError(), n=n, p=800)
+        of, (descent, found) = scaled(data, **GRADIENTS), descended(data, **GRADIENTS)
+        objective = Objective.of(data, X, **GRADIENTS)
+        value, gradient = objective(found)
+        left = descent.square_left(of.standardisation.gradient(gradient))
+        excess = value - objective.least()
+        assert 0.3 * excess < 0.5 * left < 10.0 * excess
+
+    def test_several_outputs_each_take_their_own_steps(self):
+        data, X = many(SquaredError(), n=400, p=800)
+        y = np.column_stack([data.y[:, 0], 1e-3 * X[:, 0], np.full(data.n, 3.0)])
+        data, changes = replace(data, y=y), GRADIENTS | {"n_outputs": 3}
+        descent, found = descended(data, **changes)
+        one = Objective.of(replace(data, y=y[:, 1:2]), X, **GRADIENTS)
+        own = np.append(found[800:1600], found[-2])
+        Objective.of(data, X, **changes).assert_solved_by(found, rel=1e-7)
+        assert one(own)[0] < 0.01 * one(one.start)[0]  # the step of the first would leave all
+        np.testing.assert_allclose(found[1600:2400], 0.0, atol=1e-3)
+        assert found[-1] == pytest.approx(3.0, rel=1e-6)
+        assert descent.passes < 60
+
+    @pytest.mark.parametrize("n", [400, 1500])
+    def test_where_it_is_slow_it_ends_without_a_result(self, n):
+        rng = np.random.default_rng(0)
+        data, X = many(SquaredError(), n=n, p=800)
+        X = X @ np.linalg.qr(rng.normal(size=(800, 800)))[0] * np.geomspace(1.0, 1e-4, 800)
+        X = X @ rng.normal(size=(800, 800))
+        data = replace(data, rows=dense(X), y=X @ rng.normal(size=(800, 1)))
+        descent, found = descended(data, **GRADIENTS | {"penalty": L2(1e-10)})
+        assert found is None
+        assert descent.passes <= 82
+
+    def test_a_run_says_so_and_ends_there(self, solve):
+        data, X = many(SquaredError(), n=1500, p=400)
+        ran = solve(data, **GRADIENTS)
+        assert (ran.outcome, ran.kinds) == (Outcome.OPTIMAL, [StepKind.DESCENT])
+        Objective.of(data, X, **GRADIENTS).assert_solved_by(ran.params, rel=1e-7)
+
+
 class TestRuns:
     @pytest.mark.parametrize(
         "loss, size", [(LogLoss(), 0.0), (LogLoss(), 1.0), (Poisson(), 1.0), (SquaredError(), 0.0)]
@@ -156,7 +243,8 @@ class TestRuns:
         changes = ROUGHLY | {"loss": loss, "penalty": L2(1e-3)}
         ran = solve(data, **changes)
         assert ran.outcome is Outcome.OPTIMAL
-        assert set(ran.kinds) == {StepKind.NEWTON}
+        quick = isinstance(loss, LogLoss) and size == 0.0  # least squares is too little here
+        assert ran.kinds == [StepKind.DESCENT if quick else StepKind.NEWTON]
         Objective.of(data, X, **changes).assert_solved_by(ran.params, rel=2e-6)
 
     @pytest.mark.parametrize("alpha, most", [(1e-12, 1e-3), (1e-90, 1.0)])
@@ -171,7 +259,7 @@ class TestRuns:
     def test_one_that_goes_on_after_it_takes_the_same_steps(self, monkeypatch):
         """The first epoch ends early here, and what it had at hand is not in the state."""
         monkeypatch.setattr(row_space, "_OF_TOL", 100.0)
-        data, _ = with_common_factor(*many(Poisson()), 3.0)
+        data, _ = with_common_factor(*many(Poisson(), p=700), 3.0)
         of = problem(data, **ROUGHLY | {"loss": Poisson()})
         whole, outcome = train(of, data, of.start())
         part, _ = train(of, data, of.start(), until_epoch=1)
@@ -229,8 +317,7 @@ def test_a_part_of_the_rows_has_a_matrix_of_its_own():
     part = Dataset(data.rows, data.y, data.sample_weight, index=some)
     of = scaled(part, **ROUGHLY)
     with RowSums(part, 1) as sums:
-        found = RowSpace(of, sums).solution(
-            of.problem.start().params, Smoothing.first(of, near=False)
-        )
+        model = QuadraticModel(of, sums)
+        found = model.row_space.solution(of.problem.start().params, Smoothing.first(of, near=False))
     own = Dataset(dense(X[some]), data.y[some], data.sample_weight[some])
     Objective.of(own, X[some], **ROUGHLY).assert_solved_by(found, rel=1e-6)

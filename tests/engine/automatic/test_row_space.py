@@ -61,7 +61,7 @@ def test_the_step_is_that_of_the_matrix_of_all_features(layout, fit_intercept):
     params[60:] *= fit_intercept
     with RowSums(data, 2) as sums:
         smoothing = Smoothing.first(of, near=False)
-        space = RowSpace(of, sums)
+        space = RowSpace(of, data)
         gradient = of.standardisation.gradient(sums.gradient(of.problem.loss, params)[1])
         found = space.preconditioner(params, smoothing).direction(gradient)
     z = X @ params[:60].reshape(2, 30).T + params[60:]

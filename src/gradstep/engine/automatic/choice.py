@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ALWAYS_NEWTON",
     "RULES",
+    "WHY_DESCENT",
     "Rule",
     "StepKind",
     "all_rows_are_cheap",
     "batch_size",
-    "can_descend",
     "can_take_newton_steps",
     "has_factors",
     "has_few_rows",
@@ -37,6 +37,7 @@ __all__ = [
     "hessian_rows",
     "is_cheap",
     "is_rough",
+    "is_rough_tol",
     "is_summed_in_single",
     "most_in_working_set",
     "rule_for",
@@ -65,9 +66,6 @@ _FEW_ROWS_OF_ALL = 2048
 _SQUARE_A_FEATURE = 128
 # Least `tol` that sums in single precision lead to (ADR 0052).
 _ROUGH = 1e-4
-# Fewest of few rows that quick steps are tried for before their matrix is made, and most numbers
-# that they have: 64 MB in single precision (ADR 0052).
-_WORTH_STEPS, _MOST_COPIED = 256, 1 << 24
 # Most outputs of a joint loss, whose Hessian for the scores is a matrix of them (ADR 0038).
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
@@ -111,13 +109,14 @@ _SAMPLE_PAYS = 4
 
 
 class StepKind(IntEnum):
-    """How an epoch goes from snapshot to snapshot; `SAMPLE` only in the first epoch."""
+    """How an epoch goes from snapshot to snapshot; `SAMPLE`, `DESCENT` only in the first epoch."""
 
     SAMPLE = 0
     NEWTON = 1
     QUASI_NEWTON = 2
     VARIANCE_REDUCED = 3
     WORKING_SET = 4
+    DESCENT = 5
 
     @property
     def words(self) -> str:
@@ -131,7 +130,10 @@ _WORDS = (
     "a quasi-Newton step",
     "variance-reduced steps",
     "the optimum of a working set",
+    "quick steps in single precision",
 )
+# Why these are taken.
+WHY_DESCENT = "little data, of which they cost less than a matrix"
 
 
 class Rule(NamedTuple):
@@ -185,17 +187,12 @@ def has_few_rows(of: ScaledProblem) -> bool:
 
 def is_rough(of: ScaledProblem) -> bool:
     """Tell whether steps in single precision lead as near the optimum as is asked for."""
-    return of.problem.tol is not None and of.problem.tol >= _ROUGH and not of.wants_exact
+    return not of.wants_exact and is_rough_tol(of.problem.tol)
 
 
-def can_descend(of: ScaledProblem) -> bool:
-    """Tell whether quick steps are tried before the matrix of few rows: see `row_descent`.
-
-    A loss whose second derivative has no bound takes too many of them.
-    """
-    bounded = of.has_curvature_bound and not of.quadratic
-    copied = isinstance(of.data.rows, DenseRows) and of.data.n * of.q <= _MOST_COPIED
-    return bounded and copied and of.data.n >= _WORTH_STEPS and is_rough(of)
+def is_rough_tol(tol: float | None) -> bool:
+    """Tell the same by `tol` alone."""
+    return tol is not None and tol >= _ROUGH
 
 
 def is_summed_in_single(of: ScaledProblem) -> bool:

@@ -39,6 +39,7 @@ import numpy as np
 
 from gradstep.diagnostics.of_fits import CONSTANT_COLUMNS, REJECTED_STEPS
 from gradstep.engine.automatic.choice import (
+    WHY_DESCENT,
     StepKind,
     batch_size,
     rule_for,
@@ -165,9 +166,12 @@ class Automatic:
             optimality=progress.optimality if known else None,
             excess=excess,
             note=note,
-            step=f"{step.words}: {self.rule.why}" if first else step.words,
+            step=f"{step.words}: {self._why(step)}" if first else step.words,
         )
         return state.changed(epoch=state.epoch + 1, rows_read=read), report, None
+
+    def _why(self, step: StepKind) -> str:
+        return WHY_DESCENT if step is StepKind.DESCENT else self.rule.why
 
     def show(self, state: AutomaticState) -> None:
         """Do nothing: a run does not pause within epochs."""
@@ -210,7 +214,8 @@ class Automatic:
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
         uneven = bool(start[: -of.k].any()) and self._columns.measured
-        if not rows or (uneven and self._samples.is_decided_by_few(rows)):
+        evaluated = not rows and self._model.quick_steps is None
+        if evaluated or (uneven and self._samples.is_decided_by_few(rows)):
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
         begun = at_start
@@ -239,8 +244,8 @@ class Automatic:
             note = REJECTED_STEPS.note(
                 "the solution of a sample was worse than the start: not taken"
             )
-        if (there := self._in_row_space(state, start)) is not None:
-            return there, self.rule.kind, note
+        if (there := self._from_constant(state, start)) is not None:
+            return (*there, note)
         snapshot = self._model.evaluate(state, start) if known is None else known
         if not math.isfinite(snapshot.objective):
             msg = (
@@ -252,16 +257,28 @@ class Automatic:
         far = int(self.rule.kind is StepKind.NEWTON)  # no step has told that the optimum is near
         return state.changed(snapshot=snapshot, poor=far), None, note
 
-    def _in_row_space(
+    def _from_constant(
         self, state: AutomaticState, start: NDArray[np.float64]
-    ) -> AutomaticState | None:
-        """Return the state at the minimum that is found without the features, if one can be."""
-        if not self._model.in_row_space or start[: -self.of.k].any():
+    ) -> tuple[AutomaticState, StepKind] | None:
+        """Return the state near the minimum, and how it was found, if it is from a constant."""
+        model = self._model
+        if start[: -self.of.k].any():
             return None
-        found = self._model.row_space.solution(start, state.smoothing)
-        self.row_sums.rows_read += self._model.row_space.passes * self.of.data.n
-        snapshot = self._model.evaluate(state, found)
-        return state.accepted(snapshot, 1.0) if snapshot.true <= state.least else None
+        quick = model.quick_steps
+        if quick is not None:
+            found = quick.solution(start, state.smoothing)
+            self.row_sums.rows_read += quick.passes * self.of.data.n
+            if found is not None:
+                snapshot = model.evaluate(state, found, with_hessian=False)
+                if snapshot.true <= state.least:
+                    return state.accepted(snapshot, 1.0), StepKind.DESCENT
+        if model.in_row_space:
+            found = model.row_space.solution(start, state.smoothing)
+            self.row_sums.rows_read += model.row_space.passes * self.of.data.n
+            snapshot = model.evaluate(state, found)
+            if snapshot.true <= state.least:
+                return state.accepted(snapshot, 1.0), self.rule.kind
+        return None
 
     def _advance(self, state: AutomaticState) -> tuple[AutomaticState, StepKind, str]:
         """Go to the next snapshot, whose objective is no higher; return how."""

@@ -18,6 +18,7 @@ from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.kronecker import KroneckerPreconditioner
 from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
 from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
+from gradstep.engine.automatic.row_descent import QuickSteps, can_descend
 from gradstep.engine.automatic.row_space import RowSpace
 from gradstep.engine.automatic.state import Snapshot
 from gradstep.objective.smoothed import smoothed
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.state import AutomaticState, Diagonal, Factors, Matrices
     from gradstep.engine.row_sums import RowSums
     from gradstep.engine.state import Problem
+    from gradstep.rows.dataset import Dataset
 
     _Preconditioner = (
         Preconditioner | RowSpacePreconditioner | KroneckerPreconditioner | DiagonalPreconditioner
@@ -88,12 +90,18 @@ class QuadraticModel:
         self._penalty_known: tuple[NDArray[np.float64], Problem, float] | None = None
         self._scaled_of: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._direction_of: tuple[tuple[Any, ...], NDArray[np.float64], bool] | None = None
+        self._by_estimate = False  # whether the length that was told last is an estimate
 
-    def evaluate(self, state: AutomaticState, params: NDArray[np.float64]) -> Snapshot:
-        """Return the snapshot at a point: one pass over the rows."""
+    def evaluate(
+        self, state: AutomaticState, params: NDArray[np.float64], *, with_hessian: bool = True
+    ) -> Snapshot:
+        """Return the snapshot at a point: one pass over the rows.
+
+        The Hessian is summed with it, if it may be, and the next step is taken in that of all rows.
+        """
         of, smoothing = self.of, state.smoothing
         newton = state.kind == StepKind.NEWTON and not self.keeps_hessian(state)
-        newton = newton and not self.in_row_space
+        newton = newton and with_hessian and not self.in_row_space
         all_rows = newton and self.hessians.takes_all_rows(state.sampling)
         options = self.hessians.options(smoothing) if all_rows else None
         loss = smoothing.loss(of)
@@ -203,7 +211,7 @@ class QuadraticModel:
 
     def knows_excess(self, state: AutomaticState) -> bool:
         """Tell whether ½·length² of the next step is how far the objective is above its minimum."""
-        return self.knows_hessian(state) and self.of.is_plain
+        return self.knows_hessian(state) and self.of.is_plain and not self._by_estimate
 
     def gradient(self, snapshot: Snapshot) -> NDArray[np.float64]:
         """Return the gradient of loss and l2 penalty, for standardised features."""
@@ -285,7 +293,21 @@ class QuadraticModel:
     @cached_property
     def row_space(self) -> RowSpace:
         """The space of the rows, if steps are taken there."""
-        return RowSpace(self.of, self.row_sums)
+        return RowSpace(self.of, self._rows_here)
+
+    @cached_property
+    def _rows_here(self) -> Dataset:
+        """The rows, read from wherever they are."""
+        data = self.of.data
+        if data.executor is None and data.index is None:
+            return data
+        return self.row_sums.take(np.arange(data.n, dtype=np.uint32))
+
+    @cached_property
+    def quick_steps(self) -> QuickSteps | None:
+        """The quick steps that are tried first, if any are."""
+        of = self.of
+        return QuickSteps(of, self._rows_here) if self._tilt is None and can_descend(of) else None
 
     def preconditioner(self, state: AutomaticState) -> _Preconditioner:
         """Return the preconditioner of a state: full, of rows, of two factors, or diagonal."""
@@ -342,10 +364,14 @@ class QuadraticModel:
         return max(self.full_preconditioner(state).square(step), 0.0)
 
     def square_left(self, snapshot: Snapshot) -> float | None:
-        """Return about the same where a run has just ended in the space of its rows, or None."""
-        if not self.in_row_space:
-            return None
-        return self.row_space.square_left(snapshot.params, self.gradient(snapshot))
+        """Return about the same where steps from a constant have just ended, or None."""
+        left = None
+        if self.quick_steps is not None:
+            left = self.quick_steps.square_left(snapshot.params, self.gradient(snapshot))
+        self._by_estimate = left is not None
+        if left is None and self.in_row_space:
+            left = self.row_space.square_left(snapshot.params, self.gradient(snapshot))
+        return left
 
     def is_poor(
         self, state: AutomaticState, before: Snapshot, trial: Snapshot, enough: float = _POOR

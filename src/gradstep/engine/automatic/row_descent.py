@@ -1,10 +1,13 @@
-"""L-BFGS in single precision: some tens of quick steps, before a matrix of few rows is worth it.
+"""Some tens of quick steps in single precision, before a matrix of rows or features is worth it.
 
 A step costs two products with a copy of the rows, of half their size, centred and scaled. That is
 1/500 of what the matrix of 500 rows takes, so where some thirty steps lead to the optimum, none is
-made; where they would not, some of them tell. Steps begin with the inverse of a diagonal (Nocedal,
-"Updating quasi-Newton matrices with limited storage", Mathematics of Computation 35(151), 1980):
-features are scaled so that it is the identity.
+made; where they would not, some of them tell. Steps are those of L-BFGS, which begin with the
+inverse of a diagonal (Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics
+of Computation 35(151), 1980): features are scaled so that it is the identity. Least squares takes
+conjugate gradients there, which need no search along a line (Hestenes and Stiefel, "Methods of
+conjugate gradients for solving linear systems", Journal of Research of the National Bureau of
+Standards 49(6), 1952).
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import can_descend
+from gradstep.engine.automatic.choice import has_few_rows, is_rough, is_rough_tol
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import gain_after
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.tiles import losses_of_scores
 from gradstep.engine.wide_hessian import row_curvatures
+from gradstep.rows.layouts import DenseRows
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
@@ -29,17 +33,105 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.smoothing import Smoothing
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["RowDescent"]
+__all__ = ["QuickSteps", "RowDescent", "can_descend", "is_left_to_gradients"]
 
+# Fewest of few rows that quick steps are tried for before their matrix is made, and most numbers
+# that they have: 64 MB in single precision (ADR 0052).
+_WORTH_STEPS, _MOST_COPIED = 256, 1 << 24
+# The same for least squares: the fewer of rows and features, the products of the matrix, and the
+# most numbers if rows are not few: 8 MB, which stay in the third cache (ADR 0059).
+_WORTH_GRADIENTS, _DEAR_PRODUCTS, _MOST_NEAR = 192, 1e8, 1 << 21
+# Shares of `tol` that quick steps end at, and those of least squares, which is solved exactly
+# elsewhere.
+_OF_TOL, _OF_TOL_EXACTLY = 0.7, 0.2
 _PAIRS = 10
 # Numbers that are centred at a time: they stay in the second cache.
 _NUMBERS = 1 << 16
-# Steps at most, in rows for each, and after how many too slow a descent ends.
+# Steps at most, in rows or features for each, and after how many too slow a descent ends.
 _ROWS_A_STEP, _TRIED = 10, 16
 # Steps whose gains are compared, and the share of all that is too much to gain still.
 _WINDOW, _FAR = 4, 5e-3
 # Rounding error of the objective, relative to its size.
 _ROUNDING = 1e-9
+
+
+def can_descend(of: ScaledProblem) -> bool:
+    """Tell whether quick steps are tried before a matrix is made: see `row_descent`.
+
+    A loss whose second derivative has no bound takes too many of them.
+    """
+    n, rows = of.data.n, of.data.rows
+    if not (isinstance(rows, DenseRows) and n * of.q <= _MOST_COPIED):
+        return False
+    if not (of.has_curvature_bound and is_rough(of)):
+        return False
+    few = has_few_rows(of)
+    if of.quadratic:
+        here = of.is_plain and not of.only_prox and not of.data.executor and not of.data.moments
+        return here and (few or n * of.q <= _MOST_NEAR) and _is_dear(n, of.q)
+    return few and n >= _WORTH_STEPS
+
+
+def is_left_to_gradients(n: int, p: int, tol: float | None) -> bool:
+    """Tell whether so many dense rows of least squares take quick steps, if there is no l1."""
+    return n * (p + 1) <= _MOST_NEAR and _is_dear(n, p + 1) and is_rough_tol(tol)
+
+
+def _is_dear(n: int, q: int) -> bool:
+    """Tell whether a matrix of dense rows, or of their features, takes longer than some steps."""
+    return min(n, q) >= _WORTH_GRADIENTS and n * q * min(n, q) >= _DEAR_PRODUCTS
+
+
+class QuickSteps:
+    """The quick steps of a run, from a constant to near the minimum.
+
+    Parameters
+    ----------
+    of : ScaledProblem
+        The problem, for which `can_descend` holds.
+    data : Dataset
+        Its rows, in memory.
+
+    Attributes
+    ----------
+    passes : int
+        Passes over the rows that they took.
+    """
+
+    def __init__(self, of: ScaledProblem, data: Dataset) -> None:
+        self.passes = 0
+        self._of, self._data = of, data
+        self._ended: tuple[NDArray[np.float64], RowDescent] | None = None
+
+    def solution(
+        self, start: NDArray[np.float64], smoothing: Smoothing
+    ) -> NDArray[np.float64] | None:
+        """Return where they end, in the features' own units; None if that is not soon.
+
+        Parameters
+        ----------
+        start : ndarray of shape (size,)
+            Parameters in the features' own units, all weights being 0.
+        smoothing : Smoothing
+            The width that second derivatives are smoothed over.
+        """
+        share = _OF_TOL_EXACTLY if self._of.quadratic else _OF_TOL
+        enough = (share * (self._of.problem.tol or 0.0)) ** 2
+        descent = RowDescent(self._of, self._data, start, smoothing, enough)
+        found = descent.end()
+        self.passes += descent.passes
+        self._ended = None if found is None else (found, descent)
+        return found
+
+    def square_left(
+        self, params: NDArray[np.float64], gradient: NDArray[np.float64]
+    ) -> float | None:
+        """Return the square of the next step's length where `solution` has just ended, else None.
+
+        It is told once, as in `RowSpace.square_left`.
+        """
+        ended, self._ended = self._ended, None
+        return None if ended is None or ended[0] is not params else ended[1].square_left(gradient)
 
 
 class _Point(NamedTuple):
@@ -56,7 +148,7 @@ class RowDescent:
     Parameters
     ----------
     of : ScaledProblem
-        The problem, for which `gradstep.engine.automatic.choice.can_descend` holds.
+        The problem, for which `can_descend` holds.
     data : Dataset
         Its rows, dense, in memory.
     start : ndarray of shape (size,)
@@ -88,9 +180,17 @@ class RowDescent:
         self.known = can_descend(of) and mean > 0.0
         if not self.known:
             return
-        self._unit = 1.0 / np.sqrt(mean + of.ridge)
+        self._diagonal = mean + of.ridge
+        self._unit = 1.0 / np.sqrt(self._diagonal)
+        if of.quadratic and has_few_rows(of):
+            # Scaled by the penalty, gradients lie in the space of the rows, where all that is
+            # to be gained is; otherwise a part of it, whose curvature is the penalty's, comes late.
+            penalised = of.ridge > 0.0
+            least = of.ridge[penalised].min()
+            self._unit = np.sqrt(least / np.where(penalised, of.ridge, least))
         self._ridge = of.ridge * self._unit * self._unit
         self._fitted = float(of.problem.fit_intercept)
+        self._most = min(data.n, of.q) // _ROWS_A_STEP
         self._rows = self._copied()
         self._pairs = _Pairs(of.k * of.q)
         self._gains: list[float] = []
@@ -115,30 +215,78 @@ class RowDescent:
         """Return where it ends, in the features' own units; None if it does not end soon."""
         if not self.known:
             return None
-        gains, units = self._gains, self._of.standardisation
         with one_blas_thread():
-            point = first = self._evaluated(self._start)
-            noise = _ROUNDING * abs(first.before)
+            first = self._evaluated(self._start)
+            if self._of.quadratic:
+                found = self._by_conjugate_gradients(first)
+            else:
+                found = self._by_pairs(first)
+        return None if found is None else self._of.standardisation.in_units(found * self._unit)
+
+    def _by_pairs(self, first: _Point) -> NDArray[np.float64] | None:
+        """Return where L-BFGS ends, scaled."""
+        gains, point = self._gains, first
+        noise = _ROUNDING * abs(first.before)
+        step, left = self._direction(point.gradient)
+        step, left = self._shortened(step, left)
+        while len(gains) < self._most:
+
+            def trial_at(t: float, at: _Point = point, step: Any = step) -> _Point:
+                return self._evaluated(at.at + t * step)
+
+            found, _ = backtrack(trial_at, point.before, -left, noise, smooth=True)
+            if found is None or not np.isfinite(found.before):
+                return None
+            gains.append(point.before - found.before)
+            self._pairs.add(found.at - point.at, found.gradient - point.gradient)
+            point = found
             step, left = self._direction(point.gradient)
-            step, left = self._shortened(step, left)
-            while len(gains) < self._data.n // _ROWS_A_STEP:
-
-                def trial_at(t: float, at: _Point = point, step: Any = step) -> _Point:
-                    return self._evaluated(at.at + t * step)
-
-                found, _ = backtrack(trial_at, point.before, -left, noise, smooth=True)
-                if found is None or not np.isfinite(found.before):
-                    return None
-                gains.append(point.before - found.before)
-                self._pairs.add(found.at - point.at, found.gradient - point.gradient)
-                point, decrease = found, first.before - found.before
-                step, left = self._direction(point.gradient)
-                if max(left, self._to_gain()) <= self._enough * decrease:
-                    return units.in_units(point.at * self._unit)
-                slow = len(gains) == _TRIED and sum(gains[-_WINDOW:]) > _FAR * decrease
-                if slow or not left > 0.0:
-                    return None
+            if self._is_over(left):
+                return point.at
+            if self._is_slow or not left > 0.0:
+                return None
         return None
+
+    def _by_conjugate_gradients(self, first: _Point) -> NDArray[np.float64] | None:
+        """Return where conjugate gradients end, scaled: the outputs of least squares at once."""
+        at, left = first.at.copy(), -first.gradient
+        along, square = left.copy(), (left * left).sum(axis=1)
+        while len(self._gains) < self._most:
+            product = self._times_hessian(along)
+            curvature = (along * product).sum(axis=1)
+            if not (np.isfinite(curvature).all() and (curvature > 0.0).any()):
+                return None
+            t = np.divide(square, curvature, out=np.zeros_like(square), where=curvature > 0.0)
+            at += t[:, None] * along
+            left -= t[:, None] * product
+            self._gains.append(0.5 * float(t @ square))
+            before, square = square, (left * left).sum(axis=1)
+            if self._is_over(0.0):
+                return at
+            if self._is_slow:
+                return None
+            ratio = np.divide(square, before, out=np.zeros_like(square), where=before > 0.0)
+            along = left + ratio[:, None] * along
+        return None
+
+    def _times_hessian(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the Hessian of least squares times a step (k, q)."""
+        self.passes += 1
+        z = step.astype(np.float32) @ self._rows.T
+        product = np.asarray((self._h * z).astype(np.float32) @ self._rows, np.float64)
+        product[:, -1] *= self._fitted
+        product += self._ridge * step
+        return product
+
+    def _is_over(self, left: float) -> bool:
+        """Tell whether the descent is over, by the square of the next step's length."""
+        return max(left, self._to_gain()) <= self._enough * sum(self._gains)
+
+    @property
+    def _is_slow(self) -> bool:
+        """Whether the last of some steps gained too much for the optimum to be near."""
+        gains = self._gains
+        return len(gains) == _TRIED and sum(gains[-_WINDOW:]) > _FAR * sum(gains)
 
     def square_left(self, gradient: NDArray[np.float64]) -> float:
         """Return about the square of the next step's length where the descent has ended.
@@ -148,6 +296,8 @@ class RowDescent:
         gradient : ndarray of shape (k, q)
             The gradient there, of standardised features, in double precision.
         """
+        if self._of.quadratic:
+            return max(float((gradient * gradient / self._diagonal).sum()), self._to_gain())
         return max(self._direction(gradient * self._unit)[1], self._to_gain())
 
     def _to_gain(self) -> float:

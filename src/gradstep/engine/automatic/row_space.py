@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import can_descend, is_rough
+from gradstep.engine.automatic.choice import is_rough
 from gradstep.engine.automatic.line_search import backtrack
-from gradstep.engine.automatic.row_descent import RowDescent
 from gradstep.engine.automatic.row_preconditioner import RowSpacePreconditioner
 from gradstep.engine.automatic.row_products import norm_of, row_products
 from gradstep.engine.blas import one_blas_thread
@@ -45,13 +44,12 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.row_preconditioner import RowFactor
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
     from gradstep.engine.automatic.smoothing import Smoothing
-    from gradstep.engine.row_sums import RowSums
+    from gradstep.rows.dataset import Dataset
 
 __all__ = ["RowSpace"]
 
-# Steps without the features, at most; the share of `tol` that they end at, and that quick steps do,
-# of which the last few each gain little.
-_MOST_STEPS, _OF_TOL, _OF_TOL_QUICKLY, _LEAST_TOL = 50, 0.3, 0.7, 1e-8
+# Steps without the features, at most; the share of `tol` that they end at.
+_MOST_STEPS, _OF_TOL, _LEAST_TOL = 50, 0.3, 1e-8
 _ROUNDING = 1e-14
 # Largest eigenvalue of B with which K may be summed in single precision (ADR 0052).
 _MOST_IN_SINGLE = 1e6
@@ -79,8 +77,8 @@ class RowSpace:
     ----------
     of : ScaledProblem
         The problem, for which `gradstep.engine.automatic.choice.has_few_rows` holds.
-    row_sums : RowSums
-        What reads rows.
+    data : Dataset
+        Its rows, in memory.
 
     Attributes
     ----------
@@ -88,12 +86,9 @@ class RowSpace:
         Passes over the rows that `solution` took; their matrix is not counted.
     """
 
-    def __init__(self, of: ScaledProblem, row_sums: RowSums) -> None:
+    def __init__(self, of: ScaledProblem, data: Dataset) -> None:
         self.passes = 0
-        self._of, data = of, of.data
-        if data.executor is not None or data.index is not None:
-            data = row_sums.take(np.arange(data.n, dtype=np.uint32))
-        self._data = data
+        self._of, self._data = of, data
         ridge = of.ridge[:-1]
         self._inverse = np.where(ridge > 0.0, 1.0 / np.where(ridge > 0.0, ridge, 1.0), 0.0)
         self._rows = row_products(of, data)
@@ -131,14 +126,6 @@ class RowSpace:
             The width that second derivatives are smoothed over.
         """
         tol = self._of.problem.tol or _LEAST_TOL
-        if can_descend(self._of):
-            enough = (_OF_TOL_QUICKLY * tol) ** 2
-            descent = RowDescent(self._of, self._data, start, smoothing, enough)
-            found = descent.end()
-            self.passes += descent.passes
-            if found is not None:
-                self._ended = found, descent.square_left
-                return found
         with one_blas_thread():  # once, which takes as long as a small product
             return self._newton(start, smoothing, (_OF_TOL * tol) ** 2)
 
