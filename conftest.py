@@ -42,6 +42,13 @@ from tests.slow_tests import listed
 UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md", "own_components.md"}
 # Pages whose fits take long, or that have kernels compiled for no other test.
 SLOW_PAGES = {"components.md", "own_components.md", "tables.md", "tutorial.md"}
+# Files that take half a minute or more with their slow tests.
+LONG_FILES = SLOW_PAGES | {
+    "test_checkpoint.py", "test_commands.py", "test_golden_bits.py", "test_jit.py",
+    "test_kernels.py", "test_lazy.py", "test_memory.py", "test_optimizers.py",
+    "test_optimum.py", "test_prepare.py", "test_same_bits.py", "test_standardisation.py",
+    "test_wheel_kernels.py",
+}  # fmt: skip
 
 os.environ["GRADSTEP_COMPILE_AHEAD"] = "0"  # no process that a test did not start
 
@@ -79,7 +86,7 @@ def pytest_collection_modifyitems(items):
         if item.path.name in UNCOMPILED_PAGES:
             item.add_marker("uncompiled")
     # The longest files first, so that no worker is left alone with one.
-    items.sort(key=lambda item: item.path.name not in SLOW_PAGES)
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
 @pytest.fixture(scope="session", autouse=True)
