@@ -42,7 +42,7 @@ from tests.slow_tests import listed
 UNCOMPILED_PAGES = {"engine.md", "from_scikit_learn.md", "own_components.md"}
 # Pages whose fits take long, or that have kernels compiled for no other test.
 SLOW_PAGES = {"components.md", "own_components.md", "tables.md", "tutorial.md"}
-# Files that take half a minute or more with their slow tests.
+# Files that take half a minute or more with their slow tests, by name, whatever their folder.
 LONG_FILES = SLOW_PAGES | {
     "test_checkpoint.py", "test_commands.py", "test_golden_bits.py", "test_jit.py",
     "test_kernels.py", "test_lazy.py", "test_memory.py", "test_optimizers.py",

@@ -72,6 +72,15 @@ def test_a_fit_is_the_local_one(target, how):
         np.testing.assert_array_equal(lazy.compute(), here.decision_function(X))
 
 
+def test_quick_steps_are_the_local_ones():
+    """Of least squares that has enough features for them: the rows are taken here."""
+    x = np.random.default_rng(0).normal(size=(N, 400))
+    y = x[:, :5].sum(axis=1) + Y["number"]
+    here = MiniBatchRegressor().fit(x, y)
+    assert here.history_[0].step.startswith("quick steps")
+    same(here, MiniBatchRegressor().fit(*arrays(x, y)))
+
+
 def test_the_cluster_computes(monkeypatch):
     from gradstep.machines.dask_executor import DaskExecutor
 

@@ -223,7 +223,7 @@ def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -
     if not is_automatic(optimizer):
         return data
     from gradstep.engine.automatic.choice import is_cheap  # imports Numba
-    from gradstep.engine.automatic.row_descent import is_left_to_gradients
+    from gradstep.engine.automatic.quick_steps import is_left_to_gradients
     from gradstep.engine.moments import measured_with_moments
 
     n, p = data.n, data.rows.n_features

@@ -133,7 +133,7 @@ _WORDS = (
     "quick steps in single precision",
 )
 # Why these are taken.
-WHY_DESCENT = "little data, of which they cost less than a matrix"
+WHY_DESCENT = "little data: some of them take less than a matrix would"
 
 
 class Rule(NamedTuple):

@@ -214,8 +214,8 @@ class Automatic:
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
         uneven = bool(start[: -of.k].any()) and self._columns.measured
-        evaluated = not rows and self._model.quick_steps is None
-        if evaluated or (uneven and self._samples.is_decided_by_few(rows)):
+        at_once = not start[: -of.k].any() and self._model.quick_steps is not None
+        if not (rows or at_once) or (uneven and self._samples.is_decided_by_few(rows)):
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
         begun = at_start

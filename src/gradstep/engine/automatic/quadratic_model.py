@@ -18,7 +18,7 @@ from gradstep.engine.automatic.hessian import Hessians
 from gradstep.engine.automatic.kronecker import KroneckerPreconditioner
 from gradstep.engine.automatic.preconditioner import DiagonalPreconditioner, Preconditioner
 from gradstep.engine.automatic.quasi_newton import quasi_newton_direction
-from gradstep.engine.automatic.row_descent import QuickSteps, can_descend
+from gradstep.engine.automatic.quick_steps import QuickSteps, can_descend
 from gradstep.engine.automatic.row_space import RowSpace
 from gradstep.engine.automatic.state import Snapshot
 from gradstep.objective.smoothed import smoothed
@@ -307,7 +307,8 @@ class QuadraticModel:
     def quick_steps(self) -> QuickSteps | None:
         """The quick steps that are tried first, if any are."""
         of = self.of
-        return QuickSteps(of, self._rows_here) if self._tilt is None and can_descend(of) else None
+        taken = self._tilt is None and can_descend(of)
+        return QuickSteps(of, lambda: self._rows_here) if taken else None
 
     def preconditioner(self, state: AutomaticState) -> _Preconditioner:
         """Return the preconditioner of a state: full, of rows, of two factors, or diagonal."""

@@ -12,126 +12,45 @@ Standards 49(6), 1952).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.linalg import eigvalsh_tridiagonal
 
-from gradstep.engine.automatic.choice import has_few_rows, is_rough, is_rough_tol
+from gradstep.engine.automatic.choice import (
+    has_few_rows,
+)
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import gain_after
 from gradstep.engine.blas import one_blas_thread
 from gradstep.engine.kernels.compiled_losses import compiled_loss
 from gradstep.engine.kernels.tiles import losses_of_scores
 from gradstep.engine.wide_hessian import row_curvatures
-from gradstep.rows.layouts import DenseRows
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
     from gradstep.engine.automatic.smoothing import Smoothing
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["QuickSteps", "RowDescent", "can_descend", "is_left_to_gradients"]
+__all__ = ["RowDescent"]
 
-# Fewest of few rows that quick steps are tried for before their matrix is made, and most numbers
-# that they have: 64 MB in single precision (ADR 0052).
-_WORTH_STEPS, _MOST_COPIED = 256, 1 << 24
-# The same for least squares: the fewer of rows and features, the products of the matrix, and the
-# most numbers if rows are not few: 8 MB, which stay in the third cache (ADR 0059).
-_WORTH_GRADIENTS, _DEAR_PRODUCTS, _MOST_NEAR = 192, 1e8, 1 << 21
-# Shares of `tol` that quick steps end at, and those of least squares, which is solved exactly
-# elsewhere.
-_OF_TOL, _OF_TOL_EXACTLY = 0.7, 0.2
 _PAIRS = 10
 # Numbers that are centred at a time: they stay in the second cache.
 _NUMBERS = 1 << 16
-# Steps at most, in rows or features for each, and after how many too slow a descent ends.
+# Steps at most, in rows or features for each, and after how many a descent that is too slow ends.
 _ROWS_A_STEP, _TRIED = 10, 16
 # Steps whose gains are compared, and the share of all that is too much to gain still.
 _WINDOW, _FAR = 4, 5e-3
+# Least eigenvalue that products in single precision tell, as a share of the largest.
+_LEAST_SHARE = 1e-5
 # Rounding error of the objective, relative to its size.
 _ROUNDING = 1e-9
-
-
-def can_descend(of: ScaledProblem) -> bool:
-    """Tell whether quick steps are tried before a matrix is made: see `row_descent`.
-
-    A loss whose second derivative has no bound takes too many of them.
-    """
-    n, rows = of.data.n, of.data.rows
-    if not (isinstance(rows, DenseRows) and n * of.q <= _MOST_COPIED):
-        return False
-    if not (of.has_curvature_bound and is_rough(of)):
-        return False
-    few = has_few_rows(of)
-    if of.quadratic:
-        here = of.is_plain and not of.only_prox and not of.data.executor and not of.data.moments
-        return here and (few or n * of.q <= _MOST_NEAR) and _is_dear(n, of.q)
-    return few and n >= _WORTH_STEPS
-
-
-def is_left_to_gradients(n: int, p: int, tol: float | None) -> bool:
-    """Tell whether so many dense rows of least squares take quick steps, if there is no l1."""
-    return n * (p + 1) <= _MOST_NEAR and _is_dear(n, p + 1) and is_rough_tol(tol)
-
-
-def _is_dear(n: int, q: int) -> bool:
-    """Tell whether a matrix of dense rows, or of their features, takes longer than some steps."""
-    return min(n, q) >= _WORTH_GRADIENTS and n * q * min(n, q) >= _DEAR_PRODUCTS
-
-
-class QuickSteps:
-    """The quick steps of a run, from a constant to near the minimum.
-
-    Parameters
-    ----------
-    of : ScaledProblem
-        The problem, for which `can_descend` holds.
-    data : Dataset
-        Its rows, in memory.
-
-    Attributes
-    ----------
-    passes : int
-        Passes over the rows that they took.
-    """
-
-    def __init__(self, of: ScaledProblem, data: Dataset) -> None:
-        self.passes = 0
-        self._of, self._data = of, data
-        self._ended: tuple[NDArray[np.float64], RowDescent] | None = None
-
-    def solution(
-        self, start: NDArray[np.float64], smoothing: Smoothing
-    ) -> NDArray[np.float64] | None:
-        """Return where they end, in the features' own units; None if that is not soon.
-
-        Parameters
-        ----------
-        start : ndarray of shape (size,)
-            Parameters in the features' own units, all weights being 0.
-        smoothing : Smoothing
-            The width that second derivatives are smoothed over.
-        """
-        share = _OF_TOL_EXACTLY if self._of.quadratic else _OF_TOL
-        enough = (share * (self._of.problem.tol or 0.0)) ** 2
-        descent = RowDescent(self._of, self._data, start, smoothing, enough)
-        found = descent.end()
-        self.passes += descent.passes
-        self._ended = None if found is None else (found, descent)
-        return found
-
-    def square_left(
-        self, params: NDArray[np.float64], gradient: NDArray[np.float64]
-    ) -> float | None:
-        """Return the square of the next step's length where `solution` has just ended, else None.
-
-        It is told once, as in `RowSpace.square_left`.
-        """
-        ended, self._ended = self._ended, None
-        return None if ended is None or ended[0] is not params else ended[1].square_left(gradient)
 
 
 class _Point(NamedTuple):
@@ -148,7 +67,7 @@ class RowDescent:
     Parameters
     ----------
     of : ScaledProblem
-        The problem, for which `can_descend` holds.
+        The problem, for which `gradstep.engine.automatic.quick_steps.can_descend` holds.
     data : Dataset
         Its rows, dense, in memory.
     start : ndarray of shape (size,)
@@ -177,15 +96,15 @@ class RowDescent:
         h = row_curvatures(of.problem.loss, of.k, data, z, smoothing.widths(of), of.blocks)
         self._h = np.maximum(h / data.weight_sum, 0.0)
         mean = float(self._h.sum(axis=1).mean())
-        self.known = can_descend(of) and mean > 0.0
-        if not self.known:
+        self._begins = mean > 0.0
+        if not self._begins:
             return
-        self._diagonal = mean + of.ridge
-        self._unit = 1.0 / np.sqrt(self._diagonal)
-        if of.quadratic and has_few_rows(of):
+        self._start_scores = z
+        self._unit = 1.0 / np.sqrt(mean + of.ridge)
+        penalised = of.ridge > 0.0
+        if of.quadratic and has_few_rows(of) and penalised.any():
             # Scaled by the penalty, gradients lie in the space of the rows, where all that is
             # to be gained is; otherwise a part of it, whose curvature is the penalty's, comes late.
-            penalised = of.ridge > 0.0
             least = of.ridge[penalised].min()
             self._unit = np.sqrt(least / np.where(penalised, of.ridge, least))
         self._ridge = of.ridge * self._unit * self._unit
@@ -193,7 +112,8 @@ class RowDescent:
         self._most = min(data.n, of.q) // _ROWS_A_STEP
         self._rows = self._copied()
         self._pairs = _Pairs(of.k * of.q)
-        self._gains: list[float] = []
+        self._gains: list[float] = []  # of steps of L-BFGS
+        self._least: NDArray[np.float64] | None = None  # eigenvalues, where these are told
         self._start = np.zeros((of.k, of.q))
         self._start[:, -1] = start[-of.k :] / self._unit[-1]
 
@@ -213,10 +133,10 @@ class RowDescent:
 
     def end(self) -> NDArray[np.float64] | None:
         """Return where it ends, in the features' own units; None if it does not end soon."""
-        if not self.known:
+        if not self._begins:
             return None
-        with one_blas_thread():
-            first = self._evaluated(self._start)
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+            first = self._evaluated(self._start, self._start_scores)
             if self._of.quadratic:
                 found = self._by_conjugate_gradients(first)
             else:
@@ -239,35 +159,62 @@ class RowDescent:
                 return None
             gains.append(point.before - found.before)
             self._pairs.add(found.at - point.at, found.gradient - point.gradient)
-            point = found
+            point, decrease = found, sum(gains)
             step, left = self._direction(point.gradient)
-            if self._is_over(left):
+            if max(left, self._to_gain()) <= self._enough * decrease:
                 return point.at
-            if self._is_slow or not left > 0.0:
+            slow = len(gains) == _TRIED and sum(gains[-_WINDOW:]) > _FAR * decrease
+            if slow or not left > 0.0:
                 return None
         return None
 
     def _by_conjugate_gradients(self, first: _Point) -> NDArray[np.float64] | None:
-        """Return where conjugate gradients end, scaled: the outputs of least squares at once."""
+        """Return where conjugate gradients end, scaled: those of each output, side by side.
+
+        What an output is still above its minimum is at most r²/2λ, r being what is left of the
+        gradient and λ the least eigenvalue of the Hessian; for that stands the least of the matrix
+        that the Lanczos method makes of the same steps (Golub and Meurant, "Matrices, moments and
+        quadrature with applications", 2010, chapter 12). Gains that shrink would not do: where
+        features nearly depend on each other they tell of the large eigenvalues alone.
+        """
         at, left = first.at.copy(), -first.gradient
         along, square = left.copy(), (left * left).sum(axis=1)
-        while len(self._gains) < self._most:
+        lengths: list[NDArray[np.float64]] = []
+        ratios: list[NDArray[np.float64]] = []
+        gained, least, excess = np.zeros_like(square), np.zeros_like(square), math.inf
+        while len(lengths) < self._most:
             product = self._times_hessian(along)
             curvature = (along * product).sum(axis=1)
             if not (np.isfinite(curvature).all() and (curvature > 0.0).any()):
                 return None
-            t = np.divide(square, curvature, out=np.zeros_like(square), where=curvature > 0.0)
-            at += t[:, None] * along
-            left -= t[:, None] * product
-            self._gains.append(0.5 * float(t @ square))
+            lengths.append(_divided(square, curvature))
+            at += lengths[-1][:, None] * along
+            left -= lengths[-1][:, None] * product
+            gained += 0.5 * lengths[-1] * square
             before, square = square, (left * left).sum(axis=1)
-            if self._is_over(0.0):
-                return at
-            if self._is_slow:
-                return None
-            ratio = np.divide(square, before, out=np.zeros_like(square), where=before > 0.0)
-            along = left + ratio[:, None] * along
+            looks = len(lengths) >= 2 * _WINDOW and len(lengths) % _WINDOW == 0
+            if looks or (square <= self._enough * gained * least).all():
+                found = _least_eigenvalues(lengths, ratios)
+                if found is None:
+                    return None
+                # Of the output that is farthest above its minimum, in what is enough.
+                least, was = found, excess
+                excess = float((_divided(square, least * gained) / self._enough).max())
+                if excess <= 1.0:
+                    self._least = least
+                    return at
+                if looks and not self._ends_soon(len(lengths), was, excess):
+                    return None
+            ratios.append(_divided(square, before))
+            along = left + ratios[-1][:, None] * along
         return None
+
+    def _ends_soon(self, steps: int, was: float, excess: float) -> bool:
+        """Tell whether an excess that shrinks as in the last steps becomes 1 before the end."""
+        if math.isinf(was):
+            return True
+        spans = (self._most - steps) / _WINDOW
+        return excess < was and math.log(excess) <= spans * math.log(was / excess)
 
     def _times_hessian(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the Hessian of least squares times a step (k, q)."""
@@ -278,16 +225,6 @@ class RowDescent:
         product += self._ridge * step
         return product
 
-    def _is_over(self, left: float) -> bool:
-        """Tell whether the descent is over, by the square of the next step's length."""
-        return max(left, self._to_gain()) <= self._enough * sum(self._gains)
-
-    @property
-    def _is_slow(self) -> bool:
-        """Whether the last of some steps gained too much for the optimum to be near."""
-        gains = self._gains
-        return len(gains) == _TRIED and sum(gains[-_WINDOW:]) > _FAR * sum(gains)
-
     def square_left(self, gradient: NDArray[np.float64]) -> float:
         """Return about the square of the next step's length where the descent has ended.
 
@@ -296,9 +233,11 @@ class RowDescent:
         gradient : ndarray of shape (k, q)
             The gradient there, of standardised features, in double precision.
         """
-        if self._of.quadratic:
-            return max(float((gradient * gradient / self._diagonal).sum()), self._to_gain())
-        return max(self._direction(gradient * self._unit)[1], self._to_gain())
+        gradient = gradient * self._unit
+        gradient[:, -1] *= self._fitted
+        if self._least is not None:
+            return float(_divided((gradient * gradient).sum(axis=1), self._least).sum())
+        return max(self._direction(gradient)[1], self._to_gain())
 
     def _to_gain(self) -> float:
         """Return twice what gains that shrink geometrically would add.
@@ -316,10 +255,12 @@ class RowDescent:
         step = -self._pairs.times(gradient.reshape(-1)).reshape(gradient.shape)
         return step, -float(np.vdot(step, gradient))
 
-    def _evaluated(self, at: NDArray[np.float64]) -> _Point:
+    def _evaluated(self, at: NDArray[np.float64], z: NDArray[np.float64] | None = None) -> _Point:
+        """Return the point, by its scores (n, k) if they are known."""
         of, data = self._of, self._data
         self.passes += 1
-        z = np.asarray(self._rows @ at.astype(np.float32).T, np.float64)
+        if z is None:
+            z = np.asarray(self._rows @ at.astype(np.float32).T, np.float64)
         slopes = np.empty(z.size)
         total = losses_of_scores(
             *data.for_kernels, self._loss, self._order, of.k, z.reshape(-1), slopes
@@ -337,6 +278,38 @@ class RowDescent:
         curvature = float((self._h * (z * z).T).sum() + (self._ridge * step * step).sum())
         t = min(1.0, left / curvature) if curvature > 0.0 else 1.0
         return t * step, t * left
+
+
+def _divided(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a / b, 0 where b is not positive."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0.0)
+
+
+def _least_eigenvalues(
+    lengths: Sequence[NDArray[np.float64]], ratios: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64] | None:
+    """Return the least eigenvalue of each output's matrix of Lanczos, 0 of one without steps.
+
+    None if one is so small beside the largest that single precision does not tell it.
+
+    Parameters
+    ----------
+    lengths : sequence of ndarray of shape (k,)
+        Of each step, the length; 0 where an output had ended.
+    ratios : sequence of ndarray of shape (k,)
+        Of the squares of two gradients after each other, one less.
+    """
+    least = np.zeros(lengths[0].size)
+    for c in range(least.size):
+        inverse = np.array([1.0 / step[c] for step in lengths if step[c] > 0.0])
+        if inverse.size:
+            ratio = np.array([each[c] for each in ratios[: inverse.size - 1]])
+            diagonal = inverse + np.append(0.0, ratio * inverse[:-1])
+            found = eigvalsh_tridiagonal(diagonal, np.sqrt(ratio) * inverse[:-1])
+            if not found[0] > _LEAST_SHARE * found[-1]:
+                return None
+            least[c] = found[0]
+    return least
 
 
 class _Pairs:
