@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.utils.multiclass import check_classification_targets
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
 from gradstep.errors import InvalidData
 from gradstep.estimators import inputs
+from gradstep.estimators.targets import check_kind_of_classes
 
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(60, 3))
@@ -67,3 +69,30 @@ def test_labels_that_may_be_numbers_are_looked_at() -> None:
         MiniBatchClassifier(max_iter=1, tol=None).fit(_X, np.arange(60))
     whole = MiniBatchClassifier().fit(_X, (_Y > 0.0).astype(float))
     np.testing.assert_array_equal(whole.coef_, MiniBatchClassifier().fit(_X, _Y > 0.0).coef_)
+
+
+_SIGNS = np.where(_Y > 0.0, 1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    "y, are_labels",
+    [
+        (_SIGNS, True), (_SIGNS.astype(np.float32), True), (1e9 * _SIGNS, True),
+        (1e12 * _SIGNS, True), (0.5 * _SIGNS, False), (1e12 * _SIGNS + 0.5, False),
+        (np.where(np.arange(60) == 5, np.nan, _SIGNS), False),
+        (np.where(np.arange(60) == 5, np.inf, _SIGNS), False),
+    ],
+)  # fmt: skip
+def test_floating_point_labels_are_those_of_scikit_learn(y: Any, are_labels: bool) -> None:
+    def refused(check: Any) -> bool:
+        try:
+            with np.errstate(invalid="ignore"):  # scikit-learn's casts NaN to integers
+                check(y)
+        except ValueError:
+            return True
+        return False
+
+    assert refused(check_classification_targets) == (not are_labels)
+    assert refused(check_kind_of_classes) == (not are_labels)
+    if are_labels:
+        np.testing.assert_array_equal(MiniBatchClassifier().fit(_X, y).classes_, np.unique(y))

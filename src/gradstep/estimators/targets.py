@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 
-# Labels that scikit-learn's check does not count.
-_FEW_LABELS = 20
+# Labels that scikit-learn's check does not count, and the largest number that is surely a label.
+_FEW_LABELS, _MOST_LABEL = 20, 2.0**31
 
 
 def numbers_of(y: Any, name: str) -> NDArray[np.float64]:
@@ -98,14 +98,17 @@ def check_targets(
 def check_kind_of_classes(y: Any) -> NDArray[Any] | None:
     """Refuse labels that are numbers to be predicted, as scikit-learn does.
 
-    Its check takes a tenth of a small fit: it is left out where labels can only be classes. Returns
-    the distinct labels, if it took them to tell.
+    Its check takes up to a fifth of a small fit: it is left out where labels can only be classes.
+    Returns the distinct labels, if it took them to tell.
     """
-    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
-        if y.size <= _FEW_LABELS:
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biufU":
+        may_be_numbers = y.dtype.kind == "f"
+        if y.size <= _FEW_LABELS and not may_be_numbers:
             return None
         distinct: NDArray[Any] = np.unique(y)
-        if 2 * distinct.size <= y.size:
+        if may_be_numbers and (np.abs(distinct) < _MOST_LABEL).all():  # so none is missing
+            may_be_numbers = bool((distinct % 1).any())
+        if not may_be_numbers and 2 * distinct.size <= y.size:
             return distinct
     check_classification_targets(y)
     return None
