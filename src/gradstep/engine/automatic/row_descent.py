@@ -47,6 +47,8 @@ _NUMBERS = 1 << 16
 _ROWS_A_STEP, _TRIED = 10, 16
 # Steps whose gains are compared, and the share of all that is too much to gain still.
 _WINDOW, _FAR = 4, 5e-3
+# Steps after which conjugate gradients look how near the optimum is.
+_LOOKS = (8, 12, 16)
 # Least eigenvalue that products in single precision tell, as a share of the largest.
 _LEAST_SHARE = 1e-5
 # Rounding error of the objective, relative to its size.
@@ -192,7 +194,7 @@ class RowDescent:
             left -= lengths[-1][:, None] * product
             gained += 0.5 * lengths[-1] * square
             before, square = square, (left * left).sum(axis=1)
-            looks = len(lengths) >= 2 * _WINDOW and len(lengths) % _WINDOW == 0
+            looks = len(lengths) in _LOOKS
             if looks or (square <= self._enough * gained * least).all():
                 found = _least_eigenvalues(lengths, ratios)
                 if found is None:
@@ -213,7 +215,7 @@ class RowDescent:
         """Tell whether an excess that shrinks as in the last steps becomes 1 before the end."""
         if math.isinf(was):
             return True
-        spans = (self._most - steps) / _WINDOW
+        spans = (self._most - steps) / (_LOOKS[1] - _LOOKS[0])
         return excess < was and math.log(excess) <= spans * math.log(was / excess)
 
     def _times_hessian(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -282,7 +284,7 @@ class RowDescent:
 
 def _divided(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a / b, 0 where b is not positive."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0.0)
+    return a / np.where(b > 0.0, b, np.inf)
 
 
 def _least_eigenvalues(
