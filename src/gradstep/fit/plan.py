@@ -40,7 +40,6 @@ __all__ = [
 # Features of which statistics are a part that counts of what products of features take.
 _MOST_FEATURES = 256
 _PENALTIES = (NoPenalty, L1, L2, ElasticNet)  # under which one step ends there
-_SMOOTH = (NoPenalty, L2)
 
 # Rows of a batch by default: a hundredth of all rows, but no more than 64 and no fewer than 8.
 _BATCH = 64
@@ -216,20 +215,15 @@ def with_moments(settings: Settings, loss: Any, data: Dataset, n_outputs: int) -
     if not plain or not isinstance(data.rows, DenseRows) or data.columns is not None:
         return data
     known = {"alpha": settings.alpha, "l1_ratio": settings.l1_ratio}
-    penalty = penalty_of(settings.penalty, known)
-    if type(penalty) not in _PENALTIES:
+    if type(penalty_of(settings.penalty, known)) not in _PENALTIES:
         return data
-    optimizer = checked_optimizer(settings, loss, incremental=False)
-    if not is_automatic(optimizer):
+    if not is_automatic(checked_optimizer(settings, loss, incremental=False)):
         return data
     from gradstep.engine.automatic.choice import is_cheap  # imports Numba
-    from gradstep.engine.automatic.quick_steps import is_left_to_gradients
     from gradstep.engine.moments import measured_with_moments
 
     n, p = data.n, data.rows.n_features
     taken = p <= _MOST_FEATURES and n > p + 1 and is_cheap(n, p)
-    if type(penalty) in _SMOOTH and settings.bounds is None and not isinstance(optimizer, Exact):
-        taken = taken and not is_left_to_gradients(n, p, settings.tol)
     return measured_with_moments(data) if taken else data
 
 

@@ -144,6 +144,7 @@ class TestDescent:
         [
             {"tol": 1e-5}, {"optimizer": Exact()}, {"penalty": L1(1e-3)},
             {"penalty": ElasticNet(1e-3, 0.5)}, {"penalty": Scaled(L2(1e-3), 1.0)},
+            {"penalty": NoPenalty()}, {"penalty": L2(1e-6)},
         ],
     )  # fmt: skip
     def test_of_least_squares_none_begins_where_the_minimum_is_asked_for_otherwise(self, changes):
@@ -177,7 +178,7 @@ class TestDescent:
 GRADIENTS_CHANGES = {
     "as it is": {},
     "no intercept": {"fit_intercept": False},
-    "scales": {"penalty_scales": np.geomspace(0.7, 1.4, 800)},
+    "scales": {"penalty_scales": np.geomspace(0.8, 1.25, 900)},
 }
 
 
@@ -186,32 +187,34 @@ def weighted(data):
     return replace(data, sample_weight=weight)
 
 
-def with_few_factors(n, p, own, noise=0.1):
-    """Return rows of five factors and a little of their own, and a target of the factors."""
-    rng = np.random.default_rng(0)
-    factors = rng.normal(size=(n, 5))
-    X = factors @ rng.normal(size=(5, p)) + own * rng.normal(size=(n, p))
+def with_factors(n, p, many, own, noise):
+    """Return rows of some factors and a little of their own, and a target of the factors."""
+    rng = np.random.default_rng(many)
+    factors = rng.normal(size=(n, many))
+    X = factors @ rng.normal(size=(many, p)) + own * rng.normal(size=(n, p))
     y = factors.sum(axis=1) + noise * rng.normal(size=n)
     return Dataset(dense(X), y[:, None]), X
+
+
+def with_a_pair(n, p):
+    """Return independent features, two of which are nearly the same."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p))
+    X[:, 1] = X[:, 0] + 0.01 * rng.normal(size=n)
+    return Dataset(dense(X), X[:, :50].sum(axis=1)[:, None] + rng.normal(size=(n, 1))), X
 
 
 class TestLeastSquares:
     """Conjugate gradients."""
 
-    @pytest.mark.parametrize("n", [400, 1500])
+    @pytest.mark.parametrize("n", [350, 2000])
     @pytest.mark.parametrize("name", GRADIENTS_CHANGES)
     def test_ends_near_the_optimum(self, n, name):
         changes = GRADIENTS | GRADIENTS_CHANGES[name]
-        data, X = many(SquaredError(), n=n, p=800)
+        data, X = many(SquaredError(), n=n, p=900)
         data = weighted(data)
         descent, found = descended(data, **changes)
         assert descent.passes < 60
-        Objective.of(data, X, **changes).assert_solved_by(found, rel=1e-7)
-
-    def test_of_few_rows_it_ends_where_the_penalties_of_features_are_far_apart(self):
-        data, X = many(SquaredError(), n=300, p=990)
-        changes = GRADIENTS | {"penalty_scales": np.geomspace(0.3, 3.0, 990)}
-        _, found = descended(data, **changes)
         Objective.of(data, X, **changes).assert_solved_by(found, rel=1e-7)
 
     @pytest.mark.parametrize("n, fit_intercept", [(400, True), (1500, True), (1500, False)])
@@ -227,21 +230,24 @@ class TestLeastSquares:
         own = of.standardisation.gradient(gradient)
         own[:, :-1] += of.ridge[:-1] * of.standardisation.scaled_params(found)[:, :-1]
         excess = value - objective.least()
-        assert 0.99 * excess < 0.5 * descent.square_left(own) < 10.0 * excess
+        assert 0.0 <= excess <= 0.5 * descent.square_left(own)
 
-    @pytest.mark.parametrize("penalty", [NoPenalty(), L2(1e-6), L2(1e-2)])
+    @pytest.mark.parametrize("alpha", [1e-4, 1e-2])
     @pytest.mark.parametrize("n, p", [(1500, 400), (400, 1400)])
-    @pytest.mark.parametrize("own", [1e-3, 1e-2, 0.1, 1.0])
-    def test_a_run_does_not_end_before_small_eigenvalues_count(self, n, p, own, penalty, solve):
-        """Of features with common factors the gains shrink long before the optimum."""
-        data, X = with_few_factors(n, p, own)
-        changes = GRADIENTS | {"penalty": penalty}
-        ran = solve(data, **changes)
-        assert ran.outcome is Outcome.OPTIMAL
-        exact = solve(data, **changes | {"tol": 1e-9})
-        objective = Objective.of(data, X, **changes)
-        least, at_start = objective(exact.params)[0], 0.5 * data.y.var()
-        assert objective(ran.params)[0] - least <= 2e-7 * (at_start - least)
+    @pytest.mark.parametrize("many, own", [(1, 0.1), (5, 1e-2), (9, 1.0), (12, 1e-3), (20, 0.1)])
+    def test_a_run_ends_no_sooner_where_features_depend_on_each_other(
+        self, n, p, many, own, alpha, solve
+    ):
+        """The gains shrink long before the optimum there, and small eigenvalues are met late."""
+        for data, X in (with_factors(n, p, many, own, noise=0.3), with_a_pair(n, p)):
+            changes = GRADIENTS | {"penalty": L2(alpha)}
+            ran = solve(data, **changes)
+            assert ran.outcome is Outcome.OPTIMAL
+            told = ran.records[-1].optimality
+            exact = solve(data, **changes | {"tol": 1e-9}).params
+            objective = Objective.of(data, X, **changes)
+            least, at_start = objective(exact)[0], 0.5 * data.y.var()
+            assert objective(ran.params)[0] - least <= (1.01 * told**2 + 1e-13) * (at_start - least)
 
     def test_outputs_of_other_units_end_as_near_as_each_alone(self):
         data, X = many(SquaredError(), n=500, p=1200)

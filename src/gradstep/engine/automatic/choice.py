@@ -1,7 +1,8 @@
 """Which step an epoch takes: a table of rules, each with its reason.
 
 The first rule in `RULES` that holds decides, for all epochs but the first: with many rows that one
-is a `SAMPLE`, the solution of a sample of the rows, which `sample_rows` decides by itself.
+is a `SAMPLE`, the solution of a sample of the rows, which `sample_rows` decides by itself; with few
+it may be a `DESCENT`, which `quick_steps` decides.
 
 Costs are counted in products of two features of a row (`ScaledProblem.products`): the Hessian of a
 dense row takes q², and the cost of a pass over all n rows is put at n·q. A rule or a constant that
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALWAYS_NEWTON",
+    "LEAST_RIDGE",
     "RULES",
     "WHY_DESCENT",
     "Rule",
@@ -37,7 +39,6 @@ __all__ = [
     "hessian_rows",
     "is_cheap",
     "is_rough",
-    "is_rough_tol",
     "is_summed_in_single",
     "most_in_working_set",
     "rule_for",
@@ -56,7 +57,7 @@ _MOST_SPARSE = 2048
 _MOST_DENSE = 4096
 # Least second derivative of the penalty, as a share of a standardised feature's, with which the
 # Hessian of many dense features may be summed in single precision (ADR 0045).
-_LEAST_RIDGE = 1e-5
+LEAST_RIDGE = 1e-5
 # Largest share of a feature's sum of squares that is a single row's there, and products from which
 # that pays for least squares, of which one step in double precision is the last (ADR 0056).
 _FARTHEST, _WORTH_SINGLE = 0.1, 5e9
@@ -133,7 +134,7 @@ _WORDS = (
     "quick steps in single precision",
 )
 # Why these are taken.
-WHY_DESCENT = "little data: some of them take less than a matrix would"
+WHY_DESCENT = "a few steps over little data cost less than making a matrix"
 
 
 class Rule(NamedTuple):
@@ -187,12 +188,7 @@ def has_few_rows(of: ScaledProblem) -> bool:
 
 def is_rough(of: ScaledProblem) -> bool:
     """Tell whether steps in single precision lead as near the optimum as is asked for."""
-    return not of.wants_exact and is_rough_tol(of.problem.tol)
-
-
-def is_rough_tol(tol: float | None) -> bool:
-    """Tell the same by `tol` alone."""
-    return tol is not None and tol >= _ROUGH
+    return of.problem.tol is not None and of.problem.tol >= _ROUGH and not of.wants_exact
 
 
 def is_summed_in_single(of: ScaledProblem) -> bool:
@@ -207,7 +203,7 @@ def is_summed_in_single(of: ScaledProblem) -> bool:
         wide = wide and not _costs(of, _WORTH_SINGLE)
     if not wide or of.is_uneven_by(_FARTHEST):
         return False
-    return bool((of.ridge[:-1][of.standardisation.scale > 0.0] >= _LEAST_RIDGE).all())
+    return bool((of.ridge[:-1][of.standardisation.scale > 0.0] >= LEAST_RIDGE).all())
 
 
 def has_factors(of: ScaledProblem) -> bool:

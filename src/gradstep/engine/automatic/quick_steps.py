@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradstep.engine.automatic.choice import (
+    LEAST_RIDGE,
     StepKind,
     has_few_rows,
     is_rough,
-    is_rough_tol,
     rule_for,
 )
 from gradstep.engine.automatic.row_descent import RowDescent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradstep.engine.automatic.smoothing import Smoothing
     from gradstep.rows.dataset import Dataset
 
-__all__ = ["QuickSteps", "can_descend", "is_left_to_gradients"]
+__all__ = ["QuickSteps", "can_descend"]
 
 # Fewest of few rows that quick steps are tried for before their matrix is made, and most numbers
 # that they have: 64 MB in single precision (ADR 0052).
@@ -32,15 +32,15 @@ _WORTH_STEPS, _MOST_COPIED = 256, 1 << 24
 # The same for least squares: the fewer of rows and features, the products of the matrix, and the
 # most numbers if rows are not few: a copy of 8 MB, which stays in the cache (ADR 0059).
 _WORTH_GRADIENTS, _DEAR_PRODUCTS, _MOST_NEAR = 192, 2e8, 1 << 21
-# Shares of `tol` that quick steps end at, and those of least squares, which is solved exactly
-# elsewhere.
-_OF_TOL, _OF_TOL_EXACTLY = 0.7, 0.2
+# Share of `tol` that quick steps end at.
+_OF_TOL = 0.7
 
 
 def can_descend(of: ScaledProblem) -> bool:
     """Tell whether quick steps are tried before a matrix is made: see `row_descent`.
 
-    A loss whose second derivative has no bound takes too many of them.
+    A loss whose second derivative has no bound takes too many of them. Of least squares the penalty
+    must bound how far a gradient is from the minimum.
     """
     n, rows = of.data.n, of.data.rows
     if not (isinstance(rows, DenseRows) and n * of.q <= _MOST_COPIED):
@@ -49,23 +49,21 @@ def can_descend(of: ScaledProblem) -> bool:
         return False
     few = has_few_rows(of)
     if of.quadratic:
-        if of.data.moments is not None or rule_for(of).kind is not StepKind.NEWTON:
-            return False
-        return of.is_plain and (few or n * of.q <= _MOST_NEAR) and _is_dear(n, of.q)
+        newton = of.data.moments is None and rule_for(of).kind is StepKind.NEWTON
+        near = few or n * of.q <= _MOST_NEAR
+        return newton and near and of.is_plain and _is_dear(n, of.q) and _is_penalised(of)
     return few and n >= _WORTH_STEPS
-
-
-def is_left_to_gradients(n: int, p: int, tol: float | None) -> bool:
-    """Tell whether `can_descend` holds for so many dense rows of least squares.
-
-    Whether the penalty is l2 or none, and no exact solution is asked for, is for the caller to see.
-    """
-    return n * (p + 1) <= _MOST_NEAR and _is_dear(n, p + 1) and is_rough_tol(tol)
 
 
 def _is_dear(n: int, q: int) -> bool:
     """Tell whether a matrix of dense rows, or of their features, takes longer than some steps."""
     return min(n, q) >= _WORTH_GRADIENTS and n * q * min(n, q) >= _DEAR_PRODUCTS
+
+
+def _is_penalised(of: ScaledProblem) -> bool:
+    """Tell whether the penalty bounds how far above the minimum a gradient is, to any use."""
+    own = of.ridge[:-1][of.standardisation.scale > 0.0]
+    return own.size > 0 and bool((own >= LEAST_RIDGE).all())
 
 
 class QuickSteps:
@@ -101,10 +99,9 @@ class QuickSteps:
         smoothing : Smoothing
             The width that second derivatives are smoothed over.
         """
-        share = _OF_TOL_EXACTLY if self._of.quadratic else _OF_TOL
         tol = self._of.problem.tol
         assert tol is not None  # noqa: S101  (see `can_descend`)
-        enough = (share * tol) ** 2
+        enough = (_OF_TOL * tol) ** 2
         descent = RowDescent(self._of, self._rows(), start, smoothing, enough)
         found = descent.end()
         self.passes += descent.passes

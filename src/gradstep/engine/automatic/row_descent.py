@@ -4,7 +4,7 @@ A step costs two products with a copy of the rows, of half their size, centred a
 1/500 of what the matrix of 500 rows takes, so where some thirty steps lead to the optimum, none is
 made; where they would not, some of them tell. Steps are those of L-BFGS, which begin with the
 inverse of a diagonal (Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics
-of Computation 35(151), 1980): features are scaled so that it is the identity. Least squares takes
+of Computation 35(151), 1980): features are scaled so that it is the identity. Ridge takes
 conjugate gradients there, which need no search along a line (Hestenes and Stiefel, "Methods of
 conjugate gradients for solving linear systems", Journal of Research of the National Bureau of
 Standards 49(6), 1952).
@@ -16,7 +16,6 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import eigvalsh_tridiagonal
 
 from gradstep.engine.automatic.choice import (
     has_few_rows,
@@ -30,8 +29,6 @@ from gradstep.engine.wide_hessian import row_curvatures
 from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.scaled_problem import ScaledProblem
@@ -49,8 +46,6 @@ _ROWS_A_STEP, _TRIED = 10, 16
 _WINDOW, _FAR = 4, 5e-3
 # Steps after which conjugate gradients look how near the optimum is.
 _LOOKS = (8, 12, 16)
-# Least eigenvalue that products in single precision tell, as a share of the largest.
-_LEAST_SHARE = 1e-5
 # Rounding error of the objective, relative to its size.
 _ROUNDING = 1e-9
 
@@ -110,12 +105,14 @@ class RowDescent:
             least = of.ridge[penalised].min()
             self._unit = np.sqrt(least / np.where(penalised, of.ridge, least))
         self._ridge = of.ridge * self._unit * self._unit
+        self._least = float(
+            self._ridge[penalised].min(initial=1.0)
+        )  # if all features are penalised
         self._fitted = float(of.problem.fit_intercept)
         self._most = min(data.n, of.q) // _ROWS_A_STEP
         self._rows = self._copied()
         self._pairs = _Pairs(of.k * of.q)
         self._gains: list[float] = []  # of steps of L-BFGS
-        self._least: NDArray[np.float64] | None = None  # eigenvalues, where these are told
         self._start = np.zeros((of.k, of.q))
         self._start[:, -1] = start[-of.k :] / self._unit[-1]
 
@@ -174,48 +171,39 @@ class RowDescent:
         """Return where conjugate gradients end, scaled: those of each output, side by side.
 
         What an output is still above its minimum is at most r²/2λ, r being what is left of the
-        gradient and λ the least eigenvalue of the Hessian; for that stands the least of the matrix
-        that the Lanczos method makes of the same steps (Golub and Meurant, "Matrices, moments and
-        quadrature with applications", 2010, chapter 12). Gains that shrink would not do: where
-        features nearly depend on each other they tell of the large eigenvalues alone.
+        gradient and λ the penalty's least curvature, below which the Hessian has no eigenvalue.
+        Gains that shrink would not do, nor would eigenvalues that the steps have met: where
+        features nearly depend on each other both may tell of the large ones alone.
         """
         at, left = first.at.copy(), -first.gradient
         along, square = left.copy(), (left * left).sum(axis=1)
-        lengths: list[NDArray[np.float64]] = []
-        ratios: list[NDArray[np.float64]] = []
-        gained, least, excess = np.zeros_like(square), np.zeros_like(square), math.inf
-        while len(lengths) < self._most:
+        gained, excess = np.zeros_like(square), math.inf
+        for step in range(1, self._most + 1):
             product = self._times_hessian(along)
             curvature = (along * product).sum(axis=1)
-            if not (np.isfinite(curvature).all() and (curvature > 0.0).any()):
+            ended = square == 0.0
+            if ended.all() or not (np.isfinite(curvature) & (ended | (curvature > 0.0))).all():
                 return None
-            lengths.append(_divided(square, curvature))
-            at += lengths[-1][:, None] * along
-            left -= lengths[-1][:, None] * product
-            gained += 0.5 * lengths[-1] * square
+            length = square / np.where(ended, 1.0, curvature)
+            at += length[:, None] * along
+            left -= length[:, None] * product
+            gained += 0.5 * length * square
             before, square = square, (left * left).sum(axis=1)
-            looks = len(lengths) in _LOOKS
-            if looks or (square <= self._enough * gained * least).all():
-                found = _least_eigenvalues(lengths, ratios)
-                if found is None:
+            if (square <= self._enough * self._least * gained).all():
+                return at
+            if step in _LOOKS:  # of the output that is farthest above its minimum
+                was, enough = excess, self._enough * self._least * gained
+                excess = float((square / np.where(ended, 1.0, enough)).max())
+                if not self._ends_soon(step, was, excess):
                     return None
-                # Of the output that is farthest above its minimum, in what is enough.
-                least, was = found, excess
-                excess = float((_divided(square, least * gained) / self._enough).max())
-                if excess <= 1.0:
-                    self._least = least
-                    return at
-                if looks and not self._ends_soon(len(lengths), was, excess):
-                    return None
-            ratios.append(_divided(square, before))
-            along = left + ratios[-1][:, None] * along
+            along = left + (square / np.where(ended, 1.0, before))[:, None] * along
         return None
 
-    def _ends_soon(self, steps: int, was: float, excess: float) -> bool:
+    def _ends_soon(self, step: int, was: float, excess: float) -> bool:
         """Tell whether an excess that shrinks as in the last steps becomes 1 before the end."""
         if math.isinf(was):
             return True
-        spans = (self._most - steps) / (_LOOKS[1] - _LOOKS[0])
+        spans = (self._most - step) / (_LOOKS[1] - _LOOKS[0])
         return excess < was and math.log(excess) <= spans * math.log(was / excess)
 
     def _times_hessian(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -237,8 +225,8 @@ class RowDescent:
         """
         gradient = gradient * self._unit
         gradient[:, -1] *= self._fitted
-        if self._least is not None:
-            return float(_divided((gradient * gradient).sum(axis=1), self._least).sum())
+        if self._of.quadratic:
+            return float((gradient * gradient).sum()) / self._least
         return max(self._direction(gradient)[1], self._to_gain())
 
     def _to_gain(self) -> float:
@@ -280,38 +268,6 @@ class RowDescent:
         curvature = float((self._h * (z * z).T).sum() + (self._ridge * step * step).sum())
         t = min(1.0, left / curvature) if curvature > 0.0 else 1.0
         return t * step, t * left
-
-
-def _divided(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a / b, 0 where b is not positive."""
-    return a / np.where(b > 0.0, b, np.inf)
-
-
-def _least_eigenvalues(
-    lengths: Sequence[NDArray[np.float64]], ratios: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64] | None:
-    """Return the least eigenvalue of each output's matrix of Lanczos, 0 of one without steps.
-
-    None if one is so small beside the largest that single precision does not tell it.
-
-    Parameters
-    ----------
-    lengths : sequence of ndarray of shape (k,)
-        Of each step, the length; 0 where an output had ended.
-    ratios : sequence of ndarray of shape (k,)
-        Of the squares of two gradients after each other, one less.
-    """
-    least = np.zeros(lengths[0].size)
-    for c in range(least.size):
-        inverse = np.array([1.0 / step[c] for step in lengths if step[c] > 0.0])
-        if inverse.size:
-            ratio = np.array([each[c] for each in ratios[: inverse.size - 1]])
-            diagonal = inverse + np.append(0.0, ratio * inverse[:-1])
-            found = eigvalsh_tridiagonal(diagonal, np.sqrt(ratio) * inverse[:-1])
-            if not found[0] > _LEAST_SHARE * found[-1]:
-                return None
-            least[c] = found[0]
-    return least
 
 
 class _Pairs:
