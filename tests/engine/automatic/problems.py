@@ -152,6 +152,23 @@ def few_rows(loss, n=40, p=400, layout=dense):
     return Dataset(layout(X), y, weight(loss, n, rng)), X
 
 
+def with_factors(n, p, many, own, noise):
+    """Return rows of some factors and a little of their own, and a target of the factors."""
+    rng = np.random.default_rng(many)
+    factors = rng.normal(size=(n, many))
+    X = factors @ rng.normal(size=(many, p)) + own * rng.normal(size=(n, p))
+    y = factors.sum(axis=1) + noise * rng.normal(size=n)
+    return Dataset(dense(X), y[:, None]), X
+
+
+def with_a_pair(n, p):
+    """Return independent features, two of which are nearly the same."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p))
+    X[:, 1] = X[:, 0] + 0.01 * rng.normal(size=n)
+    return Dataset(dense(X), X[:, :50].sum(axis=1)[:, None] + rng.normal(size=(n, 1))), X
+
+
 # Rows, features, layout, density, strength of the penalty: sizes that lead that way.
 SIZES = {
     "newton": (1500, 8, dense, None, 1e-3),

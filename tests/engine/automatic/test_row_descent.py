@@ -29,7 +29,13 @@ from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows
 from gradstep.rows.moments import Moments
 from gradstep.rows.statistics import Columns
-from tests.engine.automatic.problems import Objective, few_rows, problem
+from tests.engine.automatic.problems import (
+    Objective,
+    few_rows,
+    problem,
+    with_a_pair,
+    with_factors,
+)
 from tests.engine.cases import dense
 
 P = 1600
@@ -185,23 +191,6 @@ GRADIENTS_CHANGES = {
 def weighted(data):
     weight = np.random.default_rng(1).integers(1, 4, data.n).astype(float)
     return replace(data, sample_weight=weight)
-
-
-def with_factors(n, p, many, own, noise):
-    """Return rows of some factors and a little of their own, and a target of the factors."""
-    rng = np.random.default_rng(many)
-    factors = rng.normal(size=(n, many))
-    X = factors @ rng.normal(size=(many, p)) + own * rng.normal(size=(n, p))
-    y = factors.sum(axis=1) + noise * rng.normal(size=n)
-    return Dataset(dense(X), y[:, None]), X
-
-
-def with_a_pair(n, p):
-    """Return independent features, two of which are nearly the same."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(n, p))
-    X[:, 1] = X[:, 0] + 0.01 * rng.normal(size=n)
-    return Dataset(dense(X), X[:, :50].sum(axis=1)[:, None] + rng.normal(size=(n, 1))), X
 
 
 class TestLeastSquares:
