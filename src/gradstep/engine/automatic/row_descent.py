@@ -105,9 +105,8 @@ class RowDescent:
             least = of.ridge[penalised].min()
             self._unit = np.sqrt(least / np.where(penalised, of.ridge, least))
         self._ridge = of.ridge * self._unit * self._unit
-        self._least = float(
-            self._ridge[penalised].min(initial=1.0)
-        )  # if all features are penalised
+        # Of the least that second derivatives can be, the inverse: an intercept's is 1, scaled so.
+        self._most_inverse = 1.0 / np.where(penalised, self._ridge, 1.0)
         self._fitted = float(of.problem.fit_intercept)
         self._most = min(data.n, of.q) // _ROWS_A_STEP
         self._rows = self._copied()
@@ -160,7 +159,8 @@ class RowDescent:
             self._pairs.add(found.at - point.at, found.gradient - point.gradient)
             point, decrease = found, sum(gains)
             step, left = self._direction(point.gradient)
-            if max(left, self._to_gain()) <= self._enough * decrease:
+            above = max(left, self._to_gain(), float(self._bound(point.gradient).sum()))
+            if above <= self._enough * decrease:
                 return point.at
             slow = len(gains) == _TRIED and sum(gains[-_WINDOW:]) > _FAR * decrease
             if slow or not left > 0.0:
@@ -170,10 +170,8 @@ class RowDescent:
     def _by_conjugate_gradients(self, first: _Point) -> NDArray[np.float64] | None:
         """Return where conjugate gradients end, scaled: those of each output, side by side.
 
-        What an output is still above its minimum is at most r²/2λ, r being what is left of the
-        gradient and λ the penalty's least curvature, below which the Hessian has no eigenvalue.
-        Gains that shrink would not do, nor would eigenvalues that the steps have met: where
-        features nearly depend on each other both may tell of the large ones alone.
+        They end by the bound alone: gains that shrink would not do, nor would eigenvalues that the
+        steps have met.
         """
         at, left = first.at.copy(), -first.gradient
         along, square = left.copy(), (left * left).sum(axis=1)
@@ -189,11 +187,12 @@ class RowDescent:
             left -= length[:, None] * product
             gained += 0.5 * length * square
             before, square = square, (left * left).sum(axis=1)
-            if (square <= self._enough * self._least * gained).all():
+            above = self._bound(left)
+            if (above <= self._enough * gained).all():
                 return at
             if step in _LOOKS:  # of the output that is farthest above its minimum
-                was, enough = excess, self._enough * self._least * gained
-                excess = float((square / np.where(ended, 1.0, enough)).max())
+                was, enough = excess, self._enough * gained
+                excess = float((above / np.where(ended, 1.0, enough)).max())
                 if not self._ends_soon(step, was, excess):
                     return None
             along = left + (square / np.where(ended, 1.0, before))[:, None] * along
@@ -225,9 +224,19 @@ class RowDescent:
         """
         gradient = gradient * self._unit
         gradient[:, -1] *= self._fitted
+        bound = float(self._bound(gradient).sum())
         if self._of.quadratic:
-            return float((gradient * gradient).sum()) / self._least
-        return max(self._direction(gradient)[1], self._to_gain())
+            return bound
+        return max(self._direction(gradient)[1], self._to_gain(), bound)
+
+    def _bound(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the square of each output's next step is at most, by the penalty.
+
+        No second derivative is less than the penalty's. Where features nearly depend on each other,
+        gains that shrink, and the last steps' pairs, tell of the large eigenvalues alone.
+        """
+        bound: NDArray[np.float64] = (gradient * gradient * self._most_inverse).sum(axis=1)
+        return bound
 
     def _to_gain(self) -> float:
         """Return twice what gains that shrink geometrically would add.
