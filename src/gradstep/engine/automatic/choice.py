@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALWAYS_NEWTON",
-    "LEAST_RIDGE",
     "RULES",
     "WHY_DESCENT",
     "Rule",
@@ -38,6 +37,7 @@ __all__ = [
     "has_matrix",
     "hessian_rows",
     "is_cheap",
+    "is_penalised",
     "is_rough",
     "is_summed_in_single",
     "most_in_working_set",
@@ -57,7 +57,7 @@ _MOST_SPARSE = 2048
 _MOST_DENSE = 4096
 # Least second derivative of the penalty, as a share of a standardised feature's, with which the
 # Hessian of many dense features may be summed in single precision (ADR 0045).
-LEAST_RIDGE = 1e-5
+_LEAST_RIDGE = 1e-5
 # Largest share of a feature's sum of squares that is a single row's there, and products from which
 # that pays for least squares, of which one step in double precision is the last (ADR 0056).
 _FARTHEST, _WORTH_SINGLE = 0.1, 5e9
@@ -203,7 +203,12 @@ def is_summed_in_single(of: ScaledProblem) -> bool:
         wide = wide and not _costs(of, _WORTH_SINGLE)
     if not wide or of.is_uneven_by(_FARTHEST):
         return False
-    return bool((of.ridge[:-1][of.standardisation.scale > 0.0] >= LEAST_RIDGE).all())
+    return is_penalised(of)
+
+
+def is_penalised(of: ScaledProblem) -> bool:
+    """Tell whether the penalty's second derivative counts beside that of each feature."""
+    return bool((of.ridge[:-1][of.standardisation.scale > 0.0] >= _LEAST_RIDGE).all())
 
 
 def has_factors(of: ScaledProblem) -> bool:

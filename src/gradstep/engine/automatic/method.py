@@ -213,8 +213,9 @@ class Automatic:
         )
         known = None
         # Where a start is not even, few rows may decide there, as near the optimum.
-        uneven = bool(start[: -of.k].any()) and self._columns.measured
-        at_once = not start[: -of.k].any() and self._model.quick_steps is not None
+        even = not start[: -of.k].any()
+        uneven = self._columns.measured and not even
+        at_once = even and self._model.quick_steps is not None
         if not (rows or at_once) or (uneven and self._samples.is_decided_by_few(rows)):
             known = self._model.evaluate(state, start)
         at_start = self._model.objective(start) if known is None else known.true
@@ -244,7 +245,7 @@ class Automatic:
             note = REJECTED_STEPS.note(
                 "the solution of a sample was worse than the start: not taken"
             )
-        if (there := self._from_constant(state, start)) is not None:
+        if even and (there := self._from_constant(state, start)) is not None:
             return (*there, note)
         snapshot = self._model.evaluate(state, start) if known is None else known
         if not math.isfinite(snapshot.objective):
@@ -260,10 +261,8 @@ class Automatic:
     def _from_constant(
         self, state: AutomaticState, start: NDArray[np.float64]
     ) -> tuple[AutomaticState, StepKind] | None:
-        """Return the state near the minimum, and how it was found, if it is from a constant."""
+        """Return the state near the minimum that is found at once, and how, from a constant."""
         model = self._model
-        if start[: -self.of.k].any():
-            return None
         quick = model.quick_steps
         if quick is not None:
             found = quick.solution(start, state.smoothing)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradstep.engine.automatic.choice import (
-    LEAST_RIDGE,
     StepKind,
     has_few_rows,
+    is_penalised,
     is_rough,
     rule_for,
 )
@@ -49,21 +49,17 @@ def can_descend(of: ScaledProblem) -> bool:
         return False
     few = has_few_rows(of)
     if of.quadratic:
+        if not (is_penalised(of) and (of.standardisation.scale > 0.0).any()):
+            return False  # nothing bounds how far a gradient is from the minimum
         newton = of.data.moments is None and rule_for(of).kind is StepKind.NEWTON
         near = few or n * of.q <= _MOST_NEAR
-        return newton and near and of.is_plain and _is_dear(n, of.q) and _is_penalised(of)
+        return newton and near and of.is_plain and _is_dear(n, of.q)
     return few and n >= _WORTH_STEPS
 
 
 def _is_dear(n: int, q: int) -> bool:
     """Tell whether a matrix of dense rows, or of their features, takes longer than some steps."""
     return min(n, q) >= _WORTH_GRADIENTS and n * q * min(n, q) >= _DEAR_PRODUCTS
-
-
-def _is_penalised(of: ScaledProblem) -> bool:
-    """Tell whether the penalty bounds how far above the minimum a gradient is, to any use."""
-    own = of.ridge[:-1][of.standardisation.scale > 0.0]
-    return own.size > 0 and bool((own >= LEAST_RIDGE).all())
 
 
 class QuickSteps:

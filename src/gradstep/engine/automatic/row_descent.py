@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep.engine.automatic.choice import (
-    has_few_rows,
-)
+from gradstep.engine.automatic.choice import has_few_rows
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import gain_after
 from gradstep.engine.blas import one_blas_thread
@@ -99,7 +97,7 @@ class RowDescent:
         self._start_scores = z
         self._unit = 1.0 / np.sqrt(mean + of.ridge)
         penalised = of.ridge > 0.0
-        if of.quadratic and has_few_rows(of) and penalised.any():
+        if of.quadratic and has_few_rows(of):
             # Scaled by the penalty, gradients lie in the space of the rows, where all that is
             # to be gained is; otherwise a part of it, whose curvature is the penalty's, comes late.
             least = of.ridge[penalised].min()
