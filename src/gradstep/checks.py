@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _FARTHEST_WEIGHT = 1e100
+_LONGEST = 80  # characters of a value that a message repeats
 _FEW = 1 << 12  # numbers that are looked at one by one as fast as they are summed
 OUT_OF_RANGE = (  # of weights
     "what it is multiplied by would leave the range of floating-point numbers. Only the ratios of "
@@ -75,8 +76,14 @@ def check_number(
     if high < math.inf:
         bounds.append(f"{'<' if open_high else '<='} {high:g}")
     span = f" {' and '.join(bounds)}" if bounds else ""
-    msg = f"{name}={value!r} of {owner} must be {what}{span}."
+    msg = f"{name}={_shown(value)} of {owner} must be {what}{span}."
     raise InvalidParameter(msg)
+
+
+def _shown(value: Any) -> str:
+    """Return how a value is written; of a long one, as a table, its type."""
+    written = repr(value)
+    return written if len(written) <= _LONGEST and "\n" not in written else type(value).__name__
 
 
 def is_one_of(value: Any, allowed: Collection[Any]) -> bool:
@@ -92,7 +99,7 @@ def check_choice(owner: str, name: str, value: Any, allowed: Collection[Any]) ->
     """Refuse what is not one of the values allowed."""
     if not is_one_of(value, allowed):
         names = ", ".join(repr(choice) for choice in allowed)
-        msg = f"{name}={value!r} of {owner} must be one of {names}."
+        msg = f"{name}={_shown(value)} of {owner} must be one of {names}."
         raise InvalidParameter(msg)
 
 

@@ -67,6 +67,25 @@ def test_of_another_type(model, change, says):
         model.predict(rows.with_columns(change))
 
 
+@pytest.mark.filterwarnings("ignore:GS001")
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Float64, pl.String])
+@pytest.mark.parametrize("asked", [{}, {"splines": ["x"]}])
+def test_an_infinite_number_of_any_type_and_term(kind, asked):
+    rows = pl.DataFrame({"x": np.arange(80.0), "y": np.arange(80.0) % 7})
+    model = gradstep.fit_table(rows, "y", **asked).model
+    x = rows["x"].to_numpy().copy()
+    x[[20, 50]] = np.nan, -np.inf
+    bad = pl.DataFrame({"x": pl.Series(x).fill_nan(None).cast(kind)})
+    with pytest.raises(InvalidTable, match=r"'x' is infinite in row 51 \(of the rows, from 1\)"):
+        model.predict(bad)
+
+
+def test_large_numbers_whose_sum_is_infinite_are_none(model):
+    model, rows = model
+    large = rows.with_columns(pl.lit(3e38).cast(pl.Float32).alias("x"))
+    assert np.isfinite(model.predict(large)).all()
+
+
 def test_numbers_as_text_are_numbers(model):
     model, rows = model
     text = rows.with_columns(pl.col("x").cast(pl.String))

@@ -172,6 +172,8 @@ def written(label: Any) -> str:
 
 def has_value(column: pl.Series) -> pl.Series:
     """Tell for each row whether it has a value that is not NaN."""
+    if column.dtype.is_float() and not column.null_count():  # Polars' threads may all be reading
+        return pl.Series(column.name, ~np.isnan(column.to_numpy()))
     there = column.is_not_null()
     if column.dtype.is_float():
         there &= column.is_not_nan().fill_null(value=False)
@@ -180,7 +182,7 @@ def has_value(column: pl.Series) -> pl.Series:
 
 def weighs(frame: pl.DataFrame, column: str | None) -> pl.Series:
     """Return which rows have another weight than 0; what is no weight is left to `weights_of`."""
-    all_of_them = pl.repeat(True, frame.height, eager=True)  # noqa: FBT003
+    all_of_them = pl.Series(np.ones(frame.height, np.bool_))
     if column is None:
         return all_of_them
     try:

@@ -300,7 +300,8 @@ class _Evaluate:
         baseline = None if model.training is None else _metrics(model)
         sample = SampledRows.of(model.n_outputs) if self.sampling else None
         for chunk in model.chunks(piece.open(), self.more):
-            frame = chunk.filter(has_value(chunk[target]))
+            there = has_value(chunk[target])
+            frame = chunk if there.all() else chunk.filter(there)
             missing += chunk.height - frame.height
             s = None if weight is None else weights_of(frame[weight])
             if s is not None:  # a row of weight 0 is no row

@@ -109,6 +109,29 @@ class TestNumbers:
         assert encoded.values.tolist() == [[0.0], [0.0], [0.0]]
         assert unseen == {"x": 2}
 
+    @pytest.mark.parametrize("p", [1, 3, 90])
+    @pytest.mark.parametrize("single", [False, True])
+    def test_of_more_rows_than_are_written_together(self, p, single):
+        """Columns of (x - mean) / scale, their gaps 0, flags of gaps behind them."""
+        rng = np.random.default_rng(p)
+        kind = np.float32 if single else np.float64
+        X = rng.normal(3.0, 5.0, size=(70_000 if p < 4 else 9_000, p)).astype(kind)
+        gaps = rng.random(X.shape) < 0.01
+        gaps[:, p // 2] = False
+        frame = pl.DataFrame(np.where(gaps, np.nan, X).astype(kind)).fill_nan(None)
+        encoding = learned(frame)
+        mean, scale = (np.array([getattr(c, of) for c in encoding.numbers]) for of in
+                       ("mean", "scale"))  # fmt: skip
+        unseen = Counter()
+        found = encoding.encode(frame, unseen).values
+        scaled = (np.where(gaps, np.nan, X).astype(np.float64) - mean) / scale
+        np.testing.assert_allclose(
+            found[:, :p], np.nan_to_num(scaled), rtol=4.0 * np.finfo(kind).eps, atol=0.0
+        )
+        flagged = [j for j in range(p) if gaps[:, j].any()]
+        np.testing.assert_array_equal(found[:, p:], gaps[:, flagged])
+        assert not unseen
+
     def test_float32_only_if_every_number_is(self):
         x = pl.Series("x", [1.0, 2.0, 4.0], dtype=pl.Float32)
         z = pl.Series("z", [1.0, 2.0, 4.0])

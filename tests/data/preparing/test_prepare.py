@@ -358,3 +358,11 @@ def test_columns_may_be_called_as_those_of_our_own(target):
     prepared = gradstep.prepare(table, target, class_weight="balanced")
     assert prepared.target.column == target
     assert len(prepared.target.classes) == 3
+
+
+@pytest.mark.parametrize("parameter", ["validation", "task"])
+def test_a_table_where_a_word_or_a_number_is_asked_for(parameter):
+    """The message is a line, without the rows."""
+    frame = pl.DataFrame({"x": np.arange(50.0), "y": np.arange(50.0) % 3})
+    with pytest.raises(InvalidParameter, match=f"^{parameter}=DataFrame of prepare must be .*[.]$"):
+        prepare(frame, "y", **{parameter: frame})

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["HASH_BITS", "HashColumn", "LeftOut", "LevelColumn", "LogColumn", "NumberColumn"]
+__all__ = [
+    "HASH_BITS",
+    "MOST_HASH_BITS",
+    "HashColumn",
+    "LeftOut",
+    "LevelColumn",
+    "LogColumn",
+    "NumberColumn",
+]
 
-HASH_BITS = 18
+HASH_BITS, MOST_HASH_BITS = 18, 24
 _OTHER, _MISSING = "(other)", "(missing)"
 
 
@@ -105,6 +113,10 @@ class LevelColumn(_OfColumn):
         """How many features it has."""
         return len(self.names)
 
+    def check(self) -> bool:
+        """Tell whether each level comes once."""
+        return len(set(self.levels)) == len(self.levels)
+
     def codes(self, frame: pl.DataFrame, unseen: Counter[str] | None) -> NDArray[np.int32]:
         """Return for each row the number of its level; -1 for one that training did not see."""
         series = frame[self.source]
@@ -150,6 +162,10 @@ class HashColumn:
     def size(self) -> int:
         """How many features it has."""
         return 1 << self.bits
+
+    def check(self) -> bool:
+        """Tell whether there can be so many buckets."""
+        return 1 <= self.bits <= MOST_HASH_BITS
 
     def codes(self, frame: pl.DataFrame, _unseen: Counter[str] | None) -> NDArray[np.int32]:
         """Return a bucket for each row: BLAKE2b of column and value, the same everywhere."""

@@ -35,7 +35,7 @@ from gradstep.data.features.text import TextColumn
 from gradstep.data.formats.known import format_of
 from gradstep.data.from_json import is_text, record
 from gradstep.data.kernels.columns import standardise
-from gradstep.data.preparing.options import MOST_FEATURES, MOST_HASH_BITS
+from gradstep.data.preparing.options import MOST_FEATURES
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import DenseRows, TableRows, TermRows
 
@@ -243,32 +243,37 @@ class Encoding:
             By column of text, what `TextColumn.amounts` returns; by default no row has a word.
         """
         of_numbers = np.float32 if self.single else np.float64
-        values = np.empty((n, self.n_values), of_numbers)
+        values, curves = self._values(n, numbers, unseen)
         codes = np.empty((n, len(self.coded)), np.int32)
         places = np.empty((n, self.n_places), np.int32)
         amounts = np.empty((n, self.n_places), of_numbers)
-        curves: dict[str, NDArray[Any]] = {}
-        at, flag = 0, len(self.numbers)
-        for number, x in zip(self.read_as_numbers, numbers, strict=True):
-            if isinstance(number, SplineColumn):
-                curves[number.source] = x
-                gone = int(np.isnan(x).sum())
-            else:
-                gone = standardise(x, number.mean, number.scale, values, at)
-                at += 1
-            if number.indicator:
-                values[:, flag] = np.isnan(x)
-                flag += 1
-            elif gone and unseen is not None:
-                unseen[number.source] += gone
-        own = [q for q, column in enumerate(self.coded) if not isinstance(column, PairColumn)]
-        for q, found in zip(own, levels, strict=True):
+        for q, found in enumerate(levels):  # pairs come after them
             codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
         if self.has_terms:
             self.terms.fill_numbers(values, curves)
             self.terms.fill_codes(codes)
             self.terms.fill_places(values, codes, curves, words or {}, places, amounts)
         return Encoded(values, codes, places, amounts)
+
+    def _values(
+        self, n: int, numbers: Iterable[NDArray[np.floating]], unseen: Counter[str] | None
+    ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+        """Return numbers, scaled, beside each other, and as they are those that have a spline."""
+        read = list(zip(self.read_as_numbers, numbers, strict=True))
+        curves = {c.source: x for c, x in read if isinstance(c, SplineColumn)}
+        plain = [(x, c.mean, c.scale) for c, x in read if not isinstance(c, SplineColumn)]
+        values = np.empty((n, self.n_values), np.float32 if self.single else np.float64)
+        gone, flags = (
+            iter(standardise(plain, values)),
+            iter(range(len(self.numbers), self.n_values)),
+        )
+        for c, x in read:
+            count = int(np.isnan(x).sum()) if isinstance(c, SplineColumn) else next(gone)
+            if c.indicator:
+                values[:, next(flags)] = np.isnan(x)
+            elif count and unseen is not None:
+                unseen[c.source] += count
+        return values, curves
 
     def rows(self, encoded: Encoded) -> Rows:
         """Return encoded rows in the layout that kernels read."""
@@ -384,14 +389,8 @@ class Encoding:
             raise ValueError(msg)
         wrong = [c.source for c in self.numbers if not c.scale > 0.0]
         wrong += [c.source for c in self.columns if hasattr(c, "check") and not c.check()]
-        for c in self.coded:
-            if isinstance(c, HashColumn):
-                good = 1 <= c.bits <= MOST_HASH_BITS
-            elif isinstance(c, LevelColumn):
-                good = len(set(c.levels)) == len(c.levels) and (not c.part or c.source in dates)
-            else:
-                continue
-            wrong += [] if good else [c.source]
+        levels = [c for c in self.coded if isinstance(c, LevelColumn)]
+        wrong += [c.source for c in levels if c.part and c.source not in dates]
         if wrong:
             msg = f"column {wrong[0]!r} cannot be encoded as it says"
             raise ValueError(msg)

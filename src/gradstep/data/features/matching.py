@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradstep.data.features.encoding import Encoding
     from gradstep.data.roles import Target
 
-__all__ = ["check_columns", "chunks_as", "open_as", "read_as", "readable"]
+__all__ = ["check_columns", "chunks_as", "open_as", "read_as", "readable", "refuse_infinite"]
 
 
 def chunks_as(
@@ -45,7 +45,7 @@ def chunks_as(
     first = 0
     try:
         for frame in opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied]))):
-            _refuse_infinite(frame, encoding, first, opened.name)
+            refuse_infinite(frame, encoding, first, opened.name)
             yield frame
             first += frame.height
     except BadValue as error:
@@ -127,38 +127,57 @@ def readable(frame: Any, encoding: Any) -> Any:
     Raises
     ------
     InvalidTable
-        If a column of numbers or dates holds something else, or an infinite number.
+        If a column of numbers or dates holds something else, text of an infinite number, too; for
+        numbers that are numbers there is `refuse_infinite`.
     """
+    changed: dict[str, pl.Series] = {}
     for number in encoding.read_as_numbers:
-        column = frame[number.source]
-        kind = kind_of(column.dtype)
-        empty = column.null_count() == column.len()  # of whatever type
-        if number.part:
-            if kind != "date" and not empty:
-                _refuse(column, f"type {column.dtype}", "dates")
-            if kind != "date":
-                column = pl.Series(number.source, [None] * column.len(), pl.Datetime("us"))
-        elif empty:
-            column = pl.Series(number.source, [None] * column.len(), pl.Float64)
-        elif kind == "category":
-            numbers = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-            bad = numbers.is_null() & column.is_not_null()
-            if bad.any():
-                _refuse(column, f"the value {column.filter(bad)[0]!r}", "numbers")
-            column = numbers
-        elif kind != "number":
-            _refuse(column, f"type {column.dtype}", "numbers")
-        if not number.part and np.isinf(as_floats(column)).any():
-            msg = f"Column {number.source!r} has an infinite value. Correct it, or make it missing."
-            raise InvalidTable(msg)
-        frame = frame.with_columns(column)
-    return frame
+        read = frame[number.source]
+        column = _as_dates(read) if number.part else _as_numbers(read)
+        if column is not read:
+            changed[number.source] = column
+    return frame.with_columns(changed.values()) if changed else frame
 
 
-def _refuse_infinite(frame: pl.DataFrame, encoding: Encoding, first: int, name: str) -> None:
+def _as_dates(column: pl.Series) -> pl.Series:
+    if kind_of(column.dtype) == "date":
+        return column
+    if column.null_count() != column.len():
+        _refuse(column, f"type {column.dtype}", "dates")
+    return pl.Series(column.name, [None] * column.len(), pl.Datetime("us"))
+
+
+def _as_numbers(column: pl.Series) -> pl.Series:
+    kind = kind_of(column.dtype)
+    if kind == "number":
+        return column
+    if column.null_count() == column.len():  # of whatever type
+        return pl.Series(column.name, [None] * column.len(), pl.Float64)
+    if kind != "category":
+        _refuse(column, f"type {column.dtype}", "numbers")
+    numbers = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    bad = numbers.is_null() & column.is_not_null()
+    if bad.any():
+        _refuse(column, f"the value {column.filter(bad)[0]!r}", "numbers")
+    if _has_infinite(numbers):
+        _refuse(column, "an infinite value", "finite numbers")
+    return numbers
+
+
+def _has_infinite(column: pl.Series) -> bool:
+    """Tell whether one of a column's numbers is infinite: their sum is then, or it is NaN."""
+    if not column.dtype.is_float():
+        return False
+    x = as_floats(column)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return not np.isfinite(x.sum()) and bool(np.isinf(x).any())
+
+
+def refuse_infinite(frame: pl.DataFrame, encoding: Encoding, first: int, name: str) -> None:
     """Refuse an infinite number in a column of numbers, and say where it is."""
-    for column in dict.fromkeys(number.source for number in encoding.numbers if not number.part):
-        if frame[column].dtype.is_float() and frame[column].is_infinite().any():
+    read = (number for number in encoding.read_as_numbers if not number.part)
+    for column in dict.fromkeys(number.source for number in read):
+        if _has_infinite(frame[column]):
             at = first + int(frame[column].is_infinite().arg_max() or 0) + 1
             msg = (
                 f"{name}: column {column!r} is infinite in row {at:,} (of the rows, from 1). "

@@ -15,9 +15,14 @@ import numpy as np
 from gradstep.jit import compiled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["Summary", "gather_rows", "put_rows", "standardise", "summarise"]
+
+# Rows that are written by columns stay in the cache from one column to the next: bytes, and rows.
+_BLOCK_BYTES, _LEAST_BLOCK = 1 << 19, 2048
 
 
 class Summary(NamedTuple):
@@ -176,9 +181,41 @@ def _standardise(x: Any, mean: float, scale: float, values: Any, j: int) -> int:
     return gone
 
 
-def standardise(x: NDArray[Any], mean: float, scale: float, values: NDArray[Any], j: int) -> int:
-    """Write (x - mean) / scale, 0 where missing, to a column; return how many are missing."""
-    return int(_standardise(_frozen(x), mean, scale, values, j))
+def standardise(
+    columns: Sequence[tuple[NDArray[Any], float, float]], values: NDArray[Any], first: int = 0
+) -> list[int]:
+    """Write (x - mean) / scale of columns, 0 where missing, beside each other.
+
+    Parameters
+    ----------
+    columns : sequence of (ndarray of shape (n,), float, float)
+        The numbers, float64 or float32, NaN where missing; mean and scale.
+    values : ndarray of shape (n, width)
+        Where they are written.
+    first : int
+        The first column that is written.
+
+    Returns
+    -------
+    list of int
+        How many of each column are missing.
+
+    Examples
+    --------
+    >>> values = np.zeros((3, 2))
+    >>> standardise([(np.array([1.0, np.nan, 3.0]), 1.0, 2.0)], values, first=1)
+    [1]
+    >>> values[:, 1].tolist()
+    [0.0, 0.0, 1.0]
+    """
+    frozen = [(_frozen(x), mean, scale) for x, mean, scale in columns]
+    gone = [0] * len(frozen)
+    step = max(_LEAST_BLOCK, _BLOCK_BYTES // max(1, len(frozen) * values.itemsize))
+    for lo in range(0, len(values), step):
+        block = values[lo : lo + step]
+        for j, (x, mean, scale) in enumerate(frozen):
+            gone[j] += _standardise(x[lo : lo + step], mean, scale, block, first + j)
+    return gone
 
 
 @compiled

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from gradstep.checks import check_choice, check_number
+from gradstep.data.features.columns import MOST_HASH_BITS
 from gradstep.data.features.terms.options import TERMS, TermOptions, as_terms
 from gradstep.data.features.text import MOST_WORDS_ASKED
 from gradstep.data.formats.date_format import DateFormat
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CLUSTER_ROLES",
     "MOST_FEATURES",
-    "MOST_HASH_BITS",
     "NAMES",
     "Each",
     "InOnePass",
@@ -67,7 +67,6 @@ _UTF_8 = ("encoding", "")  # which is not given: thousands="" is
 CLUSTER_ROLES = ("cluster column", "second cluster column")
 _FEATURES_TOO = {"time column", *CLUSTER_ROLES}
 _KINDS = ("number", "category", "date", "hash", "text")
-MOST_HASH_BITS = 24
 MOST_FEATURES = (1 << 31) - 1  # their indices are of 32 bits
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gradstep.data.features.matching import check_columns, read_as, readable
+from gradstep.data.features.matching import check_columns, read_as, readable, refuse_infinite
 from gradstep.data.preparing.choosing import sample_of
 from gradstep.data.preparing.class_weights import class_weights
 from gradstep.data.preparing.elsewhere import fill_elsewhere
@@ -311,9 +311,12 @@ class TableMaker:
         assert self.held_out is not None  # noqa: S101
         columns = dict.fromkeys([*self._first_pass.encoding.sources, *self.options.no_features])
         encoder = replace(self._encoder, options=replace(self.options, clusters=()))
-        at = 0
+        at = first = 0
         for chunk in self.held_out.chunks(list(columns)):
-            frame = readable(self._counted(chunk), self._first_pass.encoding)
+            encoding = self._first_pass.encoding
+            refuse_infinite(chunk, encoding, first, self.held_out.name)
+            first += chunk.height
+            frame = readable(self._counted(chunk), encoding)
             rows = np.arange(at, at + frame.height)
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."

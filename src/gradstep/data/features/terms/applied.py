@@ -212,7 +212,7 @@ class Terms:
                 x = self._z(c.source, values, curves) * self._z(c.other, values, curves)
             else:
                 continue
-            standardise(x, c.mean, c.scale, values, j)
+            standardise([(x, c.mean, c.scale)], values, first=j)
 
     def fill_codes(self, codes: NDArray[np.int32]) -> None:
         """Write pairs of levels that are there already."""
