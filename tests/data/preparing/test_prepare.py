@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import PoissonRegressor
 
 import gradstep
-from gradstep import InvalidTable, prepare
+from gradstep import InvalidParameter, InvalidTable, prepare
 from gradstep.data.preparing import first_pass, second_pass
 from gradstep.data.preparing import prepare as making
 from gradstep.data.preparing.placing import with_offset
