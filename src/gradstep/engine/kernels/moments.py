@@ -8,7 +8,7 @@ from gradstep.engine.kernels.sums import add_dense_products
 from gradstep.jit import compiled, inlined_in_order
 from gradstep.rows.layouts import add_gradient, add_products, spread
 
-__all__ = ["sum_at_score", "sum_products"]
+__all__ = ["sum_at_score", "sum_products", "sum_products_of_columns"]
 
 
 @inlined_in_order
@@ -67,6 +67,67 @@ def sum_products(
             )  # fmt: skip
         add_dense_products(products, end - at, x, weights, matrix)
         at = end
+
+
+@compiled
+def sum_products_of_columns(columns, order, ends, products, room, shift, low, high, matrices):
+    """Add what columns contribute to products about a point and to extremes, by parts of the rows.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (q, n)
+        A line a column.
+    order : ndarray of shape (n,)
+        The rows, part by part.
+    ends : ndarray of shape (n_parts,)
+        Where each part ends in that order.
+    products : int
+        `gradstep.engine.kernels.sums.dense_products()`.
+    room : int
+        Rows of a tile.
+    shift : ndarray of shape (q,)
+        The point.
+    low, high : ndarray of shape (n_parts, q)
+        Extremes.
+    matrices : ndarray of shape (n_parts, q + 1, q + 1)
+        Products of columns and 1: added to, in the lower triangles.
+    """
+    q = shift.size
+    x = np.empty((q + 1, room))
+    x[q, :] = 1.0
+    ones = np.ones(room)
+    at = 0
+    for part in range(ends.size):
+        while at < ends[part]:
+            end = min(at + room, ends[part])
+            whole = (end - at) // 4 * 4
+            for j in range(q):
+                # four at a time do not wait for each other
+                low0 = low1 = low2 = low3 = low[part, j]
+                high0 = high1 = high2 = high3 = high[part, j]
+                for i in range(0, whole, 4):
+                    v0 = columns[j, order[at + i]]
+                    v1 = columns[j, order[at + i + 1]]
+                    v2 = columns[j, order[at + i + 2]]
+                    v3 = columns[j, order[at + i + 3]]
+                    x[j, i] = v0 - shift[j]
+                    x[j, i + 1] = v1 - shift[j]
+                    x[j, i + 2] = v2 - shift[j]
+                    x[j, i + 3] = v3 - shift[j]
+                    low0, low1, low2, low3 = (
+                        min(low0, v0), min(low1, v1), min(low2, v2), min(low3, v3)
+                    )  # fmt: skip
+                    high0, high1, high2, high3 = (
+                        max(high0, v0), max(high1, v1), max(high2, v2), max(high3, v3)
+                    )  # fmt: skip
+                for i in range(whole, end - at):
+                    v0 = columns[j, order[at + i]]
+                    x[j, i] = v0 - shift[j]
+                    low0, high0 = min(low0, v0), max(high0, v0)
+                low[part, j] = min(low0, low1, low2, low3)
+                high[part, j] = max(high0, high1, high2, high3)
+            add_dense_products(products, end - at, x, ones, matrices[part])
+            at = end
 
 
 @compiled

@@ -47,11 +47,14 @@ class Positions:
     def __init__(self, n: int, seed: int, bucket_rows: int, first: int) -> None:
         self._buckets, self._at = Buckets(n, seed, bucket_rows), 0
         self.cuts = np.array(cuts_of(n))
-        self._ordered = []
+        self._ordered: list[tuple[int, int, NDArray[np.int64]]] = []
         for lo, hi in self._buckets.spans():
             if lo < first or ((self.cuts > lo) & (self.cuts < hi)).any():
                 final = np.empty(hi - lo, np.int64)
                 final[self._buckets.permutation(lo, hi)] = np.arange(lo, hi)
+                if self._ordered and self._ordered[-1][1] == lo:  # looked up at once
+                    lo, _, before = self._ordered.pop()  # noqa: PLW2901
+                    final = np.concatenate([before, final])
                 self._ordered.append((lo, hi, final))
 
     def of_next(self, count: int) -> NDArray[np.int64]:

@@ -1,19 +1,23 @@
 """What is taken along while a table is read: moments of its parts, and a few rows.
 
-Chunks are cut by the data alone and added in their order, with one thread of BLAS: the same bits
-from any number of threads.
+Chunks are cut by the data alone and added in their order: the same bits from any number of threads.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.data.features.profile import as_floats
-from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.kernels.moments import sum_products_of_columns
+from gradstep.engine.kernels.sums import dense_products
+from gradstep.engine.symmetric import symmetric
 from gradstep.rows.moments import Moments
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +34,37 @@ __all__ = ["HEAD_ROWS", "Sums"]
 # Of the first rows in random order, how many are kept, and of how many the targets are.
 HEAD_ROWS, HEAD_TARGETS = 1 << 17, 1 << 20
 _BLOCK_NUMBERS = 1 << 17  # that are summed at a time: they stay in the cache
+_TILE = 128  # rows whose products are added at a time
+_THREADS = 2  # that sum chunks side by side, beside those that read and profile them
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What becomes of the rows of a chunk: their parts, their positions if they are trained on.
+
+    Attributes
+    ----------
+    part : ndarray of shape (n,), uint8
+        The part of each row; the last one is that of rows held out.
+    at : ndarray of shape (n,)
+        The position of each row to train on; -1 of the others.
+    held_out : int
+        How many rows of chunks before are held out.
+    """
+
+    part: NDArray[np.uint8]
+    at: NDArray[np.int64]
+    held_out: int
+
+
+@dataclass(frozen=True)
+class _OfChunk:
+    """Moments of a chunk's rows by part, those that have any, and extremes of rows to train on."""
+
+    moments: dict[int, Moments]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    missing: bool
 
 
 class Sums:
@@ -56,8 +91,8 @@ class Sums:
         Of each part of the rows to train on, then of those held out.
     low, high : ndarray
         Extremes of each column over the rows to train on.
-    head, targets : ndarray
-        The first rows in random order, a line for each column, and the first targets.
+    targets : ndarray
+        The first targets in random order.
     held_out, targets_held_out : ndarray
         The rows held out, in the order of the table, and their targets.
     missing : bool
@@ -74,22 +109,28 @@ class Sums:
         self._n_parts = positions.cuts.size - 1
         self.parts = [Moments.of_none(size) for _ in range(self._n_parts + 1)]
         self.low, self.high = np.full(size, np.inf), np.full(size, -np.inf)
-        self.head = np.empty((size - 1, min(HEAD_ROWS, most)), dtype)
+        self._head = np.empty((min(HEAD_ROWS, most), size - 1), dtype)  # a row lies in few lines
         self.targets = np.empty(min(max(HEAD_ROWS, HEAD_TARGETS), most))
         self.held_out = np.empty((size - 1, n - most), dtype)
         self.targets_held_out = np.empty(n - most)
         self.missing = False
-        block = size, max(1, _BLOCK_NUMBERS // size)
-        self._lines, self._ordered = np.empty(block), np.empty(block)  # as read, and by their parts
-        self._pool = ThreadPoolExecutor(1, "gradstep-sums")
-        self._last: Future[None] | None = None
+        self._block = size, max(1, _BLOCK_NUMBERS // size)
+        self._pool = ThreadPoolExecutor(_THREADS, "gradstep-sums")
+        self._jobs: deque[Future[_OfChunk]] = deque()
 
     def __call__(self, frame: pl.DataFrame, first: int) -> None:
         """Add a chunk, whose first row has this number."""
-        self.wait()
+        self._merge(_THREADS - 1)
         self.n += frame.height
+        if self.n > self.cuts[-1] + self.targets_held_out.size:  # than were counted
+            self.missing = True
         if not self.missing:
-            self._last = self._pool.submit(self._add, frame, first)
+            self._jobs.append(self._pool.submit(self._summed, frame, self._placed(frame, first)))
+
+    @property
+    def head(self) -> NDArray[Any]:
+        """The first rows in random order, a line for each column."""
+        return self._head.T
 
     @property
     def cuts(self) -> list[int]:
@@ -99,75 +140,72 @@ class Sums:
 
     def wait(self) -> None:
         """Wait until all chunks are added."""
-        last, self._last = self._last, None
-        if last is not None:
-            last.result()
+        self._merge(0)
+
+    def _merge(self, left: int) -> None:
+        """Add what is known of chunks, in their order, until so many are left."""
+        while len(self._jobs) > left:
+            found = self._jobs.popleft().result()
+            self.missing |= found.missing
+            for i, moments in found.moments.items():
+                self.parts[i] = self.parts[i].merged(moments)
+            self.low, self.high = np.minimum(self.low, found.low), np.maximum(self.high, found.high)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _add(self, frame: pl.DataFrame, first: int) -> None:
+    def _placed(self, frame: pl.DataFrame, first: int) -> _Places:
         flags = self._rule.flags(frame, first)
-        n = int(frame.height - flags.sum())
-        if first + frame.height > self.cuts[-1] + self.targets_held_out.size:  # than were counted
-            self.missing = True
-            return
+        n, before = int(frame.height - flags.sum()), self.n_held_out
         self.n_train += n
+        self.n_held_out += frame.height - n
         at = np.full(frame.height, -1)
         at[~flags] = positions = self._positions.of_next(n)
         part = np.full(frame.height, self._n_parts, np.uint8)
         part[~flags] = self._positions.parts(positions)
+        return _Places(part, at, before)
+
+    def _summed(self, frame: pl.DataFrame, places: _Places) -> _OfChunk:
         numbers = [as_floats(frame[column]) for column in self.columns]
-        shift = np.array([x[: self._lines.shape[1]].mean(dtype=np.float64) for x in numbers])
-        self.missing = not np.isfinite(shift).all()
-        size, step = len(numbers), self._lines.shape[1]
-        rows, totals = np.zeros(len(self.parts)), np.zeros((len(self.parts), size))
-        products = np.zeros((len(self.parts), size, size))
-        with one_blas_thread():
-            for lo in range(0, frame.height, step):
-                block = slice(lo, min(lo + step, frame.height))
-                some = [x[block] for x in numbers]
-                lines, ends = self._ordered_block(some, part[block], at[block])
-                lines -= shift[:, None]
-                for i, (first_row, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-                    own = lines[:, first_row:end]
-                    rows[i] += end - first_row
-                    totals[i] += own.sum(axis=1)
-                    products[i] += own @ own.T
-        self.missing |= not np.isfinite(products).all()
-        for i in np.flatnonzero(rows).tolist():
-            mean = totals[i] / rows[i]
-            about_mean = products[i] - np.outer(mean, totals[i])
-            new = Moments(float(rows[i]), mean + shift, about_mean)
-            self.parts[i] = self.parts[i].merged(new)
-
-    def _ordered_block(
-        self, numbers: Sequence[NDArray[Any]], part: NDArray[np.uint8], at: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], list[int]]:
-        """Return rows in the order of their parts, a line a column, and where each part ends.
-
-        What is kept of the rows is kept here.
-        """
-        unordered = self._lines[:, : part.size]
-        for line, x in zip(unordered, numbers, strict=True):
-            line[:] = x
-        order = np.argsort(part, kind="stable")
-        lines = self._ordered[:, : part.size]
-        np.take(unordered, order, axis=1, out=lines, mode="clip")  # else through a copy
-        ends: list[int] = np.cumsum(np.bincount(part, minlength=len(self.parts))).tolist()
-        train, held_out = lines[:, : ends[-2]], lines[:, ends[-2] :]
-        self._keep(train, at[order[: ends[-2]]])
-        to = slice(self.n_held_out, self.n_held_out + held_out.shape[1])
-        self.held_out[:, to], self.targets_held_out[to] = held_out[:-1], held_out[-1]
-        self.n_held_out = to.stop
-        self.low = np.minimum(self.low, train.min(axis=1, initial=np.inf))
-        self.high = np.maximum(self.high, train.max(axis=1, initial=-np.inf))
-        return lines, ends
+        size, step = self._block
+        shift = np.array([x[:step].mean(dtype=np.float64) for x in numbers])
+        n_parts, held_out = len(self.parts), places.held_out
+        matrices = np.zeros((n_parts, size + 1, size + 1))
+        low, high = np.full((n_parts, size), np.inf), np.full((n_parts, size), -np.inf)
+        lines = np.empty(self._block)
+        for lo in range(0, frame.height, step):
+            block = slice(lo, min(lo + step, frame.height))
+            part = places.part[block]
+            for line, x in zip(lines, numbers, strict=True):
+                line[: part.size] = x[block]
+            order = np.argsort(part, kind="stable")
+            ends = np.cumsum(np.bincount(part, minlength=n_parts))
+            sum_products_of_columns(
+                readonly(lines), readonly(order), readonly(ends), dense_products(), _TILE,
+                readonly(shift), low, high, matrices,
+            )  # fmt: skip
+            self._keep(lines, places.at[block])
+            others = order[ends[-2] :]
+            self._keep_held_out(lines[:, others], held_out)
+            held_out += others.size
+        found = {}
+        for i, matrix in enumerate(symmetric(matrices)):
+            n, total = float(matrix[-1, -1]), matrix[-1, :-1]
+            if n:
+                about_mean = matrix[:-1, :-1] - np.outer(total / n, total)
+                found[i] = Moments(n, total / n + shift, about_mean)
+        extremes = low[:-1].min(axis=0), high[:-1].max(axis=0)
+        return _OfChunk(found, *extremes, missing=not np.isfinite(matrices).all())
 
     def _keep(self, lines: NDArray[np.float64], at: NDArray[np.int64]) -> None:
-        """Keep the first of these rows to train on, which belong to these positions."""
-        first = np.flatnonzero(at < self.targets.size)
+        """Keep the first of the rows to train on, which have these positions."""
+        first = np.flatnonzero((at >= 0) & (at < self.targets.size))
         self.targets[at[first]] = lines[-1, first]
-        first = first[at[first] < self.head.shape[1]]
-        self.head[:, at[first]] = lines[:-1, first]
+        first = first[at[first] < len(self._head)]
+        self._head[at[first]] = lines[:-1, first].T
+
+    def _keep_held_out(self, lines: NDArray[np.float64], first: int) -> None:
+        """Keep rows that are held out: before them come so many others."""
+        to = slice(first, first + lines.shape[1])
+        self.held_out[:, to], self.targets_held_out[to] = lines[:-1], lines[-1]
