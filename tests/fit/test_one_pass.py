@@ -301,3 +301,43 @@ def test_sums_are_those_of_the_parts(scale: float) -> None:
     np.testing.assert_array_equal(found.targets, train[:, 4])
     np.testing.assert_array_equal(found.low, train.min(axis=0))
     np.testing.assert_array_equal(found.high, train.max(axis=0))
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_any_number_of_threads_sums_the_same_bits(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = table(8000)
+
+    def found(threads: int) -> sums.Sums:
+        monkeypatch.setattr(sums, "_THREADS", threads)
+        rule = one_pass.Rule(0.1, 2)
+        n = int((~rule.flags(frame, 0)).sum())
+        found = sums.Sums("abcdy", np.float64, rule, Positions(n, 2, 900, MANY), 8000)
+        for chunk, first in chunks(frame):
+            found(chunk, first)
+        found.wait()
+        found.close()
+        return found
+
+    one, other = found(threads), found(2)
+    for a, b in zip(one.parts, other.parts, strict=True):
+        assert a.weight == b.weight
+        np.testing.assert_array_equal(a.mean, b.mean)
+        np.testing.assert_array_equal(a.products, b.products)
+    for kept in ("head", "targets", "held_out", "targets_held_out", "low", "high"):
+        np.testing.assert_array_equal(getattr(one, kept), getattr(other, kept))
+
+
+def test_a_missing_number_in_any_chunk_is_noticed() -> None:
+    frame = table(6000)
+    holed = frame.with_columns(pl.when(frame["a"] == frame["a"][5500]).then(np.nan)
+                               .otherwise(frame["a"]).alias("a"))  # fmt: skip
+    for each, missing in ((frame, False), (holed, True)):
+        found = sums.Sums("abcdy", np.float64, one_pass.Rule(0.0, 0), Positions(6000, 0, 900, 99),
+                          6000)  # fmt: skip
+        for chunk, first in chunks(each):
+            found(chunk, first)
+        found.wait()
+        found.close()
+        assert found.missing == missing
