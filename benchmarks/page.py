@@ -5,12 +5,15 @@ Run from the root of the repository::
     python -m benchmarks.page build/bench/*.json --out docs/benchmarks
 
 Takes the JSON files of ``solvers`` (any kind), ``limit`` and ``epoch_time``, told apart by what
-they have; of a cell that several have, the last counts. Others are passed over, and named.
+they have; of a cell that several have, the last counts. Others are passed over, and named. What
+was measured, with machine and versions, is kept in ``measured`` beside the page: cells that are
+measured anew take the place of the same ones there, and the rest of the page stays as it was.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +25,7 @@ import typer
 from benchmarks.plots import draw_all
 from benchmarks.records import read_json
 from benchmarks.solvers.cases import KINDS
-from benchmarks.solvers.files import Run, merged, read
+from benchmarks.solvers.files import Run, merged, read, write
 from benchmarks.solvers.results import LEVEL, LOST, MISSED, Result, verdict
 from benchmarks.solvers.table import notes, ratio_of, sorted_results
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from benchmarks.records import CellResult
 
 WORDS = Path(__file__).parent / "solvers" / "would_win.toml"
+MEASURED = "measured"
 UNKNOWN = "not known yet"
 RED = "🟥 **LOST**"
 _MARKS = {LOST: RED, MISSED: "🟥 **MISSED**", LEVEL: "⬜ level"}
@@ -62,8 +66,8 @@ HEAD = """# The table
 
 Whole fits beside the strongest solvers that we know, each asked for the loosest setting that
 reaches the same objective, which NumPy computes of all. `python -m benchmarks.page` writes this
-page from what `make bench` measured ([how](../../benchmarks/README.md#solvers)). No other page
-claims more than it says.
+page from what `make bench` measured ([how](../../benchmarks/README.md#solvers)); all rounds, machine
+and versions are in `measured`, beside it. No other page claims more than it says.
 """
 
 
@@ -207,6 +211,18 @@ def sort_files(files: list[Path]) -> dict[str, list[Path]]:
     return found
 
 
+def _keep(folder: Path, runs: list[Run], found: dict[str, list[Path]]) -> None:
+    """Keep what was measured, a file for each kind of run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        threads = "" if run.about["threads"] == 1 else "-threads"
+        write(folder / f"{run.about['kind']}{threads}.json", run)
+    for kind in ("limit", "epochs"):
+        for path in found[kind][-1:]:
+            if path.parent != folder:
+                shutil.copy(path, folder / f"{kind}.json")
+
+
 def main(
     files: Annotated[list[Path], typer.Argument(help="JSON files of benchmarks.")],
     *,
@@ -216,13 +232,17 @@ def main(
     found = sort_files(files)
     for path in found["others"]:
         print(f"{path}: nothing for the page")
+    before = sort_files(sorted((out / MEASURED).glob("*.json")))
+    found["solvers"] = before["solvers"] + found["solvers"]
+    for kind in ("limit", "epochs"):
+        found[kind] = found[kind] or before[kind]
     runs = merged(read(path) for path in found["solvers"])
     if not runs:
         message = "no results of benchmarks.solvers among them"
         raise typer.BadParameter(message)
     order = list(_TITLES)
     runs.sort(key=lambda run: (order.index(run.about["kind"]), run.about["threads"] != 1))
-    out.mkdir(parents=True, exist_ok=True)
+    _keep(out / MEASURED, runs, found)
     pictures = draw_all(runs, found["limit"], found["epochs"], out)
     path = out / "solvers.md"
     _, cells = read_json(found["epochs"])

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.page import RED, UNKNOWN, WORDS, main, page, sort_files, would_win
 from benchmarks.solvers.cases import KINDS, Case
 from benchmarks.solvers.files import Run, merged, read, write
-from benchmarks.solvers.results import Found, Result
+from benchmarks.solvers.results import LOST, Found, Result
 
 SLOW, LEVEL, QUICK = [2.0, 2.2, 2.1], [0.9, 1.1, 1.0], [0.5, 0.6, 0.55]
 
@@ -87,6 +87,31 @@ def test_of_a_case_in_several_files_the_last_counts():
     runs = merged([_run(a=SLOW, b=SLOW), _run(threads=0, a=SLOW), _run(b=QUICK)])
     assert [run.about["threads"] for run in runs] == [1, 0]
     assert [result.verdict for result in runs[0].results] == ["ahead", "LOST"]
+
+
+@pytest.mark.slow
+def test_cells_that_are_measured_anew_take_the_place_of_those_before(tmp_path):
+    """The rest of the page, and of what it keeps, stays: other cases, other kinds, epochs."""
+    out, first, anew = tmp_path / "out", tmp_path / "first.json", tmp_path / "anew.json"
+    scaling, limit = tmp_path / "scaling.json", tmp_path / "limit.json"
+    write(first, _run("cases", gone=QUICK, stays=QUICK))
+    write(scaling, _run("scaling", other=SLOW))
+    shares = [{"figure": "share", "order": "exact", "p": p, "shares": [0.5]} for p in (10, 100)]
+    limit.write_text(json.dumps({"points": shares}))
+    main([first, scaling, limit], out=out)
+    write(anew, _run("cases", gone=SLOW, new=SLOW))
+    for path in (first, scaling, limit):
+        path.unlink()
+    main([anew], out=out)
+    kept = {path.stem: path for path in (out / "measured").iterdir()}
+    assert set(kept) == {"cases", "scaling", "limit"}
+    found = {result.case.split()[0]: result for result in read(kept["cases"]).results}
+    assert set(found) == {"gone", "stays", "new"}
+    assert (found["gone"].verdict, found["stays"].verdict) == ("ahead", LOST)
+    assert json.loads(kept["limit"].read_text()) == {"points": shares}
+    text = (out / "solvers.md").read_text(encoding="utf-8")
+    assert "bandwidth.svg" in text
+    assert "| other 100 x 30, " in text
 
 
 @pytest.mark.slow
