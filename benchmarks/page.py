@@ -66,8 +66,8 @@ HEAD = """# The table
 
 Whole fits beside the strongest solvers that we know, each asked for the loosest setting that
 reaches the same objective, which NumPy computes of all. `python -m benchmarks.page` writes this
-page from what `make bench` measured ([how](../../benchmarks/README.md#solvers)); all rounds, machine
-and versions are in `measured`, beside it. No other page claims more than it says.
+page from what `make bench` measured ([how](../../benchmarks/README.md#solvers)); all rounds, the
+machine and versions are in `measured`, beside it. No other page claims more than it says.
 """
 
 
