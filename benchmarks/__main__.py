@@ -56,6 +56,7 @@ def command(step: Step, asked: argparse.Namespace) -> list[str]:
     if step.name == PAGE:
         out = asked.out or (asked.folder if asked.quick else Path("docs/benchmarks"))
         own = [asked.folder / f"{each.name}.json" for each in STEPS]
+        line += [] if asked.only or asked.quick else ["--anew"]
         return [*line, *[str(path) for path in own if path.exists()], "--out", str(out)]
     line += [*step.options, "--json", str(asked.folder / f"{step.name}.json")]
     line += ["--quick"] * asked.quick

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from benchmarks.records import CellResult
 
 WORDS = Path(__file__).parent / "solvers" / "would_win.toml"
-MEASURED = "measured"
+PAGE, MEASURED = "solvers.md", "measured"
 UNKNOWN = "not known yet"
 RED = "🟥 **LOST**"
 _MARKS = {LOST: RED, MISSED: "🟥 **MISSED**", LEVEL: "⬜ level"}
@@ -212,31 +212,49 @@ def sort_files(files: list[Path]) -> dict[str, list[Path]]:
 
 
 def _keep(folder: Path, runs: list[Run], found: dict[str, list[Path]]) -> None:
-    """Keep what was measured, a file for each kind of run."""
+    """Keep what was measured, a file for each kind of run, and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
+    before, kept = {*folder.glob("*.json")}, set()
     for run in runs:
-        threads = "" if run.about["threads"] == 1 else "-threads"
-        write(folder / f"{run.about['kind']}{threads}.json", run)
+        of = run.about
+        quick = "quick-" if of["quick"] else ""
+        path = folder / f"{quick}{of['kind']}-{of['threads']}-{of['excess']:g}.json"
+        write(path, run)
+        kept.add(path)
     for kind in ("limit", "epochs"):
         for path in found[kind][-1:]:
-            if path.parent != folder:
+            kept.add(folder / f"{kind}.json")
+            if path.resolve().parent != folder.resolve():
                 shutil.copy(path, folder / f"{kind}.json")
+    for path in before - kept:
+        path.unlink()
 
 
 def main(
     files: Annotated[list[Path], typer.Argument(help="JSON files of benchmarks.")],
     *,
     out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("docs/benchmarks"),
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Nothing of what was measured before is kept.")
+    ] = False,
 ) -> None:
     """Write the page and its pictures."""
     found = sort_files(files)
     for path in found["others"]:
         print(f"{path}: nothing for the page")
-    before = sort_files(sorted((out / MEASURED).glob("*.json")))
+    before = sort_files([] if anew else sorted((out / MEASURED).glob("*.json")))
     found["solvers"] = before["solvers"] + found["solvers"]
     for kind in ("limit", "epochs"):
         found[kind] = found[kind] or before[kind]
-    runs = merged(read(path) for path in found["solvers"])
+    if (out / PAGE).exists() and not any(before.values()) and not anew:
+        message = (
+            f"{out / MEASURED} has nothing of what {out / PAGE} tells: give all files, with --anew"
+        )
+        raise typer.BadParameter(message)
+    try:
+        runs = merged(read(path) for path in found["solvers"])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     if not runs:
         message = "no results of benchmarks.solvers among them"
         raise typer.BadParameter(message)
@@ -244,7 +262,7 @@ def main(
     runs.sort(key=lambda run: (order.index(run.about["kind"]), run.about["threads"] != 1))
     _keep(out / MEASURED, runs, found)
     pictures = draw_all(runs, found["limit"], found["epochs"], out)
-    path = out / "solvers.md"
+    path = out / PAGE
     _, cells = read_json(found["epochs"])
     path.write_text(page(runs, pictures, cells), encoding="utf-8")
     print(path)

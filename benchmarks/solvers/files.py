@@ -61,13 +61,34 @@ def _found(side: dict[str, Any]) -> Found:
 
 
 def merged(runs: Iterable[Run]) -> list[Run]:
-    """Return one run of each kind, number of threads and target; of a case of several, the last."""
+    """Return one run of each kind, number of threads and target; of a case of several, the last.
+
+    Raises
+    ------
+    ValueError
+        If runs of one kind are of other machines or versions: what is told about a run is told
+        of all its cases.
+    """
     found: dict[tuple[Any, ...], Run] = {}
     for run in runs:
         key = tuple(run.about[name] for name in ("kind", "quick", "threads", "excess"))
         before = found.get(key)
-        both = dict(zip(run.cases, run.results, strict=True))
+        both, about = dict(zip(run.cases, run.results, strict=True)), run.about
         if before is not None:
             both = dict(zip(before.cases, before.results, strict=True)) | both
-        found[key] = Run(run.about, list(both), list(both.values()))
+            about = _of_both(before.about, run.about)
+        found[key] = Run(about, list(both), list(both.values()))
     return list(found.values())
+
+
+def _of_both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told about cases of two runs: the days of both."""
+    differ = [name for name in one if name != "date" and one[name] != other.get(name)]
+    if differ:
+        message = (
+            f"two runs of kind {one['kind']!r} differ in {', '.join(differ)}: their cases cannot "
+            "stand in one table. Measure all of them anew (page --anew)"
+        )
+        raise ValueError(message)
+    days = sorted({*one["date"].split(" to "), *other["date"].split(" to ")})
+    return other | {"date": days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"}

@@ -81,9 +81,11 @@ def check_number(
 
 
 def _shown(value: Any) -> str:
-    """Return how a value is written; of a long one, as a table, its type."""
+    """Return how a value is written; of a long text its beginning, of a table its type."""
     written = repr(value)
-    return written if len(written) <= _LONGEST and "\n" not in written else type(value).__name__
+    if isinstance(value, str) or (len(written) <= _LONGEST and "\n" not in written):
+        return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}…"
+    return type(value).__name__
 
 
 def is_one_of(value: Any, allowed: Collection[Any]) -> bool:

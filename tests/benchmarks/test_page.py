@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+import typer
 
 from benchmarks.page import RED, UNKNOWN, WORDS, main, page, sort_files, would_win
 from benchmarks.solvers.cases import KINDS, Case
@@ -104,14 +105,36 @@ def test_cells_that_are_measured_anew_take_the_place_of_those_before(tmp_path):
         path.unlink()
     main([anew], out=out)
     kept = {path.stem: path for path in (out / "measured").iterdir()}
-    assert set(kept) == {"cases", "scaling", "limit"}
-    found = {result.case.split()[0]: result for result in read(kept["cases"]).results}
+    assert set(kept) == {"cases-1-1e-06", "scaling-1-1e-06", "limit"}
+    cases = read(kept["cases-1-1e-06"])
+    assert cases.about["date"] == "2000-01-01"
+    found = {result.case.split()[0]: result for result in cases.results}
     assert set(found) == {"gone", "stays", "new"}
     assert (found["gone"].verdict, found["stays"].verdict) == ("ahead", LOST)
     assert json.loads(kept["limit"].read_text()) == {"points": shares}
     text = (out / "solvers.md").read_text(encoding="utf-8")
     assert "bandwidth.svg" in text
     assert "| other 100 x 30, " in text
+
+
+def test_cases_of_two_days_say_so_and_of_two_machines_stand_in_no_table():
+    run = _run(a=SLOW)
+    later = run._replace(about=run.about | {"date": "2000-01-09"})
+    (both,) = merged([run, later, run])
+    assert both.about["date"] == "2000-01-01 to 2000-01-09"
+    for name, value in (("machine", {"processor": "Q"}), ("versions", {"glum": "4"})):
+        other = run._replace(about=run.about | {name: value})
+        with pytest.raises(ValueError, match=f"kind 'cases' differ in {name}: "):
+            merged([run, other])
+
+
+def test_a_page_whose_measurements_are_gone_is_not_cut_to_the_new_ones(tmp_path):
+    new = tmp_path / "new.json"
+    write(new, _run("cases", one=SLOW))
+    (tmp_path / "solvers.md").write_text("many cases")
+    with pytest.raises(typer.BadParameter, match="give all files, with --anew"):
+        main([new], out=tmp_path)
+    assert (tmp_path / "solvers.md").read_text() == "many cases"
 
 
 @pytest.mark.slow

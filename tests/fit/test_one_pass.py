@@ -275,69 +275,86 @@ def chunks(frame: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, int]]:
         yield frame[lo : lo + 777], lo
 
 
-@pytest.mark.parametrize("scale", [1.0, 2.0**40])
-def test_sums_are_those_of_the_parts(scale: float) -> None:
-    frame = table(6000).with_columns(pl.all() * scale)
-    rule = one_pass.Rule(0.2, 3)
-    held_out = rule.flags(frame, 0)
-    n = int((~held_out).sum())
-    found = sums.Sums("abcdy", np.float64, rule, Positions(n, 3, 100, n), 6000)
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sum each chunk in several blocks."""
+    monkeypatch.setattr(sums, "_BLOCK_NUMBERS", 5 * 200)
+
+
+def summed(frame: pl.DataFrame, rule: one_pass.Rule, counted: int | None = None) -> sums.Sums:
+    """Return the sums of a frame, of which so many rows were counted; by default all."""
+    counted = frame.height if counted is None else counted
+    n = int((~rule.flags(frame[:counted], 0)).sum())
+    found = sums.Sums("abcdy", np.float64, rule, Positions(n, 3, 900, MANY), counted)
     for chunk, first in chunks(frame):
         found(chunk, first)
     found.wait()
     found.close()
-    at = Positions(n, 3, 100, n).of_next(n)
+    return found
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("scale", [1.0, 2.0**40])
+def test_sums_are_those_of_the_parts(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "HEAD_ROWS", 6000)
+    frame = table(6000).with_columns(b=1e8 + pl.col("d")).with_columns(pl.all() * scale)
+    rule = one_pass.Rule(0.2, 3)
+    held_out = rule.flags(frame, 0)
+    n = int((~held_out).sum())
+    found = summed(frame, rule)
+    at = Positions(n, 3, 900, MANY).of_next(n)
+    ends = Positions(n, 3, 900, MANY).parts(at)
     values = frame.to_numpy()
-    train = np.empty((n, 5))
-    train[at] = values[~held_out]
-    for i, moments in enumerate(found.parts[:-1]):
-        part = train[n * i // 5 : n * (i + 1) // 5]
+    train = values[~held_out]
+    for i, moments in enumerate(found.parts):
+        part = train[ends == i] if i < 5 else values[held_out]
+        assert moments.weight == len(part)
         np.testing.assert_allclose(moments.mean, part.mean(axis=0), rtol=1e-12)
+        products = part.shape[0] * np.cov(part.T, bias=True)
+        lengths = np.sqrt(products.diagonal())
         np.testing.assert_allclose(
-            moments.products, np.cov(part.T, bias=True) * len(part), rtol=1e-9
+            moments.products / np.outer(lengths, lengths), np.corrcoef(part.T), atol=1e-8
         )
+    first = np.flatnonzero(at < MANY)
+    np.testing.assert_array_equal(found.targets[at[first]], train[first, 4])
+    np.testing.assert_array_equal(found.head()[:, at[first]].T, train[first, :4])
     np.testing.assert_array_equal(found.held_out.T, values[held_out][:, :4])
-    np.testing.assert_array_equal(found.head.T, train[:, :4])
-    np.testing.assert_array_equal(found.targets, train[:, 4])
+    np.testing.assert_array_equal(found.targets_held_out, values[held_out][:, 4])
     np.testing.assert_array_equal(found.low, train.min(axis=0))
     np.testing.assert_array_equal(found.high, train.max(axis=0))
+    assert not found.missing
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("threads", [1, 5])
 def test_any_number_of_threads_sums_the_same_bits(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame = table(8000)
-
-    def found(threads: int) -> sums.Sums:
-        monkeypatch.setattr(sums, "_THREADS", threads)
-        rule = one_pass.Rule(0.1, 2)
-        n = int((~rule.flags(frame, 0)).sum())
-        found = sums.Sums("abcdy", np.float64, rule, Positions(n, 2, 900, MANY), 8000)
-        for chunk, first in chunks(frame):
-            found(chunk, first)
-        found.wait()
-        found.close()
-        return found
-
-    one, other = found(threads), found(2)
+    frame, rule = table(8000), one_pass.Rule(0.1, 2)
+    one = summed(frame, rule)
+    monkeypatch.setattr(sums, "_THREADS", threads)
+    other = summed(frame, rule)
     for a, b in zip(one.parts, other.parts, strict=True):
         assert a.weight == b.weight
         np.testing.assert_array_equal(a.mean, b.mean)
         np.testing.assert_array_equal(a.products, b.products)
-    for kept in ("head", "targets", "held_out", "targets_held_out", "low", "high"):
+    np.testing.assert_array_equal(one.head(), other.head())
+    for kept in ("targets", "held_out", "targets_held_out", "low", "high"):
         np.testing.assert_array_equal(getattr(one, kept), getattr(other, kept))
 
 
-def test_a_missing_number_in_any_chunk_is_noticed() -> None:
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", [0, 776, 3000, 5999])
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_missing_number_in_any_chunk_is_noticed(row: int, hole: float, share: float) -> None:
     frame = table(6000)
-    holed = frame.with_columns(pl.when(frame["a"] == frame["a"][5500]).then(np.nan)
-                               .otherwise(frame["a"]).alias("a"))  # fmt: skip
-    for each, missing in ((frame, False), (holed, True)):
-        found = sums.Sums("abcdy", np.float64, one_pass.Rule(0.0, 0), Positions(6000, 0, 900, 99),
-                          6000)  # fmt: skip
-        for chunk, first in chunks(each):
-            found(chunk, first)
-        found.wait()
-        found.close()
-        assert found.missing == missing
+    a = frame["a"].to_numpy().copy()
+    a[row] = hole
+    assert summed(frame.with_columns(a=pl.Series(a)), one_pass.Rule(share, 0)).missing
+
+
+@pytest.mark.parametrize("counted", [1, 5999])
+def test_more_rows_than_were_counted_are_noticed(counted: int) -> None:
+    assert summed(table(6000), one_pass.Rule(0.0, 0), counted).missing

@@ -168,7 +168,7 @@ class Model:
 
     @as_by_default
     def scores(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        """Return the scores of rows as `chunks` gives them, shape (n, n_outputs)."""
+        """Return the scores (n, n_outputs) of rows of `chunks`, which refuses infinite numbers."""
         frame, encoding = readable(frame, self.encoding), self.encoding
         pieces: Any = [frame]
         if isinstance(encoding, Encoding):

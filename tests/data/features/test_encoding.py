@@ -115,7 +115,7 @@ class TestNumbers:
         """Columns of (x - mean) / scale, their gaps 0, flags of gaps behind them."""
         rng = np.random.default_rng(p)
         kind = np.float32 if single else np.float64
-        X = rng.normal(3.0, 5.0, size=(70_000 if p < 4 else 9_000, p)).astype(kind)
+        X = rng.normal(3.0, 5.0, size=(140_000 if p < 4 else 9_000, p)).astype(kind)
         gaps = rng.random(X.shape) < 0.01
         gaps[:, p // 2] = False
         frame = pl.DataFrame(np.where(gaps, np.nan, X).astype(kind)).fill_nan(None)

@@ -366,3 +366,17 @@ def test_a_table_where_a_word_or_a_number_is_asked_for(parameter):
     frame = pl.DataFrame({"x": np.arange(50.0), "y": np.arange(50.0) % 3})
     with pytest.raises(InvalidParameter, match=f"^{parameter}=DataFrame of prepare must be .*[.]$"):
         prepare(frame, "y", **{parameter: frame})
+
+
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Float64])
+def test_infinite_numbers_of_rows_to_validate_on_count_where_the_row_does(kind):
+    train = pl.DataFrame({"x": np.arange(80.0), "y": np.arange(80.0) % 3, "w": [1.0] * 80})
+    x = pl.Series("x", [1.0, np.inf, np.inf, 4.0, 5.0], dtype=kind)
+    held_out = pl.DataFrame(
+        [x, pl.Series("y", [1.0, None, 2, 0, 1]), pl.Series("w", [1.0, 1, 0, 1, 1])]
+    )
+    found = prepare(train, "y", sample_weight="w", validation_table=held_out)
+    assert found.validation.n == 3
+    bad = held_out.with_columns(w=pl.lit(1.0))
+    with pytest.raises(InvalidTable, match=r"'x' is infinite in row 3 \(of the rows, from 1\)"):
+        prepare(train, "y", sample_weight="w", validation_table=bad)

@@ -247,7 +247,8 @@ class Encoding:
         codes = np.empty((n, len(self.coded)), np.int32)
         places = np.empty((n, self.n_places), np.int32)
         amounts = np.empty((n, self.n_places), of_numbers)
-        for q, found in enumerate(levels):  # pairs come after them
+        own = [c for c in self.coded if not isinstance(c, PairColumn)]  # pairs come after them
+        for q, (_, found) in enumerate(zip(own, levels, strict=True)):
             codes[:, q] = np.where(found >= 0, found + self.starts[q], -1)
         if self.has_terms:
             self.terms.fill_numbers(values, curves)

@@ -45,7 +45,7 @@ def chunks_as(
     first = 0
     try:
         for frame in opened.chunks(list(dict.fromkeys([*encoding.sources, *more, *copied]))):
-            refuse_infinite(frame, encoding, first, opened.name)
+            refuse_infinite(frame, encoding, range(first, first + frame.height), opened.name)
             yield frame
             first += frame.height
     except BadValue as error:
@@ -173,12 +173,14 @@ def _has_infinite(column: pl.Series) -> bool:
         return not np.isfinite(x.sum()) and bool(np.isinf(x).any())
 
 
-def refuse_infinite(frame: pl.DataFrame, encoding: Encoding, first: int, name: str) -> None:
-    """Refuse an infinite number in a column of numbers, and say where it is."""
+def refuse_infinite(
+    frame: pl.DataFrame, encoding: Encoding, rows: Sequence[int] | pl.Series, name: str
+) -> None:
+    """Refuse an infinite number in a column of numbers; rows have these numbers in the table."""
     read = (number for number in encoding.read_as_numbers if not number.part)
     for column in dict.fromkeys(number.source for number in read):
         if _has_infinite(frame[column]):
-            at = first + int(frame[column].is_infinite().arg_max() or 0) + 1
+            at = rows[int(frame[column].is_infinite().arg_max() or 0)] + 1
             msg = (
                 f"{name}: column {column!r} is infinite in row {at:,} (of the rows, from 1). "
                 "Correct it, or make it missing."

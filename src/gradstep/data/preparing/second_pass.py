@@ -287,10 +287,9 @@ class TableMaker:
             for name, (shape, kind) in shapes.items()
         }
 
-    def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows that have a target, and a weight above 0."""
-        kept = has_value(frame[self.options.target]) & weighs(frame, self.options.weight)
-        return frame if kept.all() else frame.filter(kept)
+    def _counts(self, frame: pl.DataFrame) -> pl.Series:
+        """Tell which rows have a target, and a weight above 0."""
+        return has_value(frame[self.options.target]) & weighs(frame, self.options.weight)
 
     def _rows_to_validate(self) -> int:
         table = self.held_out
@@ -299,7 +298,7 @@ class TableMaker:
         for column in self.options.no_features:
             table.check_column(column, "The column")
         read = [c for c in (self.options.target, self.options.weight) if c is not None]
-        n = sum(self._counted(frame).height for frame in table.chunks(read))
+        n = sum(int(self._counts(frame).sum()) for frame in table.chunks(read))
         if n == 0:
             which = "" if self.options.weight is None else " and a weight above 0"
             target = f"{self.options.target!r}{which}"
@@ -313,10 +312,11 @@ class TableMaker:
         encoder = replace(self._encoder, options=replace(self.options, clusters=()))
         at = first = 0
         for chunk in self.held_out.chunks(list(columns)):
-            encoding = self._first_pass.encoding
-            refuse_infinite(chunk, encoding, first, self.held_out.name)
+            encoding, counts = self._first_pass.encoding, self._counts(chunk)
+            frame = chunk if counts.all() else chunk.filter(counts)
+            refuse_infinite(frame, encoding, first + counts.arg_true(), self.held_out.name)
             first += chunk.height
-            frame = readable(self._counted(chunk), encoding)
+            frame = readable(frame, encoding)
             rows = np.arange(at, at + frame.height)
             if rows.size and rows[-1] >= len(rest["y"]):
                 msg = f"{self.held_out.name} grew while it was being read."

@@ -146,8 +146,9 @@ class OnePass:
         columns = Columns(
             moments.weight, moments.mean[:-1], moments.products.diagonal()[:-1], low, high
         )
-        targets = sums.targets[: sums.head.shape[1]]
-        head = _encoded(encoding, sums.head, at, targets, shuffled=True)
+        lines = sums.head()
+        head = _encoded(encoding, lines, at, sums.targets[: lines.shape[1]], shuffled=True)
+        del lines
         train = StreamedRows.none_of(
             sums.n_train, at.size, head.rows.values.dtype,  # type: ignore[attr-defined]
             executor=Reader(
@@ -175,7 +176,7 @@ class OnePass:
             and first_pass.target.classes is None
             and sums.n == first_pass.n_kept == first_pass.rows_read
             and sums.n_train == self._n_train
-            and encoding.single == (sums.head.dtype == np.float32)
+            and encoding.single == (sums.dtype == np.float32)
             and HoldOut(first_pass, wanted=True).rule == self._rule
             and self._has_order(_bucket_rows(encoding.row_bytes), first_pass.options.seed)
         )
@@ -190,8 +191,10 @@ class OnePass:
     def _end(self) -> Sums | None:
         sums, self._sums = self._sums, None
         if sums is not None:
-            sums.wait()
-            sums.close()
+            try:
+                sums.wait()
+            finally:
+                sums.close()
         return sums
 
 

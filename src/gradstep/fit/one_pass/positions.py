@@ -47,15 +47,21 @@ class Positions:
     def __init__(self, n: int, seed: int, bucket_rows: int, first: int) -> None:
         self._buckets, self._at = Buckets(n, seed, bucket_rows), 0
         self.cuts = np.array(cuts_of(n))
-        self._ordered: list[tuple[int, int, NDArray[np.int64]]] = []
+        runs: list[list[tuple[int, int]]] = []  # of buckets beside each other, looked up at once
         for lo, hi in self._buckets.spans():
             if lo < first or ((self.cuts > lo) & (self.cuts < hi)).any():
-                final = np.empty(hi - lo, np.int64)
-                final[self._buckets.permutation(lo, hi)] = np.arange(lo, hi)
-                if self._ordered and self._ordered[-1][1] == lo:  # looked up at once
-                    lo, _, before = self._ordered.pop()  # noqa: PLW2901
-                    final = np.concatenate([before, final])
-                self._ordered.append((lo, hi, final))
+                if not (runs and runs[-1][-1][1] == lo):
+                    runs.append([])
+                runs[-1].append((lo, hi))
+        self._ordered = [(run[0][0], run[-1][1], self._final(run)) for run in runs]
+
+    def _final(self, run: list[tuple[int, int]]) -> NDArray[np.int64]:
+        """Return the positions of the places in buckets beside each other."""
+        begin = run[0][0]
+        final = np.empty(run[-1][1] - begin, np.int64)
+        for lo, hi in run:
+            final[lo - begin + self._buckets.permutation(lo, hi)] = np.arange(lo, hi)
+        return final
 
     def of_next(self, count: int) -> NDArray[np.int64]:
         """Return the positions of the next rows; where none matters, others in the bucket."""

@@ -96,13 +96,14 @@ class Sums:
     held_out, targets_held_out : ndarray
         The rows held out, in the order of the table, and their targets.
     missing : bool
-        Whether a number is missing, or infinite: then nothing is summed any more.
+        Whether a number is missing, or infinite, or rows are more than were counted: then no more
+        chunks are summed.
     """
 
     def __init__(
         self, columns: Sequence[str], dtype: Any, rule: Rule, positions: Positions, n: int
     ) -> None:
-        self.columns, self._rule = list(columns), rule
+        self.columns, self.dtype, self._rule = list(columns), dtype, rule
         self._positions = positions
         self.n = self.n_train = self.n_held_out = 0
         size, most = len(self.columns), self.cuts[-1]
@@ -120,6 +121,8 @@ class Sums:
 
     def __call__(self, frame: pl.DataFrame, first: int) -> None:
         """Add a chunk, whose first row has this number."""
+        if not frame.height:
+            return
         self._merge(_THREADS - 1)
         self.n += frame.height
         if self.n > self.cuts[-1] + self.targets_held_out.size:  # than were counted
@@ -127,10 +130,10 @@ class Sums:
         if not self.missing:
             self._jobs.append(self._pool.submit(self._summed, frame, self._placed(frame, first)))
 
-    @property
     def head(self) -> NDArray[Any]:
-        """The first rows in random order, a line for each column."""
-        return self._head.T
+        """Hand over the first rows in random order, a line for each column."""
+        rows, self._head = self._head, self._head[:0]
+        return np.ascontiguousarray(rows.T)
 
     @property
     def cuts(self) -> list[int]:
@@ -189,14 +192,14 @@ class Sums:
             others = order[ends[-2] :]
             self._keep_held_out(lines[:, others], held_out)
             held_out += others.size
-        found = {}
+        missing, found = not np.isfinite(matrices).all(), {}
         for i, matrix in enumerate(symmetric(matrices)):
             n, total = float(matrix[-1, -1]), matrix[-1, :-1]
-            if n:
+            if n and not missing:
                 about_mean = matrix[:-1, :-1] - np.outer(total / n, total)
                 found[i] = Moments(n, total / n + shift, about_mean)
         extremes = low[:-1].min(axis=0), high[:-1].max(axis=0)
-        return _OfChunk(found, *extremes, missing=not np.isfinite(matrices).all())
+        return _OfChunk(found, *extremes, missing)
 
     def _keep(self, lines: NDArray[np.float64], at: NDArray[np.int64]) -> None:
         """Keep the first of the rows to train on, which have these positions."""
