@@ -105,6 +105,10 @@ def deviance(power: float, y: NDArray[np.float64], mean: NDArray[np.float64]) ->
         return 2.0 * (np.maximum(y, 0.0) ** b / (a * b) - y * mean**a / a + mean**b / b)
 
 
+def _weighted(x: NDArray[Any], weight: NDArray[np.float64] | None) -> NDArray[Any]:
+    return x if weight is None else weight * x
+
+
 @dataclass
 class RegressionMetrics:
     """Sums of errors of predicted numbers.
@@ -130,21 +134,22 @@ class RegressionMetrics:
         weight: NDArray[np.float64] | None = None,
     ) -> None:
         """Add rows: targets, predictions, weights."""
-        s = np.ones(y.size) if weight is None else weight
         if self._shift is None:
             self._shift = float(y[0]) if y.size else None
         error, apart = y - mean, y - (self._shift or 0.0)
         special = covered = 0.0
         if self.power is not None:
-            special = float((s * deviance(self.power, y, mean)).sum())
+            special = float(_weighted(deviance(self.power, y, mean), weight).sum())
         elif self.quantile is not None:
             pinball = np.maximum(self.quantile * error, (self.quantile - 1.0) * error)
-            special = float((s * pinball).sum())
-            covered = float(s[error <= 0.0].sum())
+            special = float(_weighted(pinball, weight).sum())
+            covered = float(_weighted(error <= 0.0, weight).sum())
+        errors, far = _weighted(error, weight), _weighted(apart, weight)
+        total = y.size if weight is None else weight.sum()
         # not BLAS, whose last bits depend on threads
         self._sums += np.array([
-            y.size, s.sum(), (s * error * error).sum(), (s * np.abs(error)).sum(),
-            (s * apart).sum(), (s * apart * apart).sum(), special, covered,
+            y.size, total, (errors * error).sum(), np.abs(errors).sum(), far.sum(),
+            (far * apart).sum(), special, covered,
         ])  # fmt: skip
 
     def merged(self, other: RegressionMetrics) -> RegressionMetrics:
