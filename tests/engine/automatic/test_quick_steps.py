@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradstep.engine.automatic.choice import StepKind
 from gradstep.engine.records import Outcome
 from gradstep.objective.classification import LogLoss
 from gradstep.objective.penalties import L2
@@ -29,7 +30,9 @@ def test_a_run_ends_no_sooner_where_features_depend_on_each_other(n, p, many, ow
         exact = solve(data, **changes | {"tol": 1e-9}).params
         objective = Objective.of(data, X, **changes)
         least, at_start = objective(exact)[0], 0.5 * data.y.var()
-        assert objective(ran.params)[0] - least <= (1.1 * told**2 + 1e-13) * (at_start - least)
+        # a matrix of few rows, in single precision, tells it to a percent or two
+        room = 1.1 if n < p and StepKind.NEWTON in ran.kinds else 1.01
+        assert objective(ran.params)[0] - least <= (room * told**2 + 1e-13) * (at_start - least)
 
 
 @pytest.mark.parametrize("alpha", [1e-4, 1e-2])

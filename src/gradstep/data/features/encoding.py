@@ -264,10 +264,8 @@ class Encoding:
         curves = {c.source: x for c, x in read if isinstance(c, SplineColumn)}
         plain = [(x, c.mean, c.scale) for c, x in read if not isinstance(c, SplineColumn)]
         values = np.empty((n, self.n_values), np.float32 if self.single else np.float64)
-        gone, flags = (
-            iter(standardise(plain, values)),
-            iter(range(len(self.numbers), self.n_values)),
-        )
+        gone = iter(standardise(plain, values))
+        flags = iter(range(len(self.numbers), self.n_values))
         for c, x in read:
             count = int(np.isnan(x).sum()) if isinstance(c, SplineColumn) else next(gone)
             if c.indicator:
