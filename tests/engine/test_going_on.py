@@ -46,6 +46,10 @@ CASES = {
         *sized("diagonal", LogLoss()),
         {"loss": LogLoss(), "penalty": L1(0.002), "tol": 1e-9},
     ),
+    "working sets of least squares": lambda: (
+        *sized("diagonal", SquaredError()),
+        {"loss": SquaredError(), "penalty": L1(0.002), "tol": 1e-9},
+    ),
     "working sets without room": lambda: (
         *sized("diagonal", LogLoss()),
         {"loss": LogLoss(), "penalty": L1(0.0005), "max_epochs": 8},

@@ -185,7 +185,7 @@ class RowSums:
         elif wide:
             found = self._wide(loss if plain is None else plain, params, hessian)
         else:
-            found = self._whole(matrices / weight, hessian)
+            found = self._whole(matrices, hessian)
         return Evaluation(first, second, third, gradient / weight, found)
 
     def hessian(
@@ -215,19 +215,21 @@ class RowSums:
             )
         )[2]  # fmt: skip
         self.rows_read += self.data.n
-        return self._whole(matrices / self.data.weight_sum, options)
+        return self._whole(matrices, options)
 
     def _whole(
         self, matrices: NDArray[np.float64], options: HessianOptions
     ) -> NDArray[np.float64]:  # fmt: skip
-        """Return symmetric matrices from their lower triangles, of features as they are scaled.
+        """Return mean matrices from the lower triangles of sums, of features as they are scaled.
 
         Of rows of few features they were summed as they are, whose scales mostly are 1.
         """
+        whole = symmetric(matrices)
+        whole /= self.data.weight_sum
         if hasattr(self.data.rows, "add_products") and (options.scale != 1.0).any():
             scale = np.append(options.scale, 1.0)
-            matrices = matrices * (scale[:, None] * scale)
-        return symmetric(matrices)
+            whole *= scale[:, None] * scale
+        return whole
 
     def _evaluated(self, task: Evaluate) -> tuple[NDArray[np.float64], ...]:
         found: tuple[NDArray[np.float64], ...] = self.total(task, task.result_bytes)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from gradstep.rows.layouts import CsrRows
 from gradstep.rows.statistics import Columns
@@ -45,13 +46,10 @@ def rows_of(data: Dataset, features: NDArray[np.intp]) -> Dataset:
         dense = type(rows)(np.ascontiguousarray(rows.values[:, features]))
         return replace(data, rows=dense, columns=None, moments=None)
     part = slice(rows.starts[0], rows.starts[-1])
-    number = np.full(rows.n_features, -1, rows.columns.dtype)
-    number[features] = np.arange(features.size)
-    columns, values, starts = number[rows.columns[part]], rows.values[part], rows.starts
-    starts = starts - part.start
-    kept = columns >= 0
-    if not kept.all():
-        starts = np.concatenate([[0], kept.cumsum()])[starts]
-        columns, values = columns[kept], values[kept]
-    some = CsrRows(values, columns, starts, features.size)
-    return replace(data, rows=some, columns=None, moments=None)
+    some = sparse.csr_array(
+        (rows.values[part], rows.columns[part], rows.starts - part.start),
+        shape=(rows.n_rows, rows.n_features),
+    )[:, features]
+    columns = some.indices.astype(rows.columns.dtype, copy=False)
+    own = CsrRows(some.data, columns, some.indptr.astype(np.int64, copy=False), features.size)
+    return replace(data, rows=own, columns=None, moments=None)

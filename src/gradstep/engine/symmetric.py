@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["symmetric"]
 
+# Lines and columns of a block: two of them take a quarter of the second cache.
+_BLOCK = 128
+
 
 def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return matrices (..., q, q) whose upper triangles are their lower ones.
@@ -24,8 +27,23 @@ def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
     array([[2., 1.],
            [1., 3.]])
     """
+    q = lower.shape[-1]
+    if q > 2 * _BLOCK:  # a square of it at a time, whose lines and columns stay in the cache
+        return _by_blocks(lower)
     whole = lower.swapaxes(-1, -2).copy()
-    np.copyto(whole, lower, where=_below(lower.shape[-1]))
+    np.copyto(whole, lower, where=_below(q))
+    return whole
+
+
+def _by_blocks(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    whole, q = np.empty_like(lower), lower.shape[-1]
+    for lo in range(0, q, _BLOCK):
+        own = slice(lo, lo + _BLOCK)
+        whole[..., own, :lo] = lower[..., own, :lo]
+        whole[..., own, own] = symmetric(lower[..., own, own])
+        for at in range(0, lo, _BLOCK):
+            left = slice(at, at + _BLOCK)
+            whole[..., left, own] = lower[..., own, left].swapaxes(-1, -2)
     return whole
 
 

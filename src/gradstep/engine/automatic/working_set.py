@@ -70,6 +70,7 @@ class WorkingSets:
         self._model, self._columns, self._run = model, columns, run
         self._left = 0.0  # what is left to go within the working set of this epoch
         self._gains_at: tuple[Snapshot, NDArray[np.float64]] | None = None
+        self._diagonal: NDArray[np.float64] | None = None  # of least squares
 
     def step(self, state: AutomaticState) -> AutomaticState:
         """Go to about the optimum of a working set; where too many matter, take other steps.
@@ -114,8 +115,9 @@ class WorkingSets:
 
     def length(self, state: AutomaticState) -> float:
         """Return the length of the next step, from what each feature by itself would gain."""
-        gains = self._gains(state)
-        self._model.row_sums.rows_read += self._model.of.data.n  # here alone: once a snapshot
+        gains, of = self._gains(state), self._model.of
+        if state.epoch == 0 or not of.quadratic:  # a pass of second derivatives: counted here alone
+            self._model.row_sums.rows_read += of.data.n
         return math.sqrt(self._left * self._left + float(gains.sum()))
 
     def _gains(self, state: AutomaticState) -> NDArray[np.float64]:
@@ -129,15 +131,24 @@ class WorkingSets:
         slope = self._model.gradient(snapshot)[0, :-1]
         zero = self._model.scaled(snapshot)[0, :-1] == 0.0
         beyond = np.where(zero, np.maximum(np.abs(slope) - of.l1[:-1], 0.0), 0.0)
-        read = self._model.row_sums.rows_read
-        own = self._model.hessians.diagonal(snapshot.params, state.smoothing).own[0]
-        self._model.row_sums.rows_read = read
-        own = np.maximum(own + of.ridge[:-1], _FLAT * own.max(initial=0.0))
+        own = self._own(state) + of.ridge[:-1]
+        own = np.maximum(own, _FLAT * own.max(initial=0.0))
         gains: NDArray[np.float64] = np.divide(
             beyond * beyond, own, out=np.zeros_like(own), where=own > 0.0
         )
         self._gains_at = snapshot, gains
         return gains
+
+    def _own(self, state: AutomaticState) -> NDArray[np.float64]:
+        """Return second derivatives of the loss at the snapshot, of each feature: (p,)."""
+        if self._diagonal is not None:
+            return self._diagonal
+        model, read = self._model, self._model.row_sums.rows_read
+        own: NDArray[np.float64] = model.hessians.diagonal(state.at.params, state.smoothing).own[0]
+        model.row_sums.rows_read = read
+        if model.of.quadratic:  # the same everywhere, to the bit
+            self._diagonal = own
+        return own
 
     def _chosen(
         self, state: AutomaticState, gains: NDArray[np.float64]
