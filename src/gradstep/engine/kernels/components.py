@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from gradstep.jit import INLINED, inlined
+from gradstep.jit import INLINED, inlined, inlined_in_order
 from gradstep.objective import elementary, losses, penalties
 from gradstep.optim import optimizers
 from gradstep.optim.optimizers import descent
@@ -113,7 +113,18 @@ def _as_index(number: Any) -> Any:
     return as_index
 
 
-inlined(layouts.add_four_lines)
+for _lines in (layouts.add_four_lines, layouts.add_four_lines_of_row):
+    inlined(_lines)
+for _sum in (
+    layouts.dot_of_row,
+    layouts.dot_of_terms,
+    layouts.square_of_row,
+    layouts.square_of_terms,
+    layouts.add_codes,
+    layouts.add_codes_of_four,
+    layouts.add_squares_of_codes,
+):
+    inlined_in_order(_sum)
 
 
 # --- elementary functions ---------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.rows.layouts.base import AHEAD, LINE, as_index, prefetch
+from gradstep.rows.layouts.few import add_four_lines_of_row, dot_of_row, square_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,23 +104,22 @@ class CsrRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         p = self.width
         values, columns, starts = self.values, self.columns, self.starts
-        last = order.size - 1
+        if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
+            last = order.size - 1
+            for i in range(lo, hi):
+                coming = order[min(i + AHEAD, last)]
+                first, end = starts[coming], starts[coming + 1]
+                for at in range(first, end, LINE // values.itemsize):
+                    prefetch(values, at)
+                for at in range(first, end, LINE // columns.itemsize):
+                    prefetch(columns, at)
+                prefetch(starts, order[min(i + 2 * AHEAD, last)])
         for i in range(lo, hi):
-            coming = order[min(i + AHEAD, last)]
-            first, end = starts[coming], starts[coming + 1]
-            for at in range(first, end, LINE // values.itemsize):
-                prefetch(values, at)
-            for at in range(first, end, LINE // columns.itemsize):
-                prefetch(columns, at)
-            prefetch(starts, order[min(i + 2 * AHEAD, last)])
             r = order[i]
             first, end = starts[r], starts[r + 1]
             for c in range(k):
-                s = 0.0
-                w = c * p
-                for at in range(as_index(first), as_index(end)):
-                    s += params[as_index(w + columns[at])] * values[at]
-                z[(i - lo) * k + c] = s + params[k * p + c]
+                own = dot_of_row(values, columns, first, end, params, c * p)
+                z[(i - lo) * k + c] = own + params[k * p + c]
 
     def add_gradient(
         self, order: Any, lo: int, hi: int, slopes: Any, k: int, gradient: Any
@@ -169,22 +169,27 @@ class CsrRows(NamedTuple):
         for i in range(lo, hi):
             r = order[i]
             weight = weights[i - lo]
-            first, end = as_index(starts[r]), as_index(starts[r + 1])
+            first, end = starts[r], starts[r + 1]
             ascending = True
-            for a in range(first + 1, end):
+            for a in range(as_index(first + 1), as_index(end)):
                 ascending &= columns[a - 1] <= columns[a]
-            for a in range(first, end):
-                j = as_index(columns[a])
-                own = weight * values[a]
-                if ascending:  # as nearly always: the line of the triangle is known
+            a = first
+            while ascending and a + 4 <= end:  # as nearly always: four lines are known at once
+                add_four_lines_of_row(values, columns, first, a, weight, matrix)
+                a += 4
+            while a < end:
+                j = as_index(columns[as_index(a)])
+                own = weight * values[as_index(a)]
+                if ascending:
                     line = matrix[j]
-                    for b in range(first, a + 1):
+                    for b in range(as_index(first), as_index(a + 1)):
                         line[as_index(columns[b])] += own * values[b]
                 else:
-                    for b in range(first, a + 1):
+                    for b in range(as_index(first), as_index(a + 1)):
                         t = as_index(columns[b])
                         matrix[max(j, t), min(j, t)] += own * values[b]
                 last[j] += own
+                a += 1
             last[p] += weight
 
     def write_squares(self, order: Any, lo: int, hi: int, scale: Any, out: Any) -> None:
@@ -192,11 +197,7 @@ class CsrRows(NamedTuple):
         values, columns, starts = self.values, self.columns, self.starts
         for i in range(lo, hi):
             r = order[i]
-            total = 0.0
-            for a in range(starts[r], starts[r + 1]):
-                own = values[a] * scale[as_index(columns[a])]
-                total += own * own
-            out[i] = total
+            out[i] = square_of_row(values, columns, starts[r], starts[r + 1], scale)
 
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have, on average and counted for each row."""

@@ -7,45 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep.rows.layouts.base import AHEAD, LINE, MOST_LINES, as_index, prefetch
+from gradstep.rows.layouts.few import (
+    add_codes,
+    add_codes_of_four,
+    add_four_lines,
+    add_squares_of_codes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TableRows", "add_four_lines"]
-
-
-def add_four_lines(x: Any, codes: Any, r: int, a: int, weight: float, matrix: Any) -> None:
-    """Add products of row r's codes a to a + 3, and of all before them (kernels call this)."""
-    last = matrix[matrix.shape[0] - 1]
-    c0, c1 = as_index(codes[r, a]), as_index(codes[r, a + 1])
-    c2, c3 = as_index(codes[r, a + 2]), as_index(codes[r, a + 3])
-    line0, line1, line2, line3 = matrix[c0], matrix[c1], matrix[c2], matrix[c3]
-    for t in range(x.shape[1]):
-        own = weight * x[r, t]
-        line0[t] += own
-        line1[t] += own
-        line2[t] += own
-        line3[t] += own
-    for b in range(a):
-        other = as_index(codes[r, b])
-        line0[other] += weight
-        line1[other] += weight
-        line2[other] += weight
-        line3[other] += weight
-    line0[c0] += weight
-    line1[c0] += weight
-    line2[c0] += weight
-    line3[c0] += weight
-    line1[c1] += weight
-    line2[c1] += weight
-    line3[c1] += weight
-    line2[c2] += weight
-    line3[c2] += weight
-    line3[c3] += weight
-    last[c0] += weight
-    last[c1] += weight
-    last[c2] += weight
-    last[c3] += weight
+__all__ = ["TableRows"]
 
 
 class TableRows(NamedTuple):
@@ -140,16 +112,7 @@ class TableRows(NamedTuple):
                     s1 += wj * x[r1, j]
                     s2 += wj * x[r2, j]
                     s3 += wj * x[r3, j]
-                for q in range(columns):
-                    c0, c1, c2, c3 = codes[r0, q], codes[r1, q], codes[r2, q], codes[r3, q]
-                    if c0 >= 0:
-                        s0 += params[as_index(w + c0)]
-                    if c1 >= 0:
-                        s1 += params[as_index(w + c1)]
-                    if c2 >= 0:
-                        s2 += params[as_index(w + c2)]
-                    if c3 >= 0:
-                        s3 += params[as_index(w + c3)]
+                s0, s1, s2, s3 = add_codes_of_four(codes, r0, r1, r2, r3, params, w, s0, s1, s2, s3)
                 z[at + c] = s0
                 z[at + k + c] = s1
                 z[at + 2 * k + c] = s2
@@ -163,11 +126,7 @@ class TableRows(NamedTuple):
                 s = params[k * p + c]
                 for j in range(numbers):
                     s += params[w + j] * x[r, j]
-                for q in range(columns):
-                    code = codes[r, q]
-                    if code >= 0:
-                        s += params[as_index(w + code)]
-                z[at + c] = s
+                z[at + c] = add_codes(codes, r, params, w, s)
             i += 1
 
     def add_gradient(
@@ -316,11 +275,7 @@ class TableRows(NamedTuple):
             for j in range(x.shape[1]):
                 own = x[r, j] * scale[j]
                 total += own * own
-            for a in range(codes.shape[1]):
-                code = codes[r, a]
-                if code >= 0:
-                    total += scale[as_index(code)] * scale[as_index(code)]
-            out[i] = total
+            out[i] = add_squares_of_codes(codes, r, scale, total)
 
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have at most: all numbers, and their codes."""

@@ -21,6 +21,7 @@ from gradstep.rows.layouts.base import (
     tile_scores,
     write_squares,
 )
+from gradstep.rows.layouts.few import dot_of_terms, square_of_terms
 from gradstep.rows.layouts.table import TableRows
 
 if TYPE_CHECKING:
@@ -110,27 +111,22 @@ class TermRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         places, amounts, p = self.places, self.amounts, self.width
         columns = places.shape[1]
-        lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
-        amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
-        stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
-        last = order.size - 1
-        for i in range(lo, hi):
-            coming = order[min(i + AHEAD, last)]
-            for line in range(lines):
-                prefetch(places, coming * columns + line * stride)
-            for line in range(amount_lines):
-                prefetch(amounts, coming * columns + line * amount_stride)
+        if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
+            lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
+            amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
+            stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
+            last = order.size - 1
+            for i in range(lo, hi):
+                coming = order[min(i + AHEAD, last)]
+                for line in range(lines):
+                    prefetch(places, coming * columns + line * stride)
+                for line in range(amount_lines):
+                    prefetch(amounts, coming * columns + line * amount_stride)
         tile_scores(TableRows(self.values, self.codes, p), order, lo, hi, params, k, z)
         for i in range(lo, hi):
             r = order[i]
             for c in range(k):
-                w = c * p
-                s = 0.0
-                for q in range(columns):
-                    place = places[r, q]
-                    if place >= 0:
-                        s += params[as_index(w + place)] * amounts[r, q]
-                z[(i - lo) * k + c] += s
+                z[(i - lo) * k + c] += dot_of_terms(places, amounts, r, params, c * p)
 
     def add_gradient(
         self, order: Any, lo: int, hi: int, slopes: Any, k: int, gradient: Any
@@ -206,12 +202,7 @@ class TermRows(NamedTuple):
         table = TableRows(self.values, self.codes, self.width)
         write_squares(table, order, lo, hi, scale, out)
         for i in range(lo, hi):
-            r = order[i]
-            for q in range(places.shape[1]):
-                place = places[r, q]
-                if place >= 0:
-                    own = amounts[r, q] * scale[as_index(place)]
-                    out[i] += own * own
+            out[i] += square_of_terms(places, amounts, order[i], scale)
 
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have at most."""
