@@ -59,8 +59,8 @@ class TestQuasiNewton:
         pairs = Pairs()
         for i in range(5):
             pairs = pairs.added(np.full((1, 2), i), np.full((1, 2), -i), 3)
-        np.testing.assert_array_equal(pairs.steps[:, 0, 0], [2, 3, 4])
-        np.testing.assert_array_equal(pairs.changes[:, 0, 1], [-2, -3, -4])
+        np.testing.assert_array_equal(np.array(pairs.steps)[:, 0, 0], [2, 3, 4])
+        np.testing.assert_array_equal(np.array(pairs.changes)[:, 0, 1], [-2, -3, -4])
 
     def test_a_poor_preconditioner_is_taken_anew_from_more_rows(self, solve, monkeypatch):
         drawn, draw = [], Hessians.draw

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradstep.engine.automatic.choice import has_matrix
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import is_narrow_enough, noise_of
 from gradstep.engine.automatic.state import Pairs
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.quadratic_model import QuadraticModel
@@ -41,19 +42,23 @@ def quasi_newton_direction(
     model: QuadraticModel, state: AutomaticState, gradient: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the step (k, q) that the pairs and the preconditioner give at a gradient (k, q)."""
-    g, factors = gradient.copy(), []
+    g, factors, work = gradient.copy(), [], np.empty_like(gradient)
+
+    def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+        return float(np.multiply(a, b, out=work).sum())
+
     pairs = list(zip(state.pairs.steps, state.pairs.changes, strict=True))
     for s, y in reversed(pairs):
-        along = 1.0 / float((s * y).sum())
-        part = along * float((s * g).sum())
-        g -= part * y
+        along = 1.0 / product(s, y)
+        part = along * product(s, g)
+        g -= np.multiply(y, part, out=work)
         factors.append((along, part))
     step: NDArray[np.float64] = model.preconditioner(state).direction(g)
     if pairs and state.matrices is None:  # how long a step should be, only matrices can tell
         s, y = pairs[-1]
-        step *= float((s * y).sum()) / -float((y * model.preconditioner(state).direction(y)).sum())
+        step *= product(s, y) / -product(y, model.preconditioner(state).direction(y))
     for (s, y), (along, part) in zip(pairs, reversed(factors), strict=True):
-        step -= (part + along * float((y * step).sum())) * s
+        step -= np.multiply(s, part + along * product(y, step), out=work)
     return step
 
 
@@ -100,7 +105,7 @@ def _with_another_if_slow(
         return _with_other_factors_if_slow(model, state, begun.at)
     if not has_matrix(model.of):
         return state
-    first = state.pairs.steps.shape[0] <= 1
+    first = len(state.pairs.steps) <= 1
     if not model.is_poor(state, begun.at, state.at, _FAST_AT_FIRST if first else _FAST):
         return state
     if first:  # a matrix leads farther from where it came
@@ -145,7 +150,7 @@ def _counted(model: QuadraticModel, state: AutomaticState, before: Snapshot) -> 
 
 def _no_way_down(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
     """Forget the pairs, or narrow the smoothing width, if slopes jump; else it ends here."""
-    if state.pairs.steps.size:
+    if len(state.pairs.steps):
         return state.changed(pairs=Pairs(), rejected=True, rate=0.0)
     if not is_narrow_enough(model.of, state):
         state = _forgetting(state).changed(smoothing=state.smoothing.narrowed())

@@ -17,6 +17,8 @@ from gradstep.engine.automatic.smoothing import Smoothing
 from gradstep.engine.state import TrainState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -111,23 +113,18 @@ class Pairs(NamedTuple):
 
     Attributes
     ----------
-    steps, changes : ndarray of shape (pairs, k, q)
+    steps, changes : sequence of ndarray of shape (k, q)
         Steps of the standardised parameters, and changes of their gradient.
     """
 
-    steps: NDArray[np.float64] = np.zeros((0, 0, 0))
-    changes: NDArray[np.float64] = np.zeros((0, 0, 0))
+    steps: Sequence[NDArray[np.float64]] = ()
+    changes: Sequence[NDArray[np.float64]] = ()
 
     def added(
         self, step: NDArray[np.float64], change: NDArray[np.float64], most: int
     ) -> Pairs:  # fmt: skip
-        """Return these pairs with one more, the last `most` of them."""
-        if not self.steps.size:
-            return Pairs(step[None], change[None])
-        return Pairs(
-            np.concatenate([self.steps, step[None]])[-most:],
-            np.concatenate([self.changes, change[None]])[-most:],
-        )
+        """Return these pairs with one more, the last `most` of them; no array is copied."""
+        return Pairs((*self.steps, step)[-most:], (*self.changes, change)[-most:])
 
 
 class Sampling(NamedTuple):
