@@ -99,6 +99,7 @@ def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
     of = problem(data, **changes)
     whole, outcome = train(of, data, of.start())
     assert isinstance(whole, AutomaticState)
+    assert whole.epoch > 2 or name != "working sets of least squares"
     state, ended = of.start(), Outcome.PAUSED
     while ended is Outcome.PAUSED:
         state, ended = train(of, data, state, until_epoch=state.epoch + 1)

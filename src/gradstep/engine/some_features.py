@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
+import scipy.sparse as sp
 
 from gradstep.rows.layouts import CsrRows
 from gradstep.rows.statistics import Columns
@@ -40,13 +40,16 @@ def columns_of(columns: Columns, features: NDArray[np.intp]) -> Columns:
 
 
 def rows_of(data: Dataset, features: NDArray[np.intp]) -> Dataset:
-    """Return a copy of the rows, sparse or dense, with these of their features, in rising order."""
+    """Return a copy of the rows, sparse or dense, with these of their features, in rising order.
+
+    Sparse rows must be sound (`CsrRows.is_sound`): nothing is checked.
+    """
     rows: Any = data.rows
     if not isinstance(rows, CsrRows):
         dense = type(rows)(np.ascontiguousarray(rows.values[:, features]))
         return replace(data, rows=dense, columns=None, moments=None)
     part = slice(rows.starts[0], rows.starts[-1])
-    some = sparse.csr_array(
+    some = sp.csr_array(
         (rows.values[part], rows.columns[part], rows.starts - part.start),
         shape=(rows.n_rows, rows.n_features),
     )[:, features]

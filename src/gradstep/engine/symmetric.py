@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["symmetric"]
 
-# Lines and columns of a block: two of them take a quarter of the second cache.
+# Lines and columns of a block: two of them take 256 KB, which stay in the second cache.
 _BLOCK = 128
 
 
@@ -36,7 +36,7 @@ def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _by_blocks(lower: NDArray[np.float64]) -> NDArray[np.float64]:
-    whole, q = np.empty_like(lower), lower.shape[-1]
+    whole, q = np.empty(lower.shape), lower.shape[-1]
     for lo in range(0, q, _BLOCK):
         own = slice(lo, lo + _BLOCK)
         whole[..., own, :lo] = lower[..., own, :lo]

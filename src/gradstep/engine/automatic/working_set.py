@@ -70,7 +70,7 @@ class WorkingSets:
         self._model, self._columns, self._run = model, columns, run
         self._left = 0.0  # what is left to go within the working set of this epoch
         self._gains_at: tuple[Snapshot, NDArray[np.float64]] | None = None
-        self._diagonal: NDArray[np.float64] | None = None  # of least squares
+        self._least_squares_diagonal: NDArray[np.float64] | None = None
 
     def step(self, state: AutomaticState) -> AutomaticState:
         """Go to about the optimum of a working set; where too many matter, take other steps.
@@ -116,7 +116,9 @@ class WorkingSets:
     def length(self, state: AutomaticState) -> float:
         """Return the length of the next step, from what each feature by itself would gain."""
         gains, of = self._gains(state), self._model.of
-        if state.epoch == 0 or not of.quadratic:  # a pass of second derivatives: counted here alone
+        # A pass of second derivatives, counted here alone, once a snapshot. That of least squares
+        # is read again where a run goes on, and not counted again.
+        if state.epoch == 0 or not of.quadratic:
             self._model.row_sums.rows_read += of.data.n
         return math.sqrt(self._left * self._left + float(gains.sum()))
 
@@ -131,7 +133,7 @@ class WorkingSets:
         slope = self._model.gradient(snapshot)[0, :-1]
         zero = self._model.scaled(snapshot)[0, :-1] == 0.0
         beyond = np.where(zero, np.maximum(np.abs(slope) - of.l1[:-1], 0.0), 0.0)
-        own = self._own(state) + of.ridge[:-1]
+        own = self._second_derivatives(state) + of.ridge[:-1]
         own = np.maximum(own, _FLAT * own.max(initial=0.0))
         gains: NDArray[np.float64] = np.divide(
             beyond * beyond, own, out=np.zeros_like(own), where=own > 0.0
@@ -139,15 +141,20 @@ class WorkingSets:
         self._gains_at = snapshot, gains
         return gains
 
-    def _own(self, state: AutomaticState) -> NDArray[np.float64]:
-        """Return second derivatives of the loss at the snapshot, of each feature: (p,)."""
-        if self._diagonal is not None:
-            return self._diagonal
+    def _second_derivatives(self, state: AutomaticState) -> NDArray[np.float64]:
+        """Return second derivatives of the loss at the snapshot, of each feature: (p,).
+
+        Those of least squares are the same everywhere, but for rounding where kernels are not
+        compiled: so that a run that goes on has the same bits, they are taken at zero.
+        """
+        if self._least_squares_diagonal is not None:
+            return self._least_squares_diagonal
         model, read = self._model, self._model.row_sums.rows_read
-        own: NDArray[np.float64] = model.hessians.diagonal(state.at.params, state.smoothing).own[0]
+        at = np.zeros_like(state.at.params) if model.of.quadratic else state.at.params
+        own: NDArray[np.float64] = model.hessians.diagonal(at, state.smoothing).own[0]
         model.row_sums.rows_read = read
-        if model.of.quadratic:  # the same everywhere, to the bit
-            self._diagonal = own
+        if model.of.quadratic:
+            self._least_squares_diagonal = own
         return own
 
     def _chosen(

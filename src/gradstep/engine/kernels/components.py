@@ -23,6 +23,7 @@ from gradstep.objective import elementary, losses, penalties
 from gradstep.optim import optimizers
 from gradstep.optim.optimizers import descent
 from gradstep.rows import layouts
+from gradstep.rows.layouts import few
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,18 +114,10 @@ def _as_index(number: Any) -> Any:
     return as_index
 
 
-for _lines in (layouts.add_four_lines, layouts.add_four_lines_of_row):
-    inlined(_lines)
-for _sum in (
-    layouts.dot_of_row,
-    layouts.dot_of_terms,
-    layouts.square_of_row,
-    layouts.square_of_terms,
-    layouts.add_codes,
-    layouts.add_codes_of_four,
-    layouts.add_squares_of_codes,
-):
+for _sum in few.SUMS:
     inlined_in_order(_sum)
+for _lines in few.LINES:
+    inlined(_lines)
 
 
 # --- elementary functions ---------------------------------------------------------------

@@ -4,7 +4,7 @@ A layout is a NamedTuple of arrays. The kernel walks a batch in tiles of a few r
 in the processor's cache; for each tile it calls
 
 - ``tile_scores(order, lo, hi, params, k, z)``: scores of the rows ``order[lo:hi]`` to z, row
-  after row, k outputs each; and asks the memory for the rows that come next;
+  after row, k outputs each; and asks the memory for the rows that come next, unless they follow;
 - ``add_gradient(order, lo, hi, slopes, k, gradient)``: adds slope times row, for each output;
 - ``spread(order, lo, hi, shift, scale, out)``: writes rows out, centred and scaled, a column of
   `out` for each: what a Hessian is made of;

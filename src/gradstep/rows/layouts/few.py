@@ -1,8 +1,8 @@
 """Rows that have few of the features: sums over what a row has, and products of its pairs.
 
-Kernels call these functions, as parts of themselves. What a row has lies apart in the parameters,
-so its sums are taken in the order that they are written in: vectors would have to gather it, which
-takes three times as long.
+Kernels call these functions, as parts of themselves. What a row has lies apart in the parameters.
+So `SUMS` are taken in the order that they are written in: vectors would have to gather it, which
+takes two to three times as long (docs/adr/0060). `LINES` sum nothing, and may be reordered.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from typing import Any
 from gradstep.rows.layouts.base import as_index
 
 __all__ = [
-    "add_codes",
-    "add_codes_of_four",
-    "add_four_lines",
+    "LINES",
+    "SUMS",
+    "add_four_lines_of_codes",
     "add_four_lines_of_row",
-    "add_squares_of_codes",
     "dot_of_row",
     "dot_of_terms",
     "square_of_row",
     "square_of_terms",
+    "with_codes",
+    "with_codes_of_four",
+    "with_squares_of_codes",
 ]
 
 
@@ -96,11 +98,11 @@ def square_of_terms(places: Any, amounts: Any, r: int, scale: Any) -> float:
     return total
 
 
-def add_codes_of_four(
+def with_codes_of_four(
     codes: Any, r0: int, r1: int, r2: int, r3: int, params: Any, w: int,
     s0: float, s1: float, s2: float, s3: float,
 ) -> tuple[float, float, float, float]:  # fmt: skip
-    """Add the parameters of four rows' codes, from w on, to their scores."""
+    """Return the scores of four rows plus the parameters of their codes, from w on."""
     for q in range(codes.shape[1]):
         c0, c1, c2, c3 = codes[r0, q], codes[r1, q], codes[r2, q], codes[r3, q]
         if c0 >= 0:
@@ -114,8 +116,8 @@ def add_codes_of_four(
     return s0, s1, s2, s3
 
 
-def add_codes(codes: Any, r: int, params: Any, w: int, score: float) -> float:
-    """Add the parameters of row r's codes, from w on, to its score."""
+def with_codes(codes: Any, r: int, params: Any, w: int, score: float) -> float:
+    """Return the score of row r plus the parameters of its codes, from w on."""
     for q in range(codes.shape[1]):
         code = codes[r, q]
         if code >= 0:
@@ -123,8 +125,8 @@ def add_codes(codes: Any, r: int, params: Any, w: int, score: float) -> float:
     return score
 
 
-def add_squares_of_codes(codes: Any, r: int, scale: Any, total: float) -> float:
-    """Add the squares of row r's codes, each its scale squared."""
+def with_squares_of_codes(codes: Any, r: int, scale: Any, total: float) -> float:
+    """Return a sum of squares plus those of row r's codes, each its scale squared."""
     for q in range(codes.shape[1]):
         code = codes[r, q]
         if code >= 0:
@@ -132,7 +134,7 @@ def add_squares_of_codes(codes: Any, r: int, scale: Any, total: float) -> float:
     return total
 
 
-def add_four_lines(x: Any, codes: Any, r: int, a: int, weight: float, matrix: Any) -> None:
+def add_four_lines_of_codes(x: Any, codes: Any, r: int, a: int, weight: float, matrix: Any) -> None:
     """Add products of row r's codes a to a + 3, and of all before them."""
     last = matrix[matrix.shape[0] - 1]
     c0, c1 = as_index(codes[r, a]), as_index(codes[r, a + 1])
@@ -164,3 +166,15 @@ def add_four_lines(x: Any, codes: Any, r: int, a: int, weight: float, matrix: An
     last[c1] += weight
     last[c2] += weight
     last[c3] += weight
+
+
+SUMS = (
+    dot_of_row,
+    dot_of_terms,
+    square_of_row,
+    square_of_terms,
+    with_codes,
+    with_codes_of_four,
+    with_squares_of_codes,
+)
+LINES = (add_four_lines_of_codes, add_four_lines_of_row)

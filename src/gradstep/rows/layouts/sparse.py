@@ -104,18 +104,16 @@ class CsrRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         p = self.width
         values, columns, starts = self.values, self.columns, self.starts
-        if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
-            last = order.size - 1
-            for i in range(lo, hi):
-                coming = order[min(i + AHEAD, last)]
+        last = order.size - 1
+        for i in range(lo, hi):
+            r, coming = order[i], order[min(i + AHEAD, last)]
+            if coming != r + AHEAD:  # else the processor sees what comes next
                 first, end = starts[coming], starts[coming + 1]
                 for at in range(first, end, LINE // values.itemsize):
                     prefetch(values, at)
                 for at in range(first, end, LINE // columns.itemsize):
                     prefetch(columns, at)
                 prefetch(starts, order[min(i + 2 * AHEAD, last)])
-        for i in range(lo, hi):
-            r = order[i]
             first, end = starts[r], starts[r + 1]
             for c in range(k):
                 own = dot_of_row(values, columns, first, end, params, c * p)

@@ -8,10 +8,10 @@ import numpy as np
 
 from gradstep.rows.layouts.base import AHEAD, LINE, MOST_LINES, as_index, prefetch
 from gradstep.rows.layouts.few import (
-    add_codes,
-    add_codes_of_four,
-    add_four_lines,
-    add_squares_of_codes,
+    add_four_lines_of_codes,
+    with_codes,
+    with_codes_of_four,
+    with_squares_of_codes,
 )
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ class TableRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
-        if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
-            lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
-            code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
-            stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
-            last = order.size - 1
-            for i in range(lo, hi):
-                coming = order[min(i + AHEAD, last)]
+        lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
+        code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
+        stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
+        last = order.size - 1
+        for i in range(lo, hi):
+            coming = order[min(i + AHEAD, last)]
+            if coming != order[i] + AHEAD:  # else the processor sees what comes next
                 for line in range(lines):
                     prefetch(x, coming * numbers + line * stride)
                 for line in range(code_lines):
@@ -112,7 +112,9 @@ class TableRows(NamedTuple):
                     s1 += wj * x[r1, j]
                     s2 += wj * x[r2, j]
                     s3 += wj * x[r3, j]
-                s0, s1, s2, s3 = add_codes_of_four(codes, r0, r1, r2, r3, params, w, s0, s1, s2, s3)
+                s0, s1, s2, s3 = with_codes_of_four(
+                    codes, r0, r1, r2, r3, params, w, s0, s1, s2, s3
+                )
                 z[at + c] = s0
                 z[at + k + c] = s1
                 z[at + 2 * k + c] = s2
@@ -126,7 +128,7 @@ class TableRows(NamedTuple):
                 s = params[k * p + c]
                 for j in range(numbers):
                     s += params[w + j] * x[r, j]
-                z[at + c] = add_codes(codes, r, params, w, s)
+                z[at + c] = with_codes(codes, r, params, w, s)
             i += 1
 
     def add_gradient(
@@ -239,7 +241,7 @@ class TableRows(NamedTuple):
                 before = codes[r, a]
             a = 0
             while below >= 0 and a + 4 <= columns:  # all are there, ascending: four lines at once
-                add_four_lines(x, codes, r, a, weight, matrix)
+                add_four_lines_of_codes(x, codes, r, a, weight, matrix)
                 a += 4
             while below >= 0 and a < columns:
                 j = as_index(codes[r, a])
@@ -275,7 +277,7 @@ class TableRows(NamedTuple):
             for j in range(x.shape[1]):
                 own = x[r, j] * scale[j]
                 total += own * own
-            out[i] = add_squares_of_codes(codes, r, scale, total)
+            out[i] = with_squares_of_codes(codes, r, scale, total)
 
     def n_touched(self, n: int) -> int:
         """Return how many features n rows have at most: all numbers, and their codes."""

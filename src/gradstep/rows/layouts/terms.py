@@ -111,13 +111,13 @@ class TermRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         places, amounts, p = self.places, self.amounts, self.width
         columns = places.shape[1]
-        if order[hi - 1] != order[lo] + (hi - lo - 1):  # else the processor sees what comes next
-            lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
-            amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
-            stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
-            last = order.size - 1
-            for i in range(lo, hi):
-                coming = order[min(i + AHEAD, last)]
+        lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
+        amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
+        stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
+        last = order.size - 1
+        for i in range(lo, hi):
+            coming = order[min(i + AHEAD, last)]
+            if coming != order[i] + AHEAD:  # else the processor sees what comes next
                 for line in range(lines):
                     prefetch(places, coming * columns + line * stride)
                 for line in range(amount_lines):
