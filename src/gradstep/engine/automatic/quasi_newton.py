@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from scipy.linalg.blas import daxpy, ddot
 
 from gradstep.engine.automatic.choice import has_matrix
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import is_narrow_enough, noise_of
 from gradstep.engine.automatic.state import Pairs
+from gradstep.engine.blas import one_blas_thread
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.quadratic_model import QuadraticModel
@@ -42,24 +44,25 @@ def quasi_newton_direction(
     model: QuadraticModel, state: AutomaticState, gradient: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the step (k, q) that the pairs and the preconditioner give at a gradient (k, q)."""
-    g, factors, work = gradient.copy(), [], np.empty_like(gradient)
-
-    def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-        return float(np.multiply(a, b, out=work).sum())
-
-    pairs = list(zip(state.pairs.steps, state.pairs.changes, strict=True))
-    for s, y in reversed(pairs):
-        along = 1.0 / product(s, y)
-        part = along * product(s, g)
-        g -= np.multiply(y, part, out=work)
-        factors.append((along, part))
-    step: NDArray[np.float64] = model.preconditioner(state).direction(g)
-    if pairs and state.matrices is None:  # how long a step should be, only matrices can tell
-        s, y = pairs[-1]
-        step *= product(s, y) / -product(y, model.preconditioner(state).direction(y))
-    for (s, y), (along, part) in zip(pairs, reversed(factors), strict=True):
-        step -= np.multiply(s, part + along * product(y, step), out=work)
-    return step
+    each = zip(state.pairs.steps, state.pairs.changes, strict=True)
+    pairs = [(s.reshape(-1), y.reshape(-1)) for s, y in each]
+    g, factors = gradient.flatten(), []
+    preconditioner = model.preconditioner(state)
+    with one_blas_thread():
+        for s, y in reversed(pairs):
+            along = 1.0 / ddot(s, y)
+            part = along * ddot(s, g)
+            g = daxpy(y, g, a=-part)
+            factors.append((along, part))
+        step = preconditioner.direction(g.reshape(gradient.shape)).reshape(-1)
+        if pairs and state.matrices is None:  # how long a step should be, only matrices can tell
+            s, y = pairs[-1]
+            back = preconditioner.direction(y.reshape(gradient.shape)).reshape(-1)
+            step *= ddot(s, y) / -ddot(y, back)
+        for (s, y), (along, part) in zip(pairs, reversed(factors), strict=True):
+            step = daxpy(s, step, a=-(part + along * ddot(y, step)))
+    found: NDArray[np.float64] = step.reshape(gradient.shape)
+    return found
 
 
 def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
