@@ -9,7 +9,7 @@ from scipy.special import expit
 from sklearn.linear_model import Lasso
 
 from gradstep import MiniBatchClassifier, MiniBatchRegressor
-from gradstep.engine.automatic import choice, working_set
+from gradstep.engine.automatic import choice, l1_minimum, working_set
 from gradstep.engine.automatic.l1_minimum import minimise_with_l1
 from gradstep.engine.automatic.preconditioner import Preconditioner
 from gradstep.engine.automatic.scaled_problem import ScaledProblem
@@ -141,9 +141,21 @@ def test_copies_of_columns_do_no_harm():
     assert twice.history_[-1].loss == pytest.approx(once.history_[-1].loss, rel=1e-9)
 
 
-@pytest.mark.parametrize("q, correlated", [(400, False), (400, True), (700, False)])
-def test_the_minimum_of_a_large_quadratic(q, correlated):
+@pytest.mark.parametrize(
+    "q, correlated, many",
+    [
+        (400, False, 1024),
+        (400, True, 1024),
+        (400, True, 384),
+        (700, False, 1024),
+        (1100, False, 1024),
+    ],
+)
+def test_the_minimum_of_a_large_quadratic(q, correlated, many, monkeypatch):
     """By its subgradient, where a set is so large that LAPACK or conjugate gradients solve it."""
+    monkeypatch.setattr(l1_minimum, "_MANY", many)
+    swept, descend = [], l1_minimum.descend
+    monkeypatch.setattr(l1_minimum, "descend", lambda *a: swept.append(1) or descend(*a))
     rng = np.random.default_rng(q)
     A = rng.normal(size=(3 * q, q)) + (2.0 * rng.normal(size=(3 * q, 1)) if correlated else 0.0)
     matrix = A.T @ A
@@ -154,6 +166,7 @@ def test_the_minimum_of_a_large_quadratic(q, correlated):
     assert minimise_with_l1(matrix, g, x, l1, ridge)
     slope = g + matrix @ x + ridge * x
     assert 0 < np.count_nonzero(x) < q
+    assert bool(swept) == (correlated or q < many)  # else sets of active coordinates settle
     np.testing.assert_allclose(slope[x != 0.0], -(l1 * np.sign(x))[x != 0.0], atol=1e-8)
     assert (np.abs(slope) <= l1 + 1e-8)[x == 0.0].all()
 
