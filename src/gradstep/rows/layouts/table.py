@@ -88,13 +88,16 @@ class TableRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
-        lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
-        code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
-        stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
         last = order.size - 1
-        for i in range(lo, hi):
-            coming = order[min(i + AHEAD, last)]
-            if coming != order[i] + AHEAD:  # else the processor sees what comes next
+        ahead = hi - 1 + AHEAD
+        if order[min(ahead, last)] != order[lo] + (
+            ahead - lo
+        ):  # else the processor sees them coming
+            lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
+            code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
+            stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize
+            for i in range(lo, hi):
+                coming = order[min(i + AHEAD, last)]
                 for line in range(lines):
                     prefetch(x, coming * numbers + line * stride)
                 for line in range(code_lines):

@@ -111,13 +111,16 @@ class TermRows(NamedTuple):
         """Write the scores of rows ``order[lo:hi]`` to z."""
         places, amounts, p = self.places, self.amounts, self.width
         columns = places.shape[1]
-        lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
-        amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
-        stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
         last = order.size - 1
-        for i in range(lo, hi):
-            coming = order[min(i + AHEAD, last)]
-            if coming != order[i] + AHEAD:  # else the processor sees what comes next
+        ahead = hi - 1 + AHEAD
+        if order[min(ahead, last)] != order[lo] + (
+            ahead - lo
+        ):  # else the processor sees them coming
+            lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
+            amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
+            stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
+            for i in range(lo, hi):
+                coming = order[min(i + AHEAD, last)]
                 for line in range(lines):
                     prefetch(places, coming * columns + line * stride)
                 for line in range(amount_lines):
