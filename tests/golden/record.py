@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": llvm.get_host_cpu_name(),
         "features": hashlib.sha256(features.encode()).hexdigest()[:16],
-        **{name: version(name) for name in ("llvmlite", "numba", "numpy", "polars")},
+        **{name: version(name) for name in ("llvmlite", "numba", "numpy", "polars", "scipy")},
     }
 
 

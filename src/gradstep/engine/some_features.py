@@ -42,7 +42,7 @@ def columns_of(columns: Columns, features: NDArray[np.intp]) -> Columns:
 def rows_of(data: Dataset, features: NDArray[np.intp]) -> Dataset:
     """Return a copy of the rows, sparse or dense, with these of their features, in rising order.
 
-    Sparse rows must be sound (`CsrRows.is_sound`): nothing is checked.
+    Sparse rows must be sound (`CsrRows.is_sound`): their columns are not checked.
     """
     rows: Any = data.rows
     if not isinstance(rows, CsrRows):

@@ -91,6 +91,7 @@ def _of_textbook(problem: Problem) -> Shapes:
 def _of_automatic(problem: Problem) -> Shapes:
     size, p, k = problem.size, problem.n_features, problem.n_outputs
     hessians = tuple((n, p + 1, p + 1) for n in sorted({1, k, k * (k + 1) // 2}))
+    # none, as they are written now, and as they were before
     pairs = ((0,), (0, 0, 0), *((n, k, p + 1) for n in range(1, MOST_PAIRS + 1)))
     numbers = "snapshot.objective snapshot.before snapshot.true matrices.whole"
     vectors = "best_params snapshot.params snapshot.gradient matrices.at"

@@ -54,6 +54,9 @@ class TestQuasiNewton:
         g = rng.normal(size=(k, q))
         found = quasi_newton.quasi_newton_direction(model, state, g)
         np.testing.assert_allclose(found.ravel(), -dense_inverse @ g.ravel(), rtol=1e-9)
+        again = quasi_newton.quasi_newton_direction(model, state, g)  # nothing was written to
+        np.testing.assert_array_equal(again, found)
+        np.testing.assert_array_equal(np.array(pairs.steps).reshape(len(steps), -1), steps)
 
     def test_only_the_last_pairs_are_kept(self):
         pairs = Pairs()

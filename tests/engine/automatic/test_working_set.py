@@ -171,6 +171,49 @@ def test_the_minimum_of_a_large_quadratic(q, correlated, many, monkeypatch):
     assert (np.abs(slope) <= l1 + 1e-8)[x == 0.0].all()
 
 
+@pytest.mark.parametrize("start", ["zero", "the minimum", "anywhere"])
+@pytest.mark.parametrize("empty", [False, True], ids=["", "a column of zeros"])
+def test_sets_of_active_coordinates_come_to_the_minimum_of_sweeps(start, empty, monkeypatch):
+    rng = np.random.default_rng(3)
+    q = 400
+    A = rng.normal(size=(4 * q, q))
+    A[:, 7] *= not empty
+    own = np.sqrt((A * A).sum(axis=0))
+    A /= np.where(own > 0.0, own, 1.0)
+    matrix, g = A.T @ A, rng.normal(size=q) * (own > 0.0)
+    ridge, l1 = np.zeros(q), np.append(rng.uniform(0.0, 0.4, q - 1), 0.0)
+    expected = np.zeros(q)
+    assert minimise_with_l1(matrix, g, expected, l1, ridge)
+    monkeypatch.setattr(l1_minimum, "_MANY", 384)
+    monkeypatch.setattr(l1_minimum, "descend", lambda *_: pytest.fail("a sweep"))
+    x = {"zero": np.zeros(q), "the minimum": expected.copy(), "anywhere": rng.normal(size=q)}[start]
+    x[7] *= not empty
+    assert minimise_with_l1(matrix, g, x, l1, ridge)
+    np.testing.assert_allclose(x, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_sets_that_do_not_settle_leave_the_start_to_sweeps(monkeypatch):
+    rng = np.random.default_rng(4)
+    q = 400
+    A = rng.normal(size=(2 * q, q)) + 3.0 * rng.normal(size=(2 * q, 4)) @ rng.normal(size=(4, q))
+    A /= np.sqrt((A * A).sum(axis=0))
+    matrix, g, l1 = A.T @ A, rng.normal(size=q), rng.uniform(0.1, 0.4, q)
+    found, starts, descend = [], [], l1_minimum.descend
+
+    def sweep(matrix, g, x, *rest):
+        starts.append(x.copy())
+        return descend(matrix, g, x, *rest)
+
+    monkeypatch.setattr(l1_minimum, "descend", sweep)
+    for many in (384, 1024):
+        monkeypatch.setattr(l1_minimum, "_MANY", many)
+        x = np.full(q, 0.1)
+        minimise_with_l1(matrix, g, x, l1, np.full(q, 1e-6))
+        found.append(x)
+    assert (starts[0] == 0.1).all()
+    np.testing.assert_array_equal(*found)
+
+
 def test_with_as_many_coefficients_as_rows_it_ends_no_worse_than_before():
     """The quadratic of a set is singular, to rounding: what is found counts, and all is said."""
     X, score = sparse(8, n=120)

@@ -1,4 +1,8 @@
-"""The minimum of a quadratic with l1: of few coordinates compiled, of many with LAPACK."""
+"""The minimum of a quadratic with l1: of few coordinates compiled, of many with BLAS.
+
+Of many, sweeps of coordinate descent, or sets of active coordinates, find which are zero, conjugate
+gradients solve for the others, and LAPACK where these take too long (docs/adr/0054).
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,9 @@ _SWEEPS, _MOST_ROUNDS, _MOST_SOLVES = 8, 32, 3
 _DESCENDED = 1e-20
 # Norm of the residual at which conjugate gradients end, as a share of that of zero; their steps.
 _RESIDUAL, _MOST_STEPS = 1e-11, 60
-# Coordinates from which sets of active ones are tried first: then sweeps wait for the memory. How
-# many sets, how nearly each is solved for, and what share of the changes may be left by the next.
+# Coordinates from which sets of active ones are tried first: then sweeps wait for the memory that
+# holds the matrix. How many sets, and how nearly each is solved for; one that changes more than
+# this share of what the one before has changed ends them.
 _MANY, _MOST_SETS, _NEARLY, _SETTLES = 1024, 6, 1e-5, 0.5
 # A slope may be off by so much of what it is the sum of, and be no larger than l1 nevertheless.
 _ROUNDING = 1e-14
@@ -56,49 +61,60 @@ def minimise_with_l1(
         Whether it is the minimiser.
     """
     if x.size >= LARGE:
-        own = np.einsum("ii->i", matrix) + ridge
-        gain = float(np.divide(g * g, own, out=np.zeros_like(g), where=own > 0.0).sum())
-        if x.size >= _MANY:
-            found = _by_active_sets(matrix, g, x, l1, ridge, math.sqrt(gain))
-            if found is not None:
-                x[:] = found
+        with one_blas_thread():  # once: to enter takes as long as a small product
+            if _minimise_large(matrix, g, x, l1, ridge):
                 return True
-        solves = 0
-        for _ in range(_MOST_ROUNDS):
-            signs = np.sign(x)
-            over = descend(matrix, g, x, l1, ridge, _SWEEPS, _DESCENDED * gain)
-            if not over and not np.array_equal(np.sign(x), signs):
-                continue
-            found = _on_support(matrix, g, x, l1, ridge, _RESIDUAL * math.sqrt(gain))
-            if found is not None:
-                x[:] = found
-                return True
-            solves += 1
-            if solves == _MOST_SOLVES:
-                break
     return bool(minimise_quadratic(matrix, g, x, l1, ridge, _MOST_SWEEPS))
+
+
+def _minimise_large(
+    matrix: NDArray[np.float64], g: NDArray[np.float64], x: NDArray[np.float64],
+    l1: NDArray[np.float64], ridge: NDArray[np.float64],
+) -> bool:  # fmt: skip
+    """Do the same, of many coordinates; where that is not the minimum, x is nearer to it."""
+    own = np.einsum("ii->i", matrix) + ridge
+    gain = float(np.divide(g * g, own, out=np.zeros_like(g), where=own > 0.0).sum())
+    size, solves = math.sqrt(gain), 0
+    if x.size >= _MANY:
+        found = _by_active_sets(matrix, g, x, l1, ridge, own, size)
+        if found is not None:
+            x[:] = found
+            return True
+    for _ in range(_MOST_ROUNDS):
+        signs = np.sign(x)
+        over = descend(matrix, g, x, l1, ridge, _SWEEPS, _DESCENDED * gain)
+        if not over and not np.array_equal(np.sign(x), signs):
+            continue
+        found = _on_support(matrix, g, x, l1, ridge, _RESIDUAL * size)
+        if found is not None:
+            x[:] = found
+            return True
+        solves += 1
+        if solves == _MOST_SOLVES:
+            break
+    return False
 
 
 def _by_active_sets(
     matrix: NDArray[np.float64], g: NDArray[np.float64], x: NDArray[np.float64],
-    l1: NDArray[np.float64], ridge: NDArray[np.float64], size: float,
+    l1: NDArray[np.float64], ridge: NDArray[np.float64], own: NDArray[np.float64], size: float,
 ) -> NDArray[np.float64] | None:  # fmt: skip
     """Return the minimum by sets of coordinates that are not zero, None if these do not settle.
 
     Each set, with signs, is what a proximal step of each coordinate by itself from the last point
     leaves, the next point the minimum there (primal-dual active sets: Hintermüller, Ito, Kunisch,
-    SIAM Journal on Optimization 13, 2003). `size` is what residuals are measured by.
+    SIAM Journal on Optimization 13, 2003). `own` is the diagonal with ridge; residuals are measured
+    by `size`.
     """
-    own = np.einsum("ii->i", matrix) + ridge
     unit = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0.0)
-    signs, changed = np.full(x.size, np.nan), x.size
-    for _ in range(_MOST_SETS):
+    signs, changed = np.full(x.size, np.nan), math.inf
+    for sets in range(_MOST_SETS + 1):
         to = x - unit * (g + _product(matrix, x) + ridge * x)
         now = np.where(np.abs(to) > unit * l1, np.sign(to), 0.0)
         differ = int((now != signs).sum())
         if not differ:
             return _on_support(matrix, g, x, l1, ridge, _RESIDUAL * size)
-        if differ < x.size and differ > _SETTLES * changed:
+        if differ > _SETTLES * changed or sets == _MOST_SETS:
             return None
         signs, changed = now, differ
         there = ((now != 0.0) | (l1 == 0.0)) & (own > 0.0)

@@ -48,7 +48,7 @@ def quasi_newton_direction(
     pairs = [(s.reshape(-1), y.reshape(-1)) for s, y in each]
     g, factors = gradient.flatten(), []
     preconditioner = model.preconditioner(state)
-    with one_blas_thread():
+    with one_blas_thread():  # daxpy writes to its second array, read-only or not: ours alone
         for s, y in reversed(pairs):
             along = 1.0 / ddot(s, y)
             part = along * ddot(s, g)
@@ -88,10 +88,12 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
     # 3. What the step has shown of the Hessian; nothing, if the gradient is that of another loss.
     if ahead is state or of.has_optimality:
         state = ahead
-        change = model.gradient(trial) - gradient
-        if float((change * step).sum()) > 0.0:
+        own, change = t * step, model.gradient(trial) - gradient
+        with one_blas_thread():
+            bends = ddot(own.reshape(-1), change.reshape(-1)) > 0.0
+        if bends:
             most = max(_FEWEST_PAIRS, min(MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
-            state = state.changed(pairs=state.pairs.added(t * step, change, most))
+            state = state.changed(pairs=state.pairs.added(own, change, most))
     else:
         state = _forgetting(ahead)
     # 4. Where steps lead on slowly, the preconditioner is another one.

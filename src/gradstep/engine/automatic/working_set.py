@@ -116,7 +116,7 @@ class WorkingSets:
     def length(self, state: AutomaticState) -> float:
         """Return the length of the next step, from what each feature by itself would gain."""
         gains, of = self._gains(state), self._model.of
-        # A pass of second derivatives, counted here alone, once a snapshot. That of least squares
+        # A pass of second derivatives, counted here alone, once an epoch. That of least squares
         # is read again where a run goes on, and not counted again.
         if state.epoch == 0 or not of.quadratic:
             self._model.row_sums.rows_read += of.data.n

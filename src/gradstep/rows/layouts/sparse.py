@@ -106,8 +106,9 @@ class CsrRows(NamedTuple):
         values, columns, starts = self.values, self.columns, self.starts
         last = order.size - 1
         for i in range(lo, hi):
-            r, coming = order[i], order[min(i + AHEAD, last)]
-            if coming != r + AHEAD:  # else the processor sees what comes next
+            r, far = order[i], min(i + AHEAD, last)
+            coming = order[far]
+            if coming != r + (far - i):  # else the processor sees what comes next
                 first, end = starts[coming], starts[coming + 1]
                 for at in range(first, end, LINE // values.itemsize):
                     prefetch(values, at)

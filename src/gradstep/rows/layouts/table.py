@@ -89,10 +89,8 @@ class TableRows(NamedTuple):
         x, codes, p = self.values, self.codes, self.width
         numbers, columns = x.shape[1], codes.shape[1]
         last = order.size - 1
-        ahead = hi - 1 + AHEAD
-        if order[min(ahead, last)] != order[lo] + (
-            ahead - lo
-        ):  # else the processor sees them coming
+        far = min(hi - 1 + AHEAD, last)
+        if order[far] != order[lo] + (far - lo):  # else the processor sees them coming
             lines = min(numbers * x.itemsize // LINE + 1, MOST_LINES)
             code_lines = min(columns * codes.itemsize // LINE + 1, MOST_LINES)
             stride, code_stride = LINE // x.itemsize, LINE // codes.itemsize

@@ -112,10 +112,8 @@ class TermRows(NamedTuple):
         places, amounts, p = self.places, self.amounts, self.width
         columns = places.shape[1]
         last = order.size - 1
-        ahead = hi - 1 + AHEAD
-        if order[min(ahead, last)] != order[lo] + (
-            ahead - lo
-        ):  # else the processor sees them coming
+        far = min(hi - 1 + AHEAD, last)
+        if order[far] != order[lo] + (far - lo):  # else the processor sees them coming
             lines = min(columns * places.itemsize // LINE + 1, MOST_LINES)
             amount_lines = min(columns * amounts.itemsize // LINE + 1, MOST_LINES)
             stride, amount_stride = LINE // places.itemsize, LINE // amounts.itemsize
