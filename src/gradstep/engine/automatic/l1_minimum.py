@@ -61,7 +61,7 @@ def minimise_with_l1(
         Whether it is the minimiser.
     """
     if x.size >= LARGE:
-        with one_blas_thread():  # once: to enter takes as long as a small product
+        with one_blas_thread():  # for all below, at once: to enter takes as long as a small product
             if _minimise_large(matrix, g, x, l1, ridge):
                 return True
     return bool(minimise_quadratic(matrix, g, x, l1, ridge, _MOST_SWEEPS))
@@ -150,8 +150,7 @@ def _on_support(
 
 def _product(matrix: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the product of a symmetric matrix, of which half is read, with a vector."""
-    with one_blas_thread():
-        product: NDArray[np.float64] = dsymv(1.0, matrix.T, v)
+    product: NDArray[np.float64] = dsymv(1.0, matrix.T, v)
     return product
 
 
@@ -169,16 +168,15 @@ def _solved(
     at = np.flatnonzero(there)
     block = matrix[np.ix_(at, at)]
     np.einsum("ii->i", block)[:] += ridge[at]
-    with one_blas_thread():
-        try:
-            lower = np.linalg.cholesky(block)
-        except np.linalg.LinAlgError:
-            return None
-        if np.einsum("ii->i", lower).min(initial=1.0) ** 2 <= DEPENDENT:
-            return None
-        half = solve_triangular(lower, wanted[at], lower=True, check_finite=False)
-        x = np.zeros_like(x)
-        x[at] = solve_triangular(lower.T, half, lower=False, check_finite=False)
+    try:
+        lower = np.linalg.cholesky(block)
+    except np.linalg.LinAlgError:
+        return None
+    if np.einsum("ii->i", lower).min(initial=1.0) ** 2 <= DEPENDENT:
+        return None
+    half = solve_triangular(lower, wanted[at], lower=True, check_finite=False)
+    x = np.zeros_like(x)
+    x[at] = solve_triangular(lower.T, half, lower=False, check_finite=False)
     return x
 
 

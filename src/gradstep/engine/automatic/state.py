@@ -123,7 +123,7 @@ class Pairs(NamedTuple):
     def added(
         self, step: NDArray[np.float64], change: NDArray[np.float64], most: int
     ) -> Pairs:  # fmt: skip
-        """Return these pairs with one more, the last `most` of them, which all share their arrays."""
+        """Return these pairs with one more, the last `most` of them; arrays are shared."""
         return Pairs((*self.steps, step)[-most:], (*self.changes, change)[-most:])
 
 
