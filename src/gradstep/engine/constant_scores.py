@@ -14,6 +14,8 @@ from gradstep.objective.classification import LogLoss
 from gradstep.objective.regression import Gamma, Poisson, Tweedie
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gradstep.rows.dataset import Dataset
 
 __all__ = ["sums_at_score"]
@@ -46,15 +48,20 @@ def sums_at_score(loss: Any, shard: Dataset, score: float) -> tuple[float, float
     if kind not in _LINEAR and kind is not LogLoss:
         return None
     y, weight = shard.targets()[:, 0], shard.weights()
-    weight = np.ones(y.size) if weight is None else weight
     shares: tuple[tuple[float, float], ...]
     if kind is LogLoss:  # each class by itself: no digits of a rare one cancel
         positive = y > 0.0
-        shares = ((1.0, float(weight[positive].sum())), (-1.0, float(weight[~positive].sum())))
+        shares = (1.0, _sum_of(weight, positive)), (-1.0, _sum_of(weight, ~positive))
     else:
+        weight = np.ones(y.size) if weight is None else weight
         whole = float(weight.sum())
         mean = float(np.einsum("i,i->", y, weight)) / whole if whole > 0.0 else 1.0
         shares = ((mean, whole),)
     value = sum(share * loss.value(target, score) for target, share in shares)
     slope = sum(share * loss.slope(target, score) for target, share in shares)
     return float(value), float(slope)
+
+
+def _sum_of(weight: NDArray[np.float64] | None, which: NDArray[np.bool_]) -> float:
+    """Return the sum of the weights of some rows; without weights, their number."""
+    return float(np.count_nonzero(which) if weight is None else weight[which].sum())

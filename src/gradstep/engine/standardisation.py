@@ -69,6 +69,11 @@ class Standardisation:
         return bool((self.scale > 0.0).all())
 
     @cached_property
+    def _changes_nothing(self) -> bool:
+        """Whether features stay as they are; with many, nothing else is worth a pass over them."""
+        return bool((self.scale == 1.0).all()) and not self.shift.any()
+
+    @cached_property
     def _with_intercept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Shift and scale of the features, and of a last one, which is the intercept's: 0 and 1."""
         shift, scale = np.zeros(self.shift.size + 1), np.ones(self.shift.size + 1)
@@ -85,7 +90,10 @@ class Standardisation:
 
     def gradient(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradient (k, p + 1) for standardised features, from that for their units."""
-        own, (shift, scale) = self._by_output(in_units), self._with_intercept
+        own = self._by_output(in_units)
+        if self._changes_nothing:
+            return own.copy()
+        shift, scale = self._with_intercept
         return (own - shift * own[:, -1:]) * scale
 
     def gradient_in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,6 +105,8 @@ class Standardisation:
 
     def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) in the features' units, from scaled ones (k, p + 1)."""
+        if self._changes_nothing:
+            return self._flat(scaled.copy())
         own = np.empty(scaled.shape)
         w = np.multiply(scaled[:, :-1], self.scale, out=own[:, :-1])
         own[:, -1] = scaled[:, -1] - np.add.reduce(w * self.shift, axis=1)
@@ -105,6 +115,8 @@ class Standardisation:
     def scaled_params(self, in_units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scaled parameters (k, p + 1), from those in the features' units (size,)."""
         own = self._by_output(in_units)
+        if self._changes_nothing:
+            return own.copy()
         scaled = self._divided(own)
         scaled[:, -1] += np.add.reduce(own[:, :-1] * self.shift, axis=1)
         return scaled

@@ -33,7 +33,7 @@ _TOO_SMALL = (
 
 
 class _Largest(NamedTuple):
-    """The number of a sparse shard that is farthest from zero, and its column."""
+    """The size of a sparse shard's number that is farthest from zero, and its column if refused."""
 
     value: float
     column: int
@@ -50,9 +50,15 @@ def _largest(shard: Dataset) -> _Largest:
     values = rows.values[part]
     if not values.size:
         return _Largest(-1.0, 0)
-    most, least = float(values.max()), float(values.min())
-    at, largest = (values.argmax(), most) if most >= -least else (values.argmin(), -least)
-    return _Largest(largest, int(rows.columns[part][at]))
+    largest = max(float(values.max()), -float(values.min()))
+    if largest <= _MOST and not _is_too_small(largest):
+        return _Largest(largest, 0)
+    return _Largest(largest, int(rows.columns[part][np.abs(values).argmax()]))
+
+
+def _is_too_small(largest: float) -> bool:
+    """Tell whether the squares of numbers that are no larger, and not all zero, underflow."""
+    return largest > 0.0 and largest * largest < _LEAST_SQUARE
 
 
 def columns_of(data: Dataset) -> Columns:
@@ -90,5 +96,5 @@ def _check_squares(data: Dataset) -> None:
         largest, column = row_sums.total(_largest)
     if largest > _MOST:
         raise InvalidData(_TOO_LARGE.format(column, largest))
-    if largest > 0.0 and largest * largest < _LEAST_SQUARE:
+    if _is_too_small(largest):
         raise InvalidData(_TOO_SMALL.format(column, "are", largest))

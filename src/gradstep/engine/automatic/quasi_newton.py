@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_PAIRS", "quasi_newton_direction", "quasi_newton_step"]
 
-_FEWEST_PAIRS, MOST_PAIRS = 2, 10
+_FEWEST_PAIRS, MOST_PAIRS = 2, 20
 _MOST_NUMBERS = 1 << 26  # in all of them, where there is a choice
 _POOR_STEPS = 1  # in a row, after which a preconditioner is taken anew, from a larger sample
 # The same for the outputs' factor, doubled each time; the pairs stay true.
@@ -73,7 +73,7 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
     gradient, (step, _) = model.gradient(snapshot), model.direction(state, snapshot)
     slope = float((gradient * step).sum())
     # 2. The line search, by the loss as it was smoothed for the snapshot.
-    scaled, ahead = of.standardisation.scaled_params(snapshot.params), state.narrowed_if_due()
+    scaled, ahead = model.scaled(snapshot), state.narrowed_if_due()
 
     def evaluate(t: float) -> Snapshot:
         return model.evaluate(ahead, of.standardisation.in_units(scaled + t * step))

@@ -64,8 +64,8 @@ class CsrRows(NamedTuple):
         return int(self.n_numbers() * both // max(1, self.n_rows))
 
     def tile_rows(self) -> int:
-        """Return how many rows a tile should have; their length varies, so a few."""
-        return 16
+        """Return how many rows a tile should have: 16 to 64, about as the nearest cache holds."""
+        return min(64, max(16, (1 << 14) // max(1, self.row_bytes())))
 
     def take(self, order: Any) -> CsrRows:
         """Return a copy with the rows in another order."""
