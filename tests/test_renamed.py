@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import polars as pl
 import pytest
 
-from gradstep import InvalidParameter, MiniBatchRegressor, evaluate, fit_table, prepare
+from gradstep import InvalidParameter, MiniBatchRegressor, evaluate, fit_table, plan, prepare
 from gradstep.cli.main import main
 
 TABLE = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 10, "w": [1.0, 2.0] * 20,
@@ -64,6 +65,18 @@ def test_old_name_of_evaluating():
     assert one == evaluate(model, TABLE, sample_weight="w")
     with pytest.raises(InvalidParameter, match="evaluate has no parameter 'wieght'"):
         evaluate(model, TABLE, wieght="w")
+
+
+@pytest.mark.parametrize("function", [fit_table, plan])
+@pytest.mark.parametrize(
+    "given, meant",
+    [("max_iters", "max_iter"), ("optimiser", "optimizer"), ("dorp", "drop"),
+     ("max_level", "max_levels"), ("memmory", "memory"), ("weights", "sample_weight")],
+)  # fmt: skip
+def test_what_was_meant_by_a_fit_is_found_wherever_it_is(function, given, meant):
+    message = f"fit_table has no parameter '{given}'. Did you mean '{meant}'?"
+    with pytest.raises(InvalidParameter, match=re.escape(message)):
+        function(TABLE, "y", **{given: 1})
 
 
 class TestCommandLine:

@@ -144,11 +144,11 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
         place += f", column {column}{label}"
     what = "NaN" if np.isnan(first) else "infinity (inf)"
     rest = f"; {bad.size} values in all are NaN or infinite" if bad.size > 1 else ""
-    fix = (
-        "Impute missing values first (sklearn.impute.SimpleImputer), or drop those rows."
-        if np.isnan(first)
-        else "Clip or drop them; a value too large for float32 needs float64."
-    )
+    fix = "Clip or drop them; a value too large for float32 needs float64."
+    if np.isnan(first):
+        fix = "Drop those rows."
+        if name.startswith("Input X"):
+            fix = "Impute missing values first (sklearn.impute.SimpleImputer), or drop those rows."
     msg = f"{name} contains {what} at {place}{rest}. {fix}"
     raise InvalidData(msg)
 

@@ -174,7 +174,12 @@ def _rebuild_diverged(message: str, epoch: int) -> Diverged:
 
 
 # What other packages call a loss of ours, where the names are not alike.
-_ELSEWHERE = {"quantile": "pinball", "mse": "squared_error", "logistic": "log_loss"}
+_ELSEWHERE = {
+    "quantile": "pinball",
+    "mse": "squared_error",
+    "logistic": "log_loss",
+    "weights": "sample_weight",
+}
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:

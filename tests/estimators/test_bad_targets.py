@@ -59,6 +59,24 @@ TARGETS = [
         ["y contains None|[Uu]nknown label type"],
     ),
     Case("text as y", lambda: regressor().fit(X, ["a"] * 20), ValueError, ["not convert", "'a'"]),
+    Case(
+        "text among numbers of y",
+        lambda: regressor().fit(X, ["1"] * 7 + ["two"] * 13),
+        InvalidData,
+        ["y must be numbers", "'two'", "row 7", "MiniBatchClassifier"],
+    ),
+    Case(
+        "text in a later part",
+        lambda: regressor().partial_fit(X, Y).partial_fit(X, ["two"] * 20),
+        InvalidData,
+        ["y must be numbers", "'two'", "row 0"],
+    ),
+    Case(
+        "text held out",
+        lambda: regressor().fit(X, Y, X_val=X, y_val=["two"] * 20),
+        InvalidData,
+        ["y_val must be numbers", "'two'", "row 0"],
+    ),
     Case("no y", lambda: regressor().fit(X, None), ValueError, ["requires y"]),
     Case("short y", lambda: regressor().fit(X, Y[:-1]), ValueError, [r"\[20, 19\]"]),
     Case(

@@ -112,6 +112,14 @@ class TestWhatIsTold:
         again = fit_table(TABLE, "fare", **{**how, "drop": how["drop"][:2]}, ignore="GS217")
         assert again.notes[-1].endswith('drop=["customer"] keeps it from being one.')
 
+    def test_of_few_clusters(self):
+        how = asked("fare", "shop")
+        found = fit_table(TABLE, "fare", **how)
+        assert "GS208: 20 clusters are few" in found.notes[0]
+        assert "clustered by shop: 20 clusters; few clusters, see GS208" in str(
+            found.model.summary()
+        )
+
     def test_what_was_asked_for_and_is_not_valid(self):
         how = asked("fare", "shop") | {"penalty": "l1", "alpha": 0.01}
         found = fit_table(TABLE, "fare", **how)

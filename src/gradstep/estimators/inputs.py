@@ -20,6 +20,7 @@ from gradstep.checks import (
     is_one_of,
 )
 from gradstep.errors import InvalidData, InvalidParameter
+from gradstep.estimators.targets import refuse_text
 from gradstep.rows.dataset import Dataset
 from gradstep.rows.layouts import CsrRows, DenseRows
 
@@ -137,6 +138,8 @@ def check_features(
     as_wanted = _is_as_wanted(est, X, y, reset=reset)
     if y is not _NO_Y and y is not None and not sp.issparse(y) and not (as_wanted and y_options):
         check_labels(np.asarray(y), "Input y")
+        if y_options:
+            refuse_text(np.asarray(y), "y")
     try:
         if as_wanted:
             checked, est.n_features_in_ = X, X.shape[1]

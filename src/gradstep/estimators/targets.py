@@ -25,18 +25,21 @@ __all__ = [
     "codes_of",
     "has_probabilities",
     "numbers_of",
+    "refuse_text",
 ]
 
 
 # Labels that scikit-learn's check does not count, and the largest number that is surely a label.
 _FEW_LABELS, _MOST_LABEL = 20, 2.0**31
+_CLASSIFIER = "MiniBatchClassifier"
 
 
-def numbers_of(y: Any, name: str) -> NDArray[np.float64]:
-    """Return targets that are numbers as (n, k) float64."""
+def numbers_of(y: Any, name: str, classifier: str = _CLASSIFIER) -> NDArray[np.float64]:
+    """Return targets that are numbers as (n, k) float64; of text, name who predicts classes."""
     if type(y) is np.ndarray and y.dtype.kind in "iuf" and y.ndim and y.size:
         y = y.astype(np.float64, copy=False)
     else:
+        refuse_text(np.asarray(y), name.removeprefix("Input "), classifier)
         y = check_array(
             y, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name=name
         )
@@ -46,6 +49,24 @@ def numbers_of(y: Any, name: str) -> NDArray[np.float64]:
     check_finite(y, name)
     columns: NDArray[np.float64] = np.ascontiguousarray(y.reshape(y.shape[0], -1))
     return columns
+
+
+def refuse_text(y: NDArray[Any], name: str, classifier: str = _CLASSIFIER) -> None:
+    """Refuse targets that are no numbers, where numbers are predicted."""
+    if y.dtype.kind not in "OUS":
+        return
+    for row, values in enumerate(y.reshape(len(y) if y.ndim else 1, -1)):
+        try:
+            values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            texts = [value for value in values.tolist() if isinstance(value, (str, bytes))]
+            if not texts:
+                return  # scikit-learn says what such an object is
+            msg = (
+                f"{name} must be numbers: could not convert {texts[0]!r} (row {row}). {classifier} "
+                "predicts classes."
+            )
+            raise InvalidData(msg) from error
 
 
 def check_targets(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from gradstep.checks import check_choice, check_number
+from gradstep.data.preparing.options import refuse_unknown
 from gradstep.errors import InvalidParameter
 from gradstep.fit.components import (
     CLASSIFICATION_LOSSES,
@@ -14,11 +16,14 @@ from gradstep.fit.components import (
     schedule_of,
 )
 from gradstep.fit.plan import checked_optimizer, is_auto
+from gradstep.fit.prepare import prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gradstep.fit.plan import Settings
 
-__all__ = ["check_before_reading"]
+__all__ = ["check_before_reading", "check_names"]
 
 
 def check_before_reading(loss: Any, component: Any, settings: Settings, task: str) -> None:
@@ -55,3 +60,18 @@ def check_before_reading(loss: Any, component: Any, settings: Settings, task: st
                 "slope": lambda y, z: z - y,
             },
         )
+
+
+def check_names(options: Iterable[str], own: Iterable[str]) -> None:
+    """Refuse an option of `fit_table` that is none of `prepare` either.
+
+    Parameters
+    ----------
+    options : iterable of str
+        The names of the keyword arguments that `fit_table` does not have itself.
+    own : iterable of str
+        Those that it has, of which one may have been meant.
+    """
+    known = {*signature(prepare).parameters, "formula"}
+    unknown = [name for name in options if name not in known]
+    refuse_unknown("fit_table", unknown, sorted({*own, *known}))

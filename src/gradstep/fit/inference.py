@@ -138,15 +138,20 @@ def infer(
         return [] if quiet else [NO_STANDARD_ERRORS.note(f"No standard errors: {why}.")]
     if asked.clusters:
         model.provenance["clusters"] = list(asked.clusters)
-    notes = _notes_of(prepared, found, asked.clusters)
+    assert model.covariance is not None  # noqa: S101
+    notes = _notes_of(prepared, found, asked.clusters, model.covariance.clusters)
     if asked.kind != "model":  # which takes the spread of all rows for that of each level
         notes += notes_of_rare_levels(prepared, _parts(prepared, found).values())
     return notes
 
 
-def _notes_of(prepared: PreparedTable, found: Phases, clusters: Sequence[str]) -> list[Note]:
+def _notes_of(
+    prepared: PreparedTable, found: Phases, clusters: Sequence[str], counts: Sequence[int]
+) -> list[Note]:
     """Return what a person should know of the columns that rows are clustered by."""
-    notes = []
+    from gradstep.inference.clusters import note_of_few
+
+    notes = note_of_few(counts)
     for column in clusters:
         way = prepared.meta["asked"]["clusters"].index(column)
         missing = sum(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gradstep.compiling import Moment, seconds_of
 from gradstep.data.preparing.place import prepared_in
@@ -21,7 +22,7 @@ from gradstep.engine.checkpoint import Checkpoint
 from gradstep.engine.records import Outcome
 from gradstep.errors import Diverged
 from gradstep.files import without_secrets
-from gradstep.fit.checks import check_before_reading
+from gradstep.fit.checks import check_before_reading, check_names
 from gradstep.fit.column_constraints import ConstraintsOnColumns
 from gradstep.fit.components import LOSSES, loss_of
 from gradstep.fit.folds import check_folds, evaluate_folds
@@ -279,9 +280,10 @@ def fit_table(
     limits: dict[str, Any] = {"max_iter": max_iter, "n_iter_no_change": n_iter_no_change}
     options = under_new_names("fit_table", options, **limits)
     limits = {name: options.pop(name, value) for name, value in limits.items()}
-    first_alpha: Any = Settings.alpha if is_auto(alpha) else alpha
+    check_names(options, signature(fit_table).parameters)
     settings = Settings(
-        penalty=penalty, alpha=first_alpha, l1_ratio=l1_ratio, penalty_scale=penalty_scale,
+        penalty=penalty, alpha=Settings.alpha if is_auto(alpha) else cast("float", alpha),
+        l1_ratio=l1_ratio, penalty_scale=penalty_scale,
         optimizer=optimizer, learning_rate=learning_rate, eta0=eta0, power_t=power_t,
         average=average, batch_size=batch_size, precondition=precondition, last_batch=last_batch,
         max_iter=_MOST_EPOCHS if limits["max_iter"] is None else limits["max_iter"], tol=tol,

@@ -1,4 +1,4 @@
-"""Which cluster each row is in, by number, however many rows there are."""
+"""Which cluster each row is in, by number, however many rows there are; and whether these do."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.data.preparing.per_row import per_row
+from gradstep.diagnostics.of_models import FEW_CLUSTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["both_ways", "numbered"]
+    from gradstep.diagnostics.diagnostic import Note
+
+__all__ = ["both_ways", "note_of_few", "numbered"]
 
 _ROWS = 1 << 20  # that are looked at together
+_ENOUGH = 30  # clusters
 
 
 def numbered(keys: Callable[[int, int], NDArray[np.int64]], n: int) -> NDArray[np.int64]:
@@ -50,3 +54,17 @@ def both_ways(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.in
     """Return the clusters of rows that are in the same one both ways."""
     width = int(other.max()) + 1
     return numbered(lambda lo, hi: one[lo:hi] * width + other[lo:hi], one.size)
+
+
+def note_of_few(counts: Sequence[int]) -> list[Note]:
+    """Return what a person should know of so many clusters, each way: that they are few.
+
+    Examples
+    --------
+    >>> [note.code for note in note_of_few([40, 3])], note_of_few([40])
+    (['GS208'], [])
+    """
+    if not counts or min(counts) >= _ENOUGH:
+        return []
+    few = f"{min(counts)} clusters are few: intervals are usually too short below some thirty."
+    return [FEW_CLUSTERS.note(few)]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.diagnostics.of_models import (
-    FEW_CLUSTERS,
     FEW_ITERATES,
     NOT_AT_OPTIMUM,
     PENALISED_INTERVALS,
@@ -17,6 +16,7 @@ from gradstep.diagnostics.of_models import (
 )
 from gradstep.errors import InvalidParameter
 from gradstep.figures import aligned, number, p_value
+from gradstep.inference.clusters import note_of_few
 from gradstep.inference.distributions import Normal, Student, above_chi_square, above_f
 from gradstep.inference.validity import RANDOM_SCALING
 from gradstep.markup import table_of, tag
@@ -308,14 +308,7 @@ class Inference:
             if of.iterates < _FEW_ITERATES:
                 few = f"{of.iterates:,} averaged iterates are few: intervals may not hold."
                 notes.append(FEW_ITERATES.note(few))
-        if of.clusters and min(of.clusters) < 30:
-            notes.append(
-                FEW_CLUSTERS.note(
-                    f"{min(of.clusters)} clusters are few: intervals are usually too short below "
-                    "some thirty."
-                )
-            )
-        return notes
+        return notes + note_of_few(of.clusters)
 
     def rows(self, level: float = 0.95) -> list[dict[str, Any]]:
         """Return a dict for each coefficient: what `frame` has as columns."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradstep.data.roles import has_value, weights_of
 from gradstep.data.sources.pieces import pieces_of
-from gradstep.errors import InvalidParameter, InvalidTable
+from gradstep.errors import InvalidParameter, InvalidTable, nearest
 from gradstep.floating_point import as_by_default
 from gradstep.model.by_pieces import apart, run_on_pieces
 from gradstep.model.metrics import ClassificationMetrics, RegressionMetrics
@@ -213,7 +214,8 @@ def evaluate(
     renamed = under_new_names("evaluate", old, sample_weight=sample_weight)
     weight = renamed.pop("sample_weight", sample_weight)
     if renamed:
-        msg = f"evaluate has no parameter {min(renamed)!r}."
+        name = min(renamed)
+        msg = f"evaluate has no parameter {name!r}.{nearest(name, signature(evaluate).parameters)}"
         raise InvalidParameter(msg)
     return _evaluated(
         model, table, _Evaluate(apart(model), weight), encoding, client, allow_mixed=allow_mixed

@@ -10,6 +10,7 @@ import numpy as np
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.diagnostics.catalogue import GRAVE
 from gradstep.diagnostics.diagnostic import without
+from gradstep.inference.clusters import note_of_few
 from gradstep.inference.estimates import Inference
 from gradstep.model.coefficients import estimate_of, references_of
 from gradstep.model.training_rows import parts_of
@@ -268,12 +269,12 @@ def _caution(model: Model, ignored: frozenset[str]) -> str:
 
 def kind_of_errors(model: Model) -> str:
     """Return which standard errors a model has, and of what."""
-    assert model.covariance is not None  # noqa: S101
-    kind = {"model": "by the model", "cluster": _clustered(model)}.get(
-        model.covariance.kind, "robust"
-    )
-    shrunk = ", of coefficients as the penalty shrinks them" if model.covariance.penalised else ""
-    return f"{kind}{shrunk}"
+    of = model.covariance
+    assert of is not None  # noqa: S101
+    kind = {"model": "by the model", "cluster": _clustered(model)}.get(of.kind, "robust")
+    shrunk = ", of coefficients as the penalty shrinks them" if of.penalised else ""
+    few = "".join(f"; few clusters, see {note.code}" for note in note_of_few(of.clusters))
+    return f"{kind}{shrunk}{few}"
 
 
 def _clustered(model: Model) -> str:

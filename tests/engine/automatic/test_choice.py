@@ -137,6 +137,19 @@ class TestChoice:
         assert has_factors(of)
         assert not can_take_newton_steps(of)
 
+    @pytest.mark.parametrize(
+        "p, classes, changes, expected",
+        [(63, 8, {}, False), (64, 8, {}, True), (4, 200, {}, True),
+         (64, 8, {"penalty": L1(0.01)}, False), (200, 6, {"penalty": L1(0.01)}, False)],
+    )  # fmt: skip
+    def test_of_softmax_takes_one_hessian_of_few_parameters_or_with_l1(
+        self, p, classes, changes, expected
+    ):
+        rows = DenseRows(np.broadcast_to(np.zeros((1, 1)), (10**6, p)))
+        data = Dataset(rows, np.zeros((10**6, 1)))
+        made = problem(data, n_outputs=classes, loss=Softmax(), **changes)
+        assert has_factors(ScaledProblem(made, data, even(p))) is expected
+
     def test_of_sparse_rows_follows_from_what_they_have(self):
         sparse = csr(matrix(3000, 1500, density=0.002))
         assert way(3000, 1500, layout=sparse, loss=LogLoss()) is StepKind.NEWTON

@@ -36,6 +36,7 @@ __all__ = [
     "PrepareOptions",
     "Progress",
     "options_of",
+    "refuse_unknown",
 ]
 
 # Called with what is done, "reading" or "encoding", and how many rows so far. If it has a
@@ -265,6 +266,16 @@ def _check_pattern(column: str, pattern: str) -> None:
         raise InvalidParameter(msg) from None
 
 
+def refuse_unknown(function: str, options: Iterable[str], own: Iterable[str] = ()) -> None:
+    """Refuse an option that `prepare` does not have; the function's own may be what was meant."""
+    known = [NAMES.get(name, name) for name in PrepareOptions.__dataclass_fields__]
+    known.remove("target")
+    for name in options:
+        if name not in known:
+            msg = f"{function} has no parameter {name!r}.{nearest(name, [*known, *own])}"
+            raise InvalidParameter(msg)
+
+
 def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
     """Return the options that keyword arguments give, checked."""
     given = under_new_names("prepare", options)
@@ -280,11 +291,7 @@ def options_of(target: str, options: Mapping[str, Any]) -> PrepareOptions:
         found["kinds"] = tuple(sorted(dict(kinds).items()))
     if isinstance(found.get("class_weight"), dict):
         found["class_weight"] = tuple(found["class_weight"].items())
-    known = [NAMES.get(name, name) for name in PrepareOptions.__dataclass_fields__]
-    for name in found:
-        if name not in known or name == "target":
-            msg = f"prepare has no parameter {name!r}.{nearest(name, known)}"
-            raise InvalidParameter(msg)
+    refuse_unknown("prepare", found)
     fields = {name: field for field, name in NAMES.items()}
     checked = PrepareOptions(target, **{fields.get(k, k): v for k, v in found.items()})
     checked.check()

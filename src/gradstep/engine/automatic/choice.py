@@ -67,6 +67,8 @@ _FEW_ROWS_OF_ALL = 2048
 _SQUARE_A_FEATURE = 128
 # Least `tol` that sums in single precision lead to (ADR 0052).
 _ROUGH = 1e-4
+# Most parameters of all outputs of a joint loss for which their common Hessian pays (ADR 0061).
+_MOST_OF_ALL_OUTPUTS = 512
 # Most outputs of a joint loss, whose Hessian for the scores is a matrix of them (ADR 0038).
 _MOST_OUTPUTS = 2048
 # Most numbers in the preconditioner of all outputs: 128 MB, of which some copies are made.
@@ -213,7 +215,7 @@ def is_penalised(of: ScaledProblem) -> bool:
 
 def has_factors(of: ScaledProblem) -> bool:
     """Tell whether the Hessian is taken as the product of one of features and one of outputs."""
-    wide = of.joint and not can_take_newton_steps(of) and not of.has_l1
+    wide = of.joint and of.q * of.k > _MOST_OF_ALL_OUTPUTS and not of.has_l1
     known = hasattr(of.problem.loss, "score_hessian")
     return wide and known and of.q <= _most_parameters(of) + 1 and of.k <= _MOST_OUTPUTS
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import column_or_1d
 
-from gradstep.errors import GradstepError, InvalidData
+from gradstep.errors import GradstepError
 from gradstep.estimators.of_tables.base import TableEstimator
 from gradstep.estimators.targets import check_targets, numbers_of
 from gradstep.fit.components import REGRESSION_LOSSES, loss_of
@@ -258,13 +258,7 @@ class TableRegressor(TableEstimator, RegressorMixin, BaseEstimator):
         return loss_of(self.loss or "squared_error", names, REGRESSION_LOSSES)
 
     def _targets(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any]:
-        try:
-            targets = numbers_of(column_or_1d(y, warn=True), "Input y")
-        except ValueError as error:
-            if "could not convert" not in str(error):
-                raise
-            msg = f"y must be numbers: {error}. TableClassifier predicts classes."
-            raise InvalidData(msg) from error
+        targets = numbers_of(column_or_1d(y, warn=True), "Input y", "TableClassifier")
         check_targets(self._loss(), targets, weight)
         return targets[:, 0]
 

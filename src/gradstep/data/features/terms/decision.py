@@ -166,7 +166,7 @@ def _log(number: NumberColumn, profile: NumberProfile, table: str) -> LogColumn:
         msg = (
             f"Column {number.source!r} of {table} goes down to {low:g}, of which there is no "
             "logarithm. Use a spline of it, or make such values missing "
-            f"({given('na', [f'{low:g}'])})."
+            f"({given('na', [f'{low:g}'])}, which counts in all columns)."
         )
         raise InvalidTable(msg)
     assert profile.counts is not None  # noqa: S101
