@@ -79,6 +79,16 @@ def test_what_was_meant_by_a_fit_is_found_wherever_it_is(function, given, meant)
         function(TABLE, "y", **{given: 1})
 
 
+@pytest.mark.parametrize("given", ["options", "option", "old"])
+def test_what_stands_for_others_is_none_that_is_meant(given):
+    model = fit_table(TABLE, "y", max_iter=1).model
+    with pytest.raises(InvalidParameter, match=f"evaluate has no parameter '{given}'.$"):
+        evaluate(model, TABLE, **{given: 1})
+    with pytest.raises(InvalidParameter, match=f"fit_table has no parameter '{given}'") as refused:
+        fit_table(TABLE, "y", **{given: 1})
+    assert "'options'?" not in str(refused.value)
+
+
 class TestCommandLine:
     @pytest.fixture
     def run(self, tmp_path, monkeypatch, capsys):

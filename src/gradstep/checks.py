@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _FARTHEST_WEIGHT = 1e100
+_IMPUTE = "Impute missing values first (sklearn.impute.SimpleImputer), or drop those rows."
 _LONGEST = 80  # characters of a value that a message repeats
 _FEW = 1 << 12  # numbers that are looked at one by one as fast as they are summed
 OUT_OF_RANGE = (  # of weights
@@ -115,7 +116,13 @@ def _all_finite(values: NDArray[Any]) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> None:
+def check_finite(
+    X: Any,
+    name: str,
+    columns: Sequence[str] | None = None,
+    *,
+    missing: str = _IMPUTE,
+) -> None:
     """Refuse NaN and infinity, naming the first one's row and column, and how many there are.
 
     Parameters
@@ -126,6 +133,8 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
         What to call them.
     columns : sequence of str, optional
         The columns' names.
+    missing : str
+        What to do about NaN.
     """
     sparse = hasattr(X, "indptr")
     values = X.data if sparse else X
@@ -146,9 +155,7 @@ def check_finite(X: Any, name: str, columns: Sequence[str] | None = None) -> Non
     rest = f"; {bad.size} values in all are NaN or infinite" if bad.size > 1 else ""
     fix = "Clip or drop them; a value too large for float32 needs float64."
     if np.isnan(first):
-        fix = "Drop those rows."
-        if name.startswith("Input X"):
-            fix = "Impute missing values first (sklearn.impute.SimpleImputer), or drop those rows."
+        fix = missing
     msg = f"{name} contains {what} at {place}{rest}. {fix}"
     raise InvalidData(msg)
 
@@ -164,7 +171,7 @@ def check_labels(y: NDArray[Any], name: str) -> None:
         What to call them.
     """
     if y.dtype.kind == "f":
-        check_finite(y, name)
+        check_finite(y, name, missing="Drop those rows.")
     if y.dtype.kind != "O":
         return
     missing = np.array([label is None or label != label for label in y.reshape(-1)])  # noqa: PLR0124
@@ -184,7 +191,7 @@ def first_outside(values: NDArray[np.float64], low: float = -math.inf) -> int | 
 
 def check_weights(weight: NDArray[np.float64], name: str = "sample_weight") -> None:
     """Refuse weights that are not finite, negative, or all zero."""
-    check_finite(weight, name)
+    check_finite(weight, name, missing="Drop those rows, or give them the weight 0.")
     row = first_outside(weight, 0.0)
     if row is not None:
         msg = (

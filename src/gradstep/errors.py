@@ -173,7 +173,7 @@ def _rebuild_diverged(message: str, epoch: int) -> Diverged:
     return Diverged(message, epoch=epoch)
 
 
-# What other packages call a loss of ours, where the names are not alike.
+# What other packages call ours, where the names are not alike.
 _ELSEWHERE = {
     "quantile": "pinball",
     "mse": "squared_error",
@@ -186,5 +186,7 @@ def nearest(name: object, allowed: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` if an allowed name is close, in whatever case; else nothing."""
     names = {other.casefold(): other for other in allowed}
     asked = str(name).casefold()
-    close = get_close_matches(_ELSEWHERE.get(asked, asked), list(names), n=1)
+    if _ELSEWHERE.get(asked) in names:
+        asked = _ELSEWHERE[asked]
+    close = get_close_matches(asked, list(names), n=1)
     return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -7,9 +7,13 @@ parameters in them as Python would, and says ``--drop x`` (`gradstep.cli.speakin
 from __future__ import annotations
 
 import json
-from typing import Any
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["given"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["given", "names_of"]
 
 
 def given(name: str, value: Any = ...) -> str:
@@ -35,3 +39,15 @@ def _literal(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
     return repr(value)
+
+
+def names_of(function: Callable[..., Any]) -> list[str]:
+    """Return the parameters that a function has by name.
+
+    Examples
+    --------
+    >>> names_of(lambda table, *, loss, **options: None)
+    ['table', 'loss']
+    """
+    found = signature(function).parameters.values()
+    return [each.name for each in found if each.kind is not Parameter.VAR_KEYWORD]

@@ -109,6 +109,22 @@ class TestForms:
         np.testing.assert_allclose(back, np.concatenate([known.ravel(), g_b]), rtol=1e-9)
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_of_features_that_stay_as_they_are_nothing_is_shared(k):
+    """What comes back may be changed, and what was given stays."""
+    how = Standardisation.of(np.zeros(3), np.ones(3), k)
+    w, b = np.arange(3.0 * k).reshape(k, 3), np.full(k, 7.0)
+    flat, by_output = np.concatenate([w.ravel(), b]), np.column_stack([w, b])
+    for form, given, expected in (
+        (how.scaled_params, flat, by_output),
+        (how.gradient, flat, by_output),
+        (how.in_units, by_output, flat),
+    ):
+        found = form(given)
+        np.testing.assert_array_equal(found, expected)
+        assert not np.shares_memory(found, given)
+
+
 class TestStandardisation:
     @pytest.mark.parametrize("optimizer, penalty", ALL_PAIRS, ids=repr)
     def test_is_training_on_a_standardised_copy(self, optimizer, penalty):

@@ -26,7 +26,7 @@ TARGETS = [
         "NaN in y",
         lambda: regressor().fit(X, put(Y, 4, NAN)),
         InvalidData,
-        ["y contains NaN", "row 4"],
+        ["y contains NaN", r"row 4\. Drop those rows\.$"],
     ),
     Case(
         "inf in y",
@@ -64,6 +64,30 @@ TARGETS = [
         lambda: regressor().fit(X, ["1"] * 7 + ["two"] * 13),
         InvalidData,
         ["y must be numbers", "'two'", "row 7", "MiniBatchClassifier"],
+    ),
+    Case(
+        "text among numbers of two targets",
+        lambda: regressor().fit(X, [["1", "2"]] * 7 + [["1", "two"]] * 13),
+        InvalidData,
+        ["y must be numbers", "'two'", "row 7, column 1"],
+    ),
+    Case(
+        "NaN in a start",
+        lambda: regressor().fit(X, Y, coef_init=np.full(3, NAN)),
+        InvalidData,
+        ["coef_init contains NaN", "Start from numbers"],
+    ),
+    Case(
+        "NaN in a weight",
+        lambda: regressor().fit(X, Y, sample_weight=put(np.ones(20), 4, NAN)),
+        InvalidData,
+        ["sample_weight contains NaN", "row 4", "weight 0"],
+    ),
+    Case(
+        "NaN in X that is held out",
+        lambda: regressor().fit(X, Y, X_val=np.full_like(X, NAN), y_val=Y),
+        InvalidData,
+        ["X_val contains NaN", "Impute"],
     ),
     Case(
         "text in a later part",

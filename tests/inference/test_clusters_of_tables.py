@@ -119,6 +119,9 @@ class TestWhatIsTold:
         assert "clustered by shop: 20 clusters; few clusters, see GS208" in str(
             found.model.summary()
         )
+        quiet = fit_table(TABLE, "fare", **how, ignore="GS208")
+        assert not any("GS208" in note for note in quiet.notes)
+        assert "GS208" not in str(quiet.model.summary())
 
     def test_what_was_asked_for_and_is_not_valid(self):
         how = asked("fare", "shop") | {"penalty": "l1", "alpha": 0.01}

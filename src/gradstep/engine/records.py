@@ -162,9 +162,9 @@ def above_least(loss: float, excess: float) -> str:
     Examples
     --------
     >>> above_least(2.0, 0.0), above_least(2.0, 0.0005)
-    ('its least value, to rounding', '0.00025 of it above its least')
+    ('its least value, to rounding', '0.00025 of its value above the least')
     """
     share = excess / abs(loss) if loss else 0.0
     if share < 1e-12:
         return "its least value, to rounding"
-    return f"{number(share, 2)} of it above its least"
+    return f"{number(share, 2)} of its value above the least"

@@ -92,7 +92,7 @@ class Standardisation:
         """Return the gradient (k, p + 1) for standardised features, from that for their units."""
         own = self._by_output(in_units)
         if self._changes_nothing:
-            return own.copy()
+            return own.copy() if self.k == 1 else own
         shift, scale = self._with_intercept
         return (own - shift * own[:, -1:]) * scale
 
@@ -106,7 +106,7 @@ class Standardisation:
     def in_units(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return parameters (size,) in the features' units, from scaled ones (k, p + 1)."""
         if self._changes_nothing:
-            return self._flat(scaled.copy())
+            return self._flat(scaled.copy() if self.k == 1 else scaled)
         own = np.empty(scaled.shape)
         w = np.multiply(scaled[:, :-1], self.scale, out=own[:, :-1])
         own[:, -1] = scaled[:, -1] - np.add.reduce(w * self.shift, axis=1)
@@ -116,7 +116,7 @@ class Standardisation:
         """Return scaled parameters (k, p + 1), from those in the features' units (size,)."""
         own = self._by_output(in_units)
         if self._changes_nothing:
-            return own.copy()
+            return own.copy() if self.k == 1 else own
         scaled = self._divided(own)
         scaled[:, -1] += np.add.reduce(own[:, :-1] * self.shift, axis=1)
         return scaled

@@ -106,7 +106,7 @@ def _initial(est: Any, name: str, value: Any, shapes: list[tuple[int, ...]]) -> 
             f"{name} has shape {array.shape}; {type(est).__name__} needs {shapes[0]} for this data."
         )
         raise InvalidData(msg)
-    check_finite(array.reshape(1, -1), name)
+    check_finite(array.reshape(1, -1), name, missing="Start from numbers, zeros for example.")
     return array
 
 

@@ -46,27 +46,40 @@ def numbers_of(y: Any, name: str, classifier: str = _CLASSIFIER) -> NDArray[np.f
     if y.ndim > 2:
         msg = f"{name} has {y.ndim} dimensions; it must have one, or two for several targets."
         raise InvalidData(msg)
-    check_finite(y, name)
+    check_finite(y, name, missing="Drop those rows.")
     columns: NDArray[np.float64] = np.ascontiguousarray(y.reshape(y.shape[0], -1))
     return columns
 
 
 def refuse_text(y: NDArray[Any], name: str, classifier: str = _CLASSIFIER) -> None:
-    """Refuse targets that are no numbers, where numbers are predicted."""
+    """Refuse targets with text that is no number, where numbers are predicted."""
     if y.dtype.kind not in "OUS":
         return
-    for row, values in enumerate(y.reshape(len(y) if y.ndim else 1, -1)):
-        try:
-            values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            texts = [value for value in values.tolist() if isinstance(value, (str, bytes))]
-            if not texts:
-                return  # scikit-learn says what such an object is
-            msg = (
-                f"{name} must be numbers: could not convert {texts[0]!r} (row {row}). {classifier} "
-                "predicts classes."
-            )
-            raise InvalidData(msg) from error
+    try:
+        y.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        for at, value in np.ndenumerate(y):
+            if isinstance(value, str | bytes) and not _is_number(value):
+                column = f", column {at[1]}" if len(at) > 1 else ""
+                place = f" (row {at[0]}{column})" if at else ""
+                msg = (
+                    f"{name} must be numbers: could not convert {_plain(value)!r}{place}. "
+                    f"{classifier} predicts classes."
+                )
+                raise InvalidData(msg) from error
+
+
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(text: str | bytes) -> str | bytes:
+    """Return text of NumPy's types as Python's, which is written without their name."""
+    return bytes(text) if isinstance(text, bytes) else str(text)
 
 
 def check_targets(

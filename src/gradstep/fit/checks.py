@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from gradstep.checks import check_choice, check_number
@@ -17,9 +16,10 @@ from gradstep.fit.components import (
 )
 from gradstep.fit.plan import checked_optimizer, is_auto
 from gradstep.fit.prepare import prepare
+from gradstep.parameters import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gradstep.fit.plan import Settings
 
@@ -62,16 +62,16 @@ def check_before_reading(loss: Any, component: Any, settings: Settings, task: st
         )
 
 
-def check_names(options: Iterable[str], own: Iterable[str]) -> None:
+def check_names(options: Iterable[str], function: Callable[..., Any]) -> None:
     """Refuse an option of `fit_table` that is none of `prepare` either.
 
     Parameters
     ----------
     options : iterable of str
         The names of the keyword arguments that `fit_table` does not have itself.
-    own : iterable of str
-        Those that it has, of which one may have been meant.
+    function : callable
+        `fit_table`, of whose parameters one may have been meant.
     """
-    known = {*signature(prepare).parameters, "formula"}
+    known = {*names_of(prepare), "formula"}  # in whose place other options come to prepare
     unknown = [name for name in options if name not in known]
-    refuse_unknown("fit_table", unknown, sorted({*own, *known}))
+    refuse_unknown("fit_table", unknown, sorted({*names_of(function), *known}))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -280,7 +279,7 @@ def fit_table(
     limits: dict[str, Any] = {"max_iter": max_iter, "n_iter_no_change": n_iter_no_change}
     options = under_new_names("fit_table", options, **limits)
     limits = {name: options.pop(name, value) for name, value in limits.items()}
-    check_names(options, signature(fit_table).parameters)
+    check_names(options, fit_table)
     settings = Settings(
         penalty=penalty, alpha=Settings.alpha if is_auto(alpha) else cast("float", alpha),
         l1_ratio=l1_ratio, penalty_scale=penalty_scale,

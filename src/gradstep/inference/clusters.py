@@ -1,4 +1,4 @@
-"""Which cluster each row is in, by number, however many rows there are; and whether these do."""
+"""Which cluster each row is in, by number, however many rows there are; and if they are few."""
 
 from __future__ import annotations
 

@@ -299,7 +299,8 @@ def in_words(model: Model, entry: Mapping[str, Any]) -> str:
         if isinstance(loss, LogLoss):
             return f"{what}: the odds of {label} {_times(value, ends)}{against}"
         if isinstance(loss, Softmax):
-            return f"{what}: {label} {_times(value, ends)}, beside the average class{against}"
+            odds = f"the odds of {label} against the average class"
+            return f"{what}: {odds} {_times(value, ends)}{against}"
         sign = "+" if value >= 0 else ""
         return f"{what}: the score of {label} {sign}{number(value)}{_span(ends)}{against}"
     if multiplies:

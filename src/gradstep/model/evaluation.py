@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from gradstep.model.sample import SampledRows
 from gradstep.objective.classification import as_codes
 from gradstep.objective.losses import variance_power
 from gradstep.objective.regression import Pinball
+from gradstep.parameters import names_of
 from gradstep.renamed import under_new_names
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def evaluate(
     weight = renamed.pop("sample_weight", sample_weight)
     if renamed:
         name = min(renamed)
-        msg = f"evaluate has no parameter {name!r}.{nearest(name, signature(evaluate).parameters)}"
+        msg = f"evaluate has no parameter {name!r}.{nearest(name, names_of(evaluate))}"
         raise InvalidParameter(msg)
     return _evaluated(
         model, table, _Evaluate(apart(model), weight), encoding, client, allow_mixed=allow_mixed

@@ -10,7 +10,7 @@ import numpy as np
 from gradstep.data.features.terms.spline import SplineColumn
 from gradstep.diagnostics.catalogue import GRAVE
 from gradstep.diagnostics.diagnostic import without
-from gradstep.inference.clusters import note_of_few
+from gradstep.diagnostics.of_models import FEW_CLUSTERS
 from gradstep.inference.estimates import Inference
 from gradstep.model.coefficients import estimate_of, references_of
 from gradstep.model.training_rows import parts_of
@@ -259,12 +259,17 @@ def of_errors(model: Model, ignored: frozenset[str] = frozenset()) -> str:
 
 def _caution(model: Model, ignored: frozenset[str]) -> str:
     """Return that intervals may be narrow for a bad reason, where that was noted."""
-    notes = model.provenance.get("notes")
-    known = notes if isinstance(notes, list) else []
-    codes = {note.code for note in without(map(str, known), ignored)}
+    codes = _codes_of_notes(model, ignored)
     if not (found := ", ".join(code for code in GRAVE if code in codes)):
         return ""
     return f". They are narrow, too, where a column gives the target away: see {found} first"
+
+
+def _codes_of_notes(model: Model, ignored: frozenset[str] = frozenset()) -> set[str]:
+    """Return the codes of what was noted when the model was fitted."""
+    notes = model.provenance.get("notes")
+    known = notes if isinstance(notes, list) else []
+    return {note.code for note in without(map(str, known), ignored)}
 
 
 def kind_of_errors(model: Model) -> str:
@@ -273,7 +278,8 @@ def kind_of_errors(model: Model) -> str:
     assert of is not None  # noqa: S101
     kind = {"model": "by the model", "cluster": _clustered(model)}.get(of.kind, "robust")
     shrunk = ", of coefficients as the penalty shrinks them" if of.penalised else ""
-    few = "".join(f"; few clusters, see {note.code}" for note in note_of_few(of.clusters))
+    told = FEW_CLUSTERS.code in _codes_of_notes(model)
+    few = f"; few clusters, see {FEW_CLUSTERS.code}" if told else ""
     return f"{kind}{shrunk}{few}"
 
 

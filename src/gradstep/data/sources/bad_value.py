@@ -62,7 +62,7 @@ class BadValue(InvalidTable):
 
     def of_model(self, written: str) -> InvalidTable:
         """Return what is said where a model reads the column as it was written in training."""
-        how = f" ({written})" if written else " (123.5)" if self.noun == "number" else ""
+        how = f" ({written})" if written else " (such as 123.5)" if self.noun == "number" else ""
         return InvalidTable(
             f"{self.where}: column {self.column!r} has the value {self.value!r}, which is not a "
             f"{self.noun} as the model reads it{how}. Write it as in the table that the model was "

@@ -308,7 +308,7 @@ RULES = (
     ),
     Rule(  # ADR 0038
         has_factors, StepKind.QUASI_NEWTON,
-        "many outputs: a pass a step, in the product of a matrix of features and one of outputs",
+        "many parameters in all: a pass a step, in a matrix of features times one of outputs",
     ),
     Rule(  # ADR 0017
         lambda of: not has_matrix(of), StepKind.QUASI_NEWTON,

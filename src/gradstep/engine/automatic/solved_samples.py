@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gradstep.engine.automatic.choice import StepKind, hessian_rows
+from gradstep.engine.automatic.choice import StepKind, has_factors, hessian_rows
 from gradstep.engine.automatic.state import AutomaticState
 from gradstep.engine.row_sums import RowSums
 
@@ -71,12 +71,13 @@ class SolvedSamples:
         )
         at = self._solved(sample, state, state.params, _ROUGHLY)
         state = state.changed(sampling=sampling)
-        if state.kind == StepKind.QUASI_NEWTON and self._model.of.smooth:
+        of = self._model.of
+        if state.kind == StepKind.QUASI_NEWTON and of.smooth and not has_factors(of):
             hessians, known = self._model.hessians, at.matrices
             if at.diagonal is not None and len(at.pairs.steps) > 1:  # steps in it led on fast
                 own = hessians.diagonal(at.params, state.smoothing, rough=True)
                 state = state.changed(diagonal=own)
-            elif known is not None and known.whole and rows >= hessian_rows(self._model.of):
+            elif known is not None and known.whole and rows >= hessian_rows(of):
                 state = state.changed(matrices=hessians.of_sample(known, sampling))
         return state, at.params
 

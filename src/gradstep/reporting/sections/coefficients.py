@@ -174,7 +174,8 @@ def _what(model: Model, *, factors: bool) -> str:
         return f"{target.column} times" if factors else f"added to {the}{predicted(model)}"
     if isinstance(model.loss, LogLoss):
         return f"the odds of {written(target.classes[-1])} times"
-    return "a class times, beside the average class" if factors else "added to the score"
+    odds = "the odds of a class against the average class times"
+    return odds if factors else "added to the score"
 
 
 def correlation_parts(model: Model) -> list[Markup]:
