@@ -111,7 +111,7 @@ class TestForms:
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_of_features_that_stay_as_they_are_nothing_is_shared(k):
-    """What comes back may be changed, and what was argument stays."""
+    """What comes back may be changed, and the argument stays."""
     how = Standardisation.of(np.zeros(3), np.ones(3), k)
     w, b = np.arange(3.0 * k).reshape(k, 3), np.full(k, 7.0)
     flat, by_output = np.concatenate([w.ravel(), b]), np.column_stack([w, b])
