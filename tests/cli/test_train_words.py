@@ -72,9 +72,8 @@ class TestWords:
     @uncompiled
     def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, *GIVEN, "-m", "m.safetensors")
-        factor = float(
-            re.search(r"1 more of km: airport times ([\d.]+) \([\d.]+ to [\d.]+\), beside", out)[1]
-        )
+        told = r"km: the odds of airport against the average class times ([\d.]+) \([\d.]+ to "
+        factor = float(re.search(told, " ".join(out.split()))[1])
         row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
         p = gs.load("m.safetensors").predict_proba(row)
         beside = p[:, 0] / np.exp(np.log(p).mean(axis=1))

@@ -129,16 +129,20 @@ class Baseline:
     constant: Dataset = field(init=False)
 
     def __post_init__(self) -> None:
-        data = self.data = self.data.sample()
-        self.constant = data.without_features()
+        self.constant = self.data.sample_without_features()
+
+    @cached_property
+    def sample(self) -> Dataset:
+        """The rows that losses are told by, with their features."""
+        return self.data.sample()
 
     @cached_property
     def floor(self) -> float:
         """The least mean loss that the targets allow."""
         if not hasattr(self.loss, "floor"):
             return 0.0
-        least = floor(self.loss, self.data.targets()).sum(axis=1)
-        return float(np.average(least, weights=self.data.weights()))
+        least = floor(self.loss, self.constant.targets()).sum(axis=1)
+        return float(np.average(least, weights=self.constant.weights()))
 
     @cached_property
     def at_zero(self) -> float:
@@ -160,7 +164,7 @@ class Baseline:
     @cached_property
     def at_start(self) -> float:
         """Mean loss at the parameters the run started from, above the floor."""
-        return mean_loss(self.loss, self.data, self.start, self.n_outputs) - self.floor
+        return mean_loss(self.loss, self.sample, self.start, self.n_outputs) - self.floor
 
     def diverged(self, running: float, params: NDArray[np.float64], scale_seen: float) -> bool:
         """Tell whether a loss was far too large over an epoch, and is at its end.
@@ -176,12 +180,12 @@ class Baseline:
         """
         if not self.far_worse(running, scale_seen):
             return False
-        at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
+        at_end = mean_loss(self.loss, self.sample, params, self.n_outputs)
         return not np.isfinite(at_end) or self.far_worse(at_end, scale_seen)
 
     def notes(self, params: NDArray[np.float64]) -> list[Note]:
         """Return a note if the loss where a run has ended is far too large."""
-        at_end = mean_loss(self.loss, self.data, params, self.n_outputs)
+        at_end = mean_loss(self.loss, self.sample, params, self.n_outputs)
         if not self.far_worse(at_end, 0.0):
             return []
         best = self.at_best + self.floor

@@ -154,6 +154,14 @@ class Together(Dataset):
         sample = one.sample()
         return together([one, other]) if sample is one else sample
 
+    def sample_without_features(self) -> Dataset:
+        """Return the targets and weights of a sample alone, without a copy of features."""
+        one, other = self.parts
+        sample = one.sample()
+        if sample is not one:
+            return sample.without_features()
+        return together([one.without_features(), other.without_features()])
+
 
 def together(parts: Sequence[Dataset]) -> Dataset:
     """Return a copy of the rows of some datasets, one after another."""

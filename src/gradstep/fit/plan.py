@@ -304,7 +304,7 @@ def _rate(settings: Settings, loss: Any, optimizer: Any, data: Dataset, scale: A
         return Rate(float(settings.eta0), 1.0)
     mean, unit = 0.0, 1.0
     if hasattr(loss, "curvature_at"):
-        sample = data.sample()
+        sample = data.sample_without_features()
         mean = float(np.average(sample.targets().mean(axis=1), weights=sample.weights()))
     square = mean_square_norm(data) if scale is None else float(np.count_nonzero(scale))
     if is_auto(settings.learning_rate) and depends_on_unit(optimizer, loss):

@@ -300,7 +300,7 @@ def start_of(
     automatic = is_automatic(problem.optimizer)
     constant = None
     if problem.fit_intercept and (automatic if given else at_constant):
-        constant = best_constant(problem.loss, data.sample(), k)
+        constant = best_constant(problem.loss, data.sample_without_features(), k)
     elif not problem.fit_intercept and intercept is not None:
         intercept = np.zeros(k)
     other = problem.start(None, constant)

@@ -182,6 +182,10 @@ class Dataset:
         sample = self.part(0, _SAMPLE_ROWS)
         return sample if sample.n else self
 
+    def sample_without_features(self) -> Dataset:
+        """Return the targets and weights of a sample alone; `sample` may have to copy features."""
+        return self.sample().without_features()
+
     def permuted(self, order: NDArray[np.uint32]) -> Dataset:
         """Return a copy in which the rows lie in this order of positions."""
         at = self.rows_at(order)
@@ -217,7 +221,7 @@ def are_classes(loss: Any, data: Dataset) -> bool:
     """Tell whether the targets are classes: -1 and +1, or the numbers of several."""
     if hasattr(loss, "row_slopes"):
         return True
-    y = data.sample().targets()
+    y = data.sample_without_features().targets()
     # the first of numbers tell already that they are none
     if y.size and abs(float(y[0, 0])) != 1.0:
         return False
@@ -271,7 +275,7 @@ def score_unit(loss: Any, data: Dataset) -> float:
     """
     if hasattr(loss, "inverse_link") or are_classes(loss, data):
         return 1.0
-    y = data.sample().targets()
+    y = data.sample_without_features().targets()
     n = y.shape[0]
     some = y if n < 2 * _ENOUGH_TARGETS else y[scattered(n, _ENOUGH_TARGETS)]
     single = n == 1  # of a stream: it has no spread

@@ -144,7 +144,7 @@ class Textbook:
         finite = math.isfinite(loss) and bool(np.isfinite(state.params).all())
         seen = 0.0
         if baseline.incremental:
-            state.seen[0] += baseline.at_zero * baseline.data.weight_sum
+            state.seen[0] += baseline.at_zero * baseline.constant.weight_sum
             seen = float(state.seen[0] / state.seen[1]) if state.seen[1] > 0.0 else 0.0
         settles = getattr(problem.schedule, "settles", False)
         bounds = problem.constraints
