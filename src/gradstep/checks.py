@@ -153,9 +153,8 @@ def check_finite(
         place += f", column {column}{label}"
     what = "NaN" if np.isnan(first) else "infinity (inf)"
     rest = f"; {bad.size} values in all are NaN or infinite" if bad.size > 1 else ""
-    fix = "Clip or drop them; a value too large for float32 needs float64."
-    if np.isnan(first):
-        fix = missing
+    clip = "Clip or drop them; a value too large for float32 needs float64."
+    fix = missing if np.isnan(first) else clip
     msg = f"{name} contains {what} at {place}{rest}. {fix}"
     raise InvalidData(msg)
 

@@ -72,7 +72,10 @@ class TestWords:
     @uncompiled
     def test_of_several_classes_are_beside_the_average_class(self, gradstep, trips):
         _, out, _ = gradstep("train", trips, "-t", "zone", *FEW, *GIVEN, "-m", "m.safetensors")
-        told = r"km: the odds of airport against the average class times ([\d.]+) \([\d.]+ to "
+        told = (
+            r"1 more of km: the odds of airport against the average class times ([\d.]+) "
+            r"\([\d.]+ to [\d.]+\)"
+        )
         factor = float(re.search(told, " ".join(out.split()))[1])
         row = pl.DataFrame({"km": [4.0, 5.0], "hour": [1, 1], "colour": ["green", "green"]})
         p = gs.load("m.safetensors").predict_proba(row)

@@ -72,6 +72,6 @@ def check_names(options: Iterable[str], function: Callable[..., Any]) -> None:
     function : callable
         `fit_table`, of whose parameters one may have been meant.
     """
-    known = {*names_of(prepare), "formula"}  # in whose place other options come to prepare
+    known = {*names_of(prepare), "formula"}  # which becomes other options first
     unknown = [name for name in options if name not in known]
     refuse_unknown("fit_table", unknown, sorted({*names_of(function), *known}))
