@@ -149,6 +149,17 @@ def test_a_note_is_a_call_in_python_and_an_option_on_the_command_line(numbered, 
     assert "GS004" not in again
 
 
+def test_what_has_no_effect_is_an_option_on_the_command_line(numbered, tmp_path, gradstep):
+    path = tmp_path / "t.csv"
+    numbered.write_csv(path)
+    training = ("train", path, "-t", "fare", "--batch-size", 8)
+    told = " ".join("".join(gradstep(*training)[1:]).split())
+    assert "note [GS113]: --batch-size 8 has no effect" in told
+    typed = re.search(r"(--optimizer \w+)", told)[1]
+    again = "".join(gradstep(*training, *shlex.split(typed))[1:])
+    assert "GS113" not in again
+
+
 def test_an_error_is_a_call_in_python_and_an_option_on_the_command_line(tmp_path, fails):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n" + "1,2\n" * 200 + "1.3v86,3\n")

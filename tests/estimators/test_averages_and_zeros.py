@@ -44,6 +44,7 @@ def test_l1_sets_weights_that_do_not_matter_to_zero(mostly_noise, penalty, batch
         alpha=0.3,
         l1_ratio=0.9,
         batch_size=batch_size,
+        optimizer="sgd",
         max_iter=200,
         tol=None,
         average=average,
@@ -76,7 +77,7 @@ class TestSparsify:
         np.testing.assert_array_equal(model.densify().coef_, coef)
 
     def test_stores_no_zeros(self, mostly_noise):
-        model = MiniBatchRegressor(penalty="l1", alpha=0.3, batch_size=80, max_iter=200, tol=None)
+        model = MiniBatchRegressor(penalty="l1", alpha=0.3, max_iter=200, tol=None)
         assert model.fit(*mostly_noise).sparsify().coef_.nnz == 2
 
     def test_twice_is_once(self, numbers):

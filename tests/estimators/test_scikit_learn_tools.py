@@ -62,7 +62,7 @@ class TestGrids:
 
     def test_over_penalties(self, numbers):
         grid = {"penalty": ["l2", "l1", "elasticnet", None], "alpha": [0.0, 0.5]}
-        scores = self.search(MiniBatchRegressor(batch_size=30, **BRIEF), grid, numbers)
+        scores = self.search(MiniBatchRegressor(**BRIEF), grid, numbers)
         assert len(set(scores)) == 1 + 3  # alpha=0 is no penalty
 
     def test_over_batches_and_shuffles(self, numbers):

@@ -17,6 +17,7 @@ __all__ = [
     "REJECTED_STEPS",
     "SEPARABLE",
     "STALLED",
+    "WITHOUT_EFFECT",
 ]
 
 SEPARABLE = Diagnostic(
@@ -125,4 +126,16 @@ NO_FOLDS = Diagnostic(
     "from all folds.",
     fix="Fit again, with other settings if it diverged, or judge the model by other rows "
     "(`gradstep evaluate`).",
+)
+WITHOUT_EFFECT = Diagnostic(
+    "GS113",
+    "Parameters of mini-batches have no effect",
+    what="A parameter of mini-batches was given (`batch_size=...`; of estimators `shuffle`, "
+    "`last_batch`, `average` and `precondition`, too; the share of `SVRG`), and the automatic "
+    "method took steps that do not use it: only variance-reduced steps have batches, which are "
+    "all of one size.",
+    why="The model is the same without the parameter, and a search over its values compares equal "
+    "models.",
+    fix='Leave it out. For gradient descent in mini-batches use `optimizer="sgd"`, with the rate '
+    "from the data or one of your own (`learning_rate=...`).",
 )

@@ -31,6 +31,7 @@ from gradstep.fit.identity import checkpoint_in, checkpointed
 from gradstep.fit.plan import Settings, is_auto, plan
 from gradstep.fit.run import run, start_of
 from gradstep.fit.separable import is_unbounded
+from gradstep.fit.unused import notes_of_unused
 from gradstep.optim.schedules import Constant
 from gradstep.optim.solvers import is_automatic
 
@@ -284,6 +285,8 @@ def fit(
         raise InvalidCheckpoint(msg)
     _show(est, result, result.state, chosen.rate, validated=validation is not None)
     _warn(est, result, data, stops=validation is not None and validation.stops)
+    for note in notes_of_unused(Settings.of(est), result.problem.optimizer, result.records):
+        warn(note)
     if bridge is not None:
         bridge.close()
 

@@ -21,6 +21,7 @@ from gradstep.fit.refit import (
     refitted,
 )
 from gradstep.fit.run import run, start_of
+from gradstep.fit.unused import notes_of_unused
 from gradstep.optim.solvers import is_automatic
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def fit_in_phases(
         judged = train(chosen, data, start, validation)
         last = validation is not None and validation.takes_last(judged.outcome)
         kept = len(judged.records) if last or alpha is not None else kept_epoch(judged.records)
-        notes = [*judged.notes, *_notes_of(judged)]
+        unused = notes_of_unused(settings, chosen.problem.optimizer, judged.records)
+        notes = [*judged.notes, *_notes_of(judged), *unused]
         found = Phases(
             judged, kept, judged.params, judged.problem, judged.outcome, notes, alpha,
             constant=constant,
