@@ -70,6 +70,8 @@ def state_of(problem: Problem, arrays: Mapping[str, NDArray[Any]], n_rows: int) 
             raise ValueError(msg)
     if isinstance(state, TextbookState):
         _check_batches(problem, state, n_rows)
+    else:
+        _check_pairs(arrays)
     return state
 
 
@@ -118,6 +120,17 @@ def _check_ranges(arrays: Mapping[str, NDArray[Any]]) -> None:
             if not -1 <= low <= high <= _MOST_OF.get(name, _MOST):
                 msg = f"{name} is from {low} to {high}"
                 raise ValueError(msg)
+
+
+def _check_pairs(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check that each step of a quasi-Newton method has a change, all in single precision."""
+    steps, changes = arrays["pairs.steps"], arrays["pairs.changes"]
+    if steps.shape != changes.shape:
+        msg = f"there are {len(steps)} steps and {len(changes)} changes of the gradient"
+        raise ValueError(msg)
+    if steps.size and not steps.dtype == changes.dtype == np.float32:
+        msg = f"pairs are of {steps.dtype} and {changes.dtype}"
+        raise ValueError(msg)
 
 
 def _check_batches(problem: Problem, state: TextbookState, n_rows: int) -> None:

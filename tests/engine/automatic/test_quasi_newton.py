@@ -35,35 +35,57 @@ class TestQuasiNewton:
         hessian, whole = root @ root.T + np.eye(k * q), other @ other.T + np.eye(k * q)
         steps = rng.normal(size=(m, k * q))
         changes = steps @ whole
-        dense_inverse = np.linalg.inv(hessian)
-        if matrices is None:
-            s, y = steps[-1], changes[-1]
-            dense_inverse = dense_inverse * (s @ y) / (y @ dense_inverse @ y)
+        pairs = Pairs()
         for s, y in zip(steps, changes, strict=True):
-            across = np.eye(k * q) - np.outer(s, y) / (s @ y)
-            dense_inverse = across @ dense_inverse @ across.T + np.outer(s, s) / (s @ y)
+            pairs = pairs.added(s.reshape(k, q), y.reshape(k, q), float(s @ y), m)
+
+        def inverse(steps, changes, products):
+            found = np.linalg.inv(hessian)
+            if matrices is None:
+                y = changes[-1]
+                found = found * products[-1] / (y @ found @ y)
+            for s, y, product in zip(steps, changes, products, strict=True):
+                across = np.eye(k * q) - np.outer(s, y) / product
+                found = across @ found @ across.T + np.outer(s, s) / product
+            return found
 
         def direction(g):
             return -np.linalg.solve(hessian, g.ravel()).reshape(k, q)
 
         model = SimpleNamespace(preconditioner=lambda _: SimpleNamespace(direction=direction))
-        pairs = Pairs()
-        for s, y in zip(steps, changes, strict=True):
-            pairs = pairs.added(s.reshape(k, q), y.reshape(k, q), m)
         state = SimpleNamespace(pairs=pairs, matrices=matrices)
         g = rng.normal(size=(k, q))
         found = quasi_newton.quasi_newton_direction(model, state, g)
-        np.testing.assert_allclose(found.ravel(), -dense_inverse @ g.ravel(), rtol=1e-9)
+        kept = [np.array(each, np.float64).reshape(m, k * q) for each in pairs]
+        own = -inverse(*kept, np.ones(m)) @ g.ravel()
+        np.testing.assert_allclose(found.ravel(), own, rtol=1e-9)
+        given = -inverse(steps, changes, (steps * changes).sum(axis=1)) @ g.ravel()
+        np.testing.assert_allclose(found.ravel(), given, rtol=2e-6)  # they are kept in single
         again = quasi_newton.quasi_newton_direction(model, state, g)  # nothing was written to
         np.testing.assert_array_equal(again, found)
-        np.testing.assert_array_equal(np.array(pairs.steps).reshape(len(steps), -1), steps)
+        np.testing.assert_array_equal(np.array(pairs.steps).reshape(m, k * q), kept[0])
+
+    def test_pairs_stand_for_the_same_second_derivative_in_single_precision(self):
+        rng = np.random.default_rng(1)
+        for size in (1e-30, 1.0, 1e30):
+            s = size * rng.normal(size=(2, 3))
+            y = s * rng.uniform(0.5, 2.0, size=(2, 3))
+            pairs = Pairs().added(s, y, float((s * y).sum()), 3)
+            own, change = pairs.steps[0], pairs.changes[0]
+            assert own.dtype == change.dtype == np.float32
+            assert (own.astype(np.float64) * change).sum() == pytest.approx(1.0, rel=1e-6)
+            np.testing.assert_allclose(change / own, y / s, rtol=1e-6)
+            np.testing.assert_allclose(own / own[0, 0], s / s[0, 0], rtol=1e-6)
 
     def test_only_the_last_pairs_are_kept(self):
         pairs = Pairs()
         for i in range(5):
-            pairs = pairs.added(np.full((1, 2), i), np.full((1, 2), -i), 3)
-        np.testing.assert_array_equal(np.array(pairs.steps)[:, 0, 0], [2, 3, 4])
-        np.testing.assert_array_equal(np.array(pairs.changes)[:, 0, 1], [-2, -3, -4])
+            pairs = pairs.added(np.full((1, 2), i + 1.0), np.full((1, 2), 1.0), 1.0, 3)
+        np.testing.assert_array_equal(np.array(pairs.steps)[:, 0, 0], [3, 4, 5])
+        pairs = Pairs()
+        for i in range(5):
+            pairs = pairs.added(np.full((1, 2), 1.0), np.full((1, 2), i + 1.0), 1.0, 3)
+        np.testing.assert_array_equal(np.array(pairs.changes)[:, 0, 1], [3, 4, 5])
 
     def test_a_poor_preconditioner_is_taken_anew_from_more_rows(self, solve, monkeypatch):
         drawn, draw = [], Hessians.draw

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scipy.linalg.blas import daxpy, ddot
+import numpy as np
 
 from gradstep.engine.automatic.choice import has_matrix
 from gradstep.engine.automatic.line_search import backtrack
 from gradstep.engine.automatic.optimality import is_narrow_enough, noise_of
 from gradstep.engine.automatic.state import Pairs
-from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.kernels.pairs import add_and_multiply
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from gradstep.engine.automatic.quadratic_model import QuadraticModel
@@ -44,25 +44,27 @@ def quasi_newton_direction(
     model: QuadraticModel, state: AutomaticState, gradient: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the step (k, q) that the pairs and the preconditioner give at a gradient (k, q)."""
-    each = zip(state.pairs.steps, state.pairs.changes, strict=True)
-    pairs = [(s.reshape(-1), y.reshape(-1)) for s, y in each]
-    g, factors = gradient.flatten(), []
-    preconditioner = model.preconditioner(state)
-    with one_blas_thread():  # daxpy writes to its second array, read-only or not: ours alone
-        for s, y in reversed(pairs):
-            along = 1.0 / ddot(s, y)
-            part = along * ddot(s, g)
-            g = daxpy(y, g, a=-part)
-            factors.append((along, part))
-        step = preconditioner.direction(g.reshape(gradient.shape)).reshape(-1)
-        if pairs and state.matrices is None:  # how long a step should be, only matrices can tell
-            s, y = pairs[-1]
-            back = preconditioner.direction(y.reshape(gradient.shape)).reshape(-1)
-            step *= ddot(s, y) / -ddot(y, back)
-        for (s, y), (along, part) in zip(pairs, reversed(factors), strict=True):
-            step = daxpy(s, step, a=-(part + along * ddot(y, step)))
-    found: NDArray[np.float64] = step.reshape(gradient.shape)
-    return found
+    steps, changes = (
+        [readonly(np.ascontiguousarray(each).reshape(-1)) for each in part] for part in state.pairs
+    )
+    preconditioner, g = model.preconditioner(state), gradient.flatten()
+    if not steps:
+        return preconditioner.direction(g.reshape(gradient.shape))
+    # From the last pair to the first, each product with the sum so far in the pass that made it.
+    parts, own = [], add_and_multiply(0.0, changes[-1], g, steps[-1])
+    for s, y in zip(reversed([steps[0], *steps[:-1]]), reversed(changes), strict=True):
+        parts.append(own)
+        own = add_and_multiply(-own, y, g, s)
+    found = preconditioner.direction(g.reshape(gradient.shape))
+    step = found.reshape(-1)
+    if state.matrices is None:  # how long a step should be, only matrices can tell
+        last = changes[-1].astype(np.float64)
+        back = preconditioner.direction(last.reshape(gradient.shape)).reshape(-1)
+        step *= -1.0 / float((last * back).sum())
+    own = add_and_multiply(0.0, steps[0], step, changes[0])
+    for s, y, part in zip(steps, [*changes[1:], changes[0]], reversed(parts), strict=True):
+        own = add_and_multiply(-(part + own), s, step, y)
+    return step.reshape(gradient.shape)
 
 
 def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> AutomaticState:
@@ -89,11 +91,10 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
     if ahead is state or of.has_optimality:
         state = ahead
         own, change = t * step, model.gradient(trial) - gradient
-        with one_blas_thread():
-            bends = ddot(own.reshape(-1), change.reshape(-1)) > 0.0
-        if bends:
+        product = float((own * change).sum())
+        if product > 0.0:
             most = max(_FEWEST_PAIRS, min(MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
-            state = state.changed(pairs=state.pairs.added(own, change, most))
+            state = state.changed(pairs=state.pairs.added(own, change, product, most))
     else:
         state = _forgetting(ahead)
     # 4. Where steps lead on slowly, the preconditioner is another one.

@@ -111,20 +111,29 @@ class Factors(NamedTuple):
 class Pairs(NamedTuple):
     """The pairs (s, y) of L-BFGS: the last steps, and the change of the gradient along each.
 
+    A pair that is multiplied by a number stands for the same second derivative, so all have the
+    product sᵀy = 1; and they are kept in single precision, since steps are as long as it takes to
+    read them.
+
     Attributes
     ----------
-    steps, changes : sequence of ndarray of shape (k, q)
+    steps, changes : sequence of ndarray of shape (k, q), of float32
         Steps of the standardised parameters, and changes of their gradient.
     """
 
-    steps: Sequence[NDArray[np.float64]] = ()
-    changes: Sequence[NDArray[np.float64]] = ()
+    steps: Sequence[NDArray[np.float32]] = ()
+    changes: Sequence[NDArray[np.float32]] = ()
 
     def added(
-        self, step: NDArray[np.float64], change: NDArray[np.float64], most: int
+        self, step: NDArray[np.float64], change: NDArray[np.float64], product: float, most: int
     ) -> Pairs:  # fmt: skip
-        """Return these pairs with one more, the last `most` of them; arrays are shared."""
-        return Pairs((*self.steps, step)[-most:], (*self.changes, change)[-most:])
+        """Return these pairs with one more, the last `most` of them; arrays are shared.
+
+        `product` is that of the new pair, above zero.
+        """
+        unit = 1.0 / math.sqrt(product)
+        s, y = (np.multiply(each, unit).astype(np.float32) for each in (step, change))
+        return Pairs((*self.steps, s)[-most:], (*self.changes, y)[-most:])
 
 
 class Sampling(NamedTuple):
