@@ -41,6 +41,8 @@ _LARGEST_ROWS = 4096
 _ROWS_OF_FACTORS = 20
 # Rows that tell the products of outputs, and the second derivative of a rough diagonal.
 _SCATTERED_ROWS = 4096
+# The same for a rough diagonal of dense rows, which is copied: numbers, and rows at least.
+_SCATTERED_NUMBERS, _FEWEST_SCATTERED = 1 << 20, 512
 _POWER_STEPS = 8
 
 
@@ -188,9 +190,9 @@ class Hessians:
             outputs = loss.score_hessian(part.scores(params), some.weights())
         return Factors(features, outputs), sampling
 
-    def _scattered(self) -> Dataset:
-        """Return some rows, from all over the data."""
-        some = self._row_sums.take(scattered(self._of.data.n, _SCATTERED_ROWS))
+    def _scattered(self, rows: int = _SCATTERED_ROWS) -> Dataset:
+        """Return so many rows, from all over the data."""
+        some = self._row_sums.take(scattered(self._of.data.n, rows))
         self._row_sums.rows_read += some.n
         return some
 
@@ -206,13 +208,17 @@ class Hessians:
         of, k, p = self._of, self._of.k, self._of.q - 1
         scale, sums = of.standardisation.scale, self._row_sums
         at = of.problem.loss, params, smoothing.widths(of)
-        if rough and isinstance(of.data.rows, DenseRows):
-            with RowSums(self._scattered(), k) as part:
+        dense = isinstance(of.data.rows, DenseRows)
+        if rough and dense and of.quadratic:
+            found = np.ones(k * (p + 1))
+        elif rough and dense:
+            rows = max(_FEWEST_SCATTERED, min(_SCATTERED_ROWS, _SCATTERED_NUMBERS // max(1, p)))
+            with RowSums(self._scattered(rows), k) as part:
                 found = part.hessian_diagonal(*at)
         else:
             found = sums.rough_hessian_diagonal(*at) if rough else sums.hessian_diagonal(*at)
         intercepts = found[k * p :]
-        if isinstance(of.data.rows, DenseRows):  # standardised: all squares have the mean 1
+        if dense:  # standardised: all squares have the mean 1
             own = intercepts[:, None] * np.ones(p)
         else:
             own = found[: k * p].reshape(k, p) * scale**2

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.blas import dsymv
 
-from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.blas import cholesky, one_blas_thread
 from gradstep.engine.kernels.linalg import DEPENDENT, descend, minimise_quadratic
 
 if TYPE_CHECKING:
@@ -168,11 +168,8 @@ def _solved(
     at = np.flatnonzero(there)
     block = matrix[np.ix_(at, at)]
     np.einsum("ii->i", block)[:] += ridge[at]
-    try:
-        lower = np.linalg.cholesky(block)
-    except np.linalg.LinAlgError:
-        return None
-    if np.einsum("ii->i", lower).min(initial=1.0) ** 2 <= DEPENDENT:
+    lower = cholesky(block, DEPENDENT)
+    if lower is None:
         return None
     half = solve_triangular(lower, wanted[at], lower=True, check_finite=False)
     x = np.zeros_like(x)

@@ -7,15 +7,14 @@ many features for a matrix, the preconditioner is diagonal.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.engine.automatic.box import minimum_within
 from gradstep.engine.automatic.l1_minimum import LARGE, minimise_with_l1
-from gradstep.engine.blas import one_blas_thread
+from gradstep.engine.blas import cholesky, solve_in_single
 from gradstep.engine.kernels.linalg import DEPENDENT, factor, solve
 
 if TYPE_CHECKING:
@@ -32,6 +31,9 @@ __all__ = ["DiagonalPreconditioner", "Preconditioner", "factored"]
 _BLIND = 1e-4
 # Second derivative that such a direction is given, relative to the mean diagonal.
 _DEGENERATE = 1e-3
+# Least square of a pivot, of a matrix of unit diagonal, that single precision tells to a thousandth
+# and better: rounding takes some 1e-6 from it.
+_DEPENDENT_IN_SINGLE = 1e-3
 
 
 class Preconditioner:
@@ -68,7 +70,7 @@ class Preconditioner:
         return scaled
 
     @cached_property
-    def _lower(self) -> list[NDArray[np.float64]]:
+    def _lower(self) -> list[NDArray[Any]]:
         """The lower Cholesky factor of each block, scaled to a unit diagonal."""
         whole = self.hessian.copy()
         whole.reshape(len(whole), -1)[:, :: whole.shape[1] + 1] += self.ridge  # the diagonals
@@ -83,7 +85,8 @@ class Preconditioner:
         """Return the step to the minimum of the quadratic model: (k, q), for a smooth penalty."""
         step = -self._blocks(gradient) * self.scale
         for c, x in enumerate(step):
-            solve(self._lower[c % len(self._lower)], x)
+            lower = self._lower[c % len(self._lower)]
+            (solve_in_single if lower.dtype == np.float32 else solve)(lower, x)
         step *= self.scale
         return step.reshape(gradient.shape)
 
@@ -194,13 +197,17 @@ class DiagonalPreconditioner:
         return -self._inverse * gradient
 
 
-def factored(matrix: NDArray[np.float64], *, whole: bool) -> NDArray[np.float64]:
-    """Return the lower Cholesky factor of a symmetric matrix of unit diagonal."""
+def factored(matrix: NDArray[np.float64], *, whole: bool) -> NDArray[Any]:
+    """Return the lower Cholesky factor of a symmetric matrix of unit diagonal.
+
+    If it is not that of the `whole` data, but of a sample or of sums in single precision, it leads
+    near the minimum alone, and so does a factor in single precision.
+    """
     if matrix.shape[0] >= LARGE:
-        with one_blas_thread(), suppress(np.linalg.LinAlgError):
-            lower = np.asarray(np.linalg.cholesky(matrix), np.float64)
-            if np.einsum("ii->i", lower).min() ** 2 > DEPENDENT:
-                return lower
+        known = None if whole else cholesky(matrix, _DEPENDENT_IN_SINGLE, single=True)
+        known = cholesky(matrix, DEPENDENT) if known is None else known
+        if known is not None:
+            return known
     if factor(matrix) and not whole:
         # A column that depends on others only in this sample must be free to move.
         own = np.einsum("ii->i", matrix)
