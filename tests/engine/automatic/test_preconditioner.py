@@ -10,15 +10,17 @@ import pytest
 from gradstep.engine.automatic.l1_minimum import LARGE
 from gradstep.engine.automatic.preconditioner import Preconditioner
 from gradstep.engine.automatic.state import Matrices
+from gradstep.rows.layouts import DenseRows
 
 Q = LARGE + 6
 
 
-def model(hessian, *, whole, ridge=1e-3):
+def model(hessian, *, whole, ridge=1e-3, rows=None):
     """Return the preconditioner of one output and a matrix, with an l2 penalty but no l1."""
+    rows = DenseRows(np.zeros((1, Q - 1))) if rows is None else rows
     of = SimpleNamespace(
         k=1, q=Q, l1=np.zeros(Q), ridge=np.full(Q, ridge), has_l1=False, constraints=None,
-        problem=SimpleNamespace(fit_intercept=True),
+        problem=SimpleNamespace(fit_intercept=True), data=SimpleNamespace(rows=rows),
     )  # fmt: skip
     return Preconditioner(of, Matrices(hessian[None], np.zeros(Q), whole))
 
@@ -46,10 +48,11 @@ def test_the_matrix_of_a_sample_is_solved_in_single_precision(features, size):
     assert np.abs((found - exact) / unit).max() > 1e-10 * np.abs(exact / unit).max()
 
 
-def test_that_of_all_rows_is_solved_in_double(features):
+@pytest.mark.parametrize("kind", [{"whole": True}, {"whole": False, "rows": object()}])
+def test_that_of_all_rows_or_of_levels_is_solved_in_double(features, kind):
     hessian = features.T @ features / len(features)
     gradient = np.random.default_rng(1).normal(size=(1, Q))
-    found = model(hessian, whole=True).direction(gradient)[0]
+    found = model(hessian, **kind).direction(gradient)[0]
     np.testing.assert_allclose(found, wanted(hessian, gradient), rtol=1e-9)
 
 

@@ -16,6 +16,7 @@ from gradstep.engine.automatic.box import minimum_within
 from gradstep.engine.automatic.l1_minimum import LARGE, minimise_with_l1
 from gradstep.engine.blas import cholesky, solve_in_single
 from gradstep.engine.kernels.linalg import DEPENDENT, factor, solve
+from gradstep.rows.layouts import DenseRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,9 @@ class Preconditioner:
         whole.reshape(len(whole), -1)[:, :: whole.shape[1] + 1] += self.ridge  # the diagonals
         whole *= self.scale[:, :, None]
         whole *= self.scale[:, None, :]
-        return [factored(block, whole=self.matrices.whole) for block in whole]
+        # Levels of a category nearly depend on each other, with the intercept.
+        single = isinstance(self._of.data.rows, DenseRows)
+        return [factored(block, whole=self.matrices.whole, single=single) for block in whole]
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
         return each.reshape(1, -1) if self.joint else each
@@ -197,14 +200,17 @@ class DiagonalPreconditioner:
         return -self._inverse * gradient
 
 
-def factored(matrix: NDArray[np.float64], *, whole: bool) -> NDArray[Any]:
+def factored(
+    matrix: NDArray[np.float64], *, whole: bool, single: bool = False
+) -> NDArray[Any]:  # fmt: skip
     """Return the lower Cholesky factor of a symmetric matrix of unit diagonal.
 
     If it is not that of the `whole` data, but of a sample or of sums in single precision, it leads
-    near the minimum alone, and so does a factor in single precision.
+    near the minimum alone, and so does a factor in single precision, which may then be tried.
     """
     if matrix.shape[0] >= LARGE:
-        known = None if whole else cholesky(matrix, _DEPENDENT_IN_SINGLE, single=True)
+        tried = single and not whole
+        known = cholesky(matrix, _DEPENDENT_IN_SINGLE, single=True) if tried else None
         known = cholesky(matrix, DEPENDENT) if known is None else known
         if known is not None:
             return known
