@@ -44,7 +44,7 @@ T = TypeVar("T", bound=Trial)
 
 def backtrack(
     evaluate: Callable[[float], T], objective: float, slope: float, noise: float, *, smooth: bool,
-    whole: bool = False,
+    first: float = 1.0, whole: bool = False,
 ) -> tuple[T | None, float]:  # fmt: skip
     """Shorten a step until it meets the Armijo condition.
 
@@ -62,8 +62,10 @@ def backtrack(
         Rounding error of the objective. A step that promises less need only not lead up by more.
     smooth : bool
         Whether the loss has no kinks.
+    first : float
+        The share that is tried first.
     whole : bool
-        Whether only the whole step is tried.
+        Whether nothing shorter than that is tried.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def backtrack(
     t : float
         The share that was taken.
     """
-    t = 1.0
+    t = first
     for _ in range(1 if whole else _HALVINGS if smooth else _FEW_HALVINGS):
         trial = evaluate(t)
         if trial.before <= objective + _ENOUGH * t * min(slope, 0.0):

@@ -38,6 +38,7 @@ _POOR_STEPS_IN_FACTORS = 20
 # matrix is made: with the first and with later ones (ADR 0055).
 _FAST_AT_FIRST, _FAST = 0.08, 0.35
 _MOST_ROWS = 8  # times as many rows as usual in it
+_LONGER = 3.0  # times the share of the last step that is tried first, if that was shortened
 
 
 def quasi_newton_direction(
@@ -84,7 +85,10 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
     trial, t = None, 0.0
     tried = state.diagonal is not None and has_matrix(of)  # while a matrix may take over
     if slope < 0.0:
-        trial, t = backtrack(evaluate, snapshot.objective, slope, noise, smooth=True, whole=tried)
+        trial, t = backtrack(
+            evaluate, snapshot.objective, slope, noise, smooth=True, first=_first_share(state),
+            whole=tried,
+        )  # fmt: skip
     if trial is None:
         return _in_a_matrix(model, begun) if tried else _no_way_down(model, state)
     # 3. What the step has shown of the Hessian; nothing, if the gradient is that of another loss.
@@ -99,6 +103,15 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
         state = _forgetting(ahead)
     # 4. Where steps lead on slowly, the preconditioner is another one.
     return _with_another_if_slow(model, state.accepted(trial, rate=t), begun)
+
+
+def _first_share(state: AutomaticState) -> float:
+    """Return the share of a step that is tried first: all, or three times that of the last one.
+
+    Where one step is too long, the next ones mostly are, as long as the same pairs are kept.
+    """
+    shortened = len(state.pairs.steps) > 0 and 0.0 < state.rate < 1.0
+    return min(1.0, _LONGER * state.rate) if shortened else 1.0
 
 
 def _with_another_if_slow(
