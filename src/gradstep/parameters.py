@@ -32,13 +32,16 @@ def given(name: str, value: Any = ...) -> str:
 def _literal(value: Any) -> str:
     if value is ...:
         return "..."
+    if getattr(value, "ndim", None) == 0:  # a number of NumPy
+        value = value.item()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_literal(k)}: {_literal(v)}' for k, v in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
-    return repr(value)
+    text = repr(value)
+    return "..." if text.startswith("<") else text  # of a function, which has no other text
 
 
 def names_of(function: Callable[..., Any]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from gradstep.engine.state import Validation
 from gradstep.objective.classification import LogLoss
@@ -15,7 +16,7 @@ from gradstep.optim.optimizers import FTRL, SGD, Adam, Momentum
 from gradstep.optim.schedules import Adaptive, Constant
 from gradstep.optim.solvers import SVRG, Exact
 from gradstep.rows.dataset import Dataset
-from gradstep.rows.layouts import DenseRows
+from gradstep.rows.layouts import CsrRows, DenseRows
 from tests.checkpoints.stops import resumed, sha256, uninterrupted
 from tests.contracts.losses import JOINT_LOSSES, LOSSES
 from tests.contracts.optimizers import OPTIMIZERS
@@ -129,3 +130,20 @@ def test_the_automatic_method(loss, optimizer, tmp_path):
     of = problem(data, optimizer=optimizer, batch_size=0, tol=1e-8, schedule=Constant(1.0),
                  max_epochs=50, **({"loss": loss} if loss else {}))  # fmt: skip
     check(of, data, tmp_path, "1epochs", least=1 if loss else 0)
+
+
+@pytest.mark.parametrize("largest, kind", [(1.0, np.float32), (1e45, np.float64)])
+def test_quasi_newton_steps_and_what_they_remember(largest, kind, tmp_path):
+    """In single precision, and in double where columns are too far apart for it."""
+    rng = np.random.default_rng(0)
+    X = sp.random(700, 2100, 0.01, format="csr", random_state=0)
+    X.data[:] = np.where(X.indices % 2, 1.0, largest)
+    y = (rng.random((700, 1)) < 0.5).astype(float)
+    data = Dataset(CsrRows(X.data, X.indices, X.indptr.astype(np.int64), 2100), y)
+    quasi = problem(
+        data, loss=LogLoss(), optimizer=SVRG(), penalty=L2(1e-4), tol=None, max_epochs=12
+    )
+    check(quasi, data, tmp_path, "1epochs")
+    state = uninterrupted(quasi, data).state
+    assert len(state.pairs.steps) >= 5
+    assert {each.dtype for part in state.pairs for each in part} == {np.dtype(kind)}

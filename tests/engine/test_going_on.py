@@ -108,6 +108,24 @@ def test_the_automatic_method_goes_on_after_any_epoch(name, monkeypatch):
     assert told(state) == told(whole)
 
 
+def test_pairs_that_no_run_has_written_are_refused():
+    data, _, changes = CASES["diagonal"]()
+    of = problem(data, **changes)
+    state, _ = train(of, data, of.start(), until_epoch=5)
+    arrays = state.to_arrays()
+    steps = arrays["pairs.steps"]
+    assert len(steps) > 1
+    for other, why in (
+        (2.0 * steps, "products"),  # as they were before they were scaled
+        (np.full_like(steps, np.nan), "products"),
+        (steps[:-1], f"{len(steps) - 1} steps"),
+        (steps.astype(np.float64), "steps of float64"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            state_of(of, arrays | {"pairs.steps": other}, data.n)
+    assert told(state_of(of, arrays, data.n)) == told(state)
+
+
 @pytest.mark.parametrize("name", ["newton", "diagonal"])
 def test_the_sum_of_arrays_is_of_the_size_of_the_model(name):
     data, X, changes = CASES[name]()

@@ -42,6 +42,12 @@ def notes(model, x, y):
         ({"shuffle": "blocks"}, 'shuffle="blocks" has'),
         ({"last_batch": "drop"}, 'last_batch="drop" has'),
         ({"optimizer": SVRG(share=0.5)}, "the share of SVRG(share=0.5) has"),
+        ({"batch_size": np.int64(16)}, "batch_size=16 has"),
+        ({"shuffle": lambda n, rng: rng.permutation(n)}, "shuffle=... has"),
+        (
+            {"batch_size": 16, "last_batch": "mean", "average": True},
+            'batch_size=16, last_batch="mean" and average=True have',
+        ),
         ({"batch_size": 16, "last_batch": "mean"}, 'batch_size=16 and last_batch="mean" have'),
         ({"batch_size": 16, "optimizer": "exact"}, "batch_size=16 has"),
         ({"average": True}, "average=True has"),

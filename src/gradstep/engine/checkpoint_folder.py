@@ -39,7 +39,7 @@ MOST_RESTARTS = 64  # that a checkpoint may tell: each makes a rate shorter
 
 _FILE = TensorFile(
     noun="checkpoint", entry="gradstep-checkpoint", forms=(1,),
-    dtypes=frozenset({"F64", "I64", "I32", "BOOL"}), error=InvalidCheckpoint,
+    dtypes=frozenset({"F64", "F32", "I64", "I32", "BOOL"}), error=InvalidCheckpoint,
     otherwise="Delete it; the one before it may be whole.",
 )  # fmt: skip
 _NAME = re.compile(r"checkpoint-([0-9]{8})\.safetensors")

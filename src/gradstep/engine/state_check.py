@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["state_of"]
 
+# How far the product of a step and its change may be from 1.
+_ROUNDING = 1e-5
 # The largest value of a count, and of some counts by name.
 _MOST = 1 << 53
 _MOST_OF = {
@@ -123,14 +125,19 @@ def _check_ranges(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _check_pairs(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Check that each step of a quasi-Newton method has a change, all in single precision."""
+    """Check that each step of a quasi-Newton method has a change, and the product 1 with it."""
     steps, changes = arrays["pairs.steps"], arrays["pairs.changes"]
-    if steps.shape != changes.shape:
-        msg = f"there are {len(steps)} steps and {len(changes)} changes of the gradient"
+    if steps.shape != changes.shape or steps.dtype != changes.dtype:
+        msg = (
+            f"there are {len(steps)} steps of {steps.dtype}, and {len(changes)} changes of the "
+            f"gradient of {changes.dtype}"
+        )
         raise ValueError(msg)
-    if steps.size and not steps.dtype == changes.dtype == np.float32:
-        msg = f"pairs are of {steps.dtype} and {changes.dtype}"
-        raise ValueError(msg)
+    if steps.size:
+        products = np.einsum("nkq,nkq->n", steps, changes, dtype=np.float64)
+        if not (np.abs(products - 1.0) < _ROUNDING).all():
+            msg = f"steps have products {products} with their changes, in place of 1"
+            raise ValueError(msg)
 
 
 def _check_batches(problem: Problem, state: TextbookState, n_rows: int) -> None:

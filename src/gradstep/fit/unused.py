@@ -33,7 +33,8 @@ def notes_of_unused(
     optimizer : Optimizer
         The optimizer that was used.
     records : sequence of EpochRecord
-        The epochs, which say what steps were taken.
+        The epochs, which say what steps were taken. Where there are several runs, as for alpha, it
+        is those of the one that is judged.
 
     Examples
     --------
@@ -56,11 +57,16 @@ def notes_of_unused(
     one = len(unused) == 1
     return [
         WITHOUT_EFFECT.note(
-            f"{' and '.join(unused)} {'has' if one else 'have'} no effect: the steps that the "
+            f"{_enumerated(unused)} {'has' if one else 'have'} no effect: the steps that the "
             f"automatic method takes here do without. Leave {'it' if one else 'them'} out, or use "
             f"{given('optimizer', 'sgd')}: gradient descent in mini-batches."
         )
     ]
+
+
+def _enumerated(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _has_batches(records: Sequence[EpochRecord]) -> bool:

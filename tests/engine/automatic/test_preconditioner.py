@@ -10,6 +10,7 @@ import pytest
 from gradstep.engine.automatic.l1_minimum import LARGE
 from gradstep.engine.automatic.preconditioner import Preconditioner
 from gradstep.engine.automatic.state import Matrices
+from gradstep.engine.blas import cholesky
 from gradstep.rows.layouts import DenseRows
 
 Q = LARGE + 6
@@ -63,3 +64,13 @@ def test_so_is_one_whose_features_nearly_depend_on_each_other(features):
     gradient = np.random.default_rng(1).normal(size=(1, Q))
     found = model(hessian, whole=False, ridge=1e-9).direction(gradient)[0]
     np.testing.assert_allclose(found, wanted(hessian, gradient, 1e-9), rtol=1e-6)
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -1.0, 0.0])
+def test_what_has_no_factor_gets_none(single, number):
+    matrix = np.eye(5)
+    matrix[3, 3] = number
+    assert cholesky(matrix, 1e-12, single=single) is None
+    matrix[:] = number
+    assert cholesky(matrix, 1e-12, single=single) is None

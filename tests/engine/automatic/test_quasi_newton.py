@@ -65,17 +65,33 @@ class TestQuasiNewton:
         np.testing.assert_array_equal(again, found)
         np.testing.assert_array_equal(np.array(pairs.steps).reshape(m, k * q), kept[0])
 
-    def test_pairs_stand_for_the_same_second_derivative_in_single_precision(self):
+    @pytest.mark.parametrize("size", [1e-60, 1.0, 1e60])
+    @pytest.mark.parametrize(
+        "curvature, kind",
+        [(1e-120, "f8"), (1e-80, "f8"), (1e-30, "f4"), (1.0, "f4"), (1e40, "f4"), (1e100, "f8")],
+    )
+    def test_pairs_stand_for_the_same_second_derivative(self, size, curvature, kind):
         rng = np.random.default_rng(1)
-        for size in (1e-30, 1.0, 1e30):
-            s = size * rng.normal(size=(2, 3))
-            y = s * rng.uniform(0.5, 2.0, size=(2, 3))
-            pairs = Pairs().added(s, y, float((s * y).sum()), 3)
-            own, change = pairs.steps[0], pairs.changes[0]
-            assert own.dtype == change.dtype == np.float32
-            assert (own.astype(np.float64) * change).sum() == pytest.approx(1.0, rel=1e-6)
-            np.testing.assert_allclose(change / own, y / s, rtol=1e-6)
-            np.testing.assert_allclose(own / own[0, 0], s / s[0, 0], rtol=1e-6)
+        s = size * rng.normal(size=(2, 3))
+        y = s * rng.uniform(0.5, 2.0, size=(2, 3)) * curvature
+        pairs = Pairs().added(s, y, float((s * y).sum()), 3)
+        own, change = (part[0].astype(np.float64) for part in pairs)
+        assert pairs.steps[0].dtype == pairs.changes[0].dtype == kind
+        assert (own * change).sum() == pytest.approx(1.0, rel=1e-6)
+        np.testing.assert_allclose(change / own, y / s, rtol=1e-6)
+        np.testing.assert_allclose(own / own[0, 0], s / s[0, 0], rtol=1e-6)
+
+    def test_once_a_pair_needs_double_precision_all_have_it(self):
+        near = np.array([[1.0, 2.0]])
+        apart = near * [1e-45, 1.0], near * [1e45, 1.0]  # columns of very different scales
+        pairs = Pairs().added(near, near, 5.0, 9)
+        before = [np.array(part) for part in pairs]
+        for s, y in (apart, (near, near)):
+            pairs = pairs.added(s, y, float((s * y).sum()), 9)
+        assert {each.dtype for part in pairs for each in part} == {np.dtype(np.float64)}
+        for was, part in zip(before, pairs, strict=True):
+            np.testing.assert_array_equal(part[0], was[0])
+        np.testing.assert_allclose(pairs.steps[1] * pairs.changes[1], [[0.2, 0.8]], rtol=1e-12)
 
     def test_only_the_last_pairs_are_kept(self):
         pairs = Pairs()

@@ -32,8 +32,8 @@ __all__ = ["DiagonalPreconditioner", "Preconditioner", "factored"]
 _BLIND = 1e-4
 # Second derivative that such a direction is given, relative to the mean diagonal.
 _DEGENERATE = 1e-3
-# Least square of a pivot, of a matrix of unit diagonal, that single precision tells to a thousandth
-# and better: rounding takes some 1e-6 from it.
+# Least pivot, of a matrix of unit diagonal, with which a factor in single precision is used: its
+# rounding errors are some 1e-6.
 _DEPENDENT_IN_SINGLE = 1e-3
 
 

@@ -10,6 +10,7 @@ tried in a diagonal first, and go on there as long as they lead on fast (docs/ad
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,8 @@ def quasi_newton_direction(
     if state.matrices is None:  # how long a step should be, only matrices can tell
         last = changes[-1].astype(np.float64)
         back = preconditioner.direction(last.reshape(gradient.shape)).reshape(-1)
-        step *= -1.0 / float((last * back).sum())
+        square = -float((last * back).sum())
+        step *= 1.0 / square if 0.0 < square < math.inf else 1.0
     own = add_and_multiply(0.0, steps[0], step, changes[0])
     for s, y, part in zip(steps, [*changes[1:], changes[0]], reversed(parts), strict=True):
         own = add_and_multiply(-(part + own), s, step, y)
@@ -96,7 +98,7 @@ def quasi_newton_step(model: QuadraticModel, state: AutomaticState) -> Automatic
         state = ahead
         own, change = t * step, model.gradient(trial) - gradient
         product = float((own * change).sum())
-        if product > 0.0:
+        if 0.0 < product < math.inf:
             most = max(_FEWEST_PAIRS, min(MOST_PAIRS, _MOST_NUMBERS // (2 * step.size)))
             state = state.changed(pairs=state.pairs.added(own, change, product, most))
     else:

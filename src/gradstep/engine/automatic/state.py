@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -112,17 +112,17 @@ class Pairs(NamedTuple):
     """The pairs (s, y) of L-BFGS: the last steps, and the change of the gradient along each.
 
     A pair that is multiplied by a number stands for the same second derivative, so all have the
-    product sᵀy = 1; and they are kept in single precision, since steps are as long as it takes to
-    read them.
+    product sᵀy = 1. And they are kept in single precision, since steps take as long as reading
+    them, until one does not keep that product: then all are in double precision.
 
     Attributes
     ----------
-    steps, changes : sequence of ndarray of shape (k, q), of float32
+    steps, changes : sequence of ndarray of shape (k, q), float32 or float64
         Steps of the standardised parameters, and changes of their gradient.
     """
 
-    steps: Sequence[NDArray[np.float32]] = ()
-    changes: Sequence[NDArray[np.float32]] = ()
+    steps: Sequence[NDArray[Any]] = ()
+    changes: Sequence[NDArray[Any]] = ()
 
     def added(
         self, step: NDArray[np.float64], change: NDArray[np.float64], product: float, most: int
@@ -131,9 +131,20 @@ class Pairs(NamedTuple):
 
         `product` is that of the new pair, above zero.
         """
-        unit = 1.0 / math.sqrt(product)
-        s, y = (np.multiply(each, unit).astype(np.float32) for each in (step, change))
-        return Pairs((*self.steps, s)[-most:], (*self.changes, y)[-most:])
+        kept: list[Sequence[NDArray[Any]]] = list(self)
+        pair = [np.multiply(each, 1.0 / math.sqrt(product), order="C") for each in (step, change)]
+        if len(self.steps) == 0 or self.steps[0].dtype == np.float32:
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                s, y = (each.astype(np.float32) for each in pair)
+                left = float(np.einsum("ij,ij->", s, y, dtype=np.float64))
+            if abs(left - 1.0) < _NEARLY:
+                pair = [s, y]
+            else:
+                kept = [[each.astype(np.float64) for each in part] for part in kept]
+        steps, changes = (
+            (*part, each)[-most:] for part, each in zip(kept, pair, strict=True)
+        )  # fmt: skip
+        return Pairs(steps, changes)
 
 
 class Sampling(NamedTuple):
@@ -201,6 +212,8 @@ class Progress(NamedTuple):
     recent: NDArray[np.float64] = np.zeros(0)
 
 
+# How near 1 the product of a pair stays where single precision is enough for it.
+_NEARLY = 1e-6
 _OF_ALL_METHODS = tuple(each.name for each in fields(TrainState))
 
 
