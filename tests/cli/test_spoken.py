@@ -152,7 +152,7 @@ def test_a_note_is_a_call_in_python_and_an_option_on_the_command_line(numbered, 
 def test_what_has_no_effect_is_an_option_on_the_command_line(numbered, tmp_path, gradstep):
     path = tmp_path / "t.csv"
     numbered.write_csv(path)
-    training = ("train", path, "-t", "fare", "--batch-size", 8)
+    training = ("train", path, "-t", "fare", "--batch-size", 8, "--model", tmp_path / "t.model")
     told = " ".join("".join(gradstep(*training)[1:]).split())
     assert "note [GS113]: --batch-size 8 has no effect" in told
     typed = re.search(r"(--optimizer \w+)", told)[1]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.engine.kernels.linalg import factor, minimise_quadratic, solve
+from gradstep.engine.kernels.pairs import add_and_multiply
 from gradstep.engine.row_tasks import (
     Evaluate,
     HessianOptions,
@@ -22,6 +23,7 @@ from gradstep.engine.row_tasks import (
 )
 from gradstep.objective.losses import curvature, is_quadratic, is_smooth
 from gradstep.objective.smoothed import as_trained
+from gradstep.rows.readonly import readonly
 
 if TYPE_CHECKING:
     from gradstep.rows.dataset import Dataset
@@ -66,6 +68,8 @@ def compile_others(loss: Any, data: Dataset, k: int, *, l1: bool, sampled: bool)
         if curvature(loss) is None and is_smooth(loss):
             hessian_at = loss, k, options.widths, params
             RowSquares(options.shift, options.scale, hessian_at)(data, at)
+        pair = readonly(np.zeros(1, np.float32))
+        add_and_multiply(0.0, pair, np.zeros(1), pair)
     q = data.rows.n_features + 1
     matrix, x = np.eye(q)[None][0], np.zeros(q)
     if l1:
