@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gradstep.diagnostics.of_fits import WITHOUT_EFFECT
 from gradstep.fit.plan import is_auto
 from gradstep.optim.solvers import SVRG, is_automatic
@@ -81,9 +79,8 @@ def _of_batches(settings: Settings, optimizer: object) -> list[str]:
     found = []
     if not is_auto(settings.batch_size):
         found.append(given("batch_size", settings.batch_size))
-    shuffle = settings.shuffle
-    if not (isinstance(shuffle, bool | np.bool_) and shuffle) and shuffle != "exact":
-        found.append(given("shuffle", shuffle))
+    if settings.shuffle not in (True, "exact"):
+        found.append(given("shuffle", settings.shuffle))
     if isinstance(optimizer, SVRG) and optimizer != SVRG():
         found.append(f"the share of {optimizer!r}")
     return found
@@ -94,6 +91,6 @@ def _of_no_step(settings: Settings) -> list[str]:
     is_usual = {
         "last_batch": settings.last_batch == "scale",
         "average": not settings.average,
-        "precondition": is_auto(settings.precondition) or bool(settings.precondition),
+        "precondition": settings.precondition in (True, "auto"),
     }
     return [given(name, getattr(settings, name)) for name, usual in is_usual.items() if not usual]

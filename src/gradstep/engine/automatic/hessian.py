@@ -191,7 +191,7 @@ class Hessians:
         return Factors(features, outputs), sampling
 
     def _scattered(self, rows: int = _SCATTERED_ROWS) -> Dataset:
-        """Return so many rows, from all over the data."""
+        """Return so many rows, or up to twice, from all over the data."""
         some = self._row_sums.take(scattered(self._of.data.n, rows))
         self._row_sums.rows_read += some.n
         return some

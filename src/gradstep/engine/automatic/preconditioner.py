@@ -78,7 +78,7 @@ class Preconditioner:
         whole *= self.scale[:, :, None]
         whole *= self.scale[:, None, :]
         # Levels of a category nearly depend on each other, with the intercept.
-        single = isinstance(self._of.data.rows, DenseRows)
+        single = not self.matrices.whole and isinstance(self._of.data.rows, DenseRows)
         return [factored(block, whole=self.matrices.whole, single=single) for block in whole]
 
     def _blocks(self, each: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -206,11 +206,11 @@ def factored(
     """Return the lower Cholesky factor of a symmetric matrix of unit diagonal.
 
     If it is not that of the `whole` data, but of a sample or of sums in single precision, it leads
-    near the minimum alone, and so does a factor in single precision, which may then be tried.
+    near the minimum alone, and so does a factor in single precision, which is then tried if
+    `single` asks for it.
     """
     if matrix.shape[0] >= LARGE:
-        tried = single and not whole
-        known = cholesky(matrix, _DEPENDENT_IN_SINGLE, single=True) if tried else None
+        known = cholesky(matrix, _DEPENDENT_IN_SINGLE, single=True) if single else None
         known = cholesky(matrix, DEPENDENT) if known is None else known
         if known is not None:
             return known

@@ -1,4 +1,4 @@
-"""The pass of quasi-Newton steps over what they remember, which is in single precision."""
+"""The pass of quasi-Newton steps over what they remember, mostly in single precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_and_multiply(share, x, total, y):
     share : float
         What x is multiplied by.
     x, y : ndarray of shape (size,)
-        In single precision.
+        Both in single precision, or both in double.
     total : ndarray of shape (size,)
         In double precision, as all sums are.
     """
